@@ -30,7 +30,10 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Component:
-    """One project: `packages` maps a program's name to its Go package, `links` are further names of the first program."""
+    """One project: `packages` maps a program's name to its Go package, `links` are further names of the first program.
+
+    `joined` maps a file's name to the module and the files of it that are concatenated into it, as YAML documents.
+    """
 
     name: str
     version: str
@@ -38,11 +41,13 @@ class Component:
     links: tuple[str, ...] = ()
     tags: str = ""
     ldflags: str = ""
+    joined: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256, hex, of every input of the build."""
-        hasher = hashlib.sha256(repr((self.packages, self.links, self.tags, self.ldflags)).encode())
+        inputs: tuple[object, ...] = (self.packages, self.links, self.tags, self.ldflags)
+        hasher = hashlib.sha256(repr(inputs + (self.joined and (self.joined,))).encode())
         for path in sorted((MODULES / self.name).iterdir()):
             hasher.update(path.name.encode() + b"\0" + path.read_bytes())
         return hasher.hexdigest()
@@ -81,10 +86,33 @@ CNI = Component(
     ),
 )
 COREDNS = Component("coredns", "1.15.0", _own("coredns"))
-KWOK = Component("kwok", "0.8.0", (("kwok", "sigs.k8s.io/kwok/cmd/kwok"),))
+KWOK_STAGES = "kwok-stages.yaml"
+KWOK = Component(
+    "kwok",
+    "0.8.0",
+    (("kwok", "sigs.k8s.io/kwok/cmd/kwok"),),
+    joined=(
+        (
+            KWOK_STAGES,
+            "sigs.k8s.io/kwok",
+            tuple(
+                f"kustomize/stage/{name}.yaml"
+                for name in (
+                    "node/fast/node-initialize",
+                    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+                    "pod/fast/pod-ready",
+                    "pod/fast/pod-complete",
+                    "pod/fast/pod-delete",
+                )
+            ),
+        ),
+    ),
+)
+PAUSE = Component("pause", "1", _own("pause"))
+FORWARD = Component("forward", "1", _own("forward"))
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
-NODE = (ETCD, CNI, CONTAINERD, COREDNS, KUBERNETES)
+NODE = (PAUSE, FORWARD, ETCD, CNI, CONTAINERD, COREDNS, KUBERNETES)
 
 
 def cache_root() -> Path:
@@ -153,11 +181,20 @@ def _build(root: Path, component: Component, title: str) -> None:
         if component.tags:
             command += ["-tags", component.tags]
         _run_showing_progress([*command, "-o", str(partial / program), package], MODULES / component.name, title, started)
+    for name, module, sources in component.joined:
+        (partial / name).write_text(_join(MODULES / component.name, module, sources))
     for link in component.links:
         (partial / link).symlink_to(component.packages[0][0])
     partial.rename(target)
     size = sum(path.stat().st_size for path in target.iterdir() if not path.is_symlink()) / 1e6
     print(f"{title}: built in {time.monotonic() - started:.0f} s, {size:.0f} MB", flush=True)
+
+
+def _join(folder: Path, module: str, sources: Sequence[str]) -> str:
+    listed = subprocess.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return "---\n".join((Path(listed) / source).read_text() for source in sources)
 
 
 def _run_showing_progress(command: list[str], folder: Path, title: str, started: float) -> None:

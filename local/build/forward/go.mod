@@ -1,0 +1,3 @@
+module dynamiq.local/forward
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module dynamiq.local/pause
+
+go 1.26.0
