@@ -1,0 +1,112 @@
+"""The command line: `python -m local up|down|status|env|load`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from local import builds, clusters, processes, state
+from local.errors import LocalError
+from local.images import ImageError
+from local.progress import say
+from local.resolver import FORCEABLE
+
+DESCRIPTION = """\
+A real Kubernetes on this machine. `up` takes the best there is, in this order, and says which and why:
+  1. the kube context that CLUSTER names        (used as it is, never stopped or deleted)
+  2. kind, where `docker info` answers
+  3. the node profile, as root on Linux         (real components, real pods, no Docker)
+  4. the control-plane profile                  (real control plane, simulated pods, no root)
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, or 1 with one message on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (LocalError, builds.BuildError, ImageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next `up` or `down` cleans up", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        added.add_argument("--name", default=state.DEFAULT_NAME, help="the cluster's name (default: %(default)s)")
+        return added
+
+    up = command("up", _up, "start a cluster, or say that it runs already")
+    up.add_argument("--profile", choices=FORCEABLE, help="force a profile; the environment variable PROFILE does the same")
+    up.add_argument("--nodes", type=int, default=1, help="simulated nodes, for the control-plane profile (default: %(default)s)")
+    down = command("down", _down, "stop a cluster and remove all that it took")
+    down.add_argument("--all", action="store_true", help="every cluster that has a record")
+    command("status", _status, "list the clusters")
+    command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
+    load = command("load", _load, "load image archives (OCI tar files) into a cluster")
+    load.add_argument("archives", nargs="+", type=Path)
+    return parser
+
+
+def _up(options: argparse.Namespace) -> None:
+    cluster = clusters.start(options.name, options.profile, nodes=options.nodes)
+    suffix = "" if cluster.name == state.DEFAULT_NAME else f" --name {cluster.name}"
+    say(f"kubeconfig: {cluster.kubeconfig}")
+    say(f'next:       eval "$({_python()} -m local env{suffix})" && kubectl get nodes')
+    say(f"stop:       {_python()} -m local down{suffix}")
+
+
+def _down(options: argparse.Namespace) -> None:
+    for name in state.names() if options.all else [options.name]:
+        started = time.monotonic()
+        stopped = clusters.stop(name)
+        say(f"cluster {name}: stopped in {time.monotonic() - started:.1f} s" if stopped else f"there is no cluster {name}")
+
+
+def _status(_: argparse.Namespace) -> None:
+    names = state.names()
+    if not names:
+        say("no clusters")
+    for name in names:
+        record = state.load(name)
+        if record is None:  # stopped in between
+            continue
+        running = "running" if clusters.find(name) else "not running"
+        megabytes = processes.memory(record.token) / 1e6
+        say(f"{name}  {record.profile}  {running}  {megabytes:.0f} MB without pods  {record.kubeconfig}")
+
+
+def _env(options: argparse.Namespace) -> None:
+    cluster = clusters.find(options.name)
+    if cluster is None:
+        raise LocalError(f"cluster {options.name} does not run: start it with `{_python()} -m local up --name {options.name}`")
+    for key, value in cluster.env.items():
+        say(f"export {key}={shlex.quote(value)}")
+
+
+def _load(options: argparse.Namespace) -> None:
+    cluster = clusters.find(options.name)
+    if cluster is None:
+        raise LocalError(f"cluster {options.name} does not run: start it with `{_python()} -m local up --name {options.name}`")
+    cluster.load_images(options.archives)
+    say(f"loaded {len(options.archives)} archives into {options.name}")
+
+
+def _python() -> str:
+    executable = Path(sys.executable)
+    return str(executable.relative_to(Path.cwd())) if executable.is_relative_to(Path.cwd()) else os.fspath(executable)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The cgroups of a cluster: one folder in each hierarchy that the machine has, whichever version it uses.
+
+It refuses to touch a cgroup that is not in the list it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from local.progress import wait_for
+
+MOUNTS = Path("/proc/self/mounts")
+UNIFIED_ROOT = Path("/sys/fs/cgroup")
+INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1, which then takes no process
+
+
+def planned(slug: str) -> tuple[str, ...]:
+    """The folders that a cluster `slug` needs: one of the unified hierarchy, or one per hierarchy of version 1."""
+    mounted = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
+    unified = [Path(point) for point, kind in mounted if kind == "cgroup2"]
+    if UNIFIED_ROOT in unified:
+        return (str(UNIFIED_ROOT / slug),)
+    version_1 = dict.fromkeys(Path(point) for point, kind in mounted if kind == "cgroup")
+    return tuple(str(point / slug) for point in version_1)
+
+
+def create(folders: Iterable[str]) -> None:
+    """Makes the folders; none may exist."""
+    for folder in map(Path, folders):
+        folder.mkdir()
+        for name in INHERITED:
+            if (folder.parent / "cpuset.cpus").exists() and (folder / name).exists() and (folder.parent / name).exists():
+                (folder / name).write_text((folder.parent / name).read_text())
+
+
+def remove(folders: Iterable[str]) -> None:
+    """Kills what still runs in the folders and removes them with all below."""
+    left = [Path(folder) for folder in folders]
+
+    def gone() -> bool:
+        for folder in left:
+            for child in sorted((path for path in folder.rglob("*/")), reverse=True):
+                _remove_one(child)
+            _remove_one(folder)
+        return not any(folder.exists() for folder in left)
+
+    wait_for("its cgroups to empty", gone, seconds=15, every=0.02)
+
+
+def _remove_one(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, OSError):
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        folder.rmdir()

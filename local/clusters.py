@@ -1,0 +1,208 @@
+"""Starts, finds and stops clusters: what the command line, the demo and the tests call.
+
+It refuses to stop or delete a cluster that it did not make: one asked for by its context is only used, and only forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from local import borrowed, builds, cgroups, node, processes, resolver, sandbox, simulated, state
+from local.api import Api
+from local.errors import LocalError
+from local.progress import say
+from local.state import DEFAULT_NAME, Record
+
+Profile = Literal["context", "kind", "node", "control-plane"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster. `audit_log`: JSON lines, one per answered request, of our own profiles; older ones are beside it."""
+
+    name: str
+    profile: Profile
+    kubeconfig: Path
+    kubectl: Path
+    real_pods: bool
+    audit_log: Path | None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a shell needs to talk to this cluster: KUBECONFIG, and PATH with our kubectl first."""
+        path = os.environ.get("PATH", os.defpath)
+        return {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.kubectl.parent}{os.pathsep}{path}"}
+
+    def load_images(self, archives: Iterable[Path]) -> None:
+        """Makes images of OCI archives available to pods; simulated pods need none, a cluster asked for by context refuses."""
+        record = _require(self.name)
+        if self.profile == "node":
+            node.load_images(record, builds.ensure(builds.NODE), archives)
+        elif self.profile == "kind":
+            borrowed.load_into_kind(record, archives)
+        elif self.profile == "context":
+            raise LocalError(f"images can't be loaded into context {record.context}: push them to a registry that it pulls from")
+
+    def forward(self, target: str, port: int = 0) -> int:
+        """Opens a loopback port (`port`, or a free one) that leads to `host:port` on the node, say a Service's address; returns it."""
+        if self.profile != "node":
+            raise LocalError(f"the {self.profile} profile has no node that can be entered: use kubectl port-forward")
+        return node.forward(_require(self.name), builds.ensure(builds.NODE), target, port)
+
+    def add_daemon(self, name: str, command: list[str | Path]) -> None:
+        """Starts one more process on the node (control-plane: on this machine); it ends with the cluster, and logs beside the others."""
+        record = _require(self.name)
+        if self.profile == "node":
+            node.add_daemon(record, name, command)
+        elif self.profile == "control-plane":
+            processes.Daemons(record).start(name, command)
+        else:
+            raise LocalError(f"the {self.profile} profile runs no processes of ours")
+
+    def memory(self) -> int:
+        """Bytes held by the cluster's own processes, pods not counted."""
+        return processes.memory(_require(self.name).token)
+
+    def stop(self) -> None:
+        """Stops the cluster and removes all that it took; see the function `stop`."""
+        stop(self.name)
+
+
+def start(
+    name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 1, env: Mapping[str, str] | None = None
+) -> Cluster:
+    """Starts cluster `name`, or finds it running, and returns it when pods can be made.
+
+    `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes` is the number of
+    simulated nodes. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
+    """
+    with state.locked(name):
+        choice = resolver.choose(os.environ if env is None else env, profile)
+        say(f"cluster {name}: {choice.profile}, because {choice.reason}")
+        if choice.profile == "control-plane":
+            say("  pods are simulated: they are reported as running, and nothing runs in them")
+        if (record := state.load(name)) is not None:
+            if _is_current(record, choice):
+                say(f"cluster {name} is already running")
+                return _cluster(record)
+            _clean(record)
+        started = time.monotonic()
+        record = Record(name, choice.profile, context=choice.context)
+        try:
+            record = _start(record, choice, nodes, started)
+        except BaseException:
+            with contextlib.suppress(LocalError):
+                _clean_but_logs(record)
+            raise
+        return _cluster(record)
+
+
+def find(name: str = DEFAULT_NAME) -> Cluster | None:
+    """Cluster `name` when it runs and answers."""
+    record = state.load(name)
+    return _cluster(record) if record is not None and _is_healthy(record) else None
+
+
+def stop(name: str = DEFAULT_NAME) -> bool:
+    """Ends every process of cluster `name` and removes its files; returns whether there was one.
+
+    What runs in it is not asked: a cluster of ours keeps nothing. One that we did not make is only forgotten.
+    """
+    with state.locked(name):
+        record = state.load(name)
+        if record is None:
+            return False
+        _clean(record)
+        return True
+
+
+def _start(record: Record, choice: resolver.Choice, nodes: int, started: float) -> Record:
+    if choice.profile in ("context", "kind"):
+        record = borrowed.start(record)
+        return record.with_(status="ready")
+    profile = node if choice.profile == "node" else simulated
+    built = profile.programs()
+    built_in = time.monotonic()
+    record = profile.claim(record.with_(builds=_versions(choice.profile)))
+    record = node.start(record, built) if choice.profile == "node" else simulated.start(record, built, nodes)
+    now = time.monotonic()
+    say(f"cluster {record.name}: ready in {now - built_in:.1f} s" + (f" (and {built_in - started:.0f} s before)" if built_in - started > 2 else ""))
+    return record.with_(status="ready")
+
+
+def _versions(profile: str) -> tuple[str, ...]:
+    components = builds.NODE if profile == "node" else builds.CONTROL_PLANE
+    return tuple(f"{item.name}-{item.version}-{item.digest[:12]}" for item in components)
+
+
+def _is_current(record: Record, choice: resolver.Choice) -> bool:
+    if not _is_healthy(record):
+        say(f"cluster {record.name}: cleaning up what an earlier start left")
+        return False
+    if (record.profile, record.context) != (choice.profile, choice.context):
+        asked = choice.context or choice.profile
+        raise LocalError(
+            f"cluster {record.name} runs already as {record.context or record.profile}, and {asked} was asked for: stop it with "
+            f"`python -m local down --name {record.name}`, or choose another --name"
+        )
+    if record.builds and record.builds != _versions(record.profile):
+        say(f"cluster {record.name}: made of other versions; replacing it")
+        return False
+    return True
+
+
+def _is_healthy(record: Record) -> bool:
+    if record.status != "ready":
+        return False
+    if record.profile in ("context", "kind"):
+        return borrowed.answers(record)
+    running = record.boot == state.boot_id() and bool(processes.find(record.token))
+    return running and Api(record.ports["api"], record.folder / "pki").is_ready()
+
+
+def _clean(record: Record) -> None:
+    _release(record)
+    state.forget(record.name)
+
+
+def _clean_but_logs(record: Record) -> None:
+    """After a start that failed: keeps the logs for the reader, and the record, so that the next start removes them."""
+    saved = state.load(record.name)
+    if saved is not None:
+        _release(saved)
+
+
+def _release(record: Record) -> None:
+    if record.profile in ("context", "kind"):
+        borrowed.release(record)
+        return
+    inside = sandbox.find(record)
+    processes.end(record.token, first=inside.first if inside else None)
+    cgroups.remove(record.cgroups)
+    if record.run:
+        shutil.rmtree(record.run, ignore_errors=True)
+
+
+def _cluster(record: Record) -> Cluster:
+    ours = record.profile in ("node", "control-plane")
+    return Cluster(
+        name=record.name,
+        profile=record.profile,  # type: ignore[arg-type]
+        kubeconfig=record.kubeconfig,
+        kubectl=builds.ensure([builds.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
+        real_pods=record.profile != "control-plane",
+        audit_log=record.folder / "audit" / "audit.log" if ours else None,
+    )
+
+
+def _require(name: str) -> Record:
+    if (record := state.load(name)) is None:
+        raise LocalError(f"there is no cluster {name}: start it with `python -m local up --name {name}`")
+    return record

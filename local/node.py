@@ -1,0 +1,158 @@
+"""The node profile: a control plane and one node with real pods, all in namespaces of their own.
+
+Everything but the forwarder's listening socket lives inside; so the ports are fixed, and any number of clusters fit on a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from local import builds, cgroups, controlplane, images, packages, sandbox
+from local.api import Api
+from local.controlplane import FIXED_PORTS, POD_CIDR, Place, render, render_objects
+from local.errors import LocalError
+from local.processes import Daemons
+from local.progress import say, wait_for
+from local.sandbox import NODE_IP, Sandbox
+from local.state import Record
+
+DNS_IP = "10.96.0.10"
+NODE_POD_CIDR = "10.244.0.0/24"  # what the controller manager gives to the first node of POD_CIDR
+PAUSE_IMAGE = "local.dynamiq.test/pause:1"
+DNS_READY = "127.0.0.1:8181"
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def programs() -> dict[str, Path]:
+    """Builds what is missing, installs what the distribution has, and returns the built programs."""
+    packages.ensure()
+    return builds.ensure(builds.NODE)
+
+
+def node_name(record: Record) -> str:
+    return f"{record.name}-node"
+
+
+def claim(record: Record) -> Record:
+    """Adds to the record what this profile takes from the machine besides processes."""
+    return record.with_(cgroups=cgroups.planned(record.slug), run=f"/run/dynamiq-{record.token}")
+
+
+def start(record: Record, built: dict[str, Path]) -> Record:
+    """Starts everything and waits until pods can run. `record` is claimed and saved."""
+    if sandbox.missing_bridge_filter():
+        say("warning: the kernel has no br_netfilter; a pod may not reach a Service whose pod is on the same node")
+    place = Place(record, NODE_IP, FIXED_PORTS, serves_pods=True)
+    cgroups.create(record.cgroups)
+    Path(record.run).mkdir(mode=0o700)
+    inside = sandbox.create(record, built["pause"])
+    api_port, dns_port = inside.forward(built, [f"127.0.0.1:{FIXED_PORTS['api']}", DNS_READY])
+    record = record.with_(ports={"api": api_port, "dns-ready": dns_port})
+    controlplane.write_pki(place, node_name(record), api_port)
+    _write_config(place, built)
+    daemons = Daemons(record, inside.enter)
+    search = {"PATH": f"{built['containerd'].parent}:{SEARCH_PATH}"}
+    daemons.start("containerd", [built["containerd"], "--config", place.etc / "containerd.toml"], env=search)
+    controlplane.start_servers(place, daemons, built)
+    wait_for("containerd", lambda: _ctr(record, built, "version"), still=daemons.require_alive)
+    load_images(record, built, [_pause_image(built["pause"])])
+    api = Api(api_port, place.pki)
+    wait_for("the API server", api.is_ready, still=daemons.require_alive)
+    controlplane.start_controllers(place, daemons, built)
+    _start_node(place, daemons, built, search)
+    for manifest in render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP):
+        api.apply(manifest)
+    wait_for("the node to be Ready", lambda: api.node_ready(node_name(record)), still=daemons.require_alive)
+    wait_for("the cluster's DNS", lambda: _dns_is_ready(dns_port), still=daemons.require_alive)
+    return record
+
+
+def load_images(record: Record, built: dict[str, Path], archives: Iterable[Path]) -> None:
+    """Imports image archives into the node's containerd. Raises LocalError naming the one that failed."""
+    for archive in archives:
+        if not archive.is_file():
+            raise LocalError(f"no image archive {archive}")
+        done = subprocess.run(_ctr_command(record, built, "images", "import", str(archive)), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LocalError(f"could not load {archive}: {done.stderr.strip()[-2000:]}")
+
+
+def forward(record: Record, built: dict[str, Path], target: str, port: int = 0) -> int:
+    """Opens a port of the machine's loopback that leads to `host:port` inside the cluster; it closes when the cluster stops."""
+    return _running(record).forward(built, [target], port)[0]
+
+
+def add_daemon(record: Record, name: str, command: list[str | Path]) -> None:
+    """Starts one more process on the node, outside of any pod; it ends with the cluster."""
+    Daemons(record, _running(record).enter).start(name, command, env={"PATH": SEARCH_PATH})
+
+
+def _running(record: Record) -> Sandbox:
+    if (inside := sandbox.find(record)) is None:
+        raise LocalError(f"cluster {record.name} is not running: start it with `python -m local up --name {record.name}`")
+    return inside
+
+
+def _start_node(place: Place, daemons: Daemons, built: dict[str, Path], search: dict[str, str]) -> None:
+    name = node_name(place.record)
+    kubelet = ["--config", place.etc / "kubelet.yaml", "--kubeconfig", place.etc / "kubelet.kubeconfig"]
+    kubelet += ["--hostname-override", name, "--node-ip", NODE_IP]
+    daemons.start("kubelet", [built["kubelet"], *kubelet], env=search)
+    proxy = ["--config", place.etc / "kube-proxy.yaml", "--hostname-override", name]
+    daemons.start("kube-proxy", [built["kube-proxy"], *proxy], env=search)
+    daemons.start("coredns", [built["coredns"], "-conf", place.etc / "Corefile"])
+
+
+def _write_config(place: Place, built: dict[str, Path]) -> None:
+    record = place.record
+    values = {
+        "data": record.folder,
+        "run": record.run,
+        "cgroup": record.slug,
+        "node_ip": NODE_IP,
+        "dns_ip": DNS_IP,
+        "pod_cidr": POD_CIDR,
+        "node_pod_cidr": NODE_POD_CIDR,
+        "pause_image": PAUSE_IMAGE,
+        "cni_programs": built["bridge"].parent,
+        "runc": shutil.which("runc", path=os.environ.get("PATH", "") + ":" + SEARCH_PATH),
+    }
+    for name in ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "Corefile"):
+        (place.etc / name).write_text(render(name, **values))
+    (place.etc / "cni").mkdir()
+    (place.etc / "cni" / "10-bridge.conflist").write_text(render("bridge.conflist", **values))
+    (place.etc / "resolv.conf").touch()
+
+
+def _pause_image(pause: Path) -> Path:
+    archive = pause.parent.with_name(pause.parent.name + ".image.tar")
+    with builds.locked("pause-image"):
+        if not archive.exists():
+            images.write_image(archive, PAUSE_IMAGE, pause.parent, entrypoint=["/pause"])
+    return archive
+
+
+def _ctr_command(record: Record, built: dict[str, Path], *arguments: str) -> list[str]:
+    return [str(built["ctr"]), "--address", f"{record.run}/containerd.sock", "--namespace", "k8s.io", *arguments]
+
+
+def _ctr(record: Record, built: dict[str, Path], *arguments: str) -> bool:
+    command = _ctr_command(record, built, *arguments)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _dns_is_ready(port: int) -> bool:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

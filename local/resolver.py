@@ -1,0 +1,94 @@
+"""Chooses the best Kubernetes that this machine can have, and says why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from local.errors import LocalError
+from local.progress import say
+
+Profile = Literal["context", "kind", "node", "control-plane"]
+FORCEABLE = get_args(Profile)[1:]
+DOCKER_TIMEOUT = 10  # seconds
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the choice depends on."""
+
+    docker_answers: bool
+    kind_installed: bool
+    is_linux: bool
+    is_root: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A profile and why it was taken; `context` names the kube context of the profile of that name."""
+
+    profile: Profile
+    reason: str
+    context: str = ""
+
+
+def choose(env: Mapping[str, str], profile: str | None = None) -> Choice:
+    """The choice for this machine. Raises LocalError for a wish that can't be met."""
+    return decide(env, profile, look)
+
+
+def look() -> Machine:
+    """Looks at this machine; asks Docker, which may take a moment."""
+    return Machine(_docker_answers(), shutil.which("kind") is not None, sys.platform == "linux", os.geteuid() == 0)
+
+
+def decide(env: Mapping[str, str], profile: str | None, machine: Machine | object) -> Choice:
+    """The choice for a machine (or for what returns one, asked only when it matters). `profile` precedes `$PROFILE`."""
+    context, forced = env.get("CLUSTER", ""), profile or env.get("PROFILE", "")
+    if forced and forced not in FORCEABLE:
+        raise LocalError(f"there is no profile {forced!r}: choose one of {', '.join(FORCEABLE)}")
+    if forced and context:
+        raise LocalError(f"both CLUSTER={context} and the profile {forced} are asked for: choose one")
+    if context:
+        return Choice("context", f"CLUSTER={context} asks for that kube context", context)
+    found = machine() if callable(machine) else machine
+    if not isinstance(found, Machine):
+        raise TypeError(f"not a Machine: {found!r}")
+    return _forced(forced, found) if forced else _best(found)
+
+
+def _best(machine: Machine) -> Choice:
+    if machine.docker_answers and machine.kind_installed:
+        return Choice("kind", "Docker answers")
+    if machine.docker_answers:
+        say("Docker answers, but kind is not on PATH: install it (https://kind.sigs.k8s.io) to use it; going on without")
+    if machine.is_linux and machine.is_root:
+        return Choice("node", "Docker does not answer, and this is root on Linux" if not machine.docker_answers else "this is root on Linux")
+    return Choice("control-plane", "neither kind can be used nor is this root on Linux, which real pods need")
+
+
+def _forced(profile: str, machine: Machine) -> Choice:
+    if profile == "kind":
+        if not (machine.docker_answers and machine.kind_installed):
+            raise LocalError("the kind profile needs a Docker that answers `docker info` and `kind` on PATH")
+        return Choice("kind", "it was asked for")
+    if profile == "node":
+        if not (machine.is_linux and machine.is_root):
+            raise LocalError("the node profile needs root on Linux; PROFILE=control-plane needs neither")
+        return Choice("node", "it was asked for")
+    return Choice("control-plane", "it was asked for")
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        return subprocess.run([docker, "info"], capture_output=True, timeout=DOCKER_TIMEOUT, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
