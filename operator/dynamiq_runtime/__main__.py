@@ -1,0 +1,128 @@
+"""`python -m dynamiq_runtime`: the command line. Starts a server or calls one, and turns what stops it into one line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from dynamiq_runtime import __version__
+
+NOT_SERVABLE = 2
+FAILED = 1
+TERMINATION_LIMIT = 4096  # bytes the kubelet keeps
+FLOW_LIMIT = 1 << 20
+
+DESCRIPTION = (
+    """Serves one Dynamiq workflow over HTTP with the engine "tiny" (Input, Python and Output nodes), or calls such a server."""
+)
+
+SERVE = """\
+Configuration comes from the environment:
+  DYNAMIQ_ENGINE            tiny
+  DYNAMIQ_FLOW              file with the flow, YAML or JSON                    /etc/dynamiq/flow/flow
+  DYNAMIQ_ACCESS_KEYS_DIR   folder, one Access Key a file, read at each change  unset: a public App
+  DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics and logs
+  PORT                      8080 (0: any free one; the log says which)
+  DYNAMIQ_DRAIN_SECONDS     how long runs may still take after SIGTERM          30
+  DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    60
+  TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
+
+It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it;
+GET /healthz, /readyz and /metrics need no key.
+
+Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
+
+Try it:
+  DYNAMIQ_FLOW=examples/flow.yaml PORT=8080 python -m dynamiq_runtime serve
+  curl -H 'Content-Type: application/json' -d '{"input": {"n": 2}}' localhost:8080/"""
+
+CALL = """\
+Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own,
+and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
+it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
+
+  python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}'
+  python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}' --every 0.005 --for 30 --quiet"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "call":
+        from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
+
+        return asyncio.run(run_calls(options))
+    return _serve()
+
+
+def _serve() -> int:
+    # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    from dynamiq_runtime.flow import FlowError, load_flow
+    from dynamiq_runtime.keys import AccessKeys, KeysError
+    from dynamiq_runtime.server import serve
+    from dynamiq_runtime.settings import SettingsError, from_environment
+
+    try:
+        settings = from_environment(os.environ)
+        flow = load_flow(_read_flow(settings.flow), os.environ)
+        keys = None if settings.access_keys is None else AccessKeys(settings.access_keys)
+    except (SettingsError, FlowError, KeysError) as error:
+        return _refuse(str(error), NOT_SERVABLE)
+    try:
+        asyncio.run(serve(settings, flow, keys))
+    except OSError as error:
+        return _refuse(f"it can't listen on port {settings.port}: {error.strerror or error}", FAILED)
+    sys.stdout.flush()
+    os._exit(0)  # threads of runs that were cut off would be waited for otherwise
+
+
+def _read_flow(path: Path) -> str:
+    from dynamiq_runtime.text import FlowError
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(FLOW_LIMIT + 1)
+        return content.decode()
+    except OSError as error:
+        raise FlowError(f"the flow can't be read from {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FlowError(f"the flow in {path} is not UTF-8") from None
+
+
+def _refuse(message: str, code: int) -> int:
+    line = "dynamiq-runtime: " + " ".join(message.split())
+    print(line, file=sys.stderr, flush=True)
+    try:
+        descriptor = os.open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), os.O_WRONLY | os.O_TRUNC)
+    except OSError:
+        return code  # not in a pod
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(line.encode("utf-8", "replace")[:TERMINATION_LIMIT])
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dynamiq_runtime", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=__version__)
+    raw = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call")
+    commands.add_parser("serve", help="serve a flow over HTTP", epilog=SERVE, formatter_class=raw)
+    call = commands.add_parser("call", help="call an App, once or at a steady pace", epilog=CALL, formatter_class=raw)
+    call.add_argument("url", help="where the App answers, e.g. http://hello.demo/")
+    call.add_argument("--key-file", type=Path, help="file with the Access Key, read anew for each call")
+    call.add_argument("--input", default="{}", help="the run's input, a JSON object (default {})")
+    call.add_argument("--host", help="the Host header, to call through an ingress by its address")
+    call.add_argument("--every", type=float, metavar="S", help="seconds from one call to the next")
+    call.add_argument("--for", dest="duration", type=float, metavar="S", help="seconds to go on (default: until SIGTERM)")
+    call.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds before a call has failed (default 30)")
+    call.add_argument("--quiet", action="store_true", help="only the summary")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The one shape of an error answer: `{"error": {"code", "message", "details"}}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aiohttp import web
+
+
+class AnswerError(Exception):
+    """Ends a request with `status`; `code` is for machines, `message` says what is wrong and how to mend it."""
+
+    def __init__(self, status: int, code: str, message: str, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+        self.headers: dict[str, str] = {}
+
+    def response(self) -> web.Response:
+        """The answer as HTTP."""
+        body = {"error": {"code": self.code, "message": self.message, "details": self.details}}
+        return web.json_response(body, status=self.status, headers=self.headers, dumps=json.dumps)
+
+
+def translated(error: web.HTTPException, limit: int) -> AnswerError:
+    """The answer for what aiohttp itself refuses."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        answer = AnswerError(405, "method_not_allowed", f"{error.method} is not allowed here, {allowed} is", {"allowed": allowed})
+        answer.headers["Allow"] = allowed
+        return answer
+    if error.status == 404:
+        return AnswerError(404, "not_found", "there is nothing at this path; an App answers POST / and POST /v1/runs")
+    if error.status == 413:
+        return AnswerError(413, "body_too_large", f"the body is larger than {limit} bytes", {"limit": limit})
+    return AnswerError(error.status, "bad_request" if error.status < 500 else "internal", error.reason)

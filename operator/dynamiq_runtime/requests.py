@@ -1,0 +1,59 @@
+"""From an HTTP request to a run's input: the Access Key, then the body."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from dynamiq_runtime.errors import AnswerError
+from dynamiq_runtime.keys import AccessKeys
+
+
+def require_key(request: web.Request, keys: AccessKeys | None) -> None:
+    """Passes for a public App (`keys` is None) or a right key. Raises AnswerError: 401 without a key, 403 with a wrong one."""
+    if keys is None:
+        return
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        error = AnswerError(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
+        error.headers["WWW-Authenticate"] = "Bearer"
+        raise error
+    if not keys.allow(key.strip()):
+        raise AnswerError(403, "forbidden", "the Access Key is not one of this App's")
+
+
+async def read_input(request: web.Request) -> dict[str, Any]:
+    """The object under `input`. Raises AnswerError: 415 for a body that is not JSON, 422 for one that does not validate."""
+    if request.headers.get("Content-Type") and not _is_json(request.content_type):
+        message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
+        raise AnswerError(415, "not_json", message)
+    raw = await request.read()
+    try:
+        body = json.loads(raw, parse_constant=_no_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(415, "not_json", f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise _invalid("body", "holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
+    if not isinstance(body, dict):
+        raise _invalid("body", 'is not an object: send {"input": {...}}')
+    if "input" not in body:
+        raise _invalid("input", 'is missing: send {"input": {...}}')
+    if not isinstance(body["input"], dict):
+        raise _invalid("input", "is not an object")
+    if body.get("stream"):
+        raise _invalid("stream", "is not something this runtime does: leave it out, or send false")
+    return body["input"]
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or (content_type.startswith("application/") and content_type.endswith("+json"))
+
+
+def _invalid(field: str, problem: str) -> AnswerError:
+    return AnswerError(422, "invalid", f"`{field}` {problem}", {field: problem})
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)

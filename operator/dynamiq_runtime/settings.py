@@ -1,0 +1,60 @@
+"""The runtime's configuration: environment variables, set by the operator on the App's workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINES = ("tiny",)
+
+
+class SettingsError(ValueError):
+    """A variable is wrong; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times are seconds; `access_keys` is None for a public App."""
+
+    engine: str
+    flow: Path
+    access_keys: Path | None
+    app: str
+    app_id: str
+    workflow_version: str | None
+    port: int
+    drain: float
+    run_timeout: float
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Reads the DYNAMIQ_* variables and PORT. Raises SettingsError."""
+    engine = environment.get("DYNAMIQ_ENGINE") or "tiny"
+    if engine not in ENGINES:
+        raise SettingsError(f'DYNAMIQ_ENGINE is "{engine}", and this image has the engine {", ".join(ENGINES)}')
+    keys = environment.get("DYNAMIQ_ACCESS_KEYS_DIR")
+    if keys == "":
+        raise SettingsError("DYNAMIQ_ACCESS_KEYS_DIR is empty: leave it out for a public App")
+    return Settings(
+        engine=engine,
+        flow=Path(environment.get("DYNAMIQ_FLOW") or "/etc/dynamiq/flow/flow"),
+        access_keys=None if keys is None else Path(keys),
+        app=environment.get("DYNAMIQ_APP", ""),
+        app_id=environment.get("DYNAMIQ_APP_ID", ""),
+        workflow_version=environment.get("DYNAMIQ_WORKFLOW_VERSION") or None,
+        port=int(_number(environment, "PORT", 8080, 0, 65535)),
+        drain=_number(environment, "DYNAMIQ_DRAIN_SECONDS", 30, 0, 3600),
+        run_timeout=_number(environment, "DYNAMIQ_RUN_TIMEOUT", 60, 0.01, 86400),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}, not a number") from None
+    if not least <= value <= most:
+        raise SettingsError(f"{name} is {text}, not between {least:g} and {most:g}")
+    return value
