@@ -1,0 +1,49 @@
+"""Whether an object is as we want it: every field that we state has our value; fields that we do not state are others'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12)}
+_UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "M", "G", "T"), 1)}
+_QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
+
+
+def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
+    """The first field of `desired` that `observed` has otherwise, as a path; None where there is none."""
+    return _differs(desired, observed, "")
+
+
+def _differs(desired: Any, observed: Any, path: str) -> str | None:
+    if isinstance(desired, Mapping) and isinstance(observed, Mapping):
+        for key, value in desired.items():
+            if key not in observed:
+                if value in ({}, [], "", None, False):
+                    continue  # the API server drops what is empty
+                return f"{path}.{key}"
+            if (found := _differs(value, observed[key], f"{path}.{key}")) is not None:
+                return found
+        return None
+    if isinstance(desired, list) and isinstance(observed, list):
+        if path.endswith(".ownerReferences"):
+            return None if all(reference in observed for reference in desired) else path
+        if len(desired) != len(observed):
+            return path
+        return next(
+            (found for index, (one, other) in enumerate(zip(desired, observed, strict=True)) if (found := _differs(one, other, f"{path}[{index}]"))),
+            None,
+        )
+    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and _amount(desired) == _amount(observed)):
+        return None
+    return path
+
+
+def _amount(quantity: Any) -> Decimal | None:
+    text = str(quantity)
+    unit = text.lstrip("0123456789.")
+    try:
+        return Decimal(text.removesuffix(unit) if unit else text) * _UNITS.get(unit, Decimal(1))
+    except InvalidOperation:
+        return None

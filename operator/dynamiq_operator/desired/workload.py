@@ -1,0 +1,175 @@
+"""The workload: the apps/v1 Deployment that runs an App.
+
+Its pod template depends on nothing but what changes behaviour: flow, runtime, compute, variables and access. While those
+stay the same the template that was applied stays, whatever this version of the operator would write: an upgrade of the
+operator restarts no pod.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.desired.base import WORKLOAD, child
+from dynamiq_operator.desired.network import HTTP
+from dynamiq_operator.model import names
+from dynamiq_operator.model.app import Variable
+from dynamiq_operator.model.base import Part
+from dynamiq_operator.model.digests import canonical
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
+
+CONTAINER = "runtime"
+DEFAULT_PORT = 8080
+DEFAULT_DRAIN_SECONDS = 30
+PRE_STOP_SECONDS = 5
+"""A pod goes on answering for so long after it was told to end: endpoints and gateways need it to forget the pod."""
+EXIT_SECONDS = 5
+KEPT_REVISIONS = 3
+FLOW_FOLDER = "/etc/dynamiq/flow"
+KEYS_FOLDER = "/etc/dynamiq/access-keys"
+
+
+def inputs(app: App, pinned: Pinned) -> str:
+    """Digest of all that the pod template depends on, as 16 hex characters: it is also a label of the pods."""
+    return canonical(
+        {
+            "flow": pinned.workflow_hash,
+            "runtime": pinned.runtime.as_json(),
+            "resources": _json(pinned.config.resources),
+            "variables": [variable.as_json() for variable in app.spec.variables],
+            "private": app.spec.is_private,
+        }
+    ).removeprefix("sha256:")[:16]
+
+
+def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None) -> Manifest:
+    """The workload of `app` that runs the pins of `record`.
+
+    `observed` is the workload as it is, whose template is kept where its inputs are the same. `replicas` is for its
+    creation alone: from then on the autoscaler owns it.
+    """
+    wanted = inputs(app, pinned)
+    template = _applied(observed, wanted) or _template(app, pinned, wanted)
+    spec: dict[str, Any] = {
+        "revisionHistoryLimit": KEPT_REVISIONS,
+        "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
+        "selector": {"matchLabels": names.pod_selector(app.meta.name)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "template": template,
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return child(
+        app,
+        WORKLOAD,
+        names.workload(app.meta.name, record),
+        annotations={names.TEMPLATE_ANNOTATION: json.dumps({"inputs": wanted, "template": template}, sort_keys=True)},
+        spec=spec,
+    )
+
+
+def runs(observed: Mapping[str, Any], wanted: str) -> bool:
+    """Whether the workload's template is the one of these inputs."""
+    labels = observed["spec"]["template"]["metadata"].get("labels") or {}
+    return bool(labels.get(names.TEMPLATE_LABEL) == wanted)
+
+
+def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
+    noted = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    try:
+        note = json.loads(noted) if noted else {}
+        labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
+    except (ValueError, KeyError, TypeError):
+        return None  # somebody edited the note: the template is written anew
+    return note["template"] if note and note.get("inputs") == wanted == labelled else None
+
+
+def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:
+    drain = DEFAULT_DRAIN_SECONDS if pinned.runtime.drain_seconds is None else pinned.runtime.drain_seconds
+    return {
+        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: wanted}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [_container(app, pinned, drain)],
+            "volumes": [
+                {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pinned.workflow_hash)}},
+                *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
+                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            ],
+        },
+    }
+
+
+def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
+    runtime = pinned.runtime
+    port = runtime.port or DEFAULT_PORT
+    own = {
+        "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
+        "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
+        "DYNAMIQ_FLOW_HASH": pinned.workflow_hash,
+        "DYNAMIQ_APP": app.meta.name,
+        "DYNAMIQ_APP_ID": app.meta.uid,
+        "DYNAMIQ_DRAIN_SECONDS": str(drain),
+        "PORT": str(port),
+    }
+    if app.spec.is_private:
+        own["DYNAMIQ_ACCESS_KEYS_DIR"] = KEYS_FOLDER
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "image": runtime.image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": HTTP, "containerPort": port, "protocol": "TCP"}],
+        "env": [{"name": name, "value": value} for name, value in own.items()] + [_variable(each) for each in app.spec.variables],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "flow", "mountPath": FLOW_FOLDER, "readOnly": True},
+            *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        ],
+        **_probes(runtime),
+    }
+    if resources := _json(pinned.config.resources):
+        container["resources"] = resources
+    return container
+
+
+def _probes(runtime: PinnedRuntime) -> dict[str, Any]:
+    probes = runtime.probes or Probes()
+    made = {
+        "readinessProbe": _probe(probes.readiness or Probe(path="/readyz"), {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2}),
+        "livenessProbe": _probe(probes.liveness or Probe(path="/healthz"), {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}),
+    }
+    if probes.startup is not None:
+        made["startupProbe"] = _probe(probes.startup, {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 60})
+    return made
+
+
+def _probe(probe: Probe, defaults: Mapping[str, int]) -> dict[str, Any]:
+    given = {key: value for key, value in probe.as_json().items() if key != "path"}
+    return {"httpGet": {"path": probe.path, "port": HTTP}, **defaults, **given}
+
+
+def _variable(variable: Variable) -> dict[str, Any]:
+    if variable.secret is not None:
+        return {"name": variable.name, "valueFrom": {"secretKeyRef": variable.secret.as_json()}}
+    if variable.config_map is not None:
+        return {"name": variable.name, "valueFrom": {"configMapKeyRef": variable.config_map.as_json()}}
+    # `$(OTHER)` is expanded by the kubelet; a doubled dollar keeps what the user wrote.
+    return {"name": variable.name, "value": (variable.value or "").replace("$(", "$$(")}
+
+
+def _json(part: Part | None) -> dict[str, Any] | None:
+    return part.as_json() if part is not None else None
+

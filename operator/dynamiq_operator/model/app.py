@@ -1,0 +1,218 @@
+"""App: the stable thing callers know. Its hostname, keys and variables outlive every deploy."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import (
+    Condition,
+    DnsLabel,
+    ObjectName,
+    Part,
+    Timestamp,
+    VersionName,
+    conditions_field,
+    rule,
+    validated,
+)
+from dynamiq_operator.model.record import Config
+
+
+class ExposureType(StrEnum):
+    """How callers reach an App."""
+
+    INGRESS = "Ingress"
+    CLUSTER_IP = "ClusterIP"
+
+
+class Tls(Part):
+    """TLS of the App's hostname."""
+
+    secret_name: Annotated[ObjectName, Field(description="Secret with tls.crt and tls.key, in the App's namespace.")]
+
+
+@validated(
+    rule(
+        "self.type != 'ClusterIP' || (!has(self.className) && !has(self.tls) && !has(self.annotations))",
+        "className, tls and annotations are for type Ingress: remove them, or use type Ingress",
+    )
+)
+class Exposure(Part):
+    """How the App is exposed. Left out: an Ingress when a hostname or the operator's domain is set, else inside the cluster only."""
+
+    type: Annotated[ExposureType, Field(description="Ingress or ClusterIP.")]
+    class_name: Annotated[ObjectName | None, Field(description="IngressClass. Left out: the operator's, or the cluster's default.")] = None
+    tls: Annotated[Tls | None, Field(description="TLS of the hostname. Left out: plain HTTP.")] = None
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=1024)]] | None,
+        Field(max_length=16, description="Annotations of the Ingress, such as cert-manager's issuer."),
+    ] = None
+
+
+class AccessType(StrEnum):
+    """Who may call an App."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
+class Access(Part):
+    """Who may call the App: holders of an Access Key, or everybody."""
+
+    type: Annotated[AccessType, Field(description="private: callers send an Access Key; public: nobody needs one.")]
+
+
+class KeyOf(Part):
+    """One key of a Secret or ConfigMap in the App's namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the Secret or ConfigMap.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key in it.")]
+
+
+@validated(
+    rule(
+        "(has(self.value) ? 1 : 0) + (has(self.secret) ? 1 : 0) + (has(self.configMap) ? 1 : 0) == 1",
+        "a variable has exactly one of value, secret and configMap",
+    ),
+    rule(
+        "!self.name.startsWith('DYNAMIQ_') && self.name != 'PORT'",
+        "names that begin with DYNAMIQ_, and PORT, are the runtime's own: choose another name",
+    ),
+)
+class Variable(Part):
+    """An environment variable of the App's pods."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the variable.")]
+    value: Annotated[str | None, Field(max_length=32768, description="Its value, in plain sight.")] = None
+    secret: Annotated[KeyOf | None, Field(description="Take the value from a key of a Secret.")] = None
+    config_map: Annotated[KeyOf | None, Field(description="Take the value from a key of a ConfigMap.")] = None
+
+
+@validated(
+    rule("has(self.schedule) != has(self.runAt)", "a trigger has exactly one of schedule and runAt"),
+    rule("!has(self.expiresAt) || has(self.schedule)", "expiresAt is for a trigger with a schedule"),
+)
+class Trigger(Part):
+    """Runs the App at set times."""
+
+    name: Annotated[
+        str, Field(max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", description="Name of the trigger, at most 20 characters.")
+    ]
+    schedule: Annotated[str | None, Field(min_length=9, max_length=128, description="Five-field cron expression.")] = None
+    run_at: Annotated[Timestamp | None, Field(description="Run once, at this time.")] = None
+    timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
+    expires_at: Annotated[Timestamp | None, Field(description="No run after this time.")] = None
+    suspend: Annotated[bool | None, Field(description="True: do not run.")] = None
+    input: Annotated[str | None, Field(max_length=65536, description="Input of the run, as JSON text.")] = None
+
+
+class Rollout(Part):
+    """How a deploy proceeds."""
+
+    progress_deadline_seconds: Annotated[
+        int, Field(ge=10, le=86400, description="Seconds that a deploy may go without progress before it has failed. Left out: 300.")
+    ] = 300
+
+
+class HistoryPolicy(Part):
+    """What is kept of the history."""
+
+    limit: Annotated[int | None, Field(ge=10, le=100000, description="Rows to keep. Left out: all.")] = None
+    protect: Annotated[bool | None, Field(description="True: the App, and with it its history, cannot be deleted.")] = None
+
+
+class DeploySpec(Part):
+    """What Git asks to be deployed; a change of it is one row."""
+
+    workflow_version: Annotated[VersionName | None, Field(description="Version to deploy. Left out: the newest release when this changes.")] = None
+    runtime: Annotated[ObjectName | None, Field(description="Runtime to run on. Left out: the live row's.")] = None
+    config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
+    message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
+    changed_by: Annotated[
+        str | None, Field(max_length=1024, description="Who changed it last; stamped by the API server, whatever was sent.")
+    ] = None
+
+
+HOSTNAME_MAX = 253
+
+
+@validated(
+    rule(
+        "!has(self.hostname) || self.hostname.split('.').all(label, size(label) <= 63)",
+        "hostname is a DNS name: each part between dots has at most 63 characters",
+    ),
+    rule(
+        "!has(self.exposure) || self.exposure.type != 'ClusterIP' || !has(self.hostname)",
+        "hostname is for type Ingress: an App of type ClusterIP is called by its Service's name",
+    ),
+)
+class AppSpec(Part):
+    """What callers rely on, whichever version runs."""
+
+    workflow: Annotated[DnsLabel, Field(description="Workflow whose versions are deployed.")]
+    display_name: Annotated[
+        str | None,
+        Field(max_length=128, pattern=r"^[\p{L}\p{N} ./_'-]+$", description="Name for people: letters, digits, spaces, and . / _ ' -"),
+    ] = None
+    description: Annotated[str | None, Field(max_length=512, description="What the App does.")] = None
+    hostname: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=HOSTNAME_MAX,
+            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            description="DNS name that callers use. Left out: <app>.<namespace>.<domain> where the operator has a domain.",
+        ),
+    ] = None
+    exposure: Annotated[Exposure | None, Field(description="How callers reach the App.")] = None
+    access: Annotated[Access | None, Field(description="Who may call it. Left out: private.")] = None
+    variables: Annotated[
+        tuple[Variable, ...],
+        Field(
+            max_length=128,
+            description="Environment of the App's pods.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    triggers: Annotated[
+        tuple[Trigger, ...],
+        Field(
+            max_length=32,
+            description="Runs at set times.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
+    history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
+    deploy: Annotated[DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")] = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether callers need an Access Key."""
+        return self.access is None or self.access.type is AccessType.PRIVATE
+
+
+class LiveRow(Part):
+    """What the App serves."""
+
+    row: Annotated[str, Field(description="Name of the live row.")]
+    sequence: Annotated[int, Field(description="Its sequence.")]
+    workflow_version: Annotated[str, Field(description="Its workflow version.")]
+    runtime: Annotated[str, Field(description="Version of its runtime.")]
+
+
+class AppStatus(Part):
+    """What is so now."""
+
+    observed_generation: Annotated[int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")] = None
+    last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
+    live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
+    hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
+    conditions: tuple[Condition, ...] = conditions_field()
+
+
+DEFAULT_APP_STATUS = {"observedGeneration": 0}
+"""What an App reads as before the operator has written: not yet seen, so that no GitOps tool takes it for done."""

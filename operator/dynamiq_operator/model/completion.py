@@ -1,0 +1,176 @@
+"""How the operator completes a row: what was left out is taken from the live row, else from the newest and the defaults.
+
+The answer is the pins, or what is missing (the row waits), or why it can never be (the row fails).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from dynamiq_operator.model import digests
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
+from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Restored, Source
+from dynamiq_operator.model.runtime import PinnedRuntime, ResourceList, Resources
+from dynamiq_operator.model.settings import ImagePolicy, Settings
+
+DEFAULT_AUTOSCALING = Autoscaling(min_replicas=1, max_replicas=2, target_cpu=80)
+DEFAULT_REQUESTS = ResourceList(cpu="100m", memory="256Mi")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something the row waits for; it may still arrive."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The row can never be deployed as asked."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a row is completed from. `rows` has every row that is named by `restores`, `flows` the hashes of flows that are at hand."""
+
+    app: App | None
+    live: Record | None
+    versions: Sequence[Version]
+    runtimes: Mapping[str, Runtime]
+    rows: Mapping[str, Record]
+    flows: frozenset[str]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class _Release:
+    workflow: str
+    version: str
+    flow_hash: str
+    description: str | None
+    restores: Restored | None = None
+
+
+def complete(record: Record, known: Known, *, sequence: int, previous_digest: str | None, now: datetime) -> Pinned | Missing | Refused:
+    """The pins of a row that has none."""
+    if known.app is None:
+        return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
+    live = known.live.pinned if known.live else None
+    release = _release(record, known.app, known)
+    if not isinstance(release, _Release):
+        return release
+    runtime = _runtime(record, known, live)
+    if not isinstance(runtime, PinnedRuntime):
+        return runtime
+    config = complete_config(record.spec.config, live.config if live else None, runtime)
+    if isinstance(config, Refused):
+        return config
+    pins = Pinned(
+        created_at=format_time(now),
+        workflow=release.workflow,
+        workflow_version=release.version,
+        workflow_hash=release.flow_hash,
+        description=release.description,
+        runtime=runtime,
+        config=config,
+        restores=release.restores,
+        source=Source.RECORD,
+        previous_digest=previous_digest,
+        digest="sha256:" + "0" * 64,
+    )
+    spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
+    return pins.model_copy(update={"digest": digests.row_digest(spec)})
+
+
+def _release(record: Record, app: App, known: Known) -> _Release | Missing | Refused:
+    if record.spec.restores is not None:
+        return _restored(record, known)
+    releases = [version for version in known.versions if version.workflow == app.spec.workflow]
+    asked = record.spec.workflow_version
+    if asked is None:
+        if not releases:
+            return Missing(f"workflow {app.spec.workflow} has no released version yet")
+        found = max(releases, key=lambda version: version.number)
+    else:
+        named = [version for version in releases if version.version == asked]
+        if not named:
+            return Missing(f"WorkflowVersion {app.spec.workflow}-{asked} does not exist in namespace {record.meta.namespace}")
+        found = named[0]
+    return _Release(found.workflow, found.version, found.flow_hash, found.description)
+
+
+def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
+    row = known.rows.get(record.spec.restores or "")
+    if row is None:
+        return Missing(f"row {record.spec.restores}, which this one restores, does not exist in namespace {record.meta.namespace}")
+    if row.spec.app != record.spec.app:
+        return Refused(f"row {row.name} is of App {row.spec.app}: a row can restore only a row of its own App")
+    if row.pinned is None:
+        if row.outcome is None and row.name != record.name:
+            return Missing(f"row {row.name}, which this one restores, has not been deployed yet")
+        return Refused(f"row {row.name} was never deployed, so it has nothing to restore")
+    if row.pinned.workflow_hash not in known.flows:
+        return Missing(f"the flow of row {row.name} ({row.pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion")
+    return _Release(
+        row.pinned.workflow,
+        row.pinned.workflow_version,
+        row.pinned.workflow_hash,
+        row.pinned.description,
+        Restored(row=row.name, sequence=row.sequence),
+    )
+
+
+def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime | Missing | Refused:
+    asked = record.spec.runtime
+    if asked is None and live is not None:
+        return live.runtime
+    if asked is None:
+        usable = [runtime for runtime in known.runtimes.values() if not runtime.spec.deprecated]
+        if not usable:
+            return Missing("there is no Runtime that is not deprecated")
+        found = max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)))
+    elif asked not in known.runtimes:
+        return Missing(f"Runtime {asked} does not exist")
+    else:
+        found = known.runtimes[asked]
+    if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.spec.image:
+        return Refused(f"Runtime {found.meta.name} names its image by a tag ({found.spec.image}), and this cluster's policy asks for a digest")
+    return found.spec.pins(found.meta.name)
+
+
+def complete_config(asked: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:
+    """The whole config: each field asked for, else live (of the same type), else the default."""
+    asked = asked or Config()
+    kind = asked.type or (live.type if live else None) or ConfigType.SERVER
+    if kind is ConfigType.SERVERLESS:
+        if asked.autoscaling or asked.resources:
+            return Refused("the live config is serverless, which has no autoscaling and no resources: give type server with them")
+        return Refused("a serverless config needs Knative Serving, which is not installed in this cluster: use type server")
+    kept = live if live is not None and live.type is kind else Config()
+    autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, asked.autoscaling)
+    if (autoscaling.min_replicas or 0) > (autoscaling.max_replicas or 0):
+        return Refused(
+            f"minReplicas {autoscaling.min_replicas} is above maxReplicas {autoscaling.max_replicas}: what the row leaves out is kept from "
+            "the live row; give both"
+        )
+    given = runtime.resources or Resources()
+    requests = _merged(DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (asked.resources or Resources()).requests)
+    limits = _merged(ResourceList(), given.limits, (kept.resources or Resources()).limits, (asked.resources or Resources()).limits)
+    return Config(type=kind, autoscaling=autoscaling, resources=Resources(requests=requests, limits=limits if limits.as_json() else None))
+
+
+_Part = TypeVar("_Part", Autoscaling, ResourceList)
+
+
+def _merged(first: _Part, *later: _Part | None) -> _Part:
+    merged = first
+    for part in later:
+        if part is not None:
+            merged = merged.model_copy(update=part.model_dump(exclude_none=True))
+    return merged

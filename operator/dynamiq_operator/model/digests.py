@@ -1,0 +1,36 @@
+"""Hashes that make the history verifiable: of a flow, of a row over the row before it, and of how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+
+def flow_hash(flow: str) -> str:
+    """SHA-256 of the flow's bytes (UTF-8), as `sha256:<hex>`."""
+    return _sha256(flow.encode())
+
+
+def canonical(value: Any) -> str:
+    """SHA-256 over the canonical JSON (RFC 8785) of `value`, as `sha256:<hex>`."""
+    return _sha256(rfc8785.dumps(value))
+
+
+def row_digest(spec: Mapping[str, Any]) -> str:
+    """Digest of a row's spec as stored, without `outcome` and `pinned.digest`; `pinned.previousDigest` is inside."""
+    covered = {key: value for key, value in spec.items() if key != "outcome"}
+    if "pinned" in covered:
+        covered["pinned"] = {key: value for key, value in covered["pinned"].items() if key != "digest"}
+    return canonical(covered)
+
+
+def outcome_digest(digest: str, outcome: Mapping[str, Any]) -> str:
+    """Digest over a row's digest and its outcome."""
+    return canonical({"digest": digest, "outcome": {key: value for key, value in outcome.items() if key != "digest"}})
+
+
+def _sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

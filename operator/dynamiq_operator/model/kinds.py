@@ -1,0 +1,141 @@
+"""The five kinds as the API server knows them: names, columns, selectable fields, and the models of their spec and status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
+from dynamiq_operator.model.base import GROUP, VERSION, Part
+from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
+from dynamiq_operator.model.runtime import RuntimeSpec
+from dynamiq_operator.model.workflow import WORKFLOW_VERSION_RULES, WorkflowSpec, WorkflowVersionSpec
+
+CATEGORY = "dynamiq"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; `wide` ones show under `-o wide` only."""
+
+    name: str
+    path: str
+    type: str = "string"
+    wide: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of the group `dynamiq.getdynamiq.ai`."""
+
+    kind: str
+    plural: str
+    description: str
+    spec: type[Part]
+    columns: tuple[Column, ...]
+    short_names: tuple[str, ...]
+    status: type[Part] | None = None
+    default_status: Mapping[str, Any] | None = None
+    namespaced: bool = True
+    selectable: tuple[str, ...] = ()
+    root_rules: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
+
+    @property
+    def crd_name(self) -> str:
+        return f"{self.plural}.{GROUP}"
+
+    @property
+    def api_prefix(self) -> str:
+        return f"/apis/{GROUP}/{VERSION}"
+
+
+_AGE = Column("AGE", ".metadata.creationTimestamp", "date")
+
+APP = Kind(
+    kind="App",
+    plural="apps",
+    description="App is the stable thing that callers know: hostname, Access Keys, variables. Every deploy of it is a Deployment (ddep).",
+    spec=AppSpec,
+    status=AppStatus,
+    default_status=DEFAULT_APP_STATUS,
+    short_names=("dapp",),
+    selectable=(".spec.workflow",),
+    columns=(
+        Column("VERSION", ".status.live.workflowVersion", description="Workflow version that is served."),
+        Column("READY", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("HOSTNAME", ".status.hostname"),
+        Column("RUNTIME", ".status.live.runtime", wide=True),
+        Column("ROW", ".status.live.row", wide=True),
+        Column("REASON", ".status.conditions[?(@.type=='Ready')].message", wide=True),
+        _AGE,
+    ),
+)
+RECORD = Kind(
+    kind="Deployment",
+    plural="deployments",
+    description="Deployment is one row of an App's history: what was deployed, on which runtime, how scaled, by whom, when and why. It never changes.",
+    spec=RecordSpec,
+    status=RecordStatus,
+    default_status=DEFAULT_RECORD_STATUS,
+    short_names=("ddep",),
+    selectable=(".spec.app", ".status.phase"),
+    columns=(
+        Column("APP", ".spec.app"),
+        Column("VERSION", ".spec.pinned.workflowVersion"),
+        Column("DESCRIPTION", ".spec.pinned.description"),
+        Column("STATUS", ".status.phase"),
+        Column("CREATED BY", ".spec.createdBy"),
+        Column("RUNTIME", ".spec.pinned.runtime.version"),
+        Column("DATE", ".spec.pinned.createdAt", description="When the deploy began."),
+        Column("SEQ", ".spec.sequence", "integer", wide=True),
+        Column("CONFIG", ".spec.pinned.config", wide=True),
+        Column("MESSAGE", ".spec.message", wide=True),
+    ),
+)
+WORKFLOW = Kind(
+    kind="Workflow",
+    plural="workflows",
+    description="Workflow is a draft DAG. Nothing that runs depends on it: a WorkflowVersion is released from it.",
+    spec=WorkflowSpec,
+    short_names=("dwf",),
+    columns=(Column("DESCRIPTION", ".spec.description"), _AGE),
+)
+WORKFLOW_VERSION = Kind(
+    kind="WorkflowVersion",
+    plural="workflowversions",
+    description="WorkflowVersion is a saved release of a Workflow. It never changes, and is named <workflow>-<version>.",
+    spec=WorkflowVersionSpec,
+    short_names=("dwfv",),
+    selectable=(".spec.workflow", ".spec.version"),
+    root_rules=WORKFLOW_VERSION_RULES,
+    columns=(
+        Column("WORKFLOW", ".spec.workflow"),
+        Column("VERSION", ".spec.version"),
+        Column("DESCRIPTION", ".spec.description"),
+        _AGE,
+    ),
+)
+RUNTIME = Kind(
+    kind="Runtime",
+    plural="runtimes",
+    description="Runtime is an approved runtime version. It never changes, but for deprecated.",
+    spec=RuntimeSpec,
+    short_names=("drt",),
+    namespaced=False,
+    columns=(
+        Column("VERSION", ".spec.version"),
+        Column("LABEL", ".spec.label"),
+        Column("ENGINE", ".spec.engine"),
+        Column("DEPRECATED", ".spec.deprecated", "boolean"),
+        Column("IMAGE", ".spec.image", wide=True),
+        _AGE,
+    ),
+)
+
+KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME)

@@ -1,0 +1,92 @@
+"""Every name, label, annotation and selector of what the operator makes. Nothing else in the code builds one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from dynamiq_operator.model.base import GROUP
+
+FIELD_MANAGER = "dynamiq-operator"
+REPLICAS_MANAGER = "dynamiq-operator-replicas"
+"""Owns `replicas` from a workload's creation on: whoever applied it and then left it out would reset it to 1."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+APP_LABEL = f"{GROUP}/app"
+TEMPLATE_LABEL = f"{GROUP}/template"
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
+RESTORING_ANNOTATION = f"{GROUP}/restoring"
+
+MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
+
+LABEL_MAX = 63
+CRON_JOB_MAX = 52
+_SUFFIX = 8
+
+
+def shortened(name: str, limit: int = LABEL_MAX) -> str:
+    """`name`, or, where it would pass `limit` characters, its beginning and a hash of the whole."""
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_SUFFIX]
+    return f"{name[: limit - _SUFFIX - 1].rstrip('-.')}-{digest}"
+
+
+def labels(app: str) -> dict[str, str]:
+    """Labels of everything made for an App."""
+    return {MANAGED_BY: FIELD_MANAGER, APP_LABEL: app}
+
+
+def pod_selector(app: str) -> dict[str, str]:
+    """What the Service, workload and PodDisruptionBudget select by: the App's identity, never a version."""
+    return {APP_LABEL: app}
+
+
+def service(app: str) -> str:
+    return app
+
+
+def ingress(app: str) -> str:
+    return app
+
+
+def workload(app: str, record: str) -> str:  # noqa: ARG001 - a strategy that keeps the previous version warm gives each row its own
+    """The apps/v1 Deployment that runs `record` of `app`."""
+    return app
+
+
+def autoscaler(app: str) -> str:
+    return app
+
+
+def disruption_budget(app: str) -> str:
+    return app
+
+
+def access_keys(app: str) -> str:
+    return shortened(f"{app}-access-keys")
+
+
+def flow(app: str, flow_hash: str) -> str:
+    """The ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
+    return shortened(f"{app}-flow-{flow_hash.removeprefix('sha256:')[:16]}")
+
+
+def trigger(app: str, name: str) -> str:
+    """The CronJob of a trigger: shorter than other names, since its Jobs' names carry a suffix."""
+    return shortened(f"{app}-{name}", CRON_JOB_MAX)
+
+
+def default_hostname(app: str, namespace: str, domain: str) -> str:
+    return f"{app}.{namespace}.{domain}"
+
+
+def event(uid: str, *what: str) -> str:
+    """An Event's name: the same thing said of the same object has the same name, so a repeat meets "already exists"."""
+    return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts `v2` before `v10`."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)

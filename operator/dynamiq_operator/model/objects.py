@@ -1,0 +1,126 @@
+"""API objects as typed values: metadata, and the spec and status as models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.model.app import AppSpec, AppStatus
+from dynamiq_operator.model.record import Outcome, Phase, Pinned, RecordSpec, RecordStatus
+from dynamiq_operator.model.runtime import RuntimeSpec
+
+Manifest = dict[str, Any]
+"""An API object as JSON data."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What of `metadata` the operator decides by."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resource_version: str
+    created: datetime
+    deleting: bool
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Meta:
+        meta = raw["metadata"]
+        return cls(
+            name=meta["name"],
+            namespace=meta.get("namespace", ""),
+            uid=meta.get("uid", ""),
+            generation=meta.get("generation", 0),
+            resource_version=meta.get("resourceVersion", ""),
+            created=parse_time(meta.get("creationTimestamp") or "1970-01-01T00:00:00Z"),
+            deleting="deletionTimestamp" in meta,
+            annotations=meta.get("annotations") or {},
+        )
+
+
+@dataclass(frozen=True)
+class App:
+    meta: Meta
+    spec: AppSpec
+    status: AppStatus
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> App:
+        return cls(Meta.of(raw), AppSpec.model_validate(raw["spec"]), AppStatus.model_validate(raw.get("status") or {}))
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row. `raw_spec` is the spec as stored: digests cover fields that this version of the operator may not know."""
+
+    meta: Meta
+    spec: RecordSpec
+    status: RecordStatus
+    raw_spec: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Record:
+        return cls(
+            Meta.of(raw), RecordSpec.model_validate(raw["spec"]), RecordStatus.model_validate(raw.get("status") or {}), raw["spec"]
+        )
+
+    @property
+    def name(self) -> str:
+        return self.meta.name
+
+    @property
+    def sequence(self) -> int:
+        """The row's sequence, 0 where it has none yet."""
+        return self.spec.sequence or 0
+
+    @property
+    def pinned(self) -> Pinned | None:
+        return self.spec.pinned
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.spec.outcome
+
+    @property
+    def phase(self) -> Phase | None:
+        return self.status.phase
+
+
+@dataclass(frozen=True)
+class Version:
+    """A WorkflowVersion, without its flow: `flow_hash` is that of the flow's bytes."""
+
+    name: str
+    workflow: str
+    version: str
+    description: str | None
+    flow_hash: str
+
+    @property
+    def number(self) -> int:
+        return int(self.version.removeprefix("v"))
+
+
+@dataclass(frozen=True)
+class Runtime:
+    meta: Meta
+    spec: RuntimeSpec
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Runtime:
+        return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
+
+
+def parse_time(text: str) -> datetime:
+    """RFC 3339 to an aware datetime."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def format_time(moment: datetime) -> str:
+    """An aware UTC datetime as RFC 3339, to the second, as Kubernetes writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

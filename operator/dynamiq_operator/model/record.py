@@ -1,0 +1,194 @@
+"""Deployment, our record: one row of an App's history. What was asked stays; the operator completes it, each part once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import (
+    Condition,
+    Digest,
+    DnsLabel,
+    ObjectName,
+    Part,
+    Timestamp,
+    VersionName,
+    conditions_field,
+    rule,
+    validated,
+)
+from dynamiq_operator.model.runtime import PinnedRuntime, Resources
+
+
+class ConfigType(StrEnum):
+    """How an App is run: always-on servers under an autoscaler, or scaled to zero by Knative."""
+
+    SERVER = "server"
+    SERVERLESS = "serverless"
+
+
+class Phase(StrEnum):
+    """Where a record is in its life (`plan/lifecycle.py` draws it)."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    LIVE = "Live"
+    SUPERSEDED = "Superseded"
+    FAILED = "Failed"
+
+
+class Result(StrEnum):
+    """How a record's deploy ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    OVERTAKEN = "Overtaken"
+
+
+class Source(StrEnum):
+    """Who made the record: the operator for `App.spec.deploy`, or whoever created it."""
+
+    APP = "App"
+    RECORD = "Record"
+
+
+@validated(
+    rule(
+        "!has(self.minReplicas) || self.minReplicas >= 1",
+        "minReplicas is at least 1: to scale to zero, use type serverless",
+    ),
+    rule(
+        "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+        "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas",
+    ),
+)
+class Autoscaling(Part):
+    """Replicas of a server, and when there are more."""
+
+    min_replicas: Annotated[int | None, Field(ge=0, le=1000, description="Fewest pods, from 1.")] = None
+    max_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Most pods.")] = None
+    target_cpu: Annotated[
+        int | None,
+        Field(
+            alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, in percent of the request, that the autoscaler aims at."
+        ),
+    ] = None
+
+
+@validated(
+    rule(
+        "!has(self.type) || self.type != 'serverless' || (!has(self.autoscaling) && !has(self.resources))",
+        "a serverless config has no other field: remove autoscaling and resources, or use type server",
+    )
+)
+class Config(Part):
+    """Deployment config. A field left out keeps what is live."""
+
+    type: Annotated[ConfigType | None, Field(description="server or serverless.")] = None
+    autoscaling: Annotated[Autoscaling | None, Field(description="Only for type server: replicas and target CPU.")] = None
+    resources: Annotated[Resources | None, Field(description="Only for type server: compute for each pod.")] = None
+
+
+class PromotedFrom(Part):
+    """Where a promotion came from."""
+
+    namespace: Annotated[ObjectName, Field(description="Namespace of the source App.")]
+    app: Annotated[DnsLabel, Field(description="Name of the source App.")]
+    row: Annotated[ObjectName, Field(description="Name of the source's row.")]
+    hash: Annotated[Digest, Field(description="Hash of the source's flow.")]
+
+
+class Restored(Part):
+    """The row that a record brings back."""
+
+    row: Annotated[ObjectName, Field(description="Name of the row.")]
+    sequence: Annotated[int, Field(ge=1, description="Its sequence.")]
+
+
+class Pinned(Part):
+    """All that a record runs, frozen when its deploy began."""
+
+    created_at: Annotated[Timestamp, Field(description="When the deploy began; unlike the object's age it survives a restore.")]
+    workflow: Annotated[DnsLabel, Field(description="Workflow that is run.")]
+    workflow_version: Annotated[VersionName, Field(description="Its version.")]
+    workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow.")]
+    description: Annotated[str | None, Field(max_length=512, description="Description of the version.")] = None
+    runtime: Annotated[PinnedRuntime, Field(description="The whole Runtime, as it was.")]
+    config: Annotated[Config, Field(description="The whole config, with nothing left out.")]
+    restores: Annotated[Restored | None, Field(description="The row that was brought back.")] = None
+    source: Annotated[Source, Field(description="App for a row made from App.spec.deploy, else Record.")]
+    previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
+    digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest and outcome.")]
+
+
+class Outcome(Part):
+    """How the deploy ended."""
+
+    result: Annotated[Result, Field(description="Succeeded, Failed or Overtaken.")]
+    reason: Annotated[str, Field(max_length=1024, description="Why, in a sentence.")]
+    at: Annotated[Timestamp, Field(description="When it ended.")]
+    digest: Annotated[Digest, Field(description="SHA-256 over the row's digest and this outcome.")]
+
+
+ASKED = ("app", "workflowVersion", "restores", "runtime", "config", "message", "promotedFrom", "createdBy")
+SET_ONCE = ("sequence", "pinned", "outcome")
+
+
+@validated(
+    *(
+        rule(
+            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
+            f"{name} of a row never changes: create another row to deploy something else",
+            reason="FieldValueForbidden",
+            fieldPath=f".{name}",
+        )
+        for name in ASKED
+    ),
+    *(
+        rule(
+            f"!has(oldSelf.{name}) || (has(self.{name}) && self.{name} == oldSelf.{name})",
+            f"{name} of a row is set once, by the operator, and never changes",
+            reason="FieldValueForbidden",
+            fieldPath=f".{name}",
+        )
+        for name in SET_ONCE
+    ),
+    rule(
+        "!has(self.workflowVersion) || !has(self.restores)",
+        "name either workflowVersion or restores: restores already takes the version of the row that it names",
+    ),
+)
+class RecordSpec(Part):
+    """One deploy of an App: what was asked, and, completed by the operator, what exactly was run and how it ended."""
+
+    app: Annotated[DnsLabel, Field(description="App that is deployed, in the same namespace.")]
+    workflow_version: Annotated[
+        VersionName | None, Field(description="Version to deploy, such as v3. Left out: the newest release.")
+    ] = None
+    restores: Annotated[
+        ObjectName | None, Field(description="Name of an older row of the App whose workflow version is brought back, in place of workflowVersion.")
+    ] = None
+    runtime: Annotated[ObjectName | None, Field(description="Runtime to run on. Left out: the live row's, or for a first deploy the newest.")] = None
+    config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
+    message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
+    promoted_from: Annotated[PromotedFrom | None, Field(description="The row of another App that this promotes.")] = None
+    created_by: Annotated[
+        str | None, Field(max_length=1024, description="Who created the row; stamped by the API server, whatever was sent.")
+    ] = None
+    sequence: Annotated[int | None, Field(ge=1, description="Place in the App's history. Set once by the operator.")] = None
+    pinned: Annotated[Pinned | None, Field(description="What is run, in full. Set once by the operator.")] = None
+    outcome: Annotated[Outcome | None, Field(description="How the deploy ended. Set once by the operator.")] = None
+
+
+class RecordStatus(Part):
+    """Where the deploy is. It can be derived anew from the spec, and is after a restore."""
+
+    phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
+    observed_generation: Annotated[int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")] = None
+    conditions: tuple[Condition, ...] = conditions_field()
+
+
+DEFAULT_RECORD_STATUS = {"phase": Phase.PROGRESSING.value, "observedGeneration": 0}
+"""What a row reads as before the operator has written: under way, so that no GitOps tool takes an empty status for done."""

@@ -1,0 +1,95 @@
+"""Runtime: an approved runtime version. Immutable, but for `deprecated`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Part, Quantity, rule, validated
+
+
+class Engine(StrEnum):
+    """What runs a flow inside the runtime's container."""
+
+    TINY = "tiny"
+    SDK = "sdk"
+
+
+class ResourceList(Part):
+    """Amounts of compute, as Kubernetes quantities."""
+
+    cpu: Annotated[Quantity | None, Field(description="CPU, such as 100m or 2.")] = None
+    memory: Annotated[Quantity | None, Field(description="Memory, such as 256Mi.")] = None
+
+
+class Resources(Part):
+    """What a container asks for and may use at most."""
+
+    requests: Annotated[ResourceList | None, Field(description="What the scheduler reserves.")] = None
+    limits: Annotated[ResourceList | None, Field(description="What the container may use at most.")] = None
+
+
+class Probe(Part):
+    """An HTTP probe of the runtime's port."""
+
+    path: Annotated[str, Field(max_length=256, pattern=r"^/", description="Path that answers 200 when all is well.")]
+    period_seconds: Annotated[int | None, Field(ge=1, le=300, description="Seconds between two probes.")] = None
+    timeout_seconds: Annotated[int | None, Field(ge=1, le=60, description="Seconds to wait for an answer.")] = None
+    failure_threshold: Annotated[int | None, Field(ge=1, le=1000, description="Failures in a row before it counts.")] = None
+
+
+class Probes(Part):
+    """How the kubelet tells that a pod may get requests, and that it must be restarted."""
+
+    readiness: Annotated[Probe | None, Field(description="Answers when the pod may get requests. Default: /readyz.")] = None
+    liveness: Annotated[Probe | None, Field(description="Fails when the container must be restarted. Default: /healthz.")] = None
+    startup: Annotated[Probe | None, Field(description="Answers once the runtime has started. Default: none.")] = None
+
+
+class RuntimePins(Part):
+    """What of a Runtime changes behaviour; a record pins all of it."""
+
+    version: Annotated[str, Field(min_length=1, max_length=63, description="Version of the runtime, such as 1.4.0.")]
+    label: Annotated[str | None, Field(max_length=128, description="Name for people, such as Python 3.11, stable.")] = None
+    image: Annotated[
+        str,
+        Field(min_length=1, max_length=512, description="Container image. Name a digest (…@sha256:…): a tag can change under you."),
+    ]
+    port: Annotated[int | None, Field(ge=1, le=65535, description="Port that the runtime listens on. Default 8080.")] = None
+    probes: Annotated[Probes | None, Field(description="Probes of the pod.")] = None
+    resources: Annotated[Resources | None, Field(description="Compute for each pod; a record's config goes before it.")] = None
+    drain_seconds: Annotated[
+        int | None, Field(ge=0, le=3600, description="Seconds a pod may take to finish its requests before it ends. Default 30.")
+    ] = None
+    engine: Annotated[Engine | None, Field(description="What runs the flow: tiny or sdk. Default tiny.")] = None
+
+
+_FROZEN = tuple(RuntimePins.model_fields)
+
+
+@validated(
+    rule(
+        " && ".join(
+            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+            for name in (RuntimePins.model_fields[field].alias or field for field in _FROZEN)
+        ),
+        "a Runtime never changes, but for deprecated: create a Runtime of another name for the new version",
+        reason="FieldValueForbidden",
+    )
+)
+class RuntimeSpec(RuntimePins):
+    """An approved runtime version that records can name."""
+
+    deprecated: Annotated[bool | None, Field(description="New Apps no longer get this runtime by default; rows that name it still run.")] = None
+
+    def pins(self, name: str) -> PinnedRuntime:
+        """What a record keeps of this Runtime, which outlives it."""
+        return PinnedRuntime(name=name, **{field: getattr(self, field) for field in RuntimePins.model_fields})
+
+
+class PinnedRuntime(RuntimePins):
+    """A Runtime as a record pinned it: later changes of the Runtime do not matter."""
+
+    name: Annotated[str, Field(max_length=253, description="Name of the Runtime when it was pinned.")]

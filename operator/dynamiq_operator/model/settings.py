@@ -1,0 +1,25 @@
+"""What whoever runs the operator decides for a whole cluster."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Part
+
+
+class ImagePolicy(StrEnum):
+    """Which images a Runtime may name."""
+
+    ANY = "any"
+    DIGEST = "digest"
+
+
+class Settings(Part):
+    """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
+
+    domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
+    ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
+    image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
