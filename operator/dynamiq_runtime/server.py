@@ -60,7 +60,8 @@ class Server:
         await self._web.setup()
         site = web.TCPSite(self._web, None, self._settings.port, backlog=1024, reuse_address=True)
         await site.start()
-        port: int = self._web.addresses[0][1]
+        # Port 0 is another port for each address family; callers on loopback mean IPv4's, whose addresses are pairs.
+        port: int = min(self._web.addresses, key=len)[1]
         return port
 
     async def drain(self) -> None:

@@ -1,0 +1,269 @@
+"""The HTTP contract of a deployed App, on a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.unit.runtime.serving import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
+
+VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("echo"), ECHO, **VERSION) as served:
+        yield served
+
+
+def test_the_output_is_the_answer(echo: Served) -> None:
+    answer = echo.run({"n": 2**80, "text": "žluť"})
+    assert (answer.status, answer.body) == (200, {"result": {"n": 2**80, "text": "žluť"}})
+    assert answer.headers["X-Dynamiq-Workflow-Version"] == "v3"
+
+
+def test_a_run_comes_with_its_record(echo: Served) -> None:
+    data = echo.run({"n": 1}, "/v1/runs").body["data"]
+    assert list(data) == ["id", "app_id", "status", "started_at", "ended_at", "input", "output"]
+    assert (data["app_id"], data["status"], data["input"], data["output"]) == (
+        "uid-1",
+        "succeeded",
+        {"n": 1},
+        {"result": {"n": 1}},
+    )
+    assert data["started_at"].endswith("Z")
+    assert data["started_at"] <= data["ended_at"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "kind", "status", "code"),
+    [
+        ("POST", "/nowhere", b"{}", "application/json", 404, "not_found"),
+        ("GET", "/", None, "", 405, "method_not_allowed"),
+        ("POST", "/healthz", b"{}", "application/json", 405, "method_not_allowed"),
+        ("POST", "/", b'{"input": {"x": "' + b"x" * (2 << 20) + b'"}}', "application/json", 413, "body_too_large"),
+        ("POST", "/", b"input=1", "application/x-www-form-urlencoded", 415, "not_json"),
+        ("POST", "/", b"{", "application/json", 415, "not_json"),
+        ("POST", "/", b"\xff", "application/json", 415, "not_json"),
+        ("POST", "/", b"[]", "application/json", 422, "invalid"),
+        ("POST", "/", b"{}", "application/json", 422, "invalid"),
+        ("POST", "/", b'{"input": 1}', "application/json", 422, "invalid"),
+        ("POST", "/", b'{"input": {"n": NaN}}', "application/json", 422, "invalid"),
+        ("POST", "/", b'{"input": {"n": ' + b"9" * 5000 + b"}}", "application/json", 422, "invalid"),
+        ("POST", "/v1/runs", b'{"input": {"n": ' + b"[" * 100_000 + b"}}", "application/json", 422, "invalid"),
+    ],
+)
+def test_every_refusal_has_one_shape(
+    echo: Served, method: str, path: str, body: bytes | None, kind: str, status: int, code: str
+) -> None:
+    answer = echo.request(method, path, body, {"Content-Type": kind} if kind else {})
+    assert (answer.status, answer.body["error"]["code"]) == (status, code)
+    assert sorted(answer.body["error"]) == ["code", "details", "message"]
+
+
+def test_a_failing_node_is_named_without_a_traceback(tmp_path: Path) -> None:
+    with serving(tmp_path, a_flow("def run(d):\n    return d['gone']\n")) as served:
+        answer = served.run({})
+        assert answer.status == 500
+        assert answer.body["error"]["code"] == "node_failed"
+        assert answer.body["error"]["message"] == "node \"code\" failed: KeyError: 'gone'"
+        assert answer.body["error"]["details"]["nodes"][0]["id"] == "code"
+        assert "Traceback" not in json.dumps(answer.body) + served.log.read_text()
+
+
+def test_an_output_that_json_does_not_have_is_an_error(tmp_path: Path) -> None:
+    with serving(tmp_path, a_flow("def run(d):\n    return float('nan')\n")) as served:
+        assert served.run({}).body["error"]["code"] == "output_not_json"
+
+
+def test_a_private_app_wants_one_of_its_keys_and_follows_the_secret(tmp_path: Path) -> None:
+    keys = _mount(tmp_path / "keys", {"a": "first-key\n", "b": "second-key", "empty": ""})
+    with serving(tmp_path, ECHO, DYNAMIQ_ACCESS_KEYS_DIR=str(keys)) as served:
+        none, wrong = served.run({}), served.run({}, key="first-kez")
+        assert (none.status, none.headers["WWW-Authenticate"], wrong.status) == (401, "Bearer", 403)
+        assert (none.body["error"]["code"], wrong.body["error"]["code"]) == ("unauthorized", "forbidden")
+        assert [served.run({}, key=key).status for key in ("first-key", "second-key", "clé")] == [200, 200, 403]
+        assert served.request("POST", "/", b"", {"Authorization": "Basic Zg=="}).status == 401
+        assert [served.request("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
+        _swap(keys, {"a": "third-key"})
+        assert [served.run({}, key=key).status for key in ("first-key", "third-key")] == [403, 200]
+        assert "key" not in served.log.read_text()
+
+
+def _mount(folder: Path, content: dict[str, str]) -> Path:
+    """The folder as the kubelet mounts a Secret: names link into `..data`, which links into a dated folder."""
+    folder.mkdir()
+    _swap(folder, content)
+    return folder
+
+
+def _swap(folder: Path, content: dict[str, str]) -> None:
+    dated = folder / f"..{time.monotonic_ns()}"
+    dated.mkdir()
+    for name, text in content.items():
+        (dated / name).write_text(text)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..tmp").symlink_to(dated.name)
+    (folder / "..tmp").rename(folder / "..data")
+    for link in folder.iterdir():
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+
+
+def test_a_slow_run_holds_up_neither_others_nor_the_probes(tmp_path: Path) -> None:
+    with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(20) as pool:
+        began = time.monotonic()
+        slow = [pool.submit(served.run, {"seconds": 1}) for _ in range(20)]
+        assert served.run({"seconds": 0}).status == 200
+        assert served.request("GET", "/readyz").status == 200
+        assert time.monotonic() - began < 1
+        assert {future.result().body["result"] for future in slow} == {"slept"}
+        assert time.monotonic() - began < 5
+
+
+def test_concurrent_runs_keep_their_own_answers(echo: Served) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda number: echo.run({"n": number}).body["result"]["n"], range(300)))
+    assert answers == list(range(300))
+
+
+def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Path) -> None:
+    endless = a_flow(
+        "def run(d):\n    while True:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n"
+    )
+    with serving(tmp_path, endless, DYNAMIQ_RUN_TIMEOUT="0.5") as served:
+
+        def threads() -> int:
+            return len(list(Path(f"/proc/{served.process.pid}/task").iterdir()))
+
+        before = threads()
+        assert served.run({}).body["error"]["code"] == "run_timed_out"
+        eventually(lambda: threads() == before)
+        assert 'outcome="timed_out"} 1.0' in served.request("GET", "/metrics").body
+
+
+def test_metrics_count_runs(echo: Served) -> None:
+    before = echo.request("GET", "/metrics").body
+    echo.run({})
+    after = echo.request("GET", "/metrics").body
+    assert _value(after, 'dynamiq_runtime_runs_total{outcome="succeeded"}') == 1 + _value(
+        before, 'dynamiq_runtime_runs_total{outcome="succeeded"}'
+    )
+    assert _value(after, "dynamiq_runtime_runs_in_flight") == 0
+    assert _value(after, "dynamiq_runtime_run_duration_seconds_count") > 0
+    assert 'dynamiq_runtime_info{app="hello",engine="tiny",version="0.1.0",workflow_version="v3"} 1.0' in after
+
+
+def _value(metrics: str, name: str) -> float:
+    return next(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith(name + " "))
+
+
+def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) -> None:
+    with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(served.run, {"seconds": 2})
+        eventually(lambda: _value(served.request("GET", "/metrics").body, "dynamiq_runtime_runs_in_flight") == 1)
+        served.terminate()
+        eventually(lambda: served.request("GET", "/readyz").status == 503)
+        assert served.run({"seconds": 0}).status == 200
+        assert slow.result().body == {"result": "slept"}
+        assert served.process.wait(DEADLINE) == 0
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", served.port), 1)
+
+
+def test_a_stop_does_not_wait_longer_than_the_drain_time(tmp_path: Path) -> None:
+    with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served:
+        thread = threading.Thread(target=_ignore_errors, args=(served,), daemon=True)
+        thread.start()
+        eventually(lambda: _value(served.request("GET", "/metrics").body, "dynamiq_runtime_runs_in_flight") == 1)
+        served.terminate()
+        assert served.process.wait(10) == 0
+
+
+def _ignore_errors(served: Served) -> None:
+    try:
+        served.run({"seconds": 60})
+    except OSError:
+        return
+
+
+def test_inputs_and_outputs_stay_out_of_the_log(echo: Served) -> None:
+    echo.run({"secret": "s3cr3t-value"})
+    assert "s3cr3t-value" not in echo.log.read_text()
+    assert all(json.loads(line)["time"] for line in echo.log.read_text().splitlines())
+
+
+def test_a_start_that_is_refused_says_why_in_one_line_and_to_the_kubelet(tmp_path: Path) -> None:
+    (tmp_path / "termination-log").touch()
+    flow = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})
+    expected = 'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output)'
+    assert refused(tmp_path, flow) == (2, f"dynamiq-runtime: {expected}")
+    assert (tmp_path / "termination-log").read_text() == f"dynamiq-runtime: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"DYNAMIQ_ENGINE": "dynamiq"}, 'DYNAMIQ_ENGINE is "dynamiq", and this image has the engine tiny'),
+        ({"PORT": "http"}, "PORT is 'http', not a number"),
+        ({"DYNAMIQ_FLOW": "/nowhere/flow"}, "the flow can't be read from /nowhere/flow: No such file or directory"),
+        ({"DYNAMIQ_ACCESS_KEYS_DIR": "/nowhere"}, "the Access Keys can't be read from /nowhere: No such file or directory"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, variables: dict[str, str], line: str) -> None:
+    assert refused(tmp_path, ECHO, **variables) == (2, f"dynamiq-runtime: {line}")
+
+
+def test_a_taken_port_is_another_exit_code(tmp_path: Path, echo: Served) -> None:
+    code, line = refused(tmp_path, ECHO, PORT=str(echo.port))
+    assert code == 1
+    assert f"it can't listen on port {echo.port}" in line
+
+
+def _call(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dynamiq_runtime", "call", *arguments]
+    return subprocess.Popen(command, env=environment(folder, ECHO), stdout=subprocess.PIPE, text=True)
+
+
+def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: Served) -> None:
+    url = f"http://127.0.0.1:{echo.port}/"
+    once = _call(tmp_path, url, "--input", '{"n": 1}')
+    assert once.communicate(timeout=DEADLINE)[0].endswith(' 200 {"result":{"n":1}}\n')
+    assert once.returncode == 0
+    steady = _call(tmp_path, url, "--input", '{"n": 1}', "--every", "0.01", "--for", "1", "--quiet")
+    summary = json.loads(steady.communicate(timeout=DEADLINE)[0])
+    assert (summary["sent"], summary["ok"], summary["failed"]) == (100, 100, 0)
+    assert (summary["by_status"], summary["by_output"]) == ({"200": 100}, {'{"result":{"n":1}}': 100})
+
+
+def test_call_ends_with_its_summary_on_sigterm_and_counts_failures(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        calling = _call(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/", "--every", "0.01")
+        assert calling.stdout is not None
+        assert " error " in calling.stdout.readline()
+        os.kill(calling.pid, signal.SIGTERM)
+        summary = json.loads(calling.communicate(timeout=DEADLINE)[0].splitlines()[-1])
+    assert calling.returncode == 1
+    assert summary["failed"] == summary["sent"] == summary["by_status"]["error"] > 0
+    assert 1 <= len(summary["errors"]) <= 5
+
+
+def test_the_runtime_imports_nothing_of_the_operator() -> None:
+    script = "import sys, dynamiq_runtime.__main__, dynamiq_runtime.server, dynamiq_runtime.call\n"
+    script += "print([name for name in sys.modules if name.startswith(('dynamiq_operator', 'kopf', 'kubernetes', 'pydantic'))])"
+    folder = Path(__file__).parents[3] / "operator"
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
