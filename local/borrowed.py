@@ -29,10 +29,7 @@ def kubectl() -> Path:
 
 def start(record: Record) -> Record:
     """Makes the kind cluster, or looks the context up, and writes the kubeconfig. `record` is not saved before."""
-    if record.profile == "kind":
-        record = _start_kind(record)
-    else:
-        record = record.with_(owned=False)
+    record = _start_kind(record) if record.profile == "kind" else record.with_(owned=False)
     view = _run([kubectl(), "config", "view", "--minify", "--flatten", "--context", record.context])
     pki.write_private(record.kubeconfig, view.encode())
     _require_version(record)
@@ -43,7 +40,7 @@ def answers(record: Record) -> bool:
     """Whether the API server behind the record's kubeconfig answers."""
     if not record.kubeconfig.exists():
         return False
-    command = [kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
+    command: list[str | Path] = [kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
     return subprocess.run(command, capture_output=True, check=False, timeout=ANSWER_SECONDS).returncode == 0
 
 
@@ -51,8 +48,6 @@ def release(record: Record) -> None:
     """Deletes a kind cluster that we made; leaves every other as it is."""
     if record.profile == "kind" and record.owned and shutil.which("kind"):
         _run(["kind", "delete", "cluster", "--name", record.name], seconds=START_SECONDS)
-    else:
-        say(f"{record.context} is not ours: it goes on running")
 
 
 def load_into_kind(record: Record, archives: Iterable[Path]) -> None:

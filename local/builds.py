@@ -71,10 +71,7 @@ ETCD = Component("etcd", "3.7.3", (("etcd", "go.etcd.io/etcd/server/v3"),))
 CONTAINERD = Component(
     "containerd",
     "2.4.2",
-    tuple(
-        (name, f"github.com/containerd/containerd/v2/cmd/{name}")
-        for name in ("containerd", "containerd-shim-runc-v2", "ctr")
-    ),
+    tuple((name, f"github.com/containerd/containerd/v2/cmd/{name}") for name in ("containerd", "containerd-shim-runc-v2", "ctr")),
     tags="no_btrfs,no_zfs,no_devmapper,no_tracing",
 )
 CNI = Component(
@@ -116,7 +113,10 @@ NODE = (PAUSE, FORWARD, ETCD, CNI, CONTAINERD, COREDNS, KUBERNETES)
 
 
 def cache_root() -> Path:
-    """Where builds and images are kept: `$DYNAMIQ_CACHE`, else `$XDG_CACHE_HOME/dynamiq-operator`, else `~/.cache/dynamiq-operator`."""
+    """Where builds, images and clusters are kept.
+
+    `$DYNAMIQ_CACHE`, else `$XDG_CACHE_HOME/dynamiq-operator`, else `~/.cache/dynamiq-operator`.
+    """
     if override := os.environ.get("DYNAMIQ_CACHE"):
         return Path(override)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dynamiq-operator"
@@ -127,7 +127,7 @@ def locked(name: str) -> Iterator[Path]:
     """Holds the cache's lock `name`; says so when another process has it, since that wait can be minutes."""
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
-    with open(root / f".{name}.lock", "w") as handle:
+    with (root / f".{name}.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

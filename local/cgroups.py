@@ -19,13 +19,15 @@ INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1
 
 
 def planned(slug: str) -> tuple[str, ...]:
-    """The folders that a cluster `slug` needs: one of the unified hierarchy, or one per hierarchy of version 1."""
+    """The folders that a cluster `slug` needs: one, of the unified hierarchy, or one per hierarchy of version 1.
+
+    Beside version 1, an empty version 2 is often mounted; runc makes its folders there too.
+    """
     mounted = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
-    unified = [Path(point) for point, kind in mounted if kind == "cgroup2"]
-    if UNIFIED_ROOT in unified:
+    if [str(UNIFIED_ROOT), "cgroup2"] in mounted:
         return (str(UNIFIED_ROOT / slug),)
-    version_1 = dict.fromkeys(Path(point) for point, kind in mounted if kind == "cgroup")
-    return tuple(str(point / slug) for point in version_1)
+    points = dict.fromkeys(Path(point) for point, kind in mounted if kind in ("cgroup", "cgroup2"))
+    return tuple(str(point / slug) for point in points)
 
 
 def create(folders: Iterable[str]) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from local import borrowed, builds, cgroups, node, processes, resolver, sandbox, simulated, state
 from local.api import Api
@@ -20,7 +19,7 @@ from local.errors import LocalError
 from local.progress import say
 from local.state import DEFAULT_NAME, Record
 
-Profile = Literal["context", "kind", "node", "control-plane"]
+WORTH_SAYING = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Cluster:
     """A running cluster. `audit_log`: JSON lines, one per answered request, of our own profiles; older ones are beside it."""
 
     name: str
-    profile: Profile
+    profile: resolver.Profile
     kubeconfig: Path
     kubectl: Path
     real_pods: bool
@@ -51,13 +50,13 @@ class Cluster:
             raise LocalError(f"images can't be loaded into context {record.context}: push them to a registry that it pulls from")
 
     def forward(self, target: str, port: int = 0) -> int:
-        """Opens a loopback port (`port`, or a free one) that leads to `host:port` on the node, say a Service's address; returns it."""
+        """Opens a loopback port (`port`, or a free one) that leads to `target`, host:port as the node sees it, and returns it."""
         if self.profile != "node":
             raise LocalError(f"the {self.profile} profile has no node that can be entered: use kubectl port-forward")
         return node.forward(_require(self.name), builds.ensure(builds.NODE), target, port)
 
     def add_daemon(self, name: str, command: list[str | Path]) -> None:
-        """Starts one more process on the node (control-plane: on this machine); it ends with the cluster, and logs beside the others."""
+        """Starts one more process on the node (control-plane: on this machine), which ends with the cluster."""
         record = _require(self.name)
         if self.profile == "node":
             node.add_daemon(record, name, command)
@@ -80,8 +79,8 @@ def start(
 ) -> Cluster:
     """Starts cluster `name`, or finds it running, and returns it when pods can be made.
 
-    `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes` is the number of
-    simulated nodes. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
+    `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
+    is the number of simulated nodes. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)
@@ -120,6 +119,8 @@ def stop(name: str = DEFAULT_NAME) -> bool:
         if record is None:
             return False
         _clean(record)
+        if not record.owned:
+            say(f"{record.context} was not made here: it goes on running")
         return True
 
 
@@ -133,7 +134,8 @@ def _start(record: Record, choice: resolver.Choice, nodes: int, started: float) 
     record = profile.claim(record.with_(builds=_versions(choice.profile)))
     record = node.start(record, built) if choice.profile == "node" else simulated.start(record, built, nodes)
     now = time.monotonic()
-    say(f"cluster {record.name}: ready in {now - built_in:.1f} s" + (f" (and {built_in - started:.0f} s before)" if built_in - started > 2 else ""))
+    before = f", after {built_in - started:.0f} s of builds and packages" if built_in - started > WORTH_SAYING else ""
+    say(f"cluster {record.name}: ready in {now - built_in:.1f} s{before}")
     return record.with_(status="ready")
 
 

@@ -148,10 +148,12 @@ def _etcd_flags(place: Place) -> list[str]:
         "peer-key-file": place.pki / "etcd.key",
         "peer-trusted-ca-file": place.pki / "etcd-ca.crt",
         "quota-backend-bytes": 8 * 2**30,
+        "client-cert-auth": "true",
+        "peer-client-cert-auth": "true",
         "log-level": "warn",
     }
     # a cluster does not outlive its machine's boot, so nothing needs to reach the disk in time
-    return [f"--{name}={value}" for name, value in flags.items()] + ["--client-cert-auth", "--peer-client-cert-auth", "--unsafe-no-fsync"]
+    return [f"--{name}={value}" for name, value in flags.items()] + ["--unsafe-no-fsync"]
 
 
 def _apiserver_flags(place: Place, audit_log: Path) -> list[str]:

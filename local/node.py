@@ -5,7 +5,7 @@ Everything but the forwarder's listening socket lives inside; so the ports are f
 
 from __future__ import annotations
 
-import os
+import http.client
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from local import builds, cgroups, controlplane, images, packages, sandbox
 from local.api import Api
 from local.controlplane import FIXED_PORTS, POD_CIDR, Place, render, render_objects
 from local.errors import LocalError
-from local.processes import Daemons
+from local.processes import Daemons, search_path
 from local.progress import say, wait_for
 from local.sandbox import NODE_IP, Sandbox
 from local.state import Record
@@ -24,7 +24,6 @@ DNS_IP = "10.96.0.10"
 NODE_POD_CIDR = "10.244.0.0/24"  # what the controller manager gives to the first node of POD_CIDR
 PAUSE_IMAGE = "local.dynamiq.test/pause:1"
 DNS_READY = "127.0.0.1:8181"
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def programs() -> dict[str, Path]:
@@ -55,7 +54,7 @@ def start(record: Record, built: dict[str, Path]) -> Record:
     controlplane.write_pki(place, node_name(record), api_port)
     _write_config(place, built)
     daemons = Daemons(record, inside.enter)
-    search = {"PATH": f"{built['containerd'].parent}:{SEARCH_PATH}"}
+    search = {"PATH": f"{built['containerd'].parent}:{search_path()}"}
     daemons.start("containerd", [built["containerd"], "--config", place.etc / "containerd.toml"], env=search)
     controlplane.start_servers(place, daemons, built)
     wait_for("containerd", lambda: _ctr(record, built, "version"), still=daemons.require_alive)
@@ -76,7 +75,8 @@ def load_images(record: Record, built: dict[str, Path], archives: Iterable[Path]
     for archive in archives:
         if not archive.is_file():
             raise LocalError(f"no image archive {archive}")
-        done = subprocess.run(_ctr_command(record, built, "images", "import", str(archive)), capture_output=True, text=True, check=False)
+        command = _ctr_command(record, built, "images", "import", str(archive))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LocalError(f"could not load {archive}: {done.stderr.strip()[-2000:]}")
 
@@ -88,7 +88,7 @@ def forward(record: Record, built: dict[str, Path], target: str, port: int = 0) 
 
 def add_daemon(record: Record, name: str, command: list[str | Path]) -> None:
     """Starts one more process on the node, outside of any pod; it ends with the cluster."""
-    Daemons(record, _running(record).enter).start(name, command, env={"PATH": SEARCH_PATH})
+    Daemons(record, _running(record).enter).start(name, command)
 
 
 def _running(record: Record) -> Sandbox:
@@ -99,10 +99,10 @@ def _running(record: Record) -> Sandbox:
 
 def _start_node(place: Place, daemons: Daemons, built: dict[str, Path], search: dict[str, str]) -> None:
     name = node_name(place.record)
-    kubelet = ["--config", place.etc / "kubelet.yaml", "--kubeconfig", place.etc / "kubelet.kubeconfig"]
+    kubelet: list[str | Path] = ["--config", place.etc / "kubelet.yaml", "--kubeconfig", place.etc / "kubelet.kubeconfig"]
     kubelet += ["--hostname-override", name, "--node-ip", NODE_IP]
     daemons.start("kubelet", [built["kubelet"], *kubelet], env=search)
-    proxy = ["--config", place.etc / "kube-proxy.yaml", "--hostname-override", name]
+    proxy: list[str | Path] = ["--config", place.etc / "kube-proxy.yaml", "--hostname-override", name]
     daemons.start("kube-proxy", [built["kube-proxy"], *proxy], env=search)
     daemons.start("coredns", [built["coredns"], "-conf", place.etc / "Corefile"])
 
@@ -119,7 +119,7 @@ def _write_config(place: Place, built: dict[str, Path]) -> None:
         "node_pod_cidr": NODE_POD_CIDR,
         "pause_image": PAUSE_IMAGE,
         "cni_programs": built["bridge"].parent,
-        "runc": shutil.which("runc", path=os.environ.get("PATH", "") + ":" + SEARCH_PATH),
+        "runc": shutil.which("runc", path=search_path()),
     }
     for name in ("containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "Corefile"):
         (place.etc / name).write_text(render(name, **values))
@@ -146,8 +146,6 @@ def _ctr(record: Record, built: dict[str, Path], *arguments: str) -> bool:
 
 
 def _dns_is_ready(port: int) -> bool:
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/ready")

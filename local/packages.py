@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 from local.errors import LocalError
+from local.processes import search_path
 from local.progress import say
 
 NEEDED = {
@@ -39,7 +40,7 @@ def ensure() -> None:
 
 
 def _missing() -> list[str]:
-    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    path = search_path()
     return sorted({package for program, package in NEEDED.items() if shutil.which(program, path=path) is None})
 
 

@@ -55,9 +55,8 @@ class Authority:
     def issue(self, user: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
         """A certificate for `user` (CN) of `groups` (O), usable by clients and, at `hosts` (names or addresses), by servers."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name(
-            [*(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups), x509.NameAttribute(NameOID.COMMON_NAME, user)]
-        )
+        organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+        subject = x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, user)])
         builder = _builder(subject, self._certificate.subject, key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
@@ -135,8 +134,8 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # the form that Go's and OpenSSL's oldest readers know for EC keys
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
 
 
 def _base64(content: bytes) -> str:

@@ -19,6 +19,7 @@ from local.progress import wait_for
 from local.state import Record
 
 MARK = "DYNAMIQ_LOCAL_CLUSTER"
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not everybody's PATH has them
 LOG_TAIL = 2000  # bytes of a daemon's log that an error shows
 
 
@@ -36,7 +37,7 @@ class Daemons:
         """Starts `command` in a session of its own, logging to `logs/<name>.log`; `fds` stay open in it."""
         logs = self.record.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        inherited = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.record.folder)}
+        inherited = {"PATH": search_path(), "HOME": str(self.record.folder)}
         with (logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self.prefix, *map(str, command)],
@@ -58,6 +59,11 @@ class Daemons:
                 log = self.record.folder / "logs" / f"{name}.log"
                 tail = log.read_bytes()[-LOG_TAIL:].decode(errors="replace")
                 raise LocalError(f"{name} ended with status {process.returncode}; the end of {log}:\n{tail}")
+
+
+def search_path() -> str:
+    """PATH with the system's folders in it."""
+    return f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}"
 
 
 def find(token: str) -> list[int]:

@@ -19,7 +19,12 @@ def say(message: str) -> None:
 
 
 def wait_for(
-    what: str, check: Callable[[], T | None], *, seconds: float = 60, every: float = 0.05, still: Callable[[], None] = lambda: None
+    what: str,
+    check: Callable[[], T | None],
+    *,
+    seconds: float = 60,
+    every: float = 0.05,
+    still: Callable[[], None] = lambda: None,
 ) -> T:
     """Polls until `check` returns something true, and returns that.
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,8 +47,8 @@ def look() -> Machine:
     return Machine(_docker_answers(), shutil.which("kind") is not None, sys.platform == "linux", os.geteuid() == 0)
 
 
-def decide(env: Mapping[str, str], profile: str | None, machine: Machine | object) -> Choice:
-    """The choice for a machine (or for what returns one, asked only when it matters). `profile` precedes `$PROFILE`."""
+def decide(env: Mapping[str, str], profile: str | None, look_at: Callable[[], Machine]) -> Choice:
+    """The choice for the machine that `look_at` returns; it is asked only when it matters. `profile` precedes `$PROFILE`."""
     context, forced = env.get("CLUSTER", ""), profile or env.get("PROFILE", "")
     if forced and forced not in FORCEABLE:
         raise LocalError(f"there is no profile {forced!r}: choose one of {', '.join(FORCEABLE)}")
@@ -56,9 +56,9 @@ def decide(env: Mapping[str, str], profile: str | None, machine: Machine | objec
         raise LocalError(f"both CLUSTER={context} and the profile {forced} are asked for: choose one")
     if context:
         return Choice("context", f"CLUSTER={context} asks for that kube context", context)
-    found = machine() if callable(machine) else machine
-    if not isinstance(found, Machine):
-        raise TypeError(f"not a Machine: {found!r}")
+    found = look_at()
+    if not found.is_linux and not (found.docker_answers and found.kind_installed):
+        raise LocalError("the components run on Linux only: here, install Docker and kind, or name a kube context in CLUSTER")
     return _forced(forced, found) if forced else _best(found)
 
 
@@ -68,7 +68,7 @@ def _best(machine: Machine) -> Choice:
     if machine.docker_answers:
         say("Docker answers, but kind is not on PATH: install it (https://kind.sigs.k8s.io) to use it; going on without")
     if machine.is_linux and machine.is_root:
-        return Choice("node", "Docker does not answer, and this is root on Linux" if not machine.docker_answers else "this is root on Linux")
+        return Choice("node", "kind can't be used, and this is root on Linux")
     return Choice("control-plane", "neither kind can be used nor is this root on Linux, which real pods need")
 
 

@@ -7,6 +7,7 @@ nothing to clean. It refuses to change a mount, a route or a kernel setting of t
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -56,12 +57,13 @@ class Sandbox:
 
     def run(self, *command: str, text: str = "") -> None:
         """Runs a short command inside. Raises LocalError when it fails."""
-        done = subprocess.run([*self.enter, *command], input=text, capture_output=True, text=True, check=False)
+        environment = os.environ | {"PATH": processes.search_path()}
+        done = subprocess.run([*self.enter, *command], input=text, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             raise LocalError(f"`{' '.join(command)}` failed in the cluster's namespaces: {done.stderr.strip()}")
 
     def forward(self, programs: dict[str, Path], targets: Sequence[str], port: int = 0) -> list[int]:
-        """Opens a loopback port of the machine for each `host:port` inside, and returns them. `port`: the first one's, 0 is any."""
+        """Opens a loopback port of the machine for each `host:port` inside and returns them; `port` is the first one's, 0 any."""
         listeners = [socket.create_server(("127.0.0.1", port if not index else 0), backlog=1024) for index in range(len(targets))]
         try:
             pairs = [f"{listener.fileno()}={target}" for listener, target in zip(listeners, targets, strict=True)]

@@ -43,7 +43,13 @@ def start(record: Record, built: dict[str, Path], nodes: int = 1) -> Record:
     api = Api(record.ports["api"], place.pki)
     wait_for("the API server", api.is_ready, still=daemons.require_alive)
     controlplane.start_controllers(place, daemons, built)
-    kwok = [built["kwok"], "--kubeconfig", place.etc / "admin.kubeconfig", "--config", built[builds.KWOK_STAGES]]
+    kwok: list[str | Path] = [
+        built["kwok"],
+        "--kubeconfig",
+        place.etc / "admin.kubeconfig",
+        "--config",
+        built[builds.KWOK_STAGES],
+    ]
     kwok += ["--manage-all-nodes", "--cidr", POD_ADDRESSES, "--node-lease-duration-seconds", NODE_LEASE_SECONDS]
     daemons.start("kwok", kwok)
     for number in range(1, nodes + 1):

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from local import builds
 from local.errors import LocalError
@@ -61,9 +62,9 @@ class Record:
         partial.replace(self.folder / "state.json")
         return self
 
-    def with_(self, **changes: object) -> Record:
+    def with_(self, **changes: Any) -> Record:
         """The record with `changes`, saved."""
-        return replace(self, **changes).save()  # type: ignore[arg-type]
+        return replace(self, **changes).save()
 
 
 def boot_id() -> str:
@@ -85,7 +86,9 @@ def load(name: str) -> Record | None:
     except FileNotFoundError:
         return None
     known = {item.name for item in fields(Record)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known
+    }
     return Record(**values)
 
 
