@@ -60,19 +60,28 @@ class Api:
             raise LocalError(f"GET {path}: {status} {body.decode(errors='replace')}")
         return json.loads(body)
 
-    def apply(self, manifest: dict[str, Any]) -> None:
-        """Server-side apply of one object of a kind in PLURALS."""
+    def apply(self, manifest: dict[str, Any]) -> bool:
+        """Server-side apply of one object of a kind in PLURALS; False when its namespace isn't there yet, or nothing answers."""
         version, metadata = manifest["apiVersion"], manifest["metadata"]
         base = f"/api/{version}" if "/" not in version else f"/apis/{version}"
         namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
         path = f"{base}{namespace}/{PLURALS[manifest['kind']]}/{metadata['name']}?fieldManager={FIELD_MANAGER}&force=true"
-        status, body = self.request("PATCH", path, manifest, "application/apply-patch+yaml")
+        try:
+            status, body = self.request("PATCH", path, manifest, "application/apply-patch+yaml")
+        except OSError:
+            return False
+        if status == 404:
+            return False
         if status not in (200, 201):
             raise LocalError(f"could not apply {manifest['kind']} {metadata['name']}: {status} {body.decode(errors='replace')}")
+        return True
 
     def node_ready(self, name: str) -> bool:
         """Whether node `name` is Ready and pods can be made in the default namespace."""
-        node = self.get(f"/api/v1/nodes/{name}")
-        conditions = (node or {}).get("status", {}).get("conditions", [])
-        ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-        return ready and self.get("/api/v1/namespaces/default/serviceaccounts/default") is not None
+        try:
+            node = self.get(f"/api/v1/nodes/{name}")
+            conditions = (node or {}).get("status", {}).get("conditions", [])
+            ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+            return ready and self.get("/api/v1/namespaces/default/serviceaccounts/default") is not None
+        except OSError:
+            return False

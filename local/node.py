@@ -63,8 +63,8 @@ def start(record: Record, built: dict[str, Path]) -> Record:
     wait_for("the API server", api.is_ready, still=daemons.require_alive)
     controlplane.start_controllers(place, daemons, built)
     _start_node(place, daemons, built, search)
-    for manifest in render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP):
-        api.apply(manifest)
+    dns = render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP)
+    wait_for("the DNS Service to be taken", lambda: all(map(api.apply, dns)), still=daemons.require_alive)
     wait_for("the node to be Ready", lambda: api.node_ready(node_name(record)), still=daemons.require_alive)
     wait_for("the cluster's DNS", lambda: _dns_is_ready(dns_port), still=daemons.require_alive)
     return record

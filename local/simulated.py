@@ -52,11 +52,9 @@ def start(record: Record, built: dict[str, Path], nodes: int = 1) -> Record:
     ]
     kwok += ["--manage-all-nodes", "--cidr", POD_ADDRESSES, "--node-lease-duration-seconds", NODE_LEASE_SECONDS]
     daemons.start("kwok", kwok)
-    for number in range(1, nodes + 1):
-        api.apply(_node(node_name(number)))
-    for number in range(1, nodes + 1):
-        name = node_name(number)
-        wait_for(f"node {name} to be Ready", lambda name=name: api.node_ready(name), still=daemons.require_alive)  # type: ignore[misc]
+    names = [node_name(number) for number in range(1, nodes + 1)]
+    wait_for("the nodes to be taken", lambda: all(api.apply(_node(name)) for name in names), still=daemons.require_alive)
+    wait_for("the nodes to be Ready", lambda: all(api.node_ready(name) for name in names), still=daemons.require_alive)
     return record
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from local import builds
 from local.errors import LocalError
@@ -115,13 +116,22 @@ def forget(name: str) -> None:
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
     """Holds cluster `name` against other starts and stops; says so when it has to wait for one."""
-    folder(name)
-    clusters = builds.cache_root() / "clusters"
-    clusters.mkdir(parents=True, exist_ok=True)
-    with (clusters / f".{name}.lock").open("w") as handle:
+    folder(name).parent.mkdir(parents=True, exist_ok=True)
+    path = folder(name).with_name(f".{name}.lock")
+    with _hold(path, name):
+        yield
+        if not folder(name).exists():
+            path.unlink()
+
+
+def _hold(path: Path, name: str) -> TextIO:
+    while True:
+        handle = path.open("w")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"cluster {name} is being started or stopped by another process; waiting for it", flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno())):
+            return handle
+        handle.close()  # whoever held it has removed it: this lock keeps nobody out

@@ -1,0 +1,282 @@
+"""Clusters of our own on this machine: side by side, with pods that answer, gone without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import builds, clusters, images, processes, sandbox, state
+from local.clusters import Cluster
+
+REPOSITORY = Path(__file__).parents[2]
+IMAGE = "tests.dynamiq.test/answers:1"  # CoreDNS: a server that is there anyhow
+ANSWERS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: answers}
+data: {Corefile: ".:1053 {\\n ready :8080\\n}\\n"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: answers, labels: {app: answers}}
+spec:
+  containers:
+  - name: answers
+    image: tests.dynamiq.test/answers:1
+    args: [-conf, /etc/answers/Corefile]
+    readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}
+    volumeMounts: [{name: config, mountPath: /etc/answers}]
+  volumes: [{name: config, configMap: {name: answers}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: answers}
+spec: {selector: {app: answers}, ports: [{port: 80, targetPort: 8080}]}
+"""
+SIMULATED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: simulated}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: simulated}}
+  template:
+    metadata: {labels: {app: simulated}}
+    spec: {containers: [{name: simulated, image: nowhere.test/nothing:1}]}
+"""
+
+NOBODY = 65534
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="real pods need root")
+
+
+def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
+    command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), "--request-timeout=20s", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def record_of(name: str) -> state.Record:
+    record = state.load(name)
+    assert record is not None
+    return record
+
+
+def traces(record: state.Record) -> list[str]:
+    """What a cluster has on the machine, whatever its record became."""
+    found = [f"process {pid}" for pid in processes.find(record.token)]
+    found += [path for path in (*record.cgroups, record.run) if path and Path(path).exists()]
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return found + [line for line in mounts if record.token in line or str(record.folder) in line]
+
+
+def namespaces(pids: Iterable[int]) -> set[str]:
+    """The mount and process id namespaces of processes; those that have ended have none."""
+    found = set()
+    for pid in pids:
+        for kind in ("mnt", "pid"):
+            with contextlib.suppress(OSError):
+                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+    return found
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    name = f"t{os.getpid()}"
+    yield name
+    clusters.stop(name)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Cluster, Cluster]]:
+    names = [f"t{os.getpid()}-{letter}" for letter in "ab"]
+    try:
+        first, second = (clusters.start(name, "node", env={}) for name in names)
+        yield first, second
+    finally:
+        for name in names:
+            clusters.stop(name)
+
+
+@pytest.fixture(scope="module")
+def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    cluster, archive = pair[0], tmp_path_factory.mktemp("image") / "answers.tar"
+    program = builds.ensure([builds.COREDNS])["coredns"]
+    images.write_image(archive, IMAGE, program.parent, entrypoint=["/coredns"])
+    cluster.load_images([archive])
+    kubectl(cluster, "apply", "-f", "-", text=ANSWERS)
+    kubectl(cluster, "wait", "--for=condition=Ready", "pod/answers", "--timeout=40s")
+    return cluster
+
+
+@root_only
+def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
+    for cluster in pair:
+        kubectl(cluster, "create", "configmap", f"only-in-{cluster.name}")
+    for cluster in pair:
+        assert f"only-in-{cluster.name}" in kubectl(cluster, "get", "configmaps", "-o", "name")
+        assert kubectl(cluster, "get", "nodes", "-o", "name").split() == [f"node/{cluster.name}-node"]
+    assert f"only-in-{pair[1].name}" not in kubectl(pair[0], "get", "configmaps", "-o", "name")
+
+
+@root_only
+def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
+    address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
+    port = answering.forward(f"{address}:80")
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    assert eventually(answers, 10)
+
+
+@root_only
+def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
+    address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
+    port = answering.forward("10.96.0.10:53")
+    assert eventually(lambda: resolve("answers.default.svc.cluster.local", port) == address, 10)
+
+
+@root_only
+def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
+    assert "CoreDNS-1.15.0" in kubectl(answering, "logs", "answers")
+    assert "CoreDNS-1.15.0" in kubectl(answering, "exec", "answers", "--", "/coredns", "-version")
+
+
+@root_only
+def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster]) -> None:
+    kubectl(pair[1], "create", "configmap", "counted")
+    assert pair[1].audit_log is not None
+    events = [json.loads(line) for line in pair[1].audit_log.read_text().splitlines()]
+    written = [event for event in events if event["verb"] == "create" and event.get("objectRef", {}).get("name") == "counted"]
+    assert [(event["user"]["username"], event["stage"]) for event in written] == [("admin", "ResponseComplete")]
+
+
+@root_only
+def test_a_start_of_a_running_cluster_changes_nothing(pair: tuple[Cluster, Cluster], capsys: pytest.CaptureFixture[str]) -> None:
+    before = record_of(pair[0].name)
+    assert clusters.start(pair[0].name, "node", env={}) == pair[0]
+    assert "already running" in capsys.readouterr().out
+    assert record_of(pair[0].name) == before
+
+
+@root_only
+def test_a_context_is_used_and_never_stopped(pair: tuple[Cluster, Cluster], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(pair[1].kubeconfig))
+    borrowed = clusters.start(name, env={"CLUSTER": pair[1].name})
+    assert kubectl(borrowed, "get", "nodes", "-o", "name") == kubectl(pair[1], "get", "nodes", "-o", "name")
+    assert clusters.stop(name)
+    assert clusters.find(name) is None
+    assert clusters.find(pair[1].name) == pair[1]
+
+
+@root_only
+def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Cluster], answering: Cluster) -> None:
+    record = record_of(answering.name)
+    containers = Path(record.cgroups[0]).rglob("cgroup.procs")
+    pids = [int(pid) for procs in containers for pid in procs.read_text().split()]
+    assert pids, "the pod's processes are in the cluster's cgroup"
+    inside = namespaces(pids)
+    answering.stop()
+    assert traces(record) == []
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert not inside & namespaces(int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    assert list(record.folder.parent.glob(f"*{record.name}*")) == []
+    assert clusters.find(pair[1].name) == pair[1]
+
+
+@root_only
+def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
+    killed: list[state.Record] = []
+    for moment in (
+        lambda: (record := state.load(name)) is not None and sandbox.find(record) is not None,
+        lambda: (state.folder(name) / "logs" / "containerd.log").exists(),
+        lambda: (state.folder(name) / "logs" / "kubelet.log").exists(),
+    ):
+        previous = killed[-1].token if killed else ""
+        launcher = subprocess.Popen([sys.executable, "-m", "local", "up", "--name", name, "--profile", "node"], cwd=REPOSITORY)
+        assert eventually(lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
+        assert eventually(moment)
+        launcher.send_signal(signal.SIGKILL)
+        launcher.wait()
+        killed.append(record_of(name))
+        assert traces(killed[-1]), "the killed launcher left something to clean"
+    cluster = clusters.start(name, "node", env={})
+    assert [trace for record in killed for trace in traces(record)] == []
+    assert kubectl(cluster, "get", "nodes", "-o", "name").split() == [f"node/{name}-node"]
+
+
+@pytest.fixture
+def nobodys_cache() -> Iterator[Path]:
+    """A cache with our builds that user nobody owns, where nobody can reach it."""
+    builds.ensure(builds.CONTROL_PLANE)
+    cache = Path(tempfile.mkdtemp(prefix="dynamiq-"))
+    subprocess.run(["cp", "-al", str(builds.cache_root() / "bin"), str(cache / "bin")], check=True)
+    os.chown(cache, NOBODY, NOBODY)
+    yield cache
+    shutil.rmtree(cache)
+
+
+@root_only
+def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
+    # the interpreter may lie in root's home: reading, and nothing else, is as root's
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    user += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
+    environment = os.environ | {"DYNAMIQ_CACHE": str(nobodys_cache), "HOME": str(nobodys_cache)}
+
+    def local(*arguments: str) -> str:
+        command = [*user, sys.executable, "-B", "-m", "local", *arguments, "--name", "sim"]
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    try:
+        assert "pods are simulated" in local("up", "--profile", "control-plane")
+        kubeconfig = nobodys_cache / "clusters" / "sim" / "kubeconfig"
+        cluster = Cluster("sim", "control-plane", kubeconfig, builds.ensure(builds.CONTROL_PLANE)["kubectl"], False, None)
+        kubectl(cluster, "apply", "-f", "-", text=SIMULATED)
+        assert "successfully rolled out" in kubectl(cluster, "rollout", "status", "deployment/simulated", "--timeout=40s")
+        token = json.loads((kubeconfig.parent / "state.json").read_text())["token"]
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes.find(token)} == {NOBODY}
+    finally:
+        assert "stopped" in local("down")
+    assert not kubeconfig.parent.exists()
+
+
+def resolve(host: str, port: int) -> str:
+    """Asks the DNS server behind a TCP port for a name's IPv4 address; empty when there is none."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in host.split(".")) + b"\0"
+    query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + labels + struct.pack(">2H", 1, 1)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(struct.pack(">H", len(query)) + query)
+        answer = connection.makefile("rb")
+        content = answer.read(struct.unpack(">H", answer.read(2))[0])
+    return socket.inet_ntoa(content[-4:]) if struct.unpack(">H", content[6:8])[0] else ""
