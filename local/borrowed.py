@@ -22,9 +22,9 @@ ANSWER_SECONDS = 30
 
 
 def kubectl() -> Path:
-    """The kubectl on PATH, else our own."""
+    """Our own kubectl where it is built already, else the one on PATH, which spares a build."""
     found = shutil.which("kubectl")
-    return Path(found) if found else builds.ensure([builds.KUBERNETES])["kubectl"]
+    return Path(found) if found and not builds.is_built(builds.KUBERNETES) else builds.ensure([builds.KUBERNETES])["kubectl"]
 
 
 def start(record: Record) -> Record:

@@ -156,6 +156,11 @@ def ensure(components: Sequence[Component]) -> dict[str, Path]:
         }
 
 
+def is_built(component: Component) -> bool:
+    """Whether `ensure` would find the component in the cache."""
+    return _folder(cache_root(), component).exists()
+
+
 def _folder(root: Path, component: Component) -> Path:
     return root / "bin" / f"{component.name}-{component.version}-{component.digest[:12]}"
 

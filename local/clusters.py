@@ -179,6 +179,8 @@ def _clean_but_logs(record: Record) -> None:
     saved = state.load(record.name)
     if saved is not None:
         _release(saved)
+        if not (saved.folder / "logs").exists():
+            state.forget(saved.name)
 
 
 def _release(record: Record) -> None:
