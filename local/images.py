@@ -1,8 +1,8 @@
-"""Writes container images with the standard library alone, so that a cluster without Docker can run ours.
+"""Makes the operator's and the runtime's images with the standard library alone, for a cluster without Docker.
 
 An image is one uncompressed layer in an OCI layout, as `ctr images import` takes it. The same files give the same digest on
-every machine: owners, times and the umask's traces are left out. It refuses to follow a symbolic link out of the folder, to
-pack a device or a socket, and to push anywhere.
+every machine: owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of
+all that goes into it. It refuses to pack a device or a socket, follows no symbolic link, and pushes nowhere.
 """
 
 from __future__ import annotations
@@ -10,11 +10,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
+import shutil
 import stat
+import sys
 import tarfile
+import time
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from local import builds, rootfs
+
+REPOSITORY = Path(__file__).parent.parent
+HOST = "dynamiq.local"
+KEPT = 3  # finished archives of each image that stay in the cache: another checkout may be about to load one
 
 NONROOT = "65532"
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -25,6 +37,104 @@ _MEDIA = "application/vnd.oci.image"
 
 class ImageError(Exception):
     """An image could not be made; the message says which part, and what to do."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One of our images: the package it runs, and what it does unless told otherwise."""
+
+    name: str
+    package: str
+    command: str
+
+    @property
+    def lock(self) -> Path:
+        """The packages it carries, by hash."""
+        return REPOSITORY / "locks" / f"{self.name}.txt"
+
+    @property
+    def source(self) -> Path:
+        """The package's folder."""
+        return REPOSITORY / "operator" / self.package
+
+    @property
+    def reference(self) -> str:
+        """The name that a pod uses; importing a newer build moves it."""
+        return f"{HOST}/{self.name}:{version()}"
+
+
+RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
+OPERATOR = Image("operator", "dynamiq_operator", "run")
+
+
+def version() -> str:
+    """The project's version, which tags its images."""
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        found: str = tomllib.load(file)["project"]["version"]
+    return found
+
+
+def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
+    """Builds what is missing, saying what; the archives by the images' names. Raises ImageError."""
+    with builds.locked("images") as cache:
+        try:
+            return {image.reference: _build(cache / "images", image) for image in images}
+        except rootfs.RootError as error:
+            raise ImageError(str(error)) from error
+
+
+def digest_of(archive: Path) -> str:
+    """The manifest's digest in an archive that `write_image` made: a pod may name `host/path@<digest>` once it is imported."""
+    with tarfile.open(archive) as layout:
+        index = layout.extractfile("index.json")
+        if index is None:
+            raise ImageError(f"{archive} is not an OCI archive")
+        digest: str = json.load(index)["manifests"][0]["digest"]
+    return digest
+
+
+def _build(folder: Path, image: Image) -> Path:
+    """Two steps, since packages change rarely: the folder with Python and packages is kept, sources are added to a copy."""
+    builder = hashlib.sha256(Path(rootfs.__file__).read_bytes())
+    builder.update(f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode())
+    builder.update(image.lock.read_bytes())
+    base = folder / f"{image.name}-base-{builder.hexdigest()[:12]}"
+    builder.update(Path(__file__).read_bytes())
+    for path in sorted(path for path in image.source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        builder.update(f"\0{path.relative_to(image.source)}\0".encode() + path.read_bytes())
+    archive = folder / f"{image.name}-{version()}-{builder.hexdigest()[:12]}.tar"
+    if archive.exists():
+        archive.touch()
+        return archive
+    started = time.monotonic()
+    print(f"image {image.reference}: building …", flush=True)
+    if not base.exists():
+        _forget(folder, f"{image.name}-base-*", 0)
+        _make_base(base, image)
+    root = folder / f"{image.name}-root"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(base, root, symlinks=True, copy_function=os.link)
+    rootfs.add_sources(root, image.source)
+    entrypoint = ["/usr/local/bin/python3", "-m", image.package]
+    write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=rootfs.ENVIRONMENT)
+    shutil.rmtree(root)
+    _forget(folder, f"{image.name}-{version()}-*.tar", KEPT)
+    size = archive.stat().st_size / 1e6
+    print(f"image {image.reference}: built in {time.monotonic() - started:.0f} s, {size:.0f} MB", flush=True)
+    return archive
+
+
+def _make_base(base: Path, image: Image) -> None:
+    partial = base.with_name(base.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    rootfs.make_root(partial, image.lock)
+    partial.rename(base)
+
+
+def _forget(folder: Path, pattern: str, keep: int) -> None:
+    for path in sorted(folder.glob(pattern), key=lambda path: -path.stat().st_mtime)[keep:]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_image(
@@ -38,7 +148,7 @@ def write_image(
     env: Mapping[str, str] | None = None,
     workdir: str = "/",
 ) -> str:
-    """Packs the folder `root` into the OCI archive `out` under `name` (host/path:tag) and returns the manifest's digest, `sha256:…`.
+    """Packs the folder `root` into the OCI archive `out` under `name` (host/path:tag); returns the manifest's digest, `sha256:…`.
 
     The host needs a dot: containerd takes a name without one for Docker Hub's. Files become root's, 0644 or 0755; a sticky
     folder (/tmp) stays 1777. Raises ImageError.
@@ -119,11 +229,13 @@ def _config(
 
 
 def _index(manifest: bytes, name: str, tag: str) -> dict[str, object]:
-    entry = _descriptor("manifest.v1+json", manifest) | {
-        "platform": {"architecture": _architecture(), "os": "linux"},
-        "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag},
-    }
-    return {"schemaVersion": 2, "mediaType": f"{_MEDIA}.index.v1+json", "manifests": [entry]}
+    """Names the one manifest twice: an import makes no name with a digest by itself, and a pod may ask for the image by it."""
+    platform_ = {"architecture": _architecture(), "os": "linux"}
+    tagged = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
+    digested = {"io.containerd.image.name": f"{name.removesuffix(':' + tag)}@{_digest(manifest)}"}
+    entry = _descriptor("manifest.v1+json", manifest) | {"platform": platform_}
+    manifests = [entry | {"annotations": annotations} for annotations in (tagged, digested)]
+    return {"schemaVersion": 2, "mediaType": f"{_MEDIA}.index.v1+json", "manifests": manifests}
 
 
 def _architecture() -> str:

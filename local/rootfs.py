@@ -1,0 +1,160 @@
+"""Makes the folder that becomes an image: this machine's CPython, what it links to, the locked packages, and our sources.
+
+The interpreter goes to /usr/local, packages and sources to /app, byte-compiled so that a read-only root starts fast; shared
+libraries keep the place their loader looks in. It works from any CPython 3.11+ on glibc Linux, needs no root and no compiler,
+installs nothing that the lock does not name by hash, and refuses a Python whose parts are missing, saying which.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+APP = "app"
+ENVIRONMENT = {
+    "PYTHONPATH": f"/{APP}",
+    "LD_LIBRARY_PATH": "/usr/local/lib",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+    "HOME": "/tmp",  # noqa: S108 - the only folder that a pod may mount writable
+}
+FILES = {
+    "etc/passwd": "root:x:0:0::/:/sbin/nologin\nnonroot:x:65532:65532::/tmp:/sbin/nologin\n",
+    "etc/group": "root:x:0:\nnonroot:x:65532:\n",
+    "etc/nsswitch.conf": "hosts: files dns\n",
+}
+STDLIB_LEFT_OUT = shutil.ignore_patterns(
+    *("__pycache__", "site-packages", "dist-packages", "config-*", "LICENSE.txt", "EXTERNALLY-MANAGED"),
+    *("test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "venv", "pydoc_data"),
+    *("_test*.so", "_ctypes_test*.so", "_xx*.so", "xx*.so", "_tkinter*.so"),
+    # Each drags in a shared library, and nothing in a server asks for them.
+    *("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),
+)
+PACKAGES_LEFT_OUT = ("bin", "kubernetes/docs", "kubernetes/test", "kubernetes/e2e_test")
+SOURCES_LEFT_OUT = {".c", ".h", ".pyx", ".pxd", ".pyi"}  # nothing is built in a pod
+# Written by pip: they name this machine's paths, which would make every build another image.
+RECORDS_LEFT_OUT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+# glibc opens these by name when it needs them, so no program links to them.
+OPENED_BY_GLIBC = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
+LINKED = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+|not found)(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
+
+
+class RootError(Exception):
+    """The folder could not be made; the message says what is missing, and what to do."""
+
+
+def make_root(root: Path, lock: Path) -> None:
+    """Fills the new folder `root` with Python and the packages of `lock`. Raises RootError."""
+    for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    for name, content in FILES.items():
+        (root / name).write_text(content)
+    _copy_python(root)
+    _install(root / APP, lock)
+    _copy_libraries(root)
+    compile_all(root, [_stdlib(root), root / APP])
+
+
+def add_sources(root: Path, package: Path) -> None:
+    """Copies the package at `package` into `root` and compiles it."""
+    shutil.copytree(package, root / APP / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    compile_all(root, [root / APP / package.name])
+
+
+def compile_all(root: Path, folders: Iterable[Path]) -> None:
+    """Byte-compiles for an unwritable root: the result is trusted without a look at the source, and is the same everywhere."""
+    mode = ["-q", "--invalidation-mode", "unchecked-hash"]
+    command = [str(_interpreter()), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
+    # Of a wheel's test data some files are not Python of this version; such a file stays uncompiled.
+    subprocess.run(command, env={"PYTHONHASHSEED": "0"}, capture_output=True, check=False)
+
+
+def _interpreter() -> Path:
+    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()  # of a virtual environment, what it was made from
+    if not base.is_file():
+        raise RootError(f"the Python that runs this has no executable at {base}: use a CPython 3.11 or newer on Linux")
+    return base
+
+
+def _stdlib(root: Path) -> Path:
+    return root / "usr/local" / sys.platlibdir / f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _copy_python(root: Path) -> None:
+    if sys.implementation.name != "cpython" or not sys.platform.startswith("linux"):
+        raise RootError(f"an image needs CPython on Linux, and this is {sys.implementation.name} on {sys.platform}")
+    source, target = Path(sysconfig.get_path("stdlib")), _stdlib(root)
+    for part in ("os.py", "asyncio", "json", "lib-dynload"):
+        if not (source / part).exists():
+            raise RootError(f"{source / part} is missing: install Python's whole standard library (Debian: libpython3-stdlib)")
+    shutil.copytree(source, target, symlinks=False, ignore=STDLIB_LEFT_OUT, ignore_dangling_symlinks=True)
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.copy2(_interpreter(), root / "usr/local/bin" / name)
+    for link in ("python3", "python"):
+        (root / "usr/local/bin" / link).symlink_to(name)
+
+
+def _install(target: Path, lock: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    done = subprocess.run(
+        [*command, "--no-compile", "--target", target, "--requirement", lock], capture_output=True, text=True, check=False
+    )
+    if "No module named pip" in done.stderr:
+        raise RootError(f"{sys.executable} has no pip: make a virtual environment with `python3 -m venv`, or install python3-pip")
+    if done.returncode != 0:
+        raise RootError(f"pip could not install {lock.name}:\n{done.stderr[-2000:]}")
+    for name in PACKAGES_LEFT_OUT:
+        shutil.rmtree(target / name, ignore_errors=True)
+    for path in [path for path in target.rglob("*") if path.suffix in SOURCES_LEFT_OUT]:
+        path.unlink()
+    for records in target.glob("*.dist-info"):
+        for name in RECORDS_LEFT_OUT:
+            (records / name).unlink(missing_ok=True)
+
+
+def _copy_libraries(root: Path) -> None:
+    """Copies every shared library that is linked to: one of the Python's own folder to /usr/local/lib, others to their place."""
+    prefix = Path(sys.base_prefix)
+    own = None if prefix in (Path("/usr"), Path("/")) else prefix  # a distribution's Python has its libraries where all are
+    programs = [root / "usr/local/bin/python3", *root.rglob("*.so"), *root.rglob("*.so.*")]
+    for library in sorted(set(_linked(programs))):
+        if library.is_relative_to(root):
+            continue
+        place = root / "usr/local/lib" / library.name if own and library.is_relative_to(own) else root / str(library).lstrip("/")
+        _copy_library(library, place)
+        if library.name == "libc.so.6":
+            for name in OPENED_BY_GLIBC:
+                if library.with_name(name).exists():
+                    _copy_library(library.with_name(name), place.with_name(name))
+
+
+def _copy_library(library: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
+        shutil.copy(library, place)
+        place.chmod(0o755)
+
+
+def _linked(programs: list[Path]) -> Iterator[Path]:
+    """The closure of what `programs` link to, as the loader of this machine finds it. Raises RootError for one that is absent."""
+    libraries = os.pathsep.join([str(Path(sys.base_prefix) / "lib"), *filter(None, [sysconfig.get_config_var("LIBDIR")])])
+    if shutil.which("ldd") is None:
+        raise RootError("`ldd` was not found: an image is made from a Linux with glibc (Debian: libc-bin)")
+    for program in programs:
+        environment = os.environ | {"LD_LIBRARY_PATH": libraries}
+        found = subprocess.run(["ldd", program], env=environment, capture_output=True, text=True, check=False)
+        if found.returncode != 0 and "statically linked" in found.stdout + found.stderr:
+            continue
+        for match in LINKED.finditer(found.stdout):
+            if match["path"] == "not found":
+                raise RootError(f"{program.name} needs {match['name']}, which this machine does not have: install it")
+            yield Path(match["path"])
