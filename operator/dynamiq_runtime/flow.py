@@ -90,15 +90,19 @@ def load_flow(text: str, environment: Mapping[str, str] | None = None) -> Flow:
     data = load_text(text)
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), (dict, list)) or not data["nodes"]:
         raise FlowError("the flow has no `nodes`: a mapping (the SDK's form) or a list (the API's form)")
-    if isinstance(data["nodes"], dict):
-        chosen = substitute_environment(_sdk_nodes(data), environment or {})
-    else:
-        chosen = _api_nodes(data["nodes"])
+    chosen = _nodes(data, environment or {})
     if len(chosen) > MAX_NODES:
         raise FlowError(f"the flow has {len(chosen)} nodes, and at most {MAX_NODES} are run")
     flow = Flow({node_id: _node(node_id, spec) for node_id, spec in chosen.items()})
     _check_graph(flow)
     return flow
+
+
+def _nodes(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    if isinstance(data["nodes"], list):
+        return _api_nodes(data["nodes"])
+    nodes: dict[str, Any] = substitute_environment(_sdk_nodes(data), environment)
+    return nodes
 
 
 def _sdk_nodes(data: dict[str, Any]) -> dict[str, Any]:
