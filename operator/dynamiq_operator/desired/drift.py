@@ -32,7 +32,11 @@ def _differs(desired: Any, observed: Any, path: str) -> str | None:
         if len(desired) != len(observed):
             return path
         return next(
-            (found for index, (one, other) in enumerate(zip(desired, observed, strict=True)) if (found := _differs(one, other, f"{path}[{index}]"))),
+            (
+                found
+                for index, (one, other) in enumerate(zip(desired, observed, strict=True))
+                if (found := _differs(one, other, f"{path}[{index}]"))
+            ),
             None,
         )
     if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and _amount(desired) == _amount(observed)):

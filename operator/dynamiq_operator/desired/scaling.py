@@ -39,5 +39,9 @@ def disruption_budget(app: App) -> Manifest:
         app,
         DISRUPTION_BUDGET,
         names.disruption_budget(app.meta.name),
-        spec={"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": names.pod_selector(app.meta.name)}},
+        spec={
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": names.pod_selector(app.meta.name)},
+        },
     )

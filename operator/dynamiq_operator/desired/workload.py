@@ -148,8 +148,12 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
 def _probes(runtime: PinnedRuntime) -> dict[str, Any]:
     probes = runtime.probes or Probes()
     made = {
-        "readinessProbe": _probe(probes.readiness or Probe(path="/readyz"), {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2}),
-        "livenessProbe": _probe(probes.liveness or Probe(path="/healthz"), {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}),
+        "readinessProbe": _probe(
+            probes.readiness or Probe(path="/readyz"), {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2}
+        ),
+        "livenessProbe": _probe(
+            probes.liveness or Probe(path="/healthz"), {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
+        ),
     }
     if probes.startup is not None:
         made["startupProbe"] = _probe(probes.startup, {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 60})
@@ -172,4 +176,3 @@ def _variable(variable: Variable) -> dict[str, Any]:
 
 def _json(part: Part | None) -> dict[str, Any] | None:
     return part.as_json() if part is not None else None
-

@@ -127,7 +127,9 @@ class HistoryPolicy(Part):
 class DeploySpec(Part):
     """What Git asks to be deployed; a change of it is one row."""
 
-    workflow_version: Annotated[VersionName | None, Field(description="Version to deploy. Left out: the newest release when this changes.")] = None
+    workflow_version: Annotated[
+        VersionName | None, Field(description="Version to deploy. Left out: the newest release when this changes.")
+    ] = None
     runtime: Annotated[ObjectName | None, Field(description="Runtime to run on. Left out: the live row's.")] = None
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
@@ -187,7 +189,9 @@ class AppSpec(Part):
     ] = ()
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
-    deploy: Annotated[DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")] = None
+    deploy: Annotated[
+        DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")
+    ] = None
 
     @property
     def is_private(self) -> bool:
@@ -204,12 +208,23 @@ class LiveRow(Part):
     runtime: Annotated[str, Field(description="Version of its runtime.")]
 
 
+class FailedRow(Part):
+    """The newest deploy, where it failed and the App serves an older row, or none."""
+
+    row: Annotated[str, Field(description="Name of the row that failed.")]
+    sequence: Annotated[int, Field(description="Its sequence.")]
+    reason: Annotated[str, Field(description="Why it failed.")]
+
+
 class AppStatus(Part):
     """What is so now."""
 
-    observed_generation: Annotated[int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")] = None
+    observed_generation: Annotated[
+        int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")
+    ] = None
     last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
+    failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
     conditions: tuple[Condition, ...] = conditions_field()
 

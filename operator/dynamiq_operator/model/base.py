@@ -39,7 +39,7 @@ def validated(*rules: dict[str, Any]) -> Callable[[_Model], _Model]:
 
     def attach(model: _Model) -> _Model:
         extra = model.model_config.get("json_schema_extra")
-        kept = dict(extra) if isinstance(extra, dict) else {}
+        kept: dict[str, Any] = dict(extra) if isinstance(extra, dict) else {}
         model.model_config["json_schema_extra"] = {**kept, RULES: [*kept.get(RULES, ()), *rules]}
         model.model_rebuild(force=True)
         return model
@@ -61,7 +61,9 @@ Flow = Annotated[
         min_length=1,
         max_length=FLOW_MAX_BYTES,
         json_schema_extra={
-            RULES: [rule(f"bytes(self).size() <= {FLOW_MAX_BYTES}", f"a flow is at most 900 KiB ({FLOW_MAX_BYTES} bytes): split the workflow")]
+            RULES: [
+                rule(f"bytes(self).size() <= {FLOW_MAX_BYTES}", f"a flow is at most 900 KiB ({FLOW_MAX_BYTES} bytes): split the workflow")
+            ]
         },
     ),
 ]

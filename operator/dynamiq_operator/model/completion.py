@@ -140,7 +140,9 @@ def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime
     else:
         found = known.runtimes[asked]
     if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.spec.image:
-        return Refused(f"Runtime {found.meta.name} names its image by a tag ({found.spec.image}), and this cluster's policy asks for a digest")
+        return Refused(
+            f"Runtime {found.meta.name} names its image by a tag ({found.spec.image}), and this cluster's policy asks for a digest"
+        )
     return found.spec.pins(found.meta.name)
 
 
@@ -160,7 +162,9 @@ def complete_config(asked: Config | None, live: Config | None, runtime: PinnedRu
             "the live row; give both"
         )
     given = runtime.resources or Resources()
-    requests = _merged(DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (asked.resources or Resources()).requests)
+    requests = _merged(
+        DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (asked.resources or Resources()).requests
+    )
     limits = _merged(ResourceList(), given.limits, (kept.resources or Resources()).limits, (asked.resources or Resources()).limits)
     return Config(type=kind, autoscaling=autoscaling, resources=Resources(requests=requests, limits=limits if limits.as_json() else None))
 

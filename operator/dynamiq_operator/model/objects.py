@@ -65,9 +65,7 @@ class Record:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Record:
-        return cls(
-            Meta.of(raw), RecordSpec.model_validate(raw["spec"]), RecordStatus.model_validate(raw.get("status") or {}), raw["spec"]
-        )
+        return cls(Meta.of(raw), RecordSpec.model_validate(raw["spec"]), RecordStatus.model_validate(raw.get("status") or {}), raw["spec"])
 
     @property
     def name(self) -> str:

@@ -72,7 +72,10 @@ class Autoscaling(Part):
     target_cpu: Annotated[
         int | None,
         Field(
-            alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, in percent of the request, that the autoscaler aims at."
+            alias="targetCPUUtilizationPercentage",
+            ge=1,
+            le=1000,
+            description="CPU use, in percent of the request, that the autoscaler aims at.",
         ),
     ] = None
 
@@ -164,13 +167,16 @@ class RecordSpec(Part):
     """One deploy of an App: what was asked, and, completed by the operator, what exactly was run and how it ended."""
 
     app: Annotated[DnsLabel, Field(description="App that is deployed, in the same namespace.")]
-    workflow_version: Annotated[
-        VersionName | None, Field(description="Version to deploy, such as v3. Left out: the newest release.")
-    ] = None
+    workflow_version: Annotated[VersionName | None, Field(description="Version to deploy, such as v3. Left out: the newest release.")] = (
+        None
+    )
     restores: Annotated[
-        ObjectName | None, Field(description="Name of an older row of the App whose workflow version is brought back, in place of workflowVersion.")
+        ObjectName | None,
+        Field(description="Name of an older row of the App whose workflow version is brought back, in place of workflowVersion."),
     ] = None
-    runtime: Annotated[ObjectName | None, Field(description="Runtime to run on. Left out: the live row's, or for a first deploy the newest.")] = None
+    runtime: Annotated[
+        ObjectName | None, Field(description="Runtime to run on. Left out: the live row's, or for a first deploy the newest.")
+    ] = None
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
     promoted_from: Annotated[PromotedFrom | None, Field(description="The row of another App that this promotes.")] = None
@@ -186,7 +192,9 @@ class RecordStatus(Part):
     """Where the deploy is. It can be derived anew from the spec, and is after a restore."""
 
     phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
-    observed_generation: Annotated[int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")] = None
+    observed_generation: Annotated[
+        int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")
+    ] = None
     conditions: tuple[Condition, ...] = conditions_field()
 
 

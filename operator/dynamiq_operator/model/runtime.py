@@ -82,7 +82,9 @@ _FROZEN = tuple(RuntimePins.model_fields)
 class RuntimeSpec(RuntimePins):
     """An approved runtime version that records can name."""
 
-    deprecated: Annotated[bool | None, Field(description="New Apps no longer get this runtime by default; rows that name it still run.")] = None
+    deprecated: Annotated[
+        bool | None, Field(description="New Apps no longer get this runtime by default; rows that name it still run.")
+    ] = None
 
     def pins(self, name: str) -> PinnedRuntime:
         """What a record keeps of this Runtime, which outlives it."""

@@ -1,0 +1,91 @@
+"""`python -m dynamiq_operator`: runs the operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from kubernetes.aio.config import ConfigException
+
+from dynamiq_operator.controller.run import Options, run
+from dynamiq_operator.model.settings import ImagePolicy, Settings
+
+DEFAULT_NAMESPACE = "dynamiq-system"
+DEFAULT_LEASE = "dynamiq-operator"
+HEALTH = "http://0.0.0.0:8080/healthz"
+
+
+class _OneLine(logging.Formatter):
+    """One line per message: what users wrote can neither begin a new line nor colour a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.exc_info:
+            return text
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m dynamiq_operator", description="The Dynamiq operator.")
+    commands = made.add_subparsers(dest="command", required=True)
+    running = commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option",
+    )
+    running.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
+    running.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
+    _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
+    _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
+    _setting(
+        running,
+        "--lease-namespace",
+        os.environ.get("POD_NAMESPACE", DEFAULT_NAMESPACE),
+        "namespace of the Lease that says which replica works",
+    )
+    _setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")
+    _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
+    _setting(running, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
+    return made
+
+
+def _setting(to: argparse.ArgumentParser, flag: str, default: str | None, text: str, choices: tuple[str, ...] | None = None) -> None:
+    variable = "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
+    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, help=f"{text} [{variable}]")
+
+
+def main() -> int:
+    given = parser().parse_args()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=given.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+    name = os.environ.get("POD_NAME") or socket.gethostname()
+    options = Options(
+        settings=Settings(domain=given.domain, ingress_class=given.ingress_class, image_policy=ImagePolicy(given.image_policy)),
+        identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
+        lease_namespace=given.lease_namespace,
+        lease_name=given.lease_name,
+        kubeconfig=given.kubeconfig,
+        context=given.context,
+        namespaces=tuple(given.namespaces or ()),
+        health=given.health,
+    )
+    try:
+        asyncio.run(run(options))
+    except ConfigException as error:
+        print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

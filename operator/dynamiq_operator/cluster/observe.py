@@ -1,0 +1,183 @@
+"""Observing an App: a snapshot from the store, with the few reads that the watches do not cover."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, RECORDS, SECRETS
+from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
+from dynamiq_operator.desired.base import CONFIG_MAP, is_labelled, is_owned
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Ledger, Pod, Problem, Snapshot
+
+KEYS_TRUSTED = 4.0
+"""Seconds for which a Secret that was seen is taken to be there still."""
+TAKEN_TRUSTED = 14.0
+"""Seconds after which a name that was taken is looked at again."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Memory:
+    """What is remembered of an App between two looks, and may be forgotten at any time."""
+
+    ledger: Ledger | None = None
+    problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
+    keys: tuple[KeysPresence, float] | None = None
+
+
+class Observer:
+    """Makes snapshots. It writes nothing."""
+
+    def __init__(self, client: Client, store: Store, settings: Settings) -> None:
+        self._client, self._store, self._settings = client, store, settings
+        self._memories: dict[AppKey, Memory] = {}
+
+    def memory(self, app: AppKey) -> Memory:
+        return self._memories.setdefault(app, Memory())
+
+    def forget(self) -> None:
+        """Forgets all memories: another replica may have worked meanwhile."""
+        self._memories.clear()
+
+    async def observe(self, key: AppKey) -> Snapshot:
+        """The snapshot of an App now. Raises errors.ApiError."""
+        raw = self._store.get(APPS, *key)
+        app = _parsed(App, raw)
+        records: dict[str, Record] = {}
+        children: dict[ChildKey, Manifest] = {}
+        pods: list[Pod] = []
+        for resource, found in self._store.of_app(key):
+            if resource is RECORDS and (record := _parsed(Record, found)) is not None:
+                records[record.name] = record
+            elif resource in CHILDREN and app is not None and (is_owned(found, app) or is_labelled(found, app)):
+                children[(resource.kind, found["metadata"]["name"])] = found
+            elif resource is PODS:
+                pods.append(Pod.of(found))
+        if app is None:
+            self._memories.pop(key, None)
+            return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
+        records |= await self._named(key, app, records)
+        memory = self.memory(key)
+        await self._recheck(key[0], app, memory)
+        return Snapshot(
+            *key,
+            datetime.now(UTC),
+            self._settings,
+            app=app,
+            records=tuple(records.values()),
+            versions=tuple(self._versions(key[0], app, records.values())),
+            runtimes={runtime.meta.name: runtime for found in self._store.runtimes() if (runtime := _parsed(Runtime, found)) is not None},
+            children=children,
+            flows=frozenset(_flows(app, children)),
+            problems={child: problem for child, (problem, _) in memory.problems.items()},
+            access_keys=await self._access_keys(key, app, memory),
+            pods=tuple(pods),
+            ledger=await self._ledger(key, records.values(), memory),
+        )
+
+    async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
+        """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""
+        wanted = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
+        if app.status.live is not None:
+            wanted.add(app.status.live.row)
+        found = {}
+        for name in sorted(wanted - set(records)):
+            try:
+                record = _parsed(Record, await self._client.get(RECORDS, key[0], name))
+            except errors.NotFound:
+                continue
+            if record is not None:
+                found[name] = record
+        return found
+
+    def _versions(self, namespace: str, app: App, records: Iterable[Record]) -> Iterable[Version]:
+        workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
+        for workflow in sorted(workflows):
+            for raw in self._store.versions(namespace, workflow):
+                spec = raw["spec"]
+                yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[HASH_OF_CONTENT])
+
+    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> KeysPresence:
+        if not app.spec.is_private:
+            return KeysPresence.PRESENT
+        if memory.keys is not None and memory.keys[0] is KeysPresence.PRESENT and monotonic() - memory.keys[1] < KEYS_TRUSTED:
+            return KeysPresence.PRESENT
+        try:
+            found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
+            presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+        except errors.NotFound:
+            presence = KeysPresence.ABSENT
+        memory.keys = (presence, monotonic())
+        return presence
+
+    async def _recheck(self, namespace: str, app: App, memory: Memory) -> None:
+        """Looks again at names that were taken some time ago, and lets what was denied be tried again."""
+        for child, (problem, since) in list(memory.problems.items()):
+            if problem.hindrance is Hindrance.REFUSED or monotonic() - since < TAKEN_TRUSTED:
+                continue
+            del memory.problems[child]
+            if problem.hindrance is Hindrance.DENIED:
+                continue
+            try:
+                found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
+            except errors.NotFound:
+                continue
+            if not is_owned(found, app) and not is_labelled(found, app):
+                memory.problems[child] = (problem, monotonic())
+
+    async def _ledger(self, key: AppKey, records: Iterable[Record], memory: Memory) -> Ledger:
+        """What the closed rows say; read once, when first a row is to be numbered or pinned, and kept up from then on."""
+        if memory.ledger is None:
+            if all(record.pinned or record.outcome for record in records):
+                return Ledger()
+            ledger = Ledger()
+            async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
+                for raw in page["items"]:
+                    ledger = grown(ledger, raw["spec"])
+            memory.ledger = ledger
+        return memory.ledger
+
+
+def grown(ledger: Ledger, spec: Manifest) -> Ledger:
+    """The ledger with one more row, of this spec, in it."""
+    sequence = spec.get("sequence") or 0
+    pinned = spec.get("pinned")
+    newest = pinned is not None and sequence > ledger.last_sequence_pinned
+    return Ledger(
+        highest=max(ledger.highest, sequence),
+        last_sequence_pinned=sequence if newest else ledger.last_sequence_pinned,
+        last_digest=pinned["digest"] if newest and pinned is not None else ledger.last_digest,
+    )
+
+
+def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
+    for (kind, name), found in children.items():
+        if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[HASH_OF_CONTENT]) == name:
+            yield found[HASH_OF_CONTENT]
+
+
+T = TypeVar("T", App, Record, Runtime)
+
+
+def _parsed(kind: type[T], raw: Manifest | None) -> T | None:
+    """The object, or None where it is missing or of a form that this version of the operator cannot read."""
+    if raw is None:
+        return None
+    try:
+        return kind.of(raw)
+    except (ValidationError, KeyError) as error:
+        log.warning("%s %r cannot be read: %s", kind.__name__, raw["metadata"].get("name"), type(error).__name__)
+        return None

@@ -1,0 +1,216 @@
+"""Carrying out a plan, one action after the other; the first that fails ends the pass, and the next one starts from a new look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from dynamiq_operator.cluster import errors, ownership
+from dynamiq_operator.cluster.client import JSON_PATCH, Client
+from dynamiq_operator.cluster.observe import Observer, grown
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.desired import content
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION, Part
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.objects import App, Manifest, Meta
+from dynamiq_operator.plan import actions
+from dynamiq_operator.plan.snapshot import Hindrance, Problem
+
+EVENT_MESSAGE_MAX = 1024
+
+log = logging.getLogger(__name__)
+
+
+class Performer:
+    """Carries out the plans of one App at a time each. `make_key` makes a new Access Key."""
+
+    def __init__(self, client: Client, store: Store, observer: Observer, identity: str, make_key: Callable[[], str]) -> None:
+        self._client, self._store, self._observer = client, store, observer
+        self._identity, self._make_key = identity, make_key
+
+    async def perform(self, app: AppKey, plan: actions.Plan) -> None:
+        """Does what the plan asks. Raises errors.ApiError where a request fails that nothing more should follow."""
+        versions: dict[str, str] = {}
+        for action in plan.actions:
+            match action:
+                case actions.Emit():
+                    await self._emit(action)
+                case actions.SetAppStatus():
+                    await self._set_status(APPS, action.app.meta, action.status, versions)
+                case actions.SetRecordStatus():
+                    await self._set_status(RECORDS, action.record.meta, action.status, versions)
+                case actions.CompleteRecord():
+                    await self._complete(app, action, versions)
+                case actions.EndRecord():
+                    await self._patch_record(action.record.meta, {"spec": {"outcome": action.outcome.as_json()}}, versions)
+                case actions.CreateChild():
+                    await self._create_child(app, action)
+                case actions.ApplyChild():
+                    await self._apply_child(app, action)
+                case actions.DeleteChild():
+                    meta = action.observed["metadata"]
+                    await self._client.delete(BY_KIND[action.observed["kind"]], meta["namespace"], meta["name"], meta["uid"])
+                case actions.CreateFlow():
+                    await self._create_flow(app, action)
+                case actions.CreateAccessKeys():
+                    await self._create_keys(app, action.app)
+                case actions.ScaleWorkload():
+                    await self._scale(action)
+
+    async def _complete(self, app: AppKey, action: actions.CompleteRecord, versions: dict[str, str]) -> None:
+        spec: Manifest = {}
+        if action.sequence is not None:
+            spec["sequence"] = action.sequence
+        if action.pinned is not None:
+            spec["pinned"] = action.pinned.as_json()
+        patch = {"metadata": {"ownerReferences": [owner(action.app)]}, "spec": spec}
+        written = await self._patch_record(action.record.meta, patch, versions)
+        memory = self._observer.memory(app)
+        if memory.ledger is not None:
+            memory.ledger = grown(memory.ledger, written["spec"])
+
+    async def _patch_record(self, meta: Meta, patch: Manifest, versions: dict[str, str]) -> Manifest:
+        """Guarded by resourceVersion, as every write of a row: two operators never complete one row differently."""
+        guarded = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": versions.get(meta.uid, meta.resource_version)}}
+        written = await self._client.patch(RECORDS, meta.namespace, meta.name, guarded)
+        versions[meta.uid] = written["metadata"]["resourceVersion"]
+        self._store.put(RECORDS, written)
+        return written
+
+    async def _set_status(self, resource: ApiResource, meta: Meta, status: Part, versions: dict[str, str]) -> None:
+        whole = status.as_json()
+        cleared = {field.alias or name: None for name, field in type(status).model_fields.items() if (field.alias or name) not in whole}
+        patch = {"metadata": {"resourceVersion": versions.get(meta.uid, meta.resource_version)}, "status": whole | cleared}
+        written = await self._client.patch(resource, meta.namespace, meta.name, patch, subresource="status")
+        versions[meta.uid] = written["metadata"]["resourceVersion"]
+        self._store.put(resource, written)
+
+    async def _create_child(self, app: AppKey, action: actions.CreateChild) -> None:
+        resource = BY_KIND[action.manifest["kind"]]
+        with self._noting(app, action.manifest, action.digest) as noting:
+            try:
+                created = await self._client.create(resource, action.manifest)
+            except errors.AlreadyExists:
+                await self._take_back(app, action.app, action.manifest)
+            else:
+                self._store.put(resource, await self._adopt(resource, created))
+            noting.settle()
+
+    async def _take_back(self, app: AppKey, owner_app: App, manifest: Manifest) -> None:
+        """Makes an object of that name ours again if it was: a restore brought it back, or somebody took our label off."""
+        resource, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
+        found = await self._client.get(resource, meta["namespace"], meta["name"])
+        if "deletionTimestamp" in found["metadata"]:
+            raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
+        if not (is_owned(found, owner_app) or is_labelled(found, owner_app)) or not _same_flow(manifest, found):
+            message = f"{manifest['kind']} {meta['name']} exists and is not this App's: rename or delete it, or name the App otherwise"
+            self._observer.memory(app).problems[(manifest["kind"], meta["name"])] = (Problem(Hindrance.TAKEN, message), monotonic())
+            return
+        spec = {key: value for key, value in manifest.get("spec", {}).items() if manifest["kind"] != WORKLOAD.kind or key != "replicas"}
+        kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
+        self._store.put(resource, await self._client.apply(resource, kept))
+
+    async def _apply_child(self, app: AppKey, action: actions.ApplyChild) -> None:
+        resource = BY_KIND[action.manifest["kind"]]
+        with self._noting(app, action.manifest, action.digest) as noting:
+            observed = await self._adopt(resource, action.observed)
+            # By its uid the apply is refused if another object has taken the name since.
+            manifest = {**action.manifest, "metadata": {**action.manifest["metadata"], "uid": observed["metadata"]["uid"]}}
+            self._store.put(resource, await self._client.apply(resource, manifest))
+            noting.settle()
+
+    async def _adopt(self, resource: ApiResource, observed: Manifest) -> Manifest:
+        if ownership.is_adopted(observed):
+            return observed
+        meta = observed["metadata"]
+        return await self._client.patch(resource, meta["namespace"], meta["name"], ownership.adoption(observed), kind=JSON_PATCH)
+
+    async def _create_flow(self, app: AppKey, action: actions.CreateFlow) -> None:
+        version = await self._client.get(VERSIONS, app[0], action.version)
+        text = version["spec"]["flow"]
+        if flow_hash(text) != action.flow_hash:
+            raise errors.Conflict(f"WorkflowVersion {action.version} was made again with another flow")
+        manifest = content.flow(action.app, action.flow_hash, text)
+        await self._create_child(app, actions.CreateChild(action.app, manifest, action.flow_hash))
+
+    async def _create_keys(self, app: AppKey, owner_app: App) -> None:
+        memory = self._observer.memory(app)
+        memory.keys = None
+        with self._noting(app, (manifest := content.access_keys(owner_app, self._make_key())), "") as noting:
+            try:
+                await self._client.create(SECRETS, manifest)
+            except errors.AlreadyExists:
+                return  # the next look tells whose it is
+            noting.settle()
+
+    async def _scale(self, action: actions.ScaleWorkload) -> None:
+        meta = action.observed["metadata"]
+        patch = {"spec": {"replicas": action.replicas}}
+        resource = BY_KIND[WORKLOAD.kind]
+        await self._client.patch(resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER)
+
+    async def _emit(self, said: actions.Emit) -> None:
+        """Events are a courtesy: one that cannot be written stops nothing."""
+        kind = kinds.APP.kind if isinstance(said.about, App) else kinds.RECORD.kind
+        meta = said.about.meta
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event: Manifest = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": names.event(meta.uid, said.reason, said.key), "namespace": meta.namespace},
+            "involvedObject": {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+            "type": "Warning" if said.warning else "Normal",
+            "reason": said.reason,
+            "message": said.message[:EVENT_MESSAGE_MAX],
+            "source": {"component": names.FIELD_MANAGER},
+            "reportingComponent": names.FIELD_MANAGER,
+            "reportingInstance": self._identity[:128],
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._client.create(EVENTS, event)
+        except errors.AlreadyExists:
+            return
+        except errors.ApiError as error:
+            log.warning("an Event of %s %r could not be written: HTTP %s", kind, meta.name, error.status)
+
+    def _noting(self, app: AppKey, manifest: Manifest, digest: str) -> _Noting:
+        return _Noting(self._observer, app, (manifest["kind"], manifest["metadata"]["name"]), digest)
+
+
+class _Noting:
+    """Turns a refusal of a child into a noted problem, which the next plan says in a condition; other errors go on up."""
+
+    def __init__(self, observer: Observer, app: AppKey, child: tuple[str, str], digest: str) -> None:
+        self._problems, self._child, self._digest = observer.memory(app).problems, child, digest
+        self._before = self._problems.get(child)
+
+    def __enter__(self) -> _Noting:
+        return self
+
+    def settle(self) -> None:
+        """The request went well: whatever hindered the child before no longer does."""
+        if self._problems.get(self._child) is self._before:
+            self._problems.pop(self._child, None)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        if isinstance(error, errors.Invalid):
+            problem = Problem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
+        elif isinstance(error, errors.Denied):
+            problem = Problem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
+        else:
+            return False
+        self._problems[self._child] = (problem, monotonic())
+        return True
+
+
+def _same_flow(manifest: Manifest, found: Manifest) -> bool:
+    return manifest["kind"] != CONFIG_MAP.kind or bool(found.get("data") == manifest["data"])

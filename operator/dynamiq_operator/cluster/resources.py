@@ -1,0 +1,62 @@
+"""The resources that the operator reads and writes, as paths of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from dynamiq_operator.desired import base
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import GROUP, VERSION
+
+
+@dataclass(frozen=True)
+class ApiResource:
+    """A resource of the API. The selectors are those under which it is listed and watched."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    label_selector: str = ""
+    field_selector: str = ""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection, of one object, or of its subresource."""
+        parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
+        if namespace and self.namespaced:
+            parts.append(f"namespaces/{quote(namespace)}")
+        parts += [quote(part) for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
+    return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector)
+
+
+def _child(resource: base.Resource) -> ApiResource:
+    group, _, version = resource.api_version.rpartition("/")
+    return ApiResource(group, version, resource.plural, resource.kind, label_selector=names.MANAGED_SELECTOR)
+
+
+APPS = _ours(kinds.APP)
+RECORDS = _ours(kinds.RECORD, "status.phase!=Superseded,status.phase!=Failed")
+VERSIONS = _ours(kinds.WORKFLOW_VERSION)
+RUNTIMES = _ours(kinds.RUNTIME)
+CHILDREN = tuple(
+    _child(resource) for resource in (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET)
+)
+SECRETS = _child(base.SECRET)
+PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
+EVENTS = ApiResource("", "v1", "events", "Event")
+LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
+
+WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, PODS)
+"""What is listed at start and watched from then on. Secrets are not: they are read one by one, by name."""
+BY_KIND = {resource.kind: resource for resource in (*CHILDREN, SECRETS)}
+"""Resource of a child by its kind."""

@@ -1,0 +1,144 @@
+"""The operator's process: connect, fill the store, stand by or work, and on SIGTERM finish and hand over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.errors import backoff
+from dynamiq_operator.cluster.lease import Lease
+from dynamiq_operator.cluster.observe import Observer
+from dynamiq_operator.cluster.perform import Performer
+from dynamiq_operator.cluster.queue import Queue
+from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.controller import handlers
+from dynamiq_operator.controller.watching import Watching
+from dynamiq_operator.controller.working import Working
+from dynamiq_operator.model.settings import Settings
+
+LIST_AGAIN_EVERY = 600.0
+"""Seconds between two lists of everything, which find what an interrupted watch missed."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the process runs. `namespaces`: empty is the whole cluster."""
+
+    settings: Settings
+    identity: str
+    lease_namespace: str
+    lease_name: str
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    health: str | None = None
+
+
+async def run(options: Options) -> None:
+    """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
+    stopping = asyncio.Event()
+    async with await Client.connect(options.kubeconfig, options.context) as client:
+        store, queue = Store(), Queue[AppKey]()
+        watching = Watching(store, queue, frozenset(options.namespaces) or None)
+        observer = Observer(client, store, options.settings)
+        performer = Performer(client, store, observer, options.identity, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        tasks = [
+            asyncio.create_task(_watch(options, watching, client, stopping)),
+            asyncio.create_task(_list_again(watching, client)),
+            asyncio.create_task(_lead(options, client, watching, Working(queue, store, observer, performer), stopping)),
+        ]
+        await _signalled(stopping)
+        log.info("stopping: finishing what is under way")
+        await tasks[-1]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _signalled(stopping: asyncio.Event) -> None:
+    """Waits for SIGTERM or SIGINT. kopf takes the handlers for itself each time it starts, so they are taken back."""
+    loop = asyncio.get_running_loop()
+    while not stopping.is_set():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 0.5)
+
+
+async def _watch(options: Options, watching: Watching, client: Client, stopping: asyncio.Event) -> None:
+    """kopf, for ever: whatever ends it, it is started anew."""
+    failures = 0
+    while not stopping.is_set():
+        flag = asyncio.Event()
+        began = asyncio.get_running_loop().time()
+        registry, settings = handlers.registry(watching, client), handlers.settings()
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=settings,
+                standalone=True,
+                clusterwide=not options.namespaces,
+                namespaces=options.namespaces,
+                liveness_endpoint=options.health,
+                stop_flag=flag,
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("the watches ended")
+        failures = failures + 1 if asyncio.get_running_loop().time() - began < LIST_AGAIN_EVERY else 1
+        log.warning("the watches are started anew")
+        await asyncio.sleep(backoff(failures))
+        await watching.list_until_done(client)
+
+
+async def _list_again(watching: Watching, client: Client) -> None:
+    while True:
+        await asyncio.sleep(LIST_AGAIN_EVERY)
+        await watching.list_until_done(client)
+
+
+async def _lead(options: Options, client: Client, watching: Watching, working: Working, stopping: asyncio.Event) -> None:
+    """Takes the lease and works while it is ours, again and again until the process is to stop."""
+    await watching.list_until_done(client)
+    log.info("ready: %d Apps", len(watching.store.apps()))
+    lease = Lease(client, options.lease_namespace, options.lease_name, options.identity)
+    while not stopping.is_set():
+        if not await _unless(stopping, lease.acquire()):
+            break
+        log.info("working as %s", options.identity)
+        holding = asyncio.create_task(lease.hold(working.stop))
+        ending = asyncio.create_task(_then(stopping, working.stop))
+        await working.run()
+        holding.cancel()
+        ending.cancel()
+    await lease.release()
+
+
+async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, None]) -> bool:
+    """Awaits `waiting`; False where `stopping` is set first."""
+    task = asyncio.create_task(waiting)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+        return False
+    return True
+
+
+async def _then(event: asyncio.Event, call: Callable[[], None]) -> None:
+    await event.wait()
+    call()

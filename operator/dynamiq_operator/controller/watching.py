@@ -1,0 +1,58 @@
+"""What the watches see goes into the store, and the Apps that it may matter to go on the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.queue import Queue
+from dynamiq_operator.cluster.resources import WATCHED, ApiResource
+from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.model.objects import Manifest
+
+log = logging.getLogger(__name__)
+
+
+class Watching:
+    """The store and the queue behind it. `namespaces` limits what is listed; None is the whole cluster."""
+
+    def __init__(self, store: Store, queue: Queue[AppKey], namespaces: frozenset[str] | None) -> None:
+        self.store, self.queue, self._namespaces = store, queue, namespaces
+
+    def saw(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
+        """Takes in one event of a watch; `type_` is None for an object that was there when the watch began."""
+        touched = self.store.remove(resource, raw) if type_ == "DELETED" else self.store.put(resource, raw)
+        for app in touched:
+            self.queue.add(app)
+
+    async def list_all(self, client: Client) -> None:
+        """Lists everything once: at start, so that decisions begin with a full store, and then to find what a watch missed."""
+        for resource in WATCHED:
+            for namespace in sorted(self._namespaces or {""}) if resource.namespaced else [""]:
+                await self._list(client, resource, namespace)
+
+    async def list_until_done(self, client: Client) -> None:
+        """`list_all`, again and again until it goes well."""
+        failures = 0
+        while True:
+            try:
+                await self.list_all(client)
+            except errors.ApiError as error:
+                failures += 1
+                log.warning("the cluster cannot be listed yet, trying again: %s", error)
+                await asyncio.sleep(errors.backoff(failures))
+            else:
+                return
+
+    async def _list(self, client: Client, resource: ApiResource, namespace: str) -> None:
+        found: list[Manifest] = []
+        version = 0
+        async for page in client.pages(resource, namespace, label=resource.label_selector, field=resource.field_selector):
+            # The first page's version is that of the whole list.
+            version = version or int(page["metadata"]["resourceVersion"])
+            found += page["items"]
+        inside = frozenset({namespace}) if namespace else None
+        for app in self.store.replace(resource, found, version, inside):
+            self.queue.add(app)

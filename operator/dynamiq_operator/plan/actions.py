@@ -1,0 +1,127 @@
+"""What a plan asks to be done, in order. Each is one request to the API server, or, for a flow, a read and a write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.model.app import AppStatus
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Say something of an object, as an Event; `key` makes the same thing said twice the same Event."""
+
+    about: App | Record
+    reason: str
+    message: str
+    key: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class SetAppStatus:
+    """Write the App's status, if nobody has written the App since the snapshot: this reserves sequences as well."""
+
+    app: App
+    status: AppStatus
+
+
+@dataclass(frozen=True)
+class CompleteRecord:
+    """Set, once, the row's sequence, its pins, or both, and make the App its owner."""
+
+    app: App
+    record: Record
+    sequence: int | None
+    pinned: Pinned | None
+
+
+@dataclass(frozen=True)
+class EndRecord:
+    """Set, once, how the row's deploy ended."""
+
+    record: Record
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class SetRecordStatus:
+    record: Record
+    status: RecordStatus
+
+
+@dataclass(frozen=True)
+class CreateChild:
+    """Create what is not there; `digest` identifies the manifest if the API server refuses it."""
+
+    app: App
+    manifest: Manifest
+    digest: str
+
+
+@dataclass(frozen=True)
+class ApplyChild:
+    """Bring an existing child to its manifest; `found` names the first field that was otherwise."""
+
+    app: App
+    manifest: Manifest
+    observed: Manifest
+    digest: str
+    found: str
+
+
+@dataclass(frozen=True)
+class DeleteChild:
+    observed: Manifest
+
+
+@dataclass(frozen=True)
+class CreateFlow:
+    """Create the ConfigMap of a flow from the WorkflowVersion `version`, whose flow has this hash."""
+
+    app: App
+    flow_hash: str
+    version: str
+
+
+@dataclass(frozen=True)
+class CreateAccessKeys:
+    app: App
+
+
+@dataclass(frozen=True)
+class ScaleWorkload:
+    """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
+
+    observed: Manifest
+    replicas: int
+
+
+Action = (
+    Emit
+    | SetAppStatus
+    | CompleteRecord
+    | EndRecord
+    | SetRecordStatus
+    | CreateChild
+    | ApplyChild
+    | DeleteChild
+    | CreateFlow
+    | CreateAccessKeys
+    | ScaleWorkload
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Actions in the order in which they are done, and the seconds after which to look again, though nothing changes."""
+
+    actions: tuple[Action, ...] = ()
+    look_again: float | None = None
+
+    def of(self, kind: type[Any]) -> tuple[Any, ...]:
+        """The actions of one type."""
+        return tuple(action for action in self.actions if isinstance(action, kind))

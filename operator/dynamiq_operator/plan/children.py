@@ -1,0 +1,164 @@
+"""The children that an App is to have for the row it runs, and what brings those that are there to that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dynamiq_operator.desired import network, scaling, workload
+from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, INGRESS, SECRET, SERVICE, WORKLOAD, is_owned
+from dynamiq_operator.desired.drift import drifted
+from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import canonical
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.actions import (
+    Action,
+    ApplyChild,
+    CreateAccessKeys,
+    CreateChild,
+    CreateFlow,
+    DeleteChild,
+    Emit,
+    ScaleWorkload,
+)
+from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
+
+REMOVABLE = (INGRESS.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
+"""Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
+
+
+def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
+    """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
+    actions: list[Action] = [*_keys(snapshot, app), *_flow(snapshot, app, target)]
+    wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
+    for key, manifest in wanted.items():
+        actions += _converge(snapshot, app, key, manifest)
+    actions += [
+        DeleteChild(observed)
+        for key, observed in snapshot.children.items()
+        if key not in wanted and key[0] in REMOVABLE and is_owned(observed, app) and "deletionTimestamp" not in observed["metadata"]
+    ]
+    return (*actions, *_scale(snapshot, app, target))
+
+
+def observed_workload(snapshot: Snapshot, app: App, row: Record | None) -> Manifest | None:
+    """The workload that runs, or is to run, `row`."""
+    return snapshot.children.get((WORKLOAD.kind, names.workload(app.meta.name, row.name if row else "")))
+
+
+def has_flow(snapshot: Snapshot, row: Record) -> bool:
+    """Whether the flow of a pinned row is at hand, in a ConfigMap or a WorkflowVersion of the same content."""
+    if row.pinned is None:
+        return False
+    return row.pinned.workflow_hash in snapshot.flows or _release_of(snapshot, row.pinned.workflow_hash) is not None
+
+
+def problems(snapshot: Snapshot, app: App) -> Mapping[ChildKey, Problem]:
+    """What keeps children of this App from being made, a foreign Secret in the place of its keys included."""
+    found = dict(snapshot.problems)
+    if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
+        name = names.access_keys(app.meta.name)
+        found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
+    return found
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Identifies a manifest, so that one which the API server refused is not sent again."""
+    return canonical(manifest)
+
+
+def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
+    yield network.service(app)
+    if (ingress := network.ingress(app, snapshot.settings)) is not None:
+        yield ingress
+    if target is None or target.pinned is None:
+        return
+    observed = observed_workload(snapshot, app, target)
+    replicas = scaling.bounds(target.pinned).min_replicas if observed is None else None
+    if has_flow(snapshot, target):
+        yield workload.workload(app, target.name, target.pinned, observed, replicas=replicas)
+    elif observed is not None:
+        yield observed
+    yield scaling.autoscaler(app, target.name, target.pinned)
+    yield scaling.disruption_budget(app)
+
+
+def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+    observed = snapshot.children.get(key)
+    digest = manifest_digest(manifest)
+    problem = snapshot.problems.get(key)
+    if observed is manifest or (observed is not None and "deletionTimestamp" in observed["metadata"]):
+        return
+    if problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == digest):
+        return
+    if observed is None:
+        yield CreateChild(app, manifest, digest)
+    elif (found := _drift(manifest, observed)) is not None:
+        if _was_ours(manifest, observed):
+            yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
+        yield ApplyChild(app, manifest, observed, digest, found)
+
+
+def _drift(manifest: Manifest, observed: Manifest) -> str | None:
+    """The first field that is otherwise; fields that we applied once and no longer want count, too."""
+    if (found := drifted(manifest, observed)) is not None:
+        return found
+    return next((f".{path}" for path in _leftovers(manifest, observed)), None)
+
+
+def _leftovers(manifest: Manifest, observed: Manifest) -> Iterator[str]:
+    """Annotations and Ingress fields can be left out again: what our field manager owns and the manifest lacks."""
+    for entry in observed["metadata"].get("managedFields") or ():
+        if entry.get("manager") == names.FIELD_MANAGER and not entry.get("subresource"):
+            owned: dict[str, Any] = entry.get("fieldsV1") or {}
+            yield from _missing(
+                owned.get("f:metadata", {}).get("f:annotations", {}), manifest["metadata"].get("annotations") or {}, "metadata.annotations"
+            )
+            if manifest["kind"] == INGRESS.kind:
+                yield from _missing(owned.get("f:spec", {}), manifest["spec"], "spec")
+
+
+def _missing(owned: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Iterator[str]:
+    return (f"{path}.{field[2:]}" for field in owned if field.startswith("f:") and field[2:] not in wanted)
+
+
+def _was_ours(manifest: Manifest, observed: Manifest) -> bool:
+    """Whether a difference is somebody else's edit and not a change of what we want: the applied template says so for a workload."""
+    if manifest["kind"] != WORKLOAD.kind:
+        return manifest["kind"] == SERVICE.kind
+    noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
+    return bool(noted == wanted)
+
+
+def _keys(snapshot: Snapshot, app: App) -> Iterator[Action]:
+    if app.spec.is_private and snapshot.access_keys is KeysPresence.ABSENT:
+        yield CreateAccessKeys(app)
+
+
+def _flow(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:
+    if target is None or target.pinned is None or target.pinned.workflow_hash in snapshot.flows:
+        return
+    key = (CONFIG_MAP.kind, names.flow(app.meta.name, target.pinned.workflow_hash))
+    release = _release_of(snapshot, target.pinned.workflow_hash)
+    if release is not None and key not in snapshot.problems:
+        yield CreateFlow(app, target.pinned.workflow_hash, release)
+
+
+def _release_of(snapshot: Snapshot, flow_hash: str) -> str | None:
+    return next((version.name for version in snapshot.versions if version.flow_hash == flow_hash), None)
+
+
+def _scale(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:
+    observed = observed_workload(snapshot, app, target)
+    if observed is None or target is None or target.pinned is None or observed["spec"].get("replicas") != 0:
+        return
+    minimum = scaling.bounds(target.pinned).min_replicas or 1
+    yield Emit(
+        app,
+        "Scaled",
+        f"the workload had been scaled to 0, which stops its autoscaler for ever: back to {minimum}",
+        key=f"scale/{observed['metadata'].get('resourceVersion', '')}",
+    )
+    yield ScaleWorkload(observed, minimum)

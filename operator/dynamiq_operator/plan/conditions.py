@@ -1,0 +1,154 @@
+"""Statuses: what is so of an App and of a row, each condition with its reason, and Ready derived from them once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynamiq_operator.desired import network
+from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import App, Record, format_time
+from dynamiq_operator.model.record import Phase, RecordStatus, Result
+from dynamiq_operator.plan import children, events
+from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.rollout import Rollout
+from dynamiq_operator.plan.snapshot import Snapshot, WorkloadState
+
+READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING, TRIGGERS = "Ready", "Live", "Available", "ChildrenApplied", "Progressing", "TriggersActive"
+DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
+"""What Ready needs, in the order in which the first that is not so is named."""
+
+
+def app_status(snapshot: Snapshot, app: App, history: History, waits: Mapping[str, str], last_sequence: int) -> AppStatus:
+    """The App's whole status."""
+    live = history.live
+    failed = _failed(app, history)
+    said = [
+        _live(live, failed),
+        _children(snapshot, app),
+        _available(snapshot, app, history),
+        _progressing(history, waits, failed),
+        *([_triggers(app)] if app.spec.triggers else []),
+    ]
+    return AppStatus(
+        observed_generation=app.meta.generation,
+        last_sequence=last_sequence or None,
+        live=_live_row(live),
+        failed=failed,
+        hostname=network.hostname(app, snapshot.settings),
+        conditions=_dated(snapshot, app.status.conditions, app.meta.generation, [_ready(said), *said]),
+    )
+
+
+def record_status(snapshot: Snapshot, row: Record, phase: Phase, waits: Mapping[str, str], rollout: Rollout | None) -> RecordStatus:
+    """A row's whole status. It has no Ready: a failed row of the past must not hang a GitOps wait."""
+    said = Condition(type="Succeeded", status="Unknown", reason="Progressing", message="", last_transition_time="")
+    if row.outcome is not None:
+        status = "True" if row.outcome.result is Result.SUCCEEDED else "False"
+        said = said.model_copy(update={"status": status, "reason": row.outcome.result.value, "message": row.outcome.reason})
+    elif phase is Phase.PENDING:
+        said = said.model_copy(update={"reason": "Waiting", "message": waits.get(row.name, "")})
+    elif rollout is not None and rollout.cause is not None:
+        said = said.model_copy(update={"reason": rollout.cause.reason, "message": rollout.cause.message[:1024]})
+    return RecordStatus(
+        phase=phase,
+        observed_generation=row.meta.generation if row.outcome else 0,
+        conditions=_dated(snapshot, row.status.conditions, None, [said]),
+    )
+
+
+def says_nothing_new(row: Record, wanted: RecordStatus) -> bool:
+    """Whether the row reads as `wanted` already: the schema's default says that a row is under way, so nobody need write it."""
+    if row.status == wanted:
+        return True
+    under_way = wanted.phase is Phase.PROGRESSING and all(not condition.message for condition in wanted.conditions)
+    return under_way and row.status.phase is Phase.PROGRESSING and not row.status.conditions
+
+
+def _condition(type_: str, holds: bool, reason: str, message: str) -> Condition:
+    return Condition(type=type_, status="True" if holds else "False", reason=reason, message=message[:2048], last_transition_time="")
+
+
+def _ready(said: Sequence[Condition]) -> Condition:
+    by_type = {condition.type: condition for condition in said}
+    lacking = next((by_type[type_] for type_ in DEPENDENTS if by_type[type_].status != "True"), None)
+    if lacking is not None:
+        return _condition(READY, False, lacking.reason, lacking.message)
+    return _condition(READY, True, "Serving", by_type[LIVE].message)
+
+
+def _live(live: Record | None, failed: FailedRow | None) -> Condition:
+    if live is not None:
+        return _condition(LIVE, True, "Serving", f"{events.title(live)} is live")
+    if failed is not None:
+        return _condition(
+            LIVE, False, "DeployFailed", f"the deploy {failed.row} failed, and there is nothing to return to: {failed.reason}"
+        )
+    return _condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
+
+
+def _children(snapshot: Snapshot, app: App) -> Condition:
+    found = children.problems(snapshot, app)
+    if not found:
+        return _condition(CHILDREN, True, "Applied", "all that the App needs is in place")
+    first = min(found)
+    return _condition(CHILDREN, False, found[first].hindrance.value, "; ".join(found[key].message for key in sorted(found)))
+
+
+def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
+    observed = children.observed_workload(snapshot, app, history.target)
+    if observed is None:
+        return _condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
+    if WorkloadState.of(observed).available:
+        return _condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
+    return _condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+
+
+def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:
+    waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
+    if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
+        return _condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
+    if waiting is not None:
+        return _condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
+    if failed is not None:
+        return _condition(PROGRESSING, False, "DeployFailed", f"the deploy {failed.row} (#{failed.sequence}) failed: {failed.reason}")
+    return _condition(PROGRESSING, False, "Settled", "no deploy is under way")
+
+
+def _triggers(app: App) -> Condition:
+    names = ", ".join(trigger.name for trigger in app.spec.triggers)
+    return _condition(TRIGGERS, False, "NotSupported", f"this version of the operator keeps triggers and does not run them yet: {names}")
+
+
+def _failed(app: App, history: History) -> FailedRow | None:
+    """The newest row above the live one that failed; one that has been closed, and is no longer watched, is kept from before."""
+    after = history.live.sequence if history.live else 0
+    for row in reversed(history.rows):
+        if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after:
+            return FailedRow(row=row.name, sequence=row.sequence, reason=row.outcome.reason)
+    kept = app.status.failed
+    return kept if kept is not None and kept.sequence > after else None
+
+
+def _live_row(live: Record | None) -> LiveRow | None:
+    if live is None or live.pinned is None:
+        return None
+    return LiveRow(
+        row=live.name, sequence=live.sequence, workflow_version=live.pinned.workflow_version, runtime=live.pinned.runtime.version
+    )
+
+
+def _dated(snapshot: Snapshot, before: Sequence[Condition], generation: int | None, said: Sequence[Condition]) -> tuple[Condition, ...]:
+    known = {condition.type: condition for condition in before}
+    now = format_time(snapshot.now)
+    return tuple(
+        condition.model_copy(
+            update={
+                "last_transition_time": old.last_transition_time
+                if (old := known.get(condition.type)) and old.status == condition.status
+                else now,
+                "observed_generation": generation,
+            }
+        )
+        for condition in said
+    )

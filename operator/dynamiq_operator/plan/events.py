@@ -1,0 +1,50 @@
+"""What users are told of a deploy, on the row and on its App, in their words."""
+
+from __future__ import annotations
+
+from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.record import Outcome, Pinned
+from dynamiq_operator.plan.actions import Emit
+
+
+def title(row: Record) -> str:
+    """How a row is spoken of: `v2 (#5, support-x7k2p)`."""
+    version = row.pinned.workflow_version if row.pinned else row.spec.workflow_version or "a deploy"
+    number = f"#{row.sequence}, " if row.sequence else ""
+    return f"{version} ({number}{row.name})"
+
+
+def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
+    kept = f", bringing back row {pinned.restores.row}" if pinned.restores else ""
+    said = f"deploying {title(row)} on runtime {pinned.runtime.version}{kept}"
+    image = pinned.runtime.image
+    unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
+    return _tell(app, row, "Progressing", said + unpinned)
+
+
+def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
+    return _tell(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
+
+
+def ended(app: App | None, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
+    result = outcome.result.value
+    words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
+    reason = "Live" if result == "Succeeded" else result
+    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed")
+
+
+def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
+    return _tell(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
+
+
+def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
+    return Emit(app, "Repaired", f"{kind} {name} had been changed at {found.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+
+
+def hindered(app: App, message: str) -> Emit:
+    return Emit(app, "Hindered", message, key=message, warning=True)
+
+
+def _tell(app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False) -> tuple[Emit, ...]:
+    about = (row, app) if app is not None else (row,)
+    return tuple(Emit(each, reason, message, key=f"{row.meta.uid}/{key}", warning=warning) for each in about)

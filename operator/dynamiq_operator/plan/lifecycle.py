@@ -1,0 +1,87 @@
+"""A record's life, and the history that the records of an App make.
+
+            pinned            workload complete, at least one new pod Ready
+ Pending ───────────▶ Progressing ───────────▶ Live ───────────▶ Superseded   (a newer record went Live)
+    │ still missing          │ at once: bad image name, missing key, unknown node, config the API refuses
+    │ at the deadline        │ after 60 s without progress: pull errors, crash loops; else the progress deadline
+    └───────▶ Failed ◀──────┘ and the workload returns to the live row's pins (none: it is deleted, the Service stays)
+ Pending/Progressing overtaken by a newer record ─▶ Superseded (outcome Overtaken)
+
+The phase follows from the rows' specs alone, so a restore that loses every status ends on the same phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
+
+
+@dataclass(frozen=True)
+class History:
+    """The rows of an App, oldest first: by sequence, and those without one, by creation and natural order of name, last."""
+
+    rows: tuple[Record, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[Record]) -> History:
+        return cls(tuple(sorted(rows, key=lambda row: (row.sequence or float("inf"), row.meta.created, natural(row.name)))))
+
+    @cached_property
+    def live(self) -> Record | None:
+        """The newest row that succeeded: what the App serves."""
+        return next((row for row in reversed(self.rows) if row.outcome and row.outcome.result is Result.SUCCEEDED), None)
+
+    @cached_property
+    def candidate(self) -> Record | None:
+        """The newest pinned row that has not ended and is newer than the live one: what is being rolled out."""
+        after = self.live.sequence if self.live else 0
+        return next((row for row in reversed(self.rows) if row.pinned and not row.outcome and row.sequence > after), None)
+
+    @cached_property
+    def unnumbered(self) -> tuple[Record, ...]:
+        return tuple(row for row in self.rows if row.spec.sequence is None and row.outcome is None)
+
+    @cached_property
+    def waiting(self) -> tuple[Record, ...]:
+        """Numbered rows that are neither pinned nor ended."""
+        return tuple(row for row in self.rows if row.spec.sequence is not None and not row.pinned and not row.outcome)
+
+    @cached_property
+    def overtaken(self) -> tuple[Record, ...]:
+        """Rows that have not ended while a newer one is pinned or live: they will never be rolled out."""
+        newer = self.candidate or self.live
+        return tuple(row for row in self.rows if newer and not row.outcome and row.spec.sequence and row.sequence < newer.sequence)
+
+    @property
+    def target(self) -> Record | None:
+        """The row whose pins the workload is to run."""
+        return self.candidate or self.live
+
+    def phase(self, row: Record) -> Phase:
+        """Where a row of this history is in its life."""
+        if row.outcome is None:
+            return Phase.PROGRESSING if row.pinned else Phase.PENDING
+        if row.outcome.result is Result.FAILED:
+            return Phase.FAILED
+        return Phase.LIVE if row is self.live else Phase.SUPERSEDED
+
+    def having(self, changed: Record) -> History:
+        """This history with `changed` in place of the row of its name."""
+        return History.of(changed if row.name == changed.name else row for row in self.rows)
+
+
+def completed(row: Record, *, sequence: int | None = None, pinned: Pinned | None = None, outcome: Outcome | None = None) -> Record:
+    """The row as it is once these have been written: each write of a spec is one more generation."""
+    added = {"sequence": sequence, "pinned": pinned.as_json() if pinned else None, "outcome": outcome.as_json() if outcome else None}
+    typed = {"sequence": sequence, "pinned": pinned, "outcome": outcome}
+    return replace(
+        row,
+        meta=replace(row.meta, generation=row.meta.generation + 1),
+        spec=row.spec.model_copy(update={name: value for name, value in typed.items() if value is not None}),
+        raw_spec={**row.raw_spec, **{name: value for name, value in added.items() if value is not None}},
+    )

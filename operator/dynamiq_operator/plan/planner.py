@@ -1,0 +1,131 @@
+"""The plan for one App: rows are completed, the newest one that can be is rolled out, children converge, statuses follow.
+
+The order of the actions is what a crash between any two of them relies on: a row is pinned before anything runs it, its
+outcome is written before any status that follows from it, and an Event before the transition that it tells of, since the
+same Event made twice is one.
+"""
+
+from __future__ import annotations
+
+from dynamiq_operator.model.app import Rollout as RolloutPolicy
+from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.plan import children, conditions, events
+from dynamiq_operator.plan.actions import Action, Emit, Plan, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.numbering import complete_rows, end_overtaken, end_row, waits_until
+from dynamiq_operator.plan.rollout import Rollout, Standing, judge
+from dynamiq_operator.plan.snapshot import Snapshot
+
+RETRY_HINDERED = 15.0
+"""Seconds after which it is looked again at a name that was taken."""
+
+
+def make_plan(snapshot: Snapshot) -> Plan:
+    """What is to be done now for the App of this snapshot; pure, and empty where all is as it should be."""
+    if snapshot.app is None:
+        return _without_app(snapshot)
+    if snapshot.app.meta.deleting:
+        return Plan()
+    return _for_app(snapshot, snapshot.app)
+
+
+def _for_app(snapshot: Snapshot, app: App) -> Plan:
+    rows = complete_rows(snapshot, app, History.of(snapshot.records))
+    history, overtaken = end_overtaken(snapshot, app, rows.history)
+    history, ended, rollout = _roll_out(snapshot, app, history)
+    converging = children.child_actions(snapshot, app, history.target)
+    last_sequence = rows.reserved or max(app.status.last_sequence or 0, snapshot.ledger.highest)
+    status = conditions.app_status(snapshot, app, history, rows.waits, last_sequence)
+    write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
+    reserving = rows.reserved is not None
+    return Plan(
+        actions=(
+            *(write_status if reserving else ()),
+            *rows.actions,
+            *overtaken,
+            *ended,
+            *_hindrances(snapshot, app),
+            *converging,
+            *_record_statuses(snapshot, app, history, rows.waits, rollout),
+            *(() if reserving else write_status),
+        ),
+        look_again=_look_again(snapshot, app, rows.waits, rollout),
+    )
+
+
+def _roll_out(snapshot: Snapshot, app: App, history: History) -> tuple[History, tuple[Action, ...], Rollout | None]:
+    """Ends the candidate where its rollout has come to an end."""
+    row = history.candidate
+    if row is None:
+        return history, (), None
+    rollout = judge(snapshot, app, row, converged=not _changes(children.child_actions(snapshot, app, row)))
+    if rollout.standing is Standing.ROLLING:
+        return history, (), rollout
+    if rollout.standing is Standing.COMPLETE:
+        ended, actions = end_row(snapshot, app, row, Result.SUCCEEDED, "its pods are ready")
+    else:
+        ended, actions = end_row(snapshot, app, row, Result.FAILED, rollout.cause.message if rollout.cause else "")
+    return history.having(ended), actions, None
+
+
+def _changes(actions: tuple[Action, ...]) -> bool:
+    return any(not isinstance(action, Emit) for action in actions)
+
+
+def _record_statuses(snapshot: Snapshot, app: App, history: History, waits: dict[str, str], rollout: Rollout | None) -> tuple[Action, ...]:
+    """The newest first: a new row reads Live before the one before it reads Superseded."""
+    actions: list[Action] = []
+    for row in reversed(history.rows):
+        phase = history.phase(row)
+        status = conditions.record_status(snapshot, row, phase, waits, rollout if row is history.candidate else None)
+        if conditions.says_nothing_new(row, status):
+            continue
+        if phase is Phase.SUPERSEDED and row.phase is Phase.LIVE and history.live is not None:
+            actions += events.superseded(app, row, history.live)
+        if row.name in waits:
+            actions += events.waits(app, row, waits[row.name])
+        actions.append(SetRecordStatus(row, status))
+    return tuple(actions)
+
+
+def _hindrances(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
+    found = children.problems(snapshot, app)
+    known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.CHILDREN, "")
+    return tuple(events.hindered(app, problem.message) for problem in found.values() if problem.message not in known)
+
+
+def _look_again(snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None) -> float | None:
+    times = [_seconds_left(snapshot, row, app.spec.rollout) for row in snapshot.records if row.name in waits]
+    if rollout is not None and rollout.look_again is not None:
+        times.append(rollout.look_again)
+    if children.problems(snapshot, app):
+        times.append(RETRY_HINDERED)
+    return min(times, default=None)
+
+
+def _seconds_left(snapshot: Snapshot, row: Record, policy: RolloutPolicy) -> float:
+    return max((waits_until(row, policy) - snapshot.now).total_seconds(), 0.0)
+
+
+def _without_app(snapshot: Snapshot) -> Plan:
+    """Rows whose App is not there wait for it, without a number: an App's status keeps the numbers."""
+    policy = RolloutPolicy()
+    actions: list[Action] = []
+    waits = {}
+    for row in History.of(snapshot.records).rows:
+        if row.outcome is not None:
+            continue
+        message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
+        if snapshot.now < waits_until(row, policy):
+            waits[row.name] = message
+            status = conditions.record_status(snapshot, row, Phase.PENDING, waits, None)
+            if not conditions.says_nothing_new(row, status):
+                actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
+            continue
+        ended, end = end_row(
+            snapshot, None, row, Result.FAILED, f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+        )
+        actions += [*end, SetRecordStatus(ended, conditions.record_status(snapshot, ended, Phase.FAILED, {}, None))]
+    left = [_seconds_left(snapshot, row, policy) for row in snapshot.records if row.name in waits]
+    return Plan(tuple(actions), min(left, default=None))

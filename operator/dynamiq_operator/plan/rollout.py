@@ -1,0 +1,71 @@
+"""Where a rollout stands: named first, with its reason, then acted upon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Record, parse_time
+from dynamiq_operator.plan import children
+from dynamiq_operator.plan.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.snapshot import Hindrance, Snapshot, WorkloadState
+
+WITHOUT_PROGRESS = timedelta(seconds=60)
+"""How long pull errors and crash loops may go on without progress."""
+
+
+class Standing(Enum):
+    ROLLING = "rolling out"
+    COMPLETE = "complete"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`cause` is what is in the way, if it can be seen; `look_again` the seconds after which time alone changes the standing."""
+
+    standing: Standing
+    cause: Cause | None = None
+    look_again: float | None = None
+
+
+def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Rollout:
+    """Where the rollout of a pinned row stands. `converged`: every child is as the row wants it."""
+    if row.pinned is None:
+        return Rollout(Standing.ROLLING)
+    observed = children.observed_workload(snapshot, app, row)
+    wanted = workloads.inputs(app, row.pinned)
+    state = WorkloadState.of(observed) if observed is not None and workloads.runs(observed, wanted) else None
+    if converged and state is not None and state.complete:
+        return Rollout(Standing.COMPLETE)
+    cause = _refusal(snapshot, app, row) or find_cause((pod for pod in snapshot.pods if pod.template == wanted), state)
+    began = parse_time(row.pinned.created_at)
+    since = max(began, state.progressed_at) if state and state.progressed_at else began
+    deadline = timedelta(seconds=app.spec.rollout.progress_deadline_seconds)
+    limit = (
+        {Gravity.AT_ONCE: timedelta(0), Gravity.A_MINUTE: min(WITHOUT_PROGRESS, deadline)}.get(cause.gravity, deadline)
+        if cause
+        else deadline
+    )
+    left = (since + limit - snapshot.now).total_seconds()
+    if left > 0 and not (state and state.deadline_exceeded and since + deadline <= snapshot.now):
+        return Rollout(Standing.ROLLING, cause, left)
+    silent = Cause(
+        Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {app.spec.rollout.progress_deadline_seconds} s, and no pod says why"
+    )
+    return Rollout(Standing.BROKEN, cause or silent)
+
+
+def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:
+    """Why the row's workload itself cannot be made."""
+    if not children.has_flow(snapshot, row):
+        return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
+    problem = snapshot.problems.get((WORKLOAD.kind, names.workload(app.meta.name, row.name)))
+    if problem is None:
+        return None
+    gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
+    return Cause(gravity, problem.hindrance.value, problem.message)
