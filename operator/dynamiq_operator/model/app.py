@@ -8,6 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamiq_operator.model.base import (
+    DNS_LABEL,
+    DNS_LABEL_SAID,
+    RULES,
     Condition,
     DnsLabel,
     ObjectName,
@@ -15,6 +18,7 @@ from dynamiq_operator.model.base import (
     Timestamp,
     VersionName,
     conditions_field,
+    matching,
     rule,
     validated,
 )
@@ -65,11 +69,14 @@ class Access(Part):
     type: Annotated[AccessType, Field(description="private: callers send an Access Key; public: nobody needs one.")]
 
 
+KEY = matching("^[-._a-zA-Z0-9]+$", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'")
+
+
 class KeyOf(Part):
     """One key of a Secret or ConfigMap in the App's namespace."""
 
     name: Annotated[ObjectName, Field(description="Name of the Secret or ConfigMap.")]
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key in it.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, description="Key in it.", json_schema_extra=KEY)]
 
 
 @validated(
@@ -85,7 +92,17 @@ class KeyOf(Part):
 class Variable(Part):
     """An environment variable of the App's pods."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the variable.")]
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            description="Name of the variable.",
+            json_schema_extra=matching(
+                "^[A-Za-z_][A-Za-z0-9_]*$", "the name of a variable has letters, digits and '_', and begins with no digit"
+            ),
+        ),
+    ]
     value: Annotated[str | None, Field(max_length=32768, description="Its value, in plain sight.")] = None
     secret: Annotated[KeyOf | None, Field(description="Take the value from a key of a Secret.")] = None
     config_map: Annotated[KeyOf | None, Field(description="Take the value from a key of a ConfigMap.")] = None
@@ -99,9 +116,21 @@ class Trigger(Part):
     """Runs the App at set times."""
 
     name: Annotated[
-        str, Field(max_length=20, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", description="Name of the trigger, at most 20 characters.")
+        str,
+        Field(
+            max_length=20,
+            description="Name of the trigger, at most 20 characters.",
+            json_schema_extra=matching(DNS_LABEL, f"this name of a trigger is not a DNS label: use {DNS_LABEL_SAID}"),
+        ),
     ]
-    schedule: Annotated[str | None, Field(min_length=9, max_length=128, description="Five-field cron expression.")] = None
+    schedule: Annotated[
+        str | None,
+        Field(
+            max_length=128,
+            description="Five-field cron expression.",
+            json_schema_extra=matching(r"^[^\s]+( +[^\s]+){4}$", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
+        ),
+    ] = None
     run_at: Annotated[Timestamp | None, Field(description="Run once, at this time.")] = None
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
     expires_at: Annotated[Timestamp | None, Field(description="No run after this time.")] = None
@@ -139,13 +168,22 @@ class DeploySpec(Part):
 
 
 HOSTNAME_MAX = 253
+HOSTNAME = {
+    RULES: [
+        rule(
+            r'self.matches(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")',
+            "hostname is not a DNS name: use lower-case letters, digits and '-' between dots, such as chat.example.com",
+        ),
+        rule("!isIP(self)", "hostname is an address: use a DNS name, such as chat.example.com"),
+        rule(
+            "self.split('.').all(label, size(label) <= 63)",
+            "hostname is not a DNS name: each part between dots has at most 63 characters",
+        ),
+    ]
+}
 
 
 @validated(
-    rule(
-        "!has(self.hostname) || self.hostname.split('.').all(label, size(label) <= 63)",
-        "hostname is a DNS name: each part between dots has at most 63 characters",
-    ),
     rule(
         "!has(self.exposure) || self.exposure.type != 'ClusterIP' || !has(self.hostname)",
         "hostname is for type Ingress: an App of type ClusterIP is called by its Service's name",
@@ -157,7 +195,11 @@ class AppSpec(Part):
     workflow: Annotated[DnsLabel, Field(description="Workflow whose versions are deployed.")]
     display_name: Annotated[
         str | None,
-        Field(max_length=128, pattern=r"^[\p{L}\p{N} ./_'-]+$", description="Name for people: letters, digits, spaces, and . / _ ' -"),
+        Field(
+            max_length=128,
+            description="Name for people: letters, digits, spaces, and . / _ ' -",
+            json_schema_extra=matching(r"^[\p{L}\p{N} ./_'-]+$", "displayName has only letters, digits, spaces, and . / _ ' -"),
+        ),
     ] = None
     description: Annotated[str | None, Field(max_length=512, description="What the App does.")] = None
     hostname: Annotated[
@@ -165,8 +207,8 @@ class AppSpec(Part):
         Field(
             min_length=1,
             max_length=HOSTNAME_MAX,
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
             description="DNS name that callers use. Left out: <app>.<namespace>.<domain> where the operator has a domain.",
+            json_schema_extra=HOSTNAME,
         ),
     ] = None
     exposure: Annotated[Exposure | None, Field(description="How callers reach the App.")] = None

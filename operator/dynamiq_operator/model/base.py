@@ -15,6 +15,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 FLOW_MAX_BYTES = 900 * 1024
 """Largest flow, in bytes of UTF-8: a request of a flow this large still fits etcd's 1.5 MiB with managedFields beside it."""
 
+REQUEST_MAX_BYTES = 3 * 1024 * 1024
+"""Largest request that an API server reads."""
+
 RULES = "x-kubernetes-validations"
 _Model = TypeVar("_Model", bound=type[BaseModel])
 
@@ -47,26 +50,66 @@ def validated(*rules: dict[str, Any]) -> Callable[[_Model], _Model]:
     return attach
 
 
-DnsLabel = Annotated[str, Field(max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+def matching(pattern: str, message: str) -> dict[str, Any]:
+    """The schema of a string that matches `pattern` (RE2): a rule, since a refusal by OpenAPI's `pattern` shows the pattern to the user."""
+    return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
+
+
+DNS_LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+DNS_LABEL_MAX = 40
+DNS_LABEL_SAID = "lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
+
+DnsLabel = Annotated[
+    str, Field(max_length=DNS_LABEL_MAX, json_schema_extra=matching(DNS_LABEL, f"this name is not a DNS label: use {DNS_LABEL_SAID}"))
+]
 """A name of at most 40 characters that begins with a letter: it also names a Service."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
-VersionName = Annotated[str, Field(max_length=11, pattern=r"^v[1-9][0-9]*$")]
-Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
-Timestamp = Annotated[str, Field(max_length=35, json_schema_extra={"format": "date-time"})]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
-Flow = Annotated[
+ObjectName = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=FLOW_MAX_BYTES,
-        json_schema_extra={
-            RULES: [
-                rule(f"bytes(self).size() <= {FLOW_MAX_BYTES}", f"a flow is at most 900 KiB ({FLOW_MAX_BYTES} bytes): split the workflow")
-            ]
-        },
+        max_length=253,
+        json_schema_extra=matching(
+            r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+            "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+        ),
     ),
 ]
+VersionName = Annotated[
+    str, Field(max_length=11, json_schema_extra=matching("^v[1-9][0-9]*$", "a version is v and a number from 1, such as v3"))
+]
+Quantity = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=32,
+        json_schema_extra=matching(
+            r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$",
+            "an amount is a number and, where needed, a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory",
+        ),
+    ),
+]
+Timestamp = Annotated[str, Field(max_length=35, json_schema_extra={"format": "date-time"})]
+Digest = Annotated[
+    str, Field(max_length=71, json_schema_extra=matching("^sha256:[0-9a-f]{64}$", "a hash is sha256: and 64 digits of 0-9 and a-f"))
+]
+# OpenAPI counts characters: a bound as low as the rule's would only hide the rule's sentence.
+Flow = Annotated[str, Field(min_length=1, max_length=REQUEST_MAX_BYTES)]
+FLOW_RULE = rule(
+    f"bytes(self.flow).size() <= {FLOW_MAX_BYTES}",
+    f"a flow is at most 900 KiB ({FLOW_MAX_BYTES} bytes): split the workflow",
+    fieldPath=".flow",
+)
+"""Stands on the flow's parent: the refusal of a rule on a string quotes the whole string."""
+
+
+def name_rule(what: str) -> dict[str, Any]:
+    """The rule of an object's own name, for the schema's root: names made from it must stay short enough."""
+    return rule(
+        f'size(self.metadata.name) <= {DNS_LABEL_MAX} && self.metadata.name.matches(r"{DNS_LABEL}")',
+        f"the name of {what} has at most {DNS_LABEL_MAX} characters: {DNS_LABEL_SAID}",
+        fieldPath=".metadata.name",
+    )
 
 
 class Condition(Part):

@@ -61,7 +61,7 @@ def _root(kind: Kind) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "apiVersion": {"type": "string", "description": f"Always {GROUP}/{VERSION}."},
         "kind": {"type": "string", "description": f"Always {kind.kind}."},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "properties": {"name": {"type": "string", "description": "Name of the object."}}},
         "spec": schema(kind.spec),
     }
     if kind.status is not None:

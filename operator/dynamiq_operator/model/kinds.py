@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
-from dynamiq_operator.model.base import GROUP, VERSION, Part
+from dynamiq_operator.model.base import GROUP, RULES, VERSION, Part, name_rule
 from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 from dynamiq_operator.model.workflow import WORKFLOW_VERSION_RULES, WorkflowSpec, WorkflowVersionSpec
@@ -65,6 +65,7 @@ APP = Kind(
     status=AppStatus,
     default_status=DEFAULT_APP_STATUS,
     short_names=("dapp",),
+    root_rules={RULES: [name_rule("an App")]},
     selectable=(".spec.workflow",),
     columns=(
         Column("VERSION", ".status.live.workflowVersion", description="Workflow version that is served."),
@@ -104,6 +105,7 @@ WORKFLOW = Kind(
     description="Workflow is a draft DAG. Nothing that runs depends on it: a WorkflowVersion is released from it.",
     spec=WorkflowSpec,
     short_names=("dwf",),
+    root_rules={RULES: [name_rule("a Workflow")]},
     columns=(Column("DESCRIPTION", ".spec.description"), _AGE),
 )
 WORKFLOW_VERSION = Kind(

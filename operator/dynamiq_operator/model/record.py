@@ -58,10 +58,12 @@ class Source(StrEnum):
     rule(
         "!has(self.minReplicas) || self.minReplicas >= 1",
         "minReplicas is at least 1: to scale to zero, use type serverless",
+        fieldPath=".minReplicas",
     ),
     rule(
         "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
         "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas",
+        fieldPath=".minReplicas",
     ),
 )
 class Autoscaling(Part):

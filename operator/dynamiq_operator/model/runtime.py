@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import Part, Quantity, rule, validated
+from dynamiq_operator.model.base import Part, Quantity, matching, rule, validated
 
 
 class Engine(StrEnum):
@@ -31,10 +31,13 @@ class Resources(Part):
     limits: Annotated[ResourceList | None, Field(description="What the container may use at most.")] = None
 
 
+PATH = matching("^/", "a path begins with /, such as /readyz")
+
+
 class Probe(Part):
     """An HTTP probe of the runtime's port."""
 
-    path: Annotated[str, Field(max_length=256, pattern=r"^/", description="Path that answers 200 when all is well.")]
+    path: Annotated[str, Field(max_length=256, description="Path that answers 200 when all is well.", json_schema_extra=PATH)]
     period_seconds: Annotated[int | None, Field(ge=1, le=300, description="Seconds between two probes.")] = None
     timeout_seconds: Annotated[int | None, Field(ge=1, le=60, description="Seconds to wait for an answer.")] = None
     failure_threshold: Annotated[int | None, Field(ge=1, le=1000, description="Failures in a row before it counts.")] = None

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import RULES, DnsLabel, Flow, Part, VersionName, rule, validated
+from dynamiq_operator.model.base import FLOW_RULE, RULES, DnsLabel, Flow, Part, VersionName, rule, validated
 
 
+@validated(FLOW_RULE)
 class WorkflowSpec(Part):
     """A draft DAG, edited freely; nothing that runs depends on it."""
 
@@ -20,11 +21,12 @@ class WorkflowSpec(Part):
 
 
 @validated(
+    FLOW_RULE,
     rule(
         "self == oldSelf",
         "a WorkflowVersion never changes: release the workflow again to get the next version",
         reason="FieldValueForbidden",
-    )
+    ),
 )
 class WorkflowVersionSpec(Part):
     """A saved release of a workflow, which records name."""
@@ -41,6 +43,7 @@ WORKFLOW_VERSION_RULES = {
             "self.metadata.name == self.spec.workflow + '-' + self.spec.version",
             "a WorkflowVersion is named <workflow>-<version>",
             messageExpression="\"a WorkflowVersion is named <workflow>-<version>: name this one \" + self.spec.workflow + '-' + self.spec.version",
+            fieldPath=".metadata.name",
         )
     ]
 }
