@@ -23,6 +23,7 @@ from dynamiq_operator.plan import actions
 from dynamiq_operator.plan.snapshot import Hindrance, Problem
 
 EVENT_MESSAGE_MAX = 1024
+ADOPTION_TRIES = 4
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +127,16 @@ class Performer:
             noting.settle()
 
     async def _adopt(self, resource: ApiResource, observed: Manifest) -> Manifest:
-        if ownership.is_adopted(observed):
-            return observed
+        """Hands what we POSTed to server-side apply. Controllers write a new workload at once: then it is looked at anew."""
         meta = observed["metadata"]
-        return await self._client.patch(resource, meta["namespace"], meta["name"], ownership.adoption(observed), kind=JSON_PATCH)
+        for _ in range(ADOPTION_TRIES):
+            if ownership.is_adopted(observed):
+                return observed
+            try:
+                return await self._client.patch(resource, meta["namespace"], meta["name"], ownership.adoption(observed), kind=JSON_PATCH)
+            except errors.Conflict:
+                observed = await self._client.get(resource, meta["namespace"], meta["name"])
+        return observed
 
     async def _create_flow(self, app: AppKey, action: actions.CreateFlow) -> None:
         version = await self._client.get(VERSIONS, app[0], action.version)

@@ -126,7 +126,7 @@ def _missing(owned: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> 
 def _was_ours(manifest: Manifest, observed: Manifest) -> bool:
     """Whether a difference is somebody else's edit and not a change of what we want: the applied template says so for a workload."""
     if manifest["kind"] != WORKLOAD.kind:
-        return manifest["kind"] == SERVICE.kind
+        return bool(manifest["kind"] == SERVICE.kind)
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
     wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
     return bool(noted == wanted)

@@ -18,6 +18,10 @@ WITHOUT_PROGRESS = timedelta(seconds=60)
 """How long pull errors and crash loops may go on without progress."""
 
 
+QUIET = timedelta(seconds=10)
+"""For so long a pod that is not ready yet is nothing to speak of."""
+
+
 class Standing(Enum):
     ROLLING = "rolling out"
     COMPLETE = "complete"
@@ -51,9 +55,11 @@ def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Roll
         if cause
         else deadline
     )
-    left = (since + limit - snapshot.now).total_seconds()
-    if left > 0 and not (state and state.deadline_exceeded and since + deadline <= snapshot.now):
-        return Rollout(Standing.ROLLING, cause, left)
+    waited = snapshot.now - since
+    if waited < limit and not (state and state.deadline_exceeded):
+        telling = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
+        next_look = limit if telling or cause is None else min(QUIET, limit)
+        return Rollout(Standing.ROLLING, cause if telling else None, (next_look - waited).total_seconds())
     silent = Cause(
         Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {app.spec.rollout.progress_deadline_seconds} s, and no pod says why"
     )
