@@ -1,4 +1,4 @@
-"""`python -m dynamiq_operator`: runs the operator."""
+"""`python -m dynamiq_operator`: runs the operator, or verifies a history."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
+import yaml
 from kubernetes.aio.config import ConfigException
 
+from dynamiq_operator.cluster.errors import ApiError
+from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import Options, run
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
@@ -54,7 +58,23 @@ def parser() -> argparse.ArgumentParser:
     _setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _setting(running, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
+    _verify_parser(commands)
     return made
+
+
+def _verify_parser(commands: Any) -> None:
+    verifying = commands.add_parser(
+        "verify",
+        help="verify that nobody changed or removed a row of an App's history",
+        description="Walks the chain of digests of an App's rows, oldest first, and names the first row that does not fit.",
+        epilog="exit codes: 0 every row fits, 1 a row does not, 2 a wrong option or no answer from the cluster, 3 no row",
+    )
+    verifying.add_argument("app", help="name of the App")
+    verifying.add_argument("-n", "--namespace", help="its namespace (default: default; with --file: any)")
+    verifying.add_argument("--file", type=Path, help="an export (kubectl get deployments.dynamiq -o yaml) in place of the cluster")
+    verifying.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
+    verifying.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
+    verifying.add_argument("--context", help="context of the kubeconfig (default: its current one)")
 
 
 def _setting(to: argparse.ArgumentParser, flag: str, default: str | None, text: str, choices: tuple[str, ...] | None = None) -> None:
@@ -64,6 +84,24 @@ def _setting(to: argparse.ArgumentParser, flag: str, default: str | None, text: 
 
 def main() -> int:
     given = parser().parse_args()
+    return _verify(given) if given.command == "verify" else _run(given)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    try:
+        if given.file is not None:
+            rows = verify.from_file(given.file, given.namespace, given.app)
+        else:
+            rows = asyncio.run(verify.from_cluster(given.kubeconfig, given.context, given.namespace or "default", given.app))
+    except (ApiError, ConfigException, OSError, yaml.YAMLError) as error:
+        print(f"the history cannot be read: {error}", file=sys.stderr)
+        return 2
+    text, code = verify.check(given.app, rows, given.expect)
+    print(text)
+    return code
+
+
+def _run(given: argparse.Namespace) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=given.log_level.upper(), handlers=[handler], force=True)

@@ -19,7 +19,8 @@ from dynamiq_operator.desired.base import CONFIG_MAP, is_labelled, is_owned
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Ledger, Pod, Problem, Snapshot
+from dynamiq_operator.plan.ledger import Ledger
+from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
 
 KEYS_TRUSTED = 4.0
 """Seconds for which a Secret that was seen is taken to be there still."""
@@ -85,7 +86,7 @@ class Observer:
             problems={child: problem for child, (problem, _) in memory.problems.items()},
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
-            ledger=await self._ledger(key, records.values(), memory),
+            ledger=await self._ledger(key, app, records.values(), memory),
         )
 
     async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
@@ -138,29 +139,19 @@ class Observer:
             if not is_owned(found, app) and not is_labelled(found, app):
                 memory.problems[child] = (problem, monotonic())
 
-    async def _ledger(self, key: AppKey, records: Iterable[Record], memory: Memory) -> Ledger:
-        """What the closed rows say; read once, when first a row is to be numbered or pinned, and kept up from then on."""
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], memory: Memory) -> Ledger:
+        """The whole history: read once, when first something asks for it, and kept up from then on."""
         if memory.ledger is None:
-            if all(record.pinned or record.outcome for record in records):
+            settled = all(record.pinned or record.outcome for record in records)
+            limited = app.spec.history is not None and app.spec.history.limit is not None
+            if settled and app.spec.deploy is None and not limited:
                 return Ledger()
-            ledger = Ledger()
+            rows: list[Record] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                for raw in page["items"]:
-                    ledger = grown(ledger, raw["spec"])
-            memory.ledger = ledger
+                rows += [row for raw in page["items"] if (row := _parsed(Record, raw)) is not None]
+            memory.ledger = Ledger(known=True).having(rows)
+        memory.ledger = memory.ledger.having(records)
         return memory.ledger
-
-
-def grown(ledger: Ledger, spec: Manifest) -> Ledger:
-    """The ledger with one more row, of this spec, in it."""
-    sequence = spec.get("sequence") or 0
-    pinned = spec.get("pinned")
-    newest = pinned is not None and sequence > ledger.last_sequence_pinned
-    return Ledger(
-        highest=max(ledger.highest, sequence),
-        last_sequence_pinned=sequence if newest else ledger.last_sequence_pinned,
-        last_digest=pinned["digest"] if newest and pinned is not None else ledger.last_digest,
-    )
 
 
 def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamiq_operator.cluster import errors, ownership
 from dynamiq_operator.cluster.client import JSON_PATCH, Client
-from dynamiq_operator.cluster.observe import Observer, grown
+from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
@@ -18,7 +18,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_labelled, is_
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION, Part
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Meta
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record
 from dynamiq_operator.plan import actions
 from dynamiq_operator.plan.snapshot import Hindrance, Problem
 
@@ -48,8 +48,15 @@ class Performer:
                     await self._set_status(RECORDS, action.record.meta, action.status, versions)
                 case actions.CompleteRecord():
                     await self._complete(app, action, versions)
+                case actions.CreateRecord():
+                    await self._create_record(app, action)
+                case actions.DeleteRecord():
+                    await self._delete_record(app, action)
                 case actions.EndRecord():
-                    await self._patch_record(action.record.meta, {"spec": {"outcome": action.outcome.as_json()}}, versions)
+                    outcome = {"spec": {"outcome": action.outcome.as_json()}}
+                    self._remember(app, await self._patch_record(action.record.meta, outcome, versions))
+                case actions.OwnChild():
+                    await self._own(action)
                 case actions.CreateChild():
                     await self._create_child(app, action)
                 case actions.ApplyChild():
@@ -71,10 +78,35 @@ class Performer:
         if action.pinned is not None:
             spec["pinned"] = action.pinned.as_json()
         patch = {"metadata": {"ownerReferences": [owner(action.app)]}, "spec": spec}
-        written = await self._patch_record(action.record.meta, patch, versions)
+        self._remember(app, await self._patch_record(action.record.meta, patch, versions))
+
+    def _remember(self, app: AppKey, raw: Manifest) -> None:
+        """Keeps the App's ledger up with a row as it is now."""
         memory = self._observer.memory(app)
         if memory.ledger is not None:
-            memory.ledger = grown(memory.ledger, written["spec"])
+            memory.ledger = memory.ledger.having([Record.of(raw)])
+
+    async def _create_record(self, app: AppKey, action: actions.CreateRecord) -> None:
+        meta = action.app.meta
+        author = {"createdBy": action.created_by} if action.created_by else {}
+        manifest: Manifest = {
+            "apiVersion": API_VERSION,
+            "kind": kinds.RECORD.kind,
+            "metadata": {"name": action.name, "namespace": meta.namespace},
+            "spec": {"app": meta.name, **action.asked, **author},
+        }
+        try:
+            created = await self._client.create(RECORDS, manifest)
+        except errors.AlreadyExists:
+            created = await self._client.get(RECORDS, meta.namespace, action.name)
+        self._remember(app, created)
+        self._store.put(RECORDS, created)
+
+    async def _delete_record(self, app: AppKey, action: actions.DeleteRecord) -> None:
+        await self._client.delete(RECORDS, action.app.meta.namespace, action.name, action.uid)
+        memory = self._observer.memory(app)
+        if memory.ledger is not None:
+            memory.ledger = memory.ledger.without(action.name)
 
     async def _patch_record(self, meta: Meta, patch: Manifest, versions: dict[str, str]) -> Manifest:
         """Guarded by resourceVersion, as every write of a row: two operators never complete one row differently."""
@@ -137,6 +169,11 @@ class Performer:
             except errors.Conflict:
                 observed = await self._client.get(resource, meta["namespace"], meta["name"])
         return observed
+
+    async def _own(self, action: actions.OwnChild) -> None:
+        resource, meta = BY_KIND[action.observed["kind"]], action.observed["metadata"]
+        patch = {"metadata": {"uid": meta["uid"], "ownerReferences": [owner(action.app)]}}
+        self._store.put(resource, await self._client.patch(resource, meta["namespace"], meta["name"], patch))
 
     async def _create_flow(self, app: AppKey, action: actions.CreateFlow) -> None:
         version = await self._client.get(VERSIONS, app[0], action.version)

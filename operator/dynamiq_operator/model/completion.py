@@ -57,7 +57,9 @@ class _Release:
     restores: Restored | None = None
 
 
-def complete(record: Record, known: Known, *, sequence: int, previous_digest: str | None, now: datetime) -> Pinned | Missing | Refused:
+def complete(
+    record: Record, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
+) -> Pinned | Missing | Refused:
     """The pins of a row that has none."""
     if known.app is None:
         return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
@@ -80,7 +82,7 @@ def complete(record: Record, known: Known, *, sequence: int, previous_digest: st
         runtime=runtime,
         config=config,
         restores=release.restores,
-        source=Source.RECORD,
+        source=source,
         previous_digest=previous_digest,
         digest="sha256:" + "0" * 64,
     )

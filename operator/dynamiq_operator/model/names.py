@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from dynamiq_operator.model.base import GROUP
 
@@ -87,6 +90,12 @@ def event(uid: str, *what: str) -> str:
     return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
 
 
+def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
+    """The row made of `App.spec.deploy`: what it asks, and the sequence of the row that it asked for before."""
+    digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:10]
+    return f"{app}-{digest}"
+
+
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts `v2` before `v10`."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,25 @@ class SetAppStatus:
 
     app: App
     status: AppStatus
+
+
+@dataclass(frozen=True)
+class CreateRecord:
+    """Create the row that `App.spec.deploy` asks for, in the name of who changed it."""
+
+    app: App
+    name: str
+    asked: Mapping[str, Any]
+    created_by: str | None
+
+
+@dataclass(frozen=True)
+class DeleteRecord:
+    """Delete a row that retention lets go."""
+
+    app: App
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,14 @@ class ApplyChild:
 
 
 @dataclass(frozen=True)
+class OwnChild:
+    """Make the App the owner of a child that a restore brought back, whose content must stay."""
+
+    app: App
+    observed: Manifest
+
+
+@dataclass(frozen=True)
 class DeleteChild:
     observed: Manifest
 
@@ -103,11 +131,14 @@ class ScaleWorkload:
 Action = (
     Emit
     | SetAppStatus
+    | CreateRecord
+    | DeleteRecord
     | CompleteRecord
     | EndRecord
     | SetRecordStatus
     | CreateChild
     | ApplyChild
+    | OwnChild
     | DeleteChild
     | CreateFlow
     | CreateAccessKeys

@@ -20,6 +20,7 @@ from dynamiq_operator.plan.actions import (
     CreateFlow,
     DeleteChild,
     Emit,
+    OwnChild,
     ScaleWorkload,
 )
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
@@ -38,6 +39,11 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
         DeleteChild(observed)
         for key, observed in snapshot.children.items()
         if key not in wanted and key[0] in REMOVABLE and is_owned(observed, app) and "deletionTimestamp" not in observed["metadata"]
+    ]
+    actions += [
+        OwnChild(app, observed)
+        for key, observed in snapshot.children.items()
+        if key[0] == CONFIG_MAP.kind and not is_owned(observed, app) and "deletionTimestamp" not in observed["metadata"]
     ]
     return (*actions, *_scale(snapshot, app, target))
 

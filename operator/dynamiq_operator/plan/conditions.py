@@ -10,16 +10,20 @@ from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
 from dynamiq_operator.plan import children, events
+from dynamiq_operator.plan.causes import find_cause
+from dynamiq_operator.plan.declared import override
+from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.rollout import Rollout
 from dynamiq_operator.plan.snapshot import Snapshot, WorkloadState
 
-READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING, TRIGGERS = "Ready", "Live", "Available", "ChildrenApplied", "Progressing", "TriggersActive"
+READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
+TRIGGERS, OVERRIDDEN = "TriggersActive", "DeploySpecOverridden"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not so is named."""
 
 
-def app_status(snapshot: Snapshot, app: App, history: History, waits: Mapping[str, str], last_sequence: int) -> AppStatus:
+def app_status(snapshot: Snapshot, app: App, history: History, ledger: Ledger, waits: Mapping[str, str], last_sequence: int) -> AppStatus:
     """The App's whole status."""
     live = history.live
     failed = _failed(app, history)
@@ -29,6 +33,7 @@ def app_status(snapshot: Snapshot, app: App, history: History, waits: Mapping[st
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
         *([_triggers(app)] if app.spec.triggers else []),
+        *([_overridden(app, history, ledger)] if app.spec.deploy is not None else []),
     ]
     return AppStatus(
         observed_generation=app.meta.generation,
@@ -98,10 +103,19 @@ def _children(snapshot: Snapshot, app: App) -> Condition:
 def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
     observed = children.observed_workload(snapshot, app, history.target)
     if observed is None:
+        if history.target is not None and not children.has_flow(snapshot, history.target):
+            title = events.title(history.target)
+            return _condition(
+                AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
+            )
         return _condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
-    if WorkloadState.of(observed).available:
+    state = WorkloadState.of(observed)
+    if state.available:
         return _condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
-    return _condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+    cause = find_cause(snapshot.pods, state)
+    if cause is None or cause.reason == "NotReady":
+        return _condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+    return _condition(AVAILABLE, False, cause.reason, cause.message)
 
 
 def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:
@@ -113,6 +127,20 @@ def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow |
     if failed is not None:
         return _condition(PROGRESSING, False, "DeployFailed", f"the deploy {failed.row} (#{failed.sequence}) failed: {failed.reason}")
     return _condition(PROGRESSING, False, "Settled", "no deploy is under way")
+
+
+def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
+    found = override(app, ledger, history.target)
+    if found is None:
+        return _condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
+    declared, instead = found
+    asked = declared.asked.get("workflowVersion", "the newest version")
+    return _condition(
+        OVERRIDDEN,
+        True,
+        "NewerRow",
+        f"spec.deploy asks {asked} (#{declared.sequence}, {declared.name}), and {events.title(instead)}, made by hand, runs in its place until spec.deploy changes",
+    )
 
 
 def _triggers(app: App) -> Condition:

@@ -12,6 +12,7 @@ from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Outcome, Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.actions import Action, CompleteRecord, EndRecord
+from dynamiq_operator.plan.declared import source_of
 from dynamiq_operator.plan.lifecycle import History, completed
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -38,8 +39,14 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
     for row in history.waiting:
         if history.candidate is not None and row.sequence < history.candidate.sequence:
             continue
+        ledger = snapshot.ledger.having(history.rows)
         found = complete(
-            row, _known(snapshot, app, history), sequence=row.sequence, previous_digest=_previous(snapshot, history), now=snapshot.now
+            row,
+            _known(snapshot, app, history),
+            sequence=row.sequence,
+            source=source_of(app, ledger, row, row.sequence),
+            previous_digest=ledger.last_digest,
+            now=snapshot.now,
         )
         number = numbers.pop(row.name, None)
         if isinstance(found, Pinned):
@@ -100,11 +107,3 @@ def _known(snapshot: Snapshot, app: App, history: History) -> Known:
         flows=snapshot.flows | {version.flow_hash for version in snapshot.versions},
         settings=snapshot.settings,
     )
-
-
-def _previous(snapshot: Snapshot, history: History) -> str | None:
-    pinned = [row for row in history.rows if row.pinned]
-    newest = max(pinned, key=lambda row: row.sequence, default=None)
-    if newest is not None and newest.pinned is not None and newest.sequence >= snapshot.ledger.last_sequence_pinned:
-        return newest.pinned.digest
-    return snapshot.ledger.last_digest

@@ -7,13 +7,16 @@ same Event made twice is one.
 
 from __future__ import annotations
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import children, conditions, events
 from dynamiq_operator.plan.actions import Action, Emit, Plan, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.numbering import complete_rows, end_overtaken, end_row, waits_until
+from dynamiq_operator.plan.retention import retention
 from dynamiq_operator.plan.rollout import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -31,17 +34,21 @@ def make_plan(snapshot: Snapshot) -> Plan:
 
 
 def _for_app(snapshot: Snapshot, app: App) -> Plan:
+    if names.RESTORING_ANNOTATION in app.meta.annotations:
+        return Plan()  # the pieces of a restore are still arriving: it is decided once, when all are there
     rows = complete_rows(snapshot, app, History.of(snapshot.records))
     history, overtaken = end_overtaken(snapshot, app, rows.history)
     history, ended, rollout = _roll_out(snapshot, app, history)
     converging = children.child_actions(snapshot, app, history.target)
-    last_sequence = rows.reserved or max(app.status.last_sequence or 0, snapshot.ledger.highest)
-    status = conditions.app_status(snapshot, app, history, rows.waits, last_sequence)
+    ledger = snapshot.ledger.having(history.rows)
+    last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
+    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
     return Plan(
         actions=(
             *(write_status if reserving else ()),
+            *declared_rows(app, ledger),
             *rows.actions,
             *overtaken,
             *ended,
@@ -49,6 +56,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *converging,
             *_record_statuses(snapshot, app, history, rows.waits, rollout),
             *(() if reserving else write_status),
+            *retention(snapshot, app, history, ledger),
         ),
         look_again=_look_again(snapshot, app, rows.waits, rollout),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.ledger import Ledger
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""
@@ -39,15 +40,6 @@ class KeysPresence(Enum):
     PRESENT = "present"
     ABSENT = "absent"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What the whole history says, its closed rows included: highest sequence, and the digest of the newest pinned row."""
-
-    highest: int = 0
-    last_sequence_pinned: int = 0
-    last_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,4 +157,4 @@ class Snapshot:
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
     access_keys: KeysPresence = KeysPresence.ABSENT
     pods: tuple[Pod, ...] = ()
-    ledger: Ledger = Ledger()
+    ledger: Ledger = field(default_factory=Ledger)

@@ -1,0 +1,58 @@
+"""`python -m dynamiq_operator verify`: reads an App's history, from the cluster or from an export, and walks its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.chain import Verdict, verify
+
+
+async def from_cluster(kubeconfig: Path | None, context: str | None, namespace: str, app: str) -> list[Manifest]:
+    """Every row of the App. Raises cluster.errors.ApiError."""
+    rows: list[Manifest] = []
+    async with await Client.connect(kubeconfig, context) as client:
+        async for page in client.pages(RECORDS, namespace, field=f"spec.app={app}"):
+            rows += page["items"]
+    return rows
+
+
+def from_file(path: Path, namespace: str | None, app: str) -> list[Manifest]:
+    """The App's rows in an export (`kubectl get … -o yaml` or JSON). Raises OSError and yaml.YAMLError."""
+    with path.open() as text:
+        return [raw for raw in _objects(yaml.safe_load_all(text)) if _is_row(raw, namespace, app)]
+
+
+def report(app: str, verdict: Verdict) -> tuple[str, int]:
+    """What to print, and the exit code: 0 where every row fits, 1 where one does not, 3 where there is no row."""
+    if not verdict.rows:
+        return f"{app}: no row was found", 3
+    if verdict.misfits:
+        first, *others = verdict.misfits
+        more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in others)
+        return f"{app}: row {first.row} does not fit: {first.reason}{more}", 1
+    return f"{app}: {verdict.rows} rows fit, from {verdict.oldest} to {verdict.newest}", 0
+
+
+def check(app: str, rows: Iterable[Manifest], expected: str | None) -> tuple[str, int]:
+    return report(app, verify(rows, expected=expected))
+
+
+def _objects(documents: Iterable[Any]) -> Iterator[Manifest]:
+    for document in documents:
+        if isinstance(document, dict):
+            yield from document.get("items") or [document]
+
+
+def _is_row(raw: Manifest, namespace: str | None, app: str) -> bool:
+    meta = raw.get("metadata") or {}
+    ours = raw.get("kind") == kinds.RECORD.kind and str(raw.get("apiVersion", "")).startswith(f"{GROUP}/")
+    return ours and (raw.get("spec") or {}).get("app") == app and (namespace is None or meta.get("namespace") in (None, namespace))

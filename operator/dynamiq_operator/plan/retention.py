@@ -1,0 +1,54 @@
+"""What of a history goes once it is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.record import Result
+from dynamiq_operator.plan.actions import Action, DeleteChild, DeleteRecord
+from dynamiq_operator.plan.ledger import Ledger, Row
+from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.snapshot import Snapshot
+
+ONCE_LIVE_KEPT = 5
+AT_ONCE = 50
+"""Rows deleted in one pass, so that a limit that was lowered a lot does not hold up a deploy."""
+
+
+def retention(snapshot: Snapshot, app: App, history: History, ledger: Ledger) -> tuple[Action, ...]:
+    """Deletes what is above the limit; nothing where there is none, or where the whole history is not known."""
+    limit = app.spec.history.limit if app.spec.history else None
+    if limit is None or not ledger.known:
+        return ()
+    gone = expired(app, history, ledger, limit)
+    kept = [row for row in ledger.rows.values() if row not in gone]
+    flows = {names.flow(app.meta.name, row.flow_hash) for row in kept if row.flow_hash}
+    unneeded = [
+        DeleteChild(found)
+        for (kind, name), found in snapshot.children.items()
+        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and _is_flow(app, name)
+    ]
+    # Rows first: a flow goes only when no row that could bring it back is left.
+    return (*(DeleteRecord(app, row.name, row.uid) for row in gone), *([] if gone or history.candidate else unneeded))
+
+
+def expired(app: App, history: History, ledger: Ledger, limit: int) -> tuple[Row, ...]:
+    """The oldest rows above the limit that may go.
+
+    Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that came from
+    `App.spec.deploy`, and what a row in flight restores.
+    """
+    rows = ledger.in_order
+    once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
+    declared = ledger.last_declared(app.meta.name)
+    named = {row.restores for row in ledger.rows.values() if row.result is None and row.restores}
+    protected = {row.name for row in once_live} | named | ({declared.name} if declared else set())
+    if history.live is not None:
+        protected.add(history.live.name)
+    candidates = [row for row in rows if row.result is not None and row.name not in protected]
+    return tuple(candidates[: min(max(len(rows) - limit, 0), AT_ONCE)])
+
+
+def _is_flow(app: App, name: str) -> bool:
+    return name.startswith(f"{app.meta.name}-flow-")
