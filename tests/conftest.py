@@ -1,0 +1,30 @@
+"""Fixtures over a cluster; which cluster, the folder's own conftest says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.clusters import Cluster
+from tests import harness
+from tests.harness import Api, Kubectl
+
+
+@pytest.fixture
+def kubectl(cluster: Cluster) -> Kubectl:
+    """Runs kubectl against the cluster."""
+    return Kubectl(cluster)
+
+
+@pytest.fixture
+def api(cluster: Cluster) -> Api:
+    """Plain requests to the cluster's API server."""
+    return Api.of(cluster)
+
+
+@pytest.fixture
+def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace for this test."""
+    with harness.fresh_namespace(api, request.function.__name__.removeprefix("test_")) as name:
+        yield name
