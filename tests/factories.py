@@ -1,0 +1,320 @@
+"""Test objects: a default of each kind, changed by modifiers: `an_app(with_hostname("chat.example.com"))`, `a_row("a", live(1, "v1"))`.
+
+`*_manifest` gives what a user would apply, as JSON data; `a_row` and its like give the typed object, as the API server would
+have stored it. Digests of rows are always right: they are computed last.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dynamiq_operator.model import digests, kinds
+from dynamiq_operator.model.app import DEFAULT_APP_STATUS
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.kinds import Kind
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
+from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NAMESPACE = "demo"
+NAME = "chat"
+"""Name of the App and of its workflow."""
+
+RUNTIME_NAME = "tiny-1"
+IMAGE = f"registry.test/runtime@sha256:{'1' * 64}"
+CONFIG: Manifest = {
+    "type": "server",
+    "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80},
+    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+}
+UNSEALED = "sha256:" + "0" * 64
+
+Modifier = Callable[[Manifest], None]
+
+
+def flow(version: str) -> str:
+    """The flow of a version: short, valid for the runtime, and of another hash for each version."""
+    return f"""\
+nodes:
+- {{id: input, type: dynamiq.nodes.utils.Input}}
+- id: answer
+  type: dynamiq.nodes.tools.Python
+  code: "def run(input_data): return '{version}'"
+  depends: [{{node: input}}]
+- {{id: output, type: dynamiq.nodes.utils.Output, depends: [{{node: answer}}]}}
+"""
+
+
+def flow_hash(version: str) -> str:
+    return digests.flow_hash(flow(version))
+
+
+# What a user applies.
+
+
+def manifest(kind: Kind, name: str, spec: Manifest, *modifiers: Modifier) -> Manifest:
+    """An object of ours, changed by `modifiers` in their order."""
+    made: Manifest = {"apiVersion": API_VERSION, "kind": kind.kind, "metadata": {"name": name}, "spec": copy.deepcopy(spec)}
+    if kind.namespaced:
+        made["metadata"]["namespace"] = NAMESPACE
+    for modify in modifiers:
+        modify(made)
+    return made
+
+
+def app_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
+    return manifest(kinds.APP, name, {"workflow": NAME}, *modifiers)
+
+
+def row_manifest(name: str, *modifiers: Modifier) -> Manifest:
+    made = manifest(kinds.RECORD, name, {"app": NAME}, *modifiers)
+    _seal(made["spec"])
+    return made
+
+
+def workflow_manifest(*modifiers: Modifier, name: str = NAME) -> Manifest:
+    return manifest(kinds.WORKFLOW, name, {"description": "Answers questions", "flow": flow("draft")}, *modifiers)
+
+
+def version_manifest(version: str = "v1", *modifiers: Modifier, workflow: str = NAME) -> Manifest:
+    spec = {"workflow": workflow, "version": version, "description": f"What {version} does", "flow": flow(version)}
+    return manifest(kinds.WORKFLOW_VERSION, f"{workflow}-{version}", spec, *modifiers)
+
+
+def runtime_manifest(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Manifest:
+    spec = {"version": "1.0.0", "label": "Python 3.11", "image": IMAGE, "port": 8080, "engine": "tiny"}
+    return manifest(kinds.RUNTIME, name, spec, *modifiers)
+
+
+# Typed objects, as stored.
+
+
+def an_app(*modifiers: Modifier, name: str = NAME) -> App:
+    return App.of(stored(app_manifest(*modifiers, name=name)))
+
+
+def a_row(name: str, *modifiers: Modifier) -> Record:
+    return Record.of(stored(row_manifest(name, *modifiers)))
+
+
+def a_version(version: str = "v1", *modifiers: Modifier, workflow: str = NAME) -> Version:
+    made = version_manifest(version, *modifiers, workflow=workflow)
+    spec = made["spec"]
+    return Version(made["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), digests.flow_hash(spec["flow"]))
+
+
+def a_runtime(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Runtime:
+    return Runtime.of(stored(runtime_manifest(*modifiers, name=name)))
+
+
+def a_history(*manifests: Manifest) -> tuple[Record, ...]:
+    """Rows oldest first, each pinned one over the digest of the pinned one before it."""
+    previous: str | None = None
+    rows = []
+    for made in copy.deepcopy(manifests):
+        if pins := made["spec"].get("pinned"):
+            if previous is not None:
+                pins["previousDigest"] = previous
+            _seal(made["spec"])
+            previous = pins["digest"]
+        rows.append(Record.of(stored(made)))
+    return tuple(rows)
+
+
+def stored(made: Manifest) -> Manifest:
+    """A manifest with what the API server adds, where it has it not: identity, and the status default."""
+    kind, meta = made["kind"], made["metadata"]
+    identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{meta.get('namespace')}/{meta['name']}")
+    writes = sum(any(part in made["spec"] for part in parts) for parts in (("sequence", "pinned"), ("outcome",)))
+    added = {"uid": str(identity), "generation": 1 + writes, "resourceVersion": "1", "creationTimestamp": format_time(NOW)}
+    defaults: dict[str, Manifest] = {kinds.APP.kind: {**DEFAULT_APP_STATUS}, kinds.RECORD.kind: {**DEFAULT_RECORD_STATUS}}
+    status = made.get("status") or defaults.get(kind)
+    return {**made, "metadata": {**added, **meta}, **({"status": dict(status)} if status else {})}
+
+
+def _seal(spec: Manifest) -> None:
+    if "pinned" in spec:
+        spec["pinned"]["digest"] = digests.row_digest(spec)
+    if outcome := spec.get("outcome"):
+        digest = spec["pinned"]["digest"] if "pinned" in spec else digests.row_digest(spec)
+        outcome["digest"] = digests.outcome_digest(digest, outcome)
+
+
+# Modifiers of any kind.
+
+
+def with_spec(**fields: Any) -> Modifier:
+    """Sets fields of the spec, by their JSON names; None removes one."""
+
+    def modify(made: Manifest) -> None:
+        made["spec"] = {key: value for key, value in {**made["spec"], **copy.deepcopy(fields)}.items() if value is not None}
+
+    return modify
+
+
+def with_status(**fields: Any) -> Modifier:
+    """Sets fields of the status, by their JSON names."""
+    return lambda made: made.setdefault("status", {}).update(copy.deepcopy(fields))
+
+
+def with_meta(**fields: Any) -> Modifier:
+    """Sets fields of the metadata, by their JSON names."""
+    return lambda made: made["metadata"].update(copy.deepcopy(fields))
+
+
+def in_namespace(namespace: str) -> Modifier:
+    return with_meta(namespace=namespace)
+
+
+def annotated(**annotations: str) -> Modifier:
+    return lambda made: made["metadata"].setdefault("annotations", {}).update(annotations)
+
+
+def created(seconds: float) -> Modifier:
+    """Created this many seconds after NOW; before it, where negative."""
+    return with_meta(creationTimestamp=format_time(NOW + timedelta(seconds=seconds)))
+
+
+def being_deleted() -> Modifier:
+    return with_meta(deletionTimestamp=format_time(NOW))
+
+
+# Modifiers of an App.
+
+
+def with_hostname(hostname: str) -> Modifier:
+    return with_spec(hostname=hostname)
+
+
+def exposed(type: str, **fields: Any) -> Modifier:  # noqa: A002 - the field's own name
+    return with_spec(exposure={"type": type, **fields})
+
+
+def public() -> Modifier:
+    return with_spec(access={"type": "public"})
+
+
+def with_variables(*variables: Manifest) -> Modifier:
+    return with_spec(variables=list(variables))
+
+
+def with_triggers(*triggers: Manifest) -> Modifier:
+    return with_spec(triggers=list(triggers))
+
+
+def with_deadline(seconds: int) -> Modifier:
+    return with_spec(rollout={"progressDeadlineSeconds": seconds})
+
+
+def with_deploy(**fields: Any) -> Modifier:
+    """What Git asks to be deployed."""
+    return with_spec(deploy=fields)
+
+
+# Modifiers of a Runtime.
+
+
+def deprecated() -> Modifier:
+    return with_spec(deprecated=True)
+
+
+def with_image(image: str) -> Modifier:
+    return with_spec(image=image)
+
+
+# Modifiers of a row: what was asked, and where it is in its life.
+
+
+def of_app(app: str) -> Modifier:
+    return with_spec(app=app)
+
+
+def asking(**fields: Any) -> Modifier:
+    """What the row asks for: workflowVersion, restores, runtime, config, message, promotedFrom."""
+    return with_spec(**fields)
+
+
+def numbered(sequence: int) -> Modifier:
+    return with_spec(sequence=sequence)
+
+
+def pinned(sequence: int, version: str = "v1", *, runtime: Runtime | None = None, **pins: Any) -> Modifier:
+    """The row once its deploy has begun: it runs `version` on `runtime`. `pins` replace others, by their JSON names."""
+
+    def modify(made: Manifest) -> None:
+        on = runtime or a_runtime()
+        made["spec"] |= {
+            "sequence": sequence,
+            "pinned": {
+                "createdAt": format_time(NOW),
+                "workflow": NAME,
+                "workflowVersion": version,
+                "workflowHash": flow_hash(version),
+                "description": f"What {version} does",
+                "runtime": on.spec.pins(on.meta.name).as_json(),
+                "config": copy.deepcopy(CONFIG),
+                "source": "Record",
+                "digest": UNSEALED,
+                **copy.deepcopy(pins),
+            },
+        }
+
+    return modify
+
+
+def ended(result: str, reason: str = "", *, seconds: float = 0) -> Modifier:
+    """The row has ended, `seconds` after NOW."""
+    outcome = {"result": result, "reason": reason, "at": format_time(NOW + timedelta(seconds=seconds)), "digest": UNSEALED}
+    return with_spec(outcome=outcome)
+
+
+def in_phase(phase: str) -> Modifier:
+    """The operator has seen the row as it is, and said its phase."""
+
+    def modify(made: Manifest) -> None:
+        made["status"] = {**made.get("status", {}), "phase": phase, "observedGeneration": stored(made)["metadata"]["generation"]}
+
+    return modify
+
+
+def waiting(sequence: int) -> Modifier:
+    """Numbered, and waiting for something that is missing."""
+    return _all(numbered(sequence), in_phase("Pending"))
+
+
+def progressing(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
+    return _all(pinned(sequence, version, **pins), in_phase("Progressing"))
+
+
+def live(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
+    return _all(pinned(sequence, version, **pins), ended("Succeeded"), in_phase("Live"))
+
+
+def superseded(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
+    """It was live once, and a newer row took its place."""
+    return _all(pinned(sequence, version, **pins), ended("Succeeded"), in_phase("Superseded"))
+
+
+def failed(sequence: int, version: str = "v1", reason: str = "no pod became Ready", **pins: Any) -> Modifier:
+    return _all(pinned(sequence, version, **pins), ended("Failed", reason), in_phase("Failed"))
+
+
+def never_deployed(sequence: int, reason: str = "App chat does not exist") -> Modifier:
+    """It failed before it was pinned."""
+    return _all(numbered(sequence), ended("Failed", reason), in_phase("Failed"))
+
+
+def overtaken(sequence: int, version: str = "v1", **pins: Any) -> Modifier:
+    return _all(pinned(sequence, version, **pins), ended("Overtaken", "a newer row was deployed after it"), in_phase("Superseded"))
+
+
+def _all(*modifiers: Modifier) -> Modifier:
+    def modify(made: Manifest) -> None:
+        for one in modifiers:
+            one(made)
+
+    return modify
