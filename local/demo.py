@@ -1,0 +1,142 @@
+"""The main job on a real Kubernetes, told step by step: an App is deployed, deployed again and rolled back while somebody calls it.
+
+`make demo` runs it. Each command is one that a reader could type; what is expected of it is checked, and the exit status says
+whether all of it held. It replaces namespace `demo` where that is its own, refuses where it is not, and leaves the cluster running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from local import clusters, operators
+from local.builds import BuildError
+from local.caller import Heard, listening, wait_for_answer
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.images import REPOSITORY, ImageError
+from local.progress import say
+from local.state import DEFAULT_NAME
+from local.transcript import Transcript, heading
+
+NAMESPACE = "demo"
+PART_OF = "app.kubernetes.io/part-of"
+OURS = "dynamiq-demo"
+WAIT = 120  # seconds
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One telling on one cluster."""
+
+    cluster: Cluster
+    kubectl: Transcript
+
+    def tell(self) -> None:
+        """All of it, in order. Raises LocalError where something is not as it should be."""
+        operators.install(self.cluster, self.kubectl)
+        self._prepare()
+        self._deploy("Deploy v1", "01-v1")
+        with self._calls() as heard:
+            self._answers(heard, "v1")
+            self._deploy("Deploy v2", "02-v2")
+            self._answers(heard, "v2")
+            self._deploy("Roll back to v1: one more row", "03-rollback")
+            self._answers(heard, "v1")
+        self._history()
+
+    def _prepare(self) -> None:
+        heading("A runtime, a workflow in two versions, and an App")
+        if found := self.kubectl.ask("get", "namespace", NAMESPACE, "-o", "json"):
+            labels = json.loads(found)["metadata"].get("labels", {})
+            if labels.get(PART_OF) != OURS:
+                raise LocalError(f"namespace {NAMESPACE} is there and is not the demo's (it has no label {PART_OF}={OURS}): it stays")
+            say(f"# rows are there for good, so an earlier demo's go with their namespace {NAMESPACE}")
+            self.kubectl.run("delete", "namespace", NAMESPACE)
+        self.kubectl.run("apply", "-k", "examples/")
+
+    def _deploy(self, title: str, file: str) -> None:
+        heading(title)
+        made = self.kubectl.run("create", "-f", f"examples/records/{file}.yaml", "-o", "name")
+        row = f"ddep/{made.strip().rpartition('/')[2]}"
+
+        def phase() -> str:
+            return f", it is {self.kubectl.ask('get', row, '-n', NAMESPACE, '-o', 'jsonpath={.status.phase}') or 'gone'}"
+
+        timeout = f"--timeout={WAIT}s"
+        try:
+            self.kubectl.run("wait", "--for=jsonpath={.status.phase}=Live", row, "-n", NAMESPACE, timeout, still=phase)
+            self.kubectl.run("wait", "--for=condition=Ready", "app/support", "-n", NAMESPACE, timeout)
+        except LocalError:
+            self.kubectl.run("describe", row, "-n", NAMESPACE)
+            raise
+
+    @contextlib.contextmanager
+    def _calls(self) -> Iterator[Heard | None]:
+        """Somebody calls the App while the block runs; None where pods are simulated and nothing answers."""
+        if not self.cluster.real_pods:
+            say("# pods are simulated: the calls to the App are left out, here and below")
+            yield None
+            return
+        heading("Somebody calls the App through its Service, 20 times a second, until the end")
+        self.kubectl.run("apply", "-f", "examples/caller.yaml")
+        self.kubectl.run("wait", "--for=condition=Ready", "pod/caller", "-n", NAMESPACE, "--timeout=60s")
+        with listening(self.kubectl, NAMESPACE, "caller") as heard:
+            yield heard
+            heading("What the caller saw")
+            self.kubectl.run("delete", "pod", "caller", "-n", NAMESPACE)
+        say(str(heard))
+        if heard.failed:
+            raise LocalError(f"{len(heard.failed)} calls failed, and none should")
+
+    def _answers(self, heard: Heard | None, version: str) -> None:
+        if heard is not None:
+            wait_for_answer(heard, f"{version}:")
+            self.kubectl.run("logs", "caller", "-n", NAMESPACE, "--tail=1")
+
+    def _history(self) -> None:
+        heading("The history of the App")
+        self.kubectl.run("get", "deployments.dynamiq", "-n", NAMESPACE, "--sort-by=.spec.sequence")
+        rows = json.loads(self.kubectl.ask("get", "ddep", "-n", NAMESPACE, "--sort-by=.spec.sequence", "-o", "json") or '{"items": []}')
+        found = [(row["spec"]["pinned"]["workflowVersion"], row["status"]["phase"]) for row in rows["items"]]
+        if found != [("v1", "Superseded"), ("v2", "Superseded"), ("v1", "Live")]:
+            raise LocalError(f"the history should be v1 Superseded, v2 Superseded, v1 Live; it is {found}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the demo and returns the exit status: 0, or 1 with one message on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description="Deploys an App, redeploys it and rolls it back.")
+    parser.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name (default: %(default)s)")
+    parser.add_argument("--profile", choices=("node", "control-plane", "kind"), help="force a profile; see `python -m local --help`")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        heading("A Kubernetes")
+        cluster = clusters.start(options.name, options.profile)
+        Demo(cluster, Transcript(cluster, REPOSITORY)).tell()
+    except (LocalError, BuildError, ImageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run it again, or remove the cluster with `make cluster-down`", file=sys.stderr)
+        return 130
+    _go_on(cluster, time.monotonic() - started)
+    return 0
+
+
+def _go_on(cluster: Cluster, seconds: float) -> None:
+    suffix = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"
+    heading(f"All as it should be, after {seconds:.0f} s. The cluster goes on running")
+    say(f'use it:     eval "$(.venv/bin/python -m local env{suffix})"')
+    say("look:       kubectl get dynamiq -n demo        kubectl describe app support -n demo")
+    say("deploy:     kubectl create -f examples/records/02-v2.yaml        README.md has more")
+    say(f"remove it:  {'make cluster-down' if not suffix else f'.venv/bin/python -m local down{suffix}'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Installs the operator in a cluster as its user would, `kubectl apply -k manifests/`, with its image loaded before.
+
+Where pods are simulated it runs the operator as a process of this machine that ends with the cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from local import images, processes, state
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.progress import say, wait_for
+from local.transcript import Transcript, heading
+
+NAMESPACE = "dynamiq-system"
+WORKLOAD = "deployment/dynamiq-operator"
+SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
+WAIT = 120  # seconds
+
+
+def install(cluster: Cluster, kubectl: Transcript) -> None:
+    """Installs the operator of this checkout, or brings the one that is there to it. Raises LocalError."""
+    heading("Install the operator")
+    if cluster.real_pods:
+        _as_pods(cluster, kubectl)
+    else:
+        _as_process(cluster, kubectl)
+
+
+def _as_pods(cluster: Cluster, kubectl: Transcript) -> None:
+    archives = images.ensure()
+    digests = {reference: images.digest_of(archive) for reference, archive in archives.items()}
+    _load(cluster, kubectl, archives, digests)
+    before = kubectl.ask("get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o", "jsonpath={..imageID}").split()
+    kubectl.run("apply", "-k", "manifests/")
+    if any(not image.endswith(digests[images.OPERATOR.reference]) for image in before):
+        say("# pods of another build run: they are replaced")
+        kubectl.run("rollout", "restart", WORKLOAD, "-n", NAMESPACE)
+    kubectl.run("rollout", "status", WORKLOAD, "-n", NAMESPACE, f"--timeout={WAIT}s")
+
+
+def _load(cluster: Cluster, kubectl: Transcript, archives: Mapping[str, Path], digests: Mapping[str, str]) -> None:
+    """Loads the images that the nodes do not have yet."""
+    if all(_has(kubectl, reference, digest) for reference, digest in digests.items()):
+        say(f"the images are there: {', '.join(archives)}")
+        return
+    size = sum(path.stat().st_size for path in archives.values()) / 1e6
+    say(f"loading images, {size:.0f} MB, which takes some seconds: {', '.join(archives)}")
+    started = time.monotonic()
+    cluster.load_images(archives.values())
+    say(f"images loaded in {time.monotonic() - started:.0f} s")
+
+
+def _has(kubectl: Transcript, reference: str, digest: str) -> bool:
+    nodes = json.loads(kubectl.ask("get", "nodes", "-o", "json") or '{"items": []}')["items"]
+    name = f"{reference.rpartition(':')[0]}@{digest}"
+    return bool(nodes) and all(
+        any({name, reference} <= set(image.get("names") or ()) for image in node["status"].get("images") or ()) for node in nodes
+    )
+
+
+def _as_process(cluster: Cluster, kubectl: Transcript) -> None:
+    say("# pods are simulated: the operator runs as a process of this machine, and only what it reads is installed")
+    kubectl.run("apply", "-k", "crds/")
+    kubectl.run("apply", "-f", "manifests/base/namespace.yaml")
+    kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    for pid in _processes(cluster):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    wait_for("the operator before this one to end", lambda: not _processes(cluster), seconds=40)
+    say(f"$ python -m dynamiq_operator run --kubeconfig {cluster.kubeconfig} &")
+    cluster.add_daemon("operator", [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", cluster.kubeconfig])
+    lease = ("get", "lease", "dynamiq-operator", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}")
+    wait_for("the operator to work", lambda: kubectl.ask(*lease), seconds=60)
+
+
+def _processes(cluster: Cluster) -> list[int]:
+    """The operators that an earlier run started on this cluster."""
+    record = state.load(cluster.name)
+    if record is None:
+        raise LocalError(f"there is no cluster {cluster.name}")
+    return [pid for pid in processes.find(record.token) if "dynamiq_operator" in _arguments(pid)]
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []

@@ -1,0 +1,94 @@
+"""Runs kubectl the way a reader of the demo would: each command is printed, then what it said, and a long one is not silent."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.progress import QUIET, REPEAT, say
+
+EXTRA = 30.0  # seconds beyond kubectl's own timeout before it is given up
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """kubectl against one cluster, run in the repository's folder `root`, so that files are named as a reader names them."""
+
+    cluster: Cluster
+    root: os.PathLike[str]
+
+    def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "") -> str:
+        """Prints `$ kubectl …`, what it says as it says it, and a line of progress (with `still()`) where it says nothing for long.
+
+        Returns what it said. Raises LocalError where it fails or takes longer than `seconds`.
+        """
+        say(f"$ {shlex.join(['kubectl', *arguments])}")
+        started = said_at = time.monotonic()
+        limit = QUIET
+        with self.started(*arguments) as process:
+            output = process.stdout
+            assert output is not None  # noqa: S101 - for the type checker: it is a pipe
+            os.set_blocking(output.fileno(), False)
+            said: list[str] = []
+            while True:
+                ended = process.poll() is not None
+                while line := output.readline():
+                    said.append(line)
+                    said_at, limit = time.monotonic(), QUIET
+                    say(f"{line.rstrip()}")
+                now = time.monotonic()
+                if ended:
+                    break
+                if now - started > seconds + EXTRA:
+                    raise LocalError(f"kubectl {arguments[0]} did not end within {seconds + EXTRA:.0f} s")
+                if now - said_at >= limit:
+                    said_at, limit = now, REPEAT
+                    say(f"  … {now - started:.0f} s{still()}")
+                time.sleep(0.05)
+        if process.returncode:
+            raise LocalError(f"kubectl {arguments[0]} failed with exit status {process.returncode}, as it says above")
+        return "".join(said)
+
+    def ask(self, *arguments: str) -> str:
+        """What kubectl answers, for the demo's own decisions: nothing is printed. Empty where it fails."""
+        done = subprocess.run(
+            [self.cluster.kubectl, *arguments], env=self._env, cwd=self.root, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.stdout if done.returncode == 0 else ""
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """kubectl running beside, its two outputs in one pipe; it is ended when the block is left."""
+        process = subprocess.Popen(
+            [self.cluster.kubectl, *arguments],
+            env=self._env,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return os.environ | self.cluster.env
+
+
+def heading(text: str) -> None:
+    """One line that says what comes next."""
+    say(f"\n# {text}")
