@@ -1,0 +1,72 @@
+# `make` lists what there is. Everything runs in .venv, which is made when it is missing and again when the locks change.
+PYTHON ?= python3
+NAME ?= dynamiq
+
+BIN := .venv/bin
+READY := .venv/.ready
+LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--python-version 3.11 --custom-compile-command "make locks"
+FIRST_TESTS := $(wildcard tests/unit tests/flow)
+TESTS := $(FIRST_TESTS) $(wildcard tests/cluster tests/node)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo cluster cluster-down generate locks lint check test bench soak clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12   the Python that makes .venv, 3.11 or newer        NAME=other   another cluster than $(NAME)"
+	@echo "  CLUSTER=my-context  a cluster of yours, by its kube context    PROFILE=control-plane   no root: simulated pods"
+
+venv: $(READY) ## the virtual environment .venv, from locks/dev.txt
+
+$(READY): locks/dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is "\
+		+ sys.version.split()[0] + ": name another one, make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo ".venv: installing from locks/dev.txt, about a minute when nothing is cached"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv: install it, on Debian and Ubuntu apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, while somebody calls
+	@$(BIN)/python -m local.demo --name $(NAME)
+
+cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
+	@$(BIN)/python -m local up --name $(NAME)
+
+cluster-down: $(READY) ## stop it, and remove all that it took
+	@$(BIN)/python -m local down --name $(NAME)
+
+generate: $(READY) ## crds/ from the models
+	@$(BIN)/python -m dynamiq_operator.generate crds
+
+locks: $(READY) ## locks/*.txt from pyproject.toml
+	$(LOCKED) pyproject.toml -o locks/operator.txt
+	$(LOCKED) --group dev -c locks/operator.txt -o locks/dev.txt
+	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
+
+lint: $(READY) ## style, types, layers, and that what is generated is fresh
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m dynamiq_operator.generate crds --check
+
+check: lint ## lint and the tests that need no cluster, in under a minute
+	@$(BIN)/python -m pytest $(FIRST_TESTS)
+
+test: $(READY) ## every test, on clusters of their own
+	@echo "running $(TESTS): clusters are started for them and stopped after them; what is missing is built first, once"
+	@$(BIN)/python -m pytest $(TESTS)
+
+bench: $(READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest
+	@$(BIN)/python -m pytest tests/bench --capture=no
+
+soak: $(READY) ## long runs, side by side, full counts
+	@$(BIN)/python -m pytest tests/soak --capture=no
+
+clean: ## remove .venv and what tools keep; clusters and builds stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
