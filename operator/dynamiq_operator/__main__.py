@@ -106,6 +106,7 @@ def _run(given: argparse.Namespace) -> int:
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=given.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
     options = Options(
         settings=Settings(domain=given.domain, ingress_class=given.ingress_class, image_policy=ImagePolicy(given.image_policy)),

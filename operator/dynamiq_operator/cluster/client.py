@@ -137,9 +137,13 @@ class Client:
         path = resource.path(namespace, name, subresource)
         return await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
 
-    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str) -> None:
-        """Deletes the object of this uid, its dependents in the background; one that is gone or another one is left alone."""
-        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None) -> None:
+        """Deletes the object of this uid, its dependents in the background; one that is gone or another one is left alone.
+
+        With `version`, one that was written since is left alone, too.
+        """
+        preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        options = {"preconditions": preconditions, "propagationPolicy": "Background"}
         try:
             await self.request("DELETE", resource.path(namespace, name), body=options)
         except (errors.NotFound, errors.Conflict):

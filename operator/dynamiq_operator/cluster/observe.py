@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
@@ -42,8 +43,8 @@ class Memory:
 class Observer:
     """Makes snapshots. It writes nothing."""
 
-    def __init__(self, client: Client, store: Store, settings: Settings) -> None:
-        self._client, self._store, self._settings = client, store, settings
+    def __init__(self, client: Client, store: Store, settings: Settings, claims: Claims) -> None:
+        self._client, self._store, self._settings, self._claims = client, store, settings, claims
         self._memories: dict[AppKey, Memory] = {}
 
     def memory(self, app: AppKey) -> Memory:
@@ -86,6 +87,7 @@ class Observer:
             problems={child: problem for child, (problem, _) in memory.problems.items()},
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
+            claim=await self._claims.of(key, app),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
 

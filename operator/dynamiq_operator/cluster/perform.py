@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from dynamiq_operator.cluster import errors, ownership
+from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import JSON_PATCH, Client
 from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
@@ -31,8 +32,10 @@ log = logging.getLogger(__name__)
 class Performer:
     """Carries out the plans of one App at a time each. `make_key` makes a new Access Key."""
 
-    def __init__(self, client: Client, store: Store, observer: Observer, identity: str, make_key: Callable[[], str]) -> None:
-        self._client, self._store, self._observer = client, store, observer
+    def __init__(
+        self, client: Client, store: Store, observer: Observer, claims: Claims, identity: str, make_key: Callable[[], str]
+    ) -> None:
+        self._client, self._store, self._observer, self._claims = client, store, observer, claims
         self._identity, self._make_key = identity, make_key
 
     async def perform(self, app: AppKey, plan: actions.Plan) -> None:
@@ -66,6 +69,12 @@ class Performer:
                     await self._client.delete(BY_KIND[action.observed["kind"]], meta["namespace"], meta["name"], meta["uid"])
                 case actions.CreateFlow():
                     await self._create_flow(app, action)
+                case actions.ClaimHostname():
+                    await self._claims.make(action)
+                case actions.KeepClaim():
+                    await self._claims.note(action)
+                case actions.ReleaseClaim():
+                    await self._claims.release(action)
                 case actions.CreateAccessKeys():
                     await self._create_keys(app, action.app)
                 case actions.ScaleWorkload():

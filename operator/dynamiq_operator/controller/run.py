@@ -14,6 +14,7 @@ from typing import Any
 
 import kopf
 
+from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.errors import backoff
 from dynamiq_operator.cluster.lease import Lease
@@ -51,13 +52,16 @@ async def run(options: Options) -> None:
     stopping = asyncio.Event()
     async with await Client.connect(options.kubeconfig, options.context) as client:
         store, queue = Store(), Queue[AppKey]()
-        watching = Watching(store, queue, frozenset(options.namespaces) or None)
-        observer = Observer(client, store, options.settings)
-        performer = Performer(client, store, observer, options.identity, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        namespaces = frozenset(options.namespaces) or None
+        watching = Watching(store, queue, namespaces)
+        claims = Claims(client, store, options.settings, options.lease_namespace, namespaces)
+        observer = Observer(client, store, options.settings, claims)
+        performer = Performer(client, store, observer, claims, options.identity, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        ready = asyncio.Event()
         tasks = [
-            asyncio.create_task(_watch(options, watching, client, stopping)),
+            asyncio.create_task(_watch(options, watching, client, ready, stopping)),
             asyncio.create_task(_list_again(watching, client)),
-            asyncio.create_task(_lead(options, client, watching, Working(queue, store, observer, performer), stopping)),
+            asyncio.create_task(_lead(options, client, watching, Working(queue, store, observer, performer), ready, stopping)),
         ]
         await _signalled(stopping)
         log.info("stopping: finishing what is under way")
@@ -77,9 +81,14 @@ async def _signalled(stopping: asyncio.Event) -> None:
             await asyncio.wait_for(stopping.wait(), 0.5)
 
 
-async def _watch(options: Options, watching: Watching, client: Client, stopping: asyncio.Event) -> None:
-    """kopf, for ever: whatever ends it, it is started anew."""
+async def _watch(options: Options, watching: Watching, client: Client, ready: asyncio.Event, stopping: asyncio.Event) -> None:
+    """kopf, for ever: whatever ends it, it is started anew.
+
+    It looks up the resources once, so it starts when they can be listed: they may be installed after the operator.
+    """
     failures = 0
+    await watching.list_until_done(client)
+    ready.set()
     while not stopping.is_set():
         flag = asyncio.Event()
         began = asyncio.get_running_loop().time()
@@ -110,9 +119,12 @@ async def _list_again(watching: Watching, client: Client) -> None:
         await watching.list_until_done(client)
 
 
-async def _lead(options: Options, client: Client, watching: Watching, working: Working, stopping: asyncio.Event) -> None:
+async def _lead(
+    options: Options, client: Client, watching: Watching, working: Working, ready: asyncio.Event, stopping: asyncio.Event
+) -> None:
     """Takes the lease and works while it is ours, again and again until the process is to stop."""
-    await watching.list_until_done(client)
+    if not await _unless(stopping, ready.wait()):
+        return
     log.info("ready: %d Apps", len(watching.store.apps()))
     lease = Lease(client, options.lease_namespace, options.lease_name, options.identity)
     while not stopping.is_set():
@@ -127,7 +139,7 @@ async def _lead(options: Options, client: Client, watching: Watching, working: W
     await lease.release()
 
 
-async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, None]) -> bool:
+async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, object]) -> bool:
     """Awaits `waiting`; False where `stopping` is set first."""
     task = asyncio.create_task(waiting)
     stop = asyncio.create_task(stopping.wait())

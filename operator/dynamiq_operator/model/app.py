@@ -110,7 +110,7 @@ class Variable(Part):
 
 @validated(
     rule("has(self.schedule) != has(self.runAt)", "a trigger has exactly one of schedule and runAt"),
-    rule("!has(self.expiresAt) || has(self.schedule)", "expiresAt is for a trigger with a schedule"),
+    rule("!has(self.expiresAt) || has(self.schedule)", "expiresAt is for a trigger with a schedule: remove it"),
 )
 class Trigger(Part):
     """Runs the App at set times."""

@@ -19,6 +19,8 @@ APP_LABEL = f"{GROUP}/app"
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
+CLAIM_LABEL = f"{GROUP}/claim"
+RELEASED_ANNOTATION = f"{GROUP}/released-at"
 RESTORING_ANNOTATION = f"{GROUP}/restoring"
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
@@ -83,6 +85,11 @@ def trigger(app: str, name: str) -> str:
 
 def default_hostname(app: str, namespace: str, domain: str) -> str:
     return f"{app}.{namespace}.{domain}"
+
+
+def claim(hostname: str) -> str:
+    """The object by which an App claims a hostname."""
+    return f"hostname-{hashlib.sha256(hostname.encode()).hexdigest()[:32]}"
 
 
 def event(uid: str, *what: str) -> str:

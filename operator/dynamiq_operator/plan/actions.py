@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.app import AppStatus
@@ -116,6 +117,29 @@ class CreateFlow:
 
 
 @dataclass(frozen=True)
+class ClaimHostname:
+    """Create the claim of a hostname for an App; whoever is first has it."""
+
+    app: App
+    hostname: str
+
+
+@dataclass(frozen=True)
+class KeepClaim:
+    """Note on a claim since when nobody wants it, or, with None, that its holder does."""
+
+    claim: Manifest
+    released_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ReleaseClaim:
+    """Delete a claim whose holder is gone for good, if nobody has written it since."""
+
+    claim: Manifest
+
+
+@dataclass(frozen=True)
 class CreateAccessKeys:
     app: App
 
@@ -141,6 +165,9 @@ Action = (
     | OwnChild
     | DeleteChild
     | CreateFlow
+    | ClaimHostname
+    | KeepClaim
+    | ReleaseClaim
     | CreateAccessKeys
     | ScaleWorkload
 )

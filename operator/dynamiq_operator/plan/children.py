@@ -11,7 +11,7 @@ from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan import events
+from dynamiq_operator.plan import events, hostnames
 from dynamiq_operator.plan.actions import (
     Action,
     ApplyChild,
@@ -31,7 +31,7 @@ REMOVABLE = (INGRESS.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kin
 
 def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
     """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
-    actions: list[Action] = [*_keys(snapshot, app), *_flow(snapshot, app, target)]
+    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *_keys(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
         actions += _converge(snapshot, app, key, manifest)
@@ -62,7 +62,7 @@ def has_flow(snapshot: Snapshot, row: Record) -> bool:
 
 def problems(snapshot: Snapshot, app: App) -> Mapping[ChildKey, Problem]:
     """What keeps children of this App from being made, a foreign Secret in the place of its keys included."""
-    found = dict(snapshot.problems)
+    found = dict(snapshot.problems) | hostnames.claim_problems(snapshot, app)
     if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
@@ -76,7 +76,7 @@ def manifest_digest(manifest: Manifest) -> str:
 
 def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
     yield network.service(app)
-    if (ingress := network.ingress(app, snapshot.settings)) is not None:
+    if hostnames.may_route(snapshot, app) and (ingress := network.ingress(app, snapshot.settings)) is not None:
         yield ingress
     if target is None or target.pinned is None:
         return

@@ -23,6 +23,7 @@ class Hindrance(Enum):
     TAKEN = "NameTaken"
     REFUSED = "Refused"
     DENIED = "Denied"
+    HOSTNAME = "HostnameTaken"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,26 @@ class KeysPresence(Enum):
     PRESENT = "present"
     ABSENT = "absent"
     FOREIGN = "foreign"
+
+
+class ClaimState(Enum):
+    """Whose the App's hostname is. `FREE`: nobody's, as far as can be seen."""
+
+    NOT_NEEDED = "not needed"
+    FREE = "free"
+    OURS = "ours"
+    HELD = "held"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; None for a stranger's Ingress."""
+
+    state: ClaimState = ClaimState.NOT_NEEDED
+    holder: tuple[str, str] | None = None
+    released_at: datetime | None = None
+    raw: Manifest | None = None
 
 
 @dataclass(frozen=True)
@@ -157,4 +178,5 @@ class Snapshot:
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
     access_keys: KeysPresence = KeysPresence.ABSENT
     pods: tuple[Pod, ...] = ()
+    claim: Claim = Claim()
     ledger: Ledger = field(default_factory=Ledger)

@@ -1,0 +1,103 @@
+"""Claims of hostnames: ConfigMaps of the operator's namespace, one for each hostname, made by POST."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from pydantic import ValidationError
+
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.resources import APPS, BY_KIND
+from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.desired import network
+from dynamiq_operator.desired.base import CONFIG_MAP, INGRESS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan import actions
+from dynamiq_operator.plan.snapshot import Claim, ClaimState
+
+OURS_TRUSTED = 30.0
+"""Seconds for which a claim that was ours is taken to be so still."""
+CLAIMS = BY_KIND[CONFIG_MAP.kind]
+INGRESSES = BY_KIND[INGRESS.kind]
+
+
+class Claims:
+    """Reads and writes claims in `namespace`. `namespaces`: those whose Apps the store has; None for all."""
+
+    def __init__(self, client: Client, store: Store, settings: Settings, namespace: str, namespaces: frozenset[str] | None) -> None:
+        self._client, self._store, self._settings = client, store, settings
+        self._namespace, self._namespaces = namespace, namespaces
+        self._ours: dict[AppKey, tuple[str, Claim, float]] = {}
+
+    async def of(self, key: AppKey, app: App) -> Claim:
+        """Whose the hostname of this App is. Raises errors.ApiError."""
+        host = network.external_hostname(app, self._settings)
+        if host is None:
+            self._ours.pop(key, None)
+            return Claim()
+        known = self._ours.get(key)
+        if known is not None and known[0] == host and monotonic() - known[2] < OURS_TRUSTED:
+            return known[1]
+        self._ours.pop(key, None)
+        try:
+            raw = await self._client.get(CLAIMS, self._namespace, names.claim(host))
+        except errors.NotFound:
+            return Claim(ClaimState.HELD) if await self._is_served(key, host) else Claim(ClaimState.FREE)
+        holder = (raw["data"]["namespace"], raw["data"]["app"])
+        noted = (raw["metadata"].get("annotations") or {}).get(names.RELEASED_ANNOTATION)
+        released_at = parse_time(noted) if noted else None
+        if holder == key:
+            claim = Claim(ClaimState.OURS, holder, released_at, raw)
+            if released_at is None:
+                self._ours[key] = (host, claim, monotonic())
+            return claim
+        return Claim(ClaimState.HELD if self._wants(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
+
+    async def make(self, action: actions.ClaimHostname) -> None:
+        """Claims a hostname. Raises errors.Conflict where another App was faster."""
+        meta = action.app.meta
+        manifest: Manifest = {
+            "apiVersion": CONFIG_MAP.api_version,
+            "kind": CONFIG_MAP.kind,
+            "metadata": {"name": names.claim(action.hostname), "namespace": self._namespace, "labels": {names.CLAIM_LABEL: "hostname"}},
+            "data": {"hostname": action.hostname, "namespace": meta.namespace, "app": meta.name},
+        }
+        try:
+            await self._client.create(CLAIMS, manifest)
+        except errors.AlreadyExists as error:
+            raise errors.Conflict(str(error)) from error
+
+    async def note(self, action: actions.KeepClaim) -> None:
+        meta = action.claim["metadata"]
+        noted = format_time(action.released_at) if action.released_at else None
+        patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": {names.RELEASED_ANNOTATION: noted}}}
+        await self._client.patch(CLAIMS, self._namespace, meta["name"], patch)
+
+    async def release(self, action: actions.ReleaseClaim) -> None:
+        meta = action.claim["metadata"]
+        await self._client.delete(CLAIMS, self._namespace, meta["name"], meta["uid"], version=meta["resourceVersion"])
+
+    def _wants(self, holder: AppKey, host: str) -> bool:
+        """Whether the holder is there and wants the hostname still; of a namespace that is not served here nothing is known."""
+        if self._namespaces is not None and holder[0] not in self._namespaces:
+            return True
+        raw = self._store.get(APPS, *holder)
+        try:
+            return raw is not None and network.external_hostname(App.of(raw), self._settings) == host
+        except ValidationError:
+            return True
+
+    async def _is_served(self, key: AppKey, host: str) -> bool:
+        """Whether an Ingress that is not ours has the hostname; looked up when it is claimed."""
+        for namespace in sorted(self._namespaces or {""}):
+            async for page in self._client.pages(INGRESSES, namespace):
+                for raw in page["items"]:
+                    labels, meta = raw["metadata"].get("labels") or {}, raw["metadata"]
+                    ours = labels.get(names.MANAGED_BY) == names.FIELD_MANAGER
+                    own = (meta["namespace"], meta["name"]) == (key[0], names.ingress(key[1]))
+                    if not ours and not own and any(each.get("host") == host for each in raw["spec"].get("rules") or ()):
+                        return True
+        return False
