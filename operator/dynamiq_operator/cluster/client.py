@@ -101,6 +101,8 @@ class Client:
             query["fieldSelector"] = field
         while True:
             page = await self.request("GET", resource.path(namespace), query=query)
+            # A list leaves these out of its items.
+            page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"]]
             yield page
             if not (token := page["metadata"].get("continue")):
                 return

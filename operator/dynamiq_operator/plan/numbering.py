@@ -37,7 +37,7 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
     actions: list[Action] = []
     waits: dict[str, str] = {}
     for row in history.waiting:
-        if history.candidate is not None and row.sequence < history.candidate.sequence:
+        if history.target is not None and row.sequence < history.target.sequence:
             continue
         ledger = snapshot.ledger.having(history.rows)
         found = complete(

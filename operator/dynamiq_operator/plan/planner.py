@@ -1,8 +1,8 @@
 """The plan for one App: rows are completed, the newest one that can be is rolled out, children converge, statuses follow.
 
 The order of the actions is what a crash between any two of them relies on: a row is pinned before anything runs it, its
-outcome is written before any status that follows from it, and an Event before the transition that it tells of, since the
-same Event made twice is one.
+outcome is written before any status that follows from it, a row is closed after its App's status tells of it, since it is
+not watched from then on, and an Event is made before the transition that it tells of, since the same Event made twice is one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from dynamiq_operator.plan.retention import retention
 from dynamiq_operator.plan.rollout import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import Snapshot
 
+CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
+"""Phases of rows that are not watched any more."""
 RETRY_HINDERED = 15.0
 """Seconds after which it is looked again at a name that was taken."""
 
@@ -45,6 +47,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     status = conditions.app_status(snapshot, app, history, ledger, rows.waits, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
+    opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
     return Plan(
         actions=(
             *(write_status if reserving else ()),
@@ -54,8 +57,9 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *ended,
             *_hindrances(snapshot, app),
             *converging,
-            *_record_statuses(snapshot, app, history, rows.waits, rollout),
+            *opening,
             *(() if reserving else write_status),
+            *closing,
             *retention(snapshot, app, history, ledger),
         ),
         look_again=_look_again(snapshot, app, rows.waits, rollout),
@@ -81,20 +85,24 @@ def _changes(actions: tuple[Action, ...]) -> bool:
     return any(not isinstance(action, Emit) for action in actions)
 
 
-def _record_statuses(snapshot: Snapshot, app: App, history: History, waits: dict[str, str], rollout: Rollout | None) -> tuple[Action, ...]:
-    """The newest first: a new row reads Live before the one before it reads Superseded."""
-    actions: list[Action] = []
+def _record_statuses(
+    snapshot: Snapshot, app: App, history: History, waits: dict[str, str], rollout: Rollout | None
+) -> tuple[tuple[Action, ...], tuple[Action, ...]]:
+    """Of rows that are open, and of those that are closed by it: a new row reads Live before the one before it reads Superseded."""
+    opening: list[Action] = []
+    closing: list[Action] = []
     for row in reversed(history.rows):
         phase = history.phase(row)
         status = conditions.record_status(snapshot, row, phase, waits, rollout if row is history.candidate else None)
         if conditions.says_nothing_new(row, status):
             continue
+        actions = closing if phase in CLOSED else opening
         if phase is Phase.SUPERSEDED and row.phase is Phase.LIVE and history.live is not None:
             actions += events.superseded(app, row, history.live)
         if row.name in waits:
             actions += events.waits(app, row, waits[row.name])
         actions.append(SetRecordStatus(row, status))
-    return tuple(actions)
+    return tuple(opening), tuple(closing)
 
 
 def _hindrances(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
