@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, RECORDS, SECRETS
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
 from dynamiq_operator.desired.base import CONFIG_MAP, is_labelled, is_owned
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
@@ -27,6 +27,9 @@ KEYS_TRUSTED = 4.0
 """Seconds for which a Secret that was seen is taken to be there still."""
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
+
+POLICY_TRUSTED = 60.0
+"""Seconds for which the policy that stamps authors is taken to be there, or not, still."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Observer:
     def __init__(self, client: Client, store: Store, settings: Settings, claims: Claims) -> None:
         self._client, self._store, self._settings, self._claims = client, store, settings, claims
         self._memories: dict[AppKey, Memory] = {}
+        self._stamped: tuple[datetime | None, float] | None = None
 
     def memory(self, app: AppKey) -> Memory:
         return self._memories.setdefault(app, Memory())
@@ -88,6 +92,7 @@ class Observer:
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
             claim=await self._claims.of(key, app),
+            authors_stamped_since=await self._authors_stamped_since(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
 
@@ -105,6 +110,18 @@ class Observer:
             if record is not None:
                 found[name] = record
         return found
+
+    async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
+        """From when on the policy that stamps authors, and its binding, have been there; asked only when a row is to be pinned."""
+        if all(record.pinned or record.outcome for record in records):
+            return None
+        if self._stamped is None or monotonic() - self._stamped[1] > POLICY_TRUSTED:
+            try:
+                found = [Meta.of(await self._client.get(policy, "", names.AUTHOR_POLICY)).created for policy in POLICIES]
+                self._stamped = (max(found), monotonic())
+            except (errors.NotFound, errors.Denied):
+                self._stamped = (None, monotonic())
+        return self._stamped[0]
 
     def _versions(self, namespace: str, app: App, records: Iterable[Record]) -> Iterable[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}

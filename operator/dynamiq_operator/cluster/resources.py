@@ -54,6 +54,10 @@ CHILDREN = tuple(
 SECRETS = _child(base.SECRET)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
 EVENTS = ApiResource("", "v1", "events", "Event")
+POLICIES = tuple(
+    ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)
+    for plural, kind in (("policies", "MutatingAdmissionPolicy"), ("policybindings", "MutatingAdmissionPolicyBinding"))
+)
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, PODS)

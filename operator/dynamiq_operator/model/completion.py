@@ -46,6 +46,7 @@ class Known:
     rows: Mapping[str, Record]
     flows: frozenset[str]
     settings: Settings
+    authors_stamped_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def complete(
         runtime=runtime,
         config=config,
         restores=release.restores,
+        created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < record.meta.created,
         source=source,
         previous_digest=previous_digest,
         digest="sha256:" + "0" * 64,

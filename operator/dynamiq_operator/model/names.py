@@ -25,6 +25,9 @@ RESTORING_ANNOTATION = f"{GROUP}/restoring"
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
+AUTHOR_POLICY = "dynamiq-rows"
+"""The MutatingAdmissionPolicy, and its binding, that stamp a row's author."""
+
 LABEL_MAX = 63
 CRON_JOB_MAX = 52
 _SUFFIX = 8

@@ -123,6 +123,10 @@ class Pinned(Part):
     runtime: Annotated[PinnedRuntime, Field(description="The whole Runtime, as it was.")]
     config: Annotated[Config, Field(description="The whole config, with nothing left out.")]
     restores: Annotated[Restored | None, Field(description="The row that was brought back.")] = None
+    created_by_verified: Annotated[
+        bool | None,
+        Field(description="True where the API server stamped createdBy. Not so before Kubernetes 1.36 or without our admission policies."),
+    ] = None
     source: Annotated[Source, Field(description="App for a row made from App.spec.deploy, else Record.")]
     previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
     digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest and outcome.")]

@@ -163,6 +163,7 @@ class Snapshot:
 
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
+    `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
     namespace: str
@@ -179,4 +180,5 @@ class Snapshot:
     access_keys: KeysPresence = KeysPresence.ABSENT
     pods: tuple[Pod, ...] = ()
     claim: Claim = Claim()
+    authors_stamped_since: datetime | None = None
     ledger: Ledger = field(default_factory=Ledger)
