@@ -29,13 +29,15 @@ from dynamiq_operator.model.settings import Settings
 
 LIST_AGAIN_EVERY = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
+RAN_WELL = 600.0
+"""Seconds after which watches that end are started anew without a delay that grows."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the process runs. `namespaces`: empty is the whole cluster."""
+    """How the process runs. `namespaces`: empty is the whole cluster. `list_again_every`: seconds."""
 
     settings: Settings
     identity: str
@@ -45,6 +47,7 @@ class Options:
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     health: str | None = None
+    list_again_every: float = LIST_AGAIN_EVERY
 
 
 async def run(options: Options) -> None:
@@ -56,17 +59,22 @@ async def run(options: Options) -> None:
         watching = Watching(store, queue, namespaces)
         claims = Claims(client, store, options.settings, options.lease_namespace, namespaces)
         observer = Observer(client, store, options.settings, claims)
-        performer = Performer(client, store, observer, claims, options.identity, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        lease = Lease(client, options.lease_namespace, options.lease_name, options.identity)
+        performer = Performer(client, store, observer, claims, lease, lambda: f"dynq_{secrets.token_urlsafe(32)}")
         ready = asyncio.Event()
         tasks = [
             asyncio.create_task(_watch(options, watching, client, ready, stopping)),
-            asyncio.create_task(_list_again(watching, client)),
-            asyncio.create_task(_lead(options, client, watching, Working(queue, store, observer, performer), ready, stopping)),
+            asyncio.create_task(_list_again(options, watching, client)),
+            asyncio.create_task(_lead(lease, watching, Working(queue, store, observer, performer), ready, stopping)),
         ]
-        await _signalled(stopping)
+        signalled = asyncio.create_task(_signalled(stopping))
+        # None of the others ends by itself: one that did would leave a process that looks alive and does nothing.
+        ended, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
         log.info("stopping: finishing what is under way")
         await tasks[-1]
-        for task in tasks:
+        for task in (signalled, *tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -90,7 +98,6 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
     await watching.list_until_done(client)
     ready.set()
     while not stopping.is_set():
-        flag = asyncio.Event()
         began = asyncio.get_running_loop().time()
         registry, settings = handlers.registry(watching, client), handlers.settings()
         try:
@@ -101,36 +108,35 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
                 clusterwide=not options.namespaces,
                 namespaces=options.namespaces,
                 liveness_endpoint=options.health,
-                stop_flag=flag,
             )
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("the watches ended")
-        failures = failures + 1 if asyncio.get_running_loop().time() - began < LIST_AGAIN_EVERY else 1
+        else:
+            stopping.set()  # kopf ends without an error only for a signal, which came before the handlers were taken back
+            return
+        failures = failures + 1 if asyncio.get_running_loop().time() - began < RAN_WELL else 1
         log.warning("the watches are started anew")
         await asyncio.sleep(backoff(failures))
         await watching.list_until_done(client)
 
 
-async def _list_again(watching: Watching, client: Client) -> None:
+async def _list_again(options: Options, watching: Watching, client: Client) -> None:
     while True:
-        await asyncio.sleep(LIST_AGAIN_EVERY)
+        await asyncio.sleep(options.list_again_every)
         await watching.list_until_done(client)
 
 
-async def _lead(
-    options: Options, client: Client, watching: Watching, working: Working, ready: asyncio.Event, stopping: asyncio.Event
-) -> None:
+async def _lead(lease: Lease, watching: Watching, working: Working, ready: asyncio.Event, stopping: asyncio.Event) -> None:
     """Takes the lease and works while it is ours, again and again until the process is to stop."""
     if not await _unless(stopping, ready.wait()):
         return
     log.info("ready: %d Apps", len(watching.store.apps()))
-    lease = Lease(client, options.lease_namespace, options.lease_name, options.identity)
     while not stopping.is_set():
         if not await _unless(stopping, lease.acquire()):
             break
-        log.info("working as %s", options.identity)
+        log.info("working as %s", lease.identity)
         holding = asyncio.create_task(lease.hold(working.stop))
         ending = asyncio.create_task(_then(stopping, working.stop))
         await working.run()
