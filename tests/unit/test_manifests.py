@@ -1,0 +1,126 @@
+"""The installation grants the operator exactly what its code asks for, and runs it as the strictest pod security wants."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynamiq_operator.cluster import resources
+from dynamiq_operator.cluster.resources import ApiResource
+from dynamiq_operator.model import names
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.kinds import KINDS
+from dynamiq_operator.plan import children
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+LEASE = ("coordination.k8s.io", "leases")
+Rights = dict[tuple[str, str], set[str]]
+"""Verbs by API group and resource."""
+
+
+def documents(path: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all((MANIFESTS / path).read_text()) if document]
+
+
+def rights(role: dict[str, Any]) -> Rights:
+    found: Rights = defaultdict(set)
+    for rule in role["rules"]:
+        assert "nonResourceURLs" not in rule
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found[(group, resource)] |= set(rule["verbs"])
+    return dict(found)
+
+
+def roles(path: str, kind: str = "ClusterRole") -> dict[str, dict[str, Any]]:
+    return {document["metadata"]["name"]: document for document in documents(path) if document["kind"] == kind}
+
+
+def needed() -> Rights:
+    """What the code asks of the API server, from its own tables where it has them."""
+    wanted: Rights = defaultdict(set)
+
+    def ask(resource: ApiResource, *verbs: str, subresource: str = "") -> None:
+        wanted[(resource.group, resource.plural + subresource)] |= set(verbs)
+
+    for resource in resources.WATCHED:
+        ask(resource, "list", "watch")
+    for resource in resources.CHILDREN:
+        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*children.REMOVABLE, "ConfigMap") else []))
+        if resource.kind == "Deployment":
+            ask(resource, "patch", subresource="/scale")
+    ask(resources.RECORDS, "get", "create", "patch", "delete")
+    ask(resources.RECORDS, "patch", subresource="/status")
+    ask(resources.APPS, "patch", subresource="/status")
+    ask(resources.VERSIONS, "get")
+    ask(resources.SECRETS, "get", "create")
+    ask(resources.EVENTS, "create")
+    for resource in resources.POLICIES:
+        ask(resource, "get")
+    return dict(wanted)
+
+
+def test_the_operator_has_the_rights_that_it_uses_and_no_other() -> None:
+    assert rights(roles("rbac/operator.yaml")["dynamiq-operator"]) == needed()
+
+
+def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
+    role = roles("rbac/operator.yaml", "Role")["dynamiq-operator-lease"]
+    assert rights(role) == {LEASE: {"get", "create", "update"}}
+    named = [rule for rule in role["rules"] if set(rule["verbs"]) != {"create"}]
+    assert all(rule["resourceNames"] == ["dynamiq-operator"] for rule in named)
+    assert role["metadata"]["namespace"] == "dynamiq-system"
+
+
+def test_nobody_gets_everything_of_anything() -> None:
+    for path in ("rbac/operator.yaml", "rbac/users.yaml"):
+        for kind in ("ClusterRole", "Role"):
+            for role in roles(path, kind).values():
+                for (group, resource), verbs in rights(role).items():
+                    assert "*" not in {group, resource, *verbs}
+                    assert not verbs & {"bind", "escalate", "impersonate"}
+                    assert resource not in {
+                        "pods/exec",
+                        "serviceaccounts/token",
+                        "roles",
+                        "clusterroles",
+                        "rolebindings",
+                        "clusterrolebindings",
+                    }
+
+
+def test_secrets_are_never_listed() -> None:
+    assert rights(roles("rbac/operator.yaml")["dynamiq-operator"])[("", "secrets")] == {"get", "create"}
+
+
+def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> None:
+    people = roles("rbac/users.yaml")
+    viewer, editor = rights(people["dynamiq-view"]), rights(people["dynamiq-edit"])
+    assert viewer == {(GROUP, kind.plural): {"get", "list", "watch"} for kind in KINDS}
+    assert editor[(GROUP, "deployments")] == {"create"}
+    assert not any("/" in resource for _, resource in editor)
+    assert (GROUP, "runtimes") not in editor
+    label = "rbac.authorization.k8s.io/aggregate-to-"
+    assert [people[f"dynamiq-{who}"]["metadata"]["labels"] for who in ("view", "edit")] == [
+        {f"{label}{who}": "true"} for who in ("view", "edit")
+    ]
+
+
+def test_the_operators_pods_are_restricted_and_not_taken_for_an_apps() -> None:
+    (deployment,) = documents("base/deployment.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["requests"]
+    assert container["resources"]["limits"]["memory"]
+    assert names.MANAGED_BY not in deployment["spec"]["template"]["metadata"]["labels"]
+    (namespace,) = documents("base/namespace.yaml")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
