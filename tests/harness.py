@@ -41,9 +41,13 @@ ESTABLISHED_TIMEOUT = 60  # seconds
 Manifest = dict[str, Any]
 _Found = TypeVar("_Found")
 _PLURALS = {kind.kind: kind.plural for kind in KINDS} | {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
-_CLUSTER_SCOPED = frozenset(
-    {kind.kind for kind in KINDS if not kind.namespaced} | {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding"}
-)
+_CLUSTER_SCOPED = {kind.kind for kind in KINDS if not kind.namespaced} | {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Namespace",
+    "Node",
+}
 
 
 @contextlib.contextmanager
@@ -181,18 +185,22 @@ class Api:
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Answer:
         return self.request("POST", path(manifest, named=False), manifest, query=_query(dry_run, fieldValidation="Strict"))
 
-    def apply(self, manifest: Manifest, *, manager: str = MANAGER, dry_run: bool = False) -> Answer:
+    def apply(self, manifest: Manifest, *, manager: str = MANAGER, dry_run: bool = False, subresource: str = "") -> Answer:
         """Server-side apply, forced."""
         query = _query(dry_run, fieldManager=manager, force="true", fieldValidation="Strict")
-        body = json.dumps(manifest).encode()
-        return self.request("PATCH", path(manifest), body, "application/apply-patch+yaml; charset=utf-8", query=query)
+        body = json.dumps(manifest, ensure_ascii=False).encode()  # the parser of an apply takes no escaped surrogates
+        return self.request("PATCH", path(manifest) + subresource, body, "application/apply-patch+yaml; charset=utf-8", query=query)
 
     def merge(self, manifest: Manifest, patch: Manifest, *, dry_run: bool = False, subresource: str = "") -> Answer:
         """A JSON merge patch of the object that `manifest` names."""
-        return self.request("PATCH", path(manifest) + subresource, patch, "application/merge-patch+json", query=_query(dry_run))
+        return self.request(
+            "PATCH", path(manifest) + subresource, patch, "application/merge-patch+json", query=_query(dry_run, fieldValidation="Strict")
+        )
 
     def json_patch(self, manifest: Manifest, *operations: Manifest, dry_run: bool = False) -> Answer:
-        return self.request("PATCH", path(manifest), list(operations), "application/json-patch+json", query=_query(dry_run))
+        return self.request(
+            "PATCH", path(manifest), list(operations), "application/json-patch+json", query=_query(dry_run, fieldValidation="Strict")
+        )
 
     def replace(self, manifest: Manifest, *, dry_run: bool = False) -> Answer:
         return self.request("PUT", path(manifest), manifest, query=_query(dry_run, fieldValidation="Strict"))
@@ -266,11 +274,11 @@ def eventually(what: str, check: Callable[[], _Found | None], seconds: float = 3
 
 
 @contextlib.contextmanager
-def fresh_namespace(api: Api, purpose: str = "") -> Iterator[str]:
+def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None) -> Iterator[str]:
     """A namespace of its own, deleted at the end without waiting for its end."""
     begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:40]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
     created = api.create(manifest)
     assert created.ok, created.message
     try:

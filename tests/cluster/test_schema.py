@@ -1,0 +1,135 @@
+"""Every rule of the resources on the real API server, through each way in which an object gets there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import crd
+from dynamiq_operator.model.base import RULES as RULES_KEY
+from dynamiq_operator.model.kinds import KINDS
+from dynamiq_operator.model.objects import Manifest
+from local.clusters import Cluster
+from tests.cluster.rules import BASES, RULES, Rule
+from tests.cluster.test_immutability import MESSAGES as IMMUTABILITY
+from tests.cluster.test_large_flows import TOO_LARGE
+from tests.factories import asking, in_namespace, with_meta
+from tests.harness import Answer, Api, fresh_namespace
+
+MUTABLE = ("App", "Workflow")
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """One namespace for all: nearly every request is a dry run."""
+    with fresh_namespace(Api.of(cluster), "schema") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
+    """An object of each kind, as the API server stored it: what updates are made to."""
+    api, made = Api.of(cluster), {}
+    for kind, base in BASES.items():
+        manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind == "Runtime" else []))
+        if kind == "Runtime":
+            del manifest["metadata"]["namespace"]
+        answer = api.apply(manifest)
+        assert answer.ok, answer.message
+        made[kind] = answer.body
+    yield made
+    api.delete(made["Runtime"])
+
+
+def create(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
+    return api.create(wanted, dry_run=True)
+
+
+def apply(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
+    return api.apply(wanted, dry_run=True)
+
+
+def merge_patch(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    removed = {name: None for name in stored["spec"] if name not in wanted["spec"]}
+    return api.merge(stored, {"spec": {**wanted["spec"], **removed}}, dry_run=True)
+
+
+def apply_over(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    return api.apply({**wanted, "metadata": _identity(stored)}, dry_run=True)
+
+
+def replace(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    replaced = copy.deepcopy(stored)
+    replaced["spec"] = wanted["spec"]
+    return api.replace(replaced, dry_run=True)
+
+
+def _identity(stored: Manifest) -> Manifest:
+    return {key: value for key, value in stored["metadata"].items() if key in ("name", "namespace")}
+
+
+Way = Callable[[Api, Manifest, Manifest], Answer]
+NEW: tuple[Way, ...] = (create, apply)
+CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)
+
+
+def _wanted(rule: Rule, namespace: str, *, good: bool, new: bool) -> Manifest:
+    made = BASES[rule.kind](in_namespace(namespace), rule.good if good else rule.bad)
+    if rule.kind == "Runtime":
+        del made["metadata"]["namespace"]
+    if new and not rule.of_the_name and rule.kind != "WorkflowVersion":
+        made["metadata"]["name"] = "new"
+    return made
+
+
+def _says(answer: Answer, rule: Rule) -> None:
+    assert not answer.ok, "accepted"
+    assert rule.says in answer.message
+    assert rule.field in answer.message
+
+
+@pytest.mark.parametrize("way", NEW, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_new_object(api: Api, stored: dict[str, Manifest], namespace: str, rule: Rule, way: Way) -> None:
+    in_use = rule.kind == "WorkflowVersion"  # its name follows from its spec: it is the stored one's
+    accepted = way(api, stored[rule.kind], _wanted(rule, namespace, good=True, new=True))
+    assert accepted.ok or (in_use and accepted.body.get("reason") == "AlreadyExists"), accepted.message
+    _says(way(api, stored[rule.kind], _wanted(rule, namespace, good=False, new=True)), rule)
+
+
+@pytest.mark.parametrize("way", CHANGED, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.of_the_name], ids=str)
+def test_a_change(api: Api, stored: dict[str, Manifest], namespace: str, rule: Rule, way: Way) -> None:
+    if rule.kind in MUTABLE:
+        accepted = way(api, stored[rule.kind], _wanted(rule, namespace, good=True, new=False))
+        assert accepted.ok, accepted.message
+    _says(way(api, stored[rule.kind], _wanted(rule, namespace, good=False, new=False)), rule)
+
+
+@pytest.mark.parametrize("way", [*NEW, *CHANGED], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("config", [{"concurrency": 3}, {"type": "serverless", "scaleToZero": True}], ids=["server", "serverless"])
+def test_a_config_has_no_field_that_no_type_has(api: Api, stored: dict[str, Manifest], namespace: str, config: Manifest, way: Way) -> None:
+    wanted = BASES["Deployment"](in_namespace(namespace), asking(config=config), *([with_meta(name="new")] if way in NEW else []))
+    refused = way(api, stored["Deployment"], wanted)
+    field = f".spec.config.{list(config)[-1]}"
+    assert not refused.ok
+    assert f'unknown field "{field[1:]}"' in refused.message or f"{field}: field not declared in schema" in refused.message
+
+
+def test_every_rule_has_a_case() -> None:
+    said = {rule.says for rule in RULES} | set(IMMUTABILITY) | {TOO_LARGE}
+    missing = {message for kind in KINDS for message in _messages(crd.crd(kind)) if not any(one.startswith(message) for one in said)}
+    assert missing == set()
+
+
+def _messages(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (rule["message"] for rule in node.get(RULES_KEY, ()))
+        for value in node.values():
+            yield from _messages(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _messages(value)
