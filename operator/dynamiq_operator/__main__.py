@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from kubernetes.aio.config import ConfigException
 
 from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.controller import verify
-from dynamiq_operator.controller.run import Options, run
+from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
 DEFAULT_NAMESPACE = "dynamiq-system"
 DEFAULT_LEASE = "dynamiq-operator"
+SECONDS_MOST = 86400
 HEALTH = "http://0.0.0.0:8080/healthz"
 
 
@@ -56,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
         "namespace of the Lease that says which replica works",
     )
     _setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")
+    _setting(
+        running,
+        "--list-again-every",
+        f"{LIST_AGAIN_EVERY:.0f}",
+        "seconds between two lists of everything, which find what an interrupted watch missed; more often costs the API server more",
+        kind=_seconds,
+    )
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _setting(running, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
     _verify_parser(commands)
@@ -77,9 +86,22 @@ def _verify_parser(commands: Any) -> None:
     verifying.add_argument("--context", help="context of the kubeconfig (default: its current one)")
 
 
-def _setting(to: argparse.ArgumentParser, flag: str, default: str | None, text: str, choices: tuple[str, ...] | None = None) -> None:
+def _setting(
+    to: argparse.ArgumentParser,
+    flag: str,
+    default: str | None,
+    text: str,
+    choices: tuple[str, ...] | None = None,
+    kind: Callable[[str], object] = str,
+) -> None:
     variable = "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
-    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, help=f"{text} [{variable}]")
+    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text} [{variable}]")
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal() or not 1 <= int(text) <= SECONDS_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 to {SECONDS_MOST}")
+    return float(text)
 
 
 def main() -> int:
@@ -117,6 +139,7 @@ def _run(given: argparse.Namespace) -> int:
         context=given.context,
         namespaces=tuple(given.namespaces or ()),
         health=given.health,
+        list_again_every=given.list_again_every,
     )
     try:
         asyncio.run(run(options))

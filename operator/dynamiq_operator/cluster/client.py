@@ -84,8 +84,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         if response.status < 400:
-            parsed = json.loads(raw)
-            return parsed if isinstance(parsed, dict) else {}
+            return _parsed(raw, f"{method} {path}")
         reason, message = _explained(raw)
         raise errors.from_status(response.status, reason, message or f"{method} {path}: HTTP {response.status}")
 
@@ -154,6 +153,14 @@ class Client:
 
 def _in_a_pod() -> bool:
     return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+
+
+def _parsed(raw: bytes, asked: str) -> Manifest:
+    try:
+        parsed = json.loads(raw)
+    except ValueError as error:
+        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _explained(raw: bytes) -> tuple[str, str]:

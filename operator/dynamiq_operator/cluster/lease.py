@@ -1,7 +1,8 @@
 """Who works: one of the operator's replicas at a time, by a Lease.
 
 Another's lease has expired when it has not changed for its duration by the local monotonic clock: clocks of two machines
-are never compared. A lease does not fence a paused holder; writes that must be fenced are guarded by resourceVersion.
+are never compared. `require` stops a holder that was paused, or cut off, before it writes anything more; a request that was
+on its way already is not fenced by a lease, so writes that must be are guarded by resourceVersion as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ DURATION = 15.0
 RENEW_WITHIN = 10.0
 RETRY = 2.0
 """Seconds: a lease lasts, its holder goes on without having renewed it, and between two tries."""
+RELEASE_TRIES = 3
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,16 @@ class Lease:
 
     def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
         self._client = client
-        self._namespace, self._name, self._identity = namespace, name, identity
+        self._namespace, self._name, self.identity = namespace, name, identity
         self._seen: str | None = None
         self._seen_at = 0.0
+        self._renewed_at = -DURATION
         self._raw: Manifest | None = None
+
+    def require(self) -> None:
+        """Raises errors.LostLease where the lease was not renewed lately: another may hold it by now."""
+        if _monotonic() - self._renewed_at > RENEW_WITHIN:
+            raise errors.LostLease
 
     async def acquire(self) -> None:
         """Waits until the lease is ours."""
@@ -44,7 +52,7 @@ class Lease:
             except errors.ApiError as error:
                 log.warning("the lease %s/%s cannot be taken: %s", self._namespace, self._name, error)
                 holder = ""
-            if holder == self._identity:
+            if holder == self.identity:
                 return
             if holder and holder != waiting_for:
                 log.info("standing by: %s holds the lease %s/%s", holder, self._namespace, self._name)
@@ -58,7 +66,7 @@ class Lease:
             await asyncio.sleep(RETRY)
             try:
                 holder = await asyncio.wait_for(self._try(), max(renewed + RENEW_WITHIN - _monotonic(), 0.1))
-                if holder == self._identity:
+                if holder == self.identity:
                     renewed = _monotonic()
                     continue
                 log.error("the lease is held by %s now", holder)
@@ -72,38 +80,54 @@ class Lease:
 
     async def release(self) -> None:
         """Gives the lease up, so that another replica takes over at once."""
-        if self._raw is None or self._raw["spec"].get("holderIdentity") != self._identity:
+        self._renewed_at = -DURATION
+        for _ in range(RELEASE_TRIES):
+            try:
+                # Read anew each time: a renewal that was under way when the work ended may be carried out at any moment.
+                self._raw = await self._client.get(LEASES, self._namespace, self._name)
+                spec = self._raw.get("spec") or {}
+                if spec.get("holderIdentity") == self.identity:
+                    await self._write({**spec, "holderIdentity": "", "leaseDurationSeconds": 1})
+            except errors.NotFound:
+                return
+            except errors.Conflict:
+                continue
+            except errors.ApiError as error:
+                log.warning("the lease could not be released: %s", error)
             return
-        try:
-            await self._write({**self._raw["spec"], "holderIdentity": "", "leaseDurationSeconds": 1})
-        except errors.ApiError as error:
-            log.warning("the lease could not be released: %s", error)
 
     async def _try(self) -> str:
         """Takes or renews the lease where that is possible; returns who holds it."""
+        began = _monotonic()
+        holder = await self._take()
+        if holder == self.identity:
+            self._renewed_at = began
+        return holder
+
+    async def _take(self) -> str:
         try:
             self._raw = await self._client.get(LEASES, self._namespace, self._name)
         except errors.NotFound:
             return await self._create()
-        spec = self._raw["spec"]
+        spec = self._raw.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         version = self._raw["metadata"]["resourceVersion"]
         if version != self._seen:
             self._seen, self._seen_at = version, _monotonic()
         expired = _monotonic() - self._seen_at > (spec.get("leaseDurationSeconds") or DURATION)
-        if holder and holder != self._identity and not expired:
+        if holder and holder != self.identity and not expired:
             return str(holder)
-        taken = {"leaseTransitions": (spec.get("leaseTransitions") or 0) + 1, "acquireTime": _now()} if holder != self._identity else {}
+        taken = {"leaseTransitions": (spec.get("leaseTransitions") or 0) + 1, "acquireTime": _now()} if holder != self.identity else {}
         try:
             await self._write(
-                {**spec, **taken, "holderIdentity": self._identity, "leaseDurationSeconds": int(DURATION), "renewTime": _now()}
+                {**spec, **taken, "holderIdentity": self.identity, "leaseDurationSeconds": int(DURATION), "renewTime": _now()}
             )
         except errors.Conflict:
             return ""
-        return self._identity
+        return self.identity
 
     async def _create(self) -> str:
-        spec = {"holderIdentity": self._identity, "leaseDurationSeconds": int(DURATION), "acquireTime": _now(), "renewTime": _now()}
+        spec = {"holderIdentity": self.identity, "leaseDurationSeconds": int(DURATION), "acquireTime": _now(), "renewTime": _now()}
         manifest: dict[str, Any] = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -114,7 +138,7 @@ class Lease:
             self._raw = await self._client.create(LEASES, manifest)
         except errors.AlreadyExists:
             return ""
-        return self._identity
+        return self.identity
 
     async def _write(self, spec: dict[str, Any]) -> None:
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written

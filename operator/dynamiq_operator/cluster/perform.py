@@ -11,6 +11,7 @@ from typing import Any
 from dynamiq_operator.cluster import errors, ownership
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import JSON_PATCH, Client
+from dynamiq_operator.cluster.lease import Lease
 from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
@@ -30,18 +31,17 @@ log = logging.getLogger(__name__)
 
 
 class Performer:
-    """Carries out the plans of one App at a time each. `make_key` makes a new Access Key."""
+    """Carries out the plans of one App at a time each, while `lease` is held. `make_key` makes a new Access Key."""
 
-    def __init__(
-        self, client: Client, store: Store, observer: Observer, claims: Claims, identity: str, make_key: Callable[[], str]
-    ) -> None:
+    def __init__(self, client: Client, store: Store, observer: Observer, claims: Claims, lease: Lease, make_key: Callable[[], str]) -> None:
         self._client, self._store, self._observer, self._claims = client, store, observer, claims
-        self._identity, self._make_key = identity, make_key
+        self._lease, self._make_key = lease, make_key
 
     async def perform(self, app: AppKey, plan: actions.Plan) -> None:
-        """Does what the plan asks. Raises errors.ApiError where a request fails that nothing more should follow."""
+        """Does what the plan asks. Raises errors.ApiError where a request fails that nothing more should follow, and LostLease."""
         versions: dict[str, str] = {}
         for action in plan.actions:
+            self._lease.require()
             match action:
                 case actions.Emit():
                     await self._emit(action)
@@ -223,7 +223,7 @@ class Performer:
             "message": said.message[:EVENT_MESSAGE_MAX],
             "source": {"component": names.FIELD_MANAGER},
             "reportingComponent": names.FIELD_MANAGER,
-            "reportingInstance": self._identity[:128],
+            "reportingInstance": self._lease.identity[:128],
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,

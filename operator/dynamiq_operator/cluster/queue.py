@@ -56,10 +56,13 @@ class Queue(Generic[K]):
                 self._working.add(key)
                 return key
             self._changed.clear()
+            # `wait_for` can swallow a cancellation, and whoever has stopped listening would then be given a key.
+            timer = None if wait is None else asyncio.get_running_loop().call_later(wait, self._changed.set)
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+                await self._changed.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
 
     def done(self, key: K, *, failed: bool = False) -> None:
         """Ends the work on `key`; after a failure it comes again, later after each failure in a row."""

@@ -54,15 +54,26 @@ class Working:
             getting = asyncio.create_task(self._queue.get())
             await asyncio.wait({stopping, getting}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
-                getting.cancel()
+                self._give_back(getting)
                 return
             await self._handle(getting.result())
+
+    def _give_back(self, getting: asyncio.Task[AppKey]) -> None:
+        """What was taken from the queue at the last moment stays on it, for when this replica works again."""
+        if not getting.done():
+            getting.cancel()
+            return
+        self._queue.done(getting.result())
+        self._queue.add(getting.result())
 
     async def _handle(self, app: AppKey) -> None:
         try:
             await self._pass(app)
         except errors.Conflict as error:
             log.info("App %s/%s was written by somebody else meanwhile: %s", *app, error)
+            self._queue.done(app, failed=True)
+        except errors.LostLease:
+            log.warning("App %s/%s: stopped, since the lease may be another's by now", *app)
             self._queue.done(app, failed=True)
         except errors.ApiError as error:
             log.warning("App %s/%s: %s; trying again", *app, error)
