@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ def completed(
     flows: frozenset[str] = frozenset({flow_hash("v1"), flow_hash("v2")}),
     image_policy: ImagePolicy = ImagePolicy.ANY,
     source: Source = Source.RECORD,
+    stamped_since: datetime | None = None,
 ) -> Pinned | Missing | Refused:
     known = Known(
         app=app or an_app(),
@@ -57,6 +59,7 @@ def completed(
         rows={other.name: other for other in (row, *rows)},
         flows=flows,
         settings=Settings(image_policy=image_policy),
+        authors_stamped_since=stamped_since,
     )
     return complete(row, known, sequence=7, source=source, previous_digest=PREVIOUS, now=NOW)
 
@@ -105,6 +108,7 @@ def test_a_first_deploy_that_asks_for_nothing_gets_everything() -> None:
         "description": "What v1 does",
         "runtime": a_runtime().spec.pins("tiny-1").as_json(),
         "config": CONFIG,
+        "createdByVerified": False,
         "source": "Record",
         "previousDigest": PREVIOUS,
         "digest": found.digest,
@@ -119,6 +123,14 @@ def test_the_digest_is_of_the_spec_as_it_will_be_stored() -> None:
 
 def test_a_row_says_who_made_it() -> None:
     assert pins(new(), source=Source.APP).source is Source.APP
+
+
+@pytest.mark.parametrize(
+    ("since", "verified"), [(None, False), (-1, True), (0, False), (1, False)], ids=["never", "before", "in the same second", "after"]
+)
+def test_an_author_is_verified_where_the_stamp_was_there_before_the_row(since: int | None, verified: bool) -> None:
+    stamped = NOW + timedelta(seconds=since) if since is not None else None
+    assert pins(new(created(0)), stamped_since=stamped).created_by_verified is verified
 
 
 def test_without_an_app_the_row_waits() -> None:
