@@ -73,7 +73,10 @@ class Demo:
             self.kubectl.run("wait", "--for=jsonpath={.status.phase}=Live", row, "-n", NAMESPACE, timeout, still=phase)
             self.kubectl.run("wait", "--for=condition=Ready", "app/support", "-n", NAMESPACE, timeout)
         except LocalError:
-            self.kubectl.run("describe", row, "-n", NAMESPACE)
+            with contextlib.suppress(LocalError):
+                self.kubectl.run("describe", row, "-n", NAMESPACE)
+                self.kubectl.run("get", "pods", "-A")
+                self.kubectl.run("logs", "-n", operators.NAMESPACE, "-l", operators.SELECTOR, "--prefix", "--tail=10")
             raise
 
     @contextlib.contextmanager
