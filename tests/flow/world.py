@@ -231,15 +231,17 @@ class World:
                 found["spec"]["replicas"] = replicas
                 self.edited(found)
             case _:
-                self._do_with_history(action)
+                self._do_with_history(action, versions)
 
-    def _do_with_history(self, action: actions.Action) -> None:
+    def _do_with_history(self, action: actions.Action, versions: dict[str, str]) -> None:
         match action:
             case actions.CreateRecord(app=app, name=name, asked=asked):
                 if (*_ROW, name) not in self.objects:
                     self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, **asked)))
             case actions.DeleteRecord(name=name):
                 self.objects.pop((*_ROW, name), None)
+            case actions.OwnRecord(app=app, record=record):
+                self._write(kinds.RECORD.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
             case actions.OwnChild(app=app, observed=observed):
                 found = self.objects[_key(observed)]
                 found["metadata"]["ownerReferences"] = [owner(app)]

@@ -16,7 +16,7 @@ from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
-from dynamiq_operator.desired.base import CONFIG_MAP, is_labelled, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_labelled, is_owned
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 class Memory:
     """What is remembered of an App between two looks, and may be forgotten at any time."""
 
+    uid: str = ""
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
     keys: tuple[KeysPresence, float] | None = None
@@ -67,7 +68,8 @@ class Observer:
         pods: list[Pod] = []
         for resource, found in self._store.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
-                records[record.name] = record
+                if not is_doomed(found, app):
+                    records[record.name] = record
             elif resource in CHILDREN and app is not None and (is_owned(found, app) or is_labelled(found, app)):
                 children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is PODS:
@@ -77,6 +79,9 @@ class Observer:
             return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
         records |= await self._named(key, app, records)
         memory = self.memory(key)
+        if memory.uid not in ("", app.meta.uid):
+            memory = self._memories[key] = Memory()  # the App was deleted and created again, and none of it is its
+        memory.uid = app.meta.uid
         await self._recheck(key[0], app, memory)
         return Snapshot(
             *key,
@@ -167,7 +172,7 @@ class Observer:
                 return Ledger()
             rows: list[Record] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                rows += [row for raw in page["items"] if (row := _parsed(Record, raw)) is not None]
+                rows += [row for raw in page["items"] if not is_doomed(raw, app) and (row := _parsed(Record, raw)) is not None]
             memory.ledger = Ledger(known=True).having(rows)
         memory.ledger = memory.ledger.having(records)
         return memory.ledger

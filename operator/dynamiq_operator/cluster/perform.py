@@ -16,7 +16,7 @@ from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_labelled, is_owned, owner
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION, Part
 from dynamiq_operator.model.digests import flow_hash
@@ -58,6 +58,8 @@ class Performer:
                 case actions.EndRecord():
                     outcome = {"spec": {"outcome": action.outcome.as_json()}}
                     self._remember(app, await self._patch_record(action.record.meta, outcome, versions))
+                case actions.OwnRecord():
+                    await self._patch_record(action.record.meta, {"metadata": {"ownerReferences": [owner(action.app)]}}, versions)
                 case actions.OwnChild():
                     await self._own(action)
                 case actions.CreateChild():
@@ -108,6 +110,8 @@ class Performer:
             created = await self._client.create(RECORDS, manifest)
         except errors.AlreadyExists:
             created = await self._client.get(RECORDS, meta.namespace, action.name)
+            if is_doomed(created, action.app):
+                raise errors.Conflict(f"row {action.name} of the App that had this name before is being deleted") from None
         self._remember(app, created)
         self._store.put(RECORDS, created)
 

@@ -54,6 +54,12 @@ def is_owned(observed: Mapping[str, Any], app: App) -> bool:
     return any(reference.get("uid") == app.meta.uid for reference in observed["metadata"].get("ownerReferences") or ())
 
 
+def is_doomed(observed: Mapping[str, Any], app: App | None) -> bool:
+    """Whether an object goes with an App of before that had this App's name: the garbage collector has not come to it yet."""
+    owners = [reference for reference in observed["metadata"].get("ownerReferences") or () if reference.get("kind") == "App"]
+    return app is not None and bool(owners) and all(reference.get("uid") != app.meta.uid for reference in owners)
+
+
 def is_labelled(observed: Mapping[str, Any], app: App) -> bool:
     """Whether an object carries our labels for this App, as one that a backup brought back does, whose owner is gone."""
     found = observed["metadata"].get("labels") or {}

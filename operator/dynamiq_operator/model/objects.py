@@ -27,6 +27,8 @@ class Meta:
     created: datetime
     deleting: bool
     annotations: Mapping[str, str]
+    owners: frozenset[str] = frozenset()
+    """Uids of the objects that it goes with."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Meta:
@@ -40,6 +42,7 @@ class Meta:
             created=parse_time(meta.get("creationTimestamp") or "1970-01-01T00:00:00Z"),
             deleting="deletionTimestamp" in meta,
             annotations=meta.get("annotations") or {},
+            owners=frozenset(reference["uid"] for reference in meta.get("ownerReferences") or ()),
         )
 
 

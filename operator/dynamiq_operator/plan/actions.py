@@ -61,6 +61,14 @@ class CompleteRecord:
 
 
 @dataclass(frozen=True)
+class OwnRecord:
+    """Make the App the owner of a row that a restore brought back, so that the row goes with it."""
+
+    app: App
+    record: Record
+
+
+@dataclass(frozen=True)
 class EndRecord:
     """Set, once, how the row's deploy ended."""
 
@@ -158,6 +166,7 @@ Action = (
     | CreateRecord
     | DeleteRecord
     | CompleteRecord
+    | OwnRecord
     | EndRecord
     | SetRecordStatus
     | CreateChild

@@ -12,7 +12,7 @@ from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import children, conditions, events
-from dynamiq_operator.plan.actions import Action, Emit, Plan, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.numbering import complete_rows, end_overtaken, end_row, waits_until
@@ -51,18 +51,19 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     return Plan(
         actions=(
             *(write_status if reserving else ()),
-            *declared_rows(app, ledger),
+            *(OwnRecord(app, row) for row in snapshot.records if row.sequence and app.meta.uid not in row.meta.owners),
             *rows.actions,
+            *declared_rows(app, ledger),
             *overtaken,
             *ended,
-            *_hindrances(snapshot, app),
+            *_hindrances(snapshot, app, history),
             *converging,
             *opening,
             *(() if reserving else write_status),
             *closing,
             *retention(snapshot, app, history, ledger),
         ),
-        look_again=_look_again(snapshot, app, rows.waits, rollout),
+        look_again=_look_again(snapshot, app, rows.waits, rollout, history),
     )
 
 
@@ -105,17 +106,17 @@ def _record_statuses(
     return tuple(opening), tuple(closing)
 
 
-def _hindrances(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
-    found = children.problems(snapshot, app)
+def _hindrances(snapshot: Snapshot, app: App, history: History) -> tuple[Action, ...]:
+    found = children.problems(snapshot, app, history.target)
     known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.CHILDREN, "")
     return tuple(events.hindered(app, problem.message) for problem in found.values() if problem.message not in known)
 
 
-def _look_again(snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None) -> float | None:
+def _look_again(snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, history: History) -> float | None:
     times = [_seconds_left(snapshot, row, app.spec.rollout) for row in snapshot.records if row.name in waits]
     if rollout is not None and rollout.look_again is not None:
         times.append(rollout.look_again)
-    if children.problems(snapshot, app):
+    if children.problems(snapshot, app, history.target):
         times.append(RETRY_HINDERED)
     return min(times, default=None)
 
