@@ -60,9 +60,18 @@ def has_flow(snapshot: Snapshot, row: Record) -> bool:
     return row.pinned.workflow_hash in snapshot.flows or _release_of(snapshot, row.pinned.workflow_hash) is not None
 
 
-def problems(snapshot: Snapshot, app: App) -> Mapping[ChildKey, Problem]:
-    """What keeps children of this App from being made, a foreign Secret in the place of its keys included."""
-    found = dict(snapshot.problems) | hostnames.claim_problems(snapshot, app)
+def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[ChildKey, Problem]:
+    """What keeps the children for `target` from being made, a foreign Secret in the place of the App's keys included.
+
+    What hindered a child that is no longer wanted, or was refused of a manifest that is no longer wanted so, hinders nothing.
+    """
+    wanted = _digests(snapshot, app, target) if snapshot.problems else {}
+    found = {
+        key: problem
+        for key, problem in snapshot.problems.items()
+        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == wanted[key])
+    }
+    found |= hostnames.claim_problems(snapshot, app)
     if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
@@ -72,6 +81,16 @@ def problems(snapshot: Snapshot, app: App) -> Mapping[ChildKey, Problem]:
 def manifest_digest(manifest: Manifest) -> str:
     """Identifies a manifest, so that one which the API server refused is not sent again."""
     return canonical(manifest)
+
+
+def _digests(snapshot: Snapshot, app: App, target: Record | None) -> dict[ChildKey, str]:
+    """What identifies each child that is wanted; the keys' content is random and the flow's is named by its hash."""
+    found = {(each["kind"], each["metadata"]["name"]): manifest_digest(each) for each in _manifests(snapshot, app, target)}
+    if app.spec.is_private:
+        found[(SECRET.kind, names.access_keys(app.meta.name))] = ""
+    if target is not None and target.pinned is not None:
+        found[(CONFIG_MAP.kind, names.flow(app.meta.name, target.pinned.workflow_hash))] = target.pinned.workflow_hash
+    return found
 
 
 def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:

@@ -29,7 +29,7 @@ def app_status(snapshot: Snapshot, app: App, history: History, ledger: Ledger, w
     failed = _failed(app, history)
     said = [
         _live(live, failed),
-        _children(snapshot, app),
+        _children(snapshot, app, history.target),
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
         *([_triggers(app)] if app.spec.triggers else []),
@@ -92,8 +92,8 @@ def _live(live: Record | None, failed: FailedRow | None) -> Condition:
     return _condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
 
 
-def _children(snapshot: Snapshot, app: App) -> Condition:
-    found = children.problems(snapshot, app)
+def _children(snapshot: Snapshot, app: App, target: Record | None) -> Condition:
+    found = children.problems(snapshot, app, target)
     if not found:
         return _condition(CHILDREN, True, "Applied", "all that the App needs is in place")
     first = min(found)

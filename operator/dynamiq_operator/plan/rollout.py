@@ -70,7 +70,7 @@ def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:
     """Why the row's workload itself cannot be made."""
     if not children.has_flow(snapshot, row):
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
-    problem = snapshot.problems.get((WORKLOAD.kind, names.workload(app.meta.name, row.name)))
+    problem = children.problems(snapshot, app, row).get((WORKLOAD.kind, names.workload(app.meta.name, row.name)))
     if problem is None:
         return None
     gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
