@@ -115,7 +115,7 @@ def _verify(given: argparse.Namespace) -> int:
             rows = verify.from_file(given.file, given.namespace, given.app)
         else:
             rows = asyncio.run(verify.from_cluster(given.kubeconfig, given.context, given.namespace or "default", given.app))
-    except (ApiError, ConfigException, OSError, yaml.YAMLError) as error:
+    except (ApiError, ConfigException, OSError, ValueError, yaml.YAMLError) as error:
         print(f"the history cannot be read: {error}", file=sys.stderr)
         return 2
     text, code = verify.check(given.app, rows, given.expect)

@@ -13,7 +13,10 @@ from dynamiq_operator.cluster.resources import RECORDS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.chain import Verdict, verify
+from dynamiq_operator.plan.chain import Verdict, fits_alone, verify
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader; in C, where it is there: an export of thousands of rows takes minutes otherwise."""
 
 
 async def from_cluster(kubeconfig: Path | None, context: str | None, namespace: str, app: str) -> list[Manifest]:
@@ -26,9 +29,9 @@ async def from_cluster(kubeconfig: Path | None, context: str | None, namespace: 
 
 
 def from_file(path: Path, namespace: str | None, app: str) -> list[Manifest]:
-    """The App's rows in an export (`kubectl get … -o yaml` or JSON). Raises OSError and yaml.YAMLError."""
-    with path.open() as text:
-        return [raw for raw in _objects(yaml.safe_load_all(text)) if _is_row(raw, namespace, app)]
+    """The App's rows in an export (`kubectl get … -o yaml` or JSON). Raises OSError, yaml.YAMLError and ValueError."""
+    with path.open(encoding="utf-8") as text:
+        return [raw for raw in _objects(yaml.load_all(text, Loader=_LOADER)) if _is_row(raw, namespace, app)]
 
 
 def report(app: str, verdict: Verdict) -> tuple[str, int]:
@@ -49,10 +52,16 @@ def check(app: str, rows: Iterable[Manifest], expected: str | None) -> tuple[str
 def _objects(documents: Iterable[Any]) -> Iterator[Manifest]:
     for document in documents:
         if isinstance(document, dict):
-            yield from document.get("items") or [document]
+            items = document.get("items")
+            yield from items if isinstance(items, list) else [document]
 
 
-def _is_row(raw: Manifest, namespace: str | None, app: str) -> bool:
-    meta = raw.get("metadata") or {}
+def _is_row(raw: Any, namespace: str | None, app: str) -> bool:
+    """Whether an object of an export is a row of the App, or a damaged row that may have been one."""
+    if not isinstance(raw, dict) or not isinstance(meta := raw.get("metadata") or {}, dict):
+        return False
     ours = raw.get("kind") == kinds.RECORD.kind and str(raw.get("apiVersion", "")).startswith(f"{GROUP}/")
-    return ours and (raw.get("spec") or {}).get("app") == app and (namespace is None or meta.get("namespace") in (None, namespace))
+    if not ours or (namespace is not None and meta.get("namespace") not in (None, namespace)):
+        return False
+    spec = raw.get("spec")
+    return not isinstance(spec, dict) or spec.get("app") == app or not fits_alone(spec)
