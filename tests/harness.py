@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 import uuid
@@ -92,8 +93,24 @@ def install(cluster: Cluster) -> None:
     names = [f"crd/{kind.crd_name}" for kind in KINDS]
     kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *names, timeout=ESTABLISHED_TIMEOUT + 5)
     api = Api.of(cluster)
-    eventually("every kind is served", lambda: all(api.get(kind.kind, "", "").ok for kind in KINDS if not kind.namespaced))
-    eventually("every kind is served", lambda: all(api.get(kind.kind, "", "default").ok for kind in KINDS if kind.namespaced))
+    eventually("every kind is in the API server's discovery", lambda: {kind.kind for kind in KINDS} <= _discovered(api))
+    # What kubectl remembers from before the resources were there: it would not know their category.
+    shutil.rmtree(kubectl.cache, ignore_errors=True)
+
+
+def _discovered(api: Api) -> set[str]:
+    """Kinds of our group that discovery names, and whose lists are served."""
+    version = KINDS[0].api_prefix
+    found = [resource["kind"] for resource in api.request("GET", version).body.get("resources", ())]
+    aggregated = api.request("GET", "/apis", accept="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").body
+    known = {
+        resource["responseKind"]["kind"]
+        for group in aggregated.get("items", ())
+        if version.startswith(f"/apis/{group['metadata']['name']}/")
+        for served in group["versions"]
+        for resource in served["resources"]
+    }
+    return {kind for kind in found if kind in known and api.get(kind, "", "default").ok}
 
 
 @contextlib.contextmanager
@@ -124,6 +141,11 @@ class Kubectl:
 
     cluster: Cluster
 
+    @property
+    def cache(self) -> Path:
+        """Where kubectl keeps what it discovered of this cluster: another cluster may have had the same port before."""
+        return self.cluster.kubeconfig.parent / "kubectl-cache"
+
     def __call__(
         self,
         *arguments: str,
@@ -133,7 +155,7 @@ class Kubectl:
         timeout: float = REQUEST_TIMEOUT,
     ) -> subprocess.CompletedProcess[str]:
         """`input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own words."""
-        command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig)]
+        command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
         if self.cluster.profile == "context":
             command += ["--context", os.environ["CLUSTER"]]
         command += [*(["--namespace", namespace] if namespace else []), *arguments]
@@ -226,9 +248,10 @@ class Api:
         content_type: str = "application/json",
         *,
         query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
     ) -> Answer:
         """Any request; `url` is a path of the API server, `body` JSON data, or bytes."""
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        headers = {"Content-Type": content_type, "Accept": accept}
         if token := self.client.configuration.get_api_key_with_prefix("authorization"):
             headers["authorization"] = token
         if self.user:
