@@ -115,11 +115,12 @@ class Client:
     async def apply(self, resource: ApiResource, manifest: Manifest) -> Manifest:
         """Server-side apply, taking back fields of ours that others changed."""
         meta = manifest["metadata"]
+        # The body is parsed as YAML, which knows no surrogate escapes: 🦊 goes as it is.
         return await self.request(
             "PATCH",
             resource.path(meta.get("namespace", ""), meta["name"]),
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            body=json.dumps(manifest).encode(),
+            body=json.dumps(manifest, ensure_ascii=False).encode(),
             content_type=APPLY,
         )
 
