@@ -194,15 +194,16 @@ class Api:
 
     client: client.ApiClient
     user: str | None = None
+    group: str | None = None
 
     @classmethod
     def of(cls, cluster: Cluster) -> Api:
         context = os.environ["CLUSTER"] if cluster.profile == "context" else None
         return cls(_client(str(cluster.kubeconfig), context))
 
-    def acting_as(self, user: str) -> Api:
-        """The same requests, impersonating `user`."""
-        return Api(self.client, user)
+    def acting_as(self, user: str, group: str | None = None) -> Api:
+        """The same requests, impersonating `user`, who is in `group`."""
+        return Api(self.client, user, group)
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Answer:
         return self.request("POST", path(manifest, named=False), manifest, query=_query(dry_run, fieldValidation="Strict"))
@@ -231,8 +232,9 @@ class Api:
         """The object that `manifest` names, as it is now."""
         return self.request("GET", path(manifest))
 
-    def delete(self, manifest: Manifest) -> Answer:
-        return self.request("DELETE", path(manifest))
+    def delete(self, manifest: Manifest, **options: Any) -> Answer:
+        """`options`: DeleteOptions, such as propagationPolicy."""
+        return self.request("DELETE", path(manifest), options or None)
 
     def get(self, kind: str, name: str, namespace: str, *, api_version: str | None = None, **query: str) -> Answer:
         """An object, or with an empty name the list. Kinds of ours need no `api_version`; nor does the core group."""
@@ -256,6 +258,8 @@ class Api:
             headers["authorization"] = token
         if self.user:
             headers["Impersonate-User"] = self.user
+        if self.group:
+            headers["Impersonate-Group"] = self.group
         suffix = "?" + "&".join(f"{key}={_quoted(value)}" for key, value in query.items()) if query else ""
         response = self.client.call_api(
             method, f"{self.client.configuration.host}{url}{suffix}", headers, body, _request_timeout=REQUEST_TIMEOUT
