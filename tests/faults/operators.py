@@ -1,0 +1,146 @@
+"""Operators under test: the checkout's own process, with the identity and the rights that `manifests/` give it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local.clusters import Cluster
+from tests import harness
+from tests.faults.proxy import Proxy
+from tests.harness import REPOSITORY, Api, Kubectl
+
+SYSTEM = "dynamiq-system"
+ACCOUNT = "dynamiq-operator"
+USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+ENDS_WITHIN = 20.0  # seconds
+
+
+def install_rights(cluster: Cluster) -> None:
+    """Gives the cluster the operator's account and its rights, and no operator."""
+    manifests = REPOSITORY / "manifests"
+    kubectl = Kubectl(cluster)
+    for name in ("namespace", "service-account"):
+        made = yaml.safe_load((manifests / "base" / f"{name}.yaml").read_text())
+        if made["kind"] != "Namespace":
+            made["metadata"]["namespace"] = SYSTEM
+        kubectl("apply", "--server-side", "-f", "-", input=made)
+    kubectl("apply", "--server-side", "-k", str(manifests / "rbac"))
+
+
+def allow_leases(api: Api, namespace: str) -> None:
+    """Lets the operator keep its lease in a test's namespace, so that operators of tests side by side do not share one."""
+    meta = {"name": "lease-of-the-operator-under-test", "namespace": namespace}
+    group = "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update"]}]
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": meta["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM}],
+    }
+    for manifest in (role, binding):
+        answer = api.apply(manifest)
+        assert answer.ok, answer.message
+
+
+def token(api: Api) -> str:
+    """A token of the operator's account, for an hour."""
+    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    answer = api.request("POST", path, request)
+    assert answer.ok, answer.message
+    return str(answer.body["status"]["token"])
+
+
+@contextlib.contextmanager
+def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
+    """A proxy in front of the cluster's API server that logs in as the operator."""
+    found = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    authority = base64.b64decode(found["certificate-authority-data"]).decode()
+    with Proxy(found["server"], ssl.create_default_context(cadata=authority), token(api)) as proxy:
+        yield proxy
+
+
+@dataclass
+class Operator:
+    """One process of the operator; its log is in `log`."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the process and waits for its end; returns its exit code."""
+        if self.alive:
+            self.send(signal.SIGCONT)
+            self.send(number)
+        return self.process.wait(ENDS_WITHIN)
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text(errors="replace")
+
+    def wait_until_working(self, seconds: float = 30) -> None:
+        harness.eventually("the operator works", lambda: self.said("working as") or not self.alive, seconds)
+        assert self.alive, self.log.read_text()
+
+
+def start(server: str, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None) -> Operator:
+    """Starts `python -m dynamiq_operator run` against the API server, or the proxy, at the URL `server`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex[:8]
+    kubeconfig = folder / f"{name}.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server)))
+    command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(kubeconfig), "--lease-name", lease]
+    command += ["--namespace", namespace] if namespace else []
+    command += ["--lease-namespace", lease_namespace or namespace or SYSTEM, *flags]
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=REPOSITORY)
+    return Operator(process, log)
+
+
+def _kubeconfig(server: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "proxied", "cluster": {"server": server}}],
+        "users": [{"name": "nobody", "user": {"token": "given-by-the-proxy"}}],
+        "contexts": [{"name": "proxied", "context": {"cluster": "proxied", "user": "nobody"}}],
+        "current-context": "proxied",
+    }
+
+
+@contextlib.contextmanager
+def running(server: str, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[Operator]:
+    """An operator that works, ended at the end."""
+    operator = start(server, namespace, folder, *flags, lease=lease)
+    try:
+        operator.wait_until_working()
+        yield operator
+    finally:
+        operator.stop()

@@ -1,0 +1,239 @@
+"""A proxy in front of a real API server, which makes happen what a network and an API server can do to an operator.
+
+It forwards every request as it came, watches line by line as they come, and gives each to its faults first: they can answer in
+the API server's place, wait, cut the connection, or end a process before or after the API server has carried a request out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding", "accept-encoding"})
+BODY_MAX = 16 * 1024 * 1024
+STARTED_WITHIN = 10.0  # seconds
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Call:
+    """One request. `name` says what it is in words that are the same in every run; `nth` counts the requests of that name."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes
+    name: str = ""
+    nth: int = 0
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_watch(self) -> bool:
+        return "watch=true" in self.query or "watch=1" in self.query
+
+    @property
+    def is_lease(self) -> bool:
+        return "/leases" in self.path
+
+    @property
+    def is_event(self) -> bool:
+        return "/events" in self.path
+
+    @property
+    def is_write(self) -> bool:
+        return self.method not in READS
+
+    @property
+    def point(self) -> str:
+        """The request among all of a run: `patch deployments/b/status (2)`."""
+        return f"{self.name} ({self.nth})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a fault answers in the API server's place."""
+
+    status: int
+    reason: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Cut(Exception):  # noqa: N818 - it ends a connection, not a program
+    """The connection is to end without an answer."""
+
+
+class Fault:
+    """Something that goes wrong; each method lets the request go on unless it answers or raises Cut."""
+
+    async def before(self, call: Call) -> Answer | None:
+        """Before the API server gets the request."""
+        return None
+
+    async def after(self, call: Call) -> None:
+        """After the API server has carried it out, before the answer is passed on."""
+
+    def passes(self, call: Call, line: bytes) -> bool:
+        """Whether a line of a watch is passed on."""
+        return True
+
+    async def watching(self, call: Call) -> None:
+        """Runs beside a watch; when it returns, the watch is cut."""
+        await asyncio.Event().wait()
+
+
+class Proxy:
+    """Listens on a port of the loopback, in a thread of its own. Use it as a context manager. `calls`: all requests, in order."""
+
+    def __init__(self, upstream: str, context: ssl.SSLContext, token: str) -> None:
+        self._upstream, self._context, self._token = upstream, context, token
+        self.faults: list[Fault] = []
+        self.calls: list[Call] = []
+        self.url = ""
+        self._named: Counter[str] = Counter()
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        self._do(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def writes(self) -> list[Call]:
+        """Requests that write, but for those of the lease."""
+        return [call for call in list(self.calls) if call.is_write and not call.is_lease]
+
+    def cut_watches(self) -> None:
+        """Ends every watch under way."""
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._watches])
+
+    def _do(self, what: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(STARTED_WITHIN)
+
+    async def _start(self) -> None:
+        connector = aiohttp.TCPConnector(ssl=self._context, limit=0)
+        timeout = aiohttp.ClientTimeout(total=None)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+        app = web.Application(client_max_size=BODY_MAX)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+
+    async def _stop(self) -> None:
+        for task in self._watches:
+            task.cancel()
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
+        call = Call(request.method, request.path, request.query_string, await request.read(), headers=headers)
+        call.name = name_of(call)
+        self._named[call.name] += 1
+        call.nth = self._named[call.name]
+        self.calls.append(call)
+        try:
+            for fault in list(self.faults):
+                if (answer := await fault.before(call)) is not None:
+                    call.status = answer.status
+                    return _refusal(answer)
+            # Carried out whatever becomes of the operator: a request that has been sent is not taken back.
+            return await (self._watch(request, call) if call.is_watch else asyncio.shield(self._forward(call)))
+        except Cut:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()  # it reaches nobody
+
+    def _send(self, call: Call) -> Any:
+        url = f"{self._upstream}{call.path}" + (f"?{call.query}" if call.query else "")
+        headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
+        return self._session.request(call.method, URL(url, encoded=True), data=call.body or None, headers=headers)
+
+    async def _forward(self, call: Call) -> web.Response:
+        async with self._send(call) as answer:
+            body = await answer.read()
+            call.status = answer.status
+            for fault in list(self.faults):
+                await fault.after(call)
+            return web.Response(status=answer.status, body=body, headers={"Content-Type": answer.headers.get("Content-Type", "")})
+
+    async def _watch(self, request: web.Request, call: Call) -> web.StreamResponse:
+        async with self._send(call) as answer:
+            call.status = answer.status
+            response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers.get("Content-Type", "")})
+            await response.prepare(request)
+            passing = asyncio.ensure_future(self._pass(call, answer, response))
+            cutting = [asyncio.ensure_future(fault.watching(call)) for fault in self.faults]
+            self._watches.add(passing)
+            try:
+                done, _ = await asyncio.wait([passing, *cutting], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._watches.discard(passing)
+                for task in (passing, *cutting):
+                    task.cancel()
+            if passing not in done or passing.cancelled():
+                raise Cut
+        return response
+
+    async def _pass(self, call: Call, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
+        async for line in _lines(answer):
+            if all(fault.passes(call, line) for fault in self.faults):
+                await response.write(line)
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Whole lines, however long: an object with a large flow is one."""
+    left = b""
+    async for chunk in answer.content.iter_any():
+        left += chunk
+        while (end := left.find(b"\n")) >= 0:
+            yield left[: end + 1]
+            left = left[end + 1 :]
+
+
+def _refusal(answer: Answer) -> web.Response:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": answer.reason, "code": answer.status}
+    status["message"] = f"answered by the test's proxy: {answer.reason}"
+    return web.json_response(status, status=answer.status, headers=answer.headers)
+
+
+def name_of(call: Call) -> str:
+    """`create events: Live of Deployment b`, `patch deployments/b/status`: the same in every namespace and for every hash."""
+    parts = call.path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    where = "/".join(parts)
+    if call.path.startswith("/apis/apps/"):
+        where = f"apps {where}"
+    verb = {"POST": "create", "PATCH": "patch", "PUT": "replace"}.get(call.method, call.method.lower())
+    if call.method != "POST":
+        return f"{verb} {where}"
+    made = json.loads(call.body)
+    if made.get("kind") == "Event":
+        return f"{verb} {where}: {made['reason']} of {made['involvedObject']['kind']} {made['involvedObject']['name']}"
+    return f"{verb} {where}: {made.get('metadata', {}).get('name', '')}"
