@@ -17,6 +17,7 @@ from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, S
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_labelled, is_owned, owner
+from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION, Part
 from dynamiq_operator.model.digests import flow_hash
@@ -160,7 +161,7 @@ class Performer:
             return
         spec = {key: value for key, value in manifest.get("spec", {}).items() if manifest["kind"] != WORKLOAD.kind or key != "replicas"}
         kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
-        self._store.put(resource, await self._client.apply(resource, kept))
+        self._store.put(resource, await self._bring_back(resource, kept))
 
     async def _apply_child(self, app: AppKey, action: actions.ApplyChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]
@@ -168,8 +169,20 @@ class Performer:
             observed = await self._adopt(resource, action.observed)
             # By its uid the apply is refused if another object has taken the name since.
             manifest = {**action.manifest, "metadata": {**action.manifest["metadata"], "uid": observed["metadata"]["uid"]}}
-            self._store.put(resource, await self._client.apply(resource, manifest))
+            self._store.put(resource, await self._bring_back(resource, manifest))
             noting.settle()
+
+    async def _bring_back(self, resource: ApiResource, manifest: Manifest) -> Manifest:
+        """Applies, and where others' items in our lists are left, or are what the API server refuses, puts our lists in their place."""
+        try:
+            applied = await self._client.apply(resource, manifest)
+            if drifted(manifest, applied) is None:
+                return applied
+        except errors.Invalid as error:
+            log.info("%s is refused as it is, so its lists are replaced: %s", manifest["kind"], error)
+        meta = manifest["metadata"]
+        patch = {"metadata": {"uid": meta["uid"]} if "uid" in meta else {}, "spec": manifest.get("spec", {})}
+        return await self._adopt(resource, await self._client.patch(resource, meta["namespace"], meta["name"], patch))
 
     async def _adopt(self, resource: ApiResource, observed: Manifest) -> Manifest:
         """Hands what we POSTed to server-side apply. Controllers write a new workload at once: then it is looked at anew."""

@@ -9,6 +9,8 @@ from typing import Any
 _UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12)}
 _UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "M", "G", "T"), 1)}
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
+_WHOLE = frozenset({".spec.selector"})
+"""Maps whose every key is ours: one more in a Service's selector, and it finds no pod."""
 
 
 def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
@@ -18,6 +20,8 @@ def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | No
 
 def _differs(desired: Any, observed: Any, path: str) -> str | None:
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
+        if path in _WHOLE and observed.keys() - desired.keys():
+            return path
         for key, value in desired.items():
             if key not in observed:
                 if value in ({}, [], "", None, False):
