@@ -29,6 +29,7 @@ from dynamiq_operator.model.settings import Settings
 
 LIST_AGAIN_EVERY = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
+_KOPF = Path(kopf.__file__).parent
 RAN_WELL = 600.0
 """Seconds after which watches that end are started anew without a delay that grows."""
 
@@ -101,7 +102,7 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
         began = asyncio.get_running_loop().time()
         registry, settings = handlers.registry(watching, client), handlers.settings()
         try:
-            await kopf.operator(
+            tasks = await kopf.spawn_tasks(
                 registry=registry,
                 settings=settings,
                 standalone=True,
@@ -109,6 +110,7 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
                 namespaces=options.namespaces,
                 liveness_endpoint=options.health,
             )
+            await kopf.run_tasks(tasks, ignored=_NotOfKopf())
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -120,6 +122,14 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
         log.warning("the watches are started anew")
         await asyncio.sleep(backoff(failures))
         await watching.list_until_done(client)
+
+
+class _NotOfKopf(frozenset[asyncio.Task[Any]]):
+    """The tasks that kopf leaves alone when it ends. It would cancel every task that was made since it began, the workers included."""
+
+    def __contains__(self, task: object) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+        return code is None or not Path(code.co_filename).is_relative_to(_KOPF)
 
 
 async def _list_again(options: Options, watching: Watching, client: Client) -> None:
