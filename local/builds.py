@@ -206,9 +206,7 @@ def _run_showing_progress(command: list[str], folder: Path, title: str, started:
     terminal = sys.stdout.isatty()
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     print(f"{title}: building …", flush=True)
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         output = ""
         while True:
             try:

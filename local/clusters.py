@@ -74,9 +74,7 @@ class Cluster:
         stop(self.name)
 
 
-def start(
-    name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 1, env: Mapping[str, str] | None = None
-) -> Cluster:
+def start(name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 1, env: Mapping[str, str] | None = None) -> Cluster:
     """Starts cluster `name`, or finds it running, and returns it when pods can be made.
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`

@@ -83,9 +83,7 @@ def write_kubeconfig(path: Path, *, server: str, authority: bytes, user: str, pa
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": cluster, "cluster": {"server": server, "certificate-authority-data": _base64(authority)}}],
-        "users": [
-            {"name": user, "user": {"client-certificate-data": _base64(pair.certificate), "client-key-data": _base64(pair.key)}}
-        ],
+        "users": [{"name": user, "user": {"client-certificate-data": _base64(pair.certificate), "client-key-data": _base64(pair.key)}}],
         "contexts": [{"name": cluster, "context": context}],
         "current-context": cluster,
     }

@@ -87,9 +87,7 @@ def load(name: str) -> Record | None:
     except FileNotFoundError:
         return None
     known = {item.name for item in fields(Record)}
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known
-    }
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items() if key in known}
     return Record(**values)
 
 

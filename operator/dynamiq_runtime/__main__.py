@@ -16,9 +16,7 @@ FAILED = 1
 TERMINATION_LIMIT = 4096  # bytes the kubelet keeps
 FLOW_LIMIT = 1 << 20
 
-DESCRIPTION = (
-    """Serves one Dynamiq workflow over HTTP with the engine "tiny" (Input, Python and Output nodes), or calls such a server."""
-)
+DESCRIPTION = """Serves one Dynamiq workflow over HTTP with the engine "tiny" (Input, Python and Output nodes), or calls such a server."""
 
 SERVE = """\
 Configuration comes from the environment:

@@ -65,9 +65,7 @@ def execute(flow: Flow, given: Mapping[str, Any]) -> Any:
     return next(iter(answers.values())) if len(answers) == 1 else answers
 
 
-def _result(
-    flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]
-) -> tuple[dict[str, Any], Failure | None]:
+def _result(flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> tuple[dict[str, Any], Failure | None]:
     taken: Any = None
     try:
         _require(flow, node, ended)

@@ -205,9 +205,7 @@ def _transformer(spec: dict[str, Any], key: str) -> Transformer:
     for name, value in selector.items():
         if not isinstance(value, str):
             raise FlowError(f"`{key}.selector.{name}` is not a string")
-    return Transformer(
-        jsonpath.parse(path) if path else None, {str(name): jsonpath.selection(value) for name, value in selector.items()}
-    )
+    return Transformer(jsonpath.parse(path) if path else None, {str(name): jsonpath.selection(value) for name, value in selector.items()})
 
 
 def _retry(spec: dict[str, Any]) -> Retry:

@@ -100,9 +100,7 @@ def _measure(data: Any) -> None:
         if seen > MAX_VALUES:
             raise FlowError(f"the flow holds more than {MAX_VALUES} values")
         level = [
-            child
-            for value in level
-            for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+            child for value in level for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
         ]
         if not level:
             return

@@ -129,9 +129,7 @@ def test_a_second_build_from_nothing_is_the_same_image(tmp_path: Path, monkeypat
     assert images.digest_of(images.ensure([images.RUNTIME])[images.RUNTIME.reference]) == images.digest_of(runtime)
 
 
-def test_a_build_is_kept_until_an_input_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_build_is_kept_until_an_input_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     lock, source = tmp_path / "locks", tmp_path / "operator" / "dynamiq_runtime"
     for folder in (lock, source):
         folder.mkdir(parents=True)

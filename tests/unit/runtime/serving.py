@@ -108,9 +108,7 @@ def serving(folder: Path, flow: str, **variables: str) -> Iterator[Served]:
     log = folder / "log"
     with log.open("w") as output:
         command = [sys.executable, "-m", "dynamiq_runtime", "serve"]
-        process = subprocess.Popen(
-            command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True
-        )
+        process = subprocess.Popen(command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True)
     try:
         eventually(lambda: '"serving"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()

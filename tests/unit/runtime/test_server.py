@@ -64,9 +64,7 @@ def test_a_run_comes_with_its_record(echo: Served) -> None:
         ("POST", "/v1/runs", b'{"input": {"n": ' + b"[" * 100_000 + b"}}", "application/json", 422, "invalid"),
     ],
 )
-def test_every_refusal_has_one_shape(
-    echo: Served, method: str, path: str, body: bytes | None, kind: str, status: int, code: str
-) -> None:
+def test_every_refusal_has_one_shape(echo: Served, method: str, path: str, body: bytes | None, kind: str, status: int, code: str) -> None:
     answer = echo.request(method, path, body, {"Content-Type": kind} if kind else {})
     assert (answer.status, answer.body["error"]["code"]) == (status, code)
     assert sorted(answer.body["error"]) == ["code", "details", "message"]
@@ -140,9 +138,7 @@ def test_concurrent_runs_keep_their_own_answers(echo: Served) -> None:
 
 
 def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Path) -> None:
-    endless = a_flow(
-        "def run(d):\n    while True:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n"
-    )
+    endless = a_flow("def run(d):\n    while True:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n")
     with serving(tmp_path, endless, DYNAMIQ_RUN_TIMEOUT="0.5") as served:
 
         def threads() -> int:
