@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.clusters import Cluster
-from tests import harness
+from tests import harness, operating
+from tests.cluster import admission, ledger
+from tests.cluster.ledger import Ledger
+from tests.harness import Api
+from tests.operating import Operator
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,37 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
     with harness.session_cluster("control-plane", pytestconfig) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig of the operator's own service account, which has its rights and no others."""
+    return operating.install_account(cluster, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture(scope="module")
+def policies(cluster: Cluster) -> Iterator[None]:
+    """The admission policies, for a module's tests."""
+    with operating.policies(cluster):
+        yield
+
+
+@pytest.fixture
+def stage(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """A namespace with a Runtime and releases v1 to v4."""
+    with ledger.stage(cluster, request.function.__name__.removeprefix("test_")) as made:
+        yield made
+
+
+@pytest.fixture
+def operator(account: Path, stage: Ledger, tmp_path: Path) -> Iterator[Operator]:
+    """The operator, at work in the stage's namespace, under its own account."""
+    with Operator(account, tmp_path, [stage.namespace]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster: Cluster, account: Path, policies: None) -> Iterator[None]:
+    """Every one of the admission policies at work, and the rights of `manifests/rbac/`, for a module's tests."""
+    with admission.settled(Api.of(cluster)):
+        yield
