@@ -45,6 +45,23 @@ def _as_pods(cluster: Cluster, kubectl: Transcript) -> None:
         say("# pods of another build run: they are replaced")
         kubectl.run("rollout", "restart", WORKLOAD, "-n", NAMESPACE)
     kubectl.run("rollout", "status", WORKLOAD, "-n", NAMESPACE, f"--timeout={WAIT}s")
+    wait_for("the API server to heed the new kinds and policies", lambda: _is_heeded(kubectl), seconds=60, every=0.5)
+
+
+def _is_heeded(kubectl: Transcript) -> bool:
+    """Whether an App would be taken, and a row be stamped with its author: a few seconds after a first installation they are not."""
+    if not kubectl.ask("create", "--dry-run=server", "-f", "-", "-o", "name", text=_PROBE.format(kind="App", spec="{workflow: probe}")):
+        return False
+    row = _PROBE.format(kind="Deployment", spec="{app: probe}")
+    return bool(kubectl.ask("create", "--dry-run=server", "-f", "-", "-o", "jsonpath={.spec.createdBy}", text=row))
+
+
+_PROBE = """
+apiVersion: dynamiq.getdynamiq.ai/v1alpha1
+kind: {kind}
+metadata: {{name: probe, namespace: default}}
+spec: {spec}
+"""
 
 
 def _load(cluster: Cluster, kubectl: Transcript, archives: Mapping[str, Path], digests: Mapping[str, str]) -> None:

@@ -56,11 +56,10 @@ class Transcript:
             raise LocalError(f"kubectl {arguments[0]} failed with exit status {process.returncode}, as it says above")
         return "".join(said)
 
-    def ask(self, *arguments: str) -> str:
-        """What kubectl answers, for the demo's own decisions: nothing is printed. Empty where it fails."""
-        done = subprocess.run(
-            [self.cluster.kubectl, *arguments], env=self._env, cwd=self.root, capture_output=True, text=True, timeout=60, check=False
-        )
+    def ask(self, *arguments: str, text: str = "") -> str:
+        """What kubectl answers, given `text` as its input, for the demo's own decisions: nothing is printed. Empty where it fails."""
+        command = [str(self.cluster.kubectl), *arguments]
+        done = subprocess.run(command, env=self._env, cwd=self.root, input=text, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout if done.returncode == 0 else ""
 
     @contextmanager

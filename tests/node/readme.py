@@ -1,0 +1,75 @@
+"""Runs a document's ```console blocks as one shell session, and compares what is said with what the document shows.
+
+A line that begins with `$ ` is a command; those below it, up to the next or an empty line, are what it says. Each of them must be
+among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MARK = "@@ command "
+LOOSE = (
+    (re.compile(r"\\?-[a-z0-9]{5,10}(?![a-z0-9])"), "-[a-z0-9]{5,10}"),  # a generated name's ending, after re.escape
+    (re.compile(r"\d{4}\\?-\d\d\\?-\d\dT[\d:]+Z"), r"\\d{4}-\\d\\d-\\d\\dT[\\d:]+Z"),
+    (re.compile(r"(\\? )+"), r"\\s+"),
+    (re.compile("(\\\\s\\+)?…(\\\\s\\+)?"), ".*"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the document and the lines that it shows below it."""
+
+    command: str
+    shown: tuple[str, ...]
+
+
+def steps(document: Path) -> list[Step]:
+    """The commands of all ```console blocks, in order."""
+    found: list[tuple[str, list[str]]] = []
+    for block in BLOCK.findall(document.read_text()):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line.removeprefix("$ "), []))
+            elif line.strip():
+                found[-1][1].append(line)
+    return [Step(command, tuple(shown)) for command, shown in found]
+
+
+def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: float = 240) -> list[tuple[Step, str]]:
+    """Each step with what it said. Raises AssertionError, with all that was said, where a command fails."""
+    all_steps = steps(document)
+    script = "set -eu\n" + "".join(f"echo; echo '{MARK}{number}'\n{step.command}\n" for number, step in enumerate(all_steps))
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=os.environ | dict(environment),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    parts = re.split(rf"{MARK}(\d+)\n", done.stdout)[1:]
+    said = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
+    assert done.returncode == 0, f"`{all_steps[max(said)].command}` failed; the session:\n{done.stdout}"
+    return [(step, said[number]) for number, step in enumerate(all_steps)]
+
+
+def missing(step: Step, said: str) -> list[str]:
+    """The lines that the document shows of a step and that were not among what it said."""
+    return [line for line in step.shown if not any(_pattern(line).fullmatch(other.rstrip()) for other in said.splitlines())]
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    text = re.escape(line.rstrip())
+    for what, instead in LOOSE:
+        text = what.sub(instead, text)
+    return re.compile(text)
