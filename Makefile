@@ -58,7 +58,8 @@ check: lint ## lint and the tests that need no cluster, in under a minute
 	@$(BIN)/python -m pytest $(FIRST_TESTS)
 
 test: $(READY) ## every test, on clusters of their own
-	@echo "running $(TESTS): clusters are started for them and stopped after them; what is missing is built first, once"
+	@echo "tests: $(TESTS), on clusters that are started for them and stopped after them; what is missing is built first, once"
+	@$(BIN)/python -m local build
 	@$(BIN)/python -m pytest $(TESTS)
 
 bench: $(READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest

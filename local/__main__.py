@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from local import builds, clusters, processes, state
+from local import builds, clusters, images, processes, state
 from local.errors import LocalError
 from local.images import ImageError
 from local.progress import say
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--all", action="store_true", help="every cluster that has a record")
     command("status", _status, "list the clusters")
     command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
+    commands.add_parser("build", help="build what clusters and images are made of, where it is missing").set_defaults(run=_build)
     load = command("load", _load, "load image archives (OCI tar files) into a cluster")
     load.add_argument("archives", nargs="+", type=Path)
     return parser
@@ -94,6 +95,12 @@ def _env(options: argparse.Namespace) -> None:
         raise LocalError(f"cluster {options.name} does not run: start it with `{_python()} -m local up --name {options.name}`")
     for key, value in cluster.env.items():
         say(f"export {key}={shlex.quote(value)}")
+
+
+def _build(_: argparse.Namespace) -> None:
+    builds.ensure((*builds.NODE, *(each for each in builds.CONTROL_PLANE if each not in builds.NODE)))
+    images.ensure()
+    say("all that clusters and images are made of is built")
 
 
 def _load(options: argparse.Namespace) -> None:
