@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
 import pytest
 
 from dynamiq_operator.model import kinds
 from tests import factories as given
-from tests.cluster.ledger import APP, Ledger
+from tests.cluster.ledger import APP, Ledger, counted
 from tests.harness import Manifest, eventually
 from tests.operating import Operator
 
@@ -109,13 +114,118 @@ def test_an_app_created_again_under_its_name_deploys_what_git_asks(stage: Ledger
     uid = stage.row(before)["metadata"]["uid"]
     for _ in range(3):
         stage.kubectl("replace", "--force", "-f", "-", input=stage.declared("v1"), namespace=stage.namespace, timeout=60)
-        row = eventually("a row of the new App ends", lambda: _ended_since(stage, uid))
+        row = _next_after(stage, uid)
         uid = row["metadata"]["uid"]
         assert stage.until_served("v1", rows=1) == row["metadata"]["name"]
         assert row["spec"]["sequence"] == 1
     print("3 times deleted and created again at once: 1 row each, #1")
 
 
-def _ended_since(stage: Ledger, uid: str) -> Manifest | None:
+def _next_after(stage: Ledger, uid: str) -> Manifest:
     """A row other than that of `uid`, once it has ended."""
-    return next((row for row in stage.rows(APP) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None)
+    return eventually(
+        "a row of the new App ends",
+        lambda: next((row for row in stage.rows(APP) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None),
+    )
+
+
+WAYS = {
+    "client-side apply": (),
+    "server-side apply with force": ("--server-side", "--force-conflicts"),
+    "apply --prune with an applyset": ("--prune", "--applyset=configmaps/git"),
+}
+
+
+@dataclass
+class SelfHeal:
+    """Applies what Git has every second, as GitOps tools do, in a thread of its own."""
+
+    apply: Callable[[], None]
+    applied: int = 0
+    failed: list[BaseException] = field(default_factory=list)
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, more: int = 2) -> None:
+        """Until so many more applies have begun and ended."""
+        until = self.applied + more
+        eventually("Git is applied again", lambda: self.applied >= until or self.failed, 60)
+        assert not self.failed, self.failed
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[SelfHeal]:
+        thread = threading.Thread(target=self._loop)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._end.set()
+            thread.join()
+        assert not self.failed, self.failed
+
+    def _loop(self) -> None:
+        while not self._end.is_set():
+            try:
+                self.apply()
+            except Exception as error:
+                self.failed.append(error)
+                return
+            self.applied += 1
+            self._end.wait(1)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", WAYS)
+def test_rollbacks_by_hand_outlive_self_heal(stage: Ledger, operator: Operator, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.setenv("KUBECTL_APPLYSET", "true")
+    for version in ("v1", "v2", "v3"):
+        stage.apply(stage.declared(version), flags=WAYS[way])
+        stage.until_served(version)
+    older = [row["metadata"]["name"] for row in stage.rows(APP)]
+    times, by_hand = counted(50), []
+    healing = SelfHeal(lambda: stage.apply(stage.declared("v3"), flags=WAYS[way]))
+    with healing.going_on():
+        for time in range(times):
+            by_hand.append(stage.live(APP, restores=older[time % 2]))
+            healing.wait(1)
+            served = stage.served()
+            assert (served["row"], served["workflowVersion"]) == (by_hand[-1], f"v{time % 2 + 1}")
+        healing.wait(2)
+    assert [row["metadata"]["name"] for row in stage.rows(APP)] == [*older, *by_hand]
+    assert {phase for row in stage.rows(APP)[:-1] if (phase := row["status"]["phase"])} == {"Superseded"}
+    print(f"{way}: {times} rollbacks by hand under {healing.applied} applies of Git: 0 undone, 0 rows more")
+
+
+def test_a_row_that_git_drops_is_pruned_by_nobody(stage: Ledger, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECTL_APPLYSET", "true")
+    here = given.in_namespace(stage.namespace)
+    row = given.row_manifest("chat-first", here, given.asking(workflowVersion="v1", runtime=stage.default_runtime))
+    prune = WAYS["apply --prune with an applyset"]
+    stage.apply(stage.manifest(), row, flags=prune)
+    stage.until_served("v1", rows=1)
+    flows = stage.flows()
+    by_applyset = stage.as_user("flux", "apply", *prune, "-f", "-", input=[stage.manifest()], check=False)
+    by_label = stage.as_user(
+        "flux", "apply", "--prune", "--all", "--prune-allowlist=dynamiq.getdynamiq.ai/v1alpha1/Deployment", "-f", "-",
+        input=[stage.manifest()], check=False,
+    )  # fmt: skip
+    for pruned in (by_applyset, by_label):
+        assert "row chat-first is history, and flux may not delete it" in pruned.stderr
+    annotations = stage.row("chat-first")["metadata"]["annotations"]
+    assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false"
+    assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+    assert (stage.until_served("v1", rows=1), stage.flows()) == ("chat-first", flows)
+
+
+def test_records_in_git_applied_twice_are_one_row_each(stage: Ledger, operator: Operator) -> None:
+    here = given.in_namespace(stage.namespace)
+    for number, flags in enumerate(((), ("--server-side",)), 1):
+        asked = given.asking(workflowVersion=f"v{number}", runtime=stage.default_runtime, message="from Git")
+        row = given.row_manifest(f"chat-{number}", here, asked)
+        stage.apply(stage.manifest(), row, flags=flags)
+        stage.until_served(f"v{number}", rows=number)
+        before = stage.row(f"chat-{number}")
+        for _ in range(2):
+            stage.apply(row, flags=flags)
+        assert not stage.as_user("flux", "diff", *flags, "-f", "-", input=row).stdout
+        assert stage.row(f"chat-{number}") == before
+    print("2 records in Git, each applied 3 times: 2 rows, no diff, no conflict")
