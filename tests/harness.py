@@ -303,7 +303,7 @@ def eventually(what: str, check: Callable[[], _Found | None], seconds: float = 3
 @contextlib.contextmanager
 def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None) -> Iterator[str]:
     """A namespace of its own, deleted at the end without waiting for its end."""
-    begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:40]
+    begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:54]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
     created = api.create(manifest)

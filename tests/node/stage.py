@@ -120,7 +120,7 @@ class Stage:
     def runtime(self, name: str, *, image: str = images.RUNTIME.reference, by_default: bool = False, **spec: Any) -> str:
         """A Runtime that no deploy gets unless it is named, or `by_default`; returns its name."""
         full = f"{self.namespace}-{name}"
-        changed = factories.with_spec(version=name, label=None, port=None, image=image, deprecated=not by_default, **(FAST | spec))
+        changed = factories.with_spec(version=name[:63], label=None, port=None, image=image, deprecated=not by_default, **(FAST | spec))
         self.create(factories.runtime_manifest(changed, name=full))
         return full
 
@@ -178,6 +178,18 @@ class Stage:
         self.until(row, "Live", seconds)
         return row
 
+    def until_settled(self, app: str) -> list[Manifest]:
+        """The App's pods once the workload's rollout is complete and no other pod is left."""
+
+        def settled() -> list[Manifest] | None:
+            workload, pods = self.workload(app), self.pods(app)
+            status, wanted = workload["status"], workload["spec"]["replicas"]
+            counts = [status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+            seen = status.get("observedGeneration") == workload["metadata"]["generation"]
+            return pods if seen and counts == [wanted] * 3 and len(pods) == wanted else None
+
+        return eventually(f"the workload of App {app} is settled", settled)
+
     def condition(self, app: str, type_: str) -> Manifest:
         """A condition of the App, empty where it has none of this type."""
         return condition(self.get(kinds.APP.kind, app), type_)
@@ -218,8 +230,9 @@ class Stage:
         return str(json.loads(body)["answer"])
 
     def until_answer(self, app: str, answer: str, key: str | None = None, seconds: float = 5) -> None:
-        """Waits until the App answers so: for a moment after a deploy the node still sends callers to a pod of before."""
-        eventually(f"App {app} answers {answer}", lambda: self.answer(app, key) == answer, seconds)
+        """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
+        wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
+        eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted, seconds)
 
     @contextlib.contextmanager
     def load(self, app: str, *, every: float = 0.05) -> Iterator[Manifest]:

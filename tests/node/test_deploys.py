@@ -175,7 +175,7 @@ def test_the_largest_flow_deploys_and_answers(on: Stage) -> None:
     on.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest), namespace=on.namespace)
     on.app("vast", workflow="vast")
     on.live("vast", "v1")
-    assert on.answer("vast", on.key("vast")) == "large"
+    on.until_answer("vast", "large", on.key("vast"))
 
 
 def test_a_cluster_can_ask_for_images_by_digest(cluster: Cluster, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_cluster_can_ask_for_images_by_digest(cluster: Cluster, tmp_path: Path
             f"Runtime {tagged} names its image by a tag ({images.RUNTIME.reference}), and this cluster's policy asks for a digest"
         )
         on.live("strict", "v1", runtime=pinned)
-        assert on.answer("strict", on.key("strict")) == "v1"
+        on.until_answer("strict", "v1", on.key("strict"))
         on.until_condition("strict", "Ready", "True")
 
 

@@ -1,0 +1,153 @@
+"""Rows that come before what they need, as GitOps applies things in any order: each waits, says for what, and goes on by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.factories import exposed, public, with_deadline, with_hostname, with_triggers
+from tests.harness import Manifest
+from tests.node.stage import Stage, operator, said, stage
+
+DEADLINE = 10  # seconds, the shortest there is
+SLACK = 10  # seconds more, on a busy machine
+STRANGERS = {"Service": "served", "Workload": "working", "Secret": "keyed", "HorizontalPodAutoscaler": "scaling"}
+"""Apps whose child's name is taken by an object of somebody else, by that object's kind."""
+FREE_WITHIN = 30  # seconds: a name that was taken is looked at again every 15 s
+EVERYTHING = "".join(chr(ord("a") + number % 26) for number in range(253))
+LONGEST_HOSTNAME = ".".join((EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:61]))
+
+
+@pytest.fixture(scope="module")
+def stages(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Stage]]:
+    """A stage, and one whose namespace has the longest name; the strangers are there before the Apps."""
+    folder = tmp_path_factory.mktemp("arrivals")
+    with stage(cluster, "arrivals") as on, stage(cluster, "n" * 54) as long, operator(on, long, folder=folder):
+        on.release("v1")
+        on.runtime("fast", by_default=True)
+        for kind, app in STRANGERS.items():
+            on.create(stranger(on, kind, app))
+            on.app(app, *([] if kind == "Secret" else [public()]))
+            on.deploy(app, "v1", row=f"{app}-first")
+        yield on, long
+
+
+@pytest.fixture
+def on(stages: tuple[Stage, Stage]) -> Stage:
+    return stages[0]
+
+
+def stranger(on: Stage, kind: str, app: str) -> Manifest:
+    """An object that somebody else made under a name that a child of `app` would have."""
+    labels = {"app": "other"}
+    pods = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "other", "image": "127.0.0.1:1/other:1"}]}}
+    content: dict[str, Manifest] = {
+        "Service": {"spec": {"selector": labels, "ports": [{"port": 9}]}},
+        "Workload": {"spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pods}},
+        "Secret": {"stringData": {"password": "theirs"}},
+        "HorizontalPodAutoscaler": {
+            "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}}
+        },
+    }
+    return on.named(kind, child_name(kind, app)) | content[kind]
+
+
+def child_name(kind: str, app: str) -> str:
+    return names.access_keys(app) if kind == "Secret" else app
+
+
+# What a row waits for.
+
+
+def test_a_row_waits_for_its_version(on: Stage) -> None:
+    on.app("early", public())
+    on.deploy("early", "v7", row="early-first")
+    row = on.until("early-first", "Pending")
+    assert said(row) == f"WorkflowVersion answers-v7 does not exist in namespace {on.namespace}"
+    assert on.condition("early", "Progressing")["reason"] == "Waiting"
+    assert on.events("early-first")["Waiting"].endswith(said(row))
+    on.release("v7")
+    on.until("early-first", "Live")
+    on.until_condition("early", "Ready", "True")
+    on.until_answer("early", "v7")
+
+
+def test_a_row_waits_for_its_runtime(on: Stage) -> None:
+    on.app("bare", public())
+    on.deploy("bare", "v1", row="bare-first", runtime=f"{on.namespace}-late")
+    assert said(on.until("bare-first", "Pending")) == f"Runtime {on.namespace}-late does not exist"
+    on.runtime("late")
+    on.until("bare-first", "Live")
+    assert on.row("bare-first")["spec"]["pinned"]["runtime"]["name"] == f"{on.namespace}-late"
+
+
+def test_a_row_waits_for_its_app(on: Stage) -> None:
+    on.deploy("unborn", "v1", row="unborn-first")
+    row = on.until("unborn-first", "Pending")
+    assert said(row) == f"App unborn does not exist in namespace {on.namespace}"
+    assert "sequence" not in row["spec"]
+    on.app("unborn", public())
+    assert on.until("unborn-first", "Live")["spec"]["sequence"] == 1
+    on.until_condition("unborn", "Ready", "True")
+
+
+def test_a_row_waits_for_the_row_that_it_restores(on: Stage) -> None:
+    on.app("restored", public())
+    on.live("restored", "v1", row="restored-first")
+    on.deploy("restored", row="restored-again", restores="restored-second")
+    row = on.until("restored-again", "Pending")
+    assert "row restored-second, which this one restores, does not exist" in said(row)
+    on.live("restored", "v1", row="restored-second")
+    overtaken = on.until("restored-again", "Superseded")
+    assert overtaken["spec"]["outcome"]["result"] == "Overtaken", "the row that it waited for is newer"
+
+
+def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missing(on: Stage) -> None:
+    on.app("vain", public(), with_deadline(DEADLINE))
+    on.live("vain", "v1")
+    on.deploy("vain", "v8", row="vain-second")
+    assert on.until("vain-second", "Pending")["spec"]["sequence"] == 2
+    row = on.until("vain-second", "Failed", DEADLINE + SLACK)
+    wanted = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
+    assert said(row) == wanted
+    assert "pinned" not in row["spec"]
+    assert on.condition("vain", "Ready")["status"] == "True"
+    on.until_answer("vain", "v1")
+
+
+# Names.
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_a_stranger_of_the_apps_name_is_never_touched(on: Stage, kind: str) -> None:
+    app, name = STRANGERS[kind], child_name(kind, STRANGERS[kind])
+    said_of = on.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
+    assert f"{on.named(kind, name)['kind']} {name} exists and is not this App's" in said_of
+    assert on.condition(app, "Ready")["status"] == "False"
+    theirs = on.get(kind, name)
+    assert "ownerReferences" not in theirs["metadata"]
+    assert {entry["manager"] for entry in theirs["metadata"]["managedFields"]}.isdisjoint({names.FIELD_MANAGER, names.REPLICAS_MANAGER})
+    on.delete(kind, name)
+    on.until_condition(app, "Ready", "True", FREE_WITHIN)
+    on.until(f"{app}-first", "Live")
+    ours = on.get(kind, name)
+    assert ours["metadata"]["uid"] != theirs["metadata"]["uid"]
+    assert ours["metadata"]["ownerReferences"][0]["name"] == app
+
+
+def test_an_app_whose_names_are_all_at_their_limits_is_served(stages: tuple[Stage, Stage]) -> None:
+    _, on = stages
+    app, workflow = "a" * 40, "w" * 40
+    assert (len(on.namespace), len(LONGEST_HOSTNAME)) == (63, 253)
+    on.release("v1", workflow=workflow)
+    trigger = {"name": "t" * 20, "schedule": "0 9 * * 1-5"}
+    route = exposed("Ingress", className="c" * 63)
+    on.app(app, with_hostname(LONGEST_HOSTNAME), with_triggers(trigger), route, workflow=workflow)
+    on.live(app, "v1", runtime=on.runtime("r" * (253 - 64)), row="r" * 253)
+    on.until_condition(app, "Ready", "True")
+    on.until_answer(app, "v1", on.key(app))
+    assert on.get("Ingress", app)["spec"]["rules"][0]["host"] == LONGEST_HOSTNAME
+    assert on.get("App", app)["status"]["hostname"] == LONGEST_HOSTNAME

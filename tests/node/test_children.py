@@ -1,0 +1,223 @@
+"""What the operator makes for an App, on a real cluster: whatever is deleted or edited is back within 5 s, and what is others' stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.factories import exposed, public, with_hostname
+from tests.harness import Manifest, eventually
+from tests.node.partner import Partner
+from tests.node.stage import Stage, operator, restarts, stage, uids
+
+APP = "shop"
+KEYED = "keyed"
+DOMAIN = "apps.example.com"
+BACK_WITHIN = 5  # seconds
+
+DELETED = ("Service", "Ingress", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Workload")
+EDITED: dict[str, tuple[str, Manifest]] = {
+    "the Service's port": ("Service", {"spec": {"ports": [{"name": "http", "port": 81, "targetPort": "http", "protocol": "TCP"}]}}),
+    "the Service's selector": ("Service", {"spec": {"selector": {"version": "v1"}}}),
+    "the Service's labels": ("Service", {"metadata": {"labels": {names.MANAGED_BY: None, names.APP_LABEL: None}}}),
+    "the Service's owner": ("Service", {"metadata": {"ownerReferences": None}}),
+    "the Ingress's host": ("Ingress", {"spec": {"rules": [{"host": "other.example.com"}]}}),
+    "the Ingress's TLS": ("Ingress", {"spec": {"tls": None}}),
+    "the Ingress's annotation": ("Ingress", {"metadata": {"annotations": {"example.com/issuer": "other"}}}),
+    "the flow's label": ("ConfigMap", {"metadata": {"labels": {names.APP_LABEL: None}}}),
+    "the autoscaler's bound": ("HorizontalPodAutoscaler", {"spec": {"maxReplicas": 9}}),
+    "the budget": ("PodDisruptionBudget", {"spec": {"maxUnavailable": 0}}),
+    "the workload's label": ("Workload", {"metadata": {"labels": {names.MANAGED_BY: "somebody"}}}),
+    "the workload's note of its template": ("Workload", {"metadata": {"annotations": {names.TEMPLATE_ANNOTATION: "{}"}}}),
+    "the workload's replicas": ("Workload", {"spec": {"replicas": 0}}),
+    "the workload's image": (
+        "Workload",
+        {"spec": {"template": {"spec": {"containers": [{"name": "runtime", "image": "127.0.0.1:1/other:1"}]}}}},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Children:
+    """A stage on which the App `shop` has every child, and the private App `keyed` its keys."""
+
+    on: Stage
+    first_key: str
+
+    def name(self, kind: str) -> str:
+        """The name of the App's child of this kind."""
+        if kind != "ConfigMap":
+            return APP
+        return names.flow(APP, self.on.rows(APP)[-1]["spec"]["pinned"]["workflowHash"])
+
+    def child(self, kind: str) -> Manifest | None:
+        return self.on.find(kind, self.name(kind))
+
+
+@pytest.fixture(scope="module")
+def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, partner: Partner) -> Iterator[Children]:
+    """`partner` is only begun here: what it shows takes the kubelet a minute and a half."""
+    folder = tmp_path_factory.mktemp("children")
+    with stage(cluster, "children") as on, operator(on, folder=folder, options=[f"--domain={DOMAIN}"]):
+        on.release("v1", "v2")
+        on.runtime("fast", by_default=True)
+        route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"example.com/issuer": "main"})
+        on.app(APP, public(), with_hostname("shop.example.com"), route)
+        on.app(KEYED)
+        rows = [on.deploy(app, "v1") for app in (APP, KEYED)]
+        for row in rows:
+            on.until(row, "Live")
+        yield Children(on, on.key(KEYED))
+
+
+@pytest.mark.parametrize("kind", DELETED)
+def test_a_deleted_child_is_back(children: Children, kind: str) -> None:
+    before = children.child(kind)
+    assert before is not None
+    children.on.delete(kind, children.name(kind))
+
+    def back() -> Manifest | None:
+        found = children.child(kind)
+        return found if found is not None and found["metadata"]["uid"] != before["metadata"]["uid"] else None
+
+    after = eventually(f"{kind} is back", back, BACK_WITHIN)
+    assert after["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+    assert after.get("data") == before.get("data")
+    children.on.until_condition(APP, "Ready", "True", 30)
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_an_edited_child_is_as_it_was(children: Children, edit: str) -> None:
+    kind, patch = EDITED[edit]
+    before = children.child(kind)
+    assert before is not None
+    children.on.change(kind, children.name(kind), **patch)
+    changed = children.child(kind)
+    assert changed is not None
+    assert changed["metadata"]["uid"] == before["metadata"]["uid"]
+    eventually(f"{edit} is as it was: {_stated(before)}", lambda: _stated(children.child(kind)) == _stated(before), BACK_WITHIN)
+
+
+def _stated(found: Manifest | None) -> tuple[object, ...]:
+    """What the operator states of a child."""
+    assert found is not None
+    meta = found["metadata"]
+    others = ("deployment.kubernetes.io/revision",)
+    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in others}
+    return found.get("spec"), meta.get("labels"), annotations, meta.get("ownerReferences")
+
+
+@pytest.mark.parametrize("edit", ["image", "env"])
+def test_an_edited_workload_is_back_before_its_pods_are_replaced(children: Children, edit: str) -> None:
+    on = children.on
+    before, template = uids(on.until_settled(APP)), on.workload(APP)["spec"]["template"]
+    change = {
+        "image": ["image", f"deployment.apps/{APP}", "runtime=127.0.0.1:1/other:2"],
+        "env": ["env", f"deployment.apps/{APP}", "MORE=1"],
+    }
+    on.kubectl("set", *change[edit], namespace=on.namespace)
+    eventually("the template is back", lambda: on.workload(APP)["spec"]["template"] == template, BACK_WITHIN)
+    assert uids(on.until_settled(APP)) == before
+    assert restarts(on.pods(APP)) == 0
+
+
+def test_what_somebody_else_added_stays(children: Children) -> None:
+    on = children.on
+    for kind in ("Service", "Ingress", "Workload"):
+        added = {"annotations": {"example.com/seen": "yes"}, "labels": {"team": "blue"}}
+        on.change(kind, APP, metadata=added)
+    on.change("Service", APP, spec={"ports": [{"name": "http", "port": 82, "targetPort": "http", "protocol": "TCP"}]})
+    eventually("the port is back", lambda: on.get("Service", APP)["spec"]["ports"][0]["port"] == 80, BACK_WITHIN)
+    _has_looked(on, APP)
+    for kind in ("Service", "Ingress", "Workload"):
+        meta = on.get(kind, APP)["metadata"]
+        assert (meta["annotations"]["example.com/seen"], meta["labels"]["team"]) == ("yes", "blue")
+
+
+def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children) -> None:
+    on = children.on
+    on.kubectl("scale", f"deployment.apps/{APP}", "--replicas=0", namespace=on.namespace)
+    eventually("there is a replica again", lambda: on.workload(APP)["spec"]["replicas"] == 1, BACK_WITHIN)
+    eventually("the user is told", lambda: "back to 1" in on.events(APP).get("Scaled", ""), BACK_WITHIN)
+    on.until_condition(APP, "Ready", "True")
+    on.until_answer(APP, "v1")
+
+
+def test_a_repair_is_told(children: Children) -> None:
+    on = children.on
+    on.change("Service", APP, spec={"ports": [{"name": "http", "port": 83, "targetPort": "http", "protocol": "TCP"}]})
+    told = eventually("the user is told", lambda: on.events(APP).get("Repaired"), BACK_WITHIN)
+    assert f"{APP} had been changed at " in told
+
+
+# The hostname.
+
+
+def test_the_app_says_its_hostname(children: Children) -> None:
+    on = children.on
+    ingress = on.get("Ingress", APP)
+    assert ingress["spec"]["ingressClassName"] == "nginx"
+    assert ingress["spec"]["tls"] == [{"hosts": ["shop.example.com"], "secretName": "cert"}]
+    assert ingress["metadata"]["annotations"]["example.com/issuer"] == "main"
+    assert on.get("App", APP)["status"]["hostname"] == "shop.example.com"
+    assert on.get("App", KEYED)["status"]["hostname"] == f"{KEYED}.{on.namespace}.{DOMAIN}"
+    assert on.get("Ingress", KEYED)["spec"]["rules"][0]["host"] == f"{KEYED}.{on.namespace}.{DOMAIN}"
+    assert "shop.example.com" in on.kubectl("get", "apps.dynamiq", namespace=on.namespace).stdout
+
+
+def test_what_is_taken_from_the_app_is_taken_from_its_ingress(children: Children) -> None:
+    on = children.on
+    route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"example.com/issuer": "main"})
+    on.app("routed", public(), with_hostname("routed.example.com"), route)
+    eventually("there is an Ingress", lambda: on.find("Ingress", "routed"))
+    on.change("App", "routed", spec={"exposure": {"tls": None, "annotations": None, "className": None}})
+
+    def bare() -> bool:
+        found = on.get("Ingress", "routed")
+        return "tls" not in found["spec"] and "ingressClassName" not in found["spec"] and not found["metadata"].get("annotations")
+
+    eventually("the Ingress has neither", bare, BACK_WITHIN)
+    on.change("App", "routed", spec={"hostname": None, "exposure": {"type": "ClusterIP"}})
+    eventually("there is no Ingress", lambda: on.find("Ingress", "routed") is None, BACK_WITHIN)
+    inside = f"routed.{on.namespace}.svc"
+    eventually("the App says so", lambda: on.get("App", "routed")["status"]["hostname"] == inside, BACK_WITHIN)
+
+
+# Access.
+
+
+def test_a_public_app_needs_no_key_and_a_private_one_refuses_without(children: Children) -> None:
+    on = children.on
+    on.until_answer(APP, "v1")
+    assert on.find("Secret", names.access_keys(APP)) is None
+    assert on.call(KEYED)[0] == 401
+    assert on.call(KEYED, "a-wrong-key")[0] in (401, 403)
+    on.until_answer(KEYED, "v1", children.first_key)
+
+
+def test_the_keys_are_the_users(children: Children) -> None:
+    on, name = children.on, names.access_keys(KEYED)
+    on.change("Secret", name, stringData={"default": "chosen-by-a-user"}, metadata={"labels": {"team": "blue"}})
+    before = on.get("Secret", name)
+    _has_looked(on, KEYED)
+    assert on.get("Secret", name)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_deleted_keys_are_made_anew(children: Children) -> None:
+    on, name = children.on, names.access_keys(KEYED)
+    before = on.key(KEYED)
+    on.delete("Secret", name)
+    eventually("there are keys again", lambda: on.find("Secret", name), BACK_WITHIN)
+    assert on.key(KEYED) != before
+    assert list(on.get("Secret", name)["data"]) == ["default"]
+
+
+def _has_looked(on: Stage, app: str) -> None:
+    """Waits until the operator has acted on a change of the App, so that it has decided on all else by then."""
+    on.change("App", app, spec={"displayName": "Looked at"})
+    wanted = on.get("App", app)["metadata"]["generation"]
+    eventually("the operator has looked", lambda: on.get("App", app)["status"]["observedGeneration"] == wanted, BACK_WITHIN)

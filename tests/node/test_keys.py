@@ -1,0 +1,20 @@
+"""An Access Key that a user adds to the Secret works in the pods that run, without a restart."""
+
+from __future__ import annotations
+
+import time
+
+from tests.harness import eventually
+from tests.node.partner import APP, KEY, Partner
+from tests.node.stage import restarts, uids
+
+IN_FORCE_WITHIN = 100  # seconds: the kubelet looks at a pod's volumes again after 60 to 90
+
+
+def test_a_key_that_was_added_works_without_a_restart(partner: Partner) -> None:
+    on = partner.on
+    left = partner.added + IN_FORCE_WITHIN - time.monotonic()
+    eventually("the new key works", lambda: on.call(APP, KEY)[0] == 200, max(left, 5), 0.5)
+    assert on.call(APP, on.key(APP))[0] == 200, "the first key still works"
+    assert uids(on.pods(APP)) == partner.pods
+    assert restarts(on.pods(APP)) == 0
