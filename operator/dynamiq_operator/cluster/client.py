@@ -169,4 +169,4 @@ def _explained(raw: bytes) -> tuple[str, str]:
         status = json.loads(raw)
         return str(status.get("reason") or ""), str(status.get("message") or "")
     except (ValueError, AttributeError):
-        return "", raw[:500].decode(errors="replace")
+        return "", raw[:500].decode(errors="replace").strip()

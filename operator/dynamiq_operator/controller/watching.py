@@ -41,7 +41,11 @@ class Watching:
                 await self.list_all(client)
             except errors.ApiError as error:
                 failures += 1
-                log.warning("the cluster cannot be listed yet, trying again: %s", error)
+                missing = isinstance(error, errors.NotFound)
+                log.warning(
+                    "the cluster cannot be listed yet, trying again: %s",
+                    "our CustomResourceDefinitions are not there, kubectl apply -k crds" if missing else error,
+                )
                 await asyncio.sleep(errors.backoff(failures))
             else:
                 return
