@@ -48,7 +48,7 @@ def app_status(snapshot: Snapshot, app: App, history: History, ledger: Ledger, w
 def record_status(snapshot: Snapshot, row: Record, phase: Phase, waits: Mapping[str, str], rollout: Rollout | None) -> RecordStatus:
     """A row's whole status. It has no Ready: a failed row of the past must not hang a GitOps wait."""
     said = Condition(type="Succeeded", status="Unknown", reason="Progressing", message="", last_transition_time="")
-    if row.outcome is not None:
+    if row.outcome is not None and phase is not Phase.PENDING:
         status = "True" if row.outcome.result is Result.SUCCEEDED else "False"
         said = said.model_copy(update={"status": status, "reason": row.outcome.result.value, "message": row.outcome.reason})
     elif phase is Phase.PENDING:
@@ -57,7 +57,7 @@ def record_status(snapshot: Snapshot, row: Record, phase: Phase, waits: Mapping[
         said = said.model_copy(update={"reason": rollout.cause.reason, "message": rollout.cause.message[:1024]})
     return RecordStatus(
         phase=phase,
-        observed_generation=row.meta.generation if row.outcome else 0,
+        observed_generation=row.meta.generation if row.outcome and phase is not Phase.PENDING else 0,
         conditions=_dated(snapshot, row.status.conditions, None, [said]),
     )
 

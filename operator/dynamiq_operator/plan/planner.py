@@ -126,23 +126,28 @@ def _seconds_left(snapshot: Snapshot, row: Record, policy: RolloutPolicy) -> flo
 
 
 def _without_app(snapshot: Snapshot) -> Plan:
-    """Rows whose App is not there wait for it, without a number: an App's status keeps the numbers."""
+    """Rows whose App is not there wait for it, without a number: an App's status keeps the numbers.
+
+    So do rows that have ended and that a restore brought back before their App.
+    """
     policy = RolloutPolicy()
     actions: list[Action] = []
-    waits = {}
+    left: list[float] = []
     for row in History.of(snapshot.records).rows:
-        if row.outcome is not None:
-            continue
+        if row.meta.owners:
+            continue  # it goes with the App that is gone
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
-        if snapshot.now < waits_until(row, policy):
-            waits[row.name] = message
-            status = conditions.record_status(snapshot, row, Phase.PENDING, waits, None)
-            if not conditions.says_nothing_new(row, status):
-                actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
-            continue
-        ended, end = end_row(
-            snapshot, None, row, Result.FAILED, f"{message}, {policy.progress_deadline_seconds} s after the row was created"
-        )
-        actions += [*end, SetRecordStatus(ended, conditions.record_status(snapshot, ended, Phase.FAILED, {}, None))]
-    left = [_seconds_left(snapshot, row, policy) for row in snapshot.records if row.name in waits]
+        restored = row.outcome is not None and row.sequence > 0
+        if restored or (row.outcome is None and snapshot.now < waits_until(row, policy)):
+            status = conditions.record_status(snapshot, row, Phase.PENDING, {row.name: message}, None)
+            said: tuple[Action, ...] = events.waits(None, row, message)
+            left += [] if restored else [_seconds_left(snapshot, row, policy)]
+        else:
+            said = ()
+            if row.outcome is None:
+                late = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+                row, said = end_row(snapshot, None, row, Result.FAILED, late)
+            status = conditions.record_status(snapshot, row, Phase.FAILED, {}, None)
+        if not conditions.says_nothing_new(row, status):
+            actions += [*said, SetRecordStatus(row, status)]
     return Plan(tuple(actions), min(left, default=None))
