@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.faults.proxy import Answer, Call, Cut, Fault
@@ -49,12 +51,12 @@ class Fails(Fault):
     def __init__(self, share: float, *answers: Answer, seed: int = 0) -> None:
         self._share, self._answers = share, answers
         self._chance = random.Random(seed)  # noqa: S311
-        self.failed = 0
+        self.count = 0
 
     async def before(self, call: Call) -> Answer | None:
         if self._chance.random() >= self._share:
             return None
-        self.failed += 1
+        self.count += 1
         return self._chance.choice(self._answers)
 
 
@@ -69,11 +71,11 @@ class LosesAnswers(Fault):
 
     def __init__(self, share: float, seed: int = 0) -> None:
         self._share, self._chance = share, random.Random(seed)  # noqa: S311
-        self.lost = 0
+        self.count = 0
 
     async def after(self, call: Call) -> None:
         if call.is_write and self._chance.random() < self._share:
-            self.lost += 1
+            self.count += 1
             raise Cut
 
 
@@ -82,24 +84,35 @@ class CutsWatches(Fault):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.cut = 0
+        self.count = 0
 
     async def watching(self, call: Call) -> None:
         await asyncio.sleep(self._seconds)
-        self.cut += 1
+        self.count += 1
 
 
 class Down(Fault):
-    """While `is_down` is set: 503 to everything."""
+    """For some seconds 503 to everything."""
 
     def __init__(self) -> None:
         self.is_down = threading.Event()
-        self.refused = 0
+        self.count = 0
+
+    @contextlib.contextmanager
+    def for_seconds(self, seconds: float) -> Iterator[None]:
+        """Is down while the block runs, and for so many seconds at least."""
+        began = time.monotonic()
+        self.is_down.set()
+        try:
+            yield
+            time.sleep(max(seconds - (time.monotonic() - began), 0))
+        finally:
+            self.is_down.clear()
 
     async def before(self, call: Call) -> Answer | None:
         if not self.is_down.is_set():
             return None
-        self.refused += 1
+        self.count += 1
         return UNAVAILABLE
 
 
@@ -108,12 +121,12 @@ class HidesDeletions(Fault):
 
     def __init__(self, resource: str) -> None:
         self._resource = f"/{resource}"
-        self.hidden = 0
+        self.count = 0
 
     def passes(self, call: Call, line: bytes) -> bool:
         if not call.path.endswith(self._resource) or json.loads(line)["type"] != "DELETED":
             return True
-        self.hidden += 1
+        self.count += 1
         return False
 
 

@@ -76,7 +76,9 @@ class Cut(Exception):  # noqa: N818 - it ends a connection, not a program
 
 
 class Fault:
-    """Something that goes wrong; each method lets the request go on unless it answers or raises Cut."""
+    """Something that goes wrong; each method lets the request go on unless it answers or raises Cut. `count`: how often it did."""
+
+    count = 0
 
     async def before(self, call: Call) -> Answer | None:
         """Before the API server gets the request."""
@@ -230,10 +232,16 @@ def name_of(call: Call) -> str:
     where = "/".join(parts)
     if call.path.startswith("/apis/apps/"):
         where = f"apps {where}"
-    verb = {"POST": "create", "PATCH": "patch", "PUT": "replace"}.get(call.method, call.method.lower())
+    verb = {"POST": "create", "PATCH": _patch_of(call), "PUT": "replace"}.get(call.method, call.method.lower())
     if call.method != "POST":
         return f"{verb} {where}"
     made = json.loads(call.body)
     if made.get("kind") == "Event":
         return f"{verb} {where}: {made['reason']} of {made['involvedObject']['kind']} {made['involvedObject']['name']}"
     return f"{verb} {where}: {made.get('metadata', {}).get('name', '')}"
+
+
+def _patch_of(call: Call) -> str:
+    """What a PATCH is for: a JSON patch only ever hands what was POSTed to server-side apply."""
+    kind = call.headers.get("Content-Type", "")
+    return "apply" if "apply-patch" in kind else "adopt" if "json-patch" in kind else "patch"

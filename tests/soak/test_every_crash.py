@@ -1,0 +1,42 @@
+"""The operator is killed before and after every write that it makes; the log goes to docs/measured/crashes.txt."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from local import builds
+from local.clusters import Cluster
+from tests.faults import crashes, operators
+from tests.harness import REPOSITORY, Api
+
+LOG = REPOSITORY / "docs" / "measured" / "crashes.txt"
+
+
+@pytest.mark.timeout(3600)
+def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    operators.install_rights(cluster)
+    began = time.monotonic()
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w") as log:
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            log.write(f"{line}\n")
+            log.flush()
+
+        end, writes = crashes.undisturbed(cluster, api, tmp_path)
+        points = crashes.points_of(writes)
+        say(f"make soak: Kubernetes {builds.KUBERNETES.version}, simulated pods, {crashes.SIDE_BY_SIDE} runs side by side.")
+        say("An App is deployed with v1, redeployed with v2, rolled back by restores; SIGKILL of the operator at one write in each run.")
+        say(f"\nThe end of the undisturbed run:\n{end}\n\nIts {len(writes)} writes beside the lease:")
+        for line in crashes.listed(writes):
+            say(line)
+        say(f"\n{len(points)} points, before and after each of them and of the taking of the lease:")
+        runs = crashes.run_all(cluster, api, points, end, tmp_path, say)
+        gaps = sum(run.sequences[-1] > len(run.sequences) for run in runs)
+        say(f"\n{len(runs)} of {len(points)} kills, each with the same end; {gaps} left a gap in the sequences.")
+        say(f"{time.monotonic() - began:.0f} s in all.")
+    assert len(runs) >= crashes.MADE_LEAST * len(points)
