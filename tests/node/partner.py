@@ -33,6 +33,7 @@ def partnered(cluster: Cluster, folder: Path) -> Iterator[Partner]:
         on.app(APP)
         with operator(on, folder=folder):
             on.live(APP, "v1", runtime=on.runtime("fast"))
+            on.until_answer(APP, "v1", on.key(APP))
             assert on.call(APP, KEY)[0] == 403
         on.change("Secret", names.access_keys(APP), stringData={"partner": KEY})
         yield Partner(on, time.monotonic(), frozenset(uids(on.pods(APP))))
