@@ -6,6 +6,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make locks"
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Says every 10 s that the command after it still runs.
+TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 FIRST_TESTS := $(wildcard tests/unit tests/flow)
 TESTS := $(FIRST_TESTS) $(wildcard tests/cluster tests/node)
 
@@ -23,11 +26,11 @@ venv: $(READY) ## the virtual environment .venv, from locks/dev.txt
 $(READY): locks/dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is "\
 		+ sys.version.split()[0] + ": name another one, make PYTHON=python3.12 $(MAKECMDGOALS)")'
-	@echo ".venv: installing from locks/dev.txt, about a minute when nothing is cached"
+	@echo ".venv: installing from locks/dev.txt, a minute or two when nothing is cached"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv: install it, on Debian and Ubuntu apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(TICKING) $(PIP) --require-hashes -r locks/dev.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, while somebody calls
