@@ -47,7 +47,7 @@ generate: $(READY) ## crds/ from the models
 
 locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
-	$(LOCKED) --group dev -c locks/operator.txt -o locks/dev.txt
+	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
 
 lint: $(READY) ## style, types, layers, and that what is generated is fresh
