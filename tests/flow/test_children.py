@@ -138,6 +138,18 @@ def test_a_refused_workload_fails_its_row_at_once_and_is_not_sent_again() -> Non
     assert "a bad volume" in outcome.reason
 
 
+def test_a_refusal_of_before_hinders_neither_the_app_nor_the_next_deploy() -> None:
+    world = a_world()
+    world.refused[("Deployment", given.NAME)] = "a bad volume"
+    world.deploy("a", "v1")
+    world.run()
+    assert world.condition("ChildrenApplied") == ("True", "Applied")
+    world.refused.clear()
+    world.deploy("b", "v2")
+    world.run()
+    assert (world.phases, world.condition("Ready")) == ({"a": "#1 Failed", "b": "#2 Live"}, ("True", "Serving"))
+
+
 def test_a_denied_child_is_a_condition_and_the_row_goes_on_waiting() -> None:
     world = a_world()
     world.denied.add(("Deployment", given.NAME))

@@ -54,10 +54,12 @@ def test_no_drift(desired: Manifest, observed: Manifest) -> None:
         ({"replicas": "1"}, {"replicas": 1}, ".replicas"),
         ({"metadata": {"ownerReferences": [OURS]}}, {"metadata": {"ownerReferences": [OTHERS]}}, ".metadata.ownerReferences"),
         ({"metadata": {"ownerReferences": [OURS]}}, {"metadata": {}}, ".metadata.ownerReferences"),
+        ({"spec": {"selector": {"app": "x"}}}, {"spec": {"selector": {"app": "x", "version": "v1"}}}, ".spec.selector"),
     ],
     ids=[
         "changed", "removed", "part removed", "false made true", "an empty map states no key", "changed in a list", "list cut",
         "list filled", "other type", "other cpu", "decimal is not binary", "text is not a number", "owner replaced", "owner removed",
+        "one more key of a selector",
     ],
 )  # fmt: skip
 def test_drift_names_the_field(desired: Manifest, observed: Manifest, path: str | None) -> None:
