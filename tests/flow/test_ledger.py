@@ -156,7 +156,7 @@ def test_the_oldest_rows_above_the_limit_go_and_what_is_kept_verifies() -> None:
     limit(world, 10)
     world.run()
     assert [row.sequence for row in sorted(world.rows.values(), key=lambda row: row.sequence)] == list(range(5, 15))
-    assert verify({"metadata": {"name": name}, "spec": row.raw_spec} for name, row in world.rows.items()).misfits == ()
+    assert verified(world)
     flows = {name for _, kind, name in world.objects if kind == "ConfigMap"}
     assert flows == {names.flow(given.NAME, given.flow_hash(version)) for version in ("v1", "v2")}
 
@@ -183,10 +183,32 @@ def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
     limit(world, 10)
     world.run()
     assert in_order(world)[0] == "v3 App"
-    assert len(world.rows) == 10
-    world.deploy("back", restores=min(world.rows.values(), key=lambda row: row.sequence).name)
+    assert len(world.rows) == 15, "newer rows stay with it, since a chain without them would not verify"
+    ask(world, "v1")
     world.run()
-    assert world.serving == "v3"
+    assert len(world.rows) == 10
+    assert verified(world)
+
+
+def test_no_hole_is_torn_into_the_chain_by_failures_after_the_live_row() -> None:
+    world = a_long_history(6)
+    for number in range(8):
+        world.deploy(f"failed{number}", "v2")
+        world.settle()
+        world.stall({"waiting": {"reason": "InvalidImageName"}}, old=1)
+        world.run()
+        world.deploy(f"never{number}", restores="none")
+        world.later(400)
+        world.run()
+    limit(world, 10)
+    world.run()
+    assert verified(world)
+    assert {"failed0", "r4"} <= set(world.rows)
+    assert not [name for name in world.rows if name.startswith("never")]
+
+
+def verified(world: World) -> bool:
+    return verify({"metadata": {"name": name}, "spec": row.raw_spec} for name, row in world.rows.items()).misfits == ()
 
 
 def test_a_row_in_flight_and_what_it_restores_are_kept() -> None:

@@ -1,4 +1,7 @@
-"""What of a history goes once it is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names."""
+"""What of a history goes once it is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names.
+
+It tears no hole into the chain: where an old row has to stay, rows above the limit stay with it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ def expired(app: App, history: History, ledger: Ledger, limit: int) -> tuple[Row
     """The oldest rows above the limit that may go.
 
     Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that came from
-    `App.spec.deploy`, and what a row in flight restores.
+    `App.spec.deploy`, and what a row in flight restores. So is each pinned row that is newer than one of these: what is kept is
+    one chain, which verifies from its oldest row on. A row that was never pinned is in no chain.
     """
     rows = ledger.in_order
     once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
@@ -46,7 +50,10 @@ def expired(app: App, history: History, ledger: Ledger, limit: int) -> tuple[Row
     protected = {row.name for row in once_live} | named | ({declared.name} if declared else set())
     if history.live is not None:
         protected.add(history.live.name)
-    candidates = [row for row in rows if row.result is not None and row.name not in protected]
+    chain = min((row.sequence for row in rows if row.digest and (row.result is None or row.name in protected)), default=0)
+    candidates = [
+        row for row in rows if row.result is not None and row.name not in protected and (row.digest is None or row.sequence < chain)
+    ]
     return tuple(candidates[: min(max(len(rows) - limit, 0), AT_ONCE)])
 
 
