@@ -20,7 +20,7 @@ from local.caller import Heard, listening, wait_for_answer
 from local.clusters import Cluster
 from local.errors import LocalError
 from local.images import REPOSITORY, ImageError
-from local.progress import say
+from local.progress import say, wait_for
 from local.state import DEFAULT_NAME
 from local.transcript import Transcript, heading
 
@@ -28,6 +28,7 @@ NAMESPACE = "demo"
 PART_OF = "app.kubernetes.io/part-of"
 OURS = "dynamiq-demo"
 WAIT = 120  # seconds
+HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,17 @@ class Demo:
 
     def _history(self) -> None:
         heading("The history of the App")
+        # A row reads Live a moment before the one before it reads Superseded.
+        with contextlib.suppress(LocalError):
+            wait_for("the rows to settle", lambda: self._rows() == HISTORY, seconds=10)
         self.kubectl.run("get", "deployments.dynamiq", "-n", NAMESPACE, "--sort-by=.spec.sequence")
-        rows = json.loads(self.kubectl.ask("get", "ddep", "-n", NAMESPACE, "--sort-by=.spec.sequence", "-o", "json") or '{"items": []}')
-        found = [(row["spec"]["pinned"]["workflowVersion"], row["status"]["phase"]) for row in rows["items"]]
-        if found != [("v1", "Superseded"), ("v2", "Superseded"), ("v1", "Live")]:
-            raise LocalError(f"the history should be v1 Superseded, v2 Superseded, v1 Live; it is {found}")
+        if (found := self._rows()) != HISTORY:
+            raise LocalError(f"the history should be {', '.join(HISTORY)}; it is {', '.join(found)}")
+
+    def _rows(self) -> list[str]:
+        """Version and phase of each row, the oldest first."""
+        template = "jsonpath={range .items[*]}{.spec.pinned.workflowVersion} {.status.phase}{'\\n'}{end}"
+        return self.kubectl.ask("get", "ddep", "-n", NAMESPACE, "--sort-by=.spec.sequence", "-o", template).splitlines()
 
 
 def main(arguments: list[str] | None = None) -> int:
