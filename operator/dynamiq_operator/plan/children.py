@@ -111,18 +111,21 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
 
 def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
     observed = snapshot.children.get(key)
-    digest = manifest_digest(manifest)
-    problem = snapshot.problems.get(key)
     if observed is manifest or (observed is not None and "deletionTimestamp" in observed["metadata"]):
         return
+    found = _drift(manifest, observed) if observed is not None else None
+    if observed is not None and found is None:
+        return
+    digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
+    problem = snapshot.problems.get(key)
     if problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == digest):
         return
-    if observed is None:
+    if observed is None or found is None:
         yield CreateChild(app, manifest, digest)
-    elif (found := _drift(manifest, observed)) is not None:
-        if _was_ours(manifest, observed):
-            yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
-        yield ApplyChild(app, manifest, observed, digest, found)
+        return
+    if _was_ours(manifest, observed):
+        yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
+    yield ApplyChild(app, manifest, observed, digest, found)
 
 
 def _drift(manifest: Manifest, observed: Manifest) -> str | None:
