@@ -30,6 +30,8 @@ class Cause:
 _AT_ONCE = {"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"}
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError"}
 _START = {"CreateContainerError", "RunContainerError"}
+_NOT_SEEN_YET = "failed to sync"
+"""How a kubelet that is busy begins when it has not read a Secret or ConfigMap yet: that is no reason to give up."""
 
 
 def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | None:
@@ -55,7 +57,8 @@ def _waiting(pod: Pod, container: Container) -> Cause | None:
     if reason == "InvalidImageName":
         return Cause(Gravity.AT_ONCE, reason, f"image name {container.image} is not valid")
     if reason in _AT_ONCE:
-        return Cause(Gravity.AT_ONCE, reason, f"pod {pod.name} cannot be started{said}")
+        gravity = Gravity.A_MINUTE if (container.waiting_message or "").startswith(_NOT_SEEN_YET) else Gravity.AT_ONCE
+        return Cause(gravity, reason, f"pod {pod.name} cannot be started{said}")
     if reason in _PULL:
         return Cause(Gravity.A_MINUTE, reason, f"image {container.image} cannot be pulled{said}")
     if reason in _START:
