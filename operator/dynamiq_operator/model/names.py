@@ -31,6 +31,7 @@ AUTHOR_POLICY = "dynamiq-rows"
 LABEL_MAX = 63
 CRON_JOB_MAX = 52
 _SUFFIX = 8
+DECLARED_SUFFIX = 10
 
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
@@ -102,8 +103,13 @@ def event(uid: str, *what: str) -> str:
 
 def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
     """The row made of `App.spec.deploy`: what it asks, and the sequence of the row that it asked for before."""
-    digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:DECLARED_SUFFIX]
     return f"{app}-{digest}"
+
+
+def may_be_declared(app: str, row: str) -> bool:
+    """Whether a row's name has the form of `declared_row`."""
+    return len(row) == len(app) + 1 + DECLARED_SUFFIX and row.startswith(f"{app}-")
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -70,9 +70,12 @@ class History:
             return Phase.FAILED
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
 
-    def having(self, changed: Record) -> History:
-        """This history with `changed` in place of the row of its name."""
-        return History.of(changed if row.name == changed.name else row for row in self.rows)
+    def having(self, *changed: Record) -> History:
+        """This history with each of `changed` in place of the row of its name; sorted anew only where one got its sequence."""
+        by_name = {row.name: row for row in changed}
+        rows = tuple(by_name.get(row.name, row) for row in self.rows)
+        moved = any(row.sequence != before.sequence for row, before in zip(rows, self.rows, strict=True))
+        return History.of(rows) if moved else History(rows)
 
 
 def completed(row: Record, *, sequence: int | None = None, pinned: Pinned | None = None, outcome: Outcome | None = None) -> Record:

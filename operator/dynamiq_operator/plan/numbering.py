@@ -32,14 +32,13 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
     highest = max(snapshot.ledger.highest, app.status.last_sequence or 0, *(row.sequence for row in history.rows), 0)
     numbers = {row.name: highest + place for place, row in enumerate(history.unnumbered, 1)}
     reserved = highest + len(numbers) if numbers else None
-    for row in history.unnumbered:
-        history = history.having(completed(row, sequence=numbers[row.name]))
+    history = history.having(*(completed(row, sequence=numbers[row.name]) for row in history.unnumbered))
+    ledger = snapshot.ledger.having(history.rows)
     actions: list[Action] = []
     waits: dict[str, str] = {}
     for row in history.waiting:
         if history.target is not None and row.sequence < history.target.sequence:
             continue
-        ledger = snapshot.ledger.having(history.rows)
         found = complete(
             row,
             _known(snapshot, app, history),
@@ -51,7 +50,7 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
         number = numbers.pop(row.name, None)
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
-            history = history.having(pinned)
+            history, ledger = history.having(pinned), ledger.having([pinned])
             actions += [*events.began(app, pinned, found), CompleteRecord(app, row, number, found)]
             continue
         if number is not None:
@@ -60,7 +59,7 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
             waits[row.name] = found.message
             continue
         failed, end = end_row(snapshot, app, row, Result.FAILED, _final(found, app.spec.rollout))
-        history = history.having(failed)
+        history, ledger = history.having(failed), ledger.having([failed])
         actions += end
     # Rows that a newer one overtook before they were pinned still get the number that was reserved for them.
     actions += [CompleteRecord(app, row, numbers[row.name], None) for row in history.rows if row.name in numbers]
