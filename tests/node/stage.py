@@ -229,7 +229,7 @@ class Stage:
         assert status == 200, f"{status} {body}"
         return str(json.loads(body)["answer"])
 
-    def until_answer(self, app: str, answer: str, key: str | None = None, seconds: float = 5) -> None:
+    def until_answer(self, app: str, answer: str, key: str | None = None, seconds: float = 10) -> None:
         """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
         wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
         eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted, seconds)

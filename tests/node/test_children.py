@@ -143,6 +143,7 @@ def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children)
     on.kubectl("scale", f"deployment.apps/{APP}", "--replicas=0", namespace=on.namespace)
     eventually("there is a replica again", lambda: on.workload(APP)["spec"]["replicas"] == 1, BACK_WITHIN)
     eventually("the user is told", lambda: "back to 1" in on.events(APP).get("Scaled", ""), BACK_WITHIN)
+    on.until_settled(APP)
     on.until_condition(APP, "Ready", "True")
     on.until_answer(APP, "v1")
 
