@@ -30,7 +30,7 @@ class Claims:
     def __init__(self, client: Client, store: Store, settings: Settings, namespace: str, namespaces: frozenset[str] | None) -> None:
         self._client, self._store, self._settings = client, store, settings
         self._namespace, self._namespaces = namespace, namespaces
-        self._ours: dict[AppKey, tuple[str, Claim, float]] = {}
+        self._ours: dict[AppKey, tuple[tuple[str, str], Claim, float]] = {}
 
     async def of(self, key: AppKey, app: App) -> Claim:
         """Whose the hostname of this App is. Raises errors.ApiError."""
@@ -38,8 +38,9 @@ class Claims:
         if host is None:
             self._ours.pop(key, None)
             return Claim()
+        asked = (host, app.meta.uid)  # an App that was deleted and created again looks anew: its claim may have been asked for meanwhile
         known = self._ours.get(key)
-        if known is not None and known[0] == host and monotonic() - known[2] < OURS_TRUSTED:
+        if known is not None and known[0] == asked and monotonic() - known[2] < OURS_TRUSTED:
             return known[1]
         self._ours.pop(key, None)
         try:
@@ -52,7 +53,7 @@ class Claims:
         if holder == key:
             claim = Claim(ClaimState.OURS, holder, released_at, raw)
             if released_at is None:
-                self._ours[key] = (host, claim, monotonic())
+                self._ours[key] = (asked, claim, monotonic())
             return claim
         return Claim(ClaimState.HELD if self._wants(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
 
