@@ -94,13 +94,27 @@ class Ledger(Stage):
         found = self.api.get("ConfigMap", "", self.namespace, labelSelector=selector).body["items"]
         return {each["metadata"]["name"] for each in found}
 
-    def _is_seen(self, app: str) -> bool:
+    def quiet_while_restoring(self, seconds: float = 1.0, app: str = APP) -> None:
+        """Asserts that over this time nobody writes the App, or a row, or makes a workload."""
+
+        def now() -> tuple[Any, ...]:
+            objects = [self.get(kinds.APP.kind, app), *self.rows(app)]
+            return self.find("Workload", app), [each["metadata"]["resourceVersion"] for each in objects]
+
+        before = now()
+        with contextlib.suppress(AssertionError):
+            eventually("something moves", lambda: now() != before, seconds)
+        assert now() == before
+        assert before[0] is None
+
+    def seen(self, app: str) -> bool:
+        """Whether the operator has seen the App as it is."""
         found = self.get(kinds.APP.kind, app)
         return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
 
     def quiet(self, seconds: float = 2.0, app: str = APP) -> None:
         """Asserts that, once the operator has seen the App as it is, no row appears and nothing is written to the App over this time."""
-        eventually("the App is seen as it is", lambda: self._is_seen(app))
+        eventually("the App is seen as it is", lambda: self.seen(app))
         before = (self.lines(app), self.get(kinds.APP.kind, app)["metadata"]["resourceVersion"])
         with contextlib.suppress(AssertionError):
             eventually("something moves", lambda: self.lines(app) != before[0], seconds)

@@ -214,18 +214,3 @@ def test_a_row_that_git_drops_is_pruned_by_nobody(stage: Ledger, operator: Opera
     assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false"
     assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
     assert (stage.until_served("v1", rows=1), stage.flows()) == ("chat-first", flows)
-
-
-def test_records_in_git_applied_twice_are_one_row_each(stage: Ledger, operator: Operator) -> None:
-    here = given.in_namespace(stage.namespace)
-    for number, flags in enumerate(((), ("--server-side",)), 1):
-        asked = given.asking(workflowVersion=f"v{number}", runtime=stage.default_runtime, message="from Git")
-        row = given.row_manifest(f"chat-{number}", here, asked)
-        stage.apply(stage.manifest(), row, flags=flags)
-        stage.until_served(f"v{number}", rows=number)
-        before = stage.row(f"chat-{number}")
-        for _ in range(2):
-            stage.apply(row, flags=flags)
-        assert not stage.as_user("flux", "diff", *flags, "-f", "-", input=row).stdout
-        assert stage.row(f"chat-{number}") == before
-    print("2 records in Git, each applied 3 times: 2 rows, no diff, no conflict")
