@@ -66,12 +66,40 @@ def token(api: Api) -> str:
     return str(answer.body["status"]["token"])
 
 
+@dataclass(frozen=True)
+class Login:
+    """Where an operator finds its API server and who it is there; a proxy adds the token by itself. `authority`: base64 of PEM."""
+
+    server: str
+    authority: str = ""
+    token: str = "given-by-the-proxy"
+
+    @classmethod
+    def of(cls, cluster: Cluster, api: Api) -> Login:
+        """Past any proxy, as the operator's account."""
+        found = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+        return cls(found["server"], found["certificate-authority-data"], token(api))
+
+    def write(self, path: Path) -> None:
+        """As a kubeconfig."""
+        place = {"server": self.server, **({"certificate-authority-data": self.authority} if self.authority else {})}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": place}],
+            "users": [{"name": "operator", "user": {"token": self.token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "operator"}}],
+            "current-context": "it",
+        }
+        path.write_text(yaml.safe_dump(kubeconfig))
+
+
 @contextlib.contextmanager
 def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
     """A proxy in front of the cluster's API server that logs in as the operator."""
-    found = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
-    authority = base64.b64decode(found["certificate-authority-data"]).decode()
-    with Proxy(found["server"], ssl.create_default_context(cadata=authority), token(api)) as proxy:
+    login = Login.of(cluster, api)
+    authority = base64.b64decode(login.authority).decode()
+    with Proxy(login.server, ssl.create_default_context(cadata=authority), login.token) as proxy:
         yield proxy
 
 
@@ -108,12 +136,14 @@ class Operator:
         assert self.alive, self.log.read_text()
 
 
-def start(server: str, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None) -> Operator:
-    """Starts `python -m dynamiq_operator run` against the API server, or the proxy, at the URL `server`."""
+def start(
+    server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None
+) -> Operator:
+    """Starts `python -m dynamiq_operator run` against an API server, or by its URL against a proxy."""
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex[:8]
     kubeconfig = folder / f"{name}.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server)))
+    (Login(server) if isinstance(server, str) else server).write(kubeconfig)
     command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(kubeconfig), "--lease-name", lease]
     command += ["--namespace", namespace] if namespace else []
     command += ["--lease-namespace", lease_namespace or namespace or SYSTEM, *flags]
@@ -124,19 +154,8 @@ def start(server: str, namespace: str | None, folder: Path, *flags: str, lease: 
     return Operator(process, log)
 
 
-def _kubeconfig(server: str) -> dict[str, object]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "proxied", "cluster": {"server": server}}],
-        "users": [{"name": "nobody", "user": {"token": "given-by-the-proxy"}}],
-        "contexts": [{"name": "proxied", "context": {"cluster": "proxied", "user": "nobody"}}],
-        "current-context": "proxied",
-    }
-
-
 @contextlib.contextmanager
-def running(server: str, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[Operator]:
+def running(server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[Operator]:
     """An operator that works, ended at the end."""
     operator = start(server, namespace, folder, *flags, lease=lease)
     try:

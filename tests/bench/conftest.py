@@ -1,0 +1,17 @@
+"""One real control plane with simulated pods for the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.clusters import Cluster
+from tests import harness
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
+    with harness.session_cluster("control-plane", pytestconfig) as started:
+        yield started

@@ -1,0 +1,90 @@
+"""What a plan costs, beside parsing the objects that it is made of: a machine's speed goes out of the ratio."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime
+from dynamiq_operator.plan import make_plan
+from tests.flow.test_deploys import a_world, serving
+from tests.flow.world import World
+
+LONG_ENOUGH = 0.5  # seconds for one figure
+ARRIVING = 10
+RATIO_MOST = 20.0
+"""More than this times the parse of its objects would make the planner what the operator spends its time on."""
+GROWTH_MOST = 30.0
+"""For ten times the rows: a plan that takes longer than a lease lasts would never be carried out."""
+
+
+def _microseconds(call: Callable[[], object]) -> float:
+    """The least time of one call, over several rounds: noise only ever adds."""
+    call()
+    began = time.perf_counter()
+    call()
+    rounds = max(int(LONG_ENOUGH / 5 / max(time.perf_counter() - began, 1e-6)), 1)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(rounds):
+            call()
+        best = min(best, (time.perf_counter() - began) / rounds)
+    return best * 1e6
+
+
+def _parse(world: World) -> Callable[[], object]:
+    """Parses, from JSON text, all that the operator knows of the App, and of that as typed objects what it keeps so."""
+    kinds: dict[tuple[str, str], Callable[[Manifest], object]] = {
+        (API_VERSION, "App"): App.of,
+        (API_VERSION, "Deployment"): Record.of,
+        (API_VERSION, "Runtime"): Runtime.of,
+    }
+    texts = [(kinds.get((version, kind), dict), json.dumps(made)) for (version, kind, _), made in world.objects.items()]
+    return lambda: [of(json.loads(text)) for of, text in texts]
+
+
+def _rolling() -> World:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.stall({"running": {}}, old=1)
+    return world
+
+
+def _arriving() -> World:
+    world = serving("v1")
+    for number in range(ARRIVING):
+        world.deploy(f"r{number}", "v2")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("title", "make"), [("at rest", serving), ("no rows", a_world), ("rolling out", _rolling), ("ten rows arrive", _arriving)]
+)
+def test_cost_of_a_plan(title: str, make: Callable[[], World]) -> None:
+    world = make()
+    snapshot = world.snapshot()
+    plan, parse = _microseconds(lambda: make_plan(snapshot)), _microseconds(_parse(world))
+    print(f"\nmake_plan, {title:16s} {plan:8.0f} µs; its objects parsed {parse:8.0f} µs; ratio {plan / parse:6.2f}", end="")
+    assert plan / parse < RATIO_MOST
+
+
+def test_cost_grows_with_the_rows_that_arrive_and_not_with_their_square() -> None:
+    few, many = (_seconds_for(count) for count in (50, 500))
+    print(f"\nmake_plan, 50 rows arrive {few:.2f} s, 500 rows {many:.2f} s; ratio {many / few:.1f}")
+    assert many / few < GROWTH_MOST
+
+
+def _seconds_for(count: int) -> float:
+    world = serving("v1")
+    for number in range(count):
+        world.deploy(f"r{number}", "v2")
+    snapshot = world.snapshot()
+    began = time.process_time()
+    make_plan(snapshot)
+    return time.process_time() - began
