@@ -1,0 +1,30 @@
+"""The end of kopf is not the end of what works beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import kopf
+
+from dynamiq_operator.controller.run import _NotOfKopf
+
+
+async def test_kopf_takes_no_task_of_ours_for_its_own() -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    registry, stop = kopf.OperatorRegistry(), asyncio.Event()
+
+    @kopf.on.login(registry=registry)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(server="http://127.0.0.1:1")  # nobody answers: kopf goes on trying
+
+    kopfs = await kopf.spawn_tasks(registry=registry, standalone=True, clusterwide=True, stop_flag=stop)
+    ours = asyncio.create_task(work())
+    ending = asyncio.create_task(kopf.run_tasks(kopfs, ignored=_NotOfKopf()))
+    stop.set()
+    await asyncio.wait_for(ending, 10)
+    assert not ours.done()
+    assert all(task.done() for task in kopfs)
+    ours.cancel()
