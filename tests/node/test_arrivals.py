@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import exposed, public, with_deadline, with_hostname, with_triggers
+from tests.factories import exposed, public, with_hostname, with_triggers
 from tests.harness import Manifest
 from tests.node.stage import Stage, operator, said, stage
 
@@ -106,8 +106,9 @@ def test_a_row_waits_for_the_row_that_it_restores(on: Stage) -> None:
 
 
 def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missing(on: Stage) -> None:
-    on.app("vain", public(), with_deadline(DEADLINE))
+    on.app("vain", public())
     on.live("vain", "v1")
+    on.change("App", "vain", spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
     on.deploy("vain", "v8", row="vain-second")
     assert on.until("vain-second", "Pending")["spec"]["sequence"] == 2
     row = on.until("vain-second", "Failed", DEADLINE + SLACK)

@@ -14,11 +14,11 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import Modifier, public, with_deadline, with_variables
+from tests.factories import Modifier, public, with_variables
 from tests.harness import Manifest, eventually
 from tests.node.stage import Stage, operator, restarts, said, stage, took, uids
 
-DEADLINE = 15  # seconds
+DEADLINE = 20  # seconds, of those that fail for no other reason
 SLACK = 15  # seconds more, on a busy machine
 AT_ONCE = 50  # seconds: a pod has to start before it can fail, which takes its time on a busy machine; below the minute that others get
 ABSENT = "127.0.0.1:1/absent:9.9"
@@ -32,11 +32,15 @@ NO_SUCH_KEY = {"name": "TOKEN", "secret": {"name": "tokens", "key": "missing"}}
 
 @dataclass
 class Scenario:
-    """A deploy that fails, of an App that serves v1 from the pods `before`, or, where it is `first`, nothing yet."""
+    """A deploy that fails, of an App that serves v1 from the pods `before`, or, where it is `first`, nothing yet.
+
+    A `short` deadline is set once v1 is live: the many that start at once may take longer.
+    """
 
     asked: dict[str, Any]
     modifiers: tuple[Modifier, ...] = ()
     first: bool = False
+    short: bool = False
     row: str = ""
     before: frozenset[str] = frozenset()
 
@@ -50,19 +54,18 @@ def scenarios(on: Stage) -> dict[str, Scenario]:
     def with_compute(**resources: Manifest) -> dict[str, Any]:
         return {"version": "v2", "config": {"resources": resources}}
 
-    short = with_deadline(DEADLINE)
     return {
         "absent": Scenario(with_runtime("absent", image=ABSENT)),
         "misnamed": Scenario(with_runtime("misnamed", image=MISNAMED)),
-        "unready": Scenario(with_runtime("unready", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}}), (short,)),
-        "huge": Scenario(with_compute(requests={"cpu": "64"}), (short,)),
+        "unready": Scenario(with_runtime("unready", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}}), short=True),
+        "huge": Scenario(with_compute(requests={"cpu": "64"}), short=True),
         "refused": Scenario(with_compute(requests={"memory": "2Gi"}, limits={"memory": "1Gi"})),
         "starved": Scenario(with_compute(requests={"memory": "12Mi"}, limits={"memory": "12Mi"})),
         "crashing": Scenario({"version": "v1"}, (with_variables(BROKEN_PYTHON),), first=True),
         "keyless": Scenario({"version": "v1"}, (with_variables(NO_SUCH_KEY),), first=True),
         "unknown": Scenario({"version": "v9"}),
         "newborn": Scenario({"version": "v9"}, first=True),
-        "crowded": Scenario({"version": "v2"}, (short,)),
+        "crowded": Scenario({"version": "v2"}, short=True),
     }
 
 
@@ -104,6 +107,8 @@ def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "2"})
         for app, scenario in made.begun.items():
             asked = {"runtime": f"{on.namespace}-good"} | scenario.asked
+            if scenario.short:
+                made.on(app).change("App", app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
             scenario.row = made.on(app).deploy(app, **asked)
         yield made
 
