@@ -63,6 +63,8 @@ class Observer:
         """The snapshot of an App now. Raises errors.ApiError."""
         raw = self._store.get(APPS, *key)
         app = _parsed(App, raw)
+        if raw is not None and app is None:  # not missing: its rows must not fail for want of it
+            raise errors.Invalid("it is of a form that this version of the operator cannot read: upgrade the operator")
         records: dict[str, Record] = {}
         children: dict[ChildKey, Manifest] = {}
         pods: list[Pod] = []
