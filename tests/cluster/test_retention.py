@@ -83,8 +83,9 @@ def test_a_row_in_flight_and_what_it_brings_back_are_kept(stage: Ledger, operato
     for number in range(11):
         stage.live(APP, f"v{number % 2 + 1}")
     operator.stop()
-    back = stage.deploy(APP, restores=first)
-    waiting = stage.deploy(APP, "v9")
+    # Made in one second, rows are taken by the order of their names.
+    back = stage.deploy(APP, restores=first, row="back")
+    waiting = stage.deploy(APP, "v9", row="waiting")
     limit(stage, LIMIT)
     operator.start()
     stage.until(waiting, "Pending")
