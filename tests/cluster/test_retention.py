@@ -64,9 +64,9 @@ def test_live_once_live_and_declared_rows_are_kept_whatever_the_limit(stage: Led
     for row in failing:
         stage.until(row, "Failed")
     limit(stage, LIMIT)
-    until_kept(stage)
+    until_kept(stage, 12)
     kept = {row["metadata"]["name"] for row in stage.rows(APP)}
-    assert kept == {declared, *(f"once-live-{number}" for number in range(6)), *failing[-3:]}
+    assert kept == {declared, *(f"once-live-{number}" for number in range(6)), *failing[-5:]}
     assert {flow(f"v{number}") for number in range(1, 5)} == stage.flows()
     assert stage.served()["row"] == "once-live-5"
     operator.restart()
