@@ -26,8 +26,8 @@ WORKS_WITHIN = 60.0  # seconds, on a machine that does much else
 ENDS_WITHIN = 30.0
 
 
-def install_account(cluster: Cluster, folder: Path) -> Path:
-    """Installs the operator's account and rights; returns a kubeconfig in `folder` that logs in as that account."""
+def install_rights(cluster: Cluster) -> None:
+    """Gives the cluster the operator's account and its rights, and no operator."""
     kubectl = Kubectl(cluster)
     for file in ("namespace.yaml", "service-account.yaml"):
         document = (BASE / file).read_text()
@@ -35,6 +35,12 @@ def install_account(cluster: Cluster, folder: Path) -> Path:
             "apply", "--server-side", "--force-conflicts", "-f", "-", input=document, namespace=NAMESPACE if "account" in file else None
         )
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(RBAC))
+
+
+def install_account(cluster: Cluster, folder: Path) -> Path:
+    """Installs the operator's account and rights; returns a kubeconfig in `folder` that logs in as that account."""
+    install_rights(cluster)
+    kubectl = Kubectl(cluster)
     token = kubectl("create", "token", ACCOUNT, "--duration=12h", namespace=NAMESPACE).stdout.strip()
     made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
     made["users"][0]["user"] = {"token": token}

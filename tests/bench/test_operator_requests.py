@@ -12,7 +12,7 @@ import pytest
 
 from local.clusters import Cluster
 from tests import factories as given
-from tests import harness
+from tests import harness, operating
 from tests.faults import audit, deploys, operators
 from tests.faults.audit import Audit, Request
 from tests.harness import Api
@@ -29,7 +29,7 @@ COLUMNS: dict[str, Callable[[Request], bool]] = {
 
 @pytest.mark.timeout(600)
 def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace)
     measured: dict[str, list[Request]] = {}

@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests import factories as given
-from tests import harness
+from tests import harness, operating
 from tests.faults import deploys, operators
 from tests.harness import Api, Manifest
 
@@ -32,7 +32,7 @@ RATIO_MOST = 15.0
 
 @pytest.mark.timeout(900)
 def test_apps_deployed_at_once(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace, versions=("v1",))
     apps = [f"{given.NAME}-{number}" for number in range(APPS)]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.clusters import Cluster
-from tests.faults import crashes, operators
+from tests import operating
+from tests.faults import crashes
 from tests.harness import Api
 
 EVERY = 10
@@ -15,7 +16,7 @@ EVERY = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def rights(cluster: Cluster) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
 
 
 @pytest.mark.timeout(900)

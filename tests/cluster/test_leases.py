@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.clusters import Cluster
-from tests import harness
+from tests import harness, operating
 from tests.faults import crashes, deploys, operators
 from tests.faults.faults import Holds
 from tests.faults.operators import Operator
@@ -34,7 +34,7 @@ class Pair:
 
 @pytest.fixture(scope="module", autouse=True)
 def rights(cluster: Cluster) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from local.clusters import Cluster
 from tests import factories as given
-from tests import harness
+from tests import harness, operating
 from tests.faults import crashes, deploys, faults, operators
 from tests.faults.proxy import Fault, Proxy
 from tests.harness import Api
@@ -22,7 +22,7 @@ LIST_AGAIN = 5
 
 @pytest.fixture(scope="module", autouse=True)
 def rights(cluster: Cluster) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from local.clusters import Cluster
 from tests import factories as given
-from tests import harness
+from tests import harness, operating
 from tests.faults import audit, deploys, operators
 from tests.faults.audit import Audit
 from tests.harness import Api
@@ -23,7 +23,7 @@ AT_REST = 60.0  # seconds
 
 @pytest.fixture(scope="module", autouse=True)
 def rights(cluster: Cluster) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
 
 
 @pytest.fixture

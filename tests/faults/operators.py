@@ -19,24 +19,11 @@ import yaml
 from local.clusters import Cluster
 from tests import harness
 from tests.faults.proxy import Proxy
-from tests.harness import REPOSITORY, Api, Kubectl
+from tests.harness import REPOSITORY, Api
+from tests.operating import ACCOUNT, NAMESPACE
 
-SYSTEM = "dynamiq-system"
-ACCOUNT = "dynamiq-operator"
-USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 ENDS_WITHIN = 20.0  # seconds
-
-
-def install_rights(cluster: Cluster) -> None:
-    """Gives the cluster the operator's account and its rights, and no operator."""
-    manifests = REPOSITORY / "manifests"
-    kubectl = Kubectl(cluster)
-    for name in ("namespace", "service-account"):
-        made = yaml.safe_load((manifests / "base" / f"{name}.yaml").read_text())
-        if made["kind"] != "Namespace":
-            made["metadata"]["namespace"] = SYSTEM
-        kubectl("apply", "--server-side", "-f", "-", input=made)
-    kubectl("apply", "--server-side", "-k", str(manifests / "rbac"))
 
 
 def allow_leases(api: Api, namespace: str) -> None:
@@ -50,7 +37,7 @@ def allow_leases(api: Api, namespace: str) -> None:
         "kind": "RoleBinding",
         "metadata": meta,
         "roleRef": {"apiGroup": group, "kind": "Role", "name": meta["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM}],
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
     }
     for manifest in (role, binding):
         answer = api.apply(manifest)
@@ -59,7 +46,7 @@ def allow_leases(api: Api, namespace: str) -> None:
 
 def token(api: Api) -> str:
     """A token of the operator's account, for an hour."""
-    path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token"
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     answer = api.request("POST", path, request)
     assert answer.ok, answer.message
@@ -146,7 +133,7 @@ def start(
     (Login(server) if isinstance(server, str) else server).write(kubeconfig)
     command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(kubeconfig), "--lease-name", lease]
     command += ["--namespace", namespace] if namespace else []
-    command += ["--lease-namespace", lease_namespace or namespace or SYSTEM, *flags]
+    command += ["--lease-namespace", lease_namespace or namespace or NAMESPACE, *flags]
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}

@@ -9,7 +9,8 @@ import pytest
 
 from local import builds
 from local.clusters import Cluster
-from tests.faults import crashes, operators
+from tests import operating
+from tests.faults import crashes
 from tests.harness import REPOSITORY, Api
 
 LOG = REPOSITORY / "docs" / "measured" / "crashes.txt"
@@ -17,7 +18,7 @@ LOG = REPOSITORY / "docs" / "measured" / "crashes.txt"
 
 @pytest.mark.timeout(3600)
 def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path) -> None:
-    operators.install_rights(cluster)
+    operating.install_rights(cluster)
     began = time.monotonic()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:
