@@ -61,17 +61,15 @@ class Lease:
 
     async def hold(self, lost: Callable[[], None]) -> None:
         """Renews the lease until cancelled; calls `lost` once when it is another's or could not be renewed in time."""
-        renewed = _monotonic()
         while True:
             await asyncio.sleep(RETRY)
             try:
-                holder = await asyncio.wait_for(self._try(), max(renewed + RENEW_WITHIN - _monotonic(), 0.1))
+                holder = await asyncio.wait_for(self._try(), max(self._renewed_at + RENEW_WITHIN - _monotonic(), 0.1))
                 if holder == self.identity:
-                    renewed = _monotonic()
                     continue
                 log.error("the lease is held by %s now", holder)
             except (errors.ApiError, TimeoutError) as error:
-                if _monotonic() - renewed < RENEW_WITHIN:
+                if _monotonic() - self._renewed_at < RENEW_WITHIN:
                     log.warning("the lease could not be renewed, trying again: %s", error)
                     continue
                 log.error("the lease could not be renewed for %.0f s", RENEW_WITHIN)  # noqa: TRY400 - an expected end, no bug
