@@ -26,6 +26,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.kinds import KINDS
 from local import builds, clusters
 from local.clusters import Cluster
@@ -100,7 +101,7 @@ def install(cluster: Cluster) -> None:
 
 def _discovered(api: Api) -> set[str]:
     """Kinds of our group that discovery names, and whose lists are served."""
-    version = KINDS[0].api_prefix
+    version = f"/apis/{API_VERSION}"
     found = [resource["kind"] for resource in api.request("GET", version).body.get("resources", ())]
     aggregated = api.request("GET", "/apis", accept="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").body
     known = {
@@ -238,7 +239,7 @@ class Api:
 
     def get(self, kind: str, name: str, namespace: str, *, api_version: str | None = None, **query: str) -> Answer:
         """An object, or with an empty name the list. Kinds of ours need no `api_version`; nor does the core group."""
-        group = api_version or (KINDS[0].api_prefix.removeprefix("/apis/") if kind in {known.kind for known in KINDS} else "v1")
+        group = api_version or (API_VERSION if kind in {known.kind for known in KINDS} else "v1")
         manifest = {"apiVersion": group, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
         return self.request("GET", path(manifest, named=bool(name)), query=query)
 

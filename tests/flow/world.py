@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from dynamiq_operator.cluster.resources import BY_KIND
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, RESOURCES, SECRET, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, is_labelled, is_owned, owner
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
@@ -64,7 +65,7 @@ class World:
 
     def child(self, kind: str, name: str = given.NAME) -> Manifest:
         """A child as it is now; edit it in place, then call `edited`."""
-        return self.objects[(RESOURCES[kind].api_version, kind, name)]
+        return self.objects[(BY_KIND[kind].api_version, kind, name)]
 
     def edited(self, made: Manifest) -> None:
         """Somebody changed this object."""

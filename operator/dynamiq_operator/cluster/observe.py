@@ -16,7 +16,7 @@ from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
-from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_labelled, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
@@ -72,7 +72,7 @@ class Observer:
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
                 if not is_doomed(found, app):
                     records[record.name] = record
-            elif resource in CHILDREN and app is not None and (is_owned(found, app) or is_labelled(found, app)):
+            elif resource in CHILDREN and app is not None and is_ours(found, app):
                 children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is PODS:
                 pods.append(Pod.of(found))
@@ -144,7 +144,7 @@ class Observer:
             return KeysPresence.PRESENT
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
-            presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+            presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         except errors.NotFound:
             presence = KeysPresence.ABSENT
         memory.keys = (presence, monotonic())
@@ -162,7 +162,7 @@ class Observer:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
-            if not is_owned(found, app) and not is_labelled(found, app):
+            if not is_ours(found, app):
                 memory.problems[child] = (problem, monotonic())
 
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], memory: Memory) -> Ledger:

@@ -16,7 +16,7 @@ from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_ending, is_ours, owner
 from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION, Part
@@ -153,9 +153,9 @@ class Performer:
         """Makes an object of that name ours again if it was: a restore brought it back, or somebody took our label off."""
         resource, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
         found = await self._client.get(resource, meta["namespace"], meta["name"])
-        if "deletionTimestamp" in found["metadata"]:
+        if is_ending(found):
             raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
-        if not (is_owned(found, owner_app) or is_labelled(found, owner_app)) or not _same_flow(manifest, found):
+        if not is_ours(found, owner_app) or not _same_flow(manifest, found):
             message = f"{manifest['kind']} {meta['name']} exists and is not this App's: rename or delete it, or name the App otherwise"
             self._observer.memory(app).problems[(manifest["kind"], meta["name"])] = (Problem(Hindrance.TAKEN, message), monotonic())
             return

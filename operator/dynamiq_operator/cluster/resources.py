@@ -8,6 +8,7 @@ from urllib.parse import quote
 from dynamiq_operator.desired import base
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
+from dynamiq_operator.model.record import CLOSED
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def _child(resource: base.Resource) -> ApiResource:
 
 
 APPS = _ours(kinds.APP)
-RECORDS = _ours(kinds.RECORD, "status.phase!=Superseded,status.phase!=Failed")
+RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLOSED))
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
 CHILDREN = tuple(

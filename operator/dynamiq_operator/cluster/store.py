@@ -14,12 +14,12 @@ from dynamiq_operator.desired.content import FLOW_KEY
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import APP_LABEL
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import CLOSED
 
 AppKey = tuple[str, str]
 """Namespace and name of an App."""
 
 HASH_OF_CONTENT = "contentHash"
-CLOSED = ("Superseded", "Failed")
 TOMBSTONES = 10_000
 
 

@@ -28,8 +28,6 @@ WORKLOAD = Resource("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 
-RESOURCES = {resource.kind: resource for resource in (SERVICE, INGRESS, CONFIG_MAP, SECRET, WORKLOAD, AUTOSCALER, DISRUPTION_BUDGET)}
-
 
 def owner(app: App) -> dict[str, Any]:
     """The ownerReference to an App, which ends its children and its rows with it."""
@@ -64,3 +62,13 @@ def is_labelled(observed: Mapping[str, Any], app: App) -> bool:
     """Whether an object carries our labels for this App, as one that a backup brought back does, whose owner is gone."""
     found = observed["metadata"].get("labels") or {}
     return names.labels(app.meta.name).items() <= found.items()
+
+
+def is_ours(observed: Mapping[str, Any], app: App) -> bool:
+    """Whether an object is this App's, or was before a restore: only then may it be written."""
+    return is_owned(observed, app) or is_labelled(observed, app)
+
+
+def is_ending(observed: Mapping[str, Any]) -> bool:
+    """Whether an object is being deleted."""
+    return "deletionTimestamp" in observed["metadata"]

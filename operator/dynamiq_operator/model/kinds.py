@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
-from dynamiq_operator.model.base import GROUP, RULES, VERSION, Part, name_rule
+from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
 from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 from dynamiq_operator.model.workflow import WORKFLOW_VERSION_RULES, WorkflowSpec, WorkflowVersionSpec
@@ -49,10 +49,6 @@ class Kind:
     @property
     def crd_name(self) -> str:
         return f"{self.plural}.{GROUP}"
-
-    @property
-    def api_prefix(self) -> str:
-        return f"/apis/{GROUP}/{VERSION}"
 
 
 _AGE = Column("AGE", ".metadata.creationTimestamp", "date")

@@ -39,6 +39,10 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
+"""Phases of rows that are history only: they are not watched any more."""
+
+
 class Result(StrEnum):
     """How a record's deploy ended."""
 

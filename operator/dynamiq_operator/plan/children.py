@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import network, scaling, workload
-from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, INGRESS, SECRET, SERVICE, WORKLOAD, is_owned
+from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, INGRESS, SECRET, SERVICE, WORKLOAD, is_ending, is_owned
 from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
@@ -38,12 +38,12 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
     actions += [
         DeleteChild(observed)
         for key, observed in snapshot.children.items()
-        if key not in wanted and key[0] in REMOVABLE and is_owned(observed, app) and "deletionTimestamp" not in observed["metadata"]
+        if key not in wanted and key[0] in REMOVABLE and is_owned(observed, app) and not is_ending(observed)
     ]
     actions += [
         OwnChild(app, observed)
         for key, observed in snapshot.children.items()
-        if key[0] == CONFIG_MAP.kind and not is_owned(observed, app) and "deletionTimestamp" not in observed["metadata"]
+        if key[0] == CONFIG_MAP.kind and not is_owned(observed, app) and not is_ending(observed)
     ]
     return (*actions, *_scale(snapshot, app, target))
 
@@ -111,7 +111,7 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
 
 def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
     observed = snapshot.children.get(key)
-    if observed is manifest or (observed is not None and "deletionTimestamp" in observed["metadata"]):
+    if observed is manifest or (observed is not None and is_ending(observed)):
         return
     found = _drift(manifest, observed) if observed is not None else None
     if observed is not None and found is None:
@@ -153,8 +153,10 @@ def _missing(owned: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> 
 
 def _was_ours(manifest: Manifest, observed: Manifest) -> bool:
     """Whether a difference is somebody else's edit and not a change of what we want: the applied template says so for a workload."""
+    if manifest["kind"] == SERVICE.kind:
+        return True
     if manifest["kind"] != WORKLOAD.kind:
-        return bool(manifest["kind"] == SERVICE.kind)
+        return False
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
     wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
     return bool(noted == wanted)

@@ -15,7 +15,7 @@ from dynamiq_operator.plan.declared import override
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.rollout import Rollout
-from dynamiq_operator.plan.snapshot import Snapshot, WorkloadState
+from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
 
 READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
 TRIGGERS, OVERRIDDEN = "TriggersActive", "DeploySpecOverridden"
@@ -23,13 +23,21 @@ DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not so is named."""
 
 
-def app_status(snapshot: Snapshot, app: App, history: History, ledger: Ledger, waits: Mapping[str, str], last_sequence: int) -> AppStatus:
+def app_status(
+    snapshot: Snapshot,
+    app: App,
+    history: History,
+    ledger: Ledger,
+    waits: Mapping[str, str],
+    hindered: Mapping[ChildKey, Problem],
+    last_sequence: int,
+) -> AppStatus:
     """The App's whole status."""
     live = history.live
     failed = _failed(app, history)
     said = [
         _live(live, failed),
-        _children(snapshot, app, history.target),
+        _children(hindered),
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
         *([_triggers(app)] if app.spec.triggers else []),
@@ -92,12 +100,11 @@ def _live(live: Record | None, failed: FailedRow | None) -> Condition:
     return _condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
 
 
-def _children(snapshot: Snapshot, app: App, target: Record | None) -> Condition:
-    found = children.problems(snapshot, app, target)
-    if not found:
+def _children(hindered: Mapping[ChildKey, Problem]) -> Condition:
+    if not hindered:
         return _condition(CHILDREN, True, "Applied", "all that the App needs is in place")
-    first = min(found)
-    return _condition(CHILDREN, False, found[first].hindrance.value, "; ".join(found[key].message for key in sorted(found)))
+    first = min(hindered)
+    return _condition(CHILDREN, False, hindered[first].hindrance.value, "; ".join(hindered[key].message for key in sorted(hindered)))
 
 
 def _available(snapshot: Snapshot, app: App, history: History) -> Condition:

@@ -7,10 +7,12 @@ not watched from then on, and an Event is made before the transition that it tel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.model.record import CLOSED, Phase, Result
 from dynamiq_operator.plan import children, conditions, events
 from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
@@ -18,10 +20,8 @@ from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.numbering import complete_rows, end_overtaken, end_row, waits_until
 from dynamiq_operator.plan.retention import retention
 from dynamiq_operator.plan.rollout import Rollout, Standing, judge
-from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot
 
-CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
-"""Phases of rows that are not watched any more."""
 RETRY_HINDERED = 15.0
 """Seconds after which it is looked again at a name that was taken."""
 
@@ -44,7 +44,8 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     converging = children.child_actions(snapshot, app, history.target)
     ledger = snapshot.ledger.having(history.rows)
     last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
-    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, last_sequence)
+    hindered = children.problems(snapshot, app, history.target)
+    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
     opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
@@ -56,14 +57,14 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *declared_rows(app, ledger),
             *overtaken,
             *ended,
-            *_hindrances(snapshot, app, history),
+            *_hindrances(app, hindered),
             *converging,
             *opening,
             *(() if reserving else write_status),
             *closing,
             *retention(snapshot, app, history, ledger),
         ),
-        look_again=_look_again(snapshot, app, rows.waits, rollout, history),
+        look_again=_look_again(snapshot, app, rows.waits, rollout, hindered),
     )
 
 
@@ -106,17 +107,18 @@ def _record_statuses(
     return tuple(opening), tuple(closing)
 
 
-def _hindrances(snapshot: Snapshot, app: App, history: History) -> tuple[Action, ...]:
-    found = children.problems(snapshot, app, history.target)
+def _hindrances(app: App, hindered: Mapping[ChildKey, Problem]) -> tuple[Action, ...]:
     known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.CHILDREN, "")
-    return tuple(events.hindered(app, problem.message) for problem in found.values() if problem.message not in known)
+    return tuple(events.hindered(app, problem.message) for problem in hindered.values() if problem.message not in known)
 
 
-def _look_again(snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, history: History) -> float | None:
+def _look_again(
+    snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, hindered: Mapping[ChildKey, Problem]
+) -> float | None:
     times = [_seconds_left(snapshot, row, app.spec.rollout) for row in snapshot.records if row.name in waits]
     if rollout is not None and rollout.look_again is not None:
         times.append(rollout.look_again)
-    if children.problems(snapshot, app, history.target):
+    if hindered:
         times.append(RETRY_HINDERED)
     return min(times, default=None)
 

@@ -16,8 +16,6 @@ from dynamiq_operator.plan.snapshot import Hindrance, Snapshot, WorkloadState
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
 """How long pull errors and crash loops may go on without progress."""
-
-
 QUIET = timedelta(seconds=10)
 """For so long a pod that is not ready yet is nothing to speak of."""
 
@@ -50,11 +48,7 @@ def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Roll
     began = parse_time(row.pinned.created_at)
     since = max(began, state.progressed_at) if state and state.progressed_at else began
     deadline = timedelta(seconds=app.spec.rollout.progress_deadline_seconds)
-    limit = (
-        {Gravity.AT_ONCE: timedelta(0), Gravity.A_MINUTE: min(WITHOUT_PROGRESS, deadline)}.get(cause.gravity, deadline)
-        if cause
-        else deadline
-    )
+    limit = _limit(cause, deadline)
     waited = snapshot.now - since
     if waited < limit and not (state and state.deadline_exceeded):
         telling = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
@@ -64,6 +58,13 @@ def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Roll
         Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {app.spec.rollout.progress_deadline_seconds} s, and no pod says why"
     )
     return Rollout(Standing.BROKEN, cause or silent)
+
+
+def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
+    """How long a rollout may go without progress while this is in its way."""
+    if cause is None or cause.gravity is Gravity.UNTIL_DEADLINE:
+        return deadline
+    return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)
 
 
 def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from dynamiq_operator.desired.base import is_ending
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
@@ -96,7 +97,7 @@ class Pod:
         return cls(
             name=raw["metadata"]["name"],
             template=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
-            deleting="deletionTimestamp" in raw["metadata"],
+            deleting=is_ending(raw),
             ready=conditions.get("Ready", {}).get("status") == "True",
             container=_container(raw, statuses[0]) if statuses else None,
             unschedulable=scheduled.get("message") if scheduled.get("status") == "False" else None,
