@@ -1,4 +1,4 @@
-"""The resources that the operator reads and writes, as paths of the API."""
+"""The resources that the operator and its surfaces read and write, as paths of the API."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ def _child(resource: base.Resource) -> ApiResource:
 
 APPS = _ours(kinds.APP)
 RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLOSED))
+WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
 CHILDREN = tuple(
     _child(resource) for resource in (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET)
 )
 SECRETS = _child(base.SECRET)
+NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
 EVENTS = ApiResource("", "v1", "events", "Event")
 POLICIES = tuple(

@@ -1,0 +1,67 @@
+"""The client that actions ask of a surface, and what they read through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from dynamiq_operator.cluster.resources import ApiResource
+from dynamiq_operator.model.objects import Manifest
+
+PAGE = 500
+PLAIN = "application/json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept header of a list that has nothing but metadata in it."""
+
+
+class Api(Protocol):
+    """Sends requests to the API server in the name of whoever acts."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = PLAIN,
+        accept: str = PLAIN,
+    ) -> Manifest:
+        """The JSON of the answer. Raises cluster.errors.ApiError."""
+
+
+def get(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
+    """One object. Raises cluster.errors.NotFound and ApiError."""
+    return api.request("GET", resource.path(namespace, name))
+
+
+def pages(
+    api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "", accept: str = PLAIN
+) -> Iterator[Manifest]:
+    """The lists, each of at most `PAGE` items, that a collection comes in."""
+    query: dict[str, str | int] = {"limit": PAGE}
+    if label:
+        query["labelSelector"] = label
+    if field:
+        query["fieldSelector"] = field
+    while True:
+        page = api.request("GET", resource.path(namespace), query=query, accept=accept)
+        yield page
+        if not (token := page["metadata"].get("continue")):
+            return
+        query["continue"] = token
+
+
+def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> list[Manifest]:
+    """Everything of a collection that the selectors select."""
+    return [
+        {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+        for page in pages(api, resource, namespace, label=label, field=field)
+        for item in page["items"]
+    ]
+
+
+def create(api: Api, resource: ApiResource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+    """POSTs. Raises cluster.errors.AlreadyExists and ApiError."""
+    query = {"dryRun": "All"} if dry_run else None
+    return api.request("POST", resource.path(manifest["metadata"].get("namespace", "")), query=query, body=manifest)

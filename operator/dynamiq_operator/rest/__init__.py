@@ -1,0 +1,1 @@
+"""The management API: what clients of the public product call, over the same actions and views."""

@@ -1,0 +1,108 @@
+"""The history of an App as people read it: newest first, the product's five columns, and what is behind them.
+
+It reads rows as the API server sends them: a row of a history of thousands is looked at, not validated anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.model.record import Phase
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. What a row does not have yet is None."""
+
+    name: str
+    uid: str
+    app: str
+    version: str | None
+    description: str | None
+    status: str
+    created_by: str | None
+    runtime: str | None
+    date: str | None
+    sequence: int | None
+    config: Mapping[str, Any] | None
+    message: str | None
+    provenance: str | None
+    duration: float | None
+    digest: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, raw: Manifest) -> HistoryRow:
+        """The row of a record as it is stored."""
+        meta, spec = raw["metadata"], raw["spec"]
+        pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
+        began = pinned.get("createdAt") or meta.get("creationTimestamp")
+        return cls(
+            name=meta["name"],
+            uid=meta.get("uid", ""),
+            app=spec["app"],
+            version=pinned.get("workflowVersion") or spec.get("workflowVersion"),
+            description=pinned.get("description"),
+            status=(raw.get("status") or {}).get("phase") or Phase.PENDING.value,
+            created_by=spec.get("createdBy"),
+            runtime=(pinned.get("runtime") or {}).get("version"),
+            date=began,
+            sequence=spec.get("sequence"),
+            config=pinned.get("config") or spec.get("config"),
+            message=spec.get("message"),
+            provenance=provenance(spec),
+            duration=_between(began, outcome.get("at")),
+            digest=pinned.get("digest"),
+            reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
+        )
+
+
+def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
+    """The rows of one App, newest first. Rows that have no sequence yet are newer than all that have one."""
+    return [HistoryRow.of(raw) for raw in newest_first(rows)]
+
+
+def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
+    """The records as they are stored, in the order of a history that is read from its newest row."""
+    return sorted(rows, key=_age, reverse=True)
+
+
+def provenance(spec: Mapping[str, Any]) -> str | None:
+    """Where a row came from: `restores #3`, `promoted from staging/support #12`, `from Git`; None where somebody deployed a version."""
+    pinned = spec.get("pinned") or {}
+    if (restored := pinned.get("restores")) is not None:
+        return f"restores #{restored['sequence']}"
+    if "restores" in spec:
+        return f"restores {spec['restores']}"
+    if (source := spec.get("promotedFrom")) is not None:
+        return f"promoted from {source['namespace']}/{source['app']} {source['row']}"
+    return "from Git" if pinned.get("source") == "App" else None
+
+
+def config_in_words(config: Mapping[str, Any] | None) -> str:
+    """A config as a person says it: `1 to 2 pods at 80 % CPU`, `serverless`."""
+    if not config:
+        return ""
+    if config.get("type") == "serverless":
+        return "serverless"
+    scaling = config.get("autoscaling") or {}
+    if "minReplicas" not in scaling or "maxReplicas" not in scaling:
+        return ""
+    fewest, most = scaling["minReplicas"], scaling["maxReplicas"]
+    pods = f"{fewest} pod{'s' if fewest != 1 else ''}" if fewest == most else f"{fewest} to {most} pods"
+    return f"{pods} at {scaling.get('targetCPUUtilizationPercentage', 80)} % CPU"
+
+
+def _age(raw: Manifest) -> tuple[float, str, tuple[tuple[int, int, str], ...]]:
+    meta = raw["metadata"]
+    return raw["spec"].get("sequence") or float("inf"), meta.get("creationTimestamp") or "", natural(meta["name"])
+
+
+def _between(began: str | None, ended: str | None) -> float | None:
+    if began is None or ended is None:
+        return None
+    return max((parse_time(ended) - parse_time(began)).total_seconds(), 0.0)

@@ -1,0 +1,125 @@
+"""What a deploy would do, before anybody does it: from what to what, the diff of the flow, and whether pods restart."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.views.history import config_in_words
+
+NOTHING = "(nothing)"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What runs, or would run. `row` and `sequence` are None for a row that is yet to be made."""
+
+    version: str
+    flow_hash: str
+    runtime: str
+    config: Mapping[str, Any]
+    row: str | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A deploy of `app` that has not been done. `now`: what is live, None before the first deploy. `record` is what would be created.
+
+    `under_way`: a row that is being rolled out now and would be overtaken. `warnings`: sentences that whoever decides should read.
+    """
+
+    namespace: str
+    app: str
+    now: Side | None
+    then: Side
+    flow_diff: tuple[str, ...]
+    restarts: bool
+    record: Manifest
+    under_way: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_no_op(self) -> bool:
+        """Whether the App would run exactly what it runs now: a row is recorded, and nothing else happens."""
+        now, then = self.now, self.then
+        return now is not None and (now.flow_hash, now.runtime, dict(now.config)) == (then.flow_hash, then.runtime, dict(then.config))
+
+    def as_json(self) -> dict[str, Any]:
+        """The preview as data, for surfaces that draw it themselves."""
+        return {
+            "namespace": self.namespace,
+            "app": self.app,
+            "from": _side(self.now),
+            "to": _side(self.then),
+            "flowDiff": "\n".join(self.flow_diff),
+            "podsRestart": self.restarts,
+            "noOp": self.is_no_op,
+            "underWay": self.under_way,
+            "warnings": list(self.warnings),
+        }
+
+    def lines(self) -> list[str]:
+        """The preview as text, without colour; lines of the diff begin with `+`, `-`, `@` or a space."""
+        now, then = self.now, self.then
+        title = f"{self.app} in {self.namespace}"
+        pairs = [
+            ("version", _title(now) if now else NOTHING, then.version),
+            ("runtime", now.runtime if now else NOTHING, then.runtime),
+            ("config", config_in_words(now.config) if now else NOTHING, config_in_words(then.config)),
+        ]
+        said = [title, *(f"  {name:<8} {_change(before, after)}" for name, before, after in pairs), *self._consequences()]
+        return said + (["", *self.flow_diff] if self.flow_diff else [])
+
+    def _consequences(self) -> list[str]:
+        said = [f"  {self.under_way} is being deployed and would be overtaken"] if self.under_way else []
+        if self.is_no_op:
+            said.append("  nothing changes: the App runs exactly this already, and one more row says so")
+        elif self.restarts:
+            said.append("  pods are replaced one by one; requests go on being answered")
+        else:
+            said.append("  no pod restarts")
+        return said + [f"  {warning}" for warning in self.warnings]
+
+
+def flow_diff(before: str | None, after: str, before_name: str, after_name: str) -> tuple[str, ...]:
+    """A unified diff of two flows, empty where they are the same or where there is nothing before."""
+    if before is None or before == after:
+        return ()
+    return tuple(difflib.unified_diff(readable(before), readable(after), before_name, after_name, lineterm=""))
+
+
+def readable(flow: str) -> list[str]:
+    """A flow's lines. Compact JSON, which is one long line, is laid out."""
+    import json  # noqa: PLC0415
+
+    if flow.lstrip().startswith("{") and "\n" not in flow.strip():
+        try:
+            return json.dumps(json.loads(flow), indent=2, ensure_ascii=False).splitlines()
+        except ValueError:
+            pass
+    return flow.splitlines()
+
+
+def _title(side: Side) -> str:
+    return f"{side.version} (#{side.sequence})" if side.sequence else side.version
+
+
+def _change(before: str, after: str) -> str:
+    return after if before == after else f"{before} → {after}"
+
+
+def _side(side: Side | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {
+        "row": side.row,
+        "sequence": side.sequence,
+        "version": side.version,
+        "flowHash": side.flow_hash,
+        "runtime": side.runtime,
+        "config": dict(side.config),
+    }
