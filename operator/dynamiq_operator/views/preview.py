@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,6 @@ def flow_diff(before: str | None, after: str, before_name: str, after_name: str)
 
 def readable(flow: str) -> list[str]:
     """A flow's lines. Compact JSON, which is one long line, is laid out."""
-    import json  # noqa: PLC0415
-
     if flow.lstrip().startswith("{") and "\n" not in flow.strip():
         try:
             return json.dumps(json.loads(flow), indent=2, ensure_ascii=False).splitlines()
