@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dynamiq_operator.cluster.errors import ApiError
+
 
 class Refusal(Exception):  # noqa: N818 - what is refused is no failure of the program
     """It can't be done as asked. `field`: the part of the request that is wrong, as the record's spec names it, or empty."""
@@ -21,3 +23,9 @@ class Taken(Refusal):
 
 class NotAllowed(Refusal):
     """The caller lacks a right, which the message names."""
+
+
+def refused(error: ApiError) -> Refusal:
+    """What the API server found invalid, without the name of an object that was never made."""
+    _, found, reason = str(error).partition(" is invalid: ")
+    return Refusal(reason if found else str(error))

@@ -30,7 +30,8 @@ class Side:
 class Preview:
     """A deploy of `app` that has not been done. `now`: what is live, None before the first deploy. `record` is what would be created.
 
-    `under_way`: a row that is being rolled out now and would be overtaken. `warnings`: sentences that whoever decides should read.
+    `no_op`: the App would run exactly what it runs now. `under_way`: a row that is being rolled out and would be overtaken.
+    `warnings`: sentences that whoever decides should read.
     """
 
     namespace: str
@@ -39,15 +40,10 @@ class Preview:
     then: Side
     flow_diff: tuple[str, ...]
     restarts: bool
+    no_op: bool
     record: Manifest
     under_way: str | None = None
     warnings: tuple[str, ...] = ()
-
-    @property
-    def is_no_op(self) -> bool:
-        """Whether the App would run exactly what it runs now: a row is recorded, and nothing else happens."""
-        now, then = self.now, self.then
-        return now is not None and (now.flow_hash, now.runtime, dict(now.config)) == (then.flow_hash, then.runtime, dict(then.config))
 
     def as_json(self) -> dict[str, Any]:
         """The preview as data, for surfaces that draw it themselves."""
@@ -58,7 +54,7 @@ class Preview:
             "to": _side(self.then),
             "flowDiff": "\n".join(self.flow_diff),
             "podsRestart": self.restarts,
-            "noOp": self.is_no_op,
+            "noOp": self.no_op,
             "underWay": self.under_way,
             "warnings": list(self.warnings),
         }
@@ -77,8 +73,10 @@ class Preview:
 
     def _consequences(self) -> list[str]:
         said = [f"  {self.under_way} is being deployed and would be overtaken"] if self.under_way else []
-        if self.is_no_op:
+        if self.no_op:
             said.append("  nothing changes: the App runs exactly this already, and one more row says so")
+        elif self.now is None:
+            said.append("  pods are started")
         elif self.restarts:
             said.append("  pods are replaced one by one; requests go on being answered")
         else:

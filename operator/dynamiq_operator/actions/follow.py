@@ -1,0 +1,95 @@
+"""Following a deploy until it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.actions.api import Api
+from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import BY_KIND, RECORDS
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Phase, Result
+
+EVERY = 0.5  # seconds
+PATIENCE = 30.0
+"""Seconds for which an API server may be away before following it is given up."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a deploy is. Pods are counted by the workload: `new` of its newest template, `old` of those before; None where unseen."""
+
+    phase: str
+    message: str
+    is_done: bool
+    succeeded: bool
+    new: int | None = None
+    old: int | None = None
+    ready: int | None = None
+    wanted: int | None = None
+
+
+def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress]:
+    """Where the deploy is, about twice a second, the last one when it has ended. Raises Unknown where the row goes, and ApiError."""
+    seen = time.monotonic()
+    while True:
+        try:
+            raw = requests.get(api, RECORDS, namespace, row)
+            workload = None if _ended(raw) else _workload(api, namespace, app, row)
+        except errors.NotFound:
+            raise Unknown(f"row {row} is gone: somebody deleted App {app} or its namespace") from None
+        except errors.Unavailable:
+            if time.monotonic() - seen > PATIENCE:
+                raise
+            time.sleep(EVERY)
+            continue
+        seen = time.monotonic()
+        progress = _progress(raw, workload)
+        yield progress
+        if progress.is_done:
+            return
+        time.sleep(EVERY)
+
+
+def _workload(api: Api, namespace: str, app: str, row: str) -> Manifest | None:
+    try:
+        return requests.get(api, BY_KIND[WORKLOAD.kind], namespace, names.workload(app, row))
+    except (errors.NotFound, errors.Denied):
+        return None
+
+
+def _ended(raw: Manifest) -> bool:
+    """Whether the row has its outcome, and a status that tells so."""
+    phase = (raw.get("status") or {}).get("phase")
+    return "outcome" in raw["spec"] and phase in (Phase.LIVE, Phase.SUPERSEDED, Phase.FAILED)
+
+
+def _progress(raw: Manifest, workload: Manifest | None) -> Progress:
+    status, outcome = raw.get("status") or {}, raw["spec"].get("outcome") or {}
+    said = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
+    progress = Progress(
+        phase=status.get("phase") or Phase.PENDING.value,
+        message=outcome.get("reason") or said or "",
+        is_done=_ended(raw),
+        succeeded=outcome.get("result") == Result.SUCCEEDED,
+    )
+    if workload is None:
+        return progress
+    pods, wanted = workload.get("status") or {}, workload["spec"].get("replicas", 1)
+    new = pods.get("updatedReplicas", 0)
+    return Progress(
+        progress.phase,
+        progress.message,
+        progress.is_done,
+        progress.succeeded,
+        new=new,
+        old=max(pods.get("replicas", 0) - new, 0),
+        ready=pods.get("readyReplicas", 0),
+        wanted=wanted,
+    )

@@ -1,0 +1,137 @@
+"""Reading an App, its rows and the releases of its workflow, each with the sentence for when it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.actions.api import Api
+from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.views.history import newest_first
+
+TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
+"""Accept header of a list that has what `kubectl get` prints and no flow, which may be large."""
+NAMED_MOST = 10
+
+
+@dataclass(frozen=True)
+class Release:
+    """A WorkflowVersion as a list shows it."""
+
+    name: str
+    version: str
+    uid: str
+
+    @property
+    def number(self) -> int:
+        return int(self.version.removeprefix("v"))
+
+
+def find_app(api: Api, namespace: str, name: str) -> App:
+    """The App. Raises Unknown, naming the Apps that there are."""
+    try:
+        return App.of(requests.get(api, APPS, namespace, name))
+    except errors.NotFound:
+        raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app") from None
+
+
+def rows(api: Api, namespace: str, app: str) -> list[Manifest]:
+    """Every row of the App, newest first. Raises Unknown where there is neither a row nor the App."""
+    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app}")
+    if not found:
+        find_app(api, namespace, app)
+    return newest_first(found)
+
+
+def open_rows(api: Api, namespace: str, app: str) -> History:
+    """What is live and what is not decided yet, without the closed rows: few, however long the history."""
+    return History.of(Record.of(raw) for raw in requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
+
+
+def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
+    """The row of a sequence (`12`, `#12`) or of a name. Raises Unknown, saying which there are."""
+    text = str(given).removeprefix("#")
+    if not text.isdecimal():
+        try:
+            found = requests.get(api, RECORDS, namespace, text)
+        except errors.NotFound:
+            found = None
+        if found is not None and found["spec"]["app"] == app:
+            return found
+        raise Unknown(f"no row {text} of {app} in namespace {namespace}; see `kubectl dynamiq history {app} -o wide`")
+    every = rows(api, namespace, app)
+    for row in every:
+        if row["spec"].get("sequence") == int(text):
+            return row
+    numbers = sorted(row["spec"]["sequence"] for row in every if "sequence" in row["spec"])
+    there = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
+    raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
+
+
+def releases(api: Api, namespace: str, workflow: str) -> list[Release]:
+    """The releases of a workflow, oldest first, without their flows."""
+    found = []
+    for page in requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=TABLE):
+        columns = [column["name"].upper() for column in page["columnDefinitions"]]
+        for line in page["rows"] or ():
+            meta = line["object"]["metadata"]
+            found.append(Release(meta["name"], line["cells"][columns.index("VERSION")], meta["uid"]))
+    return sorted(found, key=lambda release: release.number)
+
+
+def unknown_version(workflow: str, version: str, released: Iterable[Release]) -> Unknown:
+    """`no version v9 of support; released are v1 to v7`."""
+    found = list(released)
+    numbers = [release.number for release in found]
+    if not found:
+        there = f"nothing is released yet: `kubectl dynamiq release {workflow}`"
+    elif len(found) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        there = f"released are {found[0].version} to {found[-1].version}"
+    else:
+        there = f"released: {_listed([release.version for release in found])}"
+    return Unknown(f"no version {version} of {workflow}; {there}", "workflowVersion")
+
+
+def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
+    """The flow that a row pinned, from its ConfigMap or its WorkflowVersion; None where neither holds it, or it may not be read."""
+    try:
+        config_map = requests.get(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash))
+        if flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
+            return text
+    except (errors.NotFound, errors.Denied):
+        pass
+    try:
+        version = requests.get(api, VERSIONS, namespace, f"{pinned.workflow}-{pinned.workflow_version}")
+    except (errors.NotFound, errors.Denied):
+        return None
+    text = version["spec"]["flow"]
+    return text if flow_hash(text) == pinned.workflow_hash else None
+
+
+def _data(config_map: Manifest) -> Mapping[str, str]:
+    return config_map.get("data") or {}
+
+
+def _there_are(api: Api, namespace: str) -> str:
+    try:
+        found = sorted(
+            item["metadata"]["name"] for page in requests.pages(api, APPS, namespace, accept=requests.METADATA) for item in page["items"]
+        )
+    except errors.Denied:
+        return "and you may not list the Apps there"
+    return f"Apps there: {_listed(found)}" if found else "there is none at all: name another with -n"
+
+
+def _listed(found: list[str]) -> str:
+    more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
+    return ", ".join(found[:NAMED_MOST]) + more
