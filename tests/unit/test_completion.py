@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
-from dynamiq_operator.model.record import Pinned, Restored, Source
+from dynamiq_operator.model.record import Pinned, Promoted, Restored, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from tests.factories import (
     CONFIG,
@@ -50,6 +50,7 @@ def completed(
     image_policy: ImagePolicy = ImagePolicy.ANY,
     source: Source = Source.RECORD,
     stamped_since: datetime | None = None,
+    promoted: Record | None = None,
 ) -> Pinned | Missing | Refused:
     known = Known(
         app=app or an_app(),
@@ -60,6 +61,7 @@ def completed(
         flows=flows,
         settings=Settings(image_policy=image_policy),
         authors_stamped_since=stamped_since,
+        promotions={row.name: promoted} if promoted is not None else {},
     )
     return complete(row, known, sequence=7, source=source, previous_digest=PREVIOUS, now=NOW)
 
@@ -131,6 +133,29 @@ def test_a_row_says_who_made_it() -> None:
 def test_an_author_is_verified_where_the_stamp_was_there_before_the_row(since: int | None, verified: bool) -> None:
     stamped = NOW + timedelta(seconds=since) if since is not None else None
     assert pins(new(created(0)), stamped_since=stamped).created_by_verified is verified
+
+
+def promoting(**differently: str) -> Record:
+    return new(asking(promotedFrom={"namespace": "staging", "app": "chat", "row": "good", "hash": flow_hash("v1")} | differently))
+
+
+def test_a_promotion_is_verified_by_the_row_that_it_names() -> None:
+    assert pins(promoting(), promoted=a_row("good", live(12))).promoted_from == Promoted(verified=True, sequence=12)
+    assert pins(new(), promoted=a_row("good", live(12))).promoted_from is None
+
+
+@pytest.mark.parametrize(
+    ("row", "source"),
+    [
+        pytest.param(promoting(), None, id="not found"),
+        pytest.param(promoting(), a_row("good", live(12, "v2")), id="it ran another flow"),
+        pytest.param(promoting(hash=flow_hash("v2")), a_row("good", live(12, "v2")), id="this one runs another flow"),
+        pytest.param(promoting(), a_row("good", live(12), of_app("other")), id="of another App"),
+        pytest.param(promoting(), a_row("good"), id="never rolled out"),
+    ],
+)
+def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Record, source: Record | None) -> None:
+    assert pins(row, promoted=source).promoted_from == Promoted(verified=False)
 
 
 def test_without_an_app_the_row_waits() -> None:

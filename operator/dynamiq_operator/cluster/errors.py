@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class ApiError(Exception):
-    """A request that the API server did not carry out. `status` is the HTTP status, 0 where no answer came."""
+    """A request that the API server did not carry out. `status` is the HTTP status, 0 where no answer came.
+
+    `causes`: what is wrong with each field, where the API server says so. `retry_after`: seconds that it asks to wait.
+    """
+
+    causes: tuple[tuple[str, str], ...] = ()
+    retry_after: int | None = None
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)

@@ -100,6 +100,7 @@ class Observer:
             pods=tuple(pods),
             claim=await self._claims.of(key, app),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
+            promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
 
@@ -129,6 +130,21 @@ class Observer:
             except (errors.NotFound, errors.Denied):
                 self._stamped = (None, monotonic())
         return self._stamped[0]
+
+    async def _promotions(self, records: Iterable[Record]) -> dict[str, Record]:
+        """The rows that rows which are to be pinned say they were promoted from, as far as they can be found."""
+        found = {}
+        for record in records:
+            said = record.spec.promoted_from
+            if said is None or record.pinned or record.outcome:
+                continue
+            try:
+                source = _parsed(Record, await self._client.get(RECORDS, said.namespace, said.row))
+            except (errors.NotFound, errors.Denied):
+                continue
+            if source is not None:
+                found[record.name] = source
+        return found
 
     def _versions(self, namespace: str, app: App, records: Iterable[Record]) -> Iterable[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}

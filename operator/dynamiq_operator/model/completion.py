@@ -6,14 +6,14 @@ The answer is the pins, or what is missing (the row waits), or why it can never 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
-from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Restored, Source
+from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Promoted, Restored, Source
 from dynamiq_operator.model.runtime import PinnedRuntime, ResourceList, Resources
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
@@ -47,6 +47,8 @@ class Known:
     flows: frozenset[str]
     settings: Settings
     authors_stamped_since: datetime | None = None
+    promotions: Mapping[str, Record] = field(default_factory=dict)
+    """By the name of a row: the row that it says it was promoted from, where that one was found."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def complete(
         runtime=runtime,
         config=config,
         restores=release.restores,
+        promoted_from=_promoted(record, release, known.promotions.get(record.name)),
         created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < record.meta.created,
         source=source,
         previous_digest=previous_digest,
@@ -128,6 +131,17 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
         row.pinned.description,
         Restored(row=row.name, sequence=row.sequence),
     )
+
+
+def _promoted(record: Record, release: _Release, source: Record | None) -> Promoted | None:
+    """What differs is not told: whoever writes a row may not be allowed to know of the one that it names."""
+    said = record.spec.promoted_from
+    if said is None:
+        return None
+    ran = source.pinned if source is not None and source.spec.app == said.app else None
+    if source is None or ran is None or not said.hash == ran.workflow_hash == release.flow_hash:
+        return Promoted(verified=False)
+    return Promoted(verified=True, sequence=source.sequence)
 
 
 def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime | Missing | Refused:

@@ -22,6 +22,12 @@ FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
 CLAIM_LABEL = f"{GROUP}/claim"
 RELEASED_ANNOTATION = f"{GROUP}/released-at"
 RESTORING_ANNOTATION = f"{GROUP}/restoring"
+ENVIRONMENT_LABEL = f"{GROUP}/environment"
+PROJECT_LABEL = f"{GROUP}/project"
+"""Of a namespace: Apps are promoted from one environment of a project to another."""
+FLOW_LABEL = f"{GROUP}/flow"
+"""Of a WorkflowVersion that was promoted, by which it is found again under whatever number it got."""
+ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
@@ -80,6 +86,11 @@ def access_keys(app: str) -> str:
 def flow(app: str, flow_hash: str) -> str:
     """The ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
     return shortened(f"{app}-flow-{flow_hash.removeprefix('sha256:')[:16]}")
+
+
+def flow_label(flow_hash: str) -> str:
+    """The label's value for a flow; a whole hash would be too long for one."""
+    return flow_hash.removeprefix("sha256:")[:32]
 
 
 def trigger(app: str, name: str) -> str:

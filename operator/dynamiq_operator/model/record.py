@@ -116,6 +116,13 @@ class Restored(Part):
     sequence: Annotated[int, Field(ge=1, description="Its sequence.")]
 
 
+class Promoted(Part):
+    """What the operator found of the row that a record says it was promoted from."""
+
+    verified: Annotated[bool, Field(description="True where that row was found, is of that App, and ran the flow that this one runs.")]
+    sequence: Annotated[int | None, Field(ge=1, description="Its sequence, where verified.")] = None
+
+
 class Pinned(Part):
     """All that a record runs, frozen when its deploy began."""
 
@@ -127,6 +134,7 @@ class Pinned(Part):
     runtime: Annotated[PinnedRuntime, Field(description="The whole Runtime, as it was.")]
     config: Annotated[Config, Field(description="The whole config, with nothing left out.")]
     restores: Annotated[Restored | None, Field(description="The row that was brought back.")] = None
+    promoted_from: Annotated[Promoted | None, Field(description="What was found of the row that spec.promotedFrom names.")] = None
     created_by_verified: Annotated[
         bool | None,
         Field(description="True where the API server stamped createdBy. Not so before Kubernetes 1.36 or without our admission policies."),

@@ -106,4 +106,5 @@ def _known(snapshot: Snapshot, app: App, history: History) -> Known:
         flows=snapshot.flows | {version.flow_hash for version in snapshot.versions},
         settings=snapshot.settings,
         authors_stamped_since=snapshot.authors_stamped_since,
+        promotions=snapshot.promotions,
     )

@@ -164,6 +164,7 @@ class Snapshot:
 
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
+    `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -182,4 +183,5 @@ class Snapshot:
     pods: tuple[Pod, ...] = ()
     claim: Claim = Claim()
     authors_stamped_since: datetime | None = None
+    promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

@@ -79,7 +79,10 @@ def provenance(spec: Mapping[str, Any]) -> str | None:
     if "restores" in spec:
         return f"restores {spec['restores']}"
     if (source := spec.get("promotedFrom")) is not None:
-        return f"promoted from {source['namespace']}/{source['app']} {source['row']}"
+        found = pinned.get("promotedFrom") or {}
+        row = f"#{found['sequence']}" if "sequence" in found else source["row"]
+        unverified = " (unverified)" if pinned and not found.get("verified") else ""
+        return f"promoted from {source['namespace']}/{source['app']} {row}{unverified}"
     return "from Git" if pinned.get("source") == "App" else None
 
 

@@ -1,0 +1,249 @@
+"""Promoting: what an App serves here is deployed to the App of the same name in another environment of the same project.
+
+The version travels by its flow's hash, and the target keeps its own config, hostname, keys and variables. All of it goes
+out in the name of whoever promotes, who needs the rights in both namespaces; what is lacking is said before anything is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.actions import history
+from dynamiq_operator.actions.api import Api
+from dynamiq_operator.actions.deploy import Deploy, Flow, foresee
+from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
+from dynamiq_operator.actions.release import version_manifest
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.app import AppSpec
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.views.preview import Preview
+
+PRODUCTION = "production"
+REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
+NOT_COPIED = ("hostname", "exposure", "deploy", "triggers")
+"""What a first promotion does not take along: it belongs to one environment."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
+
+    source: Record
+    namespace: str
+    app: str
+    target_namespace: str
+    environment: str
+    version: Manifest | None
+    new_app: Manifest | None
+    preview: Preview
+
+    def lines(self) -> list[str]:
+        """The promotion as text."""
+        source = self.source.pinned
+        said = [
+            f"promote {self.namespace}/{self.app} {source.workflow_version if source else ''} (#{self.source.sequence}) to {self.environment}"
+        ]
+        if self.new_app is not None:
+            said.append(f"  App {self.app} is made in {self.target_namespace}")
+        if self.version is not None:
+            said.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
+        return said + self.preview.lines()
+
+
+def plan_promotion(
+    api: Api,
+    namespace: str,
+    app: str,
+    *,
+    environment: str = PRODUCTION,
+    target_namespace: str | None = None,
+    hostname: str | None = None,
+    message: str | None = None,
+) -> Promotion:
+    """What promoting the live row would do. `target_namespace` spares the search by label, which needs the right to list namespaces.
+
+    Raises Refusal where the target lacks something, NotAllowed where the caller does, and cluster.errors.ApiError.
+    """
+    source_app = history.find_app(api, namespace, app)
+    source = history.open_rows(api, namespace, app).live
+    if source is None or source.pinned is None:
+        raise Refusal(f"{app} serves nothing in namespace {namespace} yet: deploy it there first")
+    target = target_namespace or find_target(api, namespace, environment)
+    if target == namespace:
+        raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
+    text = history.flow_of(api, namespace, app, source.pinned)
+    if text is None:
+        raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
+    there = _there(api, target, app)
+    new_app = _first(source_app, target, environment, hostname) if there is None else None
+    _require_rights(api, target, new_app is not None)
+    deployed = there or App.of(new_app or {})
+    if deployed.spec.workflow != source.pinned.workflow:
+        raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
+    _require_variables(api, target, deployed.spec, environment)
+    flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
+    asked = _asked(source, namespace, app, target, flow.version.version, message, first=there is None)
+    rows = history.open_rows(api, target, app) if there is not None else History(())
+    preview = foresee(api, asked, deployed, rows, arriving=flow)
+    preview = replace(preview, warnings=preview.warnings + _warnings(source_app, deployed, there is None))
+    return Promotion(source, namespace, app, target, environment, made, new_app, preview)
+
+
+def promote(api: Api, planned: Promotion) -> Manifest:
+    """Makes what the target lacks, then the row, which is returned. Raises Refusal and cluster.errors.ApiError."""
+    try:
+        if planned.version is not None:
+            _make(api, VERSIONS, planned.version)
+        if planned.new_app is not None:
+            _make(api, APPS, planned.new_app)
+        return requests.create(api, RECORDS, planned.preview.record)
+    except errors.Invalid as error:
+        raise refused(error) from None
+
+
+def find_target(api: Api, namespace: str, environment: str) -> str:
+    """The namespace of an environment in the project of `namespace`. Raises Refusal saying which labels are missing."""
+    labels = _labels(requests.get(api, NAMESPACES, "", namespace))
+    project = labels.get(names.PROJECT_LABEL)
+    if not project:
+        raise Refusal(f"namespace {namespace} belongs to no project: label it, and the target, {names.PROJECT_LABEL}=<project>")
+    try:
+        found = requests.items(api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}")
+    except errors.Denied:
+        raise NotAllowed("you may not list namespaces: name the target with --target-namespace") from None
+    fitting = sorted(each["metadata"]["name"] for each in found if _labels(each).get(names.ENVIRONMENT_LABEL) == environment)
+    if len(fitting) == 1:
+        return str(fitting[0])
+    if fitting:
+        raise Refusal(
+            f"project {project} has several namespaces of environment {environment}: {', '.join(fitting)}; name one with --target-namespace"
+        )
+    others = sorted({said for each in found if (said := _labels(each).get(names.ENVIRONMENT_LABEL))})
+    there = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
+    raise Unknown(f"project {project} has no environment {environment}; {there}", "environment")
+
+
+def _there(api: Api, namespace: str, app: str) -> App | None:
+    try:
+        return App.of(requests.get(api, APPS, namespace, app))
+    except errors.NotFound:
+        return None
+
+
+def _first(source: App, target: str, environment: str, hostname: str | None) -> Manifest:
+    """The App that a first promotion makes: as the source, under its own hostname."""
+    if source.spec.hostname is not None and hostname is None:
+        raise Refusal(f"App {source.meta.name} is new in {environment} and needs a hostname of its own there: give one", "hostname")
+    spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
+    if hostname is not None:
+        spec["hostname"] = hostname
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kinds.APP.kind,
+        "metadata": {"name": source.meta.name, "namespace": target},
+        "spec": spec,
+    }
+
+
+def _require_rights(api: Api, namespace: str, makes_app: bool) -> None:
+    needed = [(RECORDS, "create"), *([(APPS, "create")] if makes_app else [])]
+    lacking = [f"{verb} {resource.plural}.{resource.group}" for resource, verb in needed if not _may(api, namespace, resource, verb)]
+    if lacking:
+        raise NotAllowed(f"you may not {' and '.join(lacking)} in namespace {namespace}: ask for the role dynamiq-promoter there")
+
+
+def _may(api: Api, namespace: str, resource: ApiResource, verb: str) -> bool:
+    asked = {"namespace": namespace, "verb": verb, "group": resource.group, "resource": resource.plural}
+    review = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind, "spec": {"resourceAttributes": asked}}
+    return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
+
+
+def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:
+    """Refuses what would leave pods that cannot start: a Secret or ConfigMap, or a key of it, that is not there."""
+    lacking = []
+    for variable in spec.variables:
+        for resource, named in ((SECRETS, variable.secret), (BY_KIND[CONFIG_MAP.kind], variable.config_map)):
+            if named is None:
+                continue
+            try:
+                found = requests.get(api, resource, namespace, named.name)
+            except errors.NotFound:
+                lacking.append(f"variable {variable.name} needs {resource.kind} {named.name}")
+            except errors.Denied:
+                continue  # whoever may not read it finds out by the row's condition
+            else:
+                if named.key not in (found.get("data") or {}):
+                    lacking.append(f"variable {variable.name} needs key {named.key} of {resource.kind} {named.name}")
+    if lacking:
+        raise Refusal(f"{environment} lacks something in namespace {namespace}: {'; '.join(lacking)}")
+
+
+def _version(api: Api, namespace: str, pinned: Pinned, text: str, origin: str) -> tuple[Flow, Manifest | None]:
+    """The release of this flow in the target, and the manifest of one where there is none: under its own name, else the next free one."""
+    try:
+        there = Flow.of(requests.get(api, VERSIONS, namespace, f"{pinned.workflow}-{pinned.workflow_version}"))
+        if there.version.flow_hash == pinned.workflow_hash:
+            return there, None
+    except errors.NotFound:
+        return _copy(namespace, pinned, text, pinned.workflow_version, origin)
+    brought = requests.items(api, VERSIONS, namespace, label=f"{names.FLOW_LABEL}={names.flow_label(pinned.workflow_hash)}")
+    for flow in map(Flow.of, brought):
+        if (flow.version.workflow, flow.version.flow_hash) == (pinned.workflow, pinned.workflow_hash):
+            return flow, None
+    newest = history.releases(api, namespace, pinned.workflow)[-1].number
+    return _copy(namespace, pinned, text, f"v{newest + 1}", origin)
+
+
+def _copy(namespace: str, pinned: Pinned, text: str, version: str, origin: str) -> tuple[Flow, Manifest]:
+    manifest = version_manifest(namespace, pinned.workflow, version, text, pinned.description)
+    manifest["metadata"]["labels"] = {names.FLOW_LABEL: names.flow_label(pinned.workflow_hash)}
+    manifest["metadata"]["annotations"] = {names.ORIGIN_ANNOTATION: f"{origin} {pinned.workflow_version}"}
+    return Flow.of(manifest), manifest
+
+
+def _asked(source: Record, namespace: str, app: str, target: str, version: str, message: str | None, *, first: bool) -> Deploy:
+    pinned = source.pinned
+    if pinned is None:  # a live row always has its pins
+        raise Refusal(f"row {source.name} was never rolled out")
+    return Deploy(
+        target,
+        app,
+        version=version,
+        runtime=pinned.runtime.name if first else None,
+        config=pinned.config.as_json() if first else None,
+        message=message,
+        promoted_from={"namespace": namespace, "app": app, "row": source.name, "hash": pinned.workflow_hash},
+    )
+
+
+def _warnings(source: App, target: App, first: bool) -> tuple[str, ...]:
+    if first:
+        plain = [variable.name for variable in source.spec.variables if variable.value is not None]
+        return (f"values of {', '.join(plain)} are taken from {source.meta.namespace}",) if plain else ()
+    known = {variable.name for variable in target.spec.variables}
+    missing = [variable.name for variable in source.spec.variables if variable.name not in known]
+    return (f"{target.meta.namespace} has no variable {', '.join(missing)}, which {source.meta.namespace} has",) if missing else ()
+
+
+def _make(api: Api, resource: ApiResource, manifest: Manifest) -> None:
+    try:
+        requests.create(api, resource, manifest)
+    except errors.AlreadyExists:
+        meta = manifest["metadata"]
+        found = requests.get(api, resource, meta["namespace"], meta["name"])
+        if resource is not VERSIONS or found["spec"]["flow"] != manifest["spec"]["flow"]:
+            raise Taken(
+                f"{manifest['kind']} {meta['name']} was made in {meta['namespace']} at this moment: look again, and promote again"
+            ) from None
+
+
+def _labels(namespace: Manifest) -> Mapping[str, str]:
+    return namespace["metadata"].get("labels") or {}
