@@ -84,12 +84,14 @@ def plan_promotion(
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     there = _there(api, target, app)
     new_app = _first(source_app, target, environment, hostname) if there is None else None
-    _require_rights(api, target, new_app is not None)
+    _require_rights(api, target, RECORDS, *([APPS] if new_app is not None else []))
     deployed = there or App.of(new_app or {})
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(api, target, deployed.spec, environment)
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
+    if made is not None:
+        _require_rights(api, target, VERSIONS)
     asked = _asked(source, namespace, app, target, flow.version.version, message, first=there is None)
     rows = history.open_rows(api, target, app) if there is not None else History(())
     preview = foresee(api, asked, deployed, rows, arriving=flow)
@@ -153,15 +155,14 @@ def _first(source: App, target: str, environment: str, hostname: str | None) -> 
     }
 
 
-def _require_rights(api: Api, namespace: str, makes_app: bool) -> None:
-    needed = [(RECORDS, "create"), *([(APPS, "create")] if makes_app else [])]
-    lacking = [f"{verb} {resource.plural}.{resource.group}" for resource, verb in needed if not _may(api, namespace, resource, verb)]
+def _require_rights(api: Api, namespace: str, *created: ApiResource) -> None:
+    lacking = [f"create {each.plural}.{each.group}" for each in created if not _may_create(api, namespace, each)]
     if lacking:
         raise NotAllowed(f"you may not {' and '.join(lacking)} in namespace {namespace}: ask for the role dynamiq-promoter there")
 
 
-def _may(api: Api, namespace: str, resource: ApiResource, verb: str) -> bool:
-    asked = {"namespace": namespace, "verb": verb, "group": resource.group, "resource": resource.plural}
+def _may_create(api: Api, namespace: str, resource: ApiResource) -> bool:
+    asked = {"namespace": namespace, "verb": "create", "group": resource.group, "resource": resource.plural}
     review = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind, "spec": {"resourceAttributes": asked}}
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
