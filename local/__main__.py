@@ -1,4 +1,4 @@
-"""The command line: `python -m local up|down|status|env|load`."""
+"""The command line: `python -m local up|down|status|env|gateway|load`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from local import builds, clusters, images, processes, state
+from local import builds, clusters, gateway, images, processes, state
 from local.errors import LocalError
 from local.images import ImageError
 from local.progress import say
@@ -51,10 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", _up, "start a cluster, or say that it runs already")
     up.add_argument("--profile", choices=FORCEABLE, help="force a profile; the environment variable PROFILE does the same")
     up.add_argument("--nodes", type=int, default=1, help="simulated nodes, for the control-plane profile (default: %(default)s)")
+    up.add_argument("--gateway", action="store_true", help="start its gateway as well")
     down = command("down", _down, "stop a cluster and remove all that it took")
     down.add_argument("--all", action="store_true", help="every cluster that has a record")
     command("status", _status, "list the clusters")
     command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
+    command("gateway", _gateway, "start the gateway of a cluster (Contour and Envoy), or say where it answers")
     commands.add_parser("build", help="build what clusters and images are made of, where it is missing").set_defaults(run=_build)
     load = command("load", _load, "load image archives (OCI tar files) into a cluster")
     load.add_argument("archives", nargs="+", type=Path)
@@ -63,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace) -> None:
     cluster = clusters.start(options.name, options.profile, nodes=options.nodes)
+    if options.gateway:
+        gateway.start(cluster)
     suffix = "" if cluster.name == state.DEFAULT_NAME else f" --name {cluster.name}"
     say(f"kubeconfig: {cluster.kubeconfig}")
     say(f'next:       eval "$({_python()} -m local env{suffix})" && kubectl get nodes')
@@ -90,25 +94,34 @@ def _status(_: argparse.Namespace) -> None:
 
 
 def _env(options: argparse.Namespace) -> None:
-    cluster = clusters.find(options.name)
-    if cluster is None:
-        raise LocalError(f"cluster {options.name} does not run: start it with `{_python()} -m local up --name {options.name}`")
+    cluster = _running(options.name)
     for key, value in cluster.env.items():
         say(f"export {key}={shlex.quote(value)}")
 
 
+def _gateway(options: argparse.Namespace) -> None:
+    found = gateway.start(_running(options.name))
+    say(f"try:        curl --connect-to ::{found.address}:{found.port} http://<hostname of an App>/")
+
+
 def _build(_: argparse.Namespace) -> None:
     builds.ensure((*builds.NODE, *(each for each in builds.CONTROL_PLANE if each not in builds.NODE)))
+    gateway.ensure()
     images.ensure()
     say("all that clusters and images are made of is built")
 
 
 def _load(options: argparse.Namespace) -> None:
-    cluster = clusters.find(options.name)
-    if cluster is None:
-        raise LocalError(f"cluster {options.name} does not run: start it with `{_python()} -m local up --name {options.name}`")
+    cluster = _running(options.name)
     cluster.load_images(options.archives)
     say(f"loaded {len(options.archives)} archives into {options.name}")
+
+
+def _running(name: str) -> clusters.Cluster:
+    cluster = clusters.find(name)
+    if cluster is None:
+        raise LocalError(f"cluster {name} does not run: start it with `{_python()} -m local up --name {name}`")
+    return cluster
 
 
 def _python() -> str:

@@ -16,7 +16,12 @@ FIELD_MANAGER = "dynamiq-local"
 PLURALS = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
+    "CustomResourceDefinition": "customresourcedefinitions",
     "EndpointSlice": "endpointslices",
+    "Gateway": "gateways",
+    "GatewayClass": "gatewayclasses",
+    "IngressClass": "ingressclasses",
+    "Namespace": "namespaces",
     "Node": "nodes",
     "Service": "services",
 }

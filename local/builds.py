@@ -105,11 +105,35 @@ KWOK = Component(
         ),
     ),
 )
+CONTOUR_CRDS = "contour-crds.yaml"
+CONTOUR = Component(
+    "contour",
+    "1.33.8",
+    (("contour", "github.com/projectcontour/contour/cmd/contour"),),
+    joined=((CONTOUR_CRDS, "github.com/projectcontour/contour", ("examples/contour/01-crds.yaml",)),),
+)
+GATEWAY_API_CRDS = "gateway-api-crds.yaml"
+GATEWAY_API = Component(  # of the version that Contour is built with; files alone, so a test can have them without Contour
+    "gateway-api",
+    "1.3.0",
+    (),
+    joined=(
+        (
+            GATEWAY_API_CRDS,
+            "sigs.k8s.io/gateway-api",
+            tuple(
+                f"config/crd/standard/gateway.networking.k8s.io_{name}.yaml"
+                for name in ("gatewayclasses", "gateways", "grpcroutes", "httproutes", "referencegrants")
+            ),
+        ),
+    ),
+)
 PAUSE = Component("pause", "1", _own("pause"))
 FORWARD = Component("forward", "1", _own("forward"))
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 NODE = (PAUSE, FORWARD, ETCD, CNI, CONTAINERD, COREDNS, KUBERNETES)
+GATEWAY = (GATEWAY_API, CONTOUR)
 
 
 def cache_root() -> Path:
@@ -196,6 +220,7 @@ def _build(root: Path, component: Component, title: str) -> None:
 
 
 def _join(folder: Path, module: str, sources: Sequence[str]) -> str:
+    subprocess.run(["go", "mod", "download", module], cwd=folder, capture_output=True, text=True, check=True)
     listed = subprocess.run(
         ["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.strip()

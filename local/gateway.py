@@ -1,0 +1,167 @@
+"""A gateway in front of a cluster's Apps: Contour reads Ingresses and HTTPRoutes, Envoy serves them, both as daemons of the node.
+
+It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that takes routes of every namespace, reached
+from the machine at a port of its loopback, and from pods at the Service `envoy`. It refuses a cluster whose node it can't enter.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local import builds, controlplane, envoy, state
+from local.api import Api
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.progress import say, wait_for
+from local.sandbox import NODE_IP
+from local.state import Record
+
+INGRESS_CLASS = "contour"
+PARENT = "projectcontour/contour"
+"""The Gateway, as namespace/name."""
+
+LOOPBACK = "127.0.0.1"
+INSIDE_IP = "10.96.0.11"
+INSIDE_HTTP, INSIDE_HTTPS = "8080", "8443"  # where Contour has Envoy listen for ports 80 and 443 of the Gateway
+XDS, HEALTH, DEBUG, STATS = "26801", "26800", "26806", "26802"
+NOT_IN_THE_STANDARD_CHANNEL = ("tlsroutes", "tcproutes", "backendtlspolicies")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where it answers: on this machine at `address`, by `port` and, for TLS, `https_port`; in pods at `inside`, by 80 and 443."""
+
+    address: str
+    port: int
+    https_port: int
+    inside: str = INSIDE_IP
+
+
+def ensure() -> None:
+    """Builds and downloads what is missing: Contour takes 1 to 3 minutes, once per version."""
+    builds.ensure(builds.GATEWAY)
+    envoy.ensure()
+
+
+def install_gateway_api(cluster: Cluster) -> None:
+    """Installs the standard CustomResourceDefinitions of the Gateway API; any of our clusters takes them."""
+    _install(_api(_record(cluster)), builds.ensure([builds.GATEWAY_API])[builds.GATEWAY_API_CRDS])
+
+
+def start(cluster: Cluster) -> Gateway:
+    """Starts the gateway of `cluster`, or finds it running; it ends with the cluster. Raises LocalError."""
+    if cluster.profile != "node":
+        raise LocalError(f"a gateway needs a node whose pods answer, and the {cluster.profile} profile has none that is ours")
+    with state.locked(f"{cluster.name}-gateway"[:30].rstrip("-")):
+        record = _record(cluster)
+        if (found := _of(record)) is not None:
+            return found
+        programs, program = builds.ensure(builds.GATEWAY), envoy.ensure()
+        api = _api(record)
+        for crds in (builds.GATEWAY_API_CRDS, builds.CONTOUR_CRDS):
+            _install(api, programs[crds])
+        values = {"gateway_ip": INSIDE_IP, "node_ip": NODE_IP, "http": INSIDE_HTTP, "https": INSIDE_HTTPS}
+        objects = controlplane.render_objects("gateway.yaml", **values)
+        wait_for("the gateway's objects to be taken", lambda: all(map(api.apply, objects)))
+        _start_daemons(cluster, record, programs["contour"], program)
+        ports = [cluster.forward(f"{NODE_IP}:{port}") for port in (INSIDE_HTTP, INSIDE_HTTPS)]
+        record = record.with_(ports=record.ports | dict(zip(("gateway", "gateway-https"), ports, strict=True)))
+        made = Gateway(LOOPBACK, *ports)
+        say(f"gateway: IngressClass {INGRESS_CLASS}, Gateway {PARENT}, http://{LOOPBACK}:{made.port}, https://{LOOPBACK}:{made.https_port}")
+        return made
+
+
+def find(cluster: Cluster) -> Gateway | None:
+    """The gateway of `cluster`, if it was started."""
+    return _of(_record(cluster))
+
+
+def _of(record: Record) -> Gateway | None:
+    if "gateway-https" not in record.ports:
+        return None
+    return Gateway(LOOPBACK, record.ports["gateway"], record.ports["gateway-https"])
+
+
+def _record(cluster: Cluster) -> Record:
+    record = state.load(cluster.name)
+    if record is None:
+        raise LocalError(f"there is no cluster {cluster.name}")
+    return record
+
+
+def _api(record: Record) -> Api:
+    if "api" not in record.ports:
+        raise LocalError(f"cluster {record.name} is not ours: its gateway is for those who run it")
+    return Api(record.ports["api"], record.folder / "pki")
+
+
+def _install(api: Api, path: Path) -> None:
+    """Applies the definitions of a file and waits until the API server serves their kinds."""
+    definitions = [each for each in yaml.load_all(path.read_text(), Loader=_LOADER) if each]
+    wait_for("the definitions to be taken", lambda: all(map(api.apply, definitions)))
+    names = [each["metadata"]["name"] for each in definitions]
+    wait_for("their kinds to be served", lambda: all(_is_established(api, name) for name in names))
+
+
+def _is_established(api: Api, name: str) -> bool:
+    found = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+
+def _start_daemons(cluster: Cluster, record: Record, contour: Path, program: Path) -> None:
+    etc = record.folder / "etc"
+    shutil.copyfile(controlplane.CONFIG / "contour.yaml", etc / "contour.yaml")
+    admin = Path(record.run) / "envoy.sock"
+    bootstrap = etc / "envoy.json"
+    made = ["bootstrap", str(bootstrap), f"--admin-address={admin}", f"--xds-address={LOOPBACK}", f"--xds-port={XDS}"]
+    done = subprocess.run([contour, *made, "--xds-resource-version=v3"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LocalError(f"contour could not write Envoy's configuration: {done.stderr.strip()[-2000:]}")
+    cluster.add_daemon("contour", [contour, "serve", *_contour_flags(etc)])
+    flags = ["--service-cluster", "projectcontour", "--service-node", "envoy-1", "--concurrency", "2", "--disable-hot-restart"]
+    cluster.add_daemon("envoy", [program, "-c", bootstrap, *flags, "--log-level", "warn"])
+    wait_for(f"Envoy; its log is in {record.folder / 'logs'}", lambda: _is_live(admin))
+
+
+def _contour_flags(etc: Path) -> list[str]:
+    flags = {
+        "kubeconfig": etc / "admin.kubeconfig",
+        "config-path": etc / "contour.yaml",
+        "xds-address": LOOPBACK,
+        "xds-port": XDS,
+        "http-address": LOOPBACK,
+        "http-port": HEALTH,
+        "health-address": LOOPBACK,
+        "health-port": HEALTH,
+        "debug-http-address": LOOPBACK,
+        "debug-http-port": DEBUG,
+        "stats-address": LOOPBACK,
+        "stats-port": STATS,
+        "envoy-service-http-address": NODE_IP,
+        "envoy-service-https-address": NODE_IP,
+        "ingress-class-name": INGRESS_CLASS,
+        "ingress-status-address": INSIDE_IP,
+    }
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    # the xDS of both stays in the node's network namespace
+    return [*given, "--insecure", "--disable-leader-election", *(f"--disable-feature={name}" for name in NOT_IN_THE_STANDARD_CHANNEL)]
+
+
+def _is_live(admin: Path) -> bool:
+    """Whether Envoy has got its first configuration, by the socket that it is administered at."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(2)
+        try:
+            asking.connect(str(admin))
+            asking.sendall(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
+            return b" 200 " in asking.recv(4096).split(b"\r\n", 1)[0]
+        except OSError:
+            return False
