@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.plain import GROUP
 
 FIELD_MANAGER = "dynamiq-operator"
 REPLICAS_MANAGER = "dynamiq-operator-replicas"

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.app import AppSpec, AppStatus
+from dynamiq_operator.model.plain import Manifest as Manifest
+from dynamiq_operator.model.plain import format_time as format_time
+from dynamiq_operator.model.plain import parse_time as parse_time
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, RecordSpec, RecordStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
-
-Manifest = dict[str, Any]
-"""An API object as JSON data."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,3 @@ class Runtime:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Runtime:
         return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
-
-
-def parse_time(text: str) -> datetime:
-    """RFC 3339 to an aware datetime."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def format_time(moment: datetime) -> str:
-    """An aware UTC datetime as RFC 3339, to the second, as Kubernetes writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

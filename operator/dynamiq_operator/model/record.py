@@ -19,6 +19,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.plain import Phase as Phase
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 
 
@@ -27,16 +28,6 @@ class ConfigType(StrEnum):
 
     SERVER = "server"
     SERVERLESS = "serverless"
-
-
-class Phase(StrEnum):
-    """Where a record is in its life (`plan/lifecycle.py` draws it)."""
-
-    PENDING = "Pending"
-    PROGRESSING = "Progressing"
-    LIVE = "Live"
-    SUPERSEDED = "Superseded"
-    FAILED = "Failed"
 
 
 CLOSED = (Phase.SUPERSEDED, Phase.FAILED)

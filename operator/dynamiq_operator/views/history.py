@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.model.objects import Manifest, parse_time
-from dynamiq_operator.model.record import Phase
+from dynamiq_operator.model.plain import Manifest, Phase, parse_time
 
 
 @dataclass(frozen=True)
