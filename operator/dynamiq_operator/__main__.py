@@ -1,4 +1,4 @@
-"""`python -m dynamiq_operator`: runs the operator, or verifies a history."""
+"""`python -m dynamiq_operator`: runs the operator, serves the management API, or verifies a history."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from dynamiq_operator.model.settings import ImagePolicy, Settings
 DEFAULT_NAMESPACE = "dynamiq-system"
 DEFAULT_LEASE = "dynamiq-operator"
 SECONDS_MOST = 86400
+PORT_MOST = 65535
 HEALTH = "http://0.0.0.0:8080/healthz"
 
 
@@ -67,8 +68,24 @@ def parser() -> argparse.ArgumentParser:
     )
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _setting(running, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
+    _api_parser(commands)
     _verify_parser(commands)
     return made
+
+
+def _api_parser(commands: Any) -> None:
+    serving = commands.add_parser(
+        "api",
+        help="serve the management API",
+        description="Serves the management API until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read or the port is taken, 2 for a wrong option",
+    )
+    serving.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
+    serving.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    _setting(serving, "--host", "127.0.0.1", "address to listen on")
+    _setting(serving, "--port", "8080", "port to listen on", kind=_port)
+    _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    _setting(serving, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
 
 
 def _verify_parser(commands: Any) -> None:
@@ -104,9 +121,32 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= PORT_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {PORT_MOST}")
+    return int(text)
+
+
 def main() -> int:
     given = parser().parse_args()
-    return _verify(given) if given.command == "verify" else _run(given)
+    return {"run": _run, "api": _api, "verify": _verify}[given.command](given)
+
+
+def _api(given: argparse.Namespace) -> int:
+    # The operator serves no API and does not load what it takes.
+    from kubernetes.config import ConfigException as NoConfig
+
+    from dynamiq_operator.rest.serve import Options as ApiOptions
+    from dynamiq_operator.rest.serve import serve
+
+    _log(given.log_level)
+    options = ApiOptions(Settings(domain=given.domain), given.host, given.port, given.kubeconfig, given.context)
+    try:
+        serve(options)
+    except NoConfig as error:
+        print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -123,10 +163,14 @@ def _verify(given: argparse.Namespace) -> int:
     return code
 
 
-def _run(given: argparse.Namespace) -> int:
+def _log(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=given.log_level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _run(given: argparse.Namespace) -> int:
+    _log(given.log_level)
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()

@@ -1,0 +1,166 @@
+"""The answers as models, for the OpenAPI document alone: what is answered is prepared by `shapes` and looked at by no model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
+_T = TypeVar("_T")
+
+
+class Shape(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(Shape):
+    code: Annotated[str, Field(description="A word for programs, such as not_found.")]
+    message: Annotated[str, Field(description="What is wrong, and how to mend it.")]
+    details: Annotated[dict[str, Any], Field(description="By field of the request, what is wrong with it.")]
+
+
+class Error(Shape):
+    error: ErrorBody
+
+
+class Pagination(Shape):
+    page: int
+    page_size: int
+    page_count: int
+    total_count: int
+
+
+class One(Shape, Generic[_T]):
+    data: _T
+
+
+class Many(Shape, Generic[_T]):
+    data: list[_T]
+    pagination: Pagination
+
+
+class Me(Shape):
+    id: Annotated[Id, Field(description="Made from the username: the same in every cluster.")]
+    email: str | None
+    first_name: str
+    last_name: str
+    username: str
+
+
+class Author(Shape):
+    id: Id
+    email: Annotated[str | None, Field(description="The username, where it is an address.")]
+    username: str
+
+
+class Organisation(Shape):
+    id: Id
+    name: str
+
+
+class Project(Shape):
+    id: Annotated[Id, Field(description="The namespace's uid.")]
+    name: str
+    org_id: Id
+    environment: Annotated[str | None, Field(description="The namespace's label dynamiq.getdynamiq.ai/environment.")]
+
+
+class RuntimeShape(Shape):
+    id: Id | None
+    version: str | None
+    label: str | None
+
+
+class WorkflowRef(Shape):
+    id: Id | None
+    name: str
+    description: str | None
+
+
+class VersionRef(Shape):
+    id: Annotated[Id | None, Field(description="None where the WorkflowVersion was deleted: the row still has what it ran.")]
+    version: str
+    description: str | None
+
+
+class AppVersionRef(VersionRef):
+    created_at: Time | None
+
+
+class AutoscalingShape(Shape):
+    min_replicas: int
+    max_replicas: int
+    target_cpu_utilization_percentage: int
+
+
+class ConfigBody(Shape):
+    autoscaling: Annotated[AutoscalingShape | None, Field(description="Left out for serverless.")] = None
+
+
+class ConfigShape(Shape):
+    deployment_type: Annotated[str, Field(json_schema_extra={"enum": ["serverless", "server_based"]})]
+    config: ConfigBody
+
+
+class Access(Shape):
+    access_type: Annotated[str, Field(json_schema_extra={"enum": ["private", "public"]})]
+
+
+class PromotedFrom(Shape):
+    namespace: str
+    app: str
+    row: str
+    hash: str
+
+
+class Deployment(Shape):
+    """One row of an App's history; the fields after `message` say where it came from."""
+
+    id: Id
+    app_id: Id
+    status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
+    created_at: Annotated[Time, Field(description="When the deploy began.")]
+    created_by: Author | None
+    runtime_id: Id | None
+    runtime: RuntimeShape | None
+    workflow_id: Id | None
+    workflow_version_id: Id | None
+    workflow_version: VersionRef | None
+    deployment_config: ConfigShape
+    message: str | None
+    name: Annotated[str, Field(description="The record's name: kubectl get ddep.")]
+    sequence: Annotated[int | None, Field(description="Place in the history; none until the operator has taken the row up.")]
+    restores: Annotated[str | None, Field(description="Name of the row that this one brought back.")]
+    promoted_from: PromotedFrom | None
+    provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
+    source: Annotated[str | None, Field(description="App: from Git, by App.spec.deploy. Record: somebody created the row.")]
+    digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
+    reason: Annotated[str | None, Field(description="Why it did not go Live.")]
+    duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
+
+
+class App(Shape):
+    id: Id
+    name: str
+    description: str | None
+    project_id: Id | None
+    hostname: Annotated[str, Field(description="What callers use; http:// before it where it has no TLS.")]
+    runtime_id: Id | None
+    workflow_id: Id | None
+    workflow_version_id: Id | None
+    deployment_config: ConfigShape
+    access_control: Access
+    created_at: Time
+    created_by: Annotated[Author | None, Field(description="None for an App that was not made through this API.")]
+    updated_at: Time
+    updated_by: Author | None
+    archived_at: Time | None
+    archived_by: Author | None
+    latest_deployment_id: Id | None
+    runtime: RuntimeShape | None
+    workflow: WorkflowRef
+    workflow_version: AppVersionRef | None

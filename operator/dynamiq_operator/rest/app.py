@@ -1,0 +1,105 @@
+"""The application: its routes, what stands before them, and how whatever goes wrong is answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cluster.errors import ApiError
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer
+from dynamiq_operator.rest.gate import Gate
+from dynamiq_operator.rest.identity import Sessions
+from dynamiq_operator.rest.index import Index
+from dynamiq_operator.rest.problems import Problem
+from dynamiq_operator.rest.routes import apps, health, identity
+from dynamiq_operator.rest.service import Service
+
+LOG = logging.getLogger(__name__)
+DESCRIPTION = (
+    "The management API of a self-hosted Dynamiq: the public product's calls, answered by this cluster with the caller's own rights."
+)
+
+
+def create_app(server: ApiServer, settings: Settings) -> FastAPI:
+    """The API of one cluster. Its index begins to fill when it is started."""
+    index = Index(server.own)
+    service = Service(server, settings, index, Sessions(server))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # Each thread waits for the API server over a connection of its own.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
+        index.start()
+        yield
+        index.stop()
+
+    app = FastAPI(
+        title="Dynamiq management API",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.add_middleware(Gate, sessions=service.sessions, index=index)
+    for handled, handler in _HANDLERS.items():
+        app.add_exception_handler(handled, handler)
+    for module in (health, identity, apps):
+        app.include_router(module.router)
+    return app
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for it
+    return error.response()
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError | Refusal)  # noqa: S101
+    return problems.of(error).response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    details: dict[str, Any] = {}
+    for found in error.errors():
+        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+        details.setdefault(where, found["msg"])
+    return Problem(422, "; ".join(f"{where}: {said}" for where, said in details.items()), details).response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    says = {
+        404: "there is no such path: see /openapi.json",
+        405: f"this path has no {request.method}: see the header Allow",
+    }
+    return Problem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()
+
+
+async def _unforeseen(_: Request, __: Exception) -> Response:
+    # Starlette raises it again after the answer, and the server logs it.
+    return Problem(500, "something went wrong here, and was logged").response()
+
+
+_HANDLERS: dict[Any, Any] = {
+    Problem: _problem,
+    ApiError: _refused,
+    Refusal: _refused,
+    RequestValidationError: _invalid,
+    HTTPException: _http,
+    Exception: _unforeseen,
+}

@@ -1,0 +1,66 @@
+"""Which namespaces a caller may read: asked of the API server with the caller's token, never decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.actions.api import Api
+from dynamiq_operator.actions.history import TABLE
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS, NAMESPACES, WORKFLOWS
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.index import Entry
+from dynamiq_operator.rest.service import Service
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def readable(service: Service, session: Session) -> list[Entry]:
+    """The namespaces that the caller may read or list Apps in. Raises errors.ApiError."""
+    known = service.index.of(NAMESPACES)
+    try:
+        pages = requests.pages(session.api, NAMESPACES, accept=requests.METADATA)
+        return [Entry.of(NAMESPACES, item) for page in pages for item in page["items"]]
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+    entries = known.all()
+    allowed = service.each(lambda entry: may_read(session, entry.name), entries)
+    return [entry for entry, is_allowed in zip(entries, allowed, strict=True) if is_allowed]
+
+
+def may_read(session: Session, namespace: str) -> bool:
+    """Whether the caller may get the namespace, or list Apps in it. Raises errors.ApiError."""
+    return _may(session, namespace, "", "namespaces", "get", namespace) or _may(session, namespace, GROUP, APPS.plural, "list")
+
+
+def _may(session: Session, namespace: str, group: str, resource: str, verb: str, name: str = "") -> bool:
+    asked = {"namespace": namespace, "group": group, "resource": resource, "verb": verb, "name": name}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
+    }
+    return bool(session.api.request("POST", REVIEWS, body=review)["status"].get("allowed"))
+
+
+def allowed(read: Callable[[], list[Manifest]]) -> list[Manifest]:
+    """What a list has; nothing where the caller may not list it. Raises errors.ApiError."""
+    try:
+        return read()
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return []
+
+
+def described(api: Api, namespace: str) -> list[Manifest]:
+    """Workflows as a list shows them, without their flows: their metadata, and `description`. Raises errors.ApiError."""
+    found = []
+    for page in requests.pages(api, WORKFLOWS, namespace, accept=TABLE):
+        column = [each["name"].upper() for each in page["columnDefinitions"]].index("DESCRIPTION")
+        found += [{"metadata": row["object"]["metadata"], "description": row["cells"][column] or None} for row in page["rows"] or ()]
+    return found

@@ -1,0 +1,120 @@
+"""Apps and their deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest import answers, problems, projects, shapes
+from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.pages import PagingOf, newest
+from dynamiq_operator.rest.problems import Json
+from dynamiq_operator.rest.service import Service, ServiceOf, SessionOf
+from dynamiq_operator.views.history import newest_first
+
+router = APIRouter(prefix="/v1/apps", tags=["apps"])
+AppId = Annotated[answers.Id, Path(description="The App's id: its metadata.uid.")]
+
+
+@router.get("", responses=documented(answers.Many[answers.App], 404, 422))
+def every_app(
+    service: ServiceOf,
+    session: SessionOf,
+    paging: PagingOf,
+    project_id: Annotated[answers.Id | None, Query(description="Apps of this project alone.")] = None,
+    workflow_id: Annotated[answers.Id | None, Query(description="Apps of this workflow alone.")] = None,
+    include_archived: Annotated[bool, Query(description="No App is ever archived here.")] = False,  # noqa: ARG001 - clients send it
+) -> Json:
+    """The Apps that the caller may list."""
+    field, namespaces = "", [""]
+    if project_id is not None:
+        namespaces = [service.find(NAMESPACES, project_id).name]
+    if workflow_id is not None:
+        workflow = service.find(WORKFLOWS, workflow_id)
+        if namespaces not in ([""], [workflow.namespace]):
+            return paging.of([], lambda found: found)
+        field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
+    try:
+        found = requests.items(session.api, APPS, namespaces[0], field=field)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        if namespaces != [""]:
+            raise problems.unknown("workflow" if workflow_id else "project", workflow_id or project_id or "") from None
+        found, namespaces = _of_each_namespace(service, session)
+    rows, described = _beside(service, session, namespaces)
+
+    def shape(raw: Manifest) -> shapes.Shape:
+        return shape_app(service, raw, rows.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
+
+    return paging.of(newest(found), shape)
+
+
+@router.get("/{app_id}/deployments", responses=documented(answers.Many[answers.Deployment], 404, 422))
+def deployments(service: ServiceOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
+    """Every deployment of the App, newest first: its history."""
+    app = service.find(APPS, app_id)
+    with problems.hidden("App", app_id):
+        rows = newest_first(requests.items(session.api, RECORDS, app.namespace, field=f"spec.app={app.name}"))
+    kept = next((row["spec"]["pinned"] for row in rows if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
+    workflow = kept["workflow"] if kept else None
+    return paging.of(rows, lambda row: shapes.deployment(row, app.uid, service, workflow, kept))
+
+
+def shape_app(service: Service, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> shapes.Shape:
+    """An App beside the row that it serves, and its newest row where that is at hand."""
+    uid = raw["metadata"]["uid"]
+    shaped = shapes.deployment(row, uid, service, raw["spec"]["workflow"]) if row is not None else None
+    entry = service.latest_row(uid)
+    latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
+    return shapes.app(raw, shaped, latest_id, described, service, service.settings)
+
+
+def _of_each_namespace(service: Service, session: Session) -> tuple[list[Manifest], list[str]]:
+    """The Apps of every namespace in which the caller may list them, and those namespaces."""
+    there = sorted({entry.namespace for entry in service.index.of(APPS).all()})
+
+    def listed(namespace: str) -> list[Manifest] | None:
+        try:
+            return requests.items(session.api, APPS, namespace)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+            return None
+
+    found = [(namespace, items) for namespace, items in zip(there, service.each(listed, there), strict=True) if items is not None]
+    return [item for _, items in found for item in items], [namespace for namespace, _ in found]
+
+
+def _beside(
+    service: Service, session: Session, namespaces: list[str]
+) -> tuple[Mapping[tuple[str, str], Manifest], Mapping[tuple[str, str], str | None]]:
+    """What stands beside Apps in a list: by App the row that it serves, else its newest open one; by workflow, what it does."""
+
+    def rows(namespace: str) -> list[Manifest]:
+        return projects.allowed(lambda: requests.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
+
+    def workflows(namespace: str) -> list[Manifest]:
+        return projects.allowed(lambda: projects.described(session.api, namespace))
+
+    found = service.at_once(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
+    by_app: dict[tuple[str, str], Manifest] = {}
+    for row in sorted((row for some in found[: len(namespaces)] for row in some), key=_preference):
+        by_app[(row["metadata"]["namespace"], row["spec"]["app"])] = row
+    return by_app, {_key(each): each["description"] for some in found[len(namespaces) :] for each in some}
+
+
+def _preference(row: Manifest) -> tuple[bool, int]:
+    return (row["spec"].get("outcome") or {}).get("result") == "Succeeded", row["spec"].get("sequence") or 0
+
+
+def _key(raw: Manifest) -> tuple[str, str]:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]

@@ -1,0 +1,69 @@
+"""Who calls, and where: the user, the cluster as one organisation, and the namespaces that the caller may read as projects."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from dynamiq_operator.cluster.resources import NAMESPACES
+from dynamiq_operator.rest import answers, problems, projects, shapes
+from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest.pages import PagingOf
+from dynamiq_operator.rest.problems import Json, Problem
+from dynamiq_operator.rest.service import ServiceOf, SessionOf
+
+router = APIRouter(prefix="/v1")
+CLUSTER = "kube-system"
+"""The namespace whose uid stands for the cluster's."""
+
+
+@router.get("/me", tags=["identity"], responses=documented(answers.One[answers.Me]))
+def me(session: SessionOf) -> Json:
+    """The user of the token. 403 for a service account, which is no user: its token is valid all the same."""
+    user = session.user
+    if user.is_service_account:
+        raise Problem(403, f"{user.username} is a service account, which is no user; its token is valid")
+    first, last = user.names
+    return Json({"data": {**user.as_author(), "first_name": first, "last_name": last}})
+
+
+@router.get("/orgs", tags=["identity"], responses=documented(answers.Many[answers.Organisation], 422))
+def organisations(service: ServiceOf, paging: PagingOf) -> Json:
+    """The cluster, as one organisation."""
+    return paging.of([_organisation(service)], lambda found: found)
+
+
+@router.get("/orgs/{org_id}", tags=["identity"], responses=documented(answers.One[answers.Organisation], 404, 422))
+def organisation(service: ServiceOf, org_id: Annotated[answers.Id, Path()]) -> Json:
+    """The cluster."""
+    found = _organisation(service)
+    if found["id"] != org_id.lower():
+        raise problems.unknown("organisation", org_id)
+    return Json({"data": found})
+
+
+@router.get("/projects", tags=["identity"], responses=documented(answers.Many[answers.Project], 422))
+def every_project(service: ServiceOf, session: SessionOf, paging: PagingOf, org_id: Annotated[str | None, Query()] = None) -> Json:
+    """The namespaces that the caller may read, or may list Apps in."""
+    organisation = _organisation(service)["id"]
+    if org_id is not None and org_id.lower() != organisation:
+        return paging.of([], lambda found: found)
+    found = sorted(projects.readable(service, session), key=lambda entry: (entry.created, entry.name), reverse=True)
+    return paging.of(found, lambda entry: shapes.project(entry.uid, entry.name, entry.labels, organisation))
+
+
+@router.get("/projects/{project_id}", tags=["identity"], responses=documented(answers.One[answers.Project], 404, 422))
+def project(service: ServiceOf, session: SessionOf, project_id: Annotated[answers.Id, Path()]) -> Json:
+    """A namespace."""
+    entry = service.find(NAMESPACES, project_id)
+    if not projects.may_read(session, entry.name):
+        raise problems.unknown("project", project_id)
+    return Json({"data": shapes.project(entry.uid, entry.name, entry.labels, _organisation(service)["id"])})
+
+
+def _organisation(service: ServiceOf) -> shapes.Shape:
+    found = service.index.of(NAMESPACES).named("", CLUSTER)
+    if found is None:
+        raise problems.unavailable("the cluster's id is not known yet")
+    return {"id": found.uid, "name": "kubernetes"}

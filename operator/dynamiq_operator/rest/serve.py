@@ -1,0 +1,43 @@
+"""Serves the API until SIGTERM or SIGINT; requests under way are answered first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.app import create_app
+from dynamiq_operator.rest.caller import ApiServer
+
+KEEP_ALIVE = 75
+"""Seconds: longer than an ingress keeps a connection, so that it is never the server who ends it first."""
+DRAIN = 25  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one process serves."""
+
+    settings: Settings
+    host: str
+    port: int
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
+def serve(options: Options) -> None:
+    """Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read."""
+    app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN,
+    )

@@ -1,0 +1,96 @@
+"""What every call is answered with: the API server, the index, the sessions and the settings; and finding an object by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.caller import ApiServer
+from dynamiq_operator.rest.identity import Session, Sessions
+from dynamiq_operator.rest.index import Entry, Index
+from dynamiq_operator.rest.shapes import newest_of
+
+WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
+AT_ONCE = 32
+_T = TypeVar("_T")
+
+
+@dataclass
+class Service:
+    """One API process."""
+
+    server: ApiServer
+    settings: Settings
+    index: Index
+    sessions: Sessions
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
+
+    def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
+        """The object of an id. `field`: where in the body it stands. Raises Problem 404 and errors.ApiError."""
+        found = self.index.find(resource, uid.lower())
+        if found is None:
+            raise problems.unknown(WORDS[resource], uid, field)
+        return found
+
+    def read(self, session: Session, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
+        """The object, with the caller's token. Raises Problem 404 where it is gone, another one, or may not be seen."""
+        with problems.hidden(WORDS[resource], entry.uid):
+            found = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
+        if found["metadata"].get("uid", entry.uid) != entry.uid:
+            raise problems.unknown(WORDS[resource], entry.uid)
+        return found
+
+    def at_once(self, *calls: Callable[[], _T]) -> list[_T]:
+        """Results of calls that do not wait for each other, in their order. Raises what the first of them raised."""
+        first, *others = calls
+        waiting = [self.pool.submit(call) for call in others]
+        try:
+            found = first()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+        return [found, *(future.result() for future in waiting)]
+
+    def each(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
+        """The result of a call for each of many."""
+        return list(self.pool.map(call, given))
+
+    def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
+        found = self.index.of(resource).named(namespace, name)
+        return found.uid if found else None
+
+    def created_at(self, resource: ApiResource, namespace: str, name: str) -> str | None:
+        found = self.index.of(resource).named(namespace, name)
+        return found.created if found else None
+
+    def newest_version(self, namespace: str, workflow: str) -> str | None:
+        return newest_of(self.index.versions(namespace, workflow))
+
+    def latest_row(self, app_id: str) -> Entry | None:
+        """The newest row of an App, as far as the operator has taken it up."""
+        rows = self.index.of(RECORDS).group(app_id)
+        return max(rows, key=lambda row: (row.created, natural(row.name)), default=None)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _session(request: Request) -> Session:
+    session: Session = request.state.session
+    return session
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+SessionOf = Annotated[Session, Depends(_session)]
