@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dynamiq_operator.cluster.resources import ApiResource
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.plain import Manifest
+
+if TYPE_CHECKING:  # it brings the models along, and with them pydantic
+    from dynamiq_operator.cluster.resources import ApiResource
 
 PAGE = 500
 PLAIN = "application/json"

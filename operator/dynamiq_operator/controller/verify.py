@@ -13,7 +13,8 @@ from dynamiq_operator.cluster.resources import RECORDS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.chain import Verdict, fits_alone, verify
+from dynamiq_operator.plan.chain import fits_alone
+from dynamiq_operator.views.verdict import check as check
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader; in C, where it is there: an export of thousands of rows takes minutes otherwise."""
@@ -32,21 +33,6 @@ def from_file(path: Path, namespace: str | None, app: str) -> list[Manifest]:
     """The App's rows in an export (`kubectl get … -o yaml` or JSON). Raises OSError, yaml.YAMLError and ValueError."""
     with path.open(encoding="utf-8") as text:
         return [raw for raw in _objects(yaml.load_all(text, Loader=_LOADER)) if _is_row(raw, namespace, app)]
-
-
-def report(app: str, verdict: Verdict) -> tuple[str, int]:
-    """What to print, and the exit code: 0 where every row fits, 1 where one does not, 3 where there is no row."""
-    if not verdict.rows:
-        return f"{app}: no row was found", 3
-    if verdict.misfits:
-        first, *others = verdict.misfits
-        more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in others)
-        return f"{app}: row {first.row} does not fit: {first.reason}{more}", 1
-    return f"{app}: {verdict.rows} rows fit, from {verdict.oldest} to {verdict.newest}", 0
-
-
-def check(app: str, rows: Iterable[Manifest], expected: str | None) -> tuple[str, int]:
-    return report(app, verify(rows, expected=expected))
 
 
 def _objects(documents: Iterable[Any]) -> Iterator[Manifest]:
