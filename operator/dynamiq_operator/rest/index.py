@@ -144,7 +144,7 @@ class Kind:
         version = ""
         for page in requests.pages(self._api, self.resource, accept=requests.METADATA):
             version = version or page["metadata"]["resourceVersion"]
-            found += [Entry.of(self.resource, item) for item in page["items"]]
+            found += [Entry.of(self.resource, item) for item in page["items"] or ()]
         with self._changed:
             self._replace(found, int(version))
         self.listed.set()

@@ -23,7 +23,7 @@ def readable(service: Service, session: Session) -> list[Entry]:
     known = service.index.of(NAMESPACES)
     try:
         pages = requests.pages(session.api, NAMESPACES, accept=requests.METADATA)
-        return [Entry.of(NAMESPACES, item) for page in pages for item in page["items"]]
+        return [Entry.of(NAMESPACES, item) for page in pages for item in page["items"] or ()]
     except errors.Denied as error:
         if error.status == 401:
             raise

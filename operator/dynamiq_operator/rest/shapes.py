@@ -9,7 +9,7 @@ from dynamiq_operator.cluster.resources import NAMESPACES, RUNTIMES, VERSIONS, W
 from dynamiq_operator.desired import network
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
-from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.names import ENVIRONMENT_LABEL, natural
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.identity import User
@@ -19,8 +19,8 @@ Shape = dict[str, Any]
 
 AUTHOR_ANNOTATION = f"{GROUP}/created-by"
 """On an App: who made it through this API. It is told, and nothing rests on it."""
-PROJECT_LABEL = f"{GROUP}/project"
-ENVIRONMENT_LABEL = f"{GROUP}/environment"
+
+
 SERVER, SERVERLESS = "server_based", "serverless"
 _SCALING = (
     ("min_replicas", "minReplicas"),
