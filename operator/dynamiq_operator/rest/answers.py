@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
 _T = TypeVar("_T")
@@ -141,6 +142,36 @@ class Deployment(Shape):
     digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
     reason: Annotated[str | None, Field(description="Why it did not go Live.")]
     duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
+
+
+class PreviewSide(Shape):
+    row: str | None
+    sequence: int | None
+    version: str
+    flow_hash: str
+    runtime: str
+    config: ConfigShape
+
+
+class PreviewShape(Shape):
+    """What a deploy would do."""
+
+    from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
+    to: PreviewSide
+    flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
+    pods_restart: bool
+    no_op: Annotated[bool, Field(description="The App would run exactly what it runs now.")]
+    under_way: Annotated[str | None, Field(description="A row that is being rolled out, and would be overtaken.")]
+    warnings: list[str]
+
+
+class PromotionPreview(PreviewShape):
+    """What a promotion would do."""
+
+    project_id: Annotated[Id | None, Field(description="The target.")]
+    environment: str
+    new_app: Annotated[bool, Field(description="The target has no such App yet.")]
+    new_version: Annotated[str | None, Field(description="The version that would be put into the target.")]
 
 
 class App(Shape):

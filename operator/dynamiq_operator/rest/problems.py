@@ -110,7 +110,7 @@ def of(error: errors.ApiError | Refusal) -> Problem:
         case errors.Denied():
             return Problem(403, str(error))
         case errors.Invalid():
-            return Problem(413 if error.status == 413 else 422, _said(error), {field or "body": said for field, said in error.causes})
+            return Problem(413 if error.status == 413 else 422, _said(error), {_field(field): said for field, said in error.causes})
         case _:
             return unavailable(str(error), error.retry_after)
 
@@ -118,6 +118,21 @@ def of(error: errors.ApiError | Refusal) -> Problem:
 def _refusal(refusal: Refusal) -> Problem:
     status = {Unknown: 404, Taken: 409, NotAllowed: 403}.get(type(refusal), 422)
     return Problem(status, str(refusal), {refusal.field: str(refusal)} if refusal.field else None)
+
+
+_FIELDS = {
+    "spec.displayName": "name",
+    "metadata.name": "name",
+    "spec.config.autoscaling.minReplicas": "deployment_config.config.autoscaling.min_replicas",
+    "spec.config.autoscaling.maxReplicas": "deployment_config.config.autoscaling.max_replicas",
+    "spec.config.autoscaling.targetCPUUtilizationPercentage": "deployment_config.config.autoscaling.target_cpu_utilization_percentage",
+    "spec.flowUI": "flow_ui",
+}
+
+
+def _field(theirs: str) -> str:
+    """A field of an object as the contract names it."""
+    return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
 
 
 def _said(error: errors.Invalid) -> str:

@@ -59,8 +59,14 @@ def allowed(read: Callable[[], list[Manifest]]) -> list[Manifest]:
 
 def described(api: Api, namespace: str) -> list[Manifest]:
     """Workflows as a list shows them, without their flows: their metadata, and `description`. Raises errors.ApiError."""
-    found = []
-    for page in requests.pages(api, WORKFLOWS, namespace, accept=TABLE):
-        column = [each["name"].upper() for each in page["columnDefinitions"]].index("DESCRIPTION")
-        found += [{"metadata": row["object"]["metadata"], "description": row["cells"][column] or None} for row in page["rows"] or ()]
-    return found
+    return [each for page in requests.pages(api, WORKFLOWS, namespace, accept=TABLE) for each in _lines(page)]
+
+
+def described_one(api: Api, namespace: str, name: str) -> Manifest:
+    """One workflow in the same form. Raises errors.ApiError."""
+    return _lines(api.request("GET", WORKFLOWS.path(namespace, name), accept=TABLE))[0]
+
+
+def _lines(table: Manifest) -> list[Manifest]:
+    column = [each["name"].upper() for each in table["columnDefinitions"]].index("DESCRIPTION")
+    return [{"metadata": row["object"]["metadata"], "description": row["cells"][column] or None} for row in table["rows"] or ()]

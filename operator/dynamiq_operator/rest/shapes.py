@@ -51,7 +51,7 @@ def deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None
     namespace = meta["namespace"]
     workflow = pinned.get("workflow") or workflow
     version = row.version or (ids.newest_version(namespace, workflow) if workflow and "restores" not in spec else None)
-    runtime = pinned.get("runtime") or ({"name": spec["runtime"]} if "runtime" in spec else (kept or {}).get("runtime"))
+    runtime = pinned.get("runtime") or _runtime_to_be(spec, (kept or {}).get("runtime"))
     version_id = ids.id_of(VERSIONS, namespace, f"{workflow}-{version}") if workflow and version else None
     runtime_id = ids.id_of(RUNTIMES, "", runtime["name"]) if runtime else None
     source = spec.get("promotedFrom")
@@ -135,6 +135,37 @@ def config(given: Mapping[str, Any] | None) -> Shape:
 def newest_of(versions: Sequence[str]) -> str | None:
     """The newest of versions such as `v2` and `v10`."""
     return max(versions, key=natural, default=None)
+
+
+def preview(given: Mapping[str, Any]) -> Shape:
+    """A preview, as `views.preview` has it as data."""
+    return {
+        "from": _side(given["from"]) if given["from"] else None,
+        "to": _side(given["to"]),
+        "flow_diff": given["flowDiff"],
+        "pods_restart": given["podsRestart"],
+        "no_op": given["noOp"],
+        "under_way": given["underWay"],
+        "warnings": given["warnings"],
+    }
+
+
+def _side(side: Mapping[str, Any]) -> Shape:
+    return {
+        "row": side["row"],
+        "sequence": side["sequence"],
+        "version": side["version"],
+        "flow_hash": side["flowHash"],
+        "runtime": side["runtime"],
+        "config": config(side["config"]),
+    }
+
+
+def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The runtime of a row that is not pinned yet."""
+    if "runtime" not in spec:
+        return kept
+    return kept if kept is not None and kept["name"] == spec["runtime"] else {"name": spec["runtime"]}
 
 
 def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:

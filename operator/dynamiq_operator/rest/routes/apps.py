@@ -7,13 +7,16 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest import answers, problems, projects, shapes
+from dynamiq_operator.rest import answers, creation, problems, projects, shapes
+from dynamiq_operator.rest.bodies import NewApp
 from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest.idempotency import REPLAYED, KeyOf
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.pages import PagingOf, newest
 from dynamiq_operator.rest.problems import Json
@@ -58,6 +61,46 @@ def every_app(
     return paging.of(newest(found), shape)
 
 
+@router.post("", status_code=201, responses=documented(answers.One[answers.App], 404, 409, 413, 415, 422, status=201, says="The App."))
+def create_app(service: ServiceOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
+    """Creates the App and its first deployment; where that is refused, nothing is left of the App."""
+    made, row, is_replayed = creation.create(service, session, body, key)
+    shaped = shape_app(service, made, row, row, None)
+    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
+
+
+@router.get("/{app_id}", responses=documented(answers.One[answers.App], 404, 422))
+def app(service: ServiceOf, session: SessionOf, app_id: AppId) -> Json:
+    """The App, and what it serves."""
+    entry = service.find(APPS, app_id)
+    raw = service.read(session, APPS, entry)
+    latest = service.latest_row(entry.uid)
+    served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
+    row, described = service.at_once(
+        partial(_row, session, entry.namespace, served),
+        partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
+    )
+    return Json({"data": shape_app(service, raw, row, None, (described or {}).get("description"))})
+
+
+@router.delete("/{app_id}", status_code=204, responses=documented(None, 404, 409, 422, status=204))
+def delete_app(service: ServiceOf, session: SessionOf, app_id: AppId) -> Response:
+    """Deletes the App, and with it its history and triggers. An App whose history is protected stays: 403."""
+    entry = service.find(APPS, app_id)
+    options = {"preconditions": {"uid": entry.uid}, "propagationPolicy": "Background"}
+    try:
+        session.api.request("DELETE", APPS.path(entry.namespace, entry.name), body=options)
+    except errors.NotFound:
+        raise problems.unknown("App", app_id) from None
+    except errors.Conflict:  # another App has this name by now
+        raise problems.unknown("App", app_id) from None
+    except errors.Denied:
+        service.read(session, APPS, entry)
+        raise
+    service.index.of(APPS).remove(entry.uid)
+    return Response(status_code=204)
+
+
 @router.get("/{app_id}/deployments", responses=documented(answers.Many[answers.Deployment], 404, 422))
 def deployments(service: ServiceOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
     """Every deployment of the App, newest first: its history."""
@@ -76,6 +119,22 @@ def shape_app(service: Service, raw: Manifest, row: Manifest | None, latest: Man
     entry = service.latest_row(uid)
     latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
     return shapes.app(raw, shaped, latest_id, described, service, service.settings)
+
+
+def _row(session: Session, namespace: str, name: str | None) -> Manifest | None:
+    if name is None:
+        return None
+    try:
+        return session.api.request("GET", RECORDS.path(namespace, name))
+    except (errors.NotFound, errors.Denied):
+        return None
+
+
+def _described(session: Session, namespace: str, workflow: str) -> Manifest | None:
+    try:
+        return projects.described_one(session.api, namespace, workflow)
+    except (errors.NotFound, errors.Denied):
+        return None
 
 
 def _of_each_namespace(service: Service, session: Session) -> tuple[list[Manifest], list[str]]:

@@ -1,0 +1,99 @@
+"""From the ids of a body to what an action is asked for. What does not fit together is said before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.actions.deploy import Deploy
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.completion import Refused, complete_config
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Config
+from dynamiq_operator.model.runtime import PinnedRuntime
+from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.bodies import DeploymentConfig, NewDeployment
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.index import Entry
+from dynamiq_operator.rest.service import Service
+
+KNATIVE = "/apis/serving.knative.dev"
+_NO_RUNTIME = PinnedRuntime(name="none", version="0", image="none")
+
+
+def deploy(service: Service, session: Session, app: Manifest, body: NewDeployment) -> Deploy:
+    """What the body asks of an App. Raises Problem and errors.ApiError."""
+    namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    workflow = workflow_of(service, namespace, body.workflow_id)
+    if workflow.name != app["spec"]["workflow"]:
+        raise problems.invalid("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {workflow.name}")
+    if body.restores is not None and body.workflow_version_id is not None:
+        raise problems.invalid("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
+    return Deploy(
+        namespace,
+        name,
+        version=version_of(service, workflow, body.workflow_version_id),
+        restores=_row_of(service, session, app, body.restores),
+        runtime=service.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id else None,
+        config=body.deployment_config.as_record() if body.deployment_config else None,
+        message=body.message,
+    )
+
+
+def workflow_of(service: Service, namespace: str, workflow_id: str) -> Entry:
+    """The workflow of an id, which must be of the namespace. Raises Problem."""
+    found = service.find(WORKFLOWS, workflow_id, "workflow_id")
+    if found.namespace != namespace:
+        # It may be one that the caller may not see.
+        raise problems.unknown("workflow", workflow_id, "workflow_id")
+    return found
+
+
+def version_of(service: Service, workflow: Entry, version_id: str | None) -> str | None:
+    """The version, such as `v3`, of an id, which must be of the workflow. Raises Problem."""
+    if version_id is None:
+        return None
+    found = service.find(VERSIONS, version_id, "workflow_version_id")
+    named, _, version = found.name.rpartition("-")
+    if found.namespace != workflow.namespace:
+        raise problems.unknown("workflow version", version_id, "workflow_version_id")
+    if named != workflow.name:
+        raise problems.invalid("workflow_version_id", f"{found.name} is a version of workflow {named}, not of {workflow.name}")
+    return version
+
+
+def check_config(session: Session, given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
+    """Refuses a config that the operator would fail the row for. Raises Problem and errors.ApiError."""
+    if given is None:
+        return
+    if given.deployment_type == "serverless":
+        if given.config is not None and given.config.autoscaling is not None:
+            raise problems.invalid("deployment_config.config", "a serverless config is {}: leave out autoscaling")
+        if _has_knative(session):
+            raise problems.invalid("deployment_config.deployment_type", "this version runs no serverless Apps on Knative: use server_based")
+    found = complete_config(Config.model_validate(given.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
+    if isinstance(found, Refused):
+        raise problems.invalid("deployment_config", found.message)
+
+
+def _has_knative(session: Session) -> bool:
+    try:
+        session.api.request("GET", KNATIVE)
+    except errors.NotFound:
+        return False
+    return True
+
+
+def _row_of(service: Service, session: Session, app: Manifest, row_id: str | None) -> str | None:
+    """The name of one of the App's rows. Raises Problem."""
+    if row_id is None:
+        return None
+    entry = service.index.find(RECORDS, row_id.lower())
+    if entry is None or entry.namespace != app["metadata"]["namespace"]:
+        raise problems.unknown("deployment", row_id, "restores")
+    with problems.hidden("deployment", row_id):
+        row = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
+    if row["spec"]["app"] != app["metadata"]["name"]:
+        raise problems.invalid("restores", "this deployment is of another App")
+    return entry.name

@@ -1,0 +1,123 @@
+"""Deploying an App, rolling it back, and promoting what it serves: each makes one row, and each has a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from dynamiq_operator.actions import deploy as deploying
+from dynamiq_operator.actions import promote as promoting
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest import answers, asking, idempotency, shapes
+from dynamiq_operator.rest.bodies import NewDeployment, Promotion
+from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest.idempotency import KeyOf
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.problems import Json
+from dynamiq_operator.rest.routes.apps import AppId
+from dynamiq_operator.rest.service import Service, ServiceOf, SessionOf
+
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
+ERRORS = (404, 409, 413, 415, 422)
+Pins = Mapping[str, Any]
+
+
+@router.post("/deploy", status_code=201, responses=documented(answers.One[answers.Deployment], *ERRORS, status=201, says="The new row."))
+def deploy(service: ServiceOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
+    """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
+    entry = service.find(APPS, app_id)
+    app = service.read(session, APPS, entry)
+    asked = asking.deploy(service, session, app, body)
+    record = deploying.record_of(asked, idempotency.row_name(session, entry.name, entry.uid, key))
+    if body.deployment_config is not None:
+        kept = _kept(session, app, asked.runtime)
+        asking.check_config(session, body.deployment_config, (kept or {}).get("config"))
+        row, is_replayed = idempotency.create(session, record)
+    else:
+        # What stays live is for the answer alone, and the row does not wait for it.
+        keeping = service.pool.submit(partial(_kept, session, app, asked.runtime))
+        row, is_replayed = idempotency.create(session, record)
+        kept = keeping.result()
+    service.index.of(RECORDS).put(row)
+    shaped = shapes.deployment(row, entry.uid, service, app["spec"]["workflow"], kept)
+    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+
+
+@router.post("/deploy/preview", responses=documented(answers.One[answers.PreviewShape], *ERRORS))
+def preview_deploy(service: ServiceOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
+    """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
+    app = service.read(session, APPS, service.find(APPS, app_id))
+    asked = asking.deploy(service, session, app, body)
+    if body.deployment_config is not None:
+        kept = _kept(session, app, None)
+        asking.check_config(session, body.deployment_config, (kept or {}).get("config"))
+    return Json({"data": shapes.preview(deploying.preview(session.api, asked, service.settings).as_json())})
+
+
+@router.post("/promote", status_code=201, responses=documented(answers.One[answers.Deployment], *ERRORS, status=201, says="The new row."))
+def promote(
+    service: ServiceOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
+) -> Json:
+    """Deploys what the App serves to the App of this name in another environment of the project, which is made where it is not there."""
+    planned = _planned(service, session, app_id, body or Promotion())
+    target = planned.target_namespace
+    if key is not None:
+        planned.preview.record["metadata"] = {
+            "namespace": target,
+            "name": idempotency.row_name(session, planned.app, f"{app_id.lower()} {target}", key),
+        }
+    try:
+        row, is_replayed = promoting.promote(session.api, planned), False
+    except errors.AlreadyExists:
+        row, is_replayed = idempotency.create(session, planned.preview.record)
+    service.index.of(RECORDS).put(row)
+    app = session.api.request("GET", APPS.path(target, planned.app))
+    service.index.of(APPS).put(app)
+    shaped = shapes.deployment(row, app["metadata"]["uid"], service, app["spec"]["workflow"], _kept(session, app, None))
+    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+
+
+@router.post("/promote/preview", responses=documented(answers.One[answers.PromotionPreview], *ERRORS))
+def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
+    """What the promotion would do, and what the target lacks. Nothing is made."""
+    planned = _planned(service, session, app_id, body or Promotion())
+    shaped = {
+        **shapes.preview(planned.preview.as_json()),
+        "project_id": service.id_of(NAMESPACES, "", planned.target_namespace),
+        "environment": planned.environment,
+        "new_app": planned.new_app is not None,
+        "new_version": planned.version["spec"]["version"] if planned.version else None,
+    }
+    return Json({"data": shaped})
+
+
+def _planned(service: Service, session: Session, app_id: str, body: Promotion) -> promoting.Promotion:
+    entry = service.find(APPS, app_id)
+    service.read(session, APPS, entry)
+    return promoting.plan_promotion(
+        session.api, entry.namespace, entry.name, environment=body.environment, hostname=body.hostname, message=body.message
+    )
+
+
+def _kept(session: Session, app: Manifest, runtime: str | None) -> Pins | None:
+    """The pins of the row that the App serves; with a runtime that is asked for in place of its own."""
+    live = (app.get("status") or {}).get("live")
+    pins: dict[str, Any] | None = None
+    if live:
+        try:
+            row = session.api.request("GET", RECORDS.path(app["metadata"]["namespace"], live["row"]))
+            pins = row["spec"].get("pinned")
+        except (errors.NotFound, errors.Denied):
+            pins = None
+    if runtime is None or (pins is not None and pins["runtime"]["name"] == runtime):
+        return pins
+    try:
+        spec = session.api.request("GET", RUNTIMES.path("", runtime))["spec"]
+    except (errors.NotFound, errors.Denied):
+        return pins
+    return {**(pins or {}), "runtime": {"name": runtime, **spec}}
