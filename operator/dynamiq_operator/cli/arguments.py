@@ -1,0 +1,243 @@
+"""The plugin's commands and options, and the help that teaches them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+PROG = "kubectl dynamiq"
+FOLLOW_SECONDS = 600.0
+EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
+KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
+FIELDS = (
+    "-o json prints a list, the newest row first. Fields, null where a row has none: name, uid, app, version, description, status,"
+    " createdBy, runtime, date (RFC 3339, when the deploy began), sequence, config, message, provenance, duration (seconds), digest, reason"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence and the next step, in place of the whole usage."""
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, without kubectl's own flags."""
+    made = _Parser(
+        prog=PROG,
+        description="Every deploy of an App is a row of its history; rolling back is one more row.",
+        epilog=f"{KUBECTL}. {EXITS}. `{PROG} COMMAND --help` has examples.",
+        allow_abbrev=False,
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _reading(commands)
+    _acting(commands)
+    _pods(commands)
+    return made
+
+
+def _command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> argparse.ArgumentParser:
+    shown = "\n".join(f"  {PROG} {name} {example}".rstrip() for example in examples)
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=says,
+        description=f"{says[0].upper()}{says[1:]}.{' ' + more if more else ''}",
+        epilog=f"examples:\n{shown}\n\n{exits}\n{KUBECTL}",
+        formatter_class=_Wrapped,
+        allow_abbrev=False,
+    )
+    return made
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Wraps the description, which is one paragraph, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _reading(commands: Any) -> None:
+    shown = _command(
+        commands,
+        "history",
+        "show the rows of an App, the newest first",
+        f"-o wide adds sequence, config, message, where a row came from, how long it took, digest and name. {FIELDS}.",
+        ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch"),
+    )
+    _app(shown)
+    _output(shown, "wide", "json", "yaml")
+    shown.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
+
+    status = _command(
+        commands,
+        "status",
+        "show what an App serves, what is being deployed, and how its pods are",
+        "",
+        ("support", "support -o json"),
+    )
+    _app(status)
+    _output(status, "json", "yaml")
+
+    diff = _command(
+        commands,
+        "diff",
+        "show what changed from one row to another",
+        "A row is named by its sequence (3 or '#3') or by its name.",
+        ("support 1 3", "support support-9ml5c support-f8mmm"),
+    )
+    _app(diff)
+    diff.add_argument("before", metavar="ROW", help="the row to come from")
+    diff.add_argument("after", metavar="ROW", help="the row to come to")
+
+    verify = _command(
+        commands,
+        "verify",
+        "verify that nobody changed or removed a row of an App's history",
+        "Walks the chain of digests, oldest row first, and names the first row that does not fit.",
+        ("support", "support --expect sha256:…"),
+        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage or no answer from the cluster, 3 no row",
+    )
+    _app(verify)
+    verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
+
+
+def _acting(commands: Any) -> None:
+    deploy = _command(
+        commands,
+        "deploy",
+        "deploy a version of an App: one more row",
+        "What is left out stays as it is live. It shows what would change, asks, and follows the rollout until it is Live or Failed.",
+        (
+            "support --version v4 -m 'Answers in French'",
+            "support --version v4 --preview",
+            "support --min 2 --max 6",
+            "support --version v4 --yes --no-wait",
+        ),
+    )
+    _app(deploy)
+    deploy.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
+    _runtime(deploy)
+    deploy.add_argument("--min", type=_count, metavar="PODS", help="fewest pods")
+    deploy.add_argument("--max", type=_count, metavar="PODS", help="most pods")
+    deploy.add_argument("--cpu", type=_count, metavar="PERCENT", help="CPU use that the autoscaler aims at")
+    deploy.add_argument("--serverless", action="store_true", help="scale to zero by Knative, in place of --min, --max and --cpu")
+    _deploying(deploy)
+
+    rollback = _command(
+        commands,
+        "rollback",
+        "bring back what an App ran before: one more row",
+        "Without --to it is the last good row: the newest that went Live with another flow than the one that is live now.",
+        ("support", "support --to v3", "support --to-row 12 --with-config", "support --preview"),
+    )
+    _app(rollback)
+    target = rollback.add_mutually_exclusive_group()
+    target.add_argument("--to", metavar="VERSION", help="the newest row of this version, such as v3")
+    target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
+    rollback.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
+    _runtime(rollback)
+    _deploying(rollback)
+
+    promote = _command(
+        commands,
+        "promote",
+        "deploy what an App serves here to another environment of its project",
+        "The version goes as it is; the App there keeps its own config, hostname, keys and variables.",
+        ("support -n staging", "support -n staging --to production --hostname support.example.com"),
+    )
+    _app(promote)
+    promote.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
+    promote.add_argument("--hostname", help="hostname there, for a first promotion")
+    _deploying(promote)
+
+    release = _command(
+        commands,
+        "release",
+        "release the draft of a workflow as its next version",
+        "A version never changes. Where the draft is the newest version already, nothing is released.",
+        ("support", "support --description 'Answers in French'", "support --preview"),
+    )
+    release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
+    release.add_argument("--description", help="what changed (default: the draft's description)")
+    _asking(release)
+
+
+def _pods(commands: Any) -> None:
+    logs = _command(
+        commands,
+        "logs",
+        "print what the pods of an App log",
+        "Those of the pods of the live row, or of another one whose pods still run.",
+        ("support -f", "support --since 10m", "support --row 12 --tail 50"),
+    )
+    _app(logs)
+    logs.add_argument("-f", "--follow", action="store_true", help="go on")
+    logs.add_argument("--since", metavar="TIME", help="only what is newer than this, such as 10m")
+    logs.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10 with a selector, -1 for all)")
+    logs.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
+
+    opened = _command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))
+    _app(opened)
+
+
+def _app(to: argparse.ArgumentParser) -> None:
+    to.add_argument("app", metavar="APP", help="name of the App")
+
+
+def _runtime(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--runtime", help="Runtime to run on (default: the live row's)")
+
+
+def _output(to: argparse.ArgumentParser, *formats: str) -> None:
+    to.add_argument("-o", "--output", choices=formats, help="how to print it (default: as a table)")
+
+
+def _deploying(to: argparse.ArgumentParser) -> None:
+    to.add_argument("-m", "--message", help="why: it stays in the history")
+    _asking(to)
+    to.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
+    to.add_argument(
+        "--timeout", type=_duration, default=FOLLOW_SECONDS, metavar="TIME", help="follow it for so long, such as 90s or 5m (default: 10m)"
+    )
+
+
+def _asking(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--preview", action="store_true", help="show what would change, and end")
+    to.add_argument("-y", "--yes", action="store_true", help="do not ask (nobody is asked without a terminal)")
+    _output(to, "json", "yaml")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    from dynamiq_operator.cli.transport import seconds
+
+    if not (found := seconds(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
+    return found
+
+
+def options(made: argparse.ArgumentParser, wanted: Callable[[argparse.Action], bool] = lambda _: True) -> dict[str, str]:
+    """The option strings of a parser with their help."""
+    return {option: action.help or "" for action in made._actions if wanted(action) for option in action.option_strings}
+
+
+def commands_of(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the commands, by name."""
+    found: dict[str, argparse.ArgumentParser] = next(
+        dict(action.choices) for action in made._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return found
+
+
+def helps_of(made: argparse.ArgumentParser) -> dict[str, str]:
+    """What each command does, by name."""
+    found = next(action for action in made._actions if isinstance(action, argparse._SubParsersAction))
+    return {choice.dest: choice.help or "" for choice in found._choices_actions}

@@ -1,0 +1,143 @@
+"""`kubectl_complete-dynamiq`: what kubectl's shell completion offers after `kubectl dynamiq`. It is silent where it knows nothing.
+
+It prints a value and what it is on each line, and at the end the sum of cobra's directives. Values of the cluster are asked
+of one `kubectl get`, which needs no model and no proxy.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+from dynamiq_operator.cli import arguments, kubeflags
+from dynamiq_operator.cli.connection import NotConnected, kubectl
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.plain import GROUP
+
+NO_FILES = ":4"
+TIMEOUT = 3  # seconds
+Offered = Iterable[tuple[str, str]]
+
+APPS = '{range .items[*]}{.metadata.name}{"\\t"}{.status.live.workflowVersion}{"\\n"}{end}'
+VERSIONS = '{range .items[*]}{.spec.version}{"\\t"}{.spec.description}{"\\n"}{end}'
+ROWS = '{range .items[*]}{.spec.sequence}{"\\t"}{.spec.pinned.workflowVersion} {.status.phase}, {.spec.pinned.createdAt} {.spec.message}{"\\n"}{end}'
+RUNTIMES = '{range .items[*]}{.metadata.name}{"\\t"}{.spec.version}{"\\n"}{end}'
+WORKFLOWS = '{range .items[*]}{.metadata.name}{"\\t"}{.spec.description}{"\\n"}{end}'
+ENVIRONMENTS = f'{{range .items[*]}}{{.metadata.labels.{GROUP.replace(".", chr(92) + ".")}/environment}}{{"\\n"}}{{end}}'
+
+
+def main() -> int:
+    """The entry: arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
+    *typed, begun = sys.argv[1:] or [""]
+    try:
+        said = [*_lines(offered(typed, begun), begun), NO_FILES]
+    except (NotConnected, OSError, subprocess.SubprocessError):
+        said = [NO_FILES]
+    sys.stdout.write("\n".join(said) + "\n")
+    return 0
+
+
+def offered(typed: list[str], begun: str) -> Offered:
+    """What may stand at this place, whatever of it is typed already."""
+    last = typed[-1] if typed else ""
+    if last in kubeflags.WITH_VALUE | kubeflags.NAMESPACE:
+        return _kubectls(last, begun)
+    given = kubeflags.split(typed)
+    parser = arguments.parser()
+    commands = arguments.commands_of(parser)
+    if not given.rest:
+        return _flags() if begun.startswith("-") else arguments.helps_of(parser).items()
+    command = given.rest[0]
+    if command not in commands:
+        return ()
+    if last in kubeflags.OWN_WITH_VALUE:
+        return _value(given, command, last)
+    if begun.startswith("-"):
+        return [*arguments.options(commands[command]).items(), *_flags()]
+    return _argument(given, command)
+
+
+def _argument(given: kubeflags.Given, command: str) -> Offered:
+    """An App, a workflow, or for `diff` a row."""
+    before = _positional(given)
+    if command == "release":
+        return _get(given, "workflows", WORKFLOWS) if not before else ()
+    if not before:
+        return _get(given, "apps", APPS)
+    return _rows(given, before[0]) if command == "diff" and len(before) < 3 else ()
+
+
+def _value(given: kubeflags.Given, command: str, option: str) -> Offered:
+    """What the option before the cursor takes."""
+    app = (_positional(given) or [""])[0]
+    choices: dict[str, Callable[[], Offered]] = {
+        "--version": lambda: _versions(given, app),
+        "--to": lambda: _get(given, "namespaces", ENVIRONMENTS) if command == "promote" else _versions(given, app),
+        "--to-row": lambda: _rows(given, app),
+        "--row": lambda: _rows(given, app),
+        "--runtime": lambda: _get(given, "runtimes", RUNTIMES),
+        "-o": lambda: _formats(command),
+        "--output": lambda: _formats(command),
+    }
+    return choices.get(option, lambda: ())()
+
+
+def _formats(command: str) -> Offered:
+    parser = arguments.commands_of(arguments.parser())[command]
+    return [(str(choice), "") for action in parser._actions if "-o" in action.option_strings for choice in action.choices or ()]
+
+
+def _versions(given: kubeflags.Given, app: str) -> Offered:
+    workflow = next(iter(_get(given, "apps", "{.spec.workflow}", app)), ("", ""))[0] if app else ""
+    return list(_get(given, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
+
+
+def _rows(given: kubeflags.Given, app: str) -> Offered:
+    found = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
+    return sorted(found, key=lambda row: -int(row[0]))
+
+
+def _get(given: kubeflags.Given, plural: str, template: str, *names: str, selector: str = "") -> Offered:
+    """Values and descriptions that kubectl finds. Raises NotConnected, OSError and SubprocessError."""
+    resource = plural if plural == "namespaces" else f"{plural}.{GROUP}"
+    command = [kubectl(), "get", resource, *names, f"--output=jsonpath={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
+    command += [f"--field-selector={selector}"] if selector else []
+    command += [f"--namespace={given.namespace}"] if given.namespace else []
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)
+    found = [line.partition("\t") for line in done.stdout.splitlines() if line.strip()]
+    return list({value: (value, about.strip()) for value, _, about in found}.values())
+
+
+def _kubectls(flag: str, begun: str) -> Offered:
+    """What kubectl itself offers for one of its own flags."""
+    done = subprocess.run(
+        [kubectl(), "__complete", "get", "pods", flag, begun], capture_output=True, text=True, timeout=TIMEOUT, check=True, env=os.environ
+    )
+    found = [line.partition("\t") for line in done.stdout.splitlines() if not line.startswith(":")]
+    return [(value, about) for value, _, about in found]
+
+
+def _flags() -> Offered:
+    return [
+        (flag, "as kubectl has it")
+        for flag in sorted(kubeflags.WITH_VALUE | kubeflags.NAMESPACE | kubeflags.ALONE)
+        if flag.startswith("--")
+    ]
+
+
+def _positional(given: kubeflags.Given) -> list[str]:
+    """The arguments after the command that are neither options nor their values."""
+    found: list[str] = []
+    left = iter(given.rest[1:])
+    for argument in left:
+        if argument in kubeflags.OWN_WITH_VALUE:
+            next(left, None)
+        elif not argument.startswith("-"):
+            found.append(argument)
+    return found
+
+
+def _lines(choices: Offered, begun: str) -> Iterable[str]:
+    return (f"{safe(value)}\t{safe(about)}".rstrip() for value, about in choices if value.startswith(begun))

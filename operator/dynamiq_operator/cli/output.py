@@ -1,0 +1,186 @@
+"""Text for a terminal or a pipe: tables, the coloured dot, and what users wrote with its control characters shown, never sent."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dynamiq_operator.model.plain import Phase
+
+if TYPE_CHECKING:
+    from dynamiq_operator.views.history import HistoryRow
+
+GAP = "   "
+DOT = "●"
+COLOURS = {"green": "32", "red": "31", "yellow": "33", "cyan": "36", "grey": "90", "bold": "1"}
+OF_STATUS = {
+    Phase.LIVE: "green",
+    Phase.SUPERSEDED: "grey",
+    Phase.FAILED: "red",
+    Phase.PROGRESSING: "yellow",
+    Phase.PENDING: "yellow",
+}
+OF_DIFF = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def safe(text: object, keep: str = "") -> str:
+    """One line of text that can neither move the cursor, nor colour, nor begin a line: control and format characters are escaped."""
+    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in str(text))
+
+
+class Screen:
+    """One output stream: whether it is a terminal, and whether it has colours (NO_COLOR and TERM=dumb take them)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_terminal = stream.isatty()
+        self.has_colours = self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @classmethod
+    def out(cls) -> Screen:
+        return cls(sys.stdout)
+
+    @classmethod
+    def err(cls) -> Screen:
+        return cls(sys.stderr)
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where it is none."""
+        if not self.is_terminal:
+            return None
+        try:
+            return int(os.environ.get("COLUMNS", "")) or None
+        except ValueError:
+            pass
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or None
+        except OSError:
+            return None
+
+    def write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def lines(self, lines: Iterable[str]) -> None:
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def paint(self, colour: str, text: str) -> str:
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.has_colours else text
+
+    def status(self, status: str, width: int = 0) -> str:
+        """A row's status, padded, with its dot where there are colours."""
+        dot = f"{self.paint(OF_STATUS.get(Phase(status), 'grey') if status in list(Phase) else 'grey', DOT)} " if self.has_colours else ""
+        return dot + status.ljust(width)
+
+    def preview(self, lines: Iterable[str]) -> None:
+        """A preview: escaped, and the lines of its diff coloured."""
+        is_diff = False
+        for line in lines:
+            is_diff = is_diff or line == ""
+            text = safe(line, keep="\t")
+            colour = OF_DIFF.get(line[:1]) if is_diff else None
+            self.lines([self.paint(colour, text) if colour else text])
+
+
+class Table:
+    """Columns as wide as their widest cell. A line that comes later is laid out as those before it."""
+
+    def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], screen: Screen, *, cut: str = "", status: str = "") -> None:
+        self._screen = screen
+        self._header = list(header)
+        self._status = header.index(status) if status in header else -1
+        self._widths = [max([cells(name), *(cells(row[at]) for row in rows)]) for at, name in enumerate(header)]
+        self._cut = header.index(cut) if cut in header else -1
+        self._fit()
+
+    def header(self) -> str:
+        padded = [_pad(name, width) for name, width in zip(self._header, self._widths, strict=True)]
+        if self._status >= 0 and self._screen.has_colours:
+            padded[self._status] = f"  {padded[self._status]}"
+        return GAP.join(padded).rstrip()
+
+    def row(self, row: Sequence[str]) -> str:
+        padded = [_pad(cut(cell, width) if at == self._cut else cell, width) for at, (cell, width) in self._at(row)]
+        if self._status >= 0:
+            padded[self._status] = self._screen.status(row[self._status], self._widths[self._status])
+        return GAP.join(padded).rstrip()
+
+    def _at(self, row: Sequence[str]) -> Iterable[tuple[int, tuple[str, int]]]:
+        return enumerate(zip(row, self._widths, strict=True))
+
+    def _fit(self) -> None:
+        """Shortens one column so that a line fits the terminal."""
+        if self._cut < 0 or self._screen.width is None:
+            return
+        dot = 2 if self._screen.has_colours and self._status >= 0 else 0
+        over = sum(self._widths) + len(GAP) * (len(self._widths) - 1) + dot - self._screen.width
+        if over > 0:
+            self._widths[self._cut] = max(self._widths[self._cut] - over, len(self._header[self._cut]))
+
+
+def cells(text: str) -> int:
+    """How many columns a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * max(width - cells(text), 0)
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of a text, so that it takes no more columns than `width`."""
+    if cells(text) <= width:
+        return text
+    kept = ""
+    for letter in text:
+        if cells(kept + letter) >= width:
+            break
+        kept += letter
+    return f"{kept}…"
+
+
+def row_as_json(row: HistoryRow) -> dict[str, Any]:
+    """A row's fields in camelCase, in a fixed order; what is not there is null."""
+    return {_camel(name): value for name, value in asdict(row).items()}
+
+
+def as_json(data: Any, *, compact: bool = False) -> str:
+    """JSON text. Only ASCII: nothing that users wrote reaches a terminal as it is."""
+    import json
+
+    return json.dumps(data, indent=None if compact else 2)
+
+
+def as_yaml(data: Any) -> str:
+    """YAML text; only ASCII, as with JSON."""
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")
+
+
+def in_seconds(duration: float | None) -> str:
+    """A duration as people read it: `8 s`, `2 min 5 s`."""
+    if duration is None:
+        return ""
+    minutes, rest = divmod(round(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def formatted(data: Any, how: str) -> str:
+    """Data as `json` or `yaml`."""
+    return as_yaml(data) if how == "yaml" else as_json(data)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)

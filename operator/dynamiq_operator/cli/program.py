@@ -1,0 +1,82 @@
+"""Runs one command: what goes wrong is one sentence with the next step, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import arguments
+from dynamiq_operator.cli.connection import Connection, NotConnected
+from dynamiq_operator.cli.kubeflags import Given
+from dynamiq_operator.cli.output import Screen, safe
+from dynamiq_operator.cli.transport import Transport, sentence
+from dynamiq_operator.cluster.errors import ApiError
+
+if TYPE_CHECKING:
+    import argparse
+
+DONE, REFUSED, USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
+
+
+@dataclass
+class Session:
+    """What a command works with: its options, the API server, and where to print."""
+
+    given: Given
+    options: argparse.Namespace
+    connection: Connection
+    api: Transport
+    out: Screen
+    err: Screen
+
+    @cached_property
+    def namespace(self) -> str:
+        """The namespace to work in. Raises NotConnected."""
+        return self.connection.namespace()
+
+
+def run(given: Given, connection: Connection) -> int:
+    """Parses and runs; returns the exit code."""
+    # Looking for plugins of pydantic takes as long as a request.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    parser = arguments.parser()
+    rest = list(given.rest)
+    if not rest or rest[0] == "help":
+        parser.parse_args([*rest[1:2], "--help"])
+    options = parser.parse_args(rest)
+    session = Session(given, options, connection, Transport(connection), Screen.out(), Screen.err())
+    try:
+        return _command(options.command)(session)
+    except (Refusal, ApiError, NotConnected) as error:
+        session.err.lines([f"error: {safe(sentence(error))}"])
+        return USAGE if options.command == "verify" else REFUSED
+    except BrokenPipeError:
+        # What is still in the buffer would be written at exit, and fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+
+
+def _command(name: str) -> Callable[[Session], int]:
+    """The function of a command; only its own module is imported."""
+    from importlib import import_module
+
+    modules = {
+        "history": "histories",
+        "status": "statuses",
+        "diff": "statuses",
+        "verify": "statuses",
+        "deploy": "deploys",
+        "rollback": "deploys",
+        "promote": "deploys",
+        "release": "deploys",
+        "logs": "pods",
+        "open": "pods",
+    }
+    module: Any = import_module(f"dynamiq_operator.cli.{modules[name]}")
+    found: Callable[[Session], int] = getattr(module, f"{name}_command")
+    return found

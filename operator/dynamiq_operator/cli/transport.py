@@ -1,0 +1,170 @@
+"""Requests to the API server through the proxy, as actions ask for them, and the sentences for what can go wrong on the way."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from dynamiq_operator.actions.api import PLAIN
+from dynamiq_operator.cli.connection import Connection, NotConnected
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.model.plain import API_VERSION, Manifest
+
+TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
+_LOG_LINE = re.compile(r"[EIWF]\d{4} \d\d:\d\d:\d\d\.")
+
+
+class NotInstalled(errors.ApiError):  # noqa: N818
+    """The cluster does not serve our resources."""
+
+
+class Expired(errors.ApiError):  # noqa: N818
+    """The API server does not accept the login (401), or kubectl could not make one."""
+
+
+class Transport:
+    """Connects at the first request. Raises errors.ApiError and connection.NotConnected."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._timeout = seconds(connection.given.value_of("--request-timeout") or "") or TIMEOUT
+        self._http: _Unix | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = PLAIN,
+        accept: str = PLAIN,
+    ) -> Manifest:
+        """One request and the JSON of its answer."""
+        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        answer = self._send(self._opened(), method, path, query, sent, content_type, accept)
+        raw = self._read(answer, f"{method} {path}")
+        parsed = _object(raw)
+        if answer.status < 400 and parsed is not None:
+            return parsed
+        raise _refusal(answer.status, parsed, raw.decode(errors="replace").strip(), path)
+
+    def watch(self, path: str, query: Mapping[str, str | int]) -> Iterator[Manifest]:
+        """The events of a watch until the server ends it, on a connection of its own."""
+        self._opened()
+        http_ = _Unix(self._connection.socket, None)
+        answer = self._send(http_, "GET", path, {**query, "watch": 1}, None, PLAIN, PLAIN)
+        if answer.status >= 400:
+            raw = answer.read()
+            raise _refusal(answer.status, _object(raw), raw.decode(errors="replace"), path)
+        try:
+            while line := answer.readline():
+                if (event := _object(line)) is not None:
+                    yield event
+        except (http.client.HTTPException, OSError) as error:
+            raise errors.Unavailable(f"the watch was cut: {error}") from error
+
+    def _opened(self) -> _Unix:
+        if self._http is None:
+            messages = self._connection.wait()
+            threading.Thread(target=_pass_on, args=(messages,), daemon=True).start()
+            self._http = _Unix(self._connection.socket, self._timeout)
+        return self._http
+
+    def _send(
+        self, to: _Unix, method: str, path: str, query: Mapping[str, str | int] | None, body: bytes | None, content_type: str, accept: str
+    ) -> http.client.HTTPResponse:
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        try:
+            to.request(method, path + (f"?{urlencode(query)}" if query else ""), body, headers)
+            return to.getresponse()
+        except TimeoutError:
+            to.close()
+            raise errors.Unavailable(f"no answer within {self._timeout:g} s") from None
+        except (http.client.HTTPException, OSError) as error:
+            to.close()
+            raise errors.Unavailable(f"kubectl proxy ended: {error or type(error).__name__}") from error
+
+    def _read(self, answer: http.client.HTTPResponse, asked: str) -> bytes:
+        try:
+            return answer.read()
+        except (http.client.HTTPException, OSError) as error:
+            raise errors.Unavailable(f"{asked}: the answer was cut: {error or type(error).__name__}") from error
+
+
+class _Unix(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def seconds(text: str) -> float | None:
+    """A duration as kubectl takes it (`90`, `90s`, `1m30s`) in seconds, or None where it is none."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|$)", text)
+    if not text or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * UNITS[unit] for number, unit in parts)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, with the next step."""
+    said = str(error)
+    match error:
+        case NotConnected():
+            return said
+        case NotInstalled():
+            return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
+        case Expired():
+            return f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({said})"
+        case errors.Denied() if "forbidden: User" in said:
+            return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
+        case errors.Conflict() | errors.AlreadyExists():
+            return f"{said}: somebody was faster, try again"
+        case errors.Unavailable() if "localhost:8080" in said or "[::1]:8080" in said:
+            return "kubectl knows no cluster: set KUBECONFIG, or name one with --kubeconfig or --context"
+        case errors.Unavailable():
+            return f"the API server does not answer: {said}; see `kubectl cluster-info`"
+    return said
+
+
+def _refusal(status: int, parsed: Manifest | None, raw: str, path: str) -> errors.ApiError:
+    message = str((parsed or {}).get("message") or raw or f"HTTP {status}")
+    if status == 401 or (parsed is None and "getting credentials" in raw):
+        return Expired(message, status)
+    if status == 404 and API_VERSION in path and not ((parsed or {}).get("details") or {}).get("name"):
+        return NotInstalled(message, status)
+    if parsed is None and status >= 500:
+        return errors.Unavailable(message, status)
+    return errors.from_status(status, str((parsed or {}).get("reason") or ""), message)
+
+
+def _object(raw: bytes) -> Manifest | None:
+    try:
+        parsed = json.loads(raw)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _pass_on(messages: int) -> None:
+    """Shows what kubectl says while it serves, such as a login helper's question; its log is left out: each error comes as an answer too."""
+    while part := os.read(messages, 65536):
+        lines = part.decode(errors="replace").splitlines(keepends=True)
+        sys.stderr.write("".join(line for line in lines if not _LOG_LINE.match(line)))
+        sys.stderr.flush()
