@@ -11,6 +11,30 @@ Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
 _T = TypeVar("_T")
 
+_APP, _PROJECT, _CLUSTER = (
+    "005c60c5-18dd-4f38-a146-a82be134a95f",
+    "7c2eedb0-2296-4575-86f2-b8e1993949b6",
+    "8edbb8b9-8c07-4568-9512-10a7d587e53e",
+)
+_WORKFLOW, _VERSION, _RUNTIME = (
+    "04ac8f75-612f-4ff0-b239-7cda6a0aa611",
+    "54c9b714-e3d5-41d7-a132-cd127c54fbab",
+    "3d71afb7-2ad8-47f2-a802-ae42cf825731",
+)
+_ROW = "fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"
+_ANNA = {"id": "f2f4c7fb-6c53-5d3c-b3ac-3b3c6cf8d1a7", "email": "anna@example.com", "username": "anna@example.com"}
+_CONFIG = {
+    "deployment_type": "server_based",
+    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+}
+_RUNS_ON = {"id": _RUNTIME, "version": "1.4.0", "label": "Python 3.11, stable"}
+_RELEASE = {"id": _VERSION, "version": "v2", "description": "Passes the question to the right team"}
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The config of a model with an example."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [fields]})
+
 
 class Shape(BaseModel):
     """A part of an answer."""
@@ -45,6 +69,8 @@ class Many(Shape, Generic[_T]):
 
 
 class Me(Shape):
+    model_config = example(**_ANNA, first_name="Anna", last_name="Ek")
+
     id: Annotated[Id, Field(description="Made from the username: the same in every cluster.")]
     email: str | None
     first_name: str
@@ -59,11 +85,15 @@ class Author(Shape):
 
 
 class Organisation(Shape):
+    model_config = example(id=_CLUSTER, name="kubernetes")
+
     id: Id
     name: str
 
 
 class Project(Shape):
+    model_config = example(id=_PROJECT, name="demo", org_id=_CLUSTER, environment="production")
+
     id: Annotated[Id, Field(description="The namespace's uid.")]
     name: str
     org_id: Id
@@ -121,6 +151,30 @@ class PromotedFrom(Shape):
 class Deployment(Shape):
     """One row of an App's history; the fields after `message` say where it came from."""
 
+    model_config = example(
+        id=_ROW,
+        app_id=_APP,
+        status="Live",
+        created_at="2026-11-24T22:22:45Z",
+        created_by=_ANNA,
+        runtime_id=_RUNTIME,
+        runtime=_RUNS_ON,
+        workflow_id=_WORKFLOW,
+        workflow_version_id=_VERSION,
+        workflow_version=_RELEASE,
+        deployment_config=_CONFIG,
+        message="Questions go to the right team",
+        name="support-x8cc4",
+        sequence=2,
+        restores=None,
+        promoted_from=None,
+        provenance=None,
+        source="Record",
+        digest="sha256:e07b1d22dcc3888f1197f7c7ac2ed05ac1ae9a5ae951459ad6109d8fd6b118ad",
+        reason=None,
+        duration_seconds=4.0,
+    )
+
     id: Id
     app_id: Id
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
@@ -156,6 +210,25 @@ class PreviewSide(Shape):
 class PreviewShape(Shape):
     """What a deploy would do."""
 
+    model_config = example(
+        **{
+            "from": {
+                "row": "support-x8cc4",
+                "sequence": 2,
+                "version": "v2",
+                "flow_hash": "sha256:27d4…",
+                "runtime": "1.4.0",
+                "config": _CONFIG,
+            }
+        },
+        to={"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", "runtime": "1.4.0", "config": _CONFIG},
+        flow_diff="--- v2\n+++ v1\n@@ -1 +1 @@",
+        pods_restart=True,
+        no_op=False,
+        under_way=None,
+        warnings=[],
+    )
+
     from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
     to: PreviewSide
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
@@ -175,6 +248,29 @@ class PromotionPreview(PreviewShape):
 
 
 class App(Shape):
+    model_config = example(
+        id=_APP,
+        name="Customer support",
+        description="Answers customers' questions",
+        project_id=_PROJECT,
+        hostname="support.demo.example.com",
+        runtime_id=_RUNTIME,
+        workflow_id=_WORKFLOW,
+        workflow_version_id=_VERSION,
+        deployment_config=_CONFIG,
+        access_control={"access_type": "private"},
+        created_at="2026-11-24T22:19:23Z",
+        created_by=_ANNA,
+        updated_at="2026-11-24T22:22:45Z",
+        updated_by=_ANNA,
+        archived_at=None,
+        archived_by=None,
+        latest_deployment_id=_ROW,
+        runtime=_RUNS_ON,
+        workflow={"id": _WORKFLOW, "name": "support", "description": "Answers customers' questions"},
+        workflow_version={**_RELEASE, "created_at": "2026-11-24T22:19:23Z"},
+    )
+
     id: Id
     name: str
     description: str | None
@@ -195,3 +291,10 @@ class App(Shape):
     runtime: RuntimeShape | None
     workflow: WorkflowRef
     workflow_version: AppVersionRef | None
+
+
+class NodeType(Shape):
+    model_config = example(type="dynamiq.nodes.tools.Python", name="Python")
+
+    type: Annotated[str, Field(description="The SDK's class path.")]
+    name: str

@@ -16,13 +16,13 @@ from starlette.responses import Response
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest import problems
+from dynamiq_operator.rest import openapi, problems
 from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.gate import Gate
 from dynamiq_operator.rest.identity import Sessions
 from dynamiq_operator.rest.index import Index
 from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.routes import apps, deploys, health, identity
+from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes
 from dynamiq_operator.rest.service import Service
 
 LOG = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -57,7 +58,7 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     app.add_middleware(Gate, sessions=service.sessions, index=index)
     for handled, handler in _HANDLERS.items():
         app.add_exception_handler(handled, handler)
-    for module in (health, identity, apps, deploys):
+    for module in (health, openapi, identity, apps, deploys, nodes):
         app.include_router(module.router)
     return app
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -30,9 +30,22 @@ _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type"
 def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
     """The documented answers of a call that can fail with `problems`, and with what every call can."""
     found: Responses = {status: {"description": says, **({"model": model} if model else {})}}
+    if model is not None and (example := _example(model)) is not None:
+        found[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems}):
         example = {"error": {"code": CODES[code], "message": _SAYS[code], "details": {}}}
         found[code] = {"model": Error, "description": _SAYS[code], "content": {"application/json": {"example": example}}}
         if code in (429, 503):
             found[code]["headers"] = _WAITING
     return found
+
+
+def _example(model: type[BaseModel]) -> Any:
+    """The example of `One` or `Many` of a model that has one."""
+    (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
+    extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
+    if not (examples := extra.get("examples")):
+        return None
+    if "pagination" in model.model_fields:
+        return {"data": examples[:1], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
+    return {"data": examples[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.answers import ID_PATTERN
 from dynamiq_operator.rest.caller import ApiServer
 from dynamiq_operator.rest.identity import Session, Sessions
 from dynamiq_operator.rest.index import Entry, Index
@@ -21,6 +23,7 @@ from dynamiq_operator.rest.shapes import newest_of
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 32
+_ID = re.compile(ID_PATTERN)
 _T = TypeVar("_T")
 
 
@@ -36,7 +39,7 @@ class Service:
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
         """The object of an id. `field`: where in the body it stands. Raises Problem 404 and errors.ApiError."""
-        found = self.index.find(resource, uid.lower())
+        found = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
         if found is None:
             raise problems.unknown(WORDS[resource], uid, field)
         return found
