@@ -11,6 +11,7 @@ from local.clusters import Cluster
 from tests import harness, operating
 from tests.cluster import admission, ledger
 from tests.cluster.ledger import Ledger
+from tests.cluster.plugin import Plugin
 from tests.harness import Api
 from tests.operating import Operator
 
@@ -54,3 +55,19 @@ def guarded(cluster: Cluster, account: Path, policies: None) -> Iterator[None]:
     """Every one of the admission policies at work, and the rights of `manifests/rbac/`, for a module's tests."""
     with admission.settled(Api.of(cluster)):
         yield
+
+
+@pytest.fixture(scope="module")
+def theatre(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """A stage with an operator at work, for all tests of a module: each makes an App of its own."""
+    purpose = request.module.__name__.rpartition("test_")[2]
+    with ledger.stage(cluster, purpose) as made, Operator(account, tmp_path_factory.mktemp("operator"), [made.namespace]):
+        yield made
+
+
+@pytest.fixture
+def plugin(theatre: Ledger, tmp_path: Path) -> Iterator[Plugin]:
+    """`kubectl dynamiq` in the module's namespace; at the end of the test no proxy of it may be left."""
+    made = Plugin(theatre.cluster, theatre.namespace, tmp_path)
+    yield made
+    made.nothing_left()

@@ -109,11 +109,12 @@ def _acting(commands: Any) -> None:
         commands,
         "deploy",
         "deploy a version of an App: one more row",
-        "What is left out stays as it is live. It shows what would change, asks, and follows the rollout until it is Live or Failed.",
+        "Without --version it is the newest release; runtime and config stay as they are live. It shows what would change, asks, and"
+        " follows the rollout until it is Live or Failed.",
         (
             "support --version v4 -m 'Answers in French'",
             "support --version v4 --preview",
-            "support --min 2 --max 6",
+            "support --version v4 --min 2 --max 6",
             "support --version v4 --yes --no-wait",
         ),
     )
@@ -176,7 +177,7 @@ def _pods(commands: Any) -> None:
     _app(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on")
     logs.add_argument("--since", metavar="TIME", help="only what is newer than this, such as 10m")
-    logs.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10 with a selector, -1 for all)")
+    logs.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10; -1: all)")
     logs.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
 
     opened = _command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))

@@ -20,12 +20,20 @@ NO_FILES = ":4"
 TIMEOUT = 3  # seconds
 Offered = Iterable[tuple[str, str]]
 
-APPS = '{range .items[*]}{.metadata.name}{"\\t"}{.status.live.workflowVersion}{"\\n"}{end}'
-VERSIONS = '{range .items[*]}{.spec.version}{"\\t"}{.spec.description}{"\\n"}{end}'
-ROWS = '{range .items[*]}{.spec.sequence}{"\\t"}{.spec.pinned.workflowVersion} {.status.phase}, {.spec.pinned.createdAt} {.spec.message}{"\\n"}{end}'
-RUNTIMES = '{range .items[*]}{.metadata.name}{"\\t"}{.spec.version}{"\\n"}{end}'
-WORKFLOWS = '{range .items[*]}{.metadata.name}{"\\t"}{.spec.description}{"\\n"}{end}'
-ENVIRONMENTS = f'{{range .items[*]}}{{.metadata.labels.{GROUP.replace(".", chr(92) + ".")}/environment}}{{"\\n"}}{{end}}'
+
+def _template(value: str, *about: str) -> str:
+    """A line for each item. What users wrote comes quoted: a line break in it could pass for another item."""
+    texts = "{{'\\t'}}".join(f"{{{{with {path}}}}}{{{{printf '%q' .}}}}{{{{end}}}}" for path in about)
+    return f"{{{{range .items}}}}{{{{{value}}}}}{{{{'\\t'}}}}{texts}{{{{'\\n'}}}}{{{{end}}}}".replace("'", '"')
+
+
+APPS = _template(".metadata.name", ".status.live.workflowVersion")
+VERSIONS = _template(".spec.version", ".spec.description")
+ROWS = _template(".spec.sequence", ".spec.pinned.workflowVersion", ".status.phase", ".spec.pinned.createdAt", ".spec.message")
+RUNTIMES = _template(".metadata.name", ".spec.version")
+WORKFLOWS = _template(".metadata.name", ".spec.description")
+ENVIRONMENTS = _template(f'index .metadata.labels "{GROUP}/environment"')
+WORKFLOW_OF = "{{.spec.workflow}}"
 
 
 def main() -> int:
@@ -90,7 +98,7 @@ def _formats(command: str) -> Offered:
 
 
 def _versions(given: kubeflags.Given, app: str) -> Offered:
-    workflow = next(iter(_get(given, "apps", "{.spec.workflow}", app)), ("", ""))[0] if app else ""
+    workflow = next(iter(_get(given, "apps", WORKFLOW_OF, app)), ("", ""))[0] if app else ""
     return list(_get(given, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
 
 
@@ -102,12 +110,17 @@ def _rows(given: kubeflags.Given, app: str) -> Offered:
 def _get(given: kubeflags.Given, plural: str, template: str, *names: str, selector: str = "") -> Offered:
     """Values and descriptions that kubectl finds. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural == "namespaces" else f"{plural}.{GROUP}"
-    command = [kubectl(), "get", resource, *names, f"--output=jsonpath={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
+    command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
     command += [f"--field-selector={selector}"] if selector else []
     command += [f"--namespace={given.namespace}"] if given.namespace else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)
-    found = [line.partition("\t") for line in done.stdout.splitlines() if line.strip()]
-    return list({value: (value, about.strip()) for value, _, about in found}.values())
+    found = [line.split("\t") for line in done.stdout.split("\n") if line]
+    return list({value: (value, " ".join(_unquoted(text) for text in about if text)) for value, *about in found if value}.values())
+
+
+def _unquoted(text: str) -> str:
+    """A text as Go quoted it, without the quotes; what it escaped stays so."""
+    return text[1:-1].replace('\\"', '"')
 
 
 def _kubectls(flag: str, begun: str) -> Offered:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.program import Session
 
 NOTHING_DONE = "nothing was done"
+QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", "release": "Release"}
 
 
 def deploy_command(session: Session) -> int:
@@ -116,7 +117,7 @@ def _agreed(session: Session, lines: Iterable[str], data: dict[str, Any]) -> boo
     (session.err if is_data else session.out).preview(lines)
     if options.yes or not sys.stdin.isatty():
         return True
-    session.err.write(f"\n{options.command.capitalize()}? [y/N] ")
+    session.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

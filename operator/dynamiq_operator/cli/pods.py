@@ -40,7 +40,7 @@ def logs_command(session: Session) -> int:
     command += [f"--since={options.since}"] if options.since else []
     command += [f"--tail={options.tail}"] if options.tail else []
     sys.stdout.flush()
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - what it is given goes to kubectl as it is, and to no shell
 
 
 def open_command(session: Session) -> int:

@@ -23,11 +23,11 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
 _LOG_LINE = re.compile(r"[EIWF]\d{4} \d\d:\d\d:\d\d\.")
 
 
-class NotInstalled(errors.ApiError):  # noqa: N818
+class NotInstalled(errors.ApiError):
     """The cluster does not serve our resources."""
 
 
-class Expired(errors.ApiError):  # noqa: N818
+class Expired(errors.ApiError):
     """The API server does not accept the login (401), or kubectl could not make one."""
 
 
