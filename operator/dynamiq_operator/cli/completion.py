@@ -17,14 +17,21 @@ from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.plain import GROUP
 
 NO_FILES = ":4"
+NO_VALUE = "<no value>"
 TIMEOUT = 3  # seconds
 Offered = Iterable[tuple[str, str]]
 
 
 def _template(value: str, *about: str) -> str:
     """A line for each item. What users wrote comes quoted: a line break in it could pass for another item."""
-    texts = "{{'\\t'}}".join(f"{{{{with {path}}}}}{{{{printf '%q' .}}}}{{{{end}}}}" for path in about)
-    return f"{{{{range .items}}}}{{{{{value}}}}}{{{{'\\t'}}}}{texts}{{{{'\\n'}}}}{{{{end}}}}".replace("'", '"')
+    return "{{range .items}}{{" + value + "}}" + "".join('{{"\\t"}}' + _quoted(path) for path in about) + '{{"\\n"}}{{end}}'
+
+
+def _quoted(path: str) -> str:
+    """A field, quoted, or nothing where one of the objects on the way to it is not there."""
+    *objects, last = path.removeprefix(".").split(".")
+    opened = "".join(f"{{{{with .{name}}}}}" for name in (*objects, last))
+    return opened + '{{printf "%q" .}}' + "{{end}}" * (len(objects) + 1)
 
 
 APPS = _template(".metadata.name", ".status.live.workflowVersion")
@@ -115,7 +122,11 @@ def _get(given: kubeflags.Given, plural: str, template: str, *names: str, select
     command += [f"--namespace={given.namespace}"] if given.namespace else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)
     found = [line.split("\t") for line in done.stdout.split("\n") if line]
-    return list({value: (value, " ".join(_unquoted(text) for text in about if text)) for value, *about in found if value}.values())
+    return list(
+        {
+            value: (value, " ".join(_unquoted(text) for text in about if text)) for value, *about in found if value not in ("", NO_VALUE)
+        }.values()
+    )
 
 
 def _unquoted(text: str) -> str:

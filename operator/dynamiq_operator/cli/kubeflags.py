@@ -28,16 +28,20 @@ HELP = frozenset(("-h", "--help"))
 
 @dataclass(frozen=True)
 class Given:
-    """What was typed. `kubectl`: kubectl's flags but for the namespace; `rest`: the plugin's own arguments."""
+    """What was typed. `kubectl`: kubectl's flags but for the namespace; `rest`: the plugin's own arguments.
+
+    `lacking`: one of kubectl's flags that stands at the end without its value.
+    """
 
     kubectl: tuple[str, ...]
     namespace: str | None
     rest: tuple[str, ...]
+    lacking: str | None = None
 
     @property
     def needs_cluster(self) -> bool:
         """Whether this can be more than a question for help."""
-        return bool(self.rest) and self.rest[0] != "help" and not HELP & set(self.rest)
+        return bool(self.rest) and self.lacking is None and self.rest[0] != "help" and not HELP & set(self.rest)
 
     def value_of(self, flag: str) -> str | None:
         """The value of one of kubectl's flags, the last one given."""
@@ -55,6 +59,8 @@ def split(arguments: list[str]) -> Given:
     kubectl: list[str] = []
     rest: list[str] = []
     namespace: str | None = None
+    lacking: str | None = None
+    values: list[str] = []
     left = iter(arguments)
     for argument in left:
         name, has_value, value = argument.partition("=")
@@ -64,13 +70,15 @@ def split(arguments: list[str]) -> Given:
             rest += [argument] if has_value else [argument, *_next(left)]
         elif name in NAMESPACE or (argument.startswith("-n") and not argument.startswith("--")):
             namespace = value if has_value else argument[2:] if name not in NAMESPACE else next(left, "")
+            lacking = name if not namespace else lacking
         elif name in WITH_VALUE:
-            kubectl += [argument] if has_value else [argument, *_next(left)]
+            kubectl += [argument] if has_value else [argument, *(values := _next(left))]
+            lacking = name if not has_value and not values else lacking
         elif name in ALONE or argument.startswith(("-v", "-s=")):
             kubectl.append(argument)
         else:
             rest.append(argument)
-    return Given(tuple(kubectl), namespace, tuple(rest))
+    return Given(tuple(kubectl), namespace, tuple(rest), lacking)
 
 
 def _next(left: Iterator[str]) -> list[str]:

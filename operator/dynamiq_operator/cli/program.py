@@ -20,7 +20,8 @@ from dynamiq_operator.cluster.errors import ApiError
 if TYPE_CHECKING:
     import argparse
 
-DONE, REFUSED, USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
+REFUSED, USAGE, CLOSED_PIPE = 1, 2, 141
+TRACEBACK = "KUBECTL_DYNAMIQ_TRACEBACK"
 
 
 @dataclass
@@ -49,6 +50,8 @@ def run(given: Given, connection: Connection) -> int:
     if not rest or rest[0] == "help":
         parser.parse_args([*rest[1:2], "--help"])
     options = parser.parse_args(rest)
+    if given.lacking is not None:
+        parser.error(f"argument {given.lacking}: expected one argument")
     session = Session(given, options, connection, Transport(connection), Screen.out(), Screen.err())
     try:
         return _command(options.command)(session)
@@ -59,6 +62,11 @@ def run(given: Given, connection: Connection) -> int:
         # What is still in the buffer would be written at exit, and fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        session.err.lines([f"error: the plugin itself failed, {safe(repr(error))}: please report it, with what {TRACEBACK}=1 shows"])
+        return REFUSED
 
 
 def _command(name: str) -> Callable[[Session], int]:

@@ -20,6 +20,7 @@ from dynamiq_operator.model.plain import API_VERSION, Manifest
 
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
+NOWHERE = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
 _LOG_LINE = re.compile(r"[EIWF]\d{4} \d\d:\d\d:\d\d\.")
 
 
@@ -136,8 +137,8 @@ def sentence(error: Exception) -> str:
             return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Conflict() | errors.AlreadyExists():
             return f"{said}: somebody was faster, try again"
-        case errors.Unavailable() if "localhost:8080" in said or "[::1]:8080" in said:
-            return "kubectl knows no cluster: set KUBECONFIG, or name one with --kubeconfig or --context"
+        case errors.Unavailable() if any(place in said for place in NOWHERE):
+            return "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
         case errors.Unavailable():
             return f"the API server does not answer: {said}; see `kubectl cluster-info`"
     return said
