@@ -58,7 +58,7 @@ class ApiServer:
     @property
     def own(self) -> Caller:
         """A client that acts under this program's own account; a service account's token is read anew."""
-        return Caller(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("authorization"))
+        return Caller(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
 
 
 class Caller:
