@@ -255,7 +255,7 @@ class Api:
     ) -> Answer:
         """Any request; `url` is a path of the API server, `body` JSON data, or bytes."""
         headers = {"Content-Type": content_type, "Accept": accept}
-        if token := self.client.configuration.get_api_key_with_prefix("authorization"):
+        if token := self.client.configuration.get_api_key_with_prefix("BearerToken", "authorization"):
             headers["authorization"] = token
         if self.user:
             headers["Impersonate-User"] = self.user
