@@ -85,7 +85,7 @@ class Plugin:
         """It running on a terminal, which takes what is typed."""
         process, control = pty.fork()
         if process == 0:
-            os.execve(self.cluster.kubectl, self.command(*arguments), self.environment(TERM="xterm", **environment))
+            os.execve(self.cluster.kubectl, self.command(*arguments), self.environment(TERM="xterm", **environment))  # noqa: S606 - no shell is wanted
         termios.tcsetwinsize(control, (40, COLUMNS))
         terminal = Terminal(process, control)
         try:
