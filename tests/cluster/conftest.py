@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests import harness, operating
 from tests.cluster import admission, ledger
@@ -58,11 +59,26 @@ def guarded(cluster: Cluster, account: Path, policies: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def theatre(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """A stage with an operator at work, for all tests of a module: each makes an App of its own."""
+def production(cluster: Cluster) -> Iterator[str]:
+    """A namespace that is the production of the theatre's project."""
+    with harness.fresh_namespace(Api.of(cluster), "production") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def theatre(
+    cluster: Cluster, account: Path, production: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Ledger]:
+    """A stage with an operator at work, for all tests of a module, each of which makes an App of its own. It is a project's staging."""
     purpose = request.module.__name__.rpartition("test_")[2]
-    with ledger.stage(cluster, purpose) as made, Operator(account, tmp_path_factory.mktemp("operator"), [made.namespace]):
-        yield made
+    with ledger.stage(cluster, purpose) as made:
+        for name, environment in ((made.namespace, "staging"), (production, "production")):
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            labels = {names.PROJECT_LABEL: made.namespace, names.ENVIRONMENT_LABEL: environment}
+            labelled = made.api.merge(namespace, {"metadata": {"labels": labels}})
+            assert labelled.ok, labelled.message
+        with Operator(account, tmp_path_factory.mktemp("operator"), [made.namespace, production]):
+            yield made
 
 
 @pytest.fixture
