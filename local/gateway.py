@@ -50,11 +50,6 @@ def ensure() -> None:
     envoy.ensure()
 
 
-def install_gateway_api(cluster: Cluster) -> None:
-    """Installs the standard CustomResourceDefinitions of the Gateway API; any of our clusters takes them."""
-    _install(_api(_record(cluster)), builds.ensure([builds.GATEWAY_API])[builds.GATEWAY_API_CRDS])
-
-
 def start(cluster: Cluster) -> Gateway:
     """Starts the gateway of `cluster`, or finds it running; it ends with the cluster. Raises LocalError."""
     if cluster.profile != "node":
@@ -64,7 +59,7 @@ def start(cluster: Cluster) -> Gateway:
         if (found := _of(record)) is not None:
             return found
         programs, program = builds.ensure(builds.GATEWAY), envoy.ensure()
-        api = _api(record)
+        api = Api(record.ports["api"], record.folder / "pki")
         for crds in (builds.GATEWAY_API_CRDS, builds.CONTOUR_CRDS):
             _install(api, programs[crds])
         values = {"gateway_ip": INSIDE_IP, "node_ip": NODE_IP, "http": INSIDE_HTTP, "https": INSIDE_HTTPS}
@@ -73,9 +68,8 @@ def start(cluster: Cluster) -> Gateway:
         _start_daemons(cluster, record, programs["contour"], program)
         ports = [cluster.forward(f"{NODE_IP}:{port}") for port in (INSIDE_HTTP, INSIDE_HTTPS)]
         record = record.with_(ports=record.ports | dict(zip(("gateway", "gateway-https"), ports, strict=True)))
-        made = Gateway(LOOPBACK, *ports)
-        say(f"gateway: IngressClass {INGRESS_CLASS}, Gateway {PARENT}, http://{LOOPBACK}:{made.port}, https://{LOOPBACK}:{made.https_port}")
-        return made
+        say(f"gateway: IngressClass {INGRESS_CLASS}, Gateway {PARENT}, http://{LOOPBACK}:{ports[0]}, https://{LOOPBACK}:{ports[1]}")
+        return Gateway(LOOPBACK, ports[0], ports[1])
 
 
 def find(cluster: Cluster) -> Gateway | None:
@@ -94,12 +88,6 @@ def _record(cluster: Cluster) -> Record:
     if record is None:
         raise LocalError(f"there is no cluster {cluster.name}")
     return record
-
-
-def _api(record: Record) -> Api:
-    if "api" not in record.ports:
-        raise LocalError(f"cluster {record.name} is not ours: its gateway is for those who run it")
-    return Api(record.ports["api"], record.folder / "pki")
 
 
 def _install(api: Api, path: Path) -> None:
