@@ -18,6 +18,7 @@ from kubernetes.aio.config import ConfigException
 from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
+from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
 DEFAULT_NAMESPACE = "dynamiq-system"
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
     _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
+    _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
     _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
     _setting(
         running,
@@ -121,6 +123,13 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _gateway(text: str) -> ParentRef:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text} is not NAMESPACE/NAME of a Gateway")
+    return ParentRef(name=name, namespace=namespace)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= PORT_MOST:
         raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {PORT_MOST}")
@@ -175,7 +184,12 @@ def _run(given: argparse.Namespace) -> int:
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
     options = Options(
-        settings=Settings(domain=given.domain, ingress_class=given.ingress_class, image_policy=ImagePolicy(given.image_policy)),
+        settings=Settings(
+            domain=given.domain,
+            ingress_class=given.ingress_class,
+            gateway=given.gateway,
+            image_policy=ImagePolicy(given.image_policy),
+        ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
         lease_namespace=given.lease_namespace,
         lease_name=given.lease_name,

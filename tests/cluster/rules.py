@@ -46,6 +46,7 @@ MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
 LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 SECRET = {"name": "keys", "key": "API_KEY"}
+PARENT = {"name": "public", "namespace": "gateways", "sectionName": "http"}
 NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *"}
 PROMOTED = {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha256:" + "a" * 64}
 
@@ -126,11 +127,14 @@ APP_RULES = (
     _app("hostname's longest part", with_hostname("a" * 63 + ".test"), with_hostname("a" * 64 + ".test"), "spec.hostname", "hostname is not a DNS name: each part between dots has at most 63 characters"),
     _app("address as hostname", with_hostname("1.example.com"), with_hostname("10.0.0.1"), "spec.hostname", "hostname is an address: use a DNS name, such as chat.example.com"),
     _app("longest hostname", with_hostname(LONGEST_HOSTNAME), with_hostname(LONGEST_HOSTNAME + "d"), "spec.hostname", "Too long: may not be more than 253 bytes"),
-    _app("hostname inside the cluster", exposed("ClusterIP"), with_spec(exposure={"type": "ClusterIP"}, hostname="chat.example.com"), "spec", "hostname is for type Ingress: an App of type ClusterIP is called by its Service's name"),
+    _app("hostname inside the cluster", exposed("ClusterIP"), with_spec(exposure={"type": "ClusterIP"}, hostname="chat.example.com"), "spec", "hostname is for types Ingress and Gateway: an App of type ClusterIP is called by its Service's name"),
     _app("class inside the cluster", exposed("Ingress", className="nginx"), exposed("ClusterIP", className="nginx"), "spec.exposure", FOR_INGRESS),
     _app("TLS inside the cluster", exposed("Ingress", tls={"secretName": "tls"}), exposed("ClusterIP", tls={"secretName": "tls"}), "spec.exposure", FOR_INGRESS),
     _app("annotations inside the cluster", exposed("Ingress", annotations={"a": "b"}), exposed("ClusterIP", annotations={"a": "b"}), "spec.exposure", FOR_INGRESS),
-    _app("kind of exposure", exposed("Ingress"), exposed("NodePort"), "spec.exposure.type", 'supported values: "Ingress", "ClusterIP"'),
+    _app("TLS of a Gateway", exposed("Gateway"), exposed("Gateway", tls={"secretName": "tls"}), "spec.exposure", FOR_INGRESS),
+    _app("Gateway of an Ingress", exposed("Gateway", parentRef=PARENT), exposed("Ingress", parentRef=PARENT), "spec.exposure", "parentRef is for type Gateway: remove it, or use type Gateway"),
+    _app("name of a Gateway", exposed("Gateway", parentRef=PARENT), exposed("Gateway", parentRef={"name": "Public"}), "spec.exposure.parentRef.name", OBJECT_NAME),
+    _app("kind of exposure", exposed("Ingress"), exposed("NodePort"), "spec.exposure.type", 'supported values: "Ingress", "Gateway", "ClusterIP"'),
     _app("access", with_spec(access={"type": "public"}), with_spec(access={"type": "open"}), "spec.access.type", 'supported values: "private", "public"'),
     _app("variable without a value", _variable(value=""), _variable(), "spec.variables[0]", ONE_SOURCE),
     _app("variable with two values", _variable(secret=SECRET), _variable(secret=SECRET, value="x"), "spec.variables[0]", ONE_SOURCE),

@@ -52,6 +52,11 @@ def abandoned(seconds: float | None) -> Claim:
         (Claim(ClaimState.HELD, ("secret-team", "web"), None, RAW), [], "is another App's"),
         (Claim(ClaimState.HELD, (given.NAMESPACE, "web"), None, RAW), [], "is that of App web in this namespace"),
         (Claim(ClaimState.HELD), [], "is served by an Ingress that is not ours"),
+        (
+            Claim(ClaimState.HELD, stranger="HTTPRoute"),
+            [],
+            "is served by an HTTPRoute that is not ours: choose another, or delete that HTTPRoute",
+        ),
         (abandoned(None), ["KeepClaim"], "was another App's until lately: it is free 60 s after it was asked for"),
         (abandoned(59), [], "was another App's until lately"),
         (abandoned(60), ["ReleaseClaim"], "was another App's until lately"),

@@ -257,6 +257,7 @@ class Stage:
 _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
     "Workload": ("apps/v1", "Deployment"),
     "Ingress": ("networking.k8s.io/v1", "Ingress"),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
     "Lease": ("coordination.k8s.io/v1", "Lease"),

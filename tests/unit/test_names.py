@@ -37,7 +37,7 @@ def test_names_that_are_cut_at_the_same_place_differ() -> None:
     "made",
     [
         names.service,
-        names.ingress,
+        names.route,
         names.autoscaler,
         names.disruption_budget,
         names.access_keys,

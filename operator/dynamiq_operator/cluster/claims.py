@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import APPS, BY_KIND
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import network
 from dynamiq_operator.desired.base import CONFIG_MAP, INGRESS
@@ -46,7 +46,8 @@ class Claims:
         try:
             raw = await self._client.get(CLAIMS, self._namespace, names.claim(host))
         except errors.NotFound:
-            return Claim(ClaimState.HELD) if await self._is_served(key, host) else Claim(ClaimState.FREE)
+            stranger = await self._stranger(key, host)
+            return Claim(ClaimState.HELD, stranger=stranger) if stranger is not None else Claim(ClaimState.FREE)
         holder = (raw["data"]["namespace"], raw["data"]["app"])
         noted = (raw["metadata"].get("annotations") or {}).get(names.RELEASED_ANNOTATION)
         released_at = parse_time(noted) if noted else None
@@ -91,14 +92,27 @@ class Claims:
         except ValidationError:
             return True
 
-    async def _is_served(self, key: AppKey, host: str) -> bool:
-        """Whether an Ingress that is not ours has the hostname; looked up when it is claimed."""
-        for namespace in sorted(self._namespaces or {""}):
-            async for page in self._client.pages(INGRESSES, namespace):
-                for raw in page["items"]:
-                    labels, meta = raw["metadata"].get("labels") or {}, raw["metadata"]
-                    ours = labels.get(names.MANAGED_BY) == names.FIELD_MANAGER
-                    own = (meta["namespace"], meta["name"]) == (key[0], names.ingress(key[1]))
-                    if not ours and not own and any(each.get("host") == host for each in raw["spec"].get("rules") or ()):
-                        return True
-        return False
+    async def _stranger(self, key: AppKey, host: str) -> str | None:
+        """The kind of a route that is not ours and has the hostname; looked up when it is claimed."""
+        for resource in (INGRESSES, HTTP_ROUTES):
+            for namespace in sorted(self._namespaces or {""}):
+                try:
+                    async for page in self._client.pages(resource, namespace):
+                        if any(_is_strange(raw, key) and host in _hosts(raw) for raw in page["items"]):
+                            return resource.kind
+                except errors.NotFound:
+                    if not resource.optional:
+                        raise
+        return None
+
+
+def _is_strange(raw: Manifest, key: AppKey) -> bool:
+    meta = raw["metadata"]
+    ours = (meta.get("labels") or {}).get(names.MANAGED_BY) == names.FIELD_MANAGER
+    return not ours and (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
+
+
+def _hosts(raw: Manifest) -> set[str]:
+    """Hostnames of an Ingress or an HTTPRoute."""
+    spec = raw["spec"]
+    return {rule["host"] for rule in spec.get("rules") or () if "host" in rule} | set(spec.get("hostnames") or ())

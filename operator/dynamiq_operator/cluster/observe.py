@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.gateway_api import GatewayApi
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
 from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
@@ -47,8 +48,8 @@ class Memory:
 class Observer:
     """Makes snapshots. It writes nothing."""
 
-    def __init__(self, client: Client, store: Store, settings: Settings, claims: Claims) -> None:
-        self._client, self._store, self._settings, self._claims = client, store, settings, claims
+    def __init__(self, client: Client, store: Store, settings: Settings, claims: Claims, gateway_api: GatewayApi) -> None:
+        self._client, self._store, self._settings, self._claims, self._gateway_api = client, store, settings, claims, gateway_api
         self._memories: dict[AppKey, Memory] = {}
         self._stamped: tuple[datetime | None, float] | None = None
 
@@ -99,6 +100,7 @@ class Observer:
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
             claim=await self._claims.of(key, app),
+            has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.wanted(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),

@@ -13,7 +13,7 @@ from dynamiq_operator.model.record import CLOSED
 
 @dataclass(frozen=True)
 class ApiResource:
-    """A resource of the API. The selectors are those under which it is listed and watched."""
+    """A resource of the API. The selectors are those under which it is listed and watched. `optional`: a cluster may lack it."""
 
     group: str
     version: str
@@ -22,6 +22,7 @@ class ApiResource:
     namespaced: bool = True
     label_selector: str = ""
     field_selector: str = ""
+    optional: bool = False
 
     @property
     def api_version(self) -> str:
@@ -40,9 +41,9 @@ def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
     return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector)
 
 
-def _child(resource: base.Resource) -> ApiResource:
+def _child(resource: base.Resource, *, optional: bool = False) -> ApiResource:
     group, _, version = resource.api_version.rpartition("/")
-    return ApiResource(group, version, resource.plural, resource.kind, label_selector=names.MANAGED_SELECTOR)
+    return ApiResource(group, version, resource.plural, resource.kind, label_selector=names.MANAGED_SELECTOR, optional=optional)
 
 
 APPS = _ours(kinds.APP)
@@ -50,8 +51,10 @@ RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLO
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
-CHILDREN = tuple(
-    _child(resource) for resource in (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET)
+HTTP_ROUTES = _child(base.HTTP_ROUTE, optional=True)
+CHILDREN = (
+    *map(_child, (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET)),
+    HTTP_ROUTES,
 )
 SECRETS = _child(base.SECRET)
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -64,6 +67,6 @@ POLICIES = tuple(
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, PODS)
-"""What is listed at start and watched from then on. Secrets are not: they are read one by one, by name."""
+"""What is listed at start and watched from then on, where the cluster has it. Secrets are not: they are read one by one, by name."""
 BY_KIND = {resource.kind: resource for resource in (*CHILDREN, SECRETS)}
 """Resource of a child by its kind."""

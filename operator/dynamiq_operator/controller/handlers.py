@@ -23,7 +23,7 @@ def registry(watching: Watching, client: Client) -> kopf.OperatorRegistry:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**await client.credentials())
 
-    for resource in WATCHED:
+    for resource in watching.resources():
         _watch(made, watching, resource)
     return made
 

@@ -17,6 +17,7 @@ import kopf
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.errors import backoff
+from dynamiq_operator.cluster.gateway_api import GatewayApi
 from dynamiq_operator.cluster.lease import Lease
 from dynamiq_operator.cluster.observe import Observer
 from dynamiq_operator.cluster.perform import Performer
@@ -57,9 +58,10 @@ async def run(options: Options) -> None:
     async with await Client.connect(options.kubeconfig, options.context) as client:
         store, queue = Store(), Queue[AppKey]()
         namespaces = frozenset(options.namespaces) or None
-        watching = Watching(store, queue, namespaces)
+        gateway_api = GatewayApi(client)
+        watching = Watching(store, queue, namespaces, gateway_api)
         claims = Claims(client, store, options.settings, options.lease_namespace, namespaces)
-        observer = Observer(client, store, options.settings, claims)
+        observer = Observer(client, store, options.settings, claims, gateway_api)
         lease = Lease(client, options.lease_namespace, options.lease_name, options.identity)
         performer = Performer(client, store, observer, claims, lease, lambda: f"dynq_{secrets.token_urlsafe(32)}")
         ready = asyncio.Event()
@@ -93,13 +95,15 @@ async def _signalled(stopping: asyncio.Event) -> None:
 async def _watch(options: Options, watching: Watching, client: Client, ready: asyncio.Event, stopping: asyncio.Event) -> None:
     """kopf, for ever: whatever ends it, it is started anew.
 
-    It looks up the resources once, so it starts when they can be listed: they may be installed after the operator.
+    It looks up the resources once, so it starts when they can be listed: they may be installed after the operator. For HTTPRoutes,
+    which a cluster may never have, it is ended and started anew when they come or go.
     """
     failures = 0
     await watching.list_until_done(client)
     ready.set()
     while not stopping.is_set():
         began = asyncio.get_running_loop().time()
+        watching.gateway_api.changed.clear()
         registry, settings = handlers.registry(watching, client), handlers.settings()
         try:
             tasks = await kopf.spawn_tasks(
@@ -109,6 +113,7 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
                 clusterwide=not options.namespaces,
                 namespaces=options.namespaces,
                 liveness_endpoint=options.health,
+                stop_flag=watching.gateway_api.changed,
             )
             await kopf.run_tasks(tasks, ignored=_NotOfKopf())
         except asyncio.CancelledError:
@@ -116,6 +121,10 @@ async def _watch(options: Options, watching: Watching, client: Client, ready: as
         except Exception:
             log.exception("the watches ended")
         else:
+            if watching.gateway_api.changed.is_set() and not stopping.is_set():
+                log.info("the Gateway API has come or gone: the watches are started anew")
+                await watching.list_until_done(client)
+                continue
             stopping.set()  # kopf ends without an error only for a signal, which came before the handlers were taken back
             return
         failures = failures + 1 if asyncio.get_running_loop().time() - began < RAN_WELL else 1

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from collections.abc import Iterator
 
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.client import Client
+from dynamiq_operator.cluster.gateway_api import GatewayApi
 from dynamiq_operator.cluster.queue import Queue
 from dynamiq_operator.cluster.resources import WATCHED, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
@@ -18,8 +21,12 @@ log = logging.getLogger(__name__)
 class Watching:
     """The store and the queue behind it. `namespaces` limits what is listed; None is the whole cluster."""
 
-    def __init__(self, store: Store, queue: Queue[AppKey], namespaces: frozenset[str] | None) -> None:
-        self.store, self.queue, self._namespaces = store, queue, namespaces
+    def __init__(self, store: Store, queue: Queue[AppKey], namespaces: frozenset[str] | None, gateway_api: GatewayApi) -> None:
+        self.store, self.queue, self._namespaces, self.gateway_api = store, queue, namespaces, gateway_api
+
+    def resources(self) -> Iterator[ApiResource]:
+        """What the cluster had when it was listed, of all that is to be watched."""
+        return (resource for resource in WATCHED if not resource.optional or self.gateway_api.is_there)
 
     def saw(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
         """Takes in one event of a watch; `type_` is None for an object that was there when the watch began."""
@@ -31,7 +38,20 @@ class Watching:
         """Lists everything once: at start, so that decisions begin with a full store, and then to find what a watch missed."""
         for resource in WATCHED:
             for namespace in sorted(self._namespaces or {""}) if resource.namespaced else [""]:
-                await self._list(client, resource, namespace)
+                try:
+                    await self._list(client, resource, namespace)
+                except errors.NotFound:
+                    if not resource.optional:
+                        raise
+                    self._lacks(resource)
+                else:
+                    if resource.optional:
+                        self.gateway_api.listed(True)
+
+    def _lacks(self, resource: ApiResource) -> None:
+        self.gateway_api.listed(False)
+        for app in self.store.replace(resource, (), sys.maxsize, None):
+            self.queue.add(app)
 
     async def list_until_done(self, client: Client) -> None:
         """`list_all`, again and again until it goes well."""

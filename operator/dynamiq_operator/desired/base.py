@@ -22,6 +22,7 @@ class Resource:
 
 SERVICE = Resource("v1", "Service", "services")
 INGRESS = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
+HTTP_ROUTE = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
 SECRET = Resource("v1", "Secret", "secrets")
 WORKLOAD = Resource("apps/v1", "Deployment", "deployments")

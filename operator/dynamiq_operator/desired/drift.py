@@ -9,8 +9,8 @@ from typing import Any
 _UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12)}
 _UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "M", "G", "T"), 1)}
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
-_WHOLE = frozenset({".spec.selector"})
-"""Maps whose every key is ours: one more in a Service's selector, and it finds no pod."""
+_WHOLE = frozenset({".spec.selector", ".spec.parentRefs[0]"})
+"""Maps whose every key is ours: one more in a Service's selector, and it finds no pod; in an HTTPRoute's parent, and it is another."""
 
 
 def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:

@@ -1,12 +1,12 @@
-"""How callers reach an App: a Service always, an Ingress where there is a hostname."""
+"""How callers reach an App: a Service always, an Ingress or an HTTPRoute where there is a hostname."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.desired.base import INGRESS, SERVICE, child
+from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, SERVICE, Resource, child
 from dynamiq_operator.model import names
-from dynamiq_operator.model.app import Exposure, ExposureType
+from dynamiq_operator.model.app import Exposure, ExposureType, ParentRef
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 
@@ -22,7 +22,7 @@ def hostname(app: App, settings: Settings) -> str:
 
 
 def external_hostname(app: App, settings: Settings) -> str | None:
-    """The name that an Ingress serves; None for an App that is called inside the cluster only."""
+    """The name that an Ingress or an HTTPRoute serves; None for an App that is called inside the cluster only."""
     if app.spec.exposure is not None and app.spec.exposure.type is ExposureType.CLUSTER_IP:
         return None
     if app.spec.hostname is not None:
@@ -45,11 +45,31 @@ def service(app: App) -> Manifest:
     )
 
 
-def ingress(app: App, settings: Settings) -> Manifest | None:
-    """The Ingress of the App's hostname; None where it has none."""
+def route_resource(app: App) -> Resource:
+    """What serves the App's hostname."""
+    return HTTP_ROUTE if app.spec.wants_gateway else INGRESS
+
+
+def gateway(app: App, settings: Settings) -> ParentRef | None:
+    """The Gateway that is to serve the App's hostname, its namespace filled in; None where nobody names one."""
+    own = app.spec.exposure.parent_ref if app.spec.exposure is not None else None
+    if own is None:
+        return settings.gateway
+    return own if own.namespace else own.model_copy(update={"namespace": app.meta.namespace})
+
+
+def route(app: App, settings: Settings) -> Manifest | None:
+    """The Ingress or the HTTPRoute of the App's hostname; None where it has no hostname, or wants a Gateway that nobody names."""
     host = external_hostname(app, settings)
     if host is None:
         return None
+    if not app.spec.wants_gateway:
+        return _ingress(app, host, settings)
+    parent = gateway(app, settings)
+    return _http_route(app, host, parent) if parent is not None else None
+
+
+def _ingress(app: App, host: str, settings: Settings) -> Manifest:
     exposure = app.spec.exposure or Exposure(type=ExposureType.INGRESS)
     backend = {"service": {"name": names.service(app.meta.name), "port": {"name": HTTP}}}
     spec: dict[str, Any] = {"rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}
@@ -57,4 +77,16 @@ def ingress(app: App, settings: Settings) -> Manifest | None:
         spec["ingressClassName"] = class_name
     if exposure.tls is not None:
         spec["tls"] = [{"hosts": [host], "secretName": exposure.tls.secret_name}]
-    return child(app, INGRESS, names.ingress(app.meta.name), annotations=exposure.annotations, spec=spec)
+    return child(app, INGRESS, names.route(app.meta.name), annotations=exposure.annotations, spec=spec)
+
+
+def _http_route(app: App, host: str, parent: ParentRef) -> Manifest:
+    """Group and kind are stated, which the API server would fill in: a field of the parent that is not stated is then somebody else's."""
+    group, _, _ = HTTP_ROUTE.api_version.partition("/")
+    backend = {"name": names.service(app.meta.name), "port": SERVICE_PORT}
+    spec = {
+        "parentRefs": [{"group": group, "kind": "Gateway", **parent.as_json()}],
+        "hostnames": [host],
+        "rules": [{"backendRefs": [backend]}],
+    }
+    return child(app, HTTP_ROUTE, names.route(app.meta.name), spec=spec)

@@ -29,6 +29,7 @@ class ExposureType(StrEnum):
     """How callers reach an App."""
 
     INGRESS = "Ingress"
+    GATEWAY = "Gateway"
     CLUSTER_IP = "ClusterIP"
 
 
@@ -38,16 +39,26 @@ class Tls(Part):
     secret_name: Annotated[ObjectName, Field(description="Secret with tls.crt and tls.key, in the App's namespace.")]
 
 
+class ParentRef(Part):
+    """A Gateway of the Gateway API, which also decides on TLS."""
+
+    name: Annotated[ObjectName, Field(description="Name of the Gateway.")]
+    namespace: Annotated[ObjectName | None, Field(description="Its namespace. Left out: the App's.")] = None
+    section_name: Annotated[ObjectName | None, Field(description="One of its listeners. Left out: all that take the route.")] = None
+
+
 @validated(
     rule(
-        "self.type != 'ClusterIP' || (!has(self.className) && !has(self.tls) && !has(self.annotations))",
+        "self.type == 'Ingress' || (!has(self.className) && !has(self.tls) && !has(self.annotations))",
         "className, tls and annotations are for type Ingress: remove them, or use type Ingress",
-    )
+    ),
+    rule("self.type == 'Gateway' || !has(self.parentRef)", "parentRef is for type Gateway: remove it, or use type Gateway"),
 )
 class Exposure(Part):
     """How the App is exposed. Left out: an Ingress when a hostname or the operator's domain is set, else inside the cluster only."""
 
-    type: Annotated[ExposureType, Field(description="Ingress or ClusterIP.")]
+    type: Annotated[ExposureType, Field(description="Ingress, Gateway (an HTTPRoute of the Gateway API) or ClusterIP.")]
+    parent_ref: Annotated[ParentRef | None, Field(description="Gateway of the HTTPRoute. Left out: the operator's.")] = None
     class_name: Annotated[ObjectName | None, Field(description="IngressClass. Left out: the operator's, or the cluster's default.")] = None
     tls: Annotated[Tls | None, Field(description="TLS of the hostname. Left out: plain HTTP.")] = None
     annotations: Annotated[
@@ -186,7 +197,7 @@ HOSTNAME = {
 @validated(
     rule(
         "!has(self.exposure) || self.exposure.type != 'ClusterIP' || !has(self.hostname)",
-        "hostname is for type Ingress: an App of type ClusterIP is called by its Service's name",
+        "hostname is for types Ingress and Gateway: an App of type ClusterIP is called by its Service's name",
     ),
 )
 class AppSpec(Part):
@@ -234,6 +245,11 @@ class AppSpec(Part):
     deploy: Annotated[
         DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")
     ] = None
+
+    @property
+    def wants_gateway(self) -> bool:
+        """Whether a Gateway is to serve the hostname."""
+        return self.exposure is not None and self.exposure.type is ExposureType.GATEWAY
 
     @property
     def is_private(self) -> bool:

@@ -62,7 +62,8 @@ def service(app: str) -> str:
     return app
 
 
-def ingress(app: str) -> str:
+def route(app: str) -> str:
+    """The Ingress or the HTTPRoute."""
     return app
 
 

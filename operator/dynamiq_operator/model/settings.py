@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.base import Part
 
 
@@ -22,4 +23,5 @@ class Settings(Part):
 
     domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
     ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
+    gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import network, scaling, workload
-from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, INGRESS, SECRET, SERVICE, WORKLOAD, is_ending, is_owned
+from dynamiq_operator.desired.base import (
+    AUTOSCALER,
+    CONFIG_MAP,
+    DISRUPTION_BUDGET,
+    HTTP_ROUTE,
+    INGRESS,
+    SECRET,
+    SERVICE,
+    WORKLOAD,
+    is_ending,
+    is_owned,
+)
 from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
@@ -25,7 +36,7 @@ from dynamiq_operator.plan.actions import (
 )
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
 
-REMOVABLE = (INGRESS.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
+REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
 """Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
 
 
@@ -35,10 +46,11 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
         actions += _converge(snapshot, app, key, manifest)
+    kept = (INGRESS.kind, HTTP_ROUTE.kind) if hostnames.gateway_problems(snapshot, app) else ()
     actions += [
         DeleteChild(observed)
         for key, observed in snapshot.children.items()
-        if key not in wanted and key[0] in REMOVABLE and is_owned(observed, app) and not is_ending(observed)
+        if key not in wanted and key[0] in REMOVABLE and key[0] not in kept and is_owned(observed, app) and not is_ending(observed)
     ]
     actions += [
         OwnChild(app, observed)
@@ -71,7 +83,7 @@ def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[Chi
         for key, problem in snapshot.problems.items()
         if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == wanted[key])
     }
-    found |= hostnames.claim_problems(snapshot, app)
+    found |= hostnames.claim_problems(snapshot, app) | hostnames.gateway_problems(snapshot, app)
     if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
@@ -95,8 +107,8 @@ def _digests(snapshot: Snapshot, app: App, target: Record | None) -> dict[ChildK
 
 def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
     yield network.service(app)
-    if hostnames.may_route(snapshot, app) and (ingress := network.ingress(app, snapshot.settings)) is not None:
-        yield ingress
+    if hostnames.may_route(snapshot, app) and (route := network.route(app, snapshot.settings)) is not None:
+        yield route
     if target is None or target.pinned is None:
         return
     observed = observed_workload(snapshot, app, target)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dynamiq_operator.desired import network
-from dynamiq_operator.desired.base import INGRESS
+from dynamiq_operator.desired.base import HTTP_ROUTE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.actions import Action, ClaimHostname, KeepClaim, ReleaseClaim
@@ -18,10 +18,12 @@ from dynamiq_operator.plan.snapshot import ChildKey, ClaimState, Hindrance, Prob
 GRACE = timedelta(seconds=60)
 """For so long a hostname stays with an App that is gone, or that no longer wants it, once another App asks for it."""
 
+_WANTED = "exposure.type is Gateway"
+
 
 def may_route(snapshot: Snapshot, app: App) -> bool:
     """Whether the App may have a route for its hostname."""
-    return snapshot.claim.state is ClaimState.OURS and not _is_reserved(snapshot, app)
+    return _is_ours(snapshot, app) and not gateway_problems(snapshot, app)
 
 
 def claim_actions(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
@@ -45,7 +47,7 @@ def claim_actions(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
 def claim_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
     """Why the App has no route. Another namespace is not named: whoever reads the App may not be allowed to know of it."""
     host = network.external_hostname(app, snapshot.settings)
-    if host is None or may_route(snapshot, app) or (snapshot.claim.state is ClaimState.FREE and not _is_reserved(snapshot, app)):
+    if host is None or _is_ours(snapshot, app) or (snapshot.claim.state is ClaimState.FREE and not _is_reserved(snapshot, app)):
         return {}
     if _is_reserved(snapshot, app):
         said = f"hostname {host} is reserved for the App whose name and namespace it is made of: choose another"
@@ -54,10 +56,34 @@ def claim_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
     elif snapshot.claim.holder is not None and snapshot.claim.holder[0] == app.meta.namespace:
         said = f"hostname {host} is that of App {snapshot.claim.holder[1]} in this namespace: choose another"
     elif snapshot.claim.holder is None:
-        said = f"hostname {host} is served by an Ingress that is not ours: choose another, or delete that Ingress"
+        kind = snapshot.claim.stranger
+        said = f"hostname {host} is served by an {kind} that is not ours: choose another, or delete that {kind}"
     else:
         said = f"hostname {host} is another App's: choose another"
-    return {(INGRESS.kind, names.ingress(app.meta.name)): Problem(Hindrance.HOSTNAME, said)}
+    return {_route_key(app): Problem(Hindrance.HOSTNAME, said)}
+
+
+def gateway_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
+    """Why an App that wants a Gateway can have none. What served its hostname before stays as long."""
+    if not app.spec.wants_gateway or network.external_hostname(app, snapshot.settings) is None:
+        return {}
+    if not snapshot.has_gateway_api:
+        said = (
+            f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
+        )
+    elif network.gateway(app, snapshot.settings) is None:
+        said = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
+    else:
+        return {}
+    return {_route_key(app): Problem(Hindrance.GATEWAY, said)}
+
+
+def _route_key(app: App) -> ChildKey:
+    return network.route_resource(app).kind, names.route(app.meta.name)
+
+
+def _is_ours(snapshot: Snapshot, app: App) -> bool:
+    return snapshot.claim.state is ClaimState.OURS and not _is_reserved(snapshot, app)
 
 
 def _is_reserved(snapshot: Snapshot, app: App) -> bool:

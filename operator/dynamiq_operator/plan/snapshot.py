@@ -25,6 +25,7 @@ class Hindrance(Enum):
     REFUSED = "Refused"
     DENIED = "Denied"
     HOSTNAME = "HostnameTaken"
+    GATEWAY = "NoGateway"
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ class ClaimState(Enum):
 
 @dataclass(frozen=True)
 class Claim:
-    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; None for a stranger's Ingress."""
+    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; `stranger`: else what serves it, its kind."""
 
     state: ClaimState = ClaimState.NOT_NEEDED
     holder: tuple[str, str] | None = None
     released_at: datetime | None = None
     raw: Manifest | None = None
+    stranger: str = "Ingress"
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Snapshot:
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
     `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -182,6 +185,7 @@ class Snapshot:
     access_keys: KeysPresence = KeysPresence.ABSENT
     pods: tuple[Pod, ...] = ()
     claim: Claim = Claim()
+    has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
