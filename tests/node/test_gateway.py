@@ -1,0 +1,147 @@
+"""Apps called by their hostnames through a real gateway: by an Ingress, by TLS, by an HTTPRoute, and while each is deployed again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from local import gateway, pki
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.factories import exposed, public, with_hostname
+from tests.harness import eventually
+from tests.node.stage import Stage, operator, stage
+
+DOMAIN = "apps.example.test"
+ROUTED_WITHIN = 20.0  # seconds
+TIMEOUT = 5.0
+
+
+class ThroughTheGateway(HTTPConnection):
+    """A connection to the gateway, whatever the hostname."""
+
+    def __init__(self, host: str, at: Gateway) -> None:
+        super().__init__(host, timeout=TIMEOUT)
+        self._at = (at.address, at.port)
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection(self._at, TIMEOUT)
+
+
+class ByTls(HTTPSConnection):
+    """The same by TLS: the hostname is asked for, and its certificate has to be of `authority`."""
+
+    def __init__(self, host: str, at: Gateway, authority: bytes) -> None:
+        self._trusts = ssl.create_default_context(cadata=authority.decode())
+        super().__init__(host, timeout=TIMEOUT, context=self._trusts)
+        self._at = (at.address, at.https_port)
+
+    def connect(self) -> None:
+        self.sock = self._trusts.wrap_socket(socket.create_connection(self._at, TIMEOUT), server_hostname=self.host)
+
+
+@pytest.fixture(scope="module")
+def at(cluster: Cluster) -> Gateway:
+    return gateway.start(cluster)
+
+
+@pytest.fixture(scope="module")
+def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
+    with stage(cluster, "gateway") as made, operator(made, folder=tmp_path_factory.mktemp("gateway"), options=options):
+        made.release("v1", "v2")
+        made.runtime("fast", by_default=True)
+        yield made
+
+
+def asked(connection: HTTPConnection, key: str = "") -> tuple[int, str]:
+    """Status and body, 0 where nothing answered."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    try:
+        connection.request("POST", "/", b'{"input": {}}', headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, HTTPException) as error:
+        return 0, repr(error)
+    finally:
+        connection.close()
+
+
+def answer(version: str) -> tuple[int, str]:
+    return 200, json.dumps({"answer": version}, separators=(",", ":"))
+
+
+def until_answer(host: str, at: Gateway, version: str, key: str = "") -> None:
+    eventually(f"{host} answers {version}", lambda: asked(ThroughTheGateway(host, at), key) == answer(version), ROUTED_WITHIN)
+
+
+def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: Gateway) -> None:
+    on.app("keyed")
+    on.live("keyed", "v1")
+    host = on.get(kinds.APP.kind, "keyed")["status"]["hostname"]
+    assert host == f"keyed.{on.namespace}.{DOMAIN}"
+    until_answer(host, at, "v1", on.key("keyed"))
+    assert asked(ThroughTheGateway(host, at))[0] == 401
+    assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), on.key("keyed"))[0] == 404
+    on.live("keyed", "v2")
+    until_answer(host, at, "v2", on.key("keyed"))
+
+
+def test_by_an_http_route(on: Stage, at: Gateway) -> None:
+    host = f"routed.{on.namespace}.example.test"
+    on.app("routed", public(), with_hostname(host), exposed("Gateway"))
+    on.live("routed", "v1")
+    until_answer(host, at, "v1")
+    assert on.find("Ingress", "routed") is None
+    on.live("routed", "v2")
+    until_answer(host, at, "v2")
+    inside = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
+    on.change(kinds.APP.kind, "routed", spec={"exposure": {"parentRef": inside}})
+    eventually("a listener is named", lambda: on.get("HTTPRoute", "routed")["spec"]["parentRefs"][0].get("sectionName") == "http")
+    until_answer(host, at, "v2")
+    on.change(kinds.APP.kind, "routed", spec={"exposure": {"type": "Ingress", "parentRef": None}})
+    eventually("an Ingress is in its place", lambda: on.find("Ingress", "routed") and not on.find("HTTPRoute", "routed"))
+    until_answer(host, at, "v2")
+
+
+def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None:
+    host = f"tls.{on.namespace}.example.test"
+    authority = pki.Authority("tests")
+    pair = authority.issue("tls", hosts=[host])
+    data = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    encoded = {name: base64.b64encode(content).decode() for name, content in data.items()}
+    on.create({**on.named("Secret", "cert"), "type": "kubernetes.io/tls", "data": encoded})
+    on.app("tls", public(), with_hostname(host), exposed("Ingress", tls={"secretName": "cert"}))
+    on.live("tls", "v1")
+
+    def by_tls() -> tuple[int, str]:
+        return asked(ByTls(host, at, authority.pair.certificate))
+
+    eventually("it answers by TLS", lambda: by_tls() == answer("v1"), ROUTED_WITHIN)
+    assert asked(ThroughTheGateway(host, at)) == answer("v1")
+    to_tls = {"ingress.kubernetes.io/force-ssl-redirect": "true"}
+    on.change(kinds.APP.kind, "tls", spec={"exposure": {"annotations": to_tls}})
+    eventually("its annotation sends callers of plain HTTP to TLS", lambda: asked(ThroughTheGateway(host, at))[0] == 301, ROUTED_WITHIN)
+    stranger = asked(ByTls(host, at, pki.Authority("another").pair.certificate))
+    assert stranger[0] == 0
+    assert "CERTIFICATE_VERIFY_FAILED" in stranger[1]
+    on.change(kinds.APP.kind, "tls", spec={"exposure": {"tls": None, "annotations": None}})
+    until_answer(host, at, "v1")
+
+
+def test_from_a_pod(on: Stage, at: Gateway) -> None:
+    """The gateway's Service is one of the cluster: a pod sends the hostname along."""
+    host = f"inside.{on.namespace}.example.test"
+    on.app("inside", public(), with_hostname(host))
+    on.live("inside", "v1")
+    until_answer(host, at, "v1")
+    program = "import sys, urllib.request as r; print(r.urlopen(r.Request(sys.argv[1], b'{\"input\": {}}', {'Host': sys.argv[2], 'Content-Type': 'application/json'}), timeout=5).read().decode())"
+    done = on.kubectl("exec", "caller", "--", "python3", "-c", program, f"http://{at.inside}/", host, namespace=on.namespace)
+    assert done.stdout.strip() == answer("v1")[1]
