@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,9 @@ class Options:
 
 def serve(options: Options) -> None:
     """Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read."""
+    # uvicorn raises each signal once more when it has ended well: the exit code would be that of a process that was killed.
+    for ends in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ends, lambda *_: sys.exit(0))
     app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)
     uvicorn.run(
         app,
