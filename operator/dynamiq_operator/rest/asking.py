@@ -74,7 +74,18 @@ def check_config(session: Session, given: DeploymentConfig | None, live: Mapping
             raise problems.invalid("deployment_config.deployment_type", "this version runs no serverless Apps on Knative: use server_based")
     found = complete_config(Config.model_validate(given.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
     if isinstance(found, Refused):
-        raise problems.invalid("deployment_config", found.message)
+        raise problems.invalid("deployment_config", _in_words_of_the_contract(found.message))
+
+
+def _in_words_of_the_contract(message: str) -> str:
+    for theirs, ours in (
+        ("minReplicas", "min_replicas"),
+        ("maxReplicas", "max_replicas"),
+        ("type server", "deployment_type server_based"),
+        ("what the row leaves out", "what is left out"),
+    ):
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _has_knative(session: Session) -> bool:

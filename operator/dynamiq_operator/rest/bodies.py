@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.answers import ID_PATTERN
 
@@ -24,6 +25,12 @@ class Autoscaling(Body):
     min_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Fewest pods.")] = None
     max_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Most pods.")] = None
     target_cpu_utilization_percentage: Annotated[int | None, Field(ge=1, le=1000, description="In percent of the request.")] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_replicas is not None and self.max_replicas is not None and self.min_replicas > self.max_replicas:
+            raise PydanticCustomError("replicas", "min_replicas is at most max_replicas: raise max_replicas or lower min_replicas")
+        return self
 
 
 class ServerConfig(Body):
@@ -78,7 +85,10 @@ class NewApp(Body):
         }
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\w ./'-]+$", description="Letters, digits, spaces, and . / _ ' -")]
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=128, pattern=r"^[\w ./'-]*[^\W_][\w ./'-]*$", description="Letters, digits, spaces, and . / _ ' -"),
+    ]
     project_id: Id
     workflow_id: Id
     workflow_version_id: Annotated[Id | None, Field(description="Left out: the newest release.")] = None

@@ -114,7 +114,7 @@ def _make(service: Service, session: Session, wanted: Manifest, name: str) -> Ma
 
 def _first_row(session: Session, app: Manifest, asked: Deploy, key: str | None) -> Manifest:
     meta = app["metadata"]
-    name = idempotency.row_name(session, meta["name"], meta["uid"], key)
+    name = idempotency.row_name(session, meta["name"], f"first of {meta['uid']}", key)
     return idempotency.create(session, record_of(replace(asked, app=meta["name"]), name))[0]
 
 

@@ -55,6 +55,17 @@ def create(session: Session, record: Manifest) -> tuple[Manifest, bool]:
     return found, True
 
 
+def made(session: Session, namespace: str, name: str, message: str | None) -> Manifest | None:
+    """The row of this name and message; None where there is none. Raises Problem 422 and errors.ApiError."""
+    try:
+        found = requests.get(session.api, RECORDS, namespace, name)
+    except (errors.NotFound, errors.Denied):
+        return None
+    if found["spec"].get("message") != message:
+        raise reused()
+    return found
+
+
 def reused() -> Problem:
     message = "this Idempotency-Key was used for another request: use a new key"
     return Problem(422, message, {"Idempotency-Key": message})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def serve(options: Options) -> None:
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
     app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)
-    uvicorn.run(
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal once more when it is done: it has been heeded.
+        signal.signal(number, lambda *_: None)
+    config = uvicorn.Config(
         app,
         host=options.host,
         port=options.port,
@@ -46,3 +50,4 @@ def serve(options: Options) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
     )
+    uvicorn.Server(config).run()

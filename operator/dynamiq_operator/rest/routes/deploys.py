@@ -18,9 +18,10 @@ from dynamiq_operator.rest.bodies import NewDeployment, Promotion
 from dynamiq_operator.rest.documented import answers as documented
 from dynamiq_operator.rest.idempotency import KeyOf
 from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.problems import Json
 from dynamiq_operator.rest.routes.apps import AppId
-from dynamiq_operator.rest.service import Service, ServiceOf, SessionOf
+from dynamiq_operator.rest.service import ServiceOf, SessionOf
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
 ERRORS = (404, 409, 413, 415, 422)
@@ -64,19 +65,21 @@ def promote(
     service: ServiceOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
 ) -> Json:
     """Deploys what the App serves to the App of this name in another environment of the project, which is made where it is not there."""
-    planned = _planned(service, session, app_id, body or Promotion())
-    target = planned.target_namespace
-    if key is not None:
-        planned.preview.record["metadata"] = {
-            "namespace": target,
-            "name": idempotency.row_name(session, planned.app, f"{app_id.lower()} {target}", key),
-        }
-    try:
-        row, is_replayed = promoting.promote(session.api, planned), False
-    except errors.AlreadyExists:
-        row, is_replayed = idempotency.create(session, planned.preview.record)
+    asked = body or Promotion()
+    entry = service.find(APPS, app_id)
+    service.read(session, APPS, entry)
+    target = promoting.find_target(session.api, entry.namespace, asked.environment)
+    name = idempotency.row_name(session, entry.name, f"{entry.uid} to {target}", key)
+    # What it would be now, after the first, is not what it was: the row that is there is asked for before.
+    row = idempotency.made(session, target, name, asked.message) if name else None
+    is_replayed = row is not None
+    if row is None:
+        planned = _planned(session, entry, asked, target)
+        if name is not None:
+            planned.preview.record["metadata"] = {"namespace": target, "name": name}
+        row = promoting.promote(session.api, planned)
     service.index.of(RECORDS).put(row)
-    app = session.api.request("GET", APPS.path(target, planned.app))
+    app = session.api.request("GET", APPS.path(target, entry.name))
     service.index.of(APPS).put(app)
     shaped = shapes.deployment(row, app["metadata"]["uid"], service, app["spec"]["workflow"], _kept(session, app, None))
     return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
@@ -85,7 +88,9 @@ def promote(
 @router.post("/promote/preview", responses=documented(answers.One[answers.PromotionPreview], *ERRORS))
 def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
     """What the promotion would do, and what the target lacks. Nothing is made."""
-    planned = _planned(service, session, app_id, body or Promotion())
+    entry = service.find(APPS, app_id)
+    service.read(session, APPS, entry)
+    planned = _planned(session, entry, body or Promotion())
     shaped = {
         **shapes.preview(planned.preview.as_json()),
         "project_id": service.id_of(NAMESPACES, "", planned.target_namespace),
@@ -96,11 +101,15 @@ def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, bod
     return Json({"data": shaped})
 
 
-def _planned(service: Service, session: Session, app_id: str, body: Promotion) -> promoting.Promotion:
-    entry = service.find(APPS, app_id)
-    service.read(session, APPS, entry)
+def _planned(session: Session, app: Entry, body: Promotion, target: str | None = None) -> promoting.Promotion:
     return promoting.plan_promotion(
-        session.api, entry.namespace, entry.name, environment=body.environment, hostname=body.hostname, message=body.message
+        session.api,
+        app.namespace,
+        app.name,
+        environment=body.environment,
+        target_namespace=target,
+        hostname=body.hostname,
+        message=body.message,
     )
 
 
