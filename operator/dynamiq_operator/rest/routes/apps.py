@@ -106,7 +106,8 @@ def deployments(service: ServiceOf, session: SessionOf, paging: PagingOf, app_id
     """Every deployment of the App, newest first: its history."""
     app = service.find(APPS, app_id)
     with problems.hidden("App", app_id):
-        rows = newest_first(requests.items(session.api, RECORDS, app.namespace, field=f"spec.app={app.name}"))
+        found = requests.items(session.api, RECORDS, app.namespace, field=f"spec.app={app.name}")
+    rows = newest_first(row for row in found if _may_be_of(app.uid, row))
     kept = next((row["spec"]["pinned"] for row in rows if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
     workflow = kept["workflow"] if kept else None
     return paging.of(rows, lambda row: shapes.deployment(row, app.uid, service, workflow, kept))
@@ -119,6 +120,12 @@ def shape_app(service: Service, raw: Manifest, row: Manifest | None, latest: Man
     entry = service.latest_row(uid)
     latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
     return shapes.app(raw, shaped, latest_id, described, service, service.settings)
+
+
+def _may_be_of(app_id: str, row: Manifest) -> bool:
+    """Whether a row is not of an App of before or after that has the same name: the operator makes a row's App its owner."""
+    owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
+    return not owners or app_id in owners
 
 
 def _row(session: Session, namespace: str, name: str | None) -> Manifest | None:
