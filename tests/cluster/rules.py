@@ -148,6 +148,8 @@ APP_RULES = (
     _app("trigger without a time", _trigger(schedule="0 3 * * *"), _trigger(), "spec.triggers[0]", ONE_TIME),
     _app("trigger with two times", _trigger(runAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", schedule="0 3 * * *"), "spec.triggers[0]", ONE_TIME),
     _app("end of a single run", _trigger(schedule="0 3 * * *", expiresAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", expiresAt="2027-01-01T00:00:00Z"), "spec.triggers[0]", "expiresAt is for a trigger with a schedule: remove it"),
+    _app("draft that does not run", _trigger(schedule="0 3 * * *", suspend=True, draft=True), _trigger(schedule="0 3 * * *", draft=True), "spec.triggers[0]", "a draft does not run: set suspend to true beside it, or remove draft"),
+    _app("trigger's input", _trigger(schedule="0 3 * * *", displayName="Night, daily", inputTransformer={"path": "$", "selector": {"a": "$.b"}}), _trigger(schedule="0 3 * * *", inputTransformer={"selector": {"a": "x" * 4097}}), "spec.triggers[0].inputTransformer.selector.a", "Too long: may not be more than 4096 bytes"),
     _app("trigger's time", _trigger(runAt="2027-01-01T00:00:00+01:00"), _trigger(runAt="tomorrow"), "spec.triggers[0].runAt", "must be of type date-time"),
     _app("trigger's schedule", _trigger(schedule="*/5 9-17 * * MON-FRI"), _trigger(schedule="0 3 * *"), "spec.triggers[0].schedule", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
     _app("trigger's name at the limit", with_triggers({**NIGHTLY, "name": "a" * 20}), with_triggers({**NIGHTLY, "name": "a" * 21}), "spec.triggers[0].name", "Too long: may not be more than 20 bytes"),

@@ -119,9 +119,23 @@ class Variable(Part):
     config_map: Annotated[KeyOf | None, Field(description="Take the value from a key of a ConfigMap.")] = None
 
 
+class InputTransformer(Part):
+    """Makes the input of a run, as a node's input_transformer does: first the path, then the selector."""
+
+    path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
+    selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]] | None,
+        Field(max_length=64, description="By field of the input: a JSONPath, or a text that is taken as it is."),
+    ] = None
+
+
 @validated(
     rule("has(self.schedule) != has(self.runAt)", "a trigger has exactly one of schedule and runAt"),
     rule("!has(self.expiresAt) || has(self.schedule)", "expiresAt is for a trigger with a schedule: remove it"),
+    rule(
+        "!has(self.draft) || !self.draft || (has(self.suspend) && self.suspend)",
+        "a draft does not run: set suspend to true beside it, or remove draft",
+    ),
 )
 class Trigger(Part):
     """Runs the App at set times."""
@@ -134,6 +148,7 @@ class Trigger(Part):
             json_schema_extra=matching(DNS_LABEL, f"this name of a trigger is not a DNS label: use {DNS_LABEL_SAID}"),
         ),
     ]
+    display_name: Annotated[str | None, Field(min_length=1, max_length=128, description="Name for people. Left out: name.")] = None
     schedule: Annotated[
         str | None,
         Field(
@@ -146,7 +161,9 @@ class Trigger(Part):
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
     expires_at: Annotated[Timestamp | None, Field(description="No run after this time.")] = None
     suspend: Annotated[bool | None, Field(description="True: do not run.")] = None
+    draft: Annotated[bool | None, Field(description="True: it was never active. Only beside suspend; activating it removes both.")] = None
     input: Annotated[str | None, Field(max_length=65536, description="Input of the run, as JSON text.")] = None
+    input_transformer: Annotated[InputTransformer | None, Field(description="Makes the input of the run. Left out: as it is.")] = None
 
 
 class Rollout(Part):

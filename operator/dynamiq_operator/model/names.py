@@ -16,6 +16,8 @@ REPLICAS_MANAGER = "dynamiq-operator-replicas"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
+TRIGGER_LABEL = f"{GROUP}/trigger"
+"""Of a Job, beside the App's: the trigger that it is a run of."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"

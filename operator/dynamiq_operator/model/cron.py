@@ -1,0 +1,79 @@
+"""Cron expressions of five fields, as a CronJob of Kubernetes takes them (github.com/robfig/cron, ParseStandard)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+EVERY = ("*", "?")
+
+
+class CronError(ValueError):
+    """The text is no cron expression; the message says which field, and what is allowed in it."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    least: int
+    most: int
+    names: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> str:
+        words = [*self.names]
+        return f"{self.least} to {self.most}" + (f" or {words[0].upper()} to {words[-1].upper()}" if words else "")
+
+    def values(self, text: str) -> set[int]:
+        """The values that a field names. Raises CronError."""
+        found: set[int] = set()
+        for part in text.split(","):
+            span, has_step, step = part.partition("/")
+            every = self._step(part, step) if has_step else 1
+            if span in EVERY:
+                least, most = self.least, self.most
+            else:
+                begin, is_range, end = span.partition("-")
+                least = self._value(part, begin)
+                most = self._value(part, end) if is_range else self.most if has_step else least
+            if least > most:
+                raise CronError(f"{self.name} {part}: the range ends before it begins")
+            found.update(range(least, most + 1, every))
+        return found
+
+    def _step(self, part: str, text: str) -> int:
+        if not _is_number(text) or int(text) < 1:
+            raise CronError(f"{self.name} {part}: after / stands a number from 1")
+        return int(text)
+
+    def _value(self, part: str, text: str) -> int:
+        value = int(text) if _is_number(text) else self.names.get(text.lower())
+        if value is None or not self.least <= value <= self.most:
+            raise CronError(f"{self.name} {part}: use {self.allowed}")
+        return value
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31),
+    _Field("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
+    _Field("day of week", 0, 6, {name: number for number, name in enumerate(_DAYS)}),
+)
+
+
+def check(text: str) -> None:
+    """Raises CronError where the text is no cron expression, or where it names only days that no year has."""
+    parts = text.split(" ")
+    if len(parts) != len(_FIELDS):
+        raise CronError("a schedule has five fields with one space between: minute, hour, day of month, month, day of week")
+    _, _, days, months, _ = (each.values(part) for each, part in zip(_FIELDS, parts, strict=True))
+    is_any_weekday = parts[4].startswith(EVERY)
+    if is_any_weekday and all(min(days) > _LENGTHS[month - 1] for month in months):
+        raise CronError(f"day of month {parts[2]}: no month {parts[3]} has such a day")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 4

@@ -1,0 +1,66 @@
+"""Triggers as their users see them: the name that is kept of what somebody called one, its id, and its status."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+import uuid
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from dynamiq_operator.model.base import DNS_LABEL
+from dynamiq_operator.model.objects import parse_time
+
+MOST = 32
+"""Triggers of an App."""
+NAME_MAX = 20
+NOT_RUN_YET = "this version of the operator keeps triggers and does not run them yet"
+_HASH = 6
+
+
+class Status(StrEnum):
+    """Of a trigger. A draft was never active; one that has expired never runs again, whatever else it is."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    EXPIRED = "expired"
+
+
+def status(trigger: Mapping[str, Any], now: datetime) -> Status:
+    """Of a trigger as `App.spec.triggers` has it."""
+    ends = trigger.get("runAt") or trigger.get("expiresAt")
+    if ends is not None and parse_time(ends) <= now:
+        return Status.EXPIRED
+    if not trigger.get("suspend"):
+        return Status.ACTIVE
+    return Status.DRAFT if trigger.get("draft") else Status.INACTIVE
+
+
+def shown_name(trigger: Mapping[str, Any]) -> str:
+    """What people call it."""
+    return str(trigger.get("displayName") or trigger["name"])
+
+
+def id_of(app_uid: str, name: str) -> str:
+    """The id of an App's trigger, by `name`: the same as long as the App is."""
+    return str(uuid.uuid5(uuid.UUID(app_uid), name))
+
+
+def name_for(shown: str, taken: Collection[str]) -> str:
+    """The name under which a trigger is kept: `shown` itself where it can be one, else one made of it; none of `taken`."""
+    if len(shown) <= NAME_MAX and re.fullmatch(DNS_LABEL, shown) and shown not in taken:
+        return shown
+    plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    slug = slug if slug[:1].isalpha() else f"trigger-{slug}"
+    made = slug[:NAME_MAX].rstrip("-")
+    salt = 0
+    while made in taken:
+        digest = hashlib.sha256(f"{shown}/{salt}".encode()).hexdigest()[:_HASH]
+        made = f"{slug[: NAME_MAX - _HASH - 1].rstrip('-')}-{digest}"
+        salt += 1
+    return made
