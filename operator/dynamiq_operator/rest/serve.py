@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +35,6 @@ def serve(options: Options) -> None:
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
     app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The server raises the signal once more when it is done: it has been heeded.
-        signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
         host=options.host,
