@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from dynamiq_operator.cluster import resources
@@ -14,6 +15,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.plan import children
+from dynamiq_operator.rest.index import INDEXED
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 LEASE = ("coordination.k8s.io", "leases")
@@ -76,7 +78,7 @@ def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
 
 
 def test_nobody_gets_everything_of_anything() -> None:
-    for path in ("rbac/operator.yaml", "rbac/users.yaml"):
+    for path in ("rbac/operator.yaml", "rbac/users.yaml", "api/rbac.yaml"):
         for kind in ("ClusterRole", "Role"):
             for role in roles(path, kind).values():
                 for (group, resource), verbs in rights(role).items():
@@ -109,8 +111,27 @@ def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> No
     ]
 
 
-def test_the_operators_pods_are_restricted_and_not_taken_for_an_apps() -> None:
-    (deployment,) = documents("base/deployment.yaml")
+def test_the_management_api_lists_and_watches_what_it_indexes_and_nothing_else() -> None:
+    expected = {(resource.group, resource.plural): {"list", "watch"} for resource in INDEXED}
+    assert rights(roles("api/rbac.yaml")["dynamiq-api"]) == expected
+
+
+def test_whoever_deploys_creates_rows_alone_and_whoever_promotes_makes_what_is_missing() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    read = {"get", "list", "watch"}
+    viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))
+    flows = {("", "configmaps"): {"get"}, ("", "namespaces"): {"get"}}
+    assert deployer == {**viewer, **flows, (GROUP, "deployments"): read | {"create"}}
+    assert promoter == {
+        **deployer,
+        (GROUP, "workflowversions"): read | {"create"},
+        (GROUP, "apps"): read | {"create", "patch"},
+    }
+
+
+@pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])
+def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
+    (deployment,) = documents(path)
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

@@ -30,6 +30,16 @@ _CONFIG = {
 _RUNS_ON = {"id": _RUNTIME, "version": "1.4.0", "label": "Python 3.11, stable"}
 _RELEASE = {"id": _VERSION, "version": "v2", "description": "Passes the question to the right team"}
 
+_PREVIEW: dict[str, Any] = {
+    "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", "runtime": "1.4.0", "config": _CONFIG},
+    "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", "runtime": "1.4.0", "config": _CONFIG},
+    "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
+    "pods_restart": True,
+    "no_op": False,
+    "under_way": None,
+    "warnings": [],
+}
+
 
 def example(**fields: Any) -> ConfigDict:
     """The config of a model with an example."""
@@ -210,24 +220,7 @@ class PreviewSide(Shape):
 class PreviewShape(Shape):
     """What a deploy would do."""
 
-    model_config = example(
-        **{
-            "from": {
-                "row": "support-x8cc4",
-                "sequence": 2,
-                "version": "v2",
-                "flow_hash": "sha256:27d4…",
-                "runtime": "1.4.0",
-                "config": _CONFIG,
-            }
-        },
-        to={"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", "runtime": "1.4.0", "config": _CONFIG},
-        flow_diff="--- v2\n+++ v1\n@@ -1 +1 @@",
-        pods_restart=True,
-        no_op=False,
-        under_way=None,
-        warnings=[],
-    )
+    model_config = example(**_PREVIEW)
 
     from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
     to: PreviewSide
@@ -240,6 +233,8 @@ class PreviewShape(Shape):
 
 class PromotionPreview(PreviewShape):
     """What a promotion would do."""
+
+    model_config = example(**_PREVIEW, project_id=_PROJECT, environment="production", new_app=False, new_version="v1")
 
     project_id: Annotated[Id | None, Field(description="The target.")]
     environment: str

@@ -1,0 +1,74 @@
+"""The management API as it is installed: its pods run under the strictest pod security and answer through their Service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from local import images
+from local.clusters import Cluster
+from tests import operating
+from tests.harness import REPOSITORY, Api, Kubectl, eventually
+from tests.node import stage as stages
+from tests.node.stage import Stage
+
+READY_WITHIN = 120  # seconds
+GET = """
+import sys, urllib.error, urllib.request
+url, token = sys.argv[1:]
+try:
+    answer = urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": "Bearer " + token}), timeout=10)
+    print(answer.status, answer.read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+except OSError as error:
+    print(0, error)
+"""
+
+
+@pytest.fixture
+def on(cluster: Cluster) -> Iterator[Stage]:
+    with stages.stage(cluster, "rest") as made:
+        yield made
+
+
+@pytest.fixture
+def installed(cluster: Cluster, on: Stage, api: Api) -> Iterator[None]:
+    """The API of this checkout, gone at the end."""
+    cluster.load_images(images.ensure([images.OPERATOR]).values())
+    operating.install_rights(cluster)
+    kubectl = Kubectl(cluster)
+    manifests = str(REPOSITORY / "manifests" / "api")
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", manifests)
+    try:
+        kubectl(
+            "rollout",
+            "status",
+            "deployment/dynamiq-api",
+            f"--timeout={READY_WITHIN}s",
+            namespace=operating.NAMESPACE,
+            timeout=READY_WITHIN + 5,
+        )
+        yield
+    finally:
+        kubectl("delete", "--ignore-not-found", "-k", manifests, timeout=READY_WITHIN)
+
+
+def test_it_answers_through_its_service(on: Stage, installed: None) -> None:
+    on.kubectl("create", "serviceaccount", "anna", namespace=on.namespace)
+    on.kubectl("create", "rolebinding", "anna", "--clusterrole=view", f"--serviceaccount={on.namespace}:anna", namespace=on.namespace)
+    token = on.kubectl("create", "token", "anna", namespace=on.namespace).stdout.strip()
+    eventually("the caller runs", lambda: on.get("Pod", "caller")["status"]["phase"] == "Running")
+
+    def get(path: str, token: str) -> tuple[int, str]:
+        url = f"http://dynamiq-api.{operating.NAMESPACE}.svc{path}"
+        said = on.kubectl("exec", "caller", "--", "python3", "-c", GET, url, token, namespace=on.namespace).stdout
+        status, _, body = said.partition(" ")
+        return int(status), body
+
+    eventually("the Service leads to a pod", lambda: get("/readyz", token)[0] == 200)
+    status, body = get("/v1/projects", token)
+    assert (status, [project["name"] for project in json.loads(body)["data"]]) == (200, [on.namespace])
+    assert get("/v1/projects", "wrong")[0] == 401
