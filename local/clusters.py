@@ -35,9 +35,12 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a shell needs to talk to this cluster: KUBECONFIG, and PATH with our kubectl first."""
+        """What a shell needs to talk to this cluster: KUBECONFIG, PATH with our kubectl first, and GATEWAY, host:port, if it has one."""
         path = os.environ.get("PATH", os.defpath)
-        return {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.kubectl.parent}{os.pathsep}{path}"}
+        record = state.load(self.name)
+        port = record.ports.get("gateway") if record is not None else None
+        found = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.kubectl.parent}{os.pathsep}{path}"}
+        return found | ({"GATEWAY": f"127.0.0.1:{port}"} if port else {})
 
     def load_images(self, archives: Iterable[Path]) -> None:
         """Makes images of OCI archives available to pods; simulated pods need none, a cluster asked for by context refuses."""

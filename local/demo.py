@@ -14,29 +14,33 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local import clusters, operators
+from local import clusters, gateway, operators
 from local.builds import BuildError
 from local.caller import Heard, listening, wait_for_answer
 from local.clusters import Cluster
 from local.errors import LocalError
+from local.gateway import Gateway
 from local.images import REPOSITORY, ImageError
 from local.progress import say, wait_for
 from local.state import DEFAULT_NAME
 from local.transcript import Transcript, heading
 
 NAMESPACE = "demo"
+HOSTNAME = "support.demo.localhost"
 PART_OF = "app.kubernetes.io/part-of"
 OURS = "dynamiq-demo"
 WAIT = 120  # seconds
+REACHED = (401, 405)  # what the App says to a call without a key
 HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One telling on one cluster."""
+    """One telling on one cluster; `gateway`: None where none of ours is in front of it."""
 
     cluster: Cluster
     kubectl: Transcript
+    gateway: Gateway | None
 
     def tell(self) -> None:
         """All of it, in order. Raises LocalError where something is not as it should be."""
@@ -87,8 +91,11 @@ class Demo:
             say("# pods are simulated: the calls to the App are left out, here and below")
             yield None
             return
-        heading("Somebody calls the App through its Service, 20 times a second, until the end")
-        self.kubectl.run("apply", "-f", "examples/caller.yaml")
+        through = "its Service" if self.gateway is None else f"the gateway by its hostname {HOSTNAME}"
+        heading(f"Somebody calls the App through {through}, 20 times a second, until the end")
+        if (at := self.gateway) is not None:
+            wait_for("the gateway to reach the App", lambda: gateway.status(at, HOSTNAME) in REACHED, seconds=20)
+        self.kubectl.run("apply", "-f", f"examples/{'caller' if self.gateway is None else 'caller-by-hostname'}.yaml")
         self.kubectl.run("wait", "--for=condition=Ready", "pod/caller", "-n", NAMESPACE, "--timeout=60s")
         with listening(self.kubectl, NAMESPACE, "caller") as heard:
             yield heard
@@ -128,22 +135,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         heading("A Kubernetes")
         cluster = clusters.start(options.name, options.profile)
-        Demo(cluster, Transcript(cluster, REPOSITORY)).tell()
+        in_front = gateway.start(cluster) if cluster.profile == "node" else None
+        Demo(cluster, Transcript(cluster, REPOSITORY), in_front).tell()
     except (LocalError, BuildError, ImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; run it again, or remove the cluster with `make cluster-down`", file=sys.stderr)
         return 130
-    _go_on(cluster, time.monotonic() - started)
+    _go_on(cluster, in_front, time.monotonic() - started)
     return 0
 
 
-def _go_on(cluster: Cluster, seconds: float) -> None:
+def _go_on(cluster: Cluster, in_front: Gateway | None, seconds: float) -> None:
     suffix = "" if cluster.name == DEFAULT_NAME else f" --name {cluster.name}"
     heading(f"All as it should be, after {seconds:.0f} s. The cluster goes on running")
     say(f'use it:     eval "$(.venv/bin/python -m local env{suffix})"')
     say("look:       kubectl get dynamiq -n demo        kubectl describe app support -n demo")
+    if in_front is not None:
+        say(f"call:       curl --connect-to ::{in_front.address}:{in_front.port} http://{HOSTNAME}/ -H …        README.md has the headers")
     say("deploy:     kubectl create -f examples/records/02-v2.yaml        README.md has more")
     say(f"remove it:  {'make cluster-down' if not suffix else f'.venv/bin/python -m local down{suffix}'}")
 

@@ -6,6 +6,7 @@ from the machine at a port of its loopback, and from pods at the Service `envoy`
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import socket
 import subprocess
@@ -72,9 +73,16 @@ def start(cluster: Cluster) -> Gateway:
         return Gateway(LOOPBACK, ports[0], ports[1])
 
 
-def find(cluster: Cluster) -> Gateway | None:
-    """The gateway of `cluster`, if it was started."""
-    return _of(_record(cluster))
+def status(gateway: Gateway, hostname: str) -> int:
+    """The HTTP status of a call by `hostname`, without an Access Key; 0 where nothing answers."""
+    connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=2)
+    try:
+        connection.request("GET", "/", headers={"Host": hostname})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
 
 
 def _of(record: Record) -> Gateway | None:
