@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynamiq_operator.actions import api as requests
@@ -46,7 +47,7 @@ def plan_release(api: Api, namespace: str, workflow: str, *, description: str | 
         description = draft.get("description") if description is None else description
     released = history.releases(api, namespace, workflow)
     before = requests.get(api, VERSIONS, namespace, released[-1].name)["spec"] if released else None
-    version = f"v{released[-1].number + 1 if released else 1}"
+    version = _next(released)
     return Release(
         namespace=namespace,
         workflow=workflow,
@@ -60,15 +61,13 @@ def plan_release(api: Api, namespace: str, workflow: str, *, description: str | 
 
 def release(api: Api, planned: Release) -> Manifest:
     """Makes the release; where somebody took its number meanwhile, it gets the next. Raises Refusal and cluster.errors.ApiError."""
-    manifest = planned.manifest
-    for _ in range(TRIES):
-        try:
-            return requests.create(api, VERSIONS, manifest)
-        except errors.AlreadyExists:
-            spec = manifest["spec"]
-            version = f"v{history.releases(api, planned.namespace, planned.workflow)[-1].number + 1}"
-            manifest = version_manifest(planned.namespace, planned.workflow, version, spec["flow"], spec.get("description"))
-    raise Refusal(f"others release {planned.workflow} at this moment: try again")
+    return _made(api, planned.manifest)
+
+
+def release_flow(api: Api, namespace: str, workflow: str, flow: str, description: str | None) -> Manifest:
+    """Releases a flow as the next version, without a look at what it changes. Raises as `release` does."""
+    version = _next(history.releases(api, namespace, workflow))
+    return _made(api, version_manifest(namespace, workflow, version, flow, description))
 
 
 def version_manifest(namespace: str, workflow: str, version: str, flow: str, description: str | None) -> Manifest:
@@ -80,6 +79,21 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
         "metadata": {"name": f"{workflow}-{version}", "namespace": namespace},
         "spec": spec,
     }
+
+
+def _made(api: Api, manifest: Manifest) -> Manifest:
+    for _ in range(TRIES):
+        try:
+            return requests.create(api, VERSIONS, manifest)
+        except errors.AlreadyExists:
+            namespace, spec = manifest["metadata"]["namespace"], manifest["spec"]
+            version = _next(history.releases(api, namespace, spec["workflow"]))
+            manifest = version_manifest(namespace, spec["workflow"], version, spec["flow"], spec.get("description"))
+    raise Refusal(f"others release {manifest['spec']['workflow']} at this moment: try again")
+
+
+def _next(released: Sequence[history.Release]) -> str:
+    return f"v{released[-1].number + 1 if released else 1}"
 
 
 def _draft(api: Api, namespace: str, workflow: str) -> Manifest:

@@ -5,7 +5,7 @@ The answer is the pins, or what is missing (the row waits), or why it can never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -144,15 +144,21 @@ def _promoted(record: Record, release: _Release, source: Record | None) -> Promo
     return Promoted(verified=True, sequence=source.sequence)
 
 
+def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
+    """The Runtime of an App that has none yet."""
+    usable = [runtime for runtime in runtimes if not runtime.spec.deprecated]
+    return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
+
+
 def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime | Missing | Refused:
     asked = record.spec.runtime
     if asked is None and live is not None:
         return live.runtime
     if asked is None:
-        usable = [runtime for runtime in known.runtimes.values() if not runtime.spec.deprecated]
-        if not usable:
+        newest = newest_runtime(known.runtimes.values())
+        if newest is None:
             return Missing("there is no Runtime that is not deprecated")
-        found = max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)))
+        found = newest
     elif asked not in known.runtimes:
         return Missing(f"Runtime {asked} does not exist")
     else:

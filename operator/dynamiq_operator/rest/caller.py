@@ -116,7 +116,7 @@ class Caller:
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = json.dumps(body, separators=(",", ":")).encode()
+            data = _written(body)
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
         options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream, "pool_timeout": CONNECT_TIMEOUT}
@@ -147,6 +147,14 @@ def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
     if with_certificate and configuration.cert_file:
         trust |= {"cert_file": configuration.cert_file, "key_file": configuration.key_file}
     return urllib3.PoolManager(num_pools=2, maxsize=CONNECTIONS, block=True, **trust)
+
+
+def _written(body: Any) -> bytes:
+    """Compact JSON, in UTF-8: a flow in another script than Latin would be too large a request with every letter escaped."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _parsed(raw: bytes, asked: str) -> Manifest:

@@ -41,11 +41,13 @@ def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, sa
 
 
 def _example(model: type[BaseModel]) -> Any:
-    """The example of `One` or `Many` of a model that has one."""
+    """The example of a model, or of `One` or `Many` of a model that has one."""
     (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
     extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
     if not (examples := extra.get("examples")):
         return None
+    if inner is model:
+        return examples[0]
     if "pagination" in model.model_fields:
         return {"data": examples[:1], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
     return {"data": examples[0]}

@@ -25,8 +25,8 @@ class Paging(BaseModel):
     page_size: int = PAGE_SIZE
     sort: Sort = "-created_at"
 
-    def of(self, newest_first: Sequence[_Item], shape: Callable[[_Item], Any]) -> Json:
-        """The answer; only what is on the page is shaped."""
+    def of(self, newest_first: Sequence[_Item], shape: Callable[[_Item], Any], **more: Any) -> Json:
+        """The answer; only what is on the page is shaped. `more` stands beside the list."""
         ordered = newest_first if self.sort == "-created_at" else newest_first[::-1]
         begin = (self.page - 1) * self.page_size
         total = len(ordered)
@@ -36,7 +36,7 @@ class Paging(BaseModel):
             "page_count": -(-total // self.page_size),
             "total_count": total,
         }
-        return Json({"data": [shape(item) for item in ordered[begin : begin + self.page_size]], "pagination": pagination})
+        return Json({"data": [shape(item) for item in ordered[begin : begin + self.page_size]], "pagination": pagination, **more})
 
 
 def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

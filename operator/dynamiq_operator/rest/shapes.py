@@ -101,7 +101,7 @@ def app(raw: Manifest, row: Shape | None, latest_id: str | None, described: str 
         "access_control": {"access_type": "private" if found.spec.is_private else "public"},
         "created_at": meta["creationTimestamp"],
         "created_by": creator,
-        "updated_at": max(_changed_at(meta), row["created_at"] if row else ""),
+        "updated_at": max(changed_at(meta), row["created_at"] if row else ""),
         "updated_by": (row["created_by"] if row else None) or creator,
         "archived_at": None,
         "archived_by": None,
@@ -111,6 +111,30 @@ def app(raw: Manifest, row: Shape | None, latest_id: str | None, described: str 
         "workflow_version": {**version, "created_at": ids.created_at(VERSIONS, namespace, f"{workflow}-{version['version']}")}
         if version
         else None,
+    }
+
+
+def workflow(raw: Manifest, ids: Ids) -> Shape:
+    """A workflow without its draft: its metadata, and `description`."""
+    meta = raw["metadata"]
+    return {
+        "id": meta["uid"],
+        "name": meta["name"],
+        "description": raw["description"],
+        "project_id": ids.id_of(NAMESPACES, "", meta["namespace"]),
+        "created_at": meta["creationTimestamp"],
+    }
+
+
+def version(raw: Manifest, workflow_id: str) -> Shape:
+    """A release without its flow: its metadata, `version` and `description`."""
+    return {
+        "id": raw["metadata"]["uid"],
+        "workflow_id": workflow_id,
+        "version": raw["version"],
+        "name": raw["description"],
+        "description": raw["description"],
+        "created_at": raw["metadata"]["creationTimestamp"],
     }
 
 
@@ -176,7 +200,7 @@ def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> 
     return {**live, **asked, "autoscaling": {**(live.get("autoscaling") or {}), **(asked.get("autoscaling") or {})}}
 
 
-def _changed_at(meta: Mapping[str, Any]) -> str:
+def changed_at(meta: Mapping[str, Any]) -> str:
     """When somebody last wrote an object, its status apart."""
     times: list[str] = [
         each["time"] for each in meta.get("managedFields") or () if each.get("time") and each.get("subresource") != "status"

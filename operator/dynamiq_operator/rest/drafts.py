@@ -1,0 +1,117 @@
+"""Drafts and releases of workflows: how a flow is stored, read back as it was written, and changed by nothing but `save`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.actions import api as requests
+from dynamiq_operator.actions.api import Api
+from dynamiq_operator.actions.history import TABLE
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.model import flows
+from dynamiq_operator.model.base import FLOW_MAX_BYTES
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest import problems, shapes
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.index import EVENT, Entry
+from dynamiq_operator.rest.problems import Json, Problem
+from dynamiq_operator.rest.service import Service
+
+FLOW_UI_MAX_BYTES = 256 * 1024
+MERGE = "application/merge-patch+json"
+TRIES = 8
+_TOO_LARGE = ("request is too large", "larger than max")
+"""How an API server passes on that its store, which takes less than it does, refused an object."""
+
+
+def flow_of(written: Mapping[str, str]) -> str:
+    """The flow of a body, as it is stored. Raises Problem."""
+    return _bounded("flow", written["flow"], FLOW_MAX_BYTES, "900 KiB")
+
+
+def flow_ui_of(written: Mapping[str, str]) -> str | None:
+    """The layout of a body, as it is stored; None for none. Raises Problem."""
+    text = written.get("flow_ui", "null")
+    return None if text == "null" else _bounded("flow_ui", text, FLOW_UI_MAX_BYTES, "256 KiB")
+
+
+def _bounded(field: str, text: str, most: int, said: str) -> str:
+    if (size := len(text.encode())) > most:
+        raise problems.invalid(field, f"it has {size} bytes as compact JSON, and at most {said} ({most} bytes) are kept")
+    return text
+
+
+def told(service: Service, raw: Manifest, status: int = 200) -> Json:
+    """The answer that has a workflow with its draft. What is stored as JSON goes out as it stands."""
+    spec = raw["spec"]
+    try:
+        flow, wrong = flows.as_json(spec["flow"]), None
+    except flows.FlowError as error:
+        flow, wrong = "null", str(error)
+    shaped = shapes.workflow({"metadata": raw["metadata"], "description": spec.get("description")}, service)
+    shaped |= {"updated_at": shapes.changed_at(raw["metadata"]), "flow_error": wrong}
+    layout = _layout(spec.get("flowUI"))
+    told = problems.dumps(shaped)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
+    return Json(b'{"data":' + told + b"}", status)
+
+
+def _layout(text: str | None) -> str:
+    """A layout as JSON: what kubectl stored and is none goes as a string."""
+    if text is None:
+        return "null"
+    try:
+        json.loads(text, parse_constant=_refused, parse_float=len, parse_int=len)
+    except (ValueError, RecursionError):
+        return json.dumps(text)
+    return text
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)
+
+
+def change(service: Service, session: Session, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
+    """Writes these fields of a workflow and no others; None removes one. Raises Problem and errors.ApiError.
+
+    Nothing that was read is written back, so nothing that others write meanwhile is lost; what is written is what was asked for whole,
+    so it is tried again where the API server could not put it between the writes of others.
+    """
+    patch = {"metadata": {"uid": entry.uid}, "spec": dict(spec)}
+    for _ in range(TRIES):
+        try:
+            return session.api.request("PATCH", WORKFLOWS.path(entry.namespace, entry.name), body=patch, content_type=MERGE)
+        except errors.NotFound:
+            raise problems.unknown("workflow", entry.uid) from None
+        except errors.Conflict:
+            # Somebody else writes, or another workflow has this name by now.
+            service.read(session, WORKFLOWS, entry, EVENT)
+        except errors.Denied:
+            service.read(session, WORKFLOWS, entry, EVENT)
+            raise
+        except errors.ApiError as error:
+            raise stored(error) from None
+    raise Problem(409, "others change this workflow at this moment: try again")
+
+
+def stored(error: errors.ApiError) -> errors.ApiError | Problem:
+    """What is wrong with a write; where the cluster's store found it too large, a sentence that says so."""
+    if not any(said in str(error) for said in _TOO_LARGE):
+        return error
+    message = "with every quote escaped, flow and flow_ui are together more than this cluster stores in one object: split the workflow"
+    return Problem(422, message, {"flow": message})
+
+
+def versions(api: Api, entry: Entry) -> list[Manifest]:
+    """The releases of a workflow, newest first, without their flows: metadata, version and description. Raises errors.ApiError."""
+    found: list[Manifest] = []
+    for page in requests.pages(api, VERSIONS, entry.namespace, field=f"spec.workflow={entry.name}", accept=TABLE):
+        columns = [column["name"].upper() for column in page["columnDefinitions"]]
+        version, description = columns.index("VERSION"), columns.index("DESCRIPTION")
+        for row in page["rows"] or ():
+            cells = row["cells"]
+            found.append({"metadata": row["object"]["metadata"], "version": cells[version], "description": cells[description] or None})
+    return sorted(found, key=lambda each: natural(each["version"]), reverse=True)
