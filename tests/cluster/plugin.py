@@ -38,9 +38,7 @@ class Plugin:
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs it without a terminal."""
         command, env = self.command(*arguments), self.environment(**environment)
-        return subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False
-        )
+        return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
 
     def said(self, *arguments: str) -> str:
         """What it prints. Raises AssertionError where it does not end well."""
@@ -83,9 +81,13 @@ class Plugin:
     @contextlib.contextmanager
     def on_terminal(self, *arguments: str, **environment: str) -> Iterator[Terminal]:
         """It running on a terminal, which takes what is typed."""
+        command, env = self.command(*arguments), self.environment(**{"TERM": "xterm", **environment})
         process, control = pty.fork()
         if process == 0:
-            os.execve(self.cluster.kubectl, self.command(*arguments), self.environment(TERM="xterm", **environment))  # noqa: S606 - no shell is wanted
+            try:
+                os.execve(command[0], command, env)  # noqa: S606 - no shell is wanted
+            finally:
+                os._exit(127)  # a second pytest must not go on here
         termios.tcsetwinsize(control, (40, COLUMNS))
         terminal = Terminal(process, control)
         try:
@@ -95,7 +97,14 @@ class Plugin:
 
     def command(self, *arguments: str) -> list[str]:
         context = [f"--context={os.environ['CLUSTER']}"] if self.cluster.profile == "context" else []
-        return [str(self.cluster.kubectl), "dynamiq", *arguments, *self.flags, *([f"-n={self.namespace}"] if self.namespace else []), *context]
+        return [
+            str(self.cluster.kubectl),
+            "dynamiq",
+            *arguments,
+            *self.flags,
+            *([f"-n={self.namespace}"] if self.namespace else []),
+            *context,
+        ]
 
     def environment(self, **environment: str) -> dict[str, str]:
         """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""

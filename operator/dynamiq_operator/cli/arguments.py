@@ -151,6 +151,11 @@ def _acting(commands: Any) -> None:
     )
     _app(promote)
     promote.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
+    promote.add_argument(
+        "--target-namespace",
+        metavar="NAMESPACE",
+        help="the target's namespace, for whoever may not list namespaces (default: found by its labels)",
+    )
     promote.add_argument("--hostname", help="hostname there, for a first promotion")
     _deploying(promote)
 

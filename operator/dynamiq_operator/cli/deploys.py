@@ -51,7 +51,13 @@ def rollback_command(session: Session) -> int:
 def promote_command(session: Session) -> int:
     options, api = session.options, session.api
     planned = plan_promotion(
-        api, session.namespace, options.app, environment=options.to, hostname=options.hostname, message=options.message
+        api,
+        session.namespace,
+        options.app,
+        environment=options.to,
+        target_namespace=options.target_namespace,
+        hostname=options.hostname,
+        message=options.message,
     )
     return _act(session, planned.lines(), planned.preview.as_json(), lambda: promote(api, planned), planned.target_namespace)
 

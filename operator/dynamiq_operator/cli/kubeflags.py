@@ -18,7 +18,7 @@ NAMESPACE = frozenset(("-n", "--namespace"))
 OWN_WITH_VALUE = frozenset(
     (
         *("-m", "--message", "-o", "--output", "--version", "--runtime", "--min", "--max", "--cpu", "--timeout", "--to", "--to-row"),
-        *("--hostname", "--description", "--expect", "--since", "--tail", "--row"),
+        *("--hostname", "--target-namespace", "--description", "--expect", "--since", "--tail", "--row"),
     )
 )
 """Options of the commands that take a value: what follows one is its value, whatever it looks like. A test compares it with the parser."""

@@ -21,7 +21,7 @@ from dynamiq_operator.model.plain import API_VERSION, Manifest
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
 NOWHERE = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
-_LOG_LINE = re.compile(r"[EIWF]\d{4} \d\d:\d\d:\d\d\.")
+_LOG_LINE = re.compile(r"^[EIWF]\d{4} \d\d:\d\d:\d\d\.", re.MULTILINE)
 
 
 class NotInstalled(errors.ApiError):
@@ -132,7 +132,9 @@ def sentence(error: Exception) -> str:
         case NotInstalled():
             return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
         case Expired():
-            return f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({said})"
+            return (
+                f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({said.partition(chr(10))[0]})"
+            )
         case errors.Denied() if "forbidden: User" in said:
             return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Conflict() | errors.AlreadyExists():
@@ -164,8 +166,12 @@ def _object(raw: bytes) -> Manifest | None:
 
 
 def _pass_on(messages: int) -> None:
-    """Shows what kubectl says while it serves, such as a login helper's question; its log is left out: each error comes as an answer too."""
+    """Shows what kubectl says while it serves, such as a login helper's question.
+
+    From an entry of its log on it is left out: an entry may have many lines, and each error comes as an answer, too.
+    """
     while part := os.read(messages, 65536):
-        lines = part.decode(errors="replace").splitlines(keepends=True)
-        sys.stderr.write("".join(line for line in lines if not _LOG_LINE.match(line)))
+        text = part.decode(errors="replace")
+        log = _LOG_LINE.search(text)
+        sys.stderr.write(text[: log.start()] if log else text)
         sys.stderr.flush()
