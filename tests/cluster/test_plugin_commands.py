@@ -26,7 +26,7 @@ NEVER = {"requests": {"cpu": "9000"}}
 @pytest.fixture
 def app(theatre: Ledger, request: pytest.FixtureRequest) -> str:
     """An App of this test's own, with nothing deployed."""
-    name = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
     theatre.app(name, workflow=APP)
     return name
 

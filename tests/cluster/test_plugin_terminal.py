@@ -32,7 +32,7 @@ def told(theatre: Ledger) -> str:
 @pytest.fixture
 def served(theatre: Ledger, request: pytest.FixtureRequest) -> str:
     """An App of this test's own that serves v2 after v1."""
-    name = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
     theatre.app(name, workflow=APP)
     theatre.live(name, "v1", runtime=theatre.default_runtime)
     theatre.live(name, "v2")
@@ -42,7 +42,7 @@ def served(theatre: Ledger, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stuck(theatre: Ledger, request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The command of a deploy that does not end for as long as a test takes."""
-    name = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
     theatre.app(name, workflow=APP)
     return "deploy", name, "--version", "v1", "--runtime", theatre.runtime(f"slow-{len(name)}", image=factories.IMAGE, resources=NEVER)
 
@@ -102,10 +102,10 @@ def test_colours_and_dots_are_for_terminals_that_want_them(plugin: Plugin, told:
 
 
 def test_a_line_fits_the_terminal(plugin: Plugin, told: str) -> None:
-    with plugin.on_terminal("history", told, COLUMNS="85", NO_COLOR="1") as terminal:
+    with plugin.on_terminal("history", told, COLUMNS="80", NO_COLOR="1") as terminal:
         assert terminal.end() == 0
     lines = terminal.shown.replace("\r\n", "\n").splitlines()
-    assert max(map(len, lines)) <= 85
+    assert max(map(len, lines)) <= 80
     assert any("…" in line for line in lines)
 
 
