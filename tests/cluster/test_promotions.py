@@ -134,7 +134,7 @@ def test_who_may_not_is_told_which_right_is_missing(acting: Acting, api: Api, st
     staged(stage)
     stage.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=stage.namespace)
     alice = Acting(api.acting_as("alice"))
-    with pytest.raises(NotAllowed, match="name the target with --target-namespace"):
+    with pytest.raises(NotAllowed, match="name the target's"):
         plan_promotion(alice, stage.namespace, APP)
     production.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=production.namespace)
     with pytest.raises(NotAllowed, match=r"create deployments.dynamiq.getdynamiq.ai and create apps"):

@@ -241,9 +241,9 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
     with harness.fresh_namespace(api, "promoted", {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: "production"}) as target:
         problem(place.anna("POST", path, {}), 403)
         rest.bind(api, target, "anna", "dynamiq-promoter", stage.namespace)
-        rest.bind(api, "", "anna", "view", stage.namespace)
         eventually("the promoter is heeded", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
         seen = place.anna.post(f"{path}/preview", {}, 200)
+        assert place.anna.post(f"{path}/preview", {"project_id": seen["project_id"]}, 200) == seen
         answers.PromotionPreview.model_validate(seen)
         assert (seen["new_app"], seen["new_version"], seen["project_id"]) == (True, "v1", rest.uid(api, "Namespace", target))
         key = "promotion"

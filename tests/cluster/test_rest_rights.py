@@ -94,6 +94,7 @@ def test_ids_of_others_are_unknown(two: Two) -> None:
     for field, uid in (("workflow_id", theirs["workflow"]), ("workflow_version_id", theirs["version"]), ("restores", theirs["row"])):
         body = {"workflow_id": mine["workflow"], field: uid}
         assert field in problem(two.bob("POST", f"/v1/apps/{mine['app']}/deploy", body), 404)["details"]
+    assert "project_id" in problem(two.bob("POST", f"/v1/apps/{mine['app']}/promote", {"project_id": theirs["project"]}), 404)["details"]
     new = {"name": "New", "project_id": theirs["project"], "workflow_id": theirs["workflow"]}
     assert "project_id" in problem(two.bob("POST", "/v1/apps", new), 404)["details"]
 

@@ -115,20 +115,27 @@ def find_target(api: Api, namespace: str, environment: str) -> str:
     """The namespace of an environment in the project of `namespace`. Raises Refusal saying which labels are missing."""
     labels = _labels(requests.get(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
+    try:
+        found = requests.items(api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
+    except errors.Denied:
+        raise NotAllowed("you may not list namespaces: name the target's (--target-namespace)") from None
+    return target_among({each["metadata"]["name"]: _labels(each) for each in found}, namespace, labels, environment)
+
+
+def target_among(found: Mapping[str, Mapping[str, str]], namespace: str, own: Mapping[str, str], environment: str) -> str:
+    """The one of these namespaces, by name with their labels, that is the environment of the project. Raises Refusal."""
+    project = own.get(names.PROJECT_LABEL)
     if not project:
         raise Refusal(f"namespace {namespace} belongs to no project: label it, and the target, {names.PROJECT_LABEL}=<project>")
-    try:
-        found = requests.items(api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}")
-    except errors.Denied:
-        raise NotAllowed("you may not list namespaces: name the target with --target-namespace") from None
-    fitting = sorted(each["metadata"]["name"] for each in found if _labels(each).get(names.ENVIRONMENT_LABEL) == environment)
+    environments = {
+        name: labels.get(names.ENVIRONMENT_LABEL) for name, labels in found.items() if labels.get(names.PROJECT_LABEL) == project
+    }
+    fitting = sorted(name for name, said in environments.items() if said == environment)
     if len(fitting) == 1:
-        return str(fitting[0])
+        return fitting[0]
     if fitting:
-        raise Refusal(
-            f"project {project} has several namespaces of environment {environment}: {', '.join(fitting)}; name one with --target-namespace"
-        )
-    others = sorted({said for each in found if (said := _labels(each).get(names.ENVIRONMENT_LABEL))})
+        raise Refusal(f"project {project} has several namespaces of environment {environment}, {', '.join(fitting)}: name the target's")
+    others = sorted({said for said in environments.values() if said})
     there = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
     raise Unknown(f"project {project} has no environment {environment}; {there}", "environment")
 

@@ -129,5 +129,6 @@ class Promotion(Body):
     environment: Annotated[
         str, Field(min_length=1, max_length=63, description="Environment of the same project: a label of its namespace.")
     ] = "production"
+    project_id: Annotated[Id | None, Field(description="The one to promote to, where several namespaces are of this environment.")] = None
     hostname: Annotated[str | None, Field(max_length=253, description="For a first promotion: the App's hostname there.")] = None
     message: Message = None

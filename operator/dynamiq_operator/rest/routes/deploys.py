@@ -13,7 +13,7 @@ from dynamiq_operator.actions import promote as promoting
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest import answers, asking, idempotency, shapes
+from dynamiq_operator.rest import answers, asking, idempotency, problems, projects, shapes
 from dynamiq_operator.rest.bodies import NewDeployment, Promotion
 from dynamiq_operator.rest.documented import answers as documented
 from dynamiq_operator.rest.idempotency import KeyOf
@@ -21,7 +21,7 @@ from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.problems import Json
 from dynamiq_operator.rest.routes.apps import AppId
-from dynamiq_operator.rest.service import ServiceOf, SessionOf
+from dynamiq_operator.rest.service import Service, ServiceOf, SessionOf
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
 ERRORS = (404, 409, 413, 415, 422)
@@ -68,7 +68,7 @@ def promote(
     asked = body or Promotion()
     entry = service.find(APPS, app_id)
     service.read(session, APPS, entry)
-    target = promoting.find_target(session.api, entry.namespace, asked.environment)
+    target = _target(service, session, entry, asked)
     name = idempotency.row_name(session, entry.name, f"{entry.uid} to {target}", key)
     # What it would be now, after the first, is not what it was: the row that is there is asked for before.
     row = idempotency.made(session, target, name, asked.message) if name else None
@@ -90,7 +90,8 @@ def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, bod
     """What the promotion would do, and what the target lacks. Nothing is made."""
     entry = service.find(APPS, app_id)
     service.read(session, APPS, entry)
-    planned = _planned(session, entry, body or Promotion())
+    asked = body or Promotion()
+    planned = _planned(session, entry, asked, _target(service, session, entry, asked))
     shaped = {
         **shapes.preview(planned.preview.as_json()),
         "project_id": service.id_of(NAMESPACES, "", planned.target_namespace),
@@ -101,7 +102,18 @@ def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, bod
     return Json({"data": shaped})
 
 
-def _planned(session: Session, app: Entry, body: Promotion, target: str | None = None) -> promoting.Promotion:
+def _target(service: Service, session: Session, app: Entry, body: Promotion) -> str:
+    """The namespace to promote to: by id, else by the labels that the index knows, since few may list namespaces. Raises Refusal, Problem."""
+    if body.project_id is not None:
+        target = service.find(NAMESPACES, body.project_id, "project_id")
+        if not projects.may_read(session, target.name):
+            raise problems.unknown("project", body.project_id, "project_id")
+        return target.name
+    found = {each.name: each.labels for each in service.index.of(NAMESPACES).all()}
+    return promoting.target_among(found, app.namespace, found.get(app.namespace, {}), body.environment)
+
+
+def _planned(session: Session, app: Entry, body: Promotion, target: str) -> promoting.Promotion:
     return promoting.plan_promotion(
         session.api,
         app.namespace,
