@@ -57,6 +57,18 @@ class Answers(Fault):
         return self.answer
 
 
+class RefusesRows(Fault):
+    """An API server that found a row good when it was tried, and refuses it then; with `apps` it keeps the App, too."""
+
+    def __init__(self, *, apps: bool = False) -> None:
+        self._apps = apps
+
+    async def before(self, call: Call) -> Answer | None:
+        is_row = call.method == "POST" and call.path.endswith("/deployments") and "dryRun" not in call.query
+        is_undoing = self._apps and call.method == "DELETE" and "/apps/" in call.path
+        return Answer(403, "Forbidden") if is_row or is_undoing else None
+
+
 @dataclass(frozen=True)
 class Place:
     """A namespace, a caller who may read the cluster and edit here, and a proxy through which everybody acts as this caller."""
@@ -197,6 +209,28 @@ def test_an_api_server_that_asks_to_wait(place: Place, replica: Client) -> None:
             answer = replica("GET", f"/v1/apps/{app}")
             problem(answer, 503)
             assert answer.headers["Retry-After"]
+
+
+def test_an_app_whose_first_row_is_refused_is_not_left_behind(place: Place, replica: Client) -> None:
+    project = rest.uid(place.api, "Namespace", place.namespace)
+    workflow = rest.uid(place.api, "Workflow", factories.NAME, place.namespace)
+    body = {"name": "Half made", "project_id": project, "workflow_id": workflow}
+    with place.wrong(RefusesRows()):
+        problem(replica("POST", "/v1/apps", body), 403)
+        assert place.api.get("App", "half-made", place.namespace).status == 404
+    with place.wrong(RefusesRows(apps=True)):
+        said = problem(replica("POST", "/v1/apps", body), 403, "could not be deleted again")
+        assert said["details"]["app_id"] == rest.uid(place.api, "App", "half-made", place.namespace)
+
+
+def test_an_app_that_was_there_stays_whatever_becomes_of_a_repeated_request(place: Place, replica: Client) -> None:
+    project = rest.uid(place.api, "Namespace", place.namespace)
+    workflow = rest.uid(place.api, "Workflow", factories.NAME, place.namespace)
+    body = {"name": "Repeated", "project_id": project, "workflow_id": workflow}
+    made = replica.post("/v1/apps", body, key="again")
+    with place.wrong(RefusesRows()):
+        problem(replica("POST", "/v1/apps", body, headers={"Idempotency-Key": "again"}), 403)
+    assert replica.post("/v1/apps", body, key="again")["id"] == made["id"]
 
 
 def test_a_watch_that_expired_is_followed_by_a_list(place: Place, replica: Client) -> None:

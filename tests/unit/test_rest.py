@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import urllib3
+from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest import answers, shapes
-from dynamiq_operator.rest.caller import Caller
+from dynamiq_operator.rest.caller import ApiServer, Caller
 from dynamiq_operator.rest.creation import slug
 from dynamiq_operator.rest.identity import Session, User, token_of
 from dynamiq_operator.rest.index import Index
@@ -20,7 +21,6 @@ from dynamiq_operator.rest.pages import Paging
 from dynamiq_operator.rest.problems import Problem
 from dynamiq_operator.rest.routes.identity import me
 from dynamiq_runtime import flow
-
 
 NOBODY = Caller("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
 """Asks nothing."""
@@ -62,6 +62,16 @@ def test_people() -> None:
 )
 def test_tokens(header: str | None, token: str | None) -> None:
     assert token_of(header) == token
+
+
+def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> None:
+    configuration = kubernetes.Configuration()
+    configuration.host, configuration.cert_file, configuration.key_file = "https://nowhere.invalid", "own.crt", "own.key"
+    configuration.api_key["BearerToken"] = "own"
+    server = ApiServer(configuration)
+    own, callers = server.own, server.of("theirs")
+    assert own.login == ("own", "own.crt")
+    assert callers.login == ("Bearer theirs", None)
 
 
 def test_configs() -> None:

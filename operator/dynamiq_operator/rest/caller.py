@@ -67,6 +67,11 @@ class Caller:
     def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], str | None]) -> None:
         self._host, self._pool, self._authorization = host, pool, authorization
 
+    @property
+    def login(self) -> tuple[str | None, str | None]:
+        """What goes out with its requests: the Authorization header, and the certificate's file."""
+        return self._authorization(), self._pool.connection_pool_kw.get("cert_file")
+
     def request(
         self,
         method: str,
