@@ -1,0 +1,71 @@
+"""Records README.md's session of the plugin: `python -m tests.node.session --name NAME`, on the cluster that `make demo` has just left.
+
+It runs the document's ```console blocks from the first up to those of the section, in order, and writes below each command of
+the section what it really said. What differs each time is written as `…`; a test runs the same commands and compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from local import clusters
+from local.images import REPOSITORY
+from tests.node import readme
+
+SECTION = "## From a terminal: kubectl dynamiq\n"
+VARIES = (
+    (re.compile(r" after (\d+ min )?\d+ s$", re.MULTILINE), " after … s"),
+    (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:…"),
+    (re.compile(r"^Progressing, pods: .*\n(Progressing, .*\n)*", re.MULTILINE), "Progressing, pods: … ready\n"),
+    (re.compile(r"^(Pending.*|Live|Progressing)\n", re.MULTILINE), ""),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the commands and rewrites the section; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.node.session", description="Records README.md's session of the plugin.")
+    parser.add_argument("--name", default="dynamiq", help="the cluster that the demo left (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    if (cluster := clusters.find(options.name)) is None:
+        print(f"error: no cluster {options.name} runs: `make demo NAME={options.name}` starts one", file=sys.stderr)
+        return 1
+    document = REPOSITORY / "README.md"
+    text = document.read_text()
+    before, heading, section = text.partition(SECTION)
+    section, rest = _parted(section)
+    played = REPOSITORY / ".session.md"
+    played.write_text(before + heading + section)
+    try:
+        said = readme.run(played, cluster.env, REPOSITORY)
+    finally:
+        played.unlink()
+    recorded = "".join(f"$ {step.command}\n{_steady(words)}" for step, words in said[-len(_commands(section)) :])
+    document.write_text(
+        before + heading + re.sub(r"```console\n.*?```", lambda _: f"```console\n{recorded}```", section, count=1, flags=re.DOTALL) + rest
+    )
+    print(recorded, end="")
+    return 0
+
+
+def _parted(section: str) -> tuple[str, str]:
+    """The section, and what comes after it."""
+    end = section.find("\n## ")
+    return (section, "") if end < 0 else (section[: end + 1], section[end + 1 :])
+
+
+def _commands(section: str) -> list[str]:
+    return [line for block in readme.BLOCK.findall(section) for line in block.splitlines() if line.startswith("$ ")]
+
+
+def _steady(said: str) -> str:
+    """What a command said, without what differs each time."""
+    text = "".join(f"{line.rstrip()}\n" for line in said.strip("\n").splitlines())
+    for varies, instead in VARIES:
+        text = varies.sub(instead, text)
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
