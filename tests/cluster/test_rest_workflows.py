@@ -164,9 +164,9 @@ def test_what_the_store_does_not_take_is_refused_and_not_called_an_outage(place:
     workflow = _new(place, "quotes")
     quotes = {"nodes": [{"id": "a"}], "list": [""] * 300_000}
     answer = _sent(place.anna, f"/v1/workflows/{workflow}/save", {"flow": quotes, "flow_ui": [""] * 85_000})
-    assert "more than this cluster stores in one object" in problem(answer, 422)["message"]
+    assert "more than the cluster stores in one object" in problem(answer, 422)["message"]
     answer = _sent(place.anna, "/v1/workflows", {"name": "quotes-2", "project_id": place.project, "flow": quotes, "flow_ui": [""] * 85_000})
-    assert "more than this cluster stores in one object" in problem(answer, 422)["message"]
+    assert "more than the cluster stores in one object" in problem(answer, 422)["message"]
 
 
 def _sent(who: Client, path: str, body: Any) -> Any:

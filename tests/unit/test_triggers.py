@@ -11,6 +11,7 @@ import pytest
 from dynamiq_operator.model import cron, triggers
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import DNS_LABEL
+from dynamiq_operator.rest import trigger_shapes
 
 NOW = datetime(2026, 11, 24, 22, 0, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-24T21:59:59Z", "2026-11-24T22:00:01Z"
@@ -59,6 +60,24 @@ def test_the_status_of_a_trigger(trigger: dict[str, Any], status: str) -> None:
 def test_the_limit_is_that_of_the_schema() -> None:
     schema = AppSpec.model_json_schema(by_alias=True)["properties"]["triggers"]
     assert schema["maxItems"] == triggers.MOST
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({}, ("running", None, None)),
+        ({"conditions": [{"type": "Failed", "status": "False"}]}, ("running", None, None)),
+        ({"conditions": [{"type": "Complete", "status": "True"}], "completionTime": AFTER}, ("succeeded", AFTER, None)),
+        (
+            {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": AFTER, "message": "502 from the App"}]},
+            ("failed", AFTER, "502 from the App"),
+        ),
+    ],
+)
+def test_how_a_run_ended(status: dict[str, Any], told: tuple[str, str | None, str | None]) -> None:
+    job = {"metadata": {"uid": "u", "name": "run", "creationTimestamp": BEFORE}, "status": status}
+    event = trigger_shapes.event("t", job)
+    assert (event["status"], event["ended_at"], event["message"]) == told
 
 
 GOOD = [

@@ -59,6 +59,7 @@ CHILDREN = (
 SECRETS = _child(base.SECRET)
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
+JOBS = ApiResource("batch", "v1", "jobs", "Job")
 EVENTS = ApiResource("", "v1", "events", "Event")
 POLICIES = tuple(
     ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)

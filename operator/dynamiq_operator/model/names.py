@@ -60,6 +60,11 @@ def pod_selector(app: str) -> dict[str, str]:
     return {APP_LABEL: app}
 
 
+def run_selector(app: str, trigger: str) -> dict[str, str]:
+    """What the Jobs of a trigger are found by: the runs that it has had."""
+    return {APP_LABEL: app, TRIGGER_LABEL: trigger}
+
+
 def service(app: str) -> str:
     return app
 

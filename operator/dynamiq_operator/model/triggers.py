@@ -7,7 +7,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -32,12 +32,21 @@ class Status(StrEnum):
 
 def status(trigger: Mapping[str, Any], now: datetime) -> Status:
     """Of a trigger as `App.spec.triggers` has it."""
-    ends = trigger.get("runAt") or trigger.get("expiresAt")
-    if ends is not None and parse_time(ends) <= now:
+    ends = moment(trigger.get("runAt") or trigger.get("expiresAt"))
+    if ends is not None and ends <= now:
         return Status.EXPIRED
     if not trigger.get("suspend"):
         return Status.ACTIVE
     return Status.DRAFT if trigger.get("draft") else Status.INACTIVE
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of a trigger, in UTC. The API server takes more than RFC 3339: what names no zone is UTC, what is no time is None."""
+    try:
+        found = parse_time((text or "").upper())
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def shown_name(trigger: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dynamiq_operator.desired import network
+from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
@@ -152,7 +153,7 @@ def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
 
 def _triggers(app: App) -> Condition:
     names = ", ".join(trigger.name for trigger in app.spec.triggers)
-    return _condition(TRIGGERS, False, "NotSupported", f"this version of the operator keeps triggers and does not run them yet: {names}")
+    return _condition(TRIGGERS, False, "NotSupported", f"{triggers.NOT_RUN_YET}: {names}")
 
 
 def _failed(app: App, history: History) -> FailedRow | None:

@@ -22,7 +22,7 @@ from dynamiq_operator.rest.gate import Gate
 from dynamiq_operator.rest.identity import Sessions
 from dynamiq_operator.rest.index import Index
 from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, workflows
+from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, triggers, workflows
 from dynamiq_operator.rest.service import Service
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     app.add_middleware(Gate, sessions=service.sessions, index=index)
     for handled, handler in _HANDLERS.items():
         app.add_exception_handler(handled, handler)
-    for module in (health, openapi, identity, apps, deploys, workflows, nodes):
+    for module in (health, openapi, identity, apps, deploys, workflows, nodes, triggers):
         app.include_router(module.router)
     return app
 

@@ -24,8 +24,6 @@ from dynamiq_operator.rest.service import Service
 FLOW_UI_MAX_BYTES = 256 * 1024
 MERGE = "application/merge-patch+json"
 TRIES = 8
-_TOO_LARGE = ("request is too large", "larger than max")
-"""How an API server passes on that its store, which takes less than it does, refused an object."""
 
 
 def flow_of(written: Mapping[str, str]) -> str:
@@ -92,17 +90,7 @@ def change(service: Service, session: Session, entry: Entry, spec: Mapping[str, 
         except errors.Denied:
             service.read(session, WORKFLOWS, entry, EVENT)
             raise
-        except errors.ApiError as error:
-            raise stored(error) from None
     raise Problem(409, "others change this workflow at this moment: try again")
-
-
-def stored(error: errors.ApiError) -> errors.ApiError | Problem:
-    """What is wrong with a write; where the cluster's store found it too large, a sentence that says so."""
-    if not any(said in str(error) for said in _TOO_LARGE):
-        return error
-    message = "with every quote escaped, flow and flow_ui are together more than this cluster stores in one object: split the workflow"
-    return Problem(422, message, {"flow": message})
 
 
 def versions(api: Api, entry: Entry) -> list[Manifest]:

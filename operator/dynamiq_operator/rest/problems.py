@@ -94,6 +94,10 @@ def unavailable(message: str, after: int | None = None) -> Problem:
     return Problem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
 
 
+_TOO_LARGE = ("request is too large", "larger than max")
+"""How an API server passes on that its store, which takes less than it does, refused an object."""
+
+
 def of(error: errors.ApiError | Refusal) -> Problem:
     """The answer for what the API server or an action refuses."""
     if isinstance(error, Refusal):
@@ -111,6 +115,9 @@ def of(error: errors.ApiError | Refusal) -> Problem:
             return Problem(403, str(error))
         case errors.Invalid():
             return Problem(413 if error.status == 413 else 422, _said(error), {_field(field): said for field, said in error.causes})
+        case _ if any(said in str(error) for said in _TOO_LARGE):
+            message = "this is more than the cluster stores in one object, where each quote counts twice: make it smaller"
+            return Problem(422, message, {"body": message})
         case _:
             return unavailable(str(error), error.retry_after)
 

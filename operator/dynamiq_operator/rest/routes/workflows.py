@@ -67,8 +67,6 @@ def create_workflow(service: ServiceOf, session: SessionOf, body: NewWorkflow, w
         if error.status != 401 and not projects.may_read(session, project.name):
             raise problems.unknown("project", body.project_id, "project_id") from None
         raise
-    except errors.ApiError as error:
-        raise drafts.stored(error) from None
     service.index.of(WORKFLOWS).put(made)
     return drafts.told(service, made, 201)
 
@@ -120,8 +118,6 @@ def release(service: ServiceOf, session: SessionOf, workflow_id: WorkflowId, bod
         made = releasing.release_flow(session.api, entry.namespace, entry.name, flow, body.name or draft["description"])
     except Refusal as error:
         raise Problem(409, str(error)) from None
-    except errors.ApiError as error:
-        raise drafts.stored(error) from None
     service.index.of(VERSIONS).put(made)
     spec = made["spec"]
     told = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}

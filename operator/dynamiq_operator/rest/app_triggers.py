@@ -1,0 +1,171 @@
+"""Triggers are a part of their App's spec: read, changed and written back under the App's version, again where somebody was quicker."""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+import zoneinfo
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.resources import APPS
+from dynamiq_operator.model import cron, triggers
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.drafts import MERGE
+from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.index import Entry
+from dynamiq_operator.rest.problems import Problem
+from dynamiq_operator.rest.service import Service
+from dynamiq_operator.rest.trigger_bodies import NewTrigger, TriggerChange, TriggerConfig
+
+TRIES = 20
+PAUSE = 0.25
+"""Seconds at most between two tries: who lost once shall not lose again to the same."""
+Trigger = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def of_app(app: Manifest) -> list[Trigger]:
+    return list(app["spec"].get("triggers") or ())
+
+
+def find(app: Manifest, trigger_id: str) -> Trigger:
+    """One trigger of the App. Raises Problem 404."""
+    uid = app["metadata"]["uid"]
+    for trigger in of_app(app):
+        if triggers.id_of(uid, trigger["name"]) == trigger_id.lower():
+            return trigger
+    raise problems.unknown("trigger", trigger_id)
+
+
+def change(service: Service, session: Session, entry: Entry, edit: Callable[[Manifest], _T]) -> _T:
+    """Writes the App's triggers as `edit`, which gets a copy of the App for itself, leaves them; returns what it returned.
+
+    Raises Problem, and errors.ApiError.
+    """
+    for _ in range(TRIES):
+        app = deepcopy(service.read(session, APPS, entry))
+        result = edit(app)
+        version = {"uid": entry.uid, "resourceVersion": app["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "spec": {"triggers": of_app(app) or None}}
+        try:
+            session.api.request("PATCH", APPS.path(entry.namespace, entry.name), body=patch, content_type=MERGE)
+        except errors.NotFound:
+            raise problems.unknown("App", entry.uid) from None
+        except errors.Conflict:
+            time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - no secret
+            continue
+        return result
+    raise Problem(409, "others change this App at this moment: try again")
+
+
+def change_one(service: Service, session: Session, entry: Entry, trigger_id: str, act: Callable[[Trigger, list[Trigger]], None]) -> Trigger:
+    """Changes one trigger by `act`, which gets it and the others. Raises as `change` does, and Problem 404."""
+
+    def edit(app: Manifest) -> Trigger:
+        found = find(app, trigger_id)
+        act(found, [each for each in of_app(app) if each is not found])
+        return found
+
+    return change(service, session, entry, edit)
+
+
+def add(app: Manifest, body: NewTrigger, now: datetime) -> Trigger:
+    """Puts a draft into the App. Raises Problem."""
+    there = of_app(app)
+    _check_name(there, body.name)
+    if len(there) >= triggers.MOST:
+        raise Problem(409, f"an App has at most {triggers.MOST} triggers: delete one first")
+    name = triggers.name_for(body.name, [each["name"] for each in there])
+    made: Trigger = {"name": name, "suspend": True, "draft": True, **_times(body.config, now)}
+    _call(made, body.name)
+    if body.input_transformer is not None:
+        made["inputTransformer"] = body.input_transformer.model_dump(exclude_none=True)
+    app["spec"]["triggers"] = [*there, made]
+    return made
+
+
+def alter(trigger: Trigger, others: list[Trigger], body: TriggerChange, now: datetime) -> None:
+    """Changes what the body names. Raises Problem."""
+    if body.name is not None:
+        _check_name(others, body.name)
+        _call(trigger, body.name)
+    if body.config is not None:
+        for field in ("timezone", "schedule", "runAt", "expiresAt"):
+            trigger.pop(field, None)
+        trigger.update(_times(body.config, now))
+    if "input_transformer" in body.model_fields_set:
+        trigger.pop("inputTransformer", None)
+        if body.input_transformer is not None:
+            trigger["inputTransformer"] = body.input_transformer.model_dump(exclude_none=True)
+
+
+def activate(trigger: Trigger, now: datetime) -> None:
+    """Raises Problem where it can't run any more."""
+    if triggers.status(trigger, now) is triggers.Status.EXPIRED:
+        raise Problem(409, "this trigger has expired: give it a config with a time to come first")
+    trigger.pop("suspend", None)
+    trigger.pop("draft", None)
+
+
+def deactivate(trigger: Trigger) -> None:
+    """A draft stays one."""
+    trigger["suspend"] = True
+
+
+def _call(trigger: Trigger, shown: str) -> None:
+    trigger.pop("displayName", None)
+    if shown != trigger["name"]:
+        trigger["displayName"] = shown
+
+
+def _check_name(others: list[Trigger], shown: str) -> None:
+    if any(triggers.shown_name(other) == shown for other in others):
+        raise Problem(409, f"the App has a trigger named {shown} already: use another name", {"name": "taken"})
+
+
+def _times(config: TriggerConfig, now: datetime) -> Trigger:
+    """When it runs, as the App's spec has it. Raises Problem."""
+    if (config.schedule is None) == (config.run_at is None):
+        raise problems.invalid("config", "exactly one of schedule and run_at says when it runs")
+    if config.timezone is not None and config.timezone not in _zones():
+        raise problems.invalid("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
+    if config.schedule is not None:
+        try:
+            cron.check(config.schedule)
+        except cron.CronError as error:
+            raise problems.invalid("config.schedule", str(error)) from None
+    elif config.expires_at is not None:
+        raise problems.invalid("config.expires_at", "it is for a schedule: a trigger with run_at runs once")
+    told = {
+        "timezone": config.timezone,
+        "schedule": config.schedule,
+        "runAt": _to_come("config.run_at", config.run_at, now),
+        "expiresAt": _to_come("config.expires_at", config.expires_at, now),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _to_come(field: str, text: str | None, now: datetime) -> str | None:
+    if text is None:
+        return None
+    found = triggers.moment(text)
+    if found is None:
+        raise problems.invalid(field, "there is no such time")
+    if found <= now:
+        raise problems.invalid(field, f"it has passed: name a time after {format_time(now)}")
+    return format_time(found)
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
