@@ -239,7 +239,7 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
     problem(place.anna("POST", f"{path}/preview", {}), 422, names.PROJECT_LABEL)
     _label(api, stage.namespace, stage.namespace, "staging")
     with harness.fresh_namespace(api, "promoted", {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: "production"}) as target:
-        problem(place.anna("POST", path, {}), 403)
+        problem(place.anna("POST", path, {}), 403, "dynamiq-promoter")
         rest.bind(api, target, "anna", "dynamiq-promoter", stage.namespace)
         eventually("the promoter is heeded", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
         seen = place.anna.post(f"{path}/preview", {}, 200)

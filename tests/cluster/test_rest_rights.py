@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from dynamiq_operator.model import names
 from dynamiq_operator.rest import gate
 from dynamiq_operator.rest.openapi import METHODS
 from local.clusters import Cluster
@@ -113,6 +114,23 @@ def test_whoever_reads_and_may_not_write_is_told_so(two: Two) -> None:
     problem(two.viewer("POST", "/v1/apps", {**body, "name": "New", "project_id": mine["project"]}), 403, "forbidden")
     problem(two.viewer("DELETE", f"/v1/apps/{mine['app']}"), 403, "forbidden")
     assert len(two.bob.get(f"/v1/apps/{mine['app']}/deployments")) == 1
+
+
+def test_the_next_environment_of_a_project_is_not_told_to_whoever_may_not_see_it(two: Two, api: Api) -> None:
+    for which, environment in ((MINE, "staging"), (THEIRS, "production")):
+        named = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": two.namespaces[which]}}
+        labels = {names.PROJECT_LABEL: two.namespaces[MINE], names.ENVIRONMENT_LABEL: environment}
+        assert api.merge(named, {"metadata": {"labels": labels}}).ok
+    path = f"/v1/apps/{two.ids[MINE]['app']}/promote/preview"
+
+    def said() -> str | None:
+        text = two.bob("POST", path, {}).text
+        return text if "staging" in text else None  # until the labels are heard of
+
+    text = eventually("the labels are known", said)
+    assert "has no environment production" in text
+    assert two.namespaces[THEIRS] not in text
+    problem(two.bob("POST", path, {"project_id": two.ids[THEIRS]["project"]}), 404, "project_id")
 
 
 def test_the_author_is_the_caller(two: Two, api: Api) -> None:

@@ -126,6 +126,15 @@ def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None
     assert apps.get("uid-of-chat") is None
 
 
+def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
+    rows = Index(NOBODY).of(RECORDS)
+    of_chat, at = [{"kind": "App", "uid": "uid-of-chat"}], "2026-11-24T12:00:00Z"
+    rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
+    rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
+    rows.put(_meta("chat-z", 3, ownerReferences=of_chat, creationTimestamp=at))
+    assert max(rows.group("uid-of-chat"), key=lambda row: (row.created, row.first)).name == "chat-a"
+
+
 def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
     index = Index(NOBODY)
     index.of(RECORDS).put(_meta("chat-1", 1))

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
@@ -48,6 +48,8 @@ class Entry:
     created: str
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    first: int = 0
+    """The version that was seen first: of two objects of one second, the one with the lower was made before."""
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
@@ -60,7 +62,8 @@ class Entry:
             group = f"{namespace}/{name.rpartition('-')[0]}"
         labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
         created = meta.get("creationTimestamp") or ""
-        return cls(namespace, name, meta["uid"], int(meta.get("resourceVersion") or 0), created, group, labels)
+        version = int(meta.get("resourceVersion") or 0)
+        return cls(namespace, name, meta["uid"], version, created, group, labels, version)
 
 
 class Kind:
@@ -203,6 +206,8 @@ class Kind:
         known = self._by_id.get(entry.uid)
         if entry.uid in self._gone or (known is not None and known.version >= entry.version):
             return
+        if known is not None:
+            entry = replace(entry, first=known.first)
         self._by_id[entry.uid] = entry
         key = (entry.namespace, entry.name)
         if (named := self._by_name.get(key)) is None or named.version <= entry.version:

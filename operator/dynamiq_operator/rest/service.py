@@ -82,7 +82,7 @@ class Service:
     def latest_row(self, app_id: str) -> Entry | None:
         """The newest row of an App, as far as the operator has taken it up."""
         rows = self.index.of(RECORDS).group(app_id)
-        return max(rows, key=lambda row: (row.created, natural(row.name)), default=None)
+        return max(rows, key=lambda row: (row.created, row.first, natural(row.name)), default=None)
 
 
 def _service(request: Request) -> Service:

@@ -12,6 +12,7 @@ from dynamiq_operator.actions import deploy as deploying
 from dynamiq_operator.actions import promote as promoting
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
+from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, asking, idempotency, problems, projects, shapes
 from dynamiq_operator.rest.bodies import NewDeployment, Promotion
@@ -103,14 +104,24 @@ def preview_promotion(service: ServiceOf, session: SessionOf, app_id: AppId, bod
 
 
 def _target(service: Service, session: Session, app: Entry, body: Promotion) -> str:
-    """The namespace to promote to: by id, else by the labels that the index knows, since few may list namespaces. Raises Refusal, Problem."""
+    """The namespace to promote to: by id, else by the labels that the index knows, since few may list namespaces. Raises Refusal, Problem.
+
+    Of a project's namespaces, those that the caller may not read are none.
+    """
     if body.project_id is not None:
         target = service.find(NAMESPACES, body.project_id, "project_id")
         if not projects.may_read(session, target.name):
             raise problems.unknown("project", body.project_id, "project_id")
         return target.name
-    found = {each.name: each.labels for each in service.index.of(NAMESPACES).all()}
-    return promoting.target_among(found, app.namespace, found.get(app.namespace, {}), body.environment)
+    every = {each.name: each.labels for each in service.index.of(NAMESPACES).all()}
+    own = every.get(app.namespace, {})
+    project = own.get(PROJECT_LABEL)
+    found = {
+        name: labels
+        for name, labels in every.items()
+        if project and labels.get(PROJECT_LABEL) == project and (name == app.namespace or projects.may_read(session, name))
+    }
+    return promoting.target_among(found, app.namespace, own, body.environment)
 
 
 def _planned(session: Session, app: Entry, body: Promotion, target: str) -> promoting.Promotion:
