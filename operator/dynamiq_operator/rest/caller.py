@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config as kubernetes_config
@@ -164,7 +165,7 @@ def _written(body: Any) -> bytes:
 
 def _parsed(raw: bytes, asked: str) -> Manifest:
     try:
-        parsed = json.loads(raw)
+        parsed = orjson.loads(raw)
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
     return parsed if isinstance(parsed, dict) else {}

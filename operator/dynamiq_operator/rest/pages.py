@@ -44,7 +44,7 @@ def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(items, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]), reverse=True)
 
 
-def _paging(
+async def _paging(
     page: Annotated[int, Query(ge=1, le=PAGE_MAX, description="From 1.")] = 1,
     page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Items of a page, at most 500.")] = PAGE_SIZE,
     sort: Annotated[Sort, Query(description="`created_at` oldest first, `-created_at` newest first.")] = "-created_at",

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
@@ -61,8 +62,8 @@ class Json(Response):
 def dumps(content: Any) -> bytes:
     """Compact JSON. A lone surrogate, which is no UTF-8, goes as its escape."""
     try:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
+        return orjson.dumps(content)
+    except TypeError:  # a lone surrogate, or a number of more than 64 bits
         return json.dumps(content, separators=(",", ":")).encode()
 
 

@@ -85,12 +85,13 @@ class Service:
         return max(rows, key=lambda row: (row.created, row.first, natural(row.name)), default=None)
 
 
-def _service(request: Request) -> Service:
+# Coroutines: plain functions would each wait for a thread of the pool.
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _session(request: Request) -> Session:
+async def _session(request: Request) -> Session:
     session: Session = request.state.session
     return session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -144,7 +145,12 @@ def project(uid: str, name: str, labels: Mapping[str, str], organisation: str) -
 
 
 def author(username: str | None) -> Shape | None:
-    return User(username).as_author() if username else None
+    return dict(_author(username)) if username else None
+
+
+@functools.lru_cache(10_000)
+def _author(username: str) -> Shape:
+    return User(username).as_author()
 
 
 def config(given: Mapping[str, Any] | None) -> Shape:
