@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     made = _Parser(
         prog=PROG,
         description="Every deploy of an App is a row of its history; rolling back is one more row.",
-        epilog=f"{KUBECTL}. {EXITS}. `{PROG} COMMAND --help` has examples.",
+        epilog=f"{KUBECTL}. {EXITS}. `{PROG} COMMAND --help` has examples."
+        " The variable KUBECTL names another kubectl than that of the PATH; NO_COLOR takes the colours.",
         allow_abbrev=False,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
