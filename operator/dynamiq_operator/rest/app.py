@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cluster.errors import ApiError
@@ -25,6 +26,7 @@ from dynamiq_operator.rest.problems import Problem
 from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, triggers, workflows
 from dynamiq_operator.rest.service import Service
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOG = logging.getLogger(__name__)
 DESCRIPTION = (
     "The management API of a self-hosted Dynamiq: the public product's calls, answered by this cluster with the caller's own rights."
@@ -88,7 +90,18 @@ async def _http(request: Request, error: Exception) -> Response:
         404: "there is no such path: see /openapi.json",
         405: f"this path has no {request.method}: see the header Allow",
     }
-    return Problem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return Problem(error.status_code, says.get(error.status_code, str(error.detail)), headers=headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path can be asked for, over all of its routes: Starlette looks at the first alone."""
+    found: set[str] = set()
+    for method in METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found.add(method)
+    return sorted(found)
 
 
 async def _unforeseen(_: Request, __: Exception) -> Response:
