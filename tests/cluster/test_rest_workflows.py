@@ -195,7 +195,7 @@ def test_writes_at_once_lose_nothing(place: Callers) -> None:
 
 def test_what_kubectl_stored_is_told_as_json(place: Callers) -> None:
     yaml = "# by hand\nnodes:\n  one: {type: dynamiq.nodes.utils.Input, since: 2024-01-02, share: &a [1, 2.50]}\n  two: {share: *a}\n"
-    bomb = "nodes: {}\n" + "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))])
+    bomb = "nodes: {}\n" + "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 8))])
     where = factories.in_namespace(place.namespace)
     for name, flow in (("by-hand", yaml), ("bomb", bomb), ("nonsense", "nodes: [")):
         spec = factories.with_spec(flow=flow, flowUI="not JSON")
