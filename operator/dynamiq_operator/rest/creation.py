@@ -32,7 +32,13 @@ _SUFFIX = 6
 def create(service: Service, session: Session, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
     """The App, its first row, and whether both were made before under the same key. Raises Problem and errors.ApiError."""
     project = service.find(NAMESPACES, body.project_id, "project_id")
-    wanted, record = _wanted(service, session, project, body, key)
+    try:
+        wanted, record = _wanted(service, session, project, body, key)
+    except Problem:
+        # What does not fit the project would tell that there is one.
+        if not projects.may_read(session, project.name):
+            raise problems.unknown("project", body.project_id, "project_id") from None
+        raise
     try:
         taken = _of_name(session, project, body.name)
         if taken is None:
