@@ -106,6 +106,7 @@ def test_an_app_and_its_history(place: Place) -> None:
     place.until(made["id"], second["id"], "Live")
     third = place.deploy(made["id"], restores=first["id"])
     live = place.until(made["id"], third["id"], "Live")
+    place.until(made["id"], second["id"], "Superseded")
     rows = place.anna.get(f"/v1/apps/{made['id']}/deployments")
     assert [(row["sequence"], row["workflow_version"]["version"], row["status"]) for row in rows] == [
         (3, "v1", "Live"),
