@@ -125,7 +125,9 @@ def _data(config_map: Manifest) -> Mapping[str, str]:
 def _there_are(api: Api, namespace: str) -> str:
     try:
         found = sorted(
-            item["metadata"]["name"] for page in requests.pages(api, APPS, namespace, accept=requests.METADATA) for item in page["items"] or ()
+            item["metadata"]["name"]
+            for page in requests.pages(api, APPS, namespace, accept=requests.METADATA)
+            for item in page["items"] or ()
         )
     except errors.Denied:
         return "and you may not list the Apps there"
