@@ -23,6 +23,8 @@ from dynamiq_operator.rest.problems import Problem
 
 LOG = logging.getLogger(__name__)
 BODY_MAX = 2 * 1024 * 1024
+SMALL = 16 * 1024
+"""A body up to this is checked where it is: that takes less time than to find a thread."""
 DEPTH_MAX = 200
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 HEADERS = (
@@ -98,7 +100,10 @@ async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
             break
     if body := b"".join(parts):
         _check_type(headers)
-        await run_in_threadpool(_check, body)
+        if len(body) <= SMALL:
+            _check(body)
+        else:
+            await run_in_threadpool(_check, body)
     return body
 
 
