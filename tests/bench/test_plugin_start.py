@@ -34,5 +34,7 @@ def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_p
             took["history"].append(time.perf_counter() - began)
             assert len(got.splitlines()) == len(shown.splitlines()) == ROWS + 1
     get, history = (statistics.median(took[name]) * 1000 for name in ("get", "history"))
-    print(f"\nkubectl get of {ROWS} rows {get:.0f} ms; kubectl dynamiq history {history:.0f} ms; ratio {history / get:.2f}, at most {RATIO_MOST}")
+    print(
+        f"\nkubectl get of {ROWS} rows {get:.0f} ms; kubectl dynamiq history {history:.0f} ms; ratio {history / get:.2f}, at most {RATIO_MOST}"
+    )
     assert history / get <= RATIO_MOST
