@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
@@ -19,10 +21,13 @@ from dynamiq_operator.rest.answers import ID_PATTERN
 from dynamiq_operator.rest.caller import ApiServer
 from dynamiq_operator.rest.identity import Session, Sessions
 from dynamiq_operator.rest.index import Entry, Index
+from dynamiq_operator.rest.remembered import Remembered
 from dynamiq_operator.rest.shapes import newest_of
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 32
+IN_MEMORY = {"resourceVersion": "0"}
+"""Query of a read that the API server answers without asking its store."""
 _ID = re.compile(ID_PATTERN)
 _T = TypeVar("_T")
 
@@ -35,6 +40,7 @@ class Service:
     settings: Settings
     index: Index
     sessions: Sessions
+    pins: Remembered = field(default_factory=Remembered)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
@@ -51,6 +57,14 @@ class Service:
         if found["metadata"].get("uid", entry.uid) != entry.uid:
             raise problems.unknown(WORDS[resource], entry.uid)
         return found
+
+    def known(self, session: Session, resource: ApiResource, entry: Entry) -> Manifest:
+        """The object as the API server has it in memory: in half the time, and it may be older by a moment. Raises as `read` does."""
+        with contextlib.suppress(errors.NotFound, errors.Denied):
+            found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
+            if found["metadata"]["uid"] == entry.uid:
+                return found
+        return self.read(session, resource, entry)
 
     def at_once(self, *calls: Callable[[], _T]) -> list[_T]:
         """Results of calls that do not wait for each other, in their order. Raises what the first of them raised."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -22,7 +22,7 @@ from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.problems import Json
 from dynamiq_operator.rest.routes.apps import AppId
-from dynamiq_operator.rest.service import Service, ServiceOf, SessionOf
+from dynamiq_operator.rest.service import IN_MEMORY, Service, ServiceOf, SessionOf
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
 ERRORS = (404, 409, 413, 415, 422)
@@ -33,18 +33,13 @@ Pins = Mapping[str, Any]
 def deploy(service: ServiceOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
     entry = service.find(APPS, app_id)
-    app = service.read(session, APPS, entry)
+    app = service.known(session, APPS, entry)
     asked = asking.deploy(service, session, app, body)
     record = deploying.record_of(asked, idempotency.row_name(session, entry.name, entry.uid, key))
+    kept = _kept(service, session, app, asked.runtime)
     if body.deployment_config is not None:
-        kept = _kept(session, app, asked.runtime)
         asking.check_config(session, body.deployment_config, (kept or {}).get("config"))
-        row, is_replayed = idempotency.create(session, record)
-    else:
-        # What stays live is for the answer alone, and the row does not wait for it.
-        keeping = service.pool.submit(partial(_kept, session, app, asked.runtime))
-        row, is_replayed = idempotency.create(session, record)
-        kept = keeping.result()
+    row, is_replayed = idempotency.create(session, record)
     service.index.of(RECORDS).put(row)
     shaped = shapes.deployment(row, entry.uid, service, app["spec"]["workflow"], kept)
     return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
@@ -56,7 +51,7 @@ def preview_deploy(service: ServiceOf, session: SessionOf, app_id: AppId, body: 
     app = service.read(session, APPS, service.find(APPS, app_id))
     asked = asking.deploy(service, session, app, body)
     if body.deployment_config is not None:
-        kept = _kept(session, app, None)
+        kept = _kept(service, session, app, None)
         asking.check_config(session, body.deployment_config, (kept or {}).get("config"))
     return Json({"data": shapes.preview(deploying.preview(session.api, asked, service.settings).as_json())})
 
@@ -82,7 +77,7 @@ def promote(
     service.index.of(RECORDS).put(row)
     app = session.api.request("GET", APPS.path(target, entry.name))
     service.index.of(APPS).put(app)
-    shaped = shapes.deployment(row, app["metadata"]["uid"], service, app["spec"]["workflow"], _kept(session, app, None))
+    shaped = shapes.deployment(row, app["metadata"]["uid"], service, app["spec"]["workflow"], _kept(service, session, app, None))
     return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
 
 
@@ -136,16 +131,10 @@ def _planned(session: Session, app: Entry, body: Promotion, target: str) -> prom
     )
 
 
-def _kept(session: Session, app: Manifest, runtime: str | None) -> Pins | None:
+def _kept(service: Service, session: Session, app: Manifest, runtime: str | None) -> Pins | None:
     """The pins of the row that the App serves; with a runtime that is asked for in place of its own."""
     live = (app.get("status") or {}).get("live")
-    pins: dict[str, Any] | None = None
-    if live:
-        try:
-            row = session.api.request("GET", RECORDS.path(app["metadata"]["namespace"], live["row"]))
-            pins = row["spec"].get("pinned")
-        except (errors.NotFound, errors.Denied):
-            pins = None
+    pins = _pins(service, session, app["metadata"]["namespace"], live["row"]) if live else None
     if runtime is None or (pins is not None and pins["runtime"]["name"] == runtime):
         return pins
     try:
@@ -153,3 +142,17 @@ def _kept(session: Session, app: Manifest, runtime: str | None) -> Pins | None:
     except (errors.NotFound, errors.Denied):
         return pins
     return {**(pins or {}), "runtime": {"name": runtime, **spec}}
+
+
+def _pins(service: Service, session: Session, namespace: str, name: str) -> Pins | None:
+    """What a row pins, which never changes: the row may be one from the API server's memory, once it has pins there."""
+    uid = service.id_of(RECORDS, namespace, name)
+    if uid is not None and (known := service.pins.get(session, uid)) is not None:
+        return known
+    for query in (IN_MEMORY, None):
+        with contextlib.suppress(errors.NotFound, errors.Denied):
+            row = session.api.request("GET", RECORDS.path(namespace, name), query=query)
+            if pins := row["spec"].get("pinned"):
+                service.pins.put(session, row["metadata"]["uid"], pins)
+                return dict(pins)
+    return None
