@@ -38,7 +38,7 @@ OFTEN = 0.8
 READERS = "tests-runtimes-readers"
 WITHIN = 3000  # seconds
 ANSWERS_WITHIN = 60
-IN_FULL = ("--max-examples=130", f"--seed={SEED}", "--generation-database=none")
+IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=18", "--generation-deterministic")
 """The same each time: without the coverage phase, whose cases are as many for any count."""
 NEVER_GOOD = ("GET /v1/me", "POST /v1/apps/{app_id}/triggers/{trigger_id}/run")
