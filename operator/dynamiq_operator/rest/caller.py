@@ -5,6 +5,7 @@ The pool that carries callers' requests holds no certificate and no token of thi
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -123,14 +124,15 @@ class Caller:
         if body is not None:
             headers["Content-Type"] = content_type
             data = _written(body)
-        url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
+        connections, prefix = _connections(self._pool, self._host)
+        url = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
         options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream, "pool_timeout": CONNECT_TIMEOUT}
         tries = 2 if method == "GET" else 1
         while True:
             tries -= 1
             try:
-                return self._pool.request(method, url, body=data, headers=headers, timeout=timeout, **options)
+                return connections.urlopen(method, url, body=data, headers=headers, timeout=timeout, **options)
             except urllib3.exceptions.ProtocolError as error:
                 # A kept connection may have ended meanwhile: what only reads is sent once more.
                 if not tries:
@@ -141,6 +143,12 @@ class Caller:
 
 def _silent(error: Exception) -> errors.Unavailable:
     return errors.Unavailable(f"the Kubernetes API server does not answer ({type(error).__name__})")
+
+
+@functools.lru_cache(8)
+def _connections(pool: urllib3.PoolManager, host: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+    """The connections to the one host, and what stands before its paths; a pool manager looks for them anew at each request."""
+    return pool.connection_from_url(host), urllib3.util.parse_url(host).path or ""
 
 
 def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:

@@ -101,7 +101,9 @@ def config_in_words(config: Mapping[str, Any] | None) -> str:
 
 def _age(raw: Manifest) -> tuple[float, str, tuple[tuple[int, int, str], ...]]:
     meta = raw["metadata"]
-    return raw["spec"].get("sequence") or float("inf"), meta.get("creationTimestamp") or "", natural(meta["name"])
+    sequence = raw["spec"].get("sequence")
+    # Two rows of an App never have one sequence: only without it does the name decide.
+    return (sequence, "", ()) if sequence else (float("inf"), meta.get("creationTimestamp") or "", natural(meta["name"]))
 
 
 def _between(began: str | None, ended: str | None) -> float | None:
