@@ -73,7 +73,7 @@ def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pyte
             rest.serving(kubeconfig, folder, "--domain", DOMAIN) as url,
         ):
             anna = rest.client(api, url, stage.namespace, "anna", "edit", "dynamiq-view")
-            rest.bind(api, "", "anna", "dynamiq-view", stage.namespace)
+            rest.bind(api, "", "anna", "dynamiq-runtimes", stage.namespace)
             eventually("rights are heeded", lambda: anna("GET", "/v1/apps").status_code == 200)
             versions = {each: rest.uid(api, "WorkflowVersion", f"{APP}-{each}", stage.namespace) for each in ledger.RELEASES}
             yield Place(
@@ -240,6 +240,9 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
     problem(place.anna("POST", f"{path}/preview", {}), 422, names.PROJECT_LABEL)
     _label(api, stage.namespace, stage.namespace, "staging")
     with harness.fresh_namespace(api, "promoted", {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: "production"}) as target:
+        problem(place.anna("POST", path, {}), 404, "no environment production")
+        rest.bind(api, target, "anna", "view", stage.namespace)
+        eventually("the viewer is heeded", lambda: place.anna("POST", path, {}).status_code == 403)
         problem(place.anna("POST", path, {}), 403, "dynamiq-promoter")
         rest.bind(api, target, "anna", "dynamiq-promoter", stage.namespace)
         eventually("the promoter is heeded", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
