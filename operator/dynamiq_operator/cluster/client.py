@@ -39,7 +39,7 @@ class Client:
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Client:
         """A client by kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
         configuration = kubernetes.Configuration()
-        if kubeconfig is None and context is None and _in_a_pod():
+        if kubeconfig is None and context is None and in_a_pod():
             kubernetes_config.load_incluster_config(configuration)
         else:
             path = str(kubeconfig) if kubeconfig else None
@@ -85,8 +85,7 @@ class Client:
             raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         if response.status < 400:
             return _parsed(raw, f"{method} {path}")
-        reason, message = _explained(raw)
-        raise errors.from_status(response.status, reason, message or f"{method} {path}: HTTP {response.status}")
+        raise errors.from_answer(response.status, raw, f"{method} {path}")
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
         return await self.request("GET", resource.path(namespace, name))
@@ -152,7 +151,8 @@ class Client:
             return
 
 
-def _in_a_pod() -> bool:
+def in_a_pod() -> bool:
+    """Whether this runs in a pod that has a service account's token."""
     return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 
 
@@ -162,11 +162,3 @@ def _parsed(raw: bytes, asked: str) -> Manifest:
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _explained(raw: bytes) -> tuple[str, str]:
-    try:
-        status = json.loads(raw)
-        return str(status.get("reason") or ""), str(status.get("message") or "")
-    except (ValueError, AttributeError):
-        return "", raw[:500].decode(errors="replace").strip()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 
 class ApiError(Exception):
     """A request that the API server did not carry out. `status` is the HTTP status, 0 where no answer came.
@@ -43,6 +47,20 @@ class Unavailable(ApiError):  # noqa: N818
 
 class LostLease(Exception):  # noqa: N818
     """Another replica works now."""
+
+
+def from_answer(status: int, raw: bytes, asked: str) -> ApiError:
+    """The error of an answer: of its Status object, or of whatever else stood in it. `asked`: method and path."""
+    causes: Iterable[Mapping[str, Any]] = ()
+    try:
+        said = json.loads(raw)
+        reason, message = str(said.get("reason") or ""), str(said.get("message") or "")
+        causes = (said.get("details") or {}).get("causes") or ()
+    except (ValueError, AttributeError):
+        reason, message = "", raw[:500].decode(errors="replace").strip()
+    failure = from_status(status, reason, message or f"{asked}: HTTP {status}")
+    failure.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in causes)
+    return failure
 
 
 def from_status(status: int, reason: str, message: str) -> ApiError:

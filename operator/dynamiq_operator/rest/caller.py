@@ -19,6 +19,7 @@ from kubernetes import config as kubernetes_config
 
 from dynamiq_operator.actions.api import PLAIN
 from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster.client import in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -46,7 +47,7 @@ class ApiServer:
         Raises kubernetes.config.ConfigException.
         """
         configuration = kubernetes.Configuration()
-        if kubeconfig is None and context is None and Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists():
+        if kubeconfig is None and context is None and in_a_pod():
             kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
             path = str(kubeconfig) if kubeconfig else None
@@ -180,15 +181,7 @@ def _parsed(raw: bytes, asked: str) -> Manifest:
 
 
 def _failure(response: Answer, asked: str) -> errors.ApiError:
-    raw = response.data
-    try:
-        status = json.loads(raw)
-        reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
-        found = (status.get("details") or {}).get("causes") or ()
-    except (ValueError, AttributeError):
-        reason, message, found = "", raw[:500].decode(errors="replace").strip(), ()
-    failure = errors.from_status(response.status, reason, message or f"{asked}: HTTP {response.status}")
-    failure.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in found)
+    failure = errors.from_answer(response.status, response.data, asked)
     if (after := response.headers.get("Retry-After", "")).isdecimal():
         failure.retry_after = int(after)
     return failure
