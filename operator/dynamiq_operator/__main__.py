@@ -19,6 +19,7 @@ from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.model.plain import on_one_line
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
 DEFAULT_NAMESPACE = "dynamiq-system"
@@ -33,9 +34,7 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        if record.exc_info:
-            return text
-        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+        return text if record.exc_info else on_one_line(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,8 +46,7 @@ def parser() -> argparse.ArgumentParser:
         description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
         epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option",
     )
-    running.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
-    running.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
     _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
@@ -69,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         kind=_seconds,
     )
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
-    _setting(running, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
+    _log_level(running)
     _api_parser(commands)
     _verify_parser(commands)
     return made
@@ -82,12 +80,11 @@ def _api_parser(commands: Any) -> None:
         description="Serves the management API until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
         epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read or the port is taken, 2 for a wrong option",
     )
-    serving.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
-    serving.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    _cluster(serving)
     _setting(serving, "--host", "127.0.0.1", "address to listen on")
     _setting(serving, "--port", "8080", "port to listen on", kind=_port)
     _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
-    _setting(serving, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
+    _log_level(serving)
 
 
 def _verify_parser(commands: Any) -> None:
@@ -101,8 +98,16 @@ def _verify_parser(commands: Any) -> None:
     verifying.add_argument("-n", "--namespace", help="its namespace (default: default; with --file: any)")
     verifying.add_argument("--file", type=Path, help="an export (kubectl get deployments.dynamiq -o yaml) in place of the cluster")
     verifying.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
-    verifying.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
-    verifying.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    _cluster(verifying)
+
+
+def _cluster(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
+    to.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+
+
+def _log_level(to: argparse.ArgumentParser) -> None:
+    _setting(to, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
 
 
 def _setting(

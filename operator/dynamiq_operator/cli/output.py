@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dynamiq_operator.model.plain import Phase
+from dynamiq_operator.model.plain import Phase, on_one_line
 
 if TYPE_CHECKING:
     from dynamiq_operator.views.history import HistoryRow
@@ -28,8 +28,8 @@ OF_DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def safe(text: object, keep: str = "") -> str:
-    """One line of text that can neither move the cursor, nor colour, nor begin a line: control and format characters are escaped."""
-    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in str(text))
+    """What is shown of a value: `on_one_line`."""
+    return on_one_line(str(text), keep)
 
 
 class Screen:

@@ -24,6 +24,11 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+def on_one_line(text: str, keep: str = "") -> str:
+    """Text that can neither begin a line, nor move the cursor, nor colour: control and format characters are escaped, but for `keep`."""
+    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
+
+
 def parse_time(text: str) -> datetime:
     """RFC 3339 to an aware datetime."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
