@@ -194,6 +194,6 @@ def _runtimes(api: Api, asked: Deploy, rows: History) -> dict[str, Runtime]:
     try:
         found = [requests.get(api, RUNTIMES, "", asked.runtime)] if asked.runtime is not None else requests.items(api, RUNTIMES)
     except errors.NotFound:
-        there = ", ".join(sorted(item["metadata"]["name"] for item in requests.items(api, RUNTIMES))) or "none"
+        there = ", ".join(requests.names_of(api, RUNTIMES)) or "none"
         raise Unknown(f"no Runtime {asked.runtime}; there are: {there}", "runtime") from None
     return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}

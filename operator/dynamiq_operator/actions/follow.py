@@ -22,17 +22,24 @@ PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
+class Pods:
+    """Pods as the workload counts them: `new` are of its newest template, `old` of those before."""
+
+    wanted: int
+    ready: int
+    new: int
+    old: int
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Where a deploy is. Pods are counted by the workload: `new` of its newest template, `old` of those before; None where unseen."""
+    """Where a deploy is. `pods` is None where the workload is not there, or may not be seen."""
 
     phase: str
     message: str
     is_done: bool
     succeeded: bool
-    new: int | None = None
-    old: int | None = None
-    ready: int | None = None
-    wanted: int | None = None
+    pods: Pods | None = None
 
 
 def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress]:
@@ -41,7 +48,7 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
     while True:
         try:
             raw = requests.get(api, RECORDS, namespace, row)
-            workload = None if _ended(raw) else _workload(api, namespace, app, row)
+            pods = None if _ended(raw) else pods_of(api, namespace, app, row)
         except errors.NotFound:
             raise Unknown(f"row {row} is gone: somebody deleted App {app} or its namespace") from None
         except errors.Unavailable:
@@ -50,18 +57,27 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
             time.sleep(EVERY)
             continue
         seen = time.monotonic()
-        progress = _progress(raw, workload)
+        progress = _progress(raw, pods)
         yield progress
         if progress.is_done:
             return
         time.sleep(EVERY)
 
 
-def _workload(api: Api, namespace: str, app: str, row: str) -> Manifest | None:
+def pods_of(api: Api, namespace: str, app: str, row: str) -> Pods | None:
+    """The pods of an App; None where there is no workload, or it may not be read. Raises cluster.errors.ApiError."""
     try:
-        return requests.get(api, BY_KIND[WORKLOAD.kind], namespace, names.workload(app, row))
+        workload = requests.get(api, BY_KIND[WORKLOAD.kind], namespace, names.workload(app, row))
     except (errors.NotFound, errors.Denied):
         return None
+    status = workload.get("status") or {}
+    new = status.get("updatedReplicas", 0)
+    return Pods(
+        wanted=workload["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        new=new,
+        old=max(status.get("replicas", 0) - new, 0),
+    )
 
 
 def _ended(raw: Manifest) -> bool:
@@ -70,26 +86,13 @@ def _ended(raw: Manifest) -> bool:
     return "outcome" in raw["spec"] and phase in (Phase.LIVE, Phase.SUPERSEDED, Phase.FAILED)
 
 
-def _progress(raw: Manifest, workload: Manifest | None) -> Progress:
+def _progress(raw: Manifest, pods: Pods | None) -> Progress:
     status, outcome = raw.get("status") or {}, raw["spec"].get("outcome") or {}
     said = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
-    progress = Progress(
+    return Progress(
         phase=status.get("phase") or Phase.PENDING.value,
         message=outcome.get("reason") or said or "",
         is_done=_ended(raw),
         succeeded=outcome.get("result") == Result.SUCCEEDED,
-    )
-    if workload is None:
-        return progress
-    pods, wanted = workload.get("status") or {}, workload["spec"].get("replicas", 1)
-    new = pods.get("updatedReplicas", 0)
-    return Progress(
-        progress.phase,
-        progress.message,
-        progress.is_done,
-        progress.succeeded,
-        new=new,
-        old=max(pods.get("replicas", 0) - new, 0),
-        ready=pods.get("readyReplicas", 0),
-        wanted=wanted,
+        pods=pods,
     )

@@ -19,8 +19,6 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.views.history import newest_first
 
-TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
-"""Accept header of a list that has what `kubectl get` prints and no flow, which may be large."""
 NAMED_MOST = 10
 
 
@@ -80,12 +78,8 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
 
 def releases(api: Api, namespace: str, workflow: str) -> list[Release]:
     """The releases of a workflow, oldest first, without their flows."""
-    found = []
-    for page in requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=TABLE):
-        columns = [column["name"].upper() for column in page["columnDefinitions"]]
-        for line in page["rows"] or ():
-            meta = line["object"]["metadata"]
-            found.append(Release(meta["name"], line["cells"][columns.index("VERSION")], meta["uid"]))
+    pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
+    found = [Release(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
     return sorted(found, key=lambda release: release.number)
 
 
@@ -124,11 +118,7 @@ def _data(config_map: Manifest) -> Mapping[str, str]:
 
 def _there_are(api: Api, namespace: str) -> str:
     try:
-        found = sorted(
-            item["metadata"]["name"]
-            for page in requests.pages(api, APPS, namespace, accept=requests.METADATA)
-            for item in page["items"] or ()
-        )
+        found = requests.names_of(api, APPS, namespace)
     except errors.Denied:
         return "and you may not list the Apps there"
     return f"Apps there: {_listed(found)}" if found else "there is none at all: name another with -n"

@@ -15,6 +15,7 @@ from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.deploy import Deploy, Flow, foresee
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
+from dynamiq_operator.actions.rights import may
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.desired.base import CONFIG_MAP
@@ -27,7 +28,6 @@ from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.views.preview import Preview
 
 PRODUCTION = "production"
-REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 NOT_COPIED = ("hostname", "exposure", "deploy", "triggers")
 """What a first promotion does not take along: it belongs to one environment."""
 
@@ -163,15 +163,9 @@ def _first(source: App, target: str, environment: str, hostname: str | None) -> 
 
 
 def _require_rights(api: Api, namespace: str, *created: ApiResource) -> None:
-    lacking = [f"create {each.plural}.{each.group}" for each in created if not _may_create(api, namespace, each)]
+    lacking = [f"create {each.plural}.{each.group}" for each in created if not may(api, "create", each, namespace)]
     if lacking:
         raise NotAllowed(f"you may not {' and '.join(lacking)} in namespace {namespace}: ask for the role dynamiq-promoter there")
-
-
-def _may_create(api: Api, namespace: str, resource: ApiResource) -> bool:
-    asked = {"namespace": namespace, "verb": "create", "group": resource.group, "resource": resource.plural}
-    review = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind, "spec": {"resourceAttributes": asked}}
-    return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
 def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:

@@ -100,6 +100,6 @@ def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
     try:
         return requests.get(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
-        found = sorted(item["metadata"]["name"] for item in requests.items(api, WORKFLOWS, namespace))
+        found = requests.names_of(api, WORKFLOWS, namespace)
         there = f"workflows there: {', '.join(found)}" if found else "there is none at all: name another with -n"
         raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {there}", "workflow") from None

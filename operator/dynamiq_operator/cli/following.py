@@ -46,8 +46,8 @@ def followed(session: Session, namespace: str, name: str, app: str) -> int:
 def said(progress: Progress) -> str:
     """Where a rollout is, in one line."""
     parts = [progress.phase]
-    if progress.new is not None:
-        parts.append(f"pods: {progress.new} new, {progress.old} old, {progress.ready} of {progress.wanted} ready")
+    if (pods := progress.pods) is not None:
+        parts.append(f"pods: {pods.new} new, {pods.old} old, {pods.ready} of {pods.wanted} ready")
     if progress.message and not progress.is_done:
         parts.append(progress.message)
     return ", ".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dynamiq_operator.actions.api import PAGE
+from dynamiq_operator.actions.api import pages_at
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.model.plain import API_VERSION, Manifest
@@ -78,14 +78,12 @@ def _nothing(session: Session) -> int:
 
 def _rows(session: Session) -> tuple[list[Manifest], str]:
     """The App's rows, and the version of the collection from which a watch goes on."""
-    query: dict[str, str | int] = {"fieldSelector": f"spec.app={session.options.app}", "limit": PAGE}
     found: list[Manifest] = []
-    while True:
-        page = session.api.request("GET", _path(session), query=query)
+    version = ""
+    for page in pages_at(session.api, _path(session), field=f"spec.app={session.options.app}"):
         found += page["items"]
-        if not (token := page["metadata"].get("continue")):
-            return found, page["metadata"]["resourceVersion"]
-        query["continue"] = token
+        version = page["metadata"]["resourceVersion"]
+    return found, version
 
 
 def _path(session: Session) -> str:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history as reading
+from dynamiq_operator.actions.follow import Pods, pods_of
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.following import title
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import BY_KIND, RECORDS
-from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.model import names
+from dynamiq_operator.cluster.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Phase, Pinned
 from dynamiq_operator.views.history import HistoryRow, config_in_words, history
-from dynamiq_operator.views.preview import flow_diff
+from dynamiq_operator.views.preview import change, flow_diff
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def status_command(session: Session) -> int:
     rows = history(requests.items(session.api, RECORDS, session.namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
     live = next((row for row in rows if row.status == Phase.LIVE), None)
     under_way = [row for row in rows if row.status in (Phase.PENDING, Phase.PROGRESSING)]
-    pods = _pods(session, app, live)
+    pods = pods_of(session.api, session.namespace, app, live.name if live else "")
     if session.options.output is not None:
         data = {
             "app": app,
@@ -40,7 +39,7 @@ def status_command(session: Session) -> int:
             "live": output.row_as_json(live) if live else None,
             "underWay": [output.row_as_json(row) for row in under_way],
             "failed": status.get("failed"),
-            "pods": pods,
+            "pods": asdict(pods) if pods else None,
             "conditions": status.get("conditions") or [],
         }
         session.out.lines([output.formatted(data, session.options.output)])
@@ -66,7 +65,7 @@ def verify_command(session: Session) -> int:
 
 
 def _status_lines(
-    session: Session, status: Mapping[str, Any], live: HistoryRow | None, under_way: Iterable[HistoryRow], pods: Mapping[str, int] | None
+    session: Session, status: Mapping[str, Any], live: HistoryRow | None, under_way: Iterable[HistoryRow], pods: Pods | None
 ) -> Iterable[str]:
     screen = session.out
     if live is not None:
@@ -88,7 +87,7 @@ def _status_lines(
     if hostname := status.get("hostname"):
         yield f"  hostname    {safe(hostname)}"
     if pods is not None:
-        yield f"  pods        {pods['ready']} of {pods['wanted']} ready, {pods['new']} new, {pods['old']} old"
+        yield f"  pods        {pods.ready} of {pods.wanted} ready, {pods.new} new, {pods.old} old"
     for condition in status.get("conditions") or ():
         yield f"  {safe(_condition(condition))}"
 
@@ -96,18 +95,6 @@ def _status_lines(
 def _condition(condition: Mapping[str, Any]) -> str:
     message = f": {condition['message']}" if condition.get("message") else ""
     return f"{condition['type']} is {condition['status']} ({condition.get('reason', '')}){message}"
-
-
-def _pods(session: Session, app: str, live: HistoryRow | None) -> dict[str, int] | None:
-    """Counts of pods, None where there is no workload or it may not be read."""
-    try:
-        workload = requests.get(session.api, BY_KIND[WORKLOAD.kind], session.namespace, names.workload(app, live.name if live else ""))
-    except (errors.NotFound, errors.Denied):
-        return None
-    status = workload.get("status") or {}
-    new = status.get("updatedReplicas", 0)
-    wanted = workload["spec"].get("replicas", 1)
-    return {"wanted": wanted, "ready": status.get("readyReplicas", 0), "new": new, "old": max(status.get("replicas", 0) - new, 0)}
 
 
 def _difference(session: Session, before: Manifest, after: Manifest) -> list[str]:
@@ -120,7 +107,7 @@ def _difference(session: Session, before: Manifest, after: Manifest) -> list[str
         ("config", config_in_words(old.config), config_in_words(new.config)),
     ]
     said = [f"{old.app}: #{old.sequence} {old.name} → #{new.sequence} {new.name}"]
-    said += [f"  {name:<8} {was if was == is_ else f'{was} → {is_}'}" for name, was, is_ in pairs]
+    said += [change(*pair) for pair in pairs]
     if from_.workflow_hash == to.workflow_hash:
         return [*said, "  the flow is the same"]
     texts = [reading.flow_of(session.api, session.namespace, old.app, pinned) for pinned in (from_, to)]

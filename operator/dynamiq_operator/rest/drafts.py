@@ -8,7 +8,6 @@ from typing import Any
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.api import Api
-from dynamiq_operator.actions.history import TABLE
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model import flows
@@ -95,11 +94,10 @@ def change(service: Service, session: Session, entry: Entry, spec: Mapping[str, 
 
 def versions(api: Api, entry: Entry) -> list[Manifest]:
     """The releases of a workflow, newest first, without their flows: metadata, version and description. Raises errors.ApiError."""
-    found: list[Manifest] = []
-    for page in requests.pages(api, VERSIONS, entry.namespace, field=f"spec.workflow={entry.name}", accept=TABLE):
-        columns = [column["name"].upper() for column in page["columnDefinitions"]]
-        version, description = columns.index("VERSION"), columns.index("DESCRIPTION")
-        for row in page["rows"] or ():
-            cells = row["cells"]
-            found.append({"metadata": row["object"]["metadata"], "version": cells[version], "description": cells[description] or None})
+    pages = requests.pages(api, VERSIONS, entry.namespace, field=f"spec.workflow={entry.name}", accept=requests.TABLE)
+    found: list[Manifest] = [
+        {"metadata": meta, "version": cells["VERSION"], "description": cells["DESCRIPTION"] or None}
+        for page in pages
+        for meta, cells in requests.lines(page)
+    ]
     return sorted(found, key=lambda each: natural(each["version"]), reverse=True)

@@ -6,16 +6,13 @@ from collections.abc import Callable
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.api import Api
-from dynamiq_operator.actions.history import TABLE
+from dynamiq_operator.actions.rights import may
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, WORKFLOWS
-from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.service import Service
-
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 def readable(service: Service, session: Session) -> list[Entry]:
@@ -34,17 +31,7 @@ def readable(service: Service, session: Session) -> list[Entry]:
 
 def may_read(session: Session, namespace: str) -> bool:
     """Whether the caller may get the namespace, or list Apps in it. Raises errors.ApiError."""
-    return _may(session, namespace, "", "namespaces", "get", namespace) or _may(session, namespace, GROUP, APPS.plural, "list")
-
-
-def _may(session: Session, namespace: str, group: str, resource: str, verb: str, name: str = "") -> bool:
-    asked = {"namespace": namespace, "group": group, "resource": resource, "verb": verb, "name": name}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
-    }
-    return bool(session.api.request("POST", REVIEWS, body=review)["status"].get("allowed"))
+    return may(session.api, "get", NAMESPACES, namespace, namespace) or may(session.api, "list", APPS, namespace)
 
 
 def allowed(read: Callable[[], list[Manifest]]) -> list[Manifest]:
@@ -59,14 +46,13 @@ def allowed(read: Callable[[], list[Manifest]]) -> list[Manifest]:
 
 def described(api: Api, namespace: str) -> list[Manifest]:
     """Workflows as a list shows them, without their flows: their metadata, and `description`. Raises errors.ApiError."""
-    return [each for page in requests.pages(api, WORKFLOWS, namespace, accept=TABLE) for each in _lines(page)]
+    return [each for page in requests.pages(api, WORKFLOWS, namespace, accept=requests.TABLE) for each in _lines(page)]
 
 
 def described_one(api: Api, namespace: str, name: str) -> Manifest:
     """One workflow in the same form. Raises errors.ApiError."""
-    return _lines(api.request("GET", WORKFLOWS.path(namespace, name), accept=TABLE))[0]
+    return _lines(api.request("GET", WORKFLOWS.path(namespace, name), accept=requests.TABLE))[0]
 
 
 def _lines(table: Manifest) -> list[Manifest]:
-    column = [each["name"].upper() for each in table["columnDefinitions"]].index("DESCRIPTION")
-    return [{"metadata": row["object"]["metadata"], "description": row["cells"][column] or None} for row in table["rows"] or ()]
+    return [{"metadata": meta, "description": cells["DESCRIPTION"] or None} for meta, cells in requests.lines(table)]

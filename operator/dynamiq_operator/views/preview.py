@@ -68,7 +68,7 @@ class Preview:
             ("runtime", now.runtime if now else NOTHING, then.runtime),
             ("config", config_in_words(now.config) if now else NOTHING, config_in_words(then.config)),
         ]
-        said = [title, *(f"  {name:<8} {_change(before, after)}" for name, before, after in pairs), *self._consequences()]
+        said = [title, *(change(*pair) for pair in pairs), *self._consequences()]
         return said + (["", *self.flow_diff] if self.flow_diff else [])
 
     def _consequences(self) -> list[str]:
@@ -105,8 +105,9 @@ def _title(side: Side) -> str:
     return f"{side.version} (#{side.sequence})" if side.sequence else side.version
 
 
-def _change(before: str, after: str) -> str:
-    return after if before == after else f"{before} → {after}"
+def change(name: str, before: str, after: str) -> str:
+    """The line that says of one thing what it is, or from what to what it changes."""
+    return f"  {name:<8} {after if before == after else f'{before} → {after}'}"
 
 
 def _side(side: Side | None) -> dict[str, Any] | None:
