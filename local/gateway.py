@@ -108,7 +108,7 @@ def _install(api: Api, path: Path) -> None:
 
 def _is_established(api: Api, name: str) -> bool:
     found = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
-    conditions = found.get("status", {}).get("conditions", [])
+    conditions = (found.get("status") or {}).get("conditions") or ()  # null until somebody has looked at it
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
