@@ -18,6 +18,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
 TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
+TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
+"""Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -58,6 +60,11 @@ def labels(app: str) -> dict[str, str]:
 def pod_selector(app: str) -> dict[str, str]:
     """What the Service, workload and PodDisruptionBudget select by: the App's identity, never a version."""
     return {APP_LABEL: app}
+
+
+def caller_labels(app: str, trigger: str) -> dict[str, str]:
+    """Labels of the pods that run a trigger: they call the App, and are none of its pods."""
+    return {MANAGED_BY: FIELD_MANAGER, TRIGGER_OF_LABEL: app, TRIGGER_LABEL: trigger}
 
 
 def run_selector(app: str, trigger: str) -> dict[str, str]:
