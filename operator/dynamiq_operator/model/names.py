@@ -42,6 +42,7 @@ LABEL_MAX = 63
 CRON_JOB_MAX = 52
 _SUFFIX = 8
 DECLARED_SUFFIX = 10
+_RUN_SUFFIX = 10
 
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
@@ -111,6 +112,12 @@ def flow_label(flow_hash: str) -> str:
 def trigger(app: str, name: str) -> str:
     """The CronJob of a trigger: shorter than other names, since its Jobs' names carry a suffix."""
     return shortened(f"{app}-{name}", CRON_JOB_MAX)
+
+
+def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
+    """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that nobody makes it twice."""
+    digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
+    return f"{trigger(app, name)}-{digest}"
 
 
 def default_hostname(app: str, namespace: str, domain: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import time
-import zoneinfo
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -133,7 +131,7 @@ def _times(config: TriggerConfig, now: datetime) -> Trigger:
     """When it runs, as the App's spec has it. Raises Problem."""
     if (config.schedule is None) == (config.run_at is None):
         raise problems.invalid("config", "exactly one of schedule and run_at says when it runs")
-    if config.timezone is not None and config.timezone not in _zones():
+    if config.timezone is not None and config.timezone not in triggers.zones():
         raise problems.invalid("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
     if config.schedule is not None:
         try:
@@ -160,11 +158,6 @@ def _to_come(field: str, text: str | None, now: datetime) -> str | None:
     if found <= now:
         raise problems.invalid(field, f"it has passed: name a time after {format_time(now)}")
     return format_time(found)
-
-
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
 
 
 def now() -> datetime:
