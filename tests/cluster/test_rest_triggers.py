@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_LABEL
-from dynamiq_operator.model.triggers import MOST, NOT_RUN_YET
+from dynamiq_operator.model.triggers import MOST
 from dynamiq_operator.rest import trigger_answers
 from local.clusters import Cluster
 from tests import factories
@@ -84,7 +84,7 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
     for _ in range(2):
         assert anna.post(f"{one}/activate", status=200)["status"] == "active"
     assert set(_stored(place, "life")[0]) & {"suspend", "draft"} == set()
-    problem(anna("POST", f"{one}/run"), 409, NOT_RUN_YET)
+    problem(anna("POST", f"{one}/run"), 409, "deploy it first")
     for _ in range(2):
         assert anna.post(f"{one}/deactivate", status=200)["status"] == "inactive"
     problem(anna("POST", f"{one}/run"), 409, "this one is inactive")

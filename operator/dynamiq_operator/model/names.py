@@ -120,6 +120,11 @@ def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
     return f"{trigger(app, name)}-{digest}"
 
 
+def run_now(app: str, name: str, suffix: str) -> str:
+    """The Job of a run that somebody asked for; `suffix`: at most 10 characters."""
+    return f"{trigger(app, name)}-{suffix}"
+
+
 def default_hostname(app: str, namespace: str, domain: str) -> str:
     return f"{app}.{namespace}.{domain}"
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS
-from dynamiq_operator.model import cron, triggers
-from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.rest import problems
+from dynamiq_operator.cluster.resources import APPS, JOBS
+from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.model import cron, names, triggers
+from dynamiq_operator.model.objects import App, Manifest, format_time
+from dynamiq_operator.plan.triggers import why_not
+from dynamiq_operator.rest import idempotency, problems
 from dynamiq_operator.rest.drafts import MERGE
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
@@ -22,6 +26,7 @@ from dynamiq_operator.rest.service import Service
 from dynamiq_operator.rest.trigger_bodies import NewTrigger, TriggerChange, TriggerConfig
 
 TRIES = 20
+_SUFFIX = 10
 PAUSE = 0.25
 """Seconds at most between two tries: who lost once shall not lose again to the same."""
 Trigger = dict[str, Any]
@@ -114,6 +119,20 @@ def activate(trigger: Trigger, now: datetime) -> None:
 def deactivate(trigger: Trigger) -> None:
     """A draft stays one."""
     trigger["suspend"] = True
+
+
+def run_now(service: Service, session: Session, app: Manifest, trigger: Trigger, key: str | None) -> tuple[Manifest, bool]:
+    """The Job of a run that begins now, and whether it was made before under the same key. Raises Problem and errors.ApiError."""
+    typed = App.of(app)
+    wanted = next(each for each in typed.spec.triggers if each.name == trigger["name"])
+    if (why := why_not(wanted)) is not None:
+        raise Problem(409, f"this trigger cannot run: {why}")
+    suffix = idempotency.digest(session, typed.meta.uid, wanted.name, key)[:_SUFFIX] if key is not None else secrets.token_hex(_SUFFIX // 2)
+    name = names.run_now(typed.meta.name, wanted.name, suffix)
+    try:
+        return requests.create(session.api, JOBS, desired.run(typed, wanted, service.settings, name)), False
+    except errors.AlreadyExists:
+        return requests.get(session.api, JOBS, typed.meta.namespace, name), True
 
 
 def _call(trigger: Trigger, shown: str) -> None:

@@ -63,7 +63,9 @@ def keys(folder: Path, **contents: str) -> str:
 
 def test_it_calls_the_app_with_the_input_and_says_which_flow_answered(tmp_path: Path) -> None:
     with serving(tmp_path, ECHO, DYNAMIQ_FLOW_HASH=HASH) as served:
-        done = triggered(tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"quest', DYNAMIQ_TRIGGER_INPUT_2='ion": "?"}')
+        done = triggered(
+            tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"quest', DYNAMIQ_TRIGGER_INPUT_2='ion": "?"}'
+        )
         assert done.code == 0
         assert done.message.startswith("the App answered 200 after ")
         assert done.told["workflowHash"] == HASH
