@@ -47,6 +47,12 @@ it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}' --every 0.005 --for 30 --quiet"""
 
 
+TRIGGER = """\
+What the operator's CronJobs and Jobs run. The input is JSON in DYNAMIQ_TRIGGER_INPUT_1, _2, … (one text in pieces), and is made into
+the run's by DYNAMIQ_TRIGGER_TRANSFORMER_1, …: {"path": …, "selector": {…}}. How it went is printed and left in TERMINATION_LOG, without
+the answer. It tries again while it gets no connection, and never once it had one. Exit code 0 when the answer was 2xx, else 1."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns the exit code."""
     options = _parser().parse_args(arguments)
@@ -54,6 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
         from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
 
         return asyncio.run(run_calls(options))
+    if options.command == "trigger":
+        from dynamiq_runtime.trigger import run
+
+        result = run(options, os.environ)
+        print(result.message, flush=True)
+        _say_at_the_end(result.as_json())
+        return 0 if result.ok else FAILED
     return _serve()
 
 
@@ -95,20 +108,25 @@ def _read_flow(path: Path) -> str:
 def _refuse(message: str, code: int) -> int:
     line = "dynamiq-runtime: " + " ".join(message.split())
     print(line, file=sys.stderr, flush=True)
+    _say_at_the_end(line)
+    return code
+
+
+def _say_at_the_end(line: str) -> None:
+    """Leaves the pod's termination message."""
     try:
         descriptor = os.open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), os.O_WRONLY | os.O_TRUNC)
     except OSError:
-        return code  # not in a pod
+        return  # not in a pod
     with os.fdopen(descriptor, "wb") as file:
         file.write(line.encode("utf-8", "replace")[:TERMINATION_LIMIT])
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dynamiq_runtime", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
     raw = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call | trigger")
     commands.add_parser("serve", help="serve a flow over HTTP", epilog=SERVE, formatter_class=raw)
     call = commands.add_parser("call", help="call an App, once or at a steady pace", epilog=CALL, formatter_class=raw)
     call.add_argument("url", help="where the App answers, e.g. http://hello.demo/")
@@ -119,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--for", dest="duration", type=float, metavar="S", help="seconds to go on (default: until SIGTERM)")
     call.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds before a call has failed (default 30)")
     call.add_argument("--quiet", action="store_true", help="only the summary")
+    trigger = commands.add_parser("trigger", help="call an App once, for one of its triggers", epilog=TRIGGER, formatter_class=raw)
+    trigger.add_argument("url", help="where the App answers, e.g. http://hello.demo.svc/")
+    trigger.add_argument("--keys", type=Path, help="folder of Access Keys: default, or else the first by name, is sent")
+    trigger.add_argument("--not-after", metavar="TIME", help="RFC 3339: do not call after this time")
+    trigger.add_argument("--connect-for", type=float, default=120, metavar="S", help="seconds to try to get a connection (default 120)")
+    trigger.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds to wait for the answer (default 600)")
     return parser
 
 

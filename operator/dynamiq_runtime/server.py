@@ -29,6 +29,7 @@ from dynamiq_runtime.settings import Settings
 BODY_LIMIT = 2 << 20
 GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
+HASH_HEADER = "X-Dynamiq-Workflow-Hash"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Shape = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the answer's body
 
@@ -169,6 +170,8 @@ class Server:
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         if self._settings.workflow_version:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
+        if self._settings.flow_hash:
+            response.headers[HASH_HEADER] = self._settings.flow_hash
         if self._draining:
             response.force_close()
 

@@ -23,6 +23,7 @@ class Settings:
     app: str
     app_id: str
     workflow_version: str | None
+    flow_hash: str | None
     port: int
     drain: float
     run_timeout: float
@@ -43,6 +44,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         app=environment.get("DYNAMIQ_APP", ""),
         app_id=environment.get("DYNAMIQ_APP_ID", ""),
         workflow_version=environment.get("DYNAMIQ_WORKFLOW_VERSION") or None,
+        flow_hash=environment.get("DYNAMIQ_FLOW_HASH") or None,
         port=int(_number(environment, "PORT", 8080, 0, 65535)),
         drain=_number(environment, "DYNAMIQ_DRAIN_SECONDS", 30, 0, 3600),
         run_timeout=_number(environment, "DYNAMIQ_RUN_TIMEOUT", 60, 0.01, 86400),

@@ -261,6 +261,8 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
     "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
     "Lease": ("coordination.k8s.io/v1", "Lease"),
+    "CronJob": ("batch/v1", "CronJob"),
+    "Job": ("batch/v1", "Job"),
 }
 
 

@@ -28,6 +28,8 @@ SECRET = Resource("v1", "Secret", "secrets")
 WORKLOAD = Resource("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+CRON_JOB = Resource("batch/v1", "CronJob", "cronjobs")
+JOB = Resource("batch/v1", "Job", "jobs")
 
 
 def owner(app: App) -> dict[str, Any]:

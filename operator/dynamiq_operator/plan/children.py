@@ -45,7 +45,7 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
     actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *_keys(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
-        actions += _converge(snapshot, app, key, manifest)
+        actions += converge(snapshot, app, key, manifest)
     kept = (INGRESS.kind, HTTP_ROUTE.kind) if hostnames.gateway_problems(snapshot, app) else ()
     actions += [
         DeleteChild(observed)
@@ -121,7 +121,8 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
     yield scaling.disruption_budget(app)
 
 
-def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+def converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+    """What makes a child that is wanted as its manifest is, and nothing where it is so, or cannot be."""
     observed = snapshot.children.get(key)
     if observed is manifest or (observed is not None and is_ending(observed)):
         return

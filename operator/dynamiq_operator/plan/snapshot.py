@@ -13,6 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
+from dynamiq_operator.plan.runs import Run
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""
@@ -166,7 +167,7 @@ class Snapshot:
 
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
-    `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
@@ -184,6 +185,7 @@ class Snapshot:
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
     access_keys: KeysPresence = KeysPresence.ABSENT
     pods: tuple[Pod, ...] = ()
+    runs: tuple[Run, ...] = ()
     claim: Claim = Claim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
