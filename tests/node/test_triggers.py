@@ -109,6 +109,7 @@ class Answered:
                         self.ids.add(run)
 
 
+@pytest.mark.timeout((MINUTES + 8) * MINUTE)
 def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
     on.app("steady")
     on.live("steady", "v1")
@@ -164,7 +165,7 @@ def _served(on: Stage, run: Manifest) -> set[str]:
 def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) -> None:
     rows = on.rows("steady")
     lines = [
-        f"SOAK=1 pytest tests/node/test_triggers.py: Kubernetes {builds.KUBERNETES.version}, real pods.",
+        f"make soak: Kubernetes {builds.KUBERNETES.version}, real pods.",
         f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App.",
         "",
         f"{len(due)} runs were due, {len(told)} are told, {sum(run['outcome'] == 'Succeeded' for run in told)} succeeded, "
@@ -209,7 +210,7 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
 def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage, grace: int | None, outcome: str) -> None:
     app = f"slow-{outcome.lower()}"
     on.release("v1", workflow=app, text=code(SLOW))
-    on.app(app)
+    on.app(app, workflow=app)
     on.live(app, "v1")
     with Answered(on, app) as answered:
         on.change("App", app, spec={"triggers": [{"name": "once", "runAt": soon(1)}]})
