@@ -52,6 +52,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
     return Plan(
         actions=(
+            *runs.tell(app, status.triggers),
             *(write_status if reserving else ()),
             *(OwnRecord(app, row) for row in snapshot.records if row.sequence and app.meta.uid not in row.meta.owners),
             *rows.actions,
@@ -61,7 +62,6 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *_hindrances(app, {**hindered, **idle}),
             *converging,
             *triggers.trigger_actions(snapshot, app, history.target),
-            *runs.tell(app, status.triggers),
             *opening,
             *(() if reserving else write_status),
             *closing,
