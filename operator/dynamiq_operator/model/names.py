@@ -18,6 +18,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
 TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
+TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
+"""Of a trigger's pods: the App that they call. They are no pods of the App, so they do not carry its label."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -84,6 +86,10 @@ def autoscaler(app: str) -> str:
 
 
 def disruption_budget(app: str) -> str:
+    return app
+
+
+def network_policy(app: str) -> str:
     return app
 
 

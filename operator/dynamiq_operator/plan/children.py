@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.desired import network, scaling, workload
+from dynamiq_operator.desired import isolation, network, scaling, workload
 from dynamiq_operator.desired.base import (
     AUTOSCALER,
     CONFIG_MAP,
     DISRUPTION_BUDGET,
     HTTP_ROUTE,
     INGRESS,
+    NETWORK_POLICY,
     SECRET,
     SERVICE,
     WORKLOAD,
@@ -36,7 +37,7 @@ from dynamiq_operator.plan.actions import (
 )
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
 
-REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
+REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, NETWORK_POLICY.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
 """Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
 
 
@@ -109,6 +110,8 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
     yield network.service(app)
     if hostnames.may_route(snapshot, app) and (route := network.route(app, snapshot.settings)) is not None:
         yield route
+    if (policy := isolation.network_policy(app)) is not None:
+        yield policy
     if target is None or target.pinned is None:
         return
     observed = observed_workload(snapshot, app, target)
