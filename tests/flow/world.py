@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import actions, make_plan
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.variables import looked_for
 from tests import factories as given
 
 CLOSED = ("Superseded", "Failed")
@@ -62,6 +64,10 @@ class World:
 
     def remove(self, kind: str, name: str) -> None:
         del self.objects[self._find(kind, name)]
+
+    def remove_other(self, kind: str, name: str) -> None:
+        """An object that is not of ours goes."""
+        del self.objects[("v1", kind, name)]
 
     def child(self, kind: str, name: str = given.NAME) -> Manifest:
         """A child as it is now; edit it in place, then call `edited`."""
@@ -153,7 +159,7 @@ class World:
             wanted |= {app.status.live.row} if app.status.live else set()
             rows |= {name: everything[name] for name in wanted if name in everything}
         children = self._children(app) if app is not None else {}
-        return Snapshot(
+        snapshot = Snapshot(
             given.NAMESPACE,
             given.NAME,
             self.now,
@@ -169,6 +175,7 @@ class World:
             pods=tuple(Pod.of(pod) for pod in self.pods),
             ledger=Ledger(known=True).having(everything.values()),
         )
+        return replace(snapshot, named={child: self._keys_of(child) for child in looked_for(snapshot, app)}) if app else snapshot
 
     def plan(self) -> actions.Plan:
         return make_plan(self.snapshot())
@@ -323,6 +330,10 @@ class World:
         if found is None:
             return KeysPresence.ABSENT
         return KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+
+    def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
+        found = self.objects.get(("v1", *child))
+        return frozenset(found["data"]) if found is not None else None
 
     def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
         template = made["spec"]["template"]

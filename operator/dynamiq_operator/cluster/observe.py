@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster import errors, named
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.gateway_api import GatewayApi
@@ -23,6 +23,7 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime,
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.variables import looked_for
 
 KEYS_TRUSTED = 4.0
 """Seconds for which a Secret that was seen is taken to be there still."""
@@ -43,6 +44,7 @@ class Memory:
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
     keys: tuple[KeysPresence, float] | None = None
+    named: named.Seen = field(default_factory=dict)
 
 
 class Observer:
@@ -86,7 +88,7 @@ class Observer:
             memory = self._memories[key] = Memory()  # the App was deleted and created again, and none of it is its
         memory.uid = app.meta.uid
         await self._recheck(key[0], app, memory)
-        return Snapshot(
+        snapshot = Snapshot(
             *key,
             datetime.now(UTC),
             self._settings,
@@ -105,6 +107,7 @@ class Observer:
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
+        return replace(snapshot, named=await named.look(self._client, key[0], looked_for(snapshot, app), memory.named))
 
     async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""

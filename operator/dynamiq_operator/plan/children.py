@@ -23,7 +23,8 @@ from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan import events, hostnames
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.plan import events, hostnames, variables
 from dynamiq_operator.plan.actions import (
     Action,
     ApplyChild,
@@ -59,11 +60,6 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
         if key[0] == CONFIG_MAP.kind and not is_owned(observed, app) and not is_ending(observed)
     ]
     return (*actions, *_scale(snapshot, app, target))
-
-
-def observed_workload(snapshot: Snapshot, app: App, row: Record | None) -> Manifest | None:
-    """The workload that runs, or is to run, `row`."""
-    return snapshot.children.get((WORKLOAD.kind, names.workload(app.meta.name, row.name if row else "")))
 
 
 def has_flow(snapshot: Snapshot, row: Record) -> bool:
@@ -114,14 +110,24 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
         yield policy
     if target is None or target.pinned is None:
         return
-    observed = observed_workload(snapshot, app, target)
-    replicas = scaling.bounds(target.pinned).min_replicas if observed is None else None
-    if has_flow(snapshot, target):
-        yield workload.workload(app, target.name, target.pinned, observed, replicas=replicas)
-    elif observed is not None:
-        yield observed
+    if (made := _workload(snapshot, app, target, target.pinned)) is not None:
+        yield made
     yield scaling.autoscaler(app, target.name, target.pinned)
     yield scaling.disruption_budget(app)
+
+
+def _workload(snapshot: Snapshot, app: App, target: Record, pinned: Pinned) -> Manifest | None:
+    """The workload of `target`; as it is, or none, while a new template of it could not start, or must not."""
+    observed = snapshot.workload_of(target)
+    if not has_flow(snapshot, target) or (app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN):
+        return observed
+    if variables.missing(snapshot, app, target):
+        if observed is None:
+            return None
+        if workload.has_pins(observed, pinned):
+            return workload.held(app, target.name, observed)
+    replicas = scaling.bounds(pinned).min_replicas if observed is None else None
+    return workload.workload(app, target.name, pinned, observed, replicas=replicas)
 
 
 def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
@@ -196,7 +202,7 @@ def _release_of(snapshot: Snapshot, flow_hash: str) -> str | None:
 
 
 def _scale(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:
-    observed = observed_workload(snapshot, app, target)
+    observed = snapshot.workload_of(target)
     if observed is None or target is None or target.pinned is None or observed["spec"].get("replicas") != 0:
         return
     minimum = scaling.bounds(target.pinned).min_replicas or 1

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.base import WORKLOAD, is_ending
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
@@ -167,6 +167,7 @@ class Snapshot:
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
     `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `named`: of Secrets and ConfigMaps that the App's variables name, and that were looked at, the keys; None where there is none.
     `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
@@ -183,9 +184,14 @@ class Snapshot:
     flows: frozenset[str] = frozenset()
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
     access_keys: KeysPresence = KeysPresence.ABSENT
+    named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     claim: Claim = Claim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+
+    def workload_of(self, row: Record | None) -> Manifest | None:
+        """The workload that runs, or is to run, `row`."""
+        return self.children.get((WORKLOAD.kind, names.workload(self.name, row.name if row else "")))
