@@ -23,7 +23,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Versi
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import actions, make_plan
 from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
 from dynamiq_operator.plan.variables import looked_for
 from tests import factories as given
 
@@ -234,6 +234,9 @@ class World:
                 self._create(app, content.flow(app, wanted, text), wanted)
             case actions.CreateAccessKeys(app=app):
                 self._create(app, content.access_keys(app, "key"), "")
+            case actions.TellOfKeys(uid=uid, version=version):
+                (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
+                pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case actions.ScaleWorkload(observed=observed, replicas=replicas):
                 found = self.objects[_key(observed)]
                 found["spec"]["replicas"] = replicas
@@ -323,13 +326,14 @@ class World:
             if version != API_VERSION and kind != SECRET.kind and (is_owned(made, app) or is_labelled(made, app))
         }
 
-    def _keys(self, app: App | None) -> KeysPresence:
+    def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
         if app is None or not app.spec.is_private:
-            return KeysPresence.PRESENT
+            return AccessKeys(KeysPresence.PRESENT)
         if found is None:
-            return KeysPresence.ABSENT
-        return KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+            return AccessKeys(KeysPresence.ABSENT)
+        presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+        return AccessKeys(presence, found["metadata"]["resourceVersion"], self.now)
 
     def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
         found = self.objects.get(("v1", *child))
@@ -337,9 +341,13 @@ class World:
 
     def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
         template = made["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in self.pods if pod["metadata"]["labels"] == labels}
+        self._version += 1
+        begun = {"uid": f"uid-{self._version}", "creationTimestamp": format_time(self.now), "labels": labels}
         self.pods = [
             {
-                "metadata": {"name": f"chat-{number}", "labels": template["metadata"]["labels"]},
+                "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
                 "spec": template["spec"],
                 "status": {
                     "conditions": [{"type": "Ready", "status": str(status["ready"])}],

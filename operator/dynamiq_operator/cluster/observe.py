@@ -22,11 +22,9 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
 from dynamiq_operator.plan.variables import looked_for
 
-KEYS_TRUSTED = 4.0
-"""Seconds for which a Secret that was seen is taken to be there still."""
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
 
@@ -43,7 +41,9 @@ class Memory:
     uid: str = ""
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
-    keys: tuple[KeysPresence, float] | None = None
+    keys: AccessKeys | None = None
+    keys_since: tuple[str, datetime] | None = None
+    """The version of the Secret of Access Keys that was seen last, and when it was first."""
     named: named.Seen = field(default_factory=dict)
 
 
@@ -61,6 +61,10 @@ class Observer:
     def forget(self) -> None:
         """Forgets all memories: another replica may have worked meanwhile."""
         self._memories.clear()
+
+    def doubt(self, app: AppKey) -> None:
+        """Forgets what no watch keeps up, so that the next look reads it: whether the Secret of Access Keys is there."""
+        self.memory(app).keys = None
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
@@ -158,18 +162,22 @@ class Observer:
                 spec = raw["spec"]
                 yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[HASH_OF_CONTENT])
 
-    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> KeysPresence:
+    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> AccessKeys:
         if not app.spec.is_private:
-            return KeysPresence.PRESENT
-        if memory.keys is not None and memory.keys[0] is KeysPresence.PRESENT and monotonic() - memory.keys[1] < KEYS_TRUSTED:
-            return KeysPresence.PRESENT
+            return AccessKeys(KeysPresence.PRESENT)
+        if memory.keys is not None and memory.keys.presence is KeysPresence.PRESENT:
+            return memory.keys
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
-            presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         except errors.NotFound:
-            presence = KeysPresence.ABSENT
-        memory.keys = (presence, monotonic())
-        return presence
+            memory.keys = AccessKeys(KeysPresence.ABSENT)
+            return memory.keys
+        version = found["metadata"]["resourceVersion"]
+        if memory.keys_since is None or memory.keys_since[0] != version:
+            memory.keys_since = (version, datetime.now(UTC))
+        presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
+        memory.keys = AccessKeys(presence, *memory.keys_since)
+        return memory.keys
 
     async def _recheck(self, namespace: str, app: App, memory: Memory) -> None:
         """Looks again at names that were taken some time ago, and lets what was denied be tried again."""

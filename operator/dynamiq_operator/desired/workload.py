@@ -51,24 +51,26 @@ def _digest(content: Mapping[str, Any]) -> str:
     return canonical(content).removeprefix("sha256:")[:16]
 
 
-def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None) -> Manifest:
+def workload(
+    app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None, keys: str | None = None
+) -> Manifest:
     """The workload of `app` that runs the pins of `record`.
 
     `observed` is the workload as it is, whose template is kept where its inputs are the same. `replicas` is for its
-    creation alone: from then on the autoscaler owns it.
+    creation alone: from then on the autoscaler owns it. `keys`: what is noted of the Access Keys, which is no part of the template.
     """
     wanted = inputs(app, pinned)
     template = _applied(observed, wanted) or _template(app, pinned, wanted)
-    return _workload(app, record, {"inputs": wanted, "pins": _digest(_pins(pinned)), "template": template}, replicas)
+    return _workload(app, record, {"inputs": wanted, "pins": _digest(_pins(pinned)), "template": template}, replicas, keys)
 
 
-def held(app: App, record: str, observed: Manifest) -> Manifest:
+def held(app: App, record: str, observed: Manifest, *, keys: str | None = None) -> Manifest:
     """The workload with the template that was applied, though the App wants other variables or another access by now."""
     noted = _note(observed)
     template = _applied(observed, str(noted.get("inputs")))
     if template is None:
         return observed
-    return _workload(app, record, {**noted, "template": template}, None)
+    return _workload(app, record, {**noted, "template": template}, None, keys)
 
 
 def has_pins(observed: Manifest, pinned: Pinned) -> bool:
@@ -76,7 +78,7 @@ def has_pins(observed: Manifest, pinned: Pinned) -> bool:
     return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
 
 
-def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | None) -> Manifest:
+def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | None, keys: str | None) -> Manifest:
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
@@ -90,7 +92,7 @@ def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | No
         app,
         WORKLOAD,
         names.workload(app.meta.name, record),
-        annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)},
+        annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 

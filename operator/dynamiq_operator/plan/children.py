@@ -24,11 +24,10 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan import events, hostnames, variables
+from dynamiq_operator.plan import events, hostnames, keys, variables
 from dynamiq_operator.plan.actions import (
     Action,
     ApplyChild,
-    CreateAccessKeys,
     CreateChild,
     CreateFlow,
     DeleteChild,
@@ -36,7 +35,7 @@ from dynamiq_operator.plan.actions import (
     OwnChild,
     ScaleWorkload,
 )
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, Problem, Snapshot
 
 REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, NETWORK_POLICY.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
 """Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
@@ -44,7 +43,7 @@ REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, NETWORK_POLICY.kind, WORKLOAD.kind, 
 
 def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
     """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
-    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *_keys(snapshot, app), *_flow(snapshot, app, target)]
+    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *keys.creation(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
         actions += _converge(snapshot, app, key, manifest)
@@ -81,7 +80,7 @@ def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[Chi
         if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == wanted[key])
     }
     found |= hostnames.claim_problems(snapshot, app) | hostnames.gateway_problems(snapshot, app)
-    if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
+    if keys.are_foreign(snapshot, app):
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
     return found
@@ -119,15 +118,15 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
 def _workload(snapshot: Snapshot, app: App, target: Record, pinned: Pinned) -> Manifest | None:
     """The workload of `target`; as it is, or none, while a new template of it could not start, or must not."""
     observed = snapshot.workload_of(target)
-    if not has_flow(snapshot, target) or (app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN):
+    if not has_flow(snapshot, target) or keys.are_foreign(snapshot, app):
         return observed
     if variables.missing(snapshot, app, target):
         if observed is None:
             return None
         if workload.has_pins(observed, pinned):
-            return workload.held(app, target.name, observed)
+            return workload.held(app, target.name, observed, keys=keys.note(snapshot, app, observed))
     replicas = scaling.bounds(pinned).min_replicas if observed is None else None
-    return workload.workload(app, target.name, pinned, observed, replicas=replicas)
+    return workload.workload(app, target.name, pinned, observed, replicas=replicas, keys=keys.note(snapshot, app, observed))
 
 
 def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
@@ -144,7 +143,7 @@ def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -
     if observed is None or found is None:
         yield CreateChild(app, manifest, digest)
         return
-    if _was_ours(manifest, observed):
+    if _was_ours(manifest, observed) and not found.endswith(names.KEYS_ANNOTATION):
         yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
     yield ApplyChild(app, manifest, observed, digest, found)
 
@@ -181,11 +180,6 @@ def _was_ours(manifest: Manifest, observed: Manifest) -> bool:
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
     wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
     return bool(noted == wanted)
-
-
-def _keys(snapshot: Snapshot, app: App) -> Iterator[Action]:
-    if app.spec.is_private and snapshot.access_keys is KeysPresence.ABSENT:
-        yield CreateAccessKeys(app)
 
 
 def _flow(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:

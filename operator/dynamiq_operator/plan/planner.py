@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
-from dynamiq_operator.plan import children, conditions, events, variables
+from dynamiq_operator.plan import children, conditions, events, keys, variables
 from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
@@ -63,6 +63,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *_hindrances(app, hindered),
             *_lacking(app, lacks),
             *converging,
+            *keys.telling(snapshot, app, history.target),
             *opening,
             *(() if reserving else write_status),
             *closing,

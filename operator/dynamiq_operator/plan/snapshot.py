@@ -45,6 +45,15 @@ class KeysPresence(Enum):
     FOREIGN = "foreign"
 
 
+@dataclass(frozen=True)
+class AccessKeys:
+    """The Secret of Access Keys: its resourceVersion, which changes with its content, and since when that is known to be so."""
+
+    presence: KeysPresence
+    version: str = ""
+    since: datetime | None = None
+
+
 class ClaimState(Enum):
     """Whose the App's hostname is. `FREE`: nobody's, as far as can be seen."""
 
@@ -83,7 +92,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
+    """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told."""
+
     name: str
+    uid: str
+    created: datetime
+    keys: str
     template: str
     deleting: bool
     ready: bool
@@ -98,6 +112,9 @@ class Pod:
         statuses = status.get("containerStatuses") or ()
         return cls(
             name=raw["metadata"]["name"],
+            uid=raw["metadata"].get("uid", ""),
+            created=parse_time(raw["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"),
+            keys=(raw["metadata"].get("annotations") or {}).get(names.KEYS_ANNOTATION, ""),
             template=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
             deleting=is_ending(raw),
             ready=conditions.get("Ready", {}).get("status") == "True",
@@ -183,7 +200,7 @@ class Snapshot:
     children: Mapping[ChildKey, Manifest] = field(default_factory=dict)
     flows: frozenset[str] = frozenset()
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
-    access_keys: KeysPresence = KeysPresence.ABSENT
+    access_keys: AccessKeys = AccessKeys(KeysPresence.ABSENT)
     named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     claim: Claim = Claim()
