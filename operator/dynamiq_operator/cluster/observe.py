@@ -85,6 +85,7 @@ class Observer:
                 pods.append(Pod.of(found))
         if app is None:
             self._memories.pop(key, None)
+            self._claims.forget(key)
             return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
         records |= await self._named(key, app, records)
         memory = self.memory(key)
