@@ -39,6 +39,7 @@ SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
 MANAGER = "tests"
 REQUEST_TIMEOUT = 30  # seconds
 ESTABLISHED_TIMEOUT = 60  # seconds
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 Manifest = dict[str, Any]
 _Found = TypeVar("_Found")
@@ -303,10 +304,10 @@ def eventually(what: str, check: Callable[[], _Found | None], seconds: float = 3
 
 @contextlib.contextmanager
 def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None) -> Iterator[str]:
-    """A namespace of its own, deleted at the end without waiting for its end."""
+    """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end."""
     begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:54]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**RESTRICTED, **(labels or {})}}}
     created = api.create(manifest)
     assert created.ok, created.message
     try:

@@ -30,7 +30,6 @@ from tests.harness import REPOSITORY, Api, Kubectl, Manifest, eventually
 WORKFLOW = "answers"
 """The workflow of every App that names no other; each version answers with its own name."""
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 FAST = {
     "engine": "tiny",
     "drainSeconds": 1,
@@ -260,6 +259,7 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
     "HTTPRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
     "Lease": ("coordination.k8s.io/v1", "Lease"),
     "CronJob": ("batch/v1", "CronJob"),
     "Job": ("batch/v1", "Job"),
@@ -295,7 +295,7 @@ def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
     """A namespace with a caller pod, gone at the end with the Runtimes that were made for it."""
     _load_images(cluster)
     api, kubectl = Api.of(cluster), Kubectl(cluster)
-    with harness.fresh_namespace(api, purpose, RESTRICTED) as namespace:
+    with harness.fresh_namespace(api, purpose) as namespace:
         made = Stage(cluster, api, kubectl, namespace)
         made.create(_caller("caller", namespace, ["python3", "-c", WAIT_FOR_THE_END]))
         try:

@@ -11,7 +11,6 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.factories import exposed, public, with_hostname
 from tests.harness import Manifest, eventually
-from tests.node.partner import Partner
 from tests.node.stage import Stage, operator, restarts, stage, uids
 
 APP = "shop"
@@ -59,8 +58,7 @@ class Children:
 
 
 @pytest.fixture(scope="module")
-def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, partner: Partner) -> Iterator[Children]:
-    """`partner` is only begun here: what it shows takes the kubelet a minute and a half."""
+def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     folder = tmp_path_factory.mktemp("children")
     with stage(cluster, "children") as on, operator(on, folder=folder, options=[f"--domain={DOMAIN}"]):
         on.release("v1", "v2")

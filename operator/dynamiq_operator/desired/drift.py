@@ -11,6 +11,8 @@ _UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 _WHOLE = frozenset({".spec.selector", ".spec.parentRefs[0]"})
 """Maps whose every key is ours: one more in a Service's selector, and it finds no pod; in an HTTPRoute's parent, and it is another."""
+_EXACT = (".spec.ingress[", ".spec.egress[", ".spec.podSelector.")
+"""Where the maps of a NetworkPolicy begin: one key more or less in any of them, and it lets through what it should not."""
 
 
 def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
@@ -20,11 +22,12 @@ def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | No
 
 def _differs(desired: Any, observed: Any, path: str) -> str | None:
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
-        if path in _WHOLE and observed.keys() - desired.keys():
+        exact = f"{path}.".startswith(_EXACT)
+        if (exact or path in _WHOLE) and observed.keys() - desired.keys():
             return path
         for key, value in desired.items():
             if key not in observed:
-                if value in ({}, [], "", None, False):
+                if value in ({}, [], "", None, False) and not exact:
                     continue  # the API server drops what is empty
                 return f"{path}.{key}"
             if (found := _differs(value, observed[key], f"{path}.{key}")) is not None:

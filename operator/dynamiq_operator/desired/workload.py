@@ -34,31 +34,57 @@ KEYS_FOLDER = "/etc/dynamiq/access-keys"
 
 def inputs(app: App, pinned: Pinned) -> str:
     """Digest of all that the pod template depends on, as 16 hex characters: it is also a label of the pods."""
-    return canonical(
-        {
-            "flow": pinned.workflow_hash,
-            "runtime": pinned.runtime.as_json(),
-            "resources": _json(pinned.config.resources),
-            "variables": [variable.as_json() for variable in app.spec.variables],
-            "private": app.spec.is_private,
-        }
-    ).removeprefix("sha256:")[:16]
+    own = {"variables": [variable.as_json() for variable in app.spec.variables], "private": app.spec.is_private}
+    return _digest(_pins(pinned) | own)
 
 
-def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None) -> Manifest:
+def _pins(pinned: Pinned) -> dict[str, Any]:
+    """The part of the inputs that comes from the row."""
+    return {
+        "flow": pinned.workflow_hash,
+        "runtime": pinned.runtime.as_json(),
+        "resources": _json(pinned.config.resources),
+    }
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return canonical(content).removeprefix("sha256:")[:16]
+
+
+def workload(
+    app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None, keys: str | None = None
+) -> Manifest:
     """The workload of `app` that runs the pins of `record`.
 
     `observed` is the workload as it is, whose template is kept where its inputs are the same. `replicas` is for its
-    creation alone: from then on the autoscaler owns it.
+    creation alone: from then on the autoscaler owns it. `keys`: what is noted of the Access Keys, which is no part of the template.
     """
     wanted = inputs(app, pinned)
     template = _applied(observed, wanted) or _template(app, pinned, wanted)
+    return _workload(app, record, {"inputs": wanted, "pins": _digest(_pins(pinned)), "template": template}, replicas, keys)
+
+
+def held(app: App, record: str, observed: Manifest, *, keys: str | None = None) -> Manifest:
+    """The workload with the template that was applied, though the App wants other variables or another access by now."""
+    noted = _note(observed)
+    template = _applied(observed, str(noted.get("inputs")))
+    if template is None:
+        return observed
+    return _workload(app, record, {**noted, "template": template}, None, keys)
+
+
+def has_pins(observed: Manifest, pinned: Pinned) -> bool:
+    """Whether the template that was applied is of a row with these pins."""
+    return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
+
+
+def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | None, keys: str | None) -> Manifest:
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
         "selector": {"matchLabels": names.pod_selector(app.meta.name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "template": template,
+        "template": note["template"],
     }
     if replicas is not None:
         spec["replicas"] = replicas
@@ -66,7 +92,7 @@ def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] 
         app,
         WORKLOAD,
         names.workload(app.meta.name, record),
-        annotations={names.TEMPLATE_ANNOTATION: json.dumps({"inputs": wanted, "template": template}, sort_keys=True)},
+        annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 
@@ -78,13 +104,22 @@ def runs(observed: Mapping[str, Any], wanted: str) -> bool:
 
 
 def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
-    noted = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    note = _note(observed or {})
     try:
-        note = json.loads(noted) if noted else {}
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None  # somebody edited the note: the template is written anew
     return note["template"] if note and note.get("inputs") == wanted == labelled else None
+
+
+def _note(observed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was noted of the template when it was applied; empty where nothing was, or where somebody edited it."""
+    noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    try:
+        note = json.loads(noted) if noted else {}
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:

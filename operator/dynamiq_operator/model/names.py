@@ -20,6 +20,8 @@ TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+KEYS_ANNOTATION = f"{GROUP}/access-keys"
+"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that its kubelet was told of."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -92,6 +94,10 @@ def autoscaler(app: str) -> str:
 
 
 def disruption_budget(app: str) -> str:
+    return app
+
+
+def network_policy(app: str) -> str:
     return app
 
 
