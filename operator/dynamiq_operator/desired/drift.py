@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-_UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12)}
-_UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "M", "G", "T"), 1)}
+from dynamiq_operator.desired.quantities import amount
+
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 _WHOLE = frozenset({".spec.selector", ".spec.parentRefs[0]"})
 """Maps whose every key is ours: one more in a Service's selector, and it finds no pod; in an HTTPRoute's parent, and it is another."""
@@ -46,15 +45,6 @@ def _differs(desired: Any, observed: Any, path: str) -> str | None:
             ),
             None,
         )
-    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and _amount(desired) == _amount(observed)):
+    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)):
         return None
     return path
-
-
-def _amount(quantity: Any) -> Decimal | None:
-    text = str(quantity)
-    unit = text.lstrip("0123456789.")
-    try:
-        return Decimal(text.removesuffix(unit) if unit else text) * _UNITS.get(unit, Decimal(1))
-    except InvalidOperation:
-        return None

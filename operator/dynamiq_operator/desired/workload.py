@@ -13,6 +13,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.network import HTTP
+from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.base import Part
@@ -28,6 +29,11 @@ PRE_STOP_SECONDS = 5
 """A pod goes on answering for so long after it was told to end: endpoints and gateways need it to forget the pod."""
 EXIT_SECONDS = 5
 KEPT_REVISIONS = 3
+MEMORY_LIMIT = "1Gi"
+"""What a pod may use where neither the row nor its Runtime says: with no limit, one workflow could take the memory of its whole node."""
+STORAGE_LIMIT = "1Gi"
+"""For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
+TMP_SIZE = "64Mi"
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 
@@ -135,7 +141,7 @@ def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pinned.workflow_hash)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
-                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+                {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
             ],
         },
     }
@@ -155,7 +161,7 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
     }
     if app.spec.is_private:
         own["DYNAMIQ_ACCESS_KEYS_DIR"] = KEYS_FOLDER
-    container: dict[str, Any] = {
+    return {
         "name": CONTAINER,
         "image": runtime.image,
         "imagePullPolicy": "IfNotPresent",
@@ -173,11 +179,20 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
             *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         ],
+        "resources": _resources(pinned),
         **_probes(runtime),
     }
-    if resources := _json(pinned.config.resources):
-        container["resources"] = resources
-    return container
+
+
+def _resources(pinned: Pinned) -> dict[str, Any]:
+    """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
+    given = _json(pinned.config.resources) or {}
+    requests, limits = given.get("requests", {}), given.get("limits", {})
+    memory = max(requests.get("memory", "0"), MEMORY_LIMIT, key=lambda quantity: amount(quantity) or 0)
+    return {
+        "requests": {**requests, "ephemeral-storage": "0"},
+        "limits": {"memory": memory, **limits, "ephemeral-storage": STORAGE_LIMIT},
+    }
 
 
 def _probes(runtime: PinnedRuntime) -> dict[str, Any]:
