@@ -39,8 +39,8 @@ Try it:
   curl -H 'Content-Type: application/json' -d '{"input": {"n": 2}}' localhost:8080/"""
 
 CALL = """\
-Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own,
-and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
+Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own
+unless --keep-alive says otherwise, and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
 it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
 
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}'
@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--host", help="the Host header, to call through an ingress by its address")
     call.add_argument("--every", type=float, metavar="S", help="seconds from one call to the next")
     call.add_argument("--for", dest="duration", type=float, metavar="S", help="seconds to go on (default: until SIGTERM)")
+    call.add_argument("--keep-alive", type=int, default=0, metavar="N", help="keep N connections and share them (default: a new one each)")
+    call.add_argument("--timed", action="store_true", help="lines with two times, sent and answered, in Unix seconds")
     call.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds before a call has failed (default 30)")
     call.add_argument("--quiet", action="store_true", help="only the summary")
     return parser

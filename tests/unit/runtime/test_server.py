@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -242,6 +244,46 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
     summary = json.loads(steady.communicate(timeout=DEADLINE)[0])
     assert (summary["sent"], summary["ok"], summary["failed"]) == (100, 100, 0)
     assert (summary["by_status"], summary["by_output"]) == ({"200": 100}, {'{"result":{"n":1}}': 100})
+
+
+@pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
+def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
+    with counting() as (port, connections):
+        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.01", "--for", "0.5", "--keep-alive", kept, "--timed")
+        *lines, summary = calling.communicate(timeout=DEADLINE)[0].splitlines()
+    assert json.loads(summary)["ok"] == len(lines) == 50
+    assert len(connections) <= most if most else len(connections) == 50
+    times = [tuple(map(float, line.split()[:2])) for line in lines]
+    assert all(sent <= answered for sent, answered in times)
+    assert times[-1][0] - times[0][0] >= 0.4
+
+
+@contextmanager
+def counting() -> Iterator[tuple[int, list[object]]]:
+    """A server that keeps connections: its port, and an entry for each connection so far."""
+    connections: list[object] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(self)
+            super().setup()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name is http.server's
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], connections
+        server.shutdown()
 
 
 def test_call_ends_with_its_summary_on_sigterm_and_counts_failures(tmp_path: Path) -> None:
