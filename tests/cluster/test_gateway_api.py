@@ -19,6 +19,8 @@ from tests.operating import Operator
 GATEWAY = "gateways/public"
 NOTICED_WITHIN = 30.0  # seconds: it asks every 10 s
 BACK_WITHIN = 5.0
+DELETED_WITHIN = 180.0
+"""The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""
 ROUTE = "HTTPRoute"
 
 
@@ -36,7 +38,7 @@ def gateway_api(cluster: Cluster) -> Iterator[None]:
         eventually("HTTPRoutes are served", served)
         yield
     finally:
-        kubectl("delete", "--ignore-not-found", "-f", path)
+        kubectl("delete", "--ignore-not-found", "-f", path, timeout=DELETED_WITHIN)
         eventually("HTTPRoutes are gone", lambda: not served())
 
 

@@ -272,7 +272,7 @@ def test_a_first_deploy_that_fails_deletes_the_workload_and_keeps_the_service() 
     assert (world.phases["b"], world.serving, world.app.status.failed) == ("#2 Live", "v2", None)
 
 
-def test_rows_without_an_app_wait_for_it_and_fail_at_the_deadline() -> None:
+def test_rows_without_an_app_wait_for_it() -> None:
     world = World(given.runtime_manifest(), given.version_manifest("v1"))
     world.deploy("a", "v1")
     assert shown(world.plan()) == ["a reads Pending"]
@@ -281,12 +281,6 @@ def test_rows_without_an_app_wait_for_it_and_fail_at_the_deadline() -> None:
     world.add(given.app_manifest())
     world.run()
     assert world.phases == {"a": "#1 Live"}
-    alone = World()
-    alone.deploy("a", "v1")
-    alone.settle()
-    alone.later(300)
-    alone.settle()
-    assert (alone.phases, _result(alone, "a")) == ({"a": "#0 Failed"}, "Failed")
 
 
 def test_an_app_that_is_being_deleted_is_left_alone() -> None:

@@ -211,6 +211,7 @@ def test_the_keys_are_the_users(children: Children) -> None:
 def test_deleted_keys_are_made_anew(children: Children) -> None:
     on, name = children.on, names.access_keys(KEYED)
     before = on.key(KEYED)
+    _has_looked(on, KEYED)  # so that it has just seen the Secret
     on.delete("Secret", name)
     eventually("there are keys again", lambda: on.find("Secret", name), BACK_WITHIN)
     assert on.key(KEYED) != before

@@ -24,8 +24,6 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
 
-KEYS_TRUSTED = 4.0
-"""Seconds for which a Secret that was seen is taken to be there still."""
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
 
@@ -42,7 +40,7 @@ class Memory:
     uid: str = ""
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
-    keys: tuple[KeysPresence, float] | None = None
+    keys: KeysPresence | None = None
 
 
 class Observer:
@@ -59,6 +57,10 @@ class Observer:
     def forget(self) -> None:
         """Forgets all memories: another replica may have worked meanwhile."""
         self._memories.clear()
+
+    def doubt(self, app: AppKey) -> None:
+        """Forgets what no watch keeps up, so that the next look reads it: whether the Secret of Access Keys is there."""
+        self.memory(app).keys = None
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
@@ -79,6 +81,7 @@ class Observer:
                 pods.append(Pod.of(found))
         if app is None:
             self._memories.pop(key, None)
+            self._claims.forget(key)
             return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
         records |= await self._named(key, app, records)
         memory = self.memory(key)
@@ -158,14 +161,14 @@ class Observer:
     async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> KeysPresence:
         if not app.spec.is_private:
             return KeysPresence.PRESENT
-        if memory.keys is not None and memory.keys[0] is KeysPresence.PRESENT and monotonic() - memory.keys[1] < KEYS_TRUSTED:
-            return KeysPresence.PRESENT
+        if memory.keys is KeysPresence.PRESENT:
+            return memory.keys
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
             presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         except errors.NotFound:
             presence = KeysPresence.ABSENT
-        memory.keys = (presence, monotonic())
+        memory.keys = presence
         return presence
 
     async def _recheck(self, namespace: str, app: App, memory: Memory) -> None:

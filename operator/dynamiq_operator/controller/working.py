@@ -14,9 +14,9 @@ from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.plan import make_plan
 
 WORKERS = 8
-LOOK_EVERY = 5.0
+LOOK_EVERY = 3.0
 LOOKS_PER_SECOND = 20
-"""Each App is looked at again every 5 s while there are at most 100; with more, 20 of them a second."""
+"""Each App is looked at again every 3 s while there are at most 60; with more, 20 of them a second."""
 EAGER_PASSES = 8
 """Passes in a row that each did something, after which the App has to wait: a plan that never ends must not spin."""
 CALM_DOWN = 1.0
@@ -104,6 +104,7 @@ class Working:
         """Looks at every App now and then: Secrets are not watched, and time alone can change what is to be done."""
         while True:
             for app in list(self._spread()):
+                self._observer.doubt(app)
                 self._queue.add(app)
                 await asyncio.sleep(max(LOOK_EVERY / max(len(self._store.apps()), 1), 1 / LOOKS_PER_SECOND))
             if not self._store.apps():

@@ -12,7 +12,7 @@ from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
 from dynamiq_operator.plan import children, events
 from dynamiq_operator.plan.causes import find_cause
-from dynamiq_operator.plan.declared import override
+from dynamiq_operator.plan.declared import override, taken
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.rollout import Rollout
@@ -67,6 +67,16 @@ def record_status(snapshot: Snapshot, row: Record, phase: Phase, waits: Mapping[
     return RecordStatus(
         phase=phase,
         observed_generation=row.meta.generation if row.outcome and phase is not Phase.PENDING else 0,
+        conditions=_dated(snapshot, row.status.conditions, None, [said]),
+    )
+
+
+def given_up_status(snapshot: Snapshot, row: Record, message: str) -> RecordStatus:
+    """Of a row whose App has not come in time. GitOps tools take it for done, as they do each row that failed."""
+    said = Condition(type="Succeeded", status="False", reason="AppMissing", message=message, last_transition_time="")
+    return RecordStatus(
+        phase=Phase.PENDING,
+        observed_generation=row.meta.generation,
         conditions=_dated(snapshot, row.status.conditions, None, [said]),
     )
 
@@ -138,6 +148,11 @@ def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow |
 
 
 def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
+    if (name := taken(app, ledger)) is not None:
+        said = (
+            f"row {name}, made by hand, has the name of the row that spec.deploy asks for: change spec.deploy.message, and it gets another"
+        )
+        return _condition(OVERRIDDEN, True, "NameTaken", said)
     found = override(app, ledger, history.target)
     if found is None:
         return _condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")

@@ -26,7 +26,7 @@ def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
     return _tell(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
 
 
-def ended(app: App | None, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
+def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
     result = outcome.result.value
     words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
     reason = "Live" if result == "Succeeded" else result

@@ -128,9 +128,10 @@ def _seconds_left(snapshot: Snapshot, row: Record, policy: RolloutPolicy) -> flo
 
 
 def _without_app(snapshot: Snapshot) -> Plan:
-    """Rows whose App is not there wait for it, without a number: an App's status keeps the numbers.
+    """Rows whose App is not there wait for it, without a number and without an end: an App's status keeps the numbers.
 
-    So do rows that have ended and that a restore brought back before their App.
+    So do rows that have ended and that a restore brought back before their App. One that has waited too long says so, and stays
+    open: closed it would not be seen when its App comes.
     """
     policy = RolloutPolicy()
     actions: list[Action] = []
@@ -139,17 +140,12 @@ def _without_app(snapshot: Snapshot) -> Plan:
         if row.meta.owners:
             continue  # it goes with the App that is gone
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
-        restored = row.outcome is not None and row.sequence > 0
-        if restored or (row.outcome is None and snapshot.now < waits_until(row, policy)):
-            status = conditions.record_status(snapshot, row, Phase.PENDING, {row.name: message}, None)
-            said: tuple[Action, ...] = events.waits(None, row, message)
-            left += [] if restored else [_seconds_left(snapshot, row, policy)]
+        if row.outcome is None and snapshot.now >= waits_until(row, policy):
+            message = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+            status = conditions.given_up_status(snapshot, row, message)
         else:
-            said = ()
-            if row.outcome is None:
-                late = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
-                row, said = end_row(snapshot, None, row, Result.FAILED, late)
-            status = conditions.record_status(snapshot, row, Phase.FAILED, {}, None)
+            status = conditions.record_status(snapshot, row, Phase.PENDING, {row.name: message}, None)
+            left += [] if row.outcome else [_seconds_left(snapshot, row, policy)]
         if not conditions.says_nothing_new(row, status):
-            actions += [*said, SetRecordStatus(row, status)]
+            actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     return Plan(tuple(actions), min(left, default=None))
