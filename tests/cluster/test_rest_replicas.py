@@ -28,6 +28,10 @@ from tests.harness import Api, eventually
 AT_ONCE = 10
 """Objects made one after another, each asked for at once."""
 
+OUTAGE = 3.0  # seconds
+TRIES_MOST = 30
+"""Watches of one kind in that time, where one that does not wait would be tried hundreds of times; one that waits needs ten."""
+
 
 class Deaf(Fault):
     """A replica that learns nothing by its watches."""
@@ -211,6 +215,25 @@ def test_an_outage_is_told_and_passes(place: Place, replica: Client) -> None:
             assert replica("GET", path).status_code == 200
     assert replica.get(f"/v1/apps/{app}")["id"] == app
     eventually("the watches go on", lambda: _hears(place, replica))
+
+
+def test_an_outage_is_waited_out_quietly(place: Place) -> None:
+    """Where an API server cuts whatever it gets, the index tries again a few times a second and no more, and says so as often."""
+    with place.replica() as replica:
+        log = place.folder / f"api-{replica.url.rpartition(':')[2]}.log"
+        seen, said = len(place.proxy.calls), len(log.read_text().splitlines())
+        with place.wrong(Away()):
+            place.proxy.cut_watches()
+            eventually("every watch was tried again", lambda: _watched(place, seen) >= {each.plural for each in INDEXED})
+            time.sleep(OUTAGE)
+        tries = sum(1 for call in place.proxy.calls[seen:] if call.is_watch)
+        lines = len(log.read_text().splitlines()) - said
+        assert max(tries, lines) <= TRIES_MOST * len(INDEXED)
+        eventually("the watches go on", lambda: _hears(place, replica))
+
+
+def _watched(place: Place, since: int) -> set[str]:
+    return {call.path.rpartition("/")[2] for call in place.proxy.calls[since:] if call.is_watch}
 
 
 def test_an_api_server_that_asks_to_wait(place: Place, replica: Client) -> None:
