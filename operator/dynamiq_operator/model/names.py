@@ -34,6 +34,10 @@ PROJECT_LABEL = f"{GROUP}/project"
 FLOW_LABEL = f"{GROUP}/flow"
 """Of a WorkflowVersion that was promoted, by which it is found again under whatever number it got."""
 ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
+KEY_ANNOTATION = f"{GROUP}/idempotency-key"
+"""Of an App: a hash of the key under which it was made, with its user."""
+REQUEST_ANNOTATION = f"{GROUP}/request"
+"""Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
