@@ -20,7 +20,7 @@ from tests.harness import eventually
 from tests.node.stage import Stage, operator, stage
 
 DOMAIN = "apps.example.test"
-ROUTED_WITHIN = 20.0  # seconds
+ROUTED_WITHIN = 90.0  # seconds
 TIMEOUT = 5.0
 
 
