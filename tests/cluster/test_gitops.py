@@ -148,7 +148,7 @@ class SelfHeal:
     def wait(self, more: int = 2) -> None:
         """Until so many more applies have begun and ended."""
         until = self.applied + more
-        eventually("Git is applied again", lambda: self.applied >= until or self.failed, 60)
+        eventually("Git is applied again", lambda: self.applied >= until or self.failed)
         assert not self.failed, self.failed
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from local.gateway import Gateway
 from tests.harness import eventually
 
-ROUTED_WITHIN = 20.0  # seconds
+ROUTED_WITHIN = 90.0  # seconds
 TIMEOUT = 5.0
 
 

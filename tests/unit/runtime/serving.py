@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 OPERATOR = Path(__file__).parents[3] / "operator"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 INPUT = {"type": "dynamiq.nodes.utils.Input"}
 
