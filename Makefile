@@ -49,6 +49,7 @@ locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
+	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt
 
 lint: $(READY) ## style, types, layers, and that what is generated is fresh

@@ -15,13 +15,14 @@ from dynamiq_operator.cluster import errors, named
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.gateway_api import GatewayApi
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
 from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
+from dynamiq_operator.plan.runs import CallerPod, Run
 from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
 from dynamiq_operator.plan.variables import looked_for
 
@@ -75,12 +76,19 @@ class Observer:
         records: dict[str, Record] = {}
         children: dict[ChildKey, Manifest] = {}
         pods: list[Pod] = []
+        jobs: list[Manifest] = []
+        callers: dict[str, CallerPod] = {}
         for resource, found in self._store.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
                 if not is_doomed(found, app):
                     records[record.name] = record
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 children[(resource.kind, found["metadata"]["name"])] = found
+            elif resource is JOBS:
+                jobs += [found] if _is_run(found, app) else []
+            elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
+                caller = CallerPod.of(found)
+                callers[caller.job] = caller
             elif resource is PODS:
                 pods.append(Pod.of(found))
         if app is None:
@@ -106,6 +114,7 @@ class Observer:
             problems={child: problem for child, (problem, _) in memory.problems.items()},
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
+            runs=tuple(Run.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.wanted(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
@@ -214,6 +223,11 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
     for (kind, name), found in children.items():
         if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[HASH_OF_CONTENT]) == name:
             yield found[HASH_OF_CONTENT]
+
+
+def _is_run(found: Manifest, app: App | None) -> bool:
+    """Whether a Job is a run of one of the App's triggers: of its CronJob, its own, or nobody's since the CronJob was made anew."""
+    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not is_doomed(found, app)
 
 
 T = TypeVar("T", App, Record, Runtime)

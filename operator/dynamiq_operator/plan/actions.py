@@ -112,7 +112,19 @@ class OwnChild:
 
 @dataclass(frozen=True)
 class DeleteChild:
+    """Delete a child, and what it owns, but for `keep_dependents`."""
+
     observed: Manifest
+    keep_dependents: bool = False
+
+
+@dataclass(frozen=True)
+class RunOnce:
+    """Create the Job of a trigger that runs once; that it is there already means that it has been run."""
+
+    app: App
+    manifest: Manifest
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,7 @@ Action = (
     | ApplyChild
     | OwnChild
     | DeleteChild
+    | RunOnce
     | CreateFlow
     | ClaimHostname
     | KeepClaim

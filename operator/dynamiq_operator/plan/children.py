@@ -46,7 +46,7 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
     actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *keys.creation(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
-        actions += _converge(snapshot, app, key, manifest)
+        actions += converge(snapshot, app, key, manifest)
     kept = (INGRESS.kind, HTTP_ROUTE.kind) if hostnames.gateway_problems(snapshot, app) else ()
     actions += [
         DeleteChild(observed)
@@ -129,7 +129,8 @@ def _workload(snapshot: Snapshot, app: App, target: Record, pinned: Pinned) -> M
     return workload.workload(app, target.name, pinned, observed, replicas=replicas, keys=keys.note(snapshot, app, observed))
 
 
-def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+def converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+    """What makes a child that is wanted as its manifest is, and nothing where it is so, or cannot be."""
     observed = snapshot.children.get(key)
     if observed is manifest or (observed is not None and is_ending(observed)):
         return

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dynamiq_operator.desired import network
-from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
-from dynamiq_operator.plan import children, events, variables
+from dynamiq_operator.plan import children, events, runs, triggers, variables
 from dynamiq_operator.plan.causes import find_cause
 from dynamiq_operator.plan.declared import override, taken
 from dynamiq_operator.plan.ledger import Ledger
@@ -19,7 +18,7 @@ from dynamiq_operator.plan.rollout import Rollout
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
 
 READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
-TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersActive", "DeploySpecOverridden", "VariablesResolved"
+TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not so is named."""
 
@@ -31,6 +30,7 @@ def app_status(
     ledger: Ledger,
     waits: Mapping[str, str],
     hindered: Mapping[ChildKey, Problem],
+    idle: Mapping[ChildKey, Problem],
     last_sequence: int,
 ) -> AppStatus:
     """The App's whole status."""
@@ -42,7 +42,7 @@ def app_status(
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
         *_variables(snapshot, app, history),
-        *([_triggers(app)] if app.spec.triggers else []),
+        *([_triggers(snapshot, app, history, idle)] if app.spec.triggers else []),
         *([_overridden(app, history, ledger)] if app.spec.deploy is not None else []),
     ]
     return AppStatus(
@@ -51,6 +51,7 @@ def app_status(
         live=_live_row(live),
         failed=failed,
         hostname=network.hostname(app, snapshot.settings),
+        triggers=runs.last_runs(snapshot, app, history),
         conditions=_dated(snapshot, app.status.conditions, app.meta.generation, [_ready(said), *said]),
     )
 
@@ -184,9 +185,17 @@ def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
     )
 
 
-def _triggers(app: App) -> Condition:
-    names = ", ".join(trigger.name for trigger in app.spec.triggers)
-    return _condition(TRIGGERS, False, "NotSupported", f"{triggers.NOT_RUN_YET}: {names}")
+def _triggers(snapshot: Snapshot, app: App, history: History, idle: Mapping[ChildKey, Problem]) -> Condition:
+    """Whether each that is to run will; callers of the App are served all the same, so Ready does not depend on it."""
+    if wrong := triggers.invalid(app):
+        return _condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
+    if idle:
+        first = min(idle)
+        return _condition(TRIGGERS, False, idle[first].hindrance.value, "; ".join(idle[key].message for key in sorted(idle)))
+    if history.target is None:
+        return _condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
+    names = ", ".join(trigger.name for trigger in triggers.active(snapshot, app))
+    return _condition(TRIGGERS, True, "Scheduled", f"active: {names}" if names else "none of the triggers is active")
 
 
 def _failed(app: App, history: History) -> FailedRow | None:

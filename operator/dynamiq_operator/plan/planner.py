@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
-from dynamiq_operator.plan import children, conditions, events, keys, variables
+from dynamiq_operator.plan import children, conditions, events, keys, runs, triggers, variables
 from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
@@ -47,8 +47,9 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     ledger = snapshot.ledger.having(history.rows)
     last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
     hindered = children.problems(snapshot, app, history.target)
+    idle = triggers.problems(snapshot, app, history.target)
     lacks = variables.missing(snapshot, app, history.target)
-    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, last_sequence)
+    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, idle, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
     opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
@@ -60,16 +61,18 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *declared_rows(app, ledger),
             *overtaken,
             *ended,
-            *_hindrances(app, hindered),
+            *_hindrances(app, {**hindered, **idle}),
             *_lacking(app, lacks),
             *converging,
             *keys.telling(snapshot, app, history.target),
+            *triggers.trigger_actions(snapshot, app, history.target),
+            *runs.tell(app, status.triggers),
             *opening,
             *(() if reserving else write_status),
             *closing,
             *retention(snapshot, app, history, ledger),
         ),
-        look_again=_look_again(snapshot, app, rows.waits, rollout, hindered, lacks),
+        look_again=_look_again(snapshot, app, rows.waits, rollout, {**hindered, **idle}, lacks),
     )
 
 
@@ -113,7 +116,7 @@ def _record_statuses(
 
 
 def _hindrances(app: App, hindered: Mapping[ChildKey, Problem]) -> tuple[Action, ...]:
-    known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.CHILDREN, "")
+    known = " ".join(each.message for each in app.status.conditions if each.type in (conditions.CHILDREN, conditions.TRIGGERS))
     return tuple(events.hindered(app, problem.message) for problem in hindered.values() if problem.message not in known)
 
 
@@ -131,6 +134,7 @@ def _look_again(
         times.append(rollout.look_again)
     if hindered:
         times.append(RETRY_HINDERED)
+    times += [*triggers.look_again(snapshot, app), *runs.look_again(snapshot, app)]
     if lacks:
         times.append(RETRY_MISSING)
     return min(times, default=None)

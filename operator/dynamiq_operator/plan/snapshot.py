@@ -13,6 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
+from dynamiq_operator.plan.runs import Run
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""
@@ -183,7 +184,7 @@ class Snapshot:
 
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
-    `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `named`: of Secrets and ConfigMaps that the App's variables name, and that were looked at, the keys; None where there is none.
     `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
@@ -203,6 +204,7 @@ class Snapshot:
     access_keys: AccessKeys = AccessKeys(KeysPresence.ABSENT)
     named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    runs: tuple[Run, ...] = ()
     claim: Claim = Claim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None

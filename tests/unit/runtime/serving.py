@@ -55,6 +55,11 @@ class Answer:
     body: Any
     headers: Message
 
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        """The events of a stream: name and data."""
+        return events_in(self.body)
+
 
 @dataclass
 class Served:
@@ -80,9 +85,26 @@ class Served:
         except urllib.error.HTTPError as error:
             return _answer(error.code, error.read(), error.headers)
 
-    def run(self, given: Any, path: str = "/", key: str | None = None, timeout: float = DEADLINE) -> Answer:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        return self.request("POST", path, json.dumps({"input": given}).encode(), headers, timeout)
+    def run(
+        self,
+        given: Any,
+        path: str = "/",
+        *,
+        key: str | None = None,
+        stream: Any = None,
+        accept: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Answer:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent |= ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Accept": accept} if accept else {})
+        body = {"input": given} | ({} if stream is None else {"stream": stream})
+        return self.request("POST", path, json.dumps(body).encode(), sent, timeout)
+
+    def metric(self, name: str) -> float:
+        """One sample of /metrics, by its name with labels as it is written there; 0 for one that is not there yet."""
+        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics").body.splitlines()]
+        return next((float(value) for key, value in lines if key == name), 0.0)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -93,6 +115,16 @@ def _answer(status: int, raw: bytes, headers: Message) -> Answer:
         return Answer(status, json.loads(raw), headers)
     except ValueError:
         return Answer(status, raw.decode(), headers)
+
+
+def events_in(text: str) -> list[tuple[str, Any]]:
+    """Server-sent events, without comments: name and data."""
+    events = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            events.append((fields["event"], json.loads(fields["data"])))
+    return events
 
 
 def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
