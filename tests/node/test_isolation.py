@@ -105,7 +105,7 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_a_workflow_that_fills_its_disk_is_told_that_it_is_full(street: Street) -> None:
     places = street.inside(WILD, FILL)
-    written, why = places.pop("/tmp")  # noqa: S108 - a volume of the pod
+    written, why = places.pop("/tmp")  # noqa: S108 - the pod's own
     assert (why, written <= 64 << 20) == ("ENOSPC", True)
     assert {each[1] for each in places.values()} <= {"EROFS", "EACCES", "ENOENT"}, places
     assert street.on.answer(WILD) == "v1"
