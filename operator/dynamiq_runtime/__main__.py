@@ -16,21 +16,26 @@ FAILED = 1
 TERMINATION_LIMIT = 4096  # bytes the kubelet keeps
 FLOW_LIMIT = 1 << 20
 
-DESCRIPTION = """Serves one Dynamiq workflow over HTTP with the engine "tiny" (Input, Python and Output nodes), or calls such a server."""
+DESCRIPTION = """Serves one Dynamiq workflow over HTTP, with the engine "tiny" (Input, Python and Output nodes) or "sdk" (every node of
+Dynamiq's SDK), or calls such a server."""
 
 SERVE = """\
 Configuration comes from the environment:
-  DYNAMIQ_ENGINE            tiny
+  DYNAMIQ_ENGINE            tiny or sdk                                         tiny
   DYNAMIQ_FLOW              file with the flow, YAML or JSON                    /etc/dynamiq/flow/flow
   DYNAMIQ_ACCESS_KEYS_DIR   folder, one Access Key a file, read at each change  unset: a public App
-  DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics and logs
+  DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics, logs and traces
   PORT                      8080 (0: any free one; the log says which)
   DYNAMIQ_DRAIN_SECONDS     how long runs may still take after SIGTERM          30
-  DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    60
+  DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    300
+  DYNAMIQ_MAX_CONCURRENT_RUNS   runs at the same time                           32
+  DYNAMIQ_MAX_QUEUED_RUNS   runs that wait for one of these; others get 429     ten for each of these
+  DYNAMIQ_BODY_LIMIT        bytes of a request's body                           2097152
+  OTEL_EXPORTER_OTLP_ENDPOINT   where traces go, OTLP over HTTP                 unset: none
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
-It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it;
-GET /healthz, /readyz and /metrics need no key.
+It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
+the header Accept: text/event-stream, as events. GET /healthz, /readyz and /metrics need no key.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
 
@@ -39,8 +44,8 @@ Try it:
   curl -H 'Content-Type: application/json' -d '{"input": {"n": 2}}' localhost:8080/"""
 
 CALL = """\
-Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own,
-and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
+Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own
+unless --keep-alive says otherwise, and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
 it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
 
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}'
@@ -73,19 +78,22 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve() -> int:
     # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from dynamiq_runtime.flow import FlowError, load_flow
+    from dynamiq_runtime.engine import EngineError, load_engine, require_engine
     from dynamiq_runtime.keys import AccessKeys, KeysError
+    from dynamiq_runtime.logs import take_over
     from dynamiq_runtime.server import serve
     from dynamiq_runtime.settings import SettingsError, from_environment
+    from dynamiq_runtime.text import FlowError
 
+    take_over()
     try:
         settings = from_environment(os.environ)
-        flow = load_flow(_read_flow(settings.flow), os.environ)
+        require_engine(settings.engine)
+        text = _read_flow(settings.flow)
         keys = None if settings.access_keys is None else AccessKeys(settings.access_keys)
-    except (SettingsError, FlowError, KeysError) as error:
+        asyncio.run(serve(settings, lambda: load_engine(settings.engine, text, os.environ), keys))
+    except (SettingsError, EngineError, FlowError, KeysError) as error:
         return _refuse(str(error), NOT_SERVABLE)
-    try:
-        asyncio.run(serve(settings, flow, keys))
     except OSError as error:
         return _refuse(f"it can't listen on port {settings.port}: {error.strerror or error}", FAILED)
     sys.stdout.flush()
@@ -135,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--host", help="the Host header, to call through an ingress by its address")
     call.add_argument("--every", type=float, metavar="S", help="seconds from one call to the next")
     call.add_argument("--for", dest="duration", type=float, metavar="S", help="seconds to go on (default: until SIGTERM)")
+    call.add_argument("--keep-alive", type=int, default=0, metavar="N", help="keep N connections and share them (default: a new one each)")
+    call.add_argument("--timed", action="store_true", help="lines with two times, sent and answered, in Unix seconds")
     call.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds before a call has failed (default 30)")
     call.add_argument("--quiet", action="store_true", help="only the summary")
     trigger = commands.add_parser("trigger", help="call an App once, for one of its triggers", epilog=TRIGGER, formatter_class=raw)

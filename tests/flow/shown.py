@@ -46,6 +46,8 @@ def _line(action: actions.Action) -> str:
             return f"create flow of {version}"
         case actions.CreateAccessKeys():
             return "create access keys"
+        case actions.TellOfKeys(pod=pod):
+            return f"tell {pod} of keys"
         case actions.ScaleWorkload(replicas=replicas):
             return f"scale to {replicas}"
         case _:

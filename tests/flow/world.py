@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,8 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import actions, make_plan
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.runs import JOB_NAME_LABEL, CallerPod, Run
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.variables import looked_for
 from tests import factories as given
 
 CLOSED = ("Superseded", "Failed")
@@ -64,6 +66,10 @@ class World:
 
     def remove(self, kind: str, name: str) -> None:
         del self.objects[self._find(kind, name)]
+
+    def remove_other(self, kind: str, name: str) -> None:
+        """An object that is not of ours goes."""
+        del self.objects[("v1", kind, name)]
 
     def child(self, kind: str, name: str = given.NAME) -> Manifest:
         """A child as it is now; edit it in place, then call `edited`."""
@@ -184,7 +190,7 @@ class World:
             wanted |= {app.status.live.row} if app.status.live else set()
             rows |= {name: everything[name] for name in wanted if name in everything}
         children = self._children(app) if app is not None else {}
-        return Snapshot(
+        snapshot = Snapshot(
             given.NAMESPACE,
             given.NAME,
             self.now,
@@ -201,6 +207,7 @@ class World:
             runs=tuple(self._runs()),
             ledger=Ledger(known=True).having(everything.values()),
         )
+        return replace(snapshot, named={child: self._keys_of(child) for child in looked_for(snapshot, app)}) if app else snapshot
 
     def plan(self) -> actions.Plan:
         return make_plan(self.snapshot())
@@ -262,6 +269,9 @@ class World:
                 self._create(app, content.flow(app, wanted, text), wanted)
             case actions.CreateAccessKeys(app=app):
                 self._create(app, content.access_keys(app, "key"), "")
+            case actions.TellOfKeys(uid=uid, version=version):
+                (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
+                pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case actions.ScaleWorkload(observed=observed, replicas=replicas):
                 found = self.objects[_key(observed)]
                 found["spec"]["replicas"] = replicas
@@ -367,19 +377,28 @@ class World:
                 else:
                     del self.objects[key]
 
-    def _keys(self, app: App | None) -> KeysPresence:
+    def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
         if app is None or not app.spec.is_private:
-            return KeysPresence.PRESENT
+            return AccessKeys(KeysPresence.PRESENT)
         if found is None:
-            return KeysPresence.ABSENT
-        return KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+            return AccessKeys(KeysPresence.ABSENT)
+        presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+        return AccessKeys(presence, found["metadata"]["resourceVersion"], self.now)
+
+    def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
+        found = self.objects.get(("v1", *child))
+        return frozenset(found["data"]) if found is not None else None
 
     def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
         template = made["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in self.pods if pod["metadata"]["labels"] == labels}
+        self._version += 1
+        begun = {"uid": f"uid-{self._version}", "creationTimestamp": format_time(self.now), "labels": labels}
         self.pods = [
             {
-                "metadata": {"name": f"chat-{number}", "labels": template["metadata"]["labels"]},
+                "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
                 "spec": template["spec"],
                 "status": {
                     "conditions": [{"type": "Ready", "status": str(status["ready"])}],

@@ -62,6 +62,7 @@ def needed() -> Rights:
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.VERSIONS, "get")
     ask(resources.SECRETS, "get", "create")
+    ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create")
     for resource in resources.POLICIES:
         ask(resource, "get")

@@ -13,7 +13,7 @@ from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import JSON_PATCH, Client
 from dynamiq_operator.cluster.lease import Lease
 from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, JOBS, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_ending, is_ours, owner
@@ -84,6 +84,8 @@ class Performer:
                     await self._claims.release(action)
                 case actions.CreateAccessKeys():
                     await self._create_keys(app, action.app)
+                case actions.TellOfKeys():
+                    await self._tell_of_keys(action)
                 case actions.ScaleWorkload():
                     await self._scale(action)
 
@@ -239,6 +241,14 @@ class Performer:
             except errors.AlreadyExists:
                 return  # the next look tells whose it is
             noting.settle()
+
+    async def _tell_of_keys(self, action: actions.TellOfKeys) -> None:
+        """A pod that is gone, or another one of that name, needs to be told nothing."""
+        patch = {"metadata": {"uid": action.uid, "annotations": {names.KEYS_ANNOTATION: action.version}}}
+        try:
+            self._store.put(PODS, await self._client.patch(PODS, action.app.meta.namespace, action.pod, patch))
+        except (errors.NotFound, errors.Conflict):
+            return
 
     async def _scale(self, action: actions.ScaleWorkload) -> None:
         meta = action.observed["metadata"]

@@ -53,7 +53,19 @@ VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
 HTTP_ROUTES = _child(base.HTTP_ROUTE, optional=True)
 CHILDREN = (
-    *map(_child, (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET, base.CRON_JOB)),
+    *map(
+        _child,
+        (
+            base.SERVICE,
+            base.INGRESS,
+            base.CONFIG_MAP,
+            base.WORKLOAD,
+            base.AUTOSCALER,
+            base.DISRUPTION_BUDGET,
+            base.NETWORK_POLICY,
+            base.CRON_JOB,
+        ),
+    ),
     HTTP_ROUTES,
 )
 SECRETS = _child(base.SECRET)

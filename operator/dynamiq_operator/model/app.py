@@ -22,6 +22,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.isolation import Network
 from dynamiq_operator.model.record import Config
 
 
@@ -257,6 +258,9 @@ class AppSpec(Part):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
+    network: Annotated[
+        Network | None, Field(description="Who may reach the App's pods, and whom they may reach. Left out: nothing is limited.")
+    ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
     deploy: Annotated[

@@ -20,6 +20,8 @@ TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+KEYS_ANNOTATION = f"{GROUP}/access-keys"
+"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that its kubelet was told of."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -32,6 +34,10 @@ PROJECT_LABEL = f"{GROUP}/project"
 FLOW_LABEL = f"{GROUP}/flow"
 """Of a WorkflowVersion that was promoted, by which it is found again under whatever number it got."""
 ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
+KEY_ANNOTATION = f"{GROUP}/idempotency-key"
+"""Of an App: a hash of the key under which it was made, with its user."""
+REQUEST_ANNOTATION = f"{GROUP}/request"
+"""Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
@@ -92,6 +98,10 @@ def autoscaler(app: str) -> str:
 
 
 def disruption_budget(app: str) -> str:
+    return app
+
+
+def network_policy(app: str) -> str:
     return app
 
 

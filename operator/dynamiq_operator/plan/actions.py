@@ -165,6 +165,16 @@ class CreateAccessKeys:
 
 
 @dataclass(frozen=True)
+class TellOfKeys:
+    """Note on a running pod which version of the Access Keys there is: its kubelet then looks at what the pod mounts."""
+
+    app: App
+    pod: str
+    uid: str
+    version: str
+
+
+@dataclass(frozen=True)
 class ScaleWorkload:
     """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
 
@@ -191,6 +201,7 @@ Action = (
     | KeepClaim
     | ReleaseClaim
     | CreateAccessKeys
+    | TellOfKeys
     | ScaleWorkload
 )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dynamiq_operator.desired import network
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
-from dynamiq_operator.plan import children, events, runs, triggers
+from dynamiq_operator.plan import children, events, runs, triggers, variables
 from dynamiq_operator.plan.causes import find_cause
 from dynamiq_operator.plan.declared import override, taken
 from dynamiq_operator.plan.ledger import Ledger
@@ -18,7 +18,7 @@ from dynamiq_operator.plan.rollout import Rollout
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
 
 READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
-TRIGGERS, OVERRIDDEN = "TriggersReady", "DeploySpecOverridden"
+TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not so is named."""
 
@@ -41,6 +41,7 @@ def app_status(
         _children(hindered),
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
+        *_variables(snapshot, app, history),
         *([_triggers(snapshot, app, history, idle)] if app.spec.triggers else []),
         *([_overridden(app, history, ledger)] if app.spec.deploy is not None else []),
     ]
@@ -90,6 +91,11 @@ def says_nothing_new(row: Record, wanted: RecordStatus) -> bool:
     return under_way and row.status.phase is Phase.PROGRESSING and not row.status.conditions
 
 
+def holding(lacks: str) -> str:
+    """What is said of an App whose new pods would lack something."""
+    return f"{lacks}: until then no new pod is made"[:1024]
+
+
 def _condition(type_: str, holds: bool, reason: str, message: str) -> Condition:
     return Condition(type=type_, status="True" if holds else "False", reason=reason, message=message[:2048], last_transition_time="")
 
@@ -120,13 +126,15 @@ def _children(hindered: Mapping[ChildKey, Problem]) -> Condition:
 
 
 def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
-    observed = children.observed_workload(snapshot, app, history.target)
+    observed = snapshot.workload_of(history.target)
     if observed is None:
         if history.target is not None and not children.has_flow(snapshot, history.target):
             title = events.title(history.target)
             return _condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
+        if lacks := variables.missing(snapshot, app, history.target):
+            return _condition(AVAILABLE, False, variables.MISSING, holding(lacks))
         return _condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
     state = WorkloadState.of(observed)
     if state.available:
@@ -135,6 +143,16 @@ def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
     if cause is None or cause.reason == "NotReady":
         return _condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
     return _condition(AVAILABLE, False, cause.reason, cause.message)
+
+
+def _variables(snapshot: Snapshot, app: App, history: History) -> Iterator[Condition]:
+    """Not one that Ready needs: while a key is missing the App serves with the variables that it had."""
+    if history.target is None or not variables.references(app):
+        return
+    if lacks := variables.missing(snapshot, app, history.target):
+        yield _condition(VARIABLES, False, variables.MISSING, holding(lacks))
+    else:
+        yield _condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
 
 
 def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:

@@ -45,6 +45,10 @@ def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
 
 
+def lacking(app: App, lacks: str) -> Emit:
+    return Emit(app, "VariableMissing", lacks, key=lacks, warning=True)
+
+
 def _tell(app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False) -> tuple[Emit, ...]:
     about = (row, app) if app is not None else (row,)
     return tuple(Emit(each, reason, message, key=f"{row.meta.uid}/{key}", warning=warning) for each in about)

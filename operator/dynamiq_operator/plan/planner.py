@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
-from dynamiq_operator.plan import children, conditions, events, runs, triggers
+from dynamiq_operator.plan import children, conditions, events, keys, runs, triggers, variables
 from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
@@ -22,6 +22,8 @@ from dynamiq_operator.plan.retention import retention
 from dynamiq_operator.plan.rollout import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot
 
+RETRY_MISSING = 3.0
+"""Seconds after which it is looked again for a key that a variable names."""
 RETRY_HINDERED = 15.0
 """Seconds after which it is looked again at a name that was taken."""
 
@@ -46,6 +48,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
     hindered = children.problems(snapshot, app, history.target)
     idle = triggers.problems(snapshot, app, history.target)
+    lacks = variables.missing(snapshot, app, history.target)
     status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, idle, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
@@ -60,14 +63,16 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *overtaken,
             *ended,
             *_hindrances(app, {**hindered, **idle}),
+            *_lacking(app, lacks),
             *converging,
+            *keys.telling(snapshot, app, history.target),
             *triggers.trigger_actions(snapshot, app, history.target),
             *opening,
             *(() if reserving else write_status),
             *closing,
             *retention(snapshot, app, history, ledger),
         ),
-        look_again=_look_again(snapshot, app, rows.waits, rollout, {**hindered, **idle}),
+        look_again=_look_again(snapshot, app, rows.waits, rollout, {**hindered, **idle}, lacks),
     )
 
 
@@ -115,8 +120,14 @@ def _hindrances(app: App, hindered: Mapping[ChildKey, Problem]) -> tuple[Action,
     return tuple(events.hindered(app, problem.message) for problem in hindered.values() if problem.message not in known)
 
 
+def _lacking(app: App, lacks: str) -> tuple[Action, ...]:
+    known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.VARIABLES, "")
+    said = conditions.holding(lacks) if lacks else known
+    return (events.lacking(app, said),) if said != known else ()
+
+
 def _look_again(
-    snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, hindered: Mapping[ChildKey, Problem]
+    snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, hindered: Mapping[ChildKey, Problem], lacks: str
 ) -> float | None:
     times = [_seconds_left(snapshot, row, app.spec.rollout) for row in snapshot.records if row.name in waits]
     if rollout is not None and rollout.look_again is not None:
@@ -124,6 +135,8 @@ def _look_again(
     if hindered:
         times.append(RETRY_HINDERED)
     times += [*triggers.look_again(snapshot, app), *runs.look_again(snapshot, app)]
+    if lacks:
+        times.append(RETRY_MISSING)
     return min(times, default=None)
 
 
