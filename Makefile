@@ -71,7 +71,7 @@ bench: $(READY) ## figures: requests of the operator for a deploy, a redeploy, a
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
 soak: $(READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster --capture=no
+	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
 
 clean: ## remove .venv and what tools keep; clusters and builds stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
