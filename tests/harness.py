@@ -37,8 +37,11 @@ REPOSITORY = Path(__file__).parents[1]
 CRDS = REPOSITORY / "crds"
 SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
 MANAGER = "tests"
-REQUEST_TIMEOUT = 30  # seconds
-ESTABLISHED_TIMEOUT = 60  # seconds
+REQUEST_TIMEOUT = 60  # seconds
+COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
+ESTABLISHED_TIMEOUT = 120  # seconds
+IN_TIME = 90.0
+"""Seconds for what is not promised within a time: a machine that does much else takes long, and a test that fails waits once."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 Manifest = dict[str, Any]
@@ -154,7 +157,7 @@ class Kubectl:
         input: str | Manifest | Sequence[Manifest] | None = None,  # noqa: A002 - subprocess's own name
         namespace: str | None = None,
         check: bool = True,
-        timeout: float = REQUEST_TIMEOUT,
+        timeout: float = COMMAND_TIMEOUT,
     ) -> subprocess.CompletedProcess[str]:
         """`input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own words."""
         command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
@@ -292,7 +295,7 @@ def path(manifest: Manifest, *, named: bool = True) -> str:
     return f"/{'apis' if '/' in version else 'api'}/{version}{where}/{plural}" + (f"/{meta['name']}" if named else "")
 
 
-def eventually(what: str, check: Callable[[], _Found | None], seconds: float = 30, every: float = 0.05) -> _Found:
+def eventually(what: str, check: Callable[[], _Found | None], seconds: float = IN_TIME, every: float = 0.05) -> _Found:
     """The first answer of `check` that is true. Raises AssertionError naming `what`, and the last answer, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := check()):

@@ -22,8 +22,8 @@ ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
-WORKS_WITHIN = 60.0  # seconds, on a machine that does much else
-ENDS_WITHIN = 30.0
+WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
+ENDS_WITHIN = 90.0
 
 
 def install_rights(cluster: Cluster) -> None:

@@ -24,7 +24,8 @@ def log(message: str, *, level: str = "info", **fields: str | float | None) -> N
 
 
 def take_over() -> None:
-    """Makes lines of what libraries log by Python's logging: warnings of those that never see a run's content, nothing of others."""
+    """Makes lines of what libraries log: warnings of those that never see a run's content; of others, and of Python's own, nothing."""
+    logging.captureWarnings(capture=True)
     logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
 
 

@@ -14,12 +14,14 @@ from uuid import UUID
 
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
+from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
 from dynamiq.nodes.utils import Output
 from dynamiq.runnables import RunnableConfig, RunnableStatus
 from dynamiq.serializers.loaders.yaml import WorkflowYAMLLoader, WorkflowYAMLLoaderException
 from dynamiq.utils import format_value
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
 from dynamiq_runtime.engine import MESSAGE_LIMIT, Failure, NodeRun, Report, RunFailedError
 from dynamiq_runtime.forms import as_workflow
@@ -33,8 +35,10 @@ class SDK:
     """A loaded flow: its nodes exist, its clients are made, and a clone of it was made once."""
 
     def __init__(self, text: str) -> None:
-        self._workflow = _loaded(_read(text))
-        self._outputs = [node.id for node in self._workflow.flow.nodes if isinstance(node, Output)]
+        data = _read(text)
+        self._workflow = _loaded(data)
+        outputs = {node.id for node in self._workflow.flow.nodes if isinstance(node, Output)}
+        self._outputs = [node_id for node_id in data["flows"][self._workflow.flow.id]["nodes"] if node_id in outputs]
         if not self._outputs:
             raise FlowError("the flow has no Output node, so it would have no answer")
         self._clone()
@@ -46,7 +50,7 @@ class SDK:
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """The answer to one input. Raises RunFailedError."""
-        config = RunnableConfig(callbacks=[_Watch(report)])
+        config = RunnableConfig(callbacks=[_Watch(report) if report.emit is None else _StreamingWatch(report)])
         report.cancel = config.cancellation.token.cancel
         result = self._clone().run_sync(input_data=dict(given), config=config)
         if result.status != RunnableStatus.SUCCESS:
@@ -67,7 +71,7 @@ def _read(text: str) -> dict[str, Any]:
     try:
         resolved: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(workflow), resolve=True)
     except OmegaConfBaseException as error:
-        raise FlowError(f"the flow can't be resolved: {error}") from None
+        raise FlowError(f"the flow can't be resolved: {str(error).splitlines()[0]}") from None
     return resolved
 
 
@@ -76,11 +80,19 @@ def _loaded(data: dict[str, Any]) -> Any:
         _require_type(node_id, spec)
     try:
         (workflow,) = WorkflowYAMLLoader.parse(data, init_components=True).workflows.values()
-    except WorkflowYAMLLoaderException as error:
-        raise FlowError(_line(error)) from None
-    except Exception as error:  # what a node's own constructor raises
-        raise FlowError(f"the SDK can't load the flow: {type(error).__name__}: {_line(error)}") from None
+    except Exception as error:  # also whatever a node's own constructor raises
+        raise FlowError(_why(error)) from None
     return workflow
+
+
+def _why(error: Exception) -> str:
+    """The SDK's words in one line; of a field that is wrong, where and why alone, since its value may be a key."""
+    if isinstance(error.__context__, ValidationError):
+        before, _, _ = str(error).partition(" Error: ")
+        wrong = error.__context__.errors(include_url=False, include_input=False, include_context=False)
+        return _line(f"{before} " + "; ".join(f"`{'.'.join(map(str, each['loc']))}`: {each['msg']}" for each in wrong))
+    known = isinstance(error, WorkflowYAMLLoaderException)
+    return _line(error if known else f"the SDK can't load the flow: {type(error).__name__}: {error}")
 
 
 def _require_type(node_id: str, spec: Any) -> None:
@@ -129,20 +141,6 @@ class _Watch(BaseCallbackHandler):
             for key in ("prompt_tokens", "completion_tokens", "total_tokens_cost_usd"):
                 sums[key] = sums.get(key, 0) + (used.get(key) or 0)
 
-    def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
-        """Passes a chunk on in the fields of the SDK's StreamingEventMessage, but for the run's own ids."""
-        if self._report.emit is None:
-            return
-        message = kwargs.get("event")
-        source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}
-        given = {
-            "event": message.event if message else (serialized.get("streaming") or {}).get("event") or "streaming",
-            "entity_id": message.entity_id if message else serialized.get("id"),
-            "source": message.source.model_dump() if message and message.source else source,
-            "data": format_value(message.data if message else chunk),
-        }
-        self._report.emit(given)
-
     def _end(self, serialized: dict[str, Any], run_id: UUID, *, succeeded: bool) -> None:
         ended = time.time_ns()
         used = self._used.pop(run_id, {})
@@ -158,6 +156,23 @@ class _Watch(BaseCallbackHandler):
                 cost=used.get("total_tokens_cost_usd", 0.0),
             )
         )
+
+
+class _StreamingWatch(_Watch, BaseStreamingCallbackHandler):
+    """The same for a run whose caller reads along: by its class the SDK's nodes tell that there is somebody to stream to."""
+
+    def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
+        """Passes a chunk on in the fields of the SDK's StreamingEventMessage, but for the run's own ids."""
+        message = kwargs.get("event")
+        source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}
+        given = {
+            "event": message.event if message else (serialized.get("streaming") or {}).get("event") or "streaming",
+            "entity_id": message.entity_id if message else serialized.get("id"),
+            "source": message.source.model_dump() if message and message.source else source,
+            "data": format_value(message.data if message else chunk),
+        }
+        if self._report.emit is not None:
+            self._report.emit(given)
 
 
 def _line(error: object) -> str:

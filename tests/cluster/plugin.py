@@ -21,7 +21,7 @@ from typing import Any
 from local.clusters import Cluster
 from tests.harness import eventually
 
-ENDS_WITHIN = 60.0
+ENDS_WITHIN = 90.0
 COLUMNS = 160
 
 
@@ -124,7 +124,7 @@ class Plugin:
 
     def nothing_left(self) -> None:
         """Waits until neither proxy nor socket is left."""
-        eventually("no proxy and no socket is left", lambda: not self.leftovers(), 10)
+        eventually("no proxy and no socket is left", lambda: not self.leftovers())
 
 
 @dataclass
@@ -136,7 +136,7 @@ class Terminal:
     shown: str = ""
     code: int | None = None
 
-    def until(self, pattern: str, seconds: float = 30) -> str:
+    def until(self, pattern: str, seconds: float = ENDS_WITHIN) -> str:
         """All that was printed, once it matches. Raises AssertionError with it."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.shown):

@@ -22,8 +22,8 @@ from tests.cluster import identities
 from tests.harness import REPOSITORY, Api, Kubectl, Manifest, eventually
 
 ACCOUNT = "dynamiq-api"
-READY_WITHIN = 60.0  # seconds
-ENDS_WITHIN = 40.0
+READY_WITHIN = 120.0  # seconds
+ENDS_WITHIN = 90.0
 RBAC = "rbac.authorization.k8s.io"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

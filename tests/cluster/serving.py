@@ -23,9 +23,9 @@ from tests.harness import Kubectl, eventually
 from tests.operating import Operator
 
 ROLES = ("edit",)
-CURL_WITHIN = 60.0  # seconds
-HEARD_WITHIN = 30.0
-LIVE_WITHIN = 60.0
+CURL_WITHIN = 90.0  # seconds
+HEARD_WITHIN = 90.0
+LIVE_WITHIN = 120.0
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def test_nor_does_a_set_of_what_was_applied(api: Api, kubectl: Kubectl, namespac
     assert len(before) == len(members)
     done = kubectl(*arguments, input=members[:1], namespace=namespace, check=False)
     assert "it ends with its App or its namespace" in done.stderr
-    unchanged(api, namespace, before)
+    unchanged(api, namespace, before, flows=False)
 
 
 def requests(api: Api, app: Manifest, row: Manifest) -> dict[str, Callable[[], Answer]]:
@@ -172,14 +172,15 @@ def test_an_app_that_is_deleted_without_its_rows_leaves_them(api: Api, namespace
     assert all("ownerReferences" not in row["metadata"] for row in rows_of(api, namespace))
 
 
-def unchanged(api: Api, namespace: str, before: list[Manifest]) -> None:
+def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool = True) -> None:
+    """The rows are as before, and with them, where they had `flows`, the ConfigMap of each."""
     found = {row["metadata"]["name"]: row for row in rows_of(api, namespace)}
     for row in before:
         again = found[row["metadata"]["name"]]
         assert again["metadata"]["uid"] == row["metadata"]["uid"]
         assert "deletionTimestamp" not in again["metadata"]
         assert essence(again) == essence(row)
-    assert len(flows_of(api, namespace)) in (0, len(before))
+    assert len(flows_of(api, namespace)) == (len(before) if flows else 0)
 
 
 # With the App, or the namespace.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from local.clusters import Cluster
 from tests import factories as given
 from tests.cluster.ledger import Ledger
 from tests.harness import Api, Kubectl, Manifest, eventually
+from tests.node.stage import back_after
 from tests.operating import Operator
 
 GATEWAY = "gateways/public"
-NOTICED_WITHIN = 30.0  # seconds: it asks every 10 s
 BACK_WITHIN = 5.0
+"""Seconds within which what is deleted or edited is back, by the API server's clock."""
 DELETED_WITHIN = 180.0
 """The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""
 ROUTE = "HTTPRoute"
@@ -62,8 +64,8 @@ def app(stage: Ledger, name: str = "chat", **parent: str) -> None:
     stage.app(name, given.with_hostname(host(stage)), given.exposed("Gateway", **({"parentRef": parent} if parent else {})))
 
 
-def until_routed(stage: Ledger, name: str = "chat", seconds: float = NOTICED_WITHIN) -> Manifest:
-    route = eventually(f"App {name} has its route", lambda: stage.find(ROUTE, name), seconds)
+def until_routed(stage: Ledger, name: str = "chat") -> Manifest:
+    route = eventually(f"App {name} has its route", lambda: stage.find(ROUTE, name))
     stage.until_condition(name, "ChildrenApplied", "True")
     return route
 
@@ -80,9 +82,11 @@ def test_without_the_gateway_api_the_operator_works_and_with_it_the_route_is_mad
     assert stage.condition("chat", "Ready")["status"] == "False"
     with gateway_api(cluster):
         made = until_routed(stage)
+        deleted = time.time()
         stage.delete(ROUTE, "chat")
-        eventually("it is watched: a route that is deleted is back", lambda: _is_other(stage, made), BACK_WITHIN)
-    stage.until_condition("chat", "ChildrenApplied", "False", seconds=NOTICED_WITHIN, reason="NoGateway")
+        eventually("it is watched: a route that is deleted is back", lambda: _is_other(stage, made))
+        assert back_after(stage.get(ROUTE, "chat"), deleted) <= BACK_WITHIN
+    stage.until_condition("chat", "ChildrenApplied", "False", reason="NoGateway")
     stage.change(kinds.APP.kind, "other", spec={"hostname": host(stage, "renamed")})
     eventually("the other App is worked on", lambda: _ingress_host(stage, "other") == host(stage, "renamed"))
 
@@ -107,24 +111,26 @@ def test_the_route_of_an_app_is_made_kept_and_goes(installed: None, stage: Ledge
     assert (backend["kind"], backend["name"], backend["port"]) == ("Service", "chat", 80)
     edits: tuple[Manifest, ...] = ({"hostnames": ["other.example.test"]}, {"parentRefs": [{"name": "other"}]}, {"rules": []})
     for edit in edits:
+        edited = time.time()
         stage.change(ROUTE, "chat", spec=edit)
-        eventually(f"{list(edit)} is as it was", lambda: stage.get(ROUTE, "chat")["spec"] == made["spec"], BACK_WITHIN)
+        eventually(f"{list(edit)} is as it was", lambda: stage.get(ROUTE, "chat")["spec"] == made["spec"])
+        assert back_after(stage.get(ROUTE, "chat"), edited) <= BACK_WITHIN
     stage.change(ROUTE, "chat", metadata={"annotations": {"example.com/theirs": "yes"}})
     listener = {**parent, "sectionName": "https"}
     stage.change(
         kinds.APP.kind, "chat", spec={"exposure": {"parentRef": {"name": "public", "namespace": "gateways", "sectionName": "https"}}}
     )
-    eventually("a listener is named", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [listener], BACK_WITHIN)
+    eventually("a listener is named", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [listener])
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"parentRef": {"sectionName": None}}})
-    eventually("it no longer is", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [parent], BACK_WITHIN)
+    eventually("it no longer is", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [parent])
     assert stage.get(ROUTE, "chat")["metadata"]["annotations"] == {"example.com/theirs": "yes"}
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"type": "Ingress", "parentRef": None}})
-    eventually("an Ingress is in its place", lambda: stage.find("Ingress", "chat") and not stage.find(ROUTE, "chat"), BACK_WITHIN)
+    eventually("an Ingress is in its place", lambda: stage.find("Ingress", "chat") and not stage.find(ROUTE, "chat"))
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"type": "Gateway"}})
-    eventually("the route is in its place", lambda: stage.find(ROUTE, "chat") and not stage.find("Ingress", "chat"), BACK_WITHIN)
+    eventually("the route is in its place", lambda: stage.find(ROUTE, "chat") and not stage.find("Ingress", "chat"))
     stage.delete(kinds.APP.kind, "chat")
     # Kubernetes' garbage collector looks for new kinds every 30 s.
-    eventually("the route goes with its App", lambda: stage.find(ROUTE, "chat") is None, 60)
+    eventually("the route goes with its App", lambda: stage.find(ROUTE, "chat") is None)
 
 
 def test_a_strangers_route_of_the_name_stays_as_it_is(installed: None, stage: Ledger, operator: Operator) -> None:

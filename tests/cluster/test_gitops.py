@@ -59,7 +59,7 @@ def test_changes_while_nothing_runs_come_down_to_the_last(stage: Ledger, operato
     for version in ("v3", "v2"):
         stage.apply(stage.declared(version), user="eve")
     operator.start()
-    stage.quiet(4)
+    stage.quiet()
     assert stage.versions() == ["v1", "v2"]
     print("4 changes while the operator was down: 1 row; there and back: 0")
 
@@ -148,7 +148,7 @@ class SelfHeal:
     def wait(self, more: int = 2) -> None:
         """Until so many more applies have begun and ended."""
         until = self.applied + more
-        eventually("Git is applied again", lambda: self.applied >= until or self.failed, 60)
+        eventually("Git is applied again", lambda: self.applied >= until or self.failed)
         assert not self.failed, self.failed
 
     @contextlib.contextmanager

@@ -96,7 +96,7 @@ def test_two_at_the_same_moment_end_with_one_holder(two: Stages, operator: Opera
     holders = {}
     for number in hosts:
         app = f"race-{number}"
-        eventually(f"both {app} are settled", lambda app=app: all(settled(stage, app) for stage in two), 60)  # type: ignore[misc]
+        eventually(f"both {app} are settled", lambda app=app: all(settled(stage, app) for stage in two))  # type: ignore[misc]
         holders[number] = [stage.namespace for stage in two if routes(stage, app)]
     assert {len(found) for found in holders.values()} == {1}
     operator.restart()

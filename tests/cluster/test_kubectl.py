@@ -158,7 +158,7 @@ def test_kubectl_explains_every_field(kubectl: Kubectl, kind: Kind) -> None:
     def explained() -> str:
         return " ".join(kubectl("explain", f"{kind.short_names[0]}.spec", check=False).stdout.split())
 
-    text = eventually("the API server publishes the schema", explained, 10)
+    text = eventually("the API server publishes the schema", explained)
     for name, field in crd.schema(kind.spec)["properties"].items():
         assert re.search(rf" {name} <\S+>", text), f"{name} is not shown"
         assert " ".join(field["description"].split()) in text

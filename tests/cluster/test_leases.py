@@ -18,9 +18,9 @@ from tests.faults.operators import Operator
 from tests.faults.proxy import Proxy
 from tests.harness import Api
 
-AT_ONCE = 3.0
-EXPIRED = 20.0
-"""Seconds within which the other replica works: after SIGTERM, and after an end without a word."""
+AT_ONCE = 10.0
+EXPIRED = 60.0
+"""Seconds within which the other replica works: after SIGTERM, less than a lease lasts (15 s), and after an end without a word."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
             first.wait_until_working()
             second = operators.start(other.url, namespace, tmp_path, lease="shared")
             try:
-                harness.eventually("the second stands by", lambda: second.said("standing by"), 30)
+                harness.eventually("the second stands by", lambda: second.said("standing by"))
                 deploys.deploy(api, namespace, "a")
                 yield Pair(first, second, one)
             finally:
@@ -67,7 +67,7 @@ def test_the_other_takes_over(api: Api, namespace: str, pair: Pair, number: sign
     pair.first.send(number)
     took = _seconds_until_it_works(pair.second, within)
     print(f"{number.name}: the other worked after {took:.1f} s")
-    assert pair.first.process.wait(EXPIRED) == (0 if number is signal.SIGTERM else -number)
+    assert pair.first.process.wait(operators.ENDS_WITHIN) == (0 if number is signal.SIGTERM else -number)
     deploys.deploy(api, namespace, "b", "c")
     assert len(api.get("Deployment", "", namespace).body["items"]) == len(deploys.ROWS)
 
@@ -80,17 +80,17 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     holds = Holds("patch deployments/b")
     pair.proxy_of_first.faults.append(holds)
     deploys.create_row(api, namespace, "b", **deploys.ROWS["b"])
-    harness.eventually("the first is about to complete row b", holds.held.is_set, 30)
+    harness.eventually("the first is about to complete row b", holds.held.is_set)
     pair.first.send(signal.SIGSTOP)
     _seconds_until_it_works(pair.second, EXPIRED)
     harness.eventually("row b is Live", lambda: deploys.phase(api, namespace, "b") == "Live", deploys.END_WITHIN)
     before = len(pair.proxy_of_first.writes)
     holds.let_go.set()
-    harness.eventually("the late write is answered", lambda: holds.call is not None and holds.call.status, 10)
+    harness.eventually("the late write is answered", lambda: holds.call is not None and holds.call.status)
     assert holds.call is not None
     assert holds.call.status == 409
     pair.first.send(signal.SIGCONT)
-    harness.eventually("the first stands by", lambda: pair.first.said("standing by"), 30)
+    harness.eventually("the first stands by", lambda: pair.first.said("standing by"))
     deploys.deploy(api, namespace, "c")
     harness.eventually("all is told", lambda: deploys.is_settled(api, namespace), deploys.END_WITHIN)
     assert pair.proxy_of_first.writes[before:] == []

@@ -90,7 +90,7 @@ def test_a_deletion_that_no_watch_told_of_is_found_by_the_next_list(api: Api, na
         service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": given.NAME, "namespace": namespace}}
         before = api.read(service).body["metadata"]["uid"]
         api.delete(service)
-        harness.eventually("the deletion is hidden", lambda: hides.count, 10)
+        harness.eventually("the deletion is hidden", lambda: hides.count)
 
         def is_back() -> bool:
             found = api.read(service)

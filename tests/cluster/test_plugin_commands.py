@@ -12,7 +12,7 @@ import yaml
 from dynamiq_operator.model import kinds
 from tests import factories
 from tests.cluster.ledger import APP, Ledger
-from tests.cluster.plugin import Plugin
+from tests.cluster.plugin import ENDS_WITHIN, Plugin
 from tests.harness import Manifest, eventually
 
 pytestmark = pytest.mark.usefixtures("policies")
@@ -282,7 +282,7 @@ def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(theatre: Ledger,
         assert first.startswith(("Pending", "Progressing"))
         theatre.live(app, "v1", runtime=theatre.default_runtime)
         said = following.stderr.read()
-        assert following.wait(30) == 1
+        assert following.wait(ENDS_WITHIN) == 1
     assert "was not deployed" in said.splitlines()[-1]
 
 
@@ -443,7 +443,7 @@ def test_completion_is_silent_where_no_cluster_answers(plugin: Plugin) -> None:
         env=plugin.environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=ENDS_WITHIN,
         check=True,
     )
     assert done.stdout == ":4\n"
@@ -460,7 +460,7 @@ def _completed(plugin: Plugin, typed: list[str]) -> list[str]:
         *([f"-n={plugin.namespace}"] if len(typed) > 1 else []),
         *typed[1:],
     ]
-    done = subprocess.run(command, env=plugin.environment(), capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, env=plugin.environment(), capture_output=True, text=True, timeout=ENDS_WITHIN, check=True)
     *lines, directive = done.stdout.splitlines()
     assert directive == ":4"
     return lines

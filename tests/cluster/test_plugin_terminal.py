@@ -11,7 +11,7 @@ import pytest
 
 from tests import factories
 from tests.cluster.ledger import APP, Ledger
-from tests.cluster.plugin import Plugin
+from tests.cluster.plugin import ENDS_WITHIN, Plugin
 from tests.harness import eventually
 
 DOT = "●"
@@ -163,7 +163,7 @@ def test_no_proxy_outlives_it(plugin: Plugin, told: str, number: signal.Signals)
         assert watching.stdout.readline()
         eventually("the proxy runs", plugin.leftovers)
         watching.send_signal(number)
-        watching.wait(10)
+        watching.wait(ENDS_WITHIN)
         plugin.nothing_left()
 
 
@@ -176,7 +176,7 @@ def test_no_proxy_outlives_the_reader_of_its_output(plugin: Plugin, told: str) -
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=ENDS_WITHIN,
         check=False,
     )
     os.close(writing)

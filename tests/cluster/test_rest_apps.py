@@ -22,6 +22,7 @@ from tests import harness
 from tests.cluster import ledger, rest
 from tests.cluster.ledger import APP, Ledger
 from tests.cluster.rest import UNKNOWN, Client, problem
+from tests.cluster.serving import LIVE_WITHIN
 from tests.harness import Api, Manifest, eventually
 from tests.operating import Operator
 
@@ -60,7 +61,7 @@ class Place:
             rows = self.anna.get(f"/v1/apps/{app}/deployments")
             return next((row for row in rows if row["id"] == deployment and row["status"] == status), None)
 
-        return eventually(f"deployment {deployment} is {status}", seen, 60)
+        return eventually(f"deployment {deployment} is {status}", seen, LIVE_WITHIN)
 
 
 @pytest.fixture(scope="module")

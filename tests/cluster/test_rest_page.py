@@ -24,7 +24,7 @@ from tests.cluster.serving import Rehearsal
 PAGE = Path(__file__).parent / "page"
 BASE = "https://api.getdynamiq.ai"
 TOKEN = "DYNAMIQ_PERSONAL_ACCESS_TOKEN"
-ENDS_WITHIN = 60.0  # seconds
+ENDS_WITHIN = 120.0  # seconds
 
 
 def needed(program: str, package: str) -> str:

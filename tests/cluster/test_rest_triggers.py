@@ -197,7 +197,7 @@ def test_a_trigger_expires(place: Callers) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = place.anna.post(path, _body(run_at=soon))
     assert made["status"] == "draft"
-    eventually("it has expired", lambda: place.anna.get(f"{path}/{made['id']}")["status"] == "expired", 10)
+    eventually("it has expired", lambda: place.anna.get(f"{path}/{made['id']}")["status"] == "expired")
 
 
 WRONG = [

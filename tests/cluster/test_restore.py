@@ -56,7 +56,7 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: Ledger, operator: Operator)
                 "every row reads as before", lambda: phases == {row["metadata"]["name"]: row["status"]["phase"] for row in stage.rows(APP)}
             )
             restores.apply(stage, backup, order, first=False)
-            stage.quiet(1)
+            stage.quiet()
         assert (watcher.rows, watcher.flows) == ({live}, {running[0]}), f"restore {time}: {watcher.seen}"
         assert specs(stage.rows(APP)) == specs(before)
         assert (restores.keys(stage), stage.mounted()) == (keys, running)

@@ -64,7 +64,7 @@ def test_each_end_has_its_exit_code(stage: Ledger, exported: Path, tmp_path: Pat
     assert (code, "no row has the expected digest" in text) == (1, True)
     assert run("other", *cluster)[0] == 3
     command = [sys.executable, "-m", "dynamiq_operator", "verify", APP, "--file", str(exported), "--expect", "none"]
-    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 1
+    assert subprocess.run(command, capture_output=True, timeout=90, check=False).returncode == 1
     assert run(APP, "--file", str(exported), "-n", "elsewhere")[0] == 3
     assert run(APP, "--file", str(tmp_path / "none.yaml"))[0] == 2
     assert run(APP, "--nonsense")[0] == 2

@@ -23,7 +23,8 @@ from tests.harness import REPOSITORY, Api
 from tests.operating import ACCOUNT, NAMESPACE
 
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
-ENDS_WITHIN = 20.0  # seconds
+WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
+ENDS_WITHIN = 90.0
 
 
 def allow_leases(api: Api, namespace: str) -> None:
@@ -118,7 +119,7 @@ class Operator:
     def said(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")
 
-    def wait_until_working(self, seconds: float = 30) -> None:
+    def wait_until_working(self, seconds: float = WORKS_WITHIN) -> None:
         harness.eventually("the operator works", lambda: self.said("working as") or not self.alive, seconds)
         assert self.alive, self.log.read_text()
 

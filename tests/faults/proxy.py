@@ -22,7 +22,7 @@ from yarl import URL
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding", "accept-encoding"})
 BODY_MAX = 16 * 1024 * 1024
-STARTED_WITHIN = 10.0  # seconds
+STARTED_WITHIN = 60.0  # seconds
 
 _T = TypeVar("_T")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WITHIN = 900.0  # seconds
 MARK = "@@ command "
 LOOSE = (
     (re.compile(r"\\?-[a-z0-9]{5,10}(?![a-z0-9])"), "-[a-z0-9]{5,10}"),  # a generated name's ending, after re.escape
@@ -43,7 +44,7 @@ def steps(document: Path) -> list[Step]:
     return [Step(command, tuple(shown)) for command, shown in found]
 
 
-def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: float = 240) -> list[tuple[Step, str]]:
+def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: float = WITHIN) -> list[tuple[Step, str]]:
     """Each step with what it said. Raises AssertionError, with all that was said, where a command fails."""
     all_steps = steps(document)
     script = "set -eu\n" + "".join(f"echo; echo '{MARK}{number}'\n{step.command}\n" for number, step in enumerate(all_steps))

@@ -18,6 +18,10 @@ from tests.node import readme
 REPOSITORY = Path(__file__).parents[2]
 
 
+pytestmark = pytest.mark.timeout(1200)
+"""The first test builds, starts and installs; the last runs a whole README."""
+
+
 @pytest.fixture(scope="module")
 def told() -> Iterator[tuple[Cluster, str]]:
     """The cluster that the demo left, and what it printed."""

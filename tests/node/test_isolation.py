@@ -116,7 +116,7 @@ def test_a_workflow_that_forks_runs_out_of_processes_by_itself(street: Street) -
     forked, said = street.inside(WILD, FORK)
     assert said == "BlockingIOError"
     assert forked < 1024
-    street.on.until_answer(WILD, "v1", seconds=60)
+    street.on.until_answer(WILD, "v1")
 
 
 def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: Street) -> None:

@@ -14,7 +14,7 @@ from tests.harness import REPOSITORY, Api, Kubectl, eventually
 from tests.node import stage as stages
 from tests.node.stage import Stage
 
-READY_WITHIN = 120  # seconds
+READY_WITHIN = 180  # seconds
 GET = """
 import sys, urllib.error, urllib.request
 url, token = sys.argv[1:]

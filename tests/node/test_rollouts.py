@@ -1,4 +1,4 @@
-"""Callers never notice a rollout: new versions, rollbacks, drains of a node and pods that die, through the gateway by hostname."""
+"""Callers never notice a rollout: new versions and rollbacks in alternation, under load through the gateway by hostname."""
 
 from __future__ import annotations
 

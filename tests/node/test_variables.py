@@ -59,9 +59,9 @@ def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets:
     on.create(on.named("ConfigMap", "greetings") | {"data": {"long": "good morning"}})
     with on.load(app) as heard:
         on.change("App", app, spec={"variables": [greeting(value="hi")]})
-        on.until_answer(app, "hi", key, 60)
+        on.until_answer(app, "hi", key)
         on.change("App", app, spec={"variables": [greeting(configMap={"name": "greetings", "key": "long"})]})
-        on.until_answer(app, "good morning", key, 60)
+        on.until_answer(app, "good morning", key)
         on.until_settled(app)
     assert heard["failed"] == 0, heard["errors"]
     assert set(heard["by_output"]) == {'{"answer":"hello"}', '{"answer":"hi"}', '{"answer":"good morning"}'}
@@ -89,7 +89,7 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
     assert restarts(on.pods(app)) == 0
     on.change("Secret", f"{app}-secret", stringData={"greeting": SECRET_VALUE})
     eventually("new pods are made", lambda: on.workload(app)["spec"]["template"] != template, GOES_ON_WITHIN)
-    on.until_answer(app, SECRET_VALUE, key, 60)
+    on.until_answer(app, SECRET_VALUE, key)
     on.until_condition(app, "VariablesResolved", "True")
     template = on.workload(app)["spec"]["template"]
     on.change("Secret", f"{app}-secret", stringData={"greeting": "another"})
@@ -108,7 +108,7 @@ def test_a_change_of_access_is_in_force_without_a_row_and_fails_no_call(greets: 
     with on.load(app) as heard:
         assert on.call(app)[0] == 401
         on.change("App", app, spec={"access": {"type": "public"}})
-        on.until_answer(app, "hello", seconds=60)
+        on.until_answer(app, "hello")
         on.until_settled(app)
         on.change("App", app, spec={"access": {"type": "private"}})
         eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401, 60)

@@ -64,14 +64,14 @@ def test_what_cannot_be_told_is_said(text: str, why: str) -> None:
 
 
 def test_aliases_that_grow_are_refused_before_they_are_built() -> None:
-    wide = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 8))])
+    wide = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 14))])
     deep = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))])
     long = f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 100)}]"
     begun = time.monotonic()
     for text, why in ((wide, "aliases written out"), (deep, "nested more than 100 levels"), (long, "aliases written out")):
         with pytest.raises(FlowError, match=why):
             as_json(text)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60, "one of them was built: the first has a million million items"
 
 
 def test_the_largest_flow_takes_seconds_at_most() -> None:
@@ -79,4 +79,5 @@ def test_the_largest_flow_takes_seconds_at_most() -> None:
     text = "nodes:\n" + line * ((FLOW_MAX_BYTES - 7) // len(line))
     begun = time.monotonic()
     as_json(text)
-    assert time.monotonic() - begun < 20
+    print(f"{FLOW_MAX_BYTES // 1024} KiB: {time.monotonic() - begun:.1f} s")
+    assert time.monotonic() - begun < 60

@@ -184,13 +184,13 @@ def test_the_runtimes_image_serves_on_a_read_only_root(runtime: Path, tmp_path: 
             assert process.poll() is None, (tmp_path / "log").read_text()
             print(f"the image's server listened after {time.monotonic() - began:.2f} s")
             port = json.loads((tmp_path / "log").read_text().splitlines()[0])["port"]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
                 assert answer.status == 200
             owner = Path(f"/proc/{process.pid}/status").read_text()
             assert "Uid:\t65532\t65532\t65532\t65532" in owner
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 @NEEDS_ROOT

@@ -146,8 +146,9 @@ def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
     }
     assert container["resources"]["requests"]
     assert container["resources"]["limits"]["memory"]
-    image = next(each["value"] for each in container["env"] if each["name"] == "DYNAMIQ_TRIGGER_IMAGE")
-    assert image == TRIGGER_IMAGE == images.RUNTIME.reference
+    first = container["env"][0]  # README.md's overlay names it by this place
+    assert first == {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": TRIGGER_IMAGE}
+    assert images.RUNTIME.reference == TRIGGER_IMAGE
     assert names.MANAGED_BY not in deployment["spec"]["template"]["metadata"]["labels"]
     (namespace,) = documents("base/namespace.yaml")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

@@ -14,7 +14,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests import factories as given
 
-SOON = 5.0  # seconds
+SOON = 60.0  # seconds
 APP = ("demo", "chat")
 
 

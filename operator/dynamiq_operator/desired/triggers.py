@@ -25,6 +25,8 @@ KEPT_SECONDS = 7 * 24 * 3600
 """For so long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
 CONNECT_SECONDS = 120
 ANSWER_SECONDS = 600
+DRAIN_SECONDS = 90
+"""For so long a pod whose node is drained goes on waiting for the answer: a run takes 60 s at most."""
 END_SECONDS = 1800
 """After so long a run is given up, whatever its pod waits for."""
 PIECE = 30_000
@@ -87,12 +89,14 @@ def _labels(app: App, trigger: Trigger) -> dict[str, str]:
 def _job(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
     return {
         "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",  # a pod that is told to end has failed when it has ended so, and not before
         "activeDeadlineSeconds": END_SECONDS,
         "ttlSecondsAfterFinished": KEPT_SECONDS,
         "template": {
             "metadata": {"labels": names.caller_labels(app.meta.name, trigger.name)},
             "spec": {
                 "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": DRAIN_SECONDS,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -51,8 +51,8 @@ class Once:
         """None without a key. `owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the name."""
         if key is None:
             return None
-        digest = _hash(session.user.username, owner, key)
-        return cls(f"{prefix}-{digest[:_SUFFIX]}", digest, _hash(call, owner, body.model_dump(mode="json")))
+        hashed = digest(session, owner, key)
+        return cls(f"{prefix}-{hashed[:_SUFFIX]}", hashed, _hash(call, owner, body.model_dump(mode="json")))
 
     def marked(self, record: Manifest) -> Manifest:
         """The record under the key's name."""
@@ -89,6 +89,11 @@ def made(session: Session, namespaces: Iterable[str], once: Once) -> Manifest | 
         once.check(found)
         return found
     return None
+
+
+def digest(session: Session, *parts: Any) -> str:
+    """A hash of a key, with its user and what it belongs to."""
+    return _hash(session.user.username, *parts)
 
 
 def reused() -> Problem:

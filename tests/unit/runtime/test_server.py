@@ -125,12 +125,12 @@ def _swap(folder: Path, content: dict[str, str]) -> None:
 def test_a_slow_run_holds_up_neither_others_nor_the_probes(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(20) as pool:
         began = time.monotonic()
-        slow = [pool.submit(served.run, {"seconds": 1}) for _ in range(20)]
+        slow = [pool.submit(served.run, {"seconds": 3}) for _ in range(20)]
         assert served.run({"seconds": 0}).status == 200
         assert served.request("GET", "/readyz").status == 200
-        assert time.monotonic() - began < 1
+        assert not any(run.done() for run in slow), "they were waited for"
         assert {future.result().body["result"] for future in slow} == {"slept"}
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "they ran one after the other, which takes a minute"
 
 
 def test_concurrent_runs_keep_their_own_answers(echo: Served) -> None:
@@ -181,7 +181,7 @@ def test_a_stop_does_not_wait_longer_than_the_drain_time(tmp_path: Path) -> None
         thread.start()
         eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
-        assert served.process.wait(10) == 0
+        assert served.process.wait(DEADLINE) == 0
 
 
 def _ignore_errors(served: Served) -> None:

@@ -3,62 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
+from tests.unit.runtime.collector import attributes_of, collecting
 from tests.unit.runtime.serving import DEADLINE, a_flow, serving
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 FAILING = a_flow("def run(d):\n    if d['secret']:\n        raise ValueError(d['secret'])\n    return 1\n")
-
-
-class Collector:
-    """Keeps what is exported to it."""
-
-    def __init__(self) -> None:
-        self.raw = b""
-        self.spans: list[Span] = []
-        self.resources: list[dict[str, Any]] = []
-
-    def take(self, body: bytes) -> None:
-        self.raw += body
-        for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-            self.resources.append(_attributes(group.resource))
-            self.spans += [span for scope in group.scope_spans for span in scope.spans]
-
-
-def _attributes(of: Any) -> dict[str, Any]:
-    return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in of.attributes}
-
-
-@contextmanager
-def collecting() -> Iterator[tuple[Collector, str]]:
-    """A collector on a loopback port, and its endpoint."""
-    collector = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield collector, f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
 
 
 def test_a_run_is_a_span_with_one_for_each_node_and_no_word_of_its_input(tmp_path: Path) -> None:
@@ -73,7 +24,7 @@ def test_a_run_is_a_span_with_one_for_each_node_and_no_word_of_its_input(tmp_pat
     runs = [span for span in collector.spans if span.name == "run"]
     assert collector.resources[0]["service.name"] == "hello"
     for span in runs:
-        found = _attributes(span)
+        found = attributes_of(span)
         assert (found["dynamiq.app"], found["dynamiq.app.id"], found["dynamiq.workflow.version"]) == ("hello", "uid-1", "v3")
         nodes = [node for node in collector.spans if node.parent_span_id == span.span_id]
         assert [node.name for node in nodes] == ["node input", "node code", "node output"]
@@ -82,7 +33,7 @@ def test_a_run_is_a_span_with_one_for_each_node_and_no_word_of_its_input(tmp_pat
     good, bad = sorted(runs, key=lambda span: span.start_time_unix_nano)
     assert (good.trace_id.hex(), good.parent_span_id.hex()) == (TRACE, CALLER)
     assert bad.trace_id.hex() != TRACE
-    assert [_attributes(span)["dynamiq.run.outcome"] for span in (good, bad)] == ["succeeded", "failed"]
+    assert [attributes_of(span)["dynamiq.run.outcome"] for span in (good, bad)] == ["succeeded", "failed"]
     assert [span.status.code for span in (good, bad)] == [0, 2]
     assert b"s3cr3t" not in collector.raw
     assert [line["trace_id"] for line in lines if line["message"] == "run"] == [span.trace_id.hex() for span in (good, bad)]
