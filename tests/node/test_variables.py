@@ -97,7 +97,7 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
     eventually("it was seen", lambda: on.get("App", app)["status"]["observedGeneration"] == on.get("App", app)["metadata"]["generation"])
     assert on.workload(app)["spec"]["template"] == template, "a Secret's new content reaches pods that begin after it"
     on.kubectl("rollout", "restart", f"deployment.apps/{app}", namespace=on.namespace)
-    on.until_answer(app, "another", key, 60)
+    on.until_answer(app, "another", key)
     everything = [on.get("App", app), *on.rows(app), on.workload(app), on.events(app), greets.logs()]
     assert SECRET_VALUE not in str(everything)
 
