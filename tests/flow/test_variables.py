@@ -187,3 +187,19 @@ def test_a_note_of_before_is_taken_for_no_ones() -> None:
     template = copy.deepcopy(child["spec"]["template"])
     world.run()
     assert world.child("Deployment")["spec"]["template"] == template
+
+
+def test_pods_that_changed_variables_break_are_told_of_and_what_serves_goes_on() -> None:
+    world = serving("v1")
+    take(world, {"name": "PYTHONHOME", "value": "/nowhere"})
+    world.settle()
+    ended = {"waiting": {"reason": "CrashLoopBackOff"}}
+    world.stall(ended, old=1, lastState={"terminated": {"exitCode": 1, "reason": "Error", "message": "no encodings"}})
+    world.settle()
+    assert (world.condition("Ready"), world.condition("Progressing")) == (("True", "Serving"), ("False", "Crashed"))
+    assert message(world, "Progressing") == (
+        "not all pods of v1 (#1, a) serve: the runtime of pod chat-0 ends with exit code 1: no encodings"
+    )
+    take(world)
+    world.run()
+    assert world.condition("Progressing") == ("False", "Settled")

@@ -91,6 +91,13 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
     eventually("new pods are made", lambda: on.workload(app)["spec"]["template"] != template, GOES_ON_WITHIN)
     on.until_answer(app, SECRET_VALUE, key)
     on.until_condition(app, "VariablesResolved", "True")
+    template = on.workload(app)["spec"]["template"]
+    on.change("Secret", f"{app}-secret", stringData={"greeting": "another"})
+    on.change("App", app, spec={"description": "seen with it"})
+    eventually("it was seen", lambda: on.get("App", app)["status"]["observedGeneration"] == on.get("App", app)["metadata"]["generation"])
+    assert on.workload(app)["spec"]["template"] == template, "a Secret's new content reaches pods that begin after it"
+    on.kubectl("rollout", "restart", f"deployment.apps/{app}", namespace=on.namespace)
+    on.until_answer(app, "another", key)
     everything = [on.get("App", app), *on.rows(app), on.workload(app), on.events(app), greets.logs()]
     assert SECRET_VALUE not in str(everything)
 

@@ -10,6 +10,13 @@ from dynamiq_operator.desired import workload
 from tests import factories as given
 
 
+def test_a_pod_that_loads_the_sdk_has_more() -> None:
+    row = given.a_row("a", given.pinned(1, runtime=given.a_runtime(given.with_spec(engine="sdk"))))
+    assert row.pinned is not None
+    (container,) = workload.workload(given.an_app(), "a", row.pinned, None)["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "2Gi"
+
+
 @pytest.mark.parametrize(
     ("requested", "limited", "memory"),
     [

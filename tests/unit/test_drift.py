@@ -10,6 +10,7 @@ from dynamiq_operator.desired.drift import drifted
 
 Manifest = dict[str, Any]
 OURS = {"apiVersion": "v1", "kind": "App", "name": "chat", "uid": "1"}
+PODS = {"podSelector": {"matchLabels": {"app": "x"}}}
 OTHERS = {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "2"}
 
 
@@ -55,11 +56,14 @@ def test_no_drift(desired: Manifest, observed: Manifest) -> None:
         ({"metadata": {"ownerReferences": [OURS]}}, {"metadata": {"ownerReferences": [OTHERS]}}, ".metadata.ownerReferences"),
         ({"metadata": {"ownerReferences": [OURS]}}, {"metadata": {}}, ".metadata.ownerReferences"),
         ({"spec": {"selector": {"app": "x"}}}, {"spec": {"selector": {"app": "x", "version": "v1"}}}, ".spec.selector"),
+        ({"spec": {"ingress": [{"from": [PODS]}]}}, {"spec": {"ingress": [{"from": [PODS | {"namespaceSelector": {}}]}]}}, ".spec.ingress[0].from[0]"),
+        ({"spec": {"egress": [{"to": [PODS | {"namespaceSelector": {}}]}]}}, {"spec": {"egress": [{"to": [PODS]}]}}, ".spec.egress[0].to[0].namespaceSelector"),
+        ({"spec": {"podSelector": {"matchLabels": {}}}}, {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}}, ".spec.podSelector.matchLabels"),
     ],
     ids=[
         "changed", "removed", "part removed", "false made true", "an empty map states no key", "changed in a list", "list cut",
         "list filled", "other type", "other cpu", "decimal is not binary", "text is not a number", "owner replaced", "owner removed",
-        "one more key of a selector",
+        "one more key of a selector", "a peer widened", "a peer narrowed", "fewer pods",
     ],
 )  # fmt: skip
 def test_drift_names_the_field(desired: Manifest, observed: Manifest, path: str | None) -> None:

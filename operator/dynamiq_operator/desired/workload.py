@@ -29,7 +29,7 @@ PRE_STOP_SECONDS = 5
 """A pod goes on answering for so long after it was told to end: endpoints and gateways need it to forget the pod."""
 EXIT_SECONDS = 5
 KEPT_REVISIONS = 3
-MEMORY_LIMIT = "1Gi"
+MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
 """What a pod may use where neither the row nor its Runtime says: with no limit, one workflow could take the memory of its whole node."""
 STORAGE_LIMIT = "1Gi"
 """For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
@@ -192,7 +192,8 @@ def _resources(pinned: Pinned) -> dict[str, Any]:
     """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
     given = _json(pinned.config.resources) or {}
     requests, limits = given.get("requests", {}), given.get("limits", {})
-    memory = max(requests.get("memory", "0"), MEMORY_LIMIT, key=lambda quantity: amount(quantity) or 0)
+    default = MEMORY_LIMITS[pinned.runtime.engine or Engine.TINY]
+    memory = max(requests.get("memory", "0"), default, key=lambda quantity: amount(quantity) or 0)
     return {
         "requests": {**requests, "ephemeral-storage": "0"},
         "limits": {"memory": memory, **limits, "ephemeral-storage": STORAGE_LIMIT},

@@ -30,7 +30,9 @@ class Resources(Part):
     requests: Annotated[ResourceList | None, Field(description="What the scheduler reserves.")] = None
     limits: Annotated[
         ResourceList | None,
-        Field(description="What the container may use at most. Memory left out: 1Gi, or the request where that is more."),
+        Field(
+            description="What the container may use at most. Memory left out: 1Gi, with engine sdk 2Gi, or the request where that is more."
+        ),
     ] = None
 
 

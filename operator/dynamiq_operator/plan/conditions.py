@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dynamiq_operator.desired import network
+from dynamiq_operator.desired import network, workload
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
 from dynamiq_operator.plan import children, events, runs, triggers, variables
-from dynamiq_operator.plan.causes import find_cause
+from dynamiq_operator.plan.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.declared import override, taken
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.lifecycle import History
@@ -40,7 +40,7 @@ def app_status(
         _live(live, failed),
         _children(hindered),
         _available(snapshot, app, history),
-        _progressing(history, waits, failed),
+        _progressing(snapshot, app, history, waits, failed),
         *_variables(snapshot, app, history),
         *([_triggers(snapshot, app, history, idle)] if app.spec.triggers else []),
         *([_overridden(app, history, ledger)] if app.spec.deploy is not None else []),
@@ -155,15 +155,26 @@ def _variables(snapshot: Snapshot, app: App, history: History) -> Iterator[Condi
         yield _condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
 
 
-def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:
+def _progressing(snapshot: Snapshot, app: App, history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         return _condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
     if waiting is not None:
         return _condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
+    if (cause := _ailing(snapshot, app, history.live)) is not None and history.live is not None:
+        return _condition(PROGRESSING, False, cause.reason, f"not all pods of {events.title(history.live)} serve: {cause.message}")
     if failed is not None:
         return _condition(PROGRESSING, False, "DeployFailed", f"the deploy {failed.row} (#{failed.sequence}) failed: {failed.reason}")
     return _condition(PROGRESSING, False, "Settled", "no deploy is under way")
+
+
+def _ailing(snapshot: Snapshot, app: App, live: Record | None) -> Cause | None:
+    """Why pods of the live row do not serve, such as those of changed variables, while others may: what gets over itself is not told."""
+    if live is None or live.pinned is None or all(pod.ready for pod in snapshot.pods):
+        return None
+    wanted = workload.inputs(app, live.pinned)
+    cause = find_cause((pod for pod in snapshot.pods if pod.template == wanted), None)
+    return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
 
 
 def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
