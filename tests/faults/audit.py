@@ -47,15 +47,18 @@ class Request:
 
 
 class Audit:
-    """The operator's requests in a namespace, from now on."""
+    """The operator's requests from now on, wherever: of a namespace, of the whole cluster, and in its own namespace, such as claims.
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    They are told by its account, so no other operator may run meanwhile.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
         assert cluster.audit_log is not None, f"the {cluster.profile} profile has no audit log"
-        self._log, self._namespace = cluster.audit_log, namespace
+        self._log = cluster.audit_log
         self._inode, self._offset = self._log.stat().st_ino, self._log.stat().st_size
 
     def requests(self) -> list[Request]:
-        return [Request.of(entry) for entry in self._entries() if _is_theirs(entry, self._namespace)]
+        return [Request.of(entry) for entry in self._entries() if _is_theirs(entry)]
 
     def count_writes(self) -> int:
         return sum(request.is_write for request in self.requests())
@@ -75,13 +78,13 @@ class Audit:
         return files[first:]
 
 
-def _is_theirs(entry: dict[str, Any], namespace: str) -> bool:
-    return (entry["user"]["username"], entry.get("objectRef", {}).get("namespace")) == (operators.USER, namespace)
+def _is_theirs(entry: dict[str, Any]) -> bool:
+    return entry["user"]["username"] == operators.USER and "objectRef" in entry  # what has none asks which resources there are
 
 
-def counted(cluster: Cluster, namespace: str, act: Callable[[], None]) -> list[Request]:
+def counted(cluster: Cluster, act: Callable[[], None]) -> list[Request]:
     """The requests that `act` leads to, until nothing more is written."""
-    audit = Audit(cluster, namespace)
+    audit = Audit(cluster)
     act()
     deploys.until_calm(audit.count_writes, CALM)
     return audit.requests()
