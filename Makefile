@@ -4,6 +4,7 @@ NAME ?= dynamiq
 
 BIN := .venv/bin
 READY := .venv/.ready
+SDK_READY := .venv-sdk/.ready
 LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make locks"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,7 +14,7 @@ FIRST_TESTS := $(wildcard tests/unit tests/flow)
 TESTS := $(FIRST_TESTS) $(wildcard tests/cluster tests/node)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cluster cluster-down generate locks lint check test bench soak clean
+.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,14 @@ $(READY): locks/dev.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Pytest stays in .venv and starts programs in this one: the SDK pins other versions of what both need.
+$(SDK_READY): locks/sdk.txt | $(READY)
+	@echo ".venv-sdk: installing Dynamiq's SDK from locks/sdk.txt, 1.9 GB, some minutes when nothing is cached"
+	@rm -rf .venv-sdk
+	@$(PYTHON) -m venv --without-pip .venv-sdk
+	@$(TICKING) $(BIN)/uv pip install --quiet --python .venv-sdk/bin/python --require-hashes -r locks/sdk.txt
+	@touch $@
+
 demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, while somebody calls
 	@$(BIN)/python -m local.demo --name $(NAME)
 
@@ -49,6 +58,7 @@ locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
+	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt
 
 lint: $(READY) ## style, types, layers, and that what is generated is fresh
@@ -66,12 +76,17 @@ test: $(READY) ## every test, on clusters of their own
 	@$(BIN)/python -m local build
 	@$(BIN)/python -m pytest $(TESTS)
 
-bench: $(READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest
+test-sdk: $(READY) $(SDK_READY) ## the runtime with Dynamiq's SDK as its engine: servers of .venv-sdk, a model of our own, no network
+	@echo "tests: tests/sdk, with the SDK in .venv-sdk, which takes seconds to load each time"
+	@$(BIN)/python -m pytest tests/sdk
+
+bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest; what the runtime adds to a run
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
-soak: $(READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster --capture=no
+soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
+	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/sdk \
+		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
 
-clean: ## remove .venv and what tools keep; clusters and builds stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
+clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
+	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

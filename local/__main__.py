@@ -1,4 +1,4 @@
-"""The command line: `python -m local up|down|status|env|gateway|load`."""
+"""The command line: `python -m local up|down|status|env|gateway|metrics|load`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from local import builds, clusters, gateway, images, processes, state
+from local import builds, clusters, gateway, images, metrics, processes, state
 from local.errors import LocalError
 from local.images import ImageError
 from local.progress import say
@@ -52,11 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--profile", choices=FORCEABLE, help="force a profile; the environment variable PROFILE does the same")
     up.add_argument("--nodes", type=int, default=1, help="simulated nodes, for the control-plane profile (default: %(default)s)")
     up.add_argument("--gateway", action="store_true", help="start its gateway as well")
+    up.add_argument("--metrics", action="store_true", help="start its metrics-server as well, for autoscalers and kubectl top")
     down = command("down", _down, "stop a cluster and remove all that it took")
     down.add_argument("--all", action="store_true", help="every cluster that has a record")
     command("status", _status, "list the clusters")
     command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
     command("gateway", _gateway, "start the gateway of a cluster (Contour and Envoy), or say where it answers")
+    command("metrics", _metrics, "start the metrics-server of a cluster: autoscalers and kubectl top need it")
     commands.add_parser("build", help="build what clusters and images are made of, where it is missing").set_defaults(run=_build)
     load = command("load", _load, "load image archives (OCI tar files) into a cluster")
     load.add_argument("archives", nargs="+", type=Path)
@@ -67,6 +69,8 @@ def _up(options: argparse.Namespace) -> None:
     cluster = clusters.start(options.name, options.profile, nodes=options.nodes)
     if options.gateway:
         gateway.start(cluster)
+    if options.metrics:
+        metrics.start(cluster)
     suffix = "" if cluster.name == state.DEFAULT_NAME else f" --name {cluster.name}"
     say(f"kubeconfig: {cluster.kubeconfig}")
     say(f'next:       eval "$({_python()} -m local env{suffix})" && kubectl get nodes')
@@ -104,9 +108,15 @@ def _gateway(options: argparse.Namespace) -> None:
     say(f"try:        curl --connect-to ::{found.address}:{found.port} http://<hostname of an App>/")
 
 
+def _metrics(options: argparse.Namespace) -> None:
+    metrics.start(_running(options.name))
+    say("try:        kubectl top pods -A")
+
+
 def _build(_: argparse.Namespace) -> None:
     builds.ensure((*builds.NODE, *(each for each in builds.CONTROL_PLANE if each not in builds.NODE)))
     gateway.ensure()
+    metrics.ensure()
     images.ensure()
     say("all that clusters and images are made of is built")
 

@@ -14,6 +14,7 @@ from local.errors import LocalError
 TIMEOUT = 10.0  # seconds for one request
 FIELD_MANAGER = "dynamiq-local"
 PLURALS = {
+    "APIService": "apiservices",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "CustomResourceDefinition": "customresourcedefinitions",
@@ -23,6 +24,7 @@ PLURALS = {
     "IngressClass": "ingressclasses",
     "Namespace": "namespaces",
     "Node": "nodes",
+    "RoleBinding": "rolebindings",
     "Service": "services",
 }
 

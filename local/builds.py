@@ -128,6 +128,7 @@ GATEWAY_API = Component(  # of the version that Contour is built with; files alo
         ),
     ),
 )
+METRICS_SERVER = Component("metrics-server", "0.9.0", (("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),))
 PAUSE = Component("pause", "1", _own("pause"))
 FORWARD = Component("forward", "1", _own("forward"))
 

@@ -58,15 +58,19 @@ class Cluster:
             raise LocalError(f"the {self.profile} profile has no node that can be entered: use kubectl port-forward")
         return node.forward(_require(self.name), builds.ensure(builds.NODE), target, port)
 
-    def add_daemon(self, name: str, command: list[str | Path]) -> None:
-        """Starts one more process on the node (control-plane: on this machine), which ends with the cluster."""
+    def add_daemon(self, name: str, command: list[str | Path]) -> processes.Daemons:
+        """Starts one more process on the node (control-plane: on this machine), which ends with the cluster.
+
+        Returns what knows whether it lives.
+        """
         record = _require(self.name)
         if self.profile == "node":
-            node.add_daemon(record, name, command)
-        elif self.profile == "control-plane":
-            processes.Daemons(record).start(name, command)
-        else:
-            raise LocalError(f"the {self.profile} profile runs no processes of ours")
+            return node.add_daemon(record, name, command)
+        if self.profile == "control-plane":
+            daemons = processes.Daemons(record)
+            daemons.start(name, command)
+            return daemons
+        raise LocalError(f"the {self.profile} profile runs no processes of ours")
 
     def memory(self) -> int:
         """Bytes held by the cluster's own processes, pods not counted."""

@@ -28,6 +28,7 @@ KUBERNETES_IP = "10.96.0.1"
 POD_CIDR = "10.244.0.0/16"
 FIXED_PORTS = {"etcd": 2379, "etcd-peer": 2380, "api": 6443, "controller-manager": 10257, "scheduler": 10259}
 FREE_PORTS = range(20000, 32000)  # below the ports that the kernel gives to outgoing connections, and that NodePorts use
+METRICS_SERVER = "metrics-server"
 AUDIT_MEGABYTES, AUDIT_BACKUPS = "200", "2"
 
 
@@ -91,6 +92,7 @@ def write_pki(place: Place, node: str, user_port: int) -> None:
     cluster.issue("kube-apiserver", hosts=api_hosts).write(place.pki, "apiserver")
     cluster.issue("kube-apiserver-kubelet-client", groups=["system:masters"]).write(place.pki, "kubelet-client")
     cluster.issue(f"system:node:{node}", groups=["system:nodes"], hosts=[place.address, node]).write(place.pki, "kubelet-server")
+    cluster.issue(METRICS_SERVER, hosts=[place.address, f"{METRICS_SERVER}.kube-system.svc"]).write(place.pki, METRICS_SERVER)
     front.issue("front-proxy-client").write(place.pki, "front-proxy")
     pki.service_account_key(place.pki)
 
@@ -99,7 +101,7 @@ def write_pki(place: Place, node: str, user_port: int) -> None:
         name = place.record.name
         pki.write_kubeconfig(path, server=server, authority=cluster.pair.certificate, user=user, pair=pair, cluster=name)
 
-    for component in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"):
+    for component in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns", METRICS_SERVER):
         user = f"system:{component}"
         kubeconfig(place.etc / f"{component}.kubeconfig", user, cluster.issue(user), place.ports["api"])
     node_user = cluster.issue(f"system:node:{node}", groups=["system:nodes"])
@@ -210,6 +212,7 @@ def _controller_manager_flags(place: Place) -> list[str]:
         "horizontal-pod-autoscaler-sync-period": "5s",
         "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
         "horizontal-pod-autoscaler-cpu-initialization-period": "20s",
+        "horizontal-pod-autoscaler-downscale-stabilization": "30s",
     }
     if place.serves_pods:
         flags |= {"allocate-node-cidrs": "true", "cluster-cidr": POD_CIDR}

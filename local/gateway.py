@@ -121,10 +121,15 @@ def _start_daemons(cluster: Cluster, record: Record, contour: Path, program: Pat
     done = subprocess.run([contour, *made, "--xds-resource-version=v3"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise LocalError(f"contour could not write Envoy's configuration: {done.stderr.strip()[-2000:]}")
-    cluster.add_daemon("contour", [contour, "serve", *_contour_flags(etc)])
+    manager = cluster.add_daemon("contour", [contour, "serve", *_contour_flags(etc)])
     flags = ["--service-cluster", "projectcontour", "--service-node", "envoy-1", "--concurrency", "2", "--disable-hot-restart"]
-    cluster.add_daemon("envoy", [program, "-c", bootstrap, *flags, "--log-level", "warn"])
-    wait_for(f"Envoy; its log is in {record.folder / 'logs'}", lambda: _is_live(admin))
+    proxy = cluster.add_daemon("envoy", [program, "-c", bootstrap, *flags, "--log-level", "warn"])
+
+    def still() -> None:
+        manager.require_alive()
+        proxy.require_alive()
+
+    wait_for(f"Envoy; its log is in {record.folder / 'logs'}", lambda: _is_live(admin), still=still)
 
 
 def _contour_flags(etc: Path) -> list[str]:

@@ -86,9 +86,11 @@ def forward(record: Record, built: dict[str, Path], target: str, port: int = 0) 
     return _running(record).forward(built, [target], port)[0]
 
 
-def add_daemon(record: Record, name: str, command: list[str | Path]) -> None:
-    """Starts one more process on the node, outside of any pod; it ends with the cluster."""
-    Daemons(record, _running(record).enter).start(name, command)
+def add_daemon(record: Record, name: str, command: list[str | Path]) -> Daemons:
+    """Starts one more process on the node, outside of any pod; it ends with the cluster. Returns what knows whether it lives."""
+    daemons = Daemons(record, _running(record).enter)
+    daemons.start(name, command)
+    return daemons
 
 
 def _running(record: Record) -> Sandbox:

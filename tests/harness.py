@@ -42,6 +42,7 @@ COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and 
 ESTABLISHED_TIMEOUT = 120  # seconds
 IN_TIME = 90.0
 """Seconds for what is not promised within a time: a machine that does much else takes long, and a test that fails waits once."""
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 Manifest = dict[str, Any]
 _Found = TypeVar("_Found")
@@ -306,10 +307,10 @@ def eventually(what: str, check: Callable[[], _Found | None], seconds: float = I
 
 @contextlib.contextmanager
 def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None) -> Iterator[str]:
-    """A namespace of its own, deleted at the end without waiting for its end."""
+    """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end."""
     begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:54]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**RESTRICTED, **(labels or {})}}}
     created = api.create(manifest)
     assert created.ok, created.message
     try:

@@ -20,7 +20,7 @@ from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.plain import on_one_line
-from dynamiq_operator.model.settings import ImagePolicy, Settings
+from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
 
 DEFAULT_NAMESPACE = "dynamiq-system"
 DEFAULT_LEASE = "dynamiq-operator"
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
     _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
     _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
+    _trigger_image(running)
     _setting(
         running,
         "--lease-namespace",
@@ -84,6 +85,7 @@ def _api_parser(commands: Any) -> None:
     _setting(serving, "--host", "127.0.0.1", "address to listen on")
     _setting(serving, "--port", "8080", "port to listen on", kind=_port)
     _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    _trigger_image(serving)
     _log_level(serving)
 
 
@@ -104,6 +106,10 @@ def _verify_parser(commands: Any) -> None:
 def _cluster(to: argparse.ArgumentParser) -> None:
     to.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
     to.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+
+
+def _trigger_image(to: argparse.ArgumentParser) -> None:
+    _setting(to, "--trigger-image", TRIGGER_IMAGE, "image whose `python -m dynamiq_runtime trigger` calls an App for its triggers")
 
 
 def _log_level(to: argparse.ArgumentParser) -> None:
@@ -154,7 +160,9 @@ def _api(given: argparse.Namespace) -> int:
     from dynamiq_operator.rest.serve import serve
 
     _log(given.log_level)
-    options = ApiOptions(Settings(domain=given.domain), given.host, given.port, given.kubeconfig, given.context)
+    options = ApiOptions(
+        Settings(domain=given.domain, trigger_image=given.trigger_image), given.host, given.port, given.kubeconfig, given.context
+    )
     try:
         serve(options)
     except NoConfig as error:
@@ -194,6 +202,7 @@ def _run(given: argparse.Namespace) -> int:
             ingress_class=given.ingress_class,
             gateway=given.gateway,
             image_policy=ImagePolicy(given.image_policy),
+            trigger_image=given.trigger_image,
         ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
         lease_namespace=given.lease_namespace,

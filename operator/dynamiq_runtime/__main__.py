@@ -16,21 +16,26 @@ FAILED = 1
 TERMINATION_LIMIT = 4096  # bytes the kubelet keeps
 FLOW_LIMIT = 1 << 20
 
-DESCRIPTION = """Serves one Dynamiq workflow over HTTP with the engine "tiny" (Input, Python and Output nodes), or calls such a server."""
+DESCRIPTION = """Serves one Dynamiq workflow over HTTP, with the engine "tiny" (Input, Python and Output nodes) or "sdk" (every node of
+Dynamiq's SDK), or calls such a server."""
 
 SERVE = """\
 Configuration comes from the environment:
-  DYNAMIQ_ENGINE            tiny
+  DYNAMIQ_ENGINE            tiny or sdk                                         tiny
   DYNAMIQ_FLOW              file with the flow, YAML or JSON                    /etc/dynamiq/flow/flow
   DYNAMIQ_ACCESS_KEYS_DIR   folder, one Access Key a file, read at each change  unset: a public App
-  DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics and logs
+  DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics, logs and traces
   PORT                      8080 (0: any free one; the log says which)
   DYNAMIQ_DRAIN_SECONDS     how long runs may still take after SIGTERM          30
-  DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    60
+  DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    300
+  DYNAMIQ_MAX_CONCURRENT_RUNS   runs at the same time                           32
+  DYNAMIQ_MAX_QUEUED_RUNS   runs that wait for one of these; others get 429     ten for each of these
+  DYNAMIQ_BODY_LIMIT        bytes of a request's body                           2097152
+  OTEL_EXPORTER_OTLP_ENDPOINT   where traces go, OTLP over HTTP                 unset: none
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
-It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it;
-GET /healthz, /readyz and /metrics need no key.
+It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
+the header Accept: text/event-stream, as events. GET /healthz, /readyz and /metrics need no key.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
 
@@ -39,12 +44,18 @@ Try it:
   curl -H 'Content-Type: application/json' -d '{"input": {"n": 2}}' localhost:8080/"""
 
 CALL = """\
-Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own,
-and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
+Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own
+unless --keep-alive says otherwise, and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
 it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
 
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}'
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}' --every 0.005 --for 30 --quiet"""
+
+
+TRIGGER = """\
+What the operator's CronJobs and Jobs run. The input is JSON in DYNAMIQ_TRIGGER_INPUT_1, _2, … (one text in pieces), and is made into
+the run's by DYNAMIQ_TRIGGER_TRANSFORMER_1, …: {"path": …, "selector": {…}}. How it went is printed and left in TERMINATION_LOG, without
+the answer. It tries again while it gets no connection, and never once it had one. Exit code 0 when the answer was 2xx, else 1."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,25 +65,35 @@ def main(arguments: list[str] | None = None) -> int:
         from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
 
         return asyncio.run(run_calls(options))
+    if options.command == "trigger":
+        from dynamiq_runtime.trigger import run
+
+        result = run(options, os.environ)
+        print(result.message, flush=True)
+        _say_at_the_end(result.as_json())
+        return 0 if result.ok else FAILED
     return _serve()
 
 
 def _serve() -> int:
     # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from dynamiq_runtime.flow import FlowError, load_flow
+    from dynamiq_runtime.engine import EngineError, load_engine, require_engine
     from dynamiq_runtime.keys import AccessKeys, KeysError
+    from dynamiq_runtime.logs import take_over
     from dynamiq_runtime.server import serve
     from dynamiq_runtime.settings import SettingsError, from_environment
+    from dynamiq_runtime.text import FlowError
 
+    take_over()
     try:
         settings = from_environment(os.environ)
-        flow = load_flow(_read_flow(settings.flow), os.environ)
+        require_engine(settings.engine)
+        text = _read_flow(settings.flow)
         keys = None if settings.access_keys is None else AccessKeys(settings.access_keys)
-    except (SettingsError, FlowError, KeysError) as error:
+        asyncio.run(serve(settings, lambda: load_engine(settings.engine, text, os.environ), keys))
+    except (SettingsError, EngineError, FlowError, KeysError) as error:
         return _refuse(str(error), NOT_SERVABLE)
-    try:
-        asyncio.run(serve(settings, flow, keys))
     except OSError as error:
         return _refuse(f"it can't listen on port {settings.port}: {error.strerror or error}", FAILED)
     sys.stdout.flush()
@@ -95,20 +116,25 @@ def _read_flow(path: Path) -> str:
 def _refuse(message: str, code: int) -> int:
     line = "dynamiq-runtime: " + " ".join(message.split())
     print(line, file=sys.stderr, flush=True)
+    _say_at_the_end(line)
+    return code
+
+
+def _say_at_the_end(line: str) -> None:
+    """Leaves the pod's termination message."""
     try:
         descriptor = os.open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), os.O_WRONLY | os.O_TRUNC)
     except OSError:
-        return code  # not in a pod
+        return  # not in a pod
     with os.fdopen(descriptor, "wb") as file:
         file.write(line.encode("utf-8", "replace")[:TERMINATION_LIMIT])
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dynamiq_runtime", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
     raw = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call | trigger")
     commands.add_parser("serve", help="serve a flow over HTTP", epilog=SERVE, formatter_class=raw)
     call = commands.add_parser("call", help="call an App, once or at a steady pace", epilog=CALL, formatter_class=raw)
     call.add_argument("url", help="where the App answers, e.g. http://hello.demo/")
@@ -117,8 +143,16 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--host", help="the Host header, to call through an ingress by its address")
     call.add_argument("--every", type=float, metavar="S", help="seconds from one call to the next")
     call.add_argument("--for", dest="duration", type=float, metavar="S", help="seconds to go on (default: until SIGTERM)")
+    call.add_argument("--keep-alive", type=int, default=0, metavar="N", help="keep N connections and share them (default: a new one each)")
+    call.add_argument("--timed", action="store_true", help="lines with two times, sent and answered, in Unix seconds")
     call.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds before a call has failed (default 30)")
     call.add_argument("--quiet", action="store_true", help="only the summary")
+    trigger = commands.add_parser("trigger", help="call an App once, for one of its triggers", epilog=TRIGGER, formatter_class=raw)
+    trigger.add_argument("url", help="where the App answers, e.g. http://hello.demo.svc/")
+    trigger.add_argument("--keys", type=Path, help="folder of Access Keys: default, or else the first by name, is sent")
+    trigger.add_argument("--not-after", metavar="TIME", help="RFC 3339: do not call after this time")
+    trigger.add_argument("--connect-for", type=float, default=120, metavar="S", help="seconds to try to get a connection (default 120)")
+    trigger.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds to wait for the answer (default 600)")
     return parser
 
 

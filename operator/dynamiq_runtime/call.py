@@ -1,6 +1,7 @@
 """Calls an App, once or at a steady pace, and counts what it answered: the load of the demo and of the rollout tests.
 
-Each call has a connection of its own, as callers behind a load balancer do, so that a refused connection is seen.
+Each call has a connection of its own, as callers behind a load balancer do, so that a refused connection is seen; or a few
+connections are kept and used again and again. No call is tried twice.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ async def run_calls(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     summary = Summary()
-    connector = aiohttp.TCPConnector(force_close=True, limit=0, use_dns_cache=False)
+    kept = options.keep_alive
+    connector = aiohttp.TCPConnector(force_close=not kept, limit=kept, use_dns_cache=False)
     timeout = aiohttp.ClientTimeout(total=options.timeout)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         if options.every is None:
@@ -109,7 +111,7 @@ async def _steadily(
 
 async def _call(session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: Summary) -> None:
     summary.sent += 1
-    began = time.perf_counter()
+    began, sent_at = time.perf_counter(), time.time()
     status: int | None = None
     try:
         headers = {"Content-Type": "application/json"}
@@ -124,4 +126,5 @@ async def _call(session: aiohttp.ClientSession, options: argparse.Namespace, bod
         status, text = None, f"{type(error).__name__}: {error}"[:SHOWN]
     summary.add(status, text, time.perf_counter() - began)
     if not options.quiet:
-        print(f"{now()} {status or 'error'} {text}", flush=True)
+        when = f"{sent_at:.3f} {time.time():.3f}" if options.timed else now()
+        print(f"{when} {status or 'error'} {text}", flush=True)

@@ -1,27 +1,23 @@
-"""Runs a flow on one input, with the SDK's rules for what a node is given and what its answer becomes.
+"""What the server asks of an engine, and what a run reports besides its answer.
 
-A node without an `input_transformer` is given the run's input and, under their ids, the results of all nodes that have ended;
-with one, the same as its path and selector shape it. A run fails when a node fails whose `behavior` is `raise`. Nodes run one
-after the other, in the order of their dependencies. Nothing here is shared between runs.
+DYNAMIQ_ENGINE alone chooses the engine, never what happens to be installed; only the chosen one is imported.
 """
 
 from __future__ import annotations
 
-import base64
-import enum
-import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from datetime import time as clock
-from typing import Any
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from dynamiq_runtime import sandbox
-from dynamiq_runtime.flow import Flow, Node
+ENGINES = ("tiny", "sdk")
+NEEDS = {"tiny": "RestrictedPython", "sdk": "dynamiq"}
+MESSAGE_LIMIT = 500  # characters of an error that a caller reads
 
-MESSAGE_LIMIT = 500
-MAX_DEPTH = 200
+
+class EngineError(Exception):
+    """The engine that was asked for is not there; the message says which image has it."""
 
 
 @dataclass(frozen=True)
@@ -41,115 +37,57 @@ class RunFailedError(Exception):
         super().__init__("; ".join(f'node "{failure.name}" failed: {failure.message}' for failure in failures))
 
 
-class _Skipped(Exception):  # noqa: N818 - an outcome, not an error
-    """A node did not run, because one that it depends on did not succeed."""
+@dataclass(frozen=True)
+class NodeRun:
+    """One node of one run: times in nanoseconds since 1970, tokens and US dollars where the node says them."""
+
+    id: str
+    name: str
+    began: int
+    ended: int
+    succeeded: bool
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
 
 
-def execute(flow: Flow, given: Mapping[str, Any]) -> Any:
-    """The flow's answer: the Output node's value, or a value for each by id where there are several. Raises RunFailedError."""
-    results: dict[str, dict[str, Any]] = {}
-    failures: list[Failure] = []
-    sorter = flow.sorter()
-    while sorter.is_active():
-        ready = sorter.get_ready()
-        ended = dict(results)
-        for node_id in ready:
-            node = flow.nodes[node_id]
-            results[node_id], failure = _result(flow, node, given, ended)
-            if failure and node.retry.fails_the_run:
-                failures.append(failure)
-        sorter.done(*ready)
-    if failures:
-        raise RunFailedError(failures)
-    answers = {node_id: results[node_id]["output"] for node_id in flow.outputs}
-    return next(iter(answers.values())) if len(answers) == 1 else answers
+@dataclass
+class Report:
+    """What a run tells while it runs: its nodes as they end, and to `emit` what they stream, plain data as JSON has it.
+
+    `cancel` is the engine's: it asks a run that nobody waits for any more to end.
+    """
+
+    nodes: list[NodeRun] = field(default_factory=list)
+    emit: Callable[[Mapping[str, Any]], None] | None = None
+    cancel: Callable[[], None] | None = None
 
 
-def _result(flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> tuple[dict[str, Any], Failure | None]:
-    taken: Any = None
-    try:
-        _require(flow, node, ended)
-        taken = _input(node, given, ended)
-        output = node.output.apply(_with_retries(node, taken))
-        return {"status": "success", "input": plain(taken), "output": plain(output)}, None
-    except _Skipped as skipped:
-        return {"status": "skip", "input": None, "output": None, "error": _error("NodeSkippedException", str(skipped))}, None
-    except Exception as error:  # whatever the author's code raises is the run's outcome
-        is_code = node.kind == "Python" and isinstance(error, _CodeFailed)
-        cause = error.__cause__ if is_code and error.__cause__ else error
-        message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LIMIT] if str(cause) else type(cause).__name__
-        kind = "ToolExecutionException" if is_code else type(error).__name__
-        result = {"status": "failure", "input": taken, "output": None, "error": _error(kind, str(error), recoverable=is_code)}
-        return result, Failure(node.id, node.name, message)
+class Engine(Protocol):
+    """A loaded flow; `execute` is called in many threads at once, and no run sees another one."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes a run has."""
+
+    def execute(self, given: Mapping[str, Any], report: Report) -> Any:
+        """The answer to one input, plain data. Raises RunFailedError."""
 
 
-def _require(flow: Flow, node: Node, ended: Mapping[str, dict[str, Any]]) -> None:
-    for target in node.depends:
-        if ended[target]["status"] != "success" and flow.nodes[target].retry.fails_the_run:
-            raise _Skipped(f"Dependency {target}: {'failed' if ended[target]['status'] == 'failure' else 'skipped'}")
+def require_engine(name: str) -> None:
+    """Passes when the engine's packages are there. Raises EngineError."""
+    if importlib.util.find_spec(NEEDS[name]) is None:
+        images = {"tiny": "runtime", "sdk": "runtime-sdk"}
+        raise EngineError(f'DYNAMIQ_ENGINE is "{name}", and this image has no {NEEDS[name]}: use the image {images[name]}')
 
 
-def _input(node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    if node.input:
-        taken = node.input.apply({**plain(given), **plain(ended)})
-    else:
-        taken = {**plain(given), **{key: _without_input(result) for key, result in ended.items()}}
-    if not isinstance(taken, dict):
-        raise TypeError(f"its input_transformer gives {type(taken).__name__}, and a node takes an object")
-    return {**taken, **plain(node.constants)}
+def load_engine(name: str, text: str, environment: Mapping[str, str]) -> Engine:
+    """Reads a flow's text and makes all ready for the first run, which takes the SDK seconds. Raises FlowError."""
+    if name == "sdk":
+        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # read on import: it would ask the network for prices
+        from dynamiq_runtime.sdk import SDK  # 2 GB of packages, which the image of the other engine does not have
 
+        return SDK(text)
+    from dynamiq_runtime.tiny import Tiny
 
-def _without_input(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: plain(value) for key, value in result.items() if key != "input"}
-
-
-def _with_retries(node: Node, taken: dict[str, Any]) -> Any:
-    for attempt in range(node.retry.retries):
-        try:
-            return _once(node, taken)
-        except Exception:
-            time.sleep(node.retry.interval * node.retry.backoff**attempt)
-    return _once(node, taken)
-
-
-class _CodeFailed(Exception):  # noqa: N818 - named for what the SDK says of it
-    """The author's code raised; the SDK prefixes its message."""
-
-
-def _once(node: Node, taken: dict[str, Any]) -> Any:
-    if node.code is None:
-        return taken
-    try:
-        value = sandbox.call_run(node.code, taken, as_parameters=node.as_parameters)
-    except Exception as error:
-        raise _CodeFailed(f"Code execution error: {error}") from error
-    wrapped = value if isinstance(value, dict) and "content" in value else {"content": value}
-    return {**wrapped, "content": str(wrapped["content"])} if node.for_agents else wrapped
-
-
-def _error(kind: str, message: str, *, recoverable: bool = False) -> dict[str, Any]:
-    return {"type": kind, "message": message, "recoverable": recoverable, "failed_nodes": []}
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """A copy made of what JSON has, so that no node changes what another one reads. Raises TypeError, ValueError."""
-    if value is None or (isinstance(value, (bool, str, int, float)) and not isinstance(value, enum.Enum)):
-        return value
-    if depth > MAX_DEPTH:
-        raise ValueError(f"a value is nested more than {MAX_DEPTH} levels deep, or holds itself")
-    if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else str(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item, depth + 1) for item in value]
-    if isinstance(value, (date, clock)):
-        return value.isoformat()
-    if isinstance(value, enum.Enum):
-        return plain(value.value, depth + 1)
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return base64.b64encode(value).decode()
-    raise TypeError(f"a value of type {type(value).__name__} has no form in JSON")
+    return Tiny(text, environment)

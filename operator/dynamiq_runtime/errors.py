@@ -11,18 +11,24 @@ from aiohttp import web
 class AnswerError(Exception):
     """Ends a request with `status`; `code` is for machines, `message` says what is wrong and how to mend it."""
 
-    def __init__(self, status: int, code: str, message: str, details: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, details: Mapping[str, object] | None = None, *, retry_after: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.details = dict(details or {})
-        self.headers: dict[str, str] = {}
+        self.headers = {"Retry-After": retry_after} if retry_after else {}
+
+    @property
+    def body(self) -> str:
+        """The error as JSON."""
+        return json.dumps({"error": {"code": self.code, "message": self.message, "details": self.details}})
 
     def response(self) -> web.Response:
         """The answer as HTTP."""
-        body = {"error": {"code": self.code, "message": self.message, "details": self.details}}
-        return web.json_response(body, status=self.status, headers=self.headers, dumps=json.dumps)
+        return web.Response(text=self.body, status=self.status, headers=self.headers, content_type="application/json")
 
 
 def translated(error: web.HTTPException, limit: int) -> AnswerError:

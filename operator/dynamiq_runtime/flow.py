@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any
 
 from dynamiq_runtime import jsonpath, sandbox
+from dynamiq_runtime.forms import as_workflow
 from dynamiq_runtime.text import FlowError, load_text, substitute_environment
 
 __all__ = ["TYPES", "Flow", "FlowError", "Node", "Retry", "Transformer", "load_flow"]
@@ -87,10 +88,7 @@ class Flow:
 
 def load_flow(text: str, environment: Mapping[str, str] | None = None) -> Flow:
     """Checks `text`, YAML or JSON; `${oc.env:NAME}` in the SDK's form is taken from `environment`. Raises FlowError."""
-    data = load_text(text)
-    if not isinstance(data, dict) or not isinstance(data.get("nodes"), (dict, list)) or not data["nodes"]:
-        raise FlowError("the flow has no `nodes`: a mapping (the SDK's form) or a list (the API's form)")
-    chosen = _nodes(data, environment or {})
+    chosen = _nodes(load_text(text), environment or {})
     if len(chosen) > MAX_NODES:
         raise FlowError(f"the flow has {len(chosen)} nodes, and at most {MAX_NODES} are run")
     flow = Flow({node_id: _node(node_id, spec) for node_id, spec in chosen.items()})
@@ -99,47 +97,13 @@ def load_flow(text: str, environment: Mapping[str, str] | None = None) -> Flow:
 
 
 def _nodes(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    whole = as_workflow(data)
+    (workflow,) = whole["workflows"].values()
+    chosen = {node_id: whole["nodes"][node_id] for node_id in whole["flows"][workflow["flow"]]["nodes"]}
     if isinstance(data["nodes"], list):
-        return _api_nodes(data["nodes"])
-    nodes: dict[str, Any] = substitute_environment(_sdk_nodes(data), environment)
+        return chosen
+    nodes: dict[str, Any] = substitute_environment(chosen, environment)
     return nodes
-
-
-def _sdk_nodes(data: dict[str, Any]) -> dict[str, Any]:
-    nodes = {str(key): spec for key, spec in data["nodes"].items()}
-    workflows, flows = _mapping(data, "workflows"), _mapping(data, "flows")
-    if len(workflows) > 1:
-        raise FlowError(f"the flow has {len(workflows)} workflows ({', '.join(map(str, workflows))}) and needs exactly one")
-    if workflows:
-        name, workflow = next(iter(workflows.items()))
-        flow_id = workflow.get("flow") if isinstance(workflow, dict) else None
-        if flow_id not in flows:
-            raise FlowError(f"workflow {name!r} names the flow {flow_id!r}, which is not there")
-    elif len(flows) > 1:
-        raise FlowError("there are several `flows` and no `workflows` to say which one runs")
-    else:
-        flow_id = next(iter(flows), None)
-    if flow_id is None:
-        return nodes
-    listed = flows[flow_id].get("nodes") if isinstance(flows[flow_id], dict) else None
-    if not isinstance(listed, list):
-        raise FlowError(f"flow {flow_id!r} has no list of `nodes`")
-    for node_id in map(str, listed):
-        if node_id not in nodes:
-            raise FlowError(f"flow {flow_id!r} lists the node {node_id!r}, which is not there")
-    return {str(node_id): nodes[str(node_id)] for node_id in listed}
-
-
-def _api_nodes(nodes: list[Any]) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    for position, spec in enumerate(nodes):
-        node_id = spec.get("id") if isinstance(spec, dict) else None
-        if not isinstance(node_id, (str, int)) or node_id == "":
-            raise FlowError(f"node number {position + 1} has no `id`")
-        if str(node_id) in chosen:
-            raise FlowError(f"two nodes have the id {str(node_id)!r}")
-        chosen[str(node_id)] = spec
-    return chosen
 
 
 def _node(node_id: str, spec: Any) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from datetime import UTC, datetime
 
@@ -20,3 +21,20 @@ def log(message: str, *, level: str = "info", **fields: str | float | None) -> N
         sys.stdout.flush()
     except (OSError, ValueError):
         return
+
+
+def take_over() -> None:
+    """Makes lines of what libraries log: warnings of those that never see a run's content; of others, and of Python's own, nothing."""
+    logging.captureWarnings(capture=True)
+    logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+
+
+class _Lines(logging.Handler):
+    """Keeps to the message: a traceback quotes what the code was about."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.split(".", 1)[0] in _TRUSTED:
+            log(record.getMessage(), level=record.levelname.lower(), logger=record.name)
+
+
+_TRUSTED = ("aiohttp", "asyncio", "opentelemetry")

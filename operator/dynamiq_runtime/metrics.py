@@ -1,20 +1,23 @@
-"""What /metrics shows: runs by outcome, their latency, those in flight, refused requests, and what is served."""
+"""What /metrics shows: runs by outcome, their latency, those in flight and waiting, tokens and cost, refusals, what is served."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
 from dynamiq_runtime import __version__
+from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-OUTCOMES = ("succeeded", "failed", "timed_out", "busy")
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+OUTCOMES = ("succeeded", "failed", "timed_out", "cut_off", "abandoned")
 
 
 class Metrics:
-    """One registry for one server."""
+    """One registry for one server; `waiting` says how many runs wait for a thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.runs = Counter("dynamiq_runtime_runs", "Runs that ended, by outcome.", ["outcome"], registry=self.registry)
@@ -22,12 +25,18 @@ class Metrics:
             "dynamiq_runtime_run_duration_seconds", "Time from request to answer.", buckets=BUCKETS, registry=self.registry
         )
         self.in_flight = Gauge("dynamiq_runtime_runs_in_flight", "Runs under way.", registry=self.registry)
+        queued = Gauge("dynamiq_runtime_runs_waiting", "Runs that wait for others to end.", registry=self.registry)
+        queued.set_function(waiting)
         self.refused = Counter(
             "dynamiq_runtime_requests_refused",
             "Requests that started no run, by the error's code.",
             ["code"],
             registry=self.registry,
         )
+        self._tokens = Counter(
+            "dynamiq_runtime_tokens", "Tokens that nodes report, by node and kind.", ["node", "kind"], registry=self.registry
+        )
+        self._cost = Counter("dynamiq_runtime_cost_usd", "US dollars that nodes report, by node.", ["node"], registry=self.registry)
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(
             {
                 "app": settings.app,
@@ -38,6 +47,17 @@ class Metrics:
         )
         for outcome in OUTCOMES:
             self.runs.labels(outcome)
+
+    def count(self, outcome: str, seconds: float, report: Report) -> None:
+        """Counts a run that ended, and what its nodes used."""
+        self.runs.labels(outcome).inc()
+        self.latency.observe(seconds)
+        for node in report.nodes:
+            for kind, tokens in (("prompt", node.prompt_tokens), ("completion", node.completion_tokens)):
+                if tokens:
+                    self._tokens.labels(node.id, kind).inc(tokens)
+            if node.cost:
+                self._cost.labels(node.id).inc(node.cost)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from aiohttp import web
 
 from dynamiq_runtime.errors import AnswerError
 from dynamiq_runtime.keys import AccessKeys
+
+EVENTS = "text/event-stream"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller wants: a run on `input`, answered at its end or, with `stream`, as events while it runs."""
+
+    input: dict[str, Any]
+    stream: bool
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
@@ -24,8 +35,11 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
         raise AnswerError(403, "forbidden", "the Access Key is not one of this App's")
 
 
-async def read_input(request: web.Request) -> dict[str, Any]:
-    """The object under `input`. Raises AnswerError: 415 for a body that is not JSON, 422 for one that does not validate."""
+async def read_run(request: web.Request) -> Asked:
+    """The object under `input`, and whether events are asked for: by `stream`, or by the header Accept where that is absent.
+
+    Raises AnswerError: 415 for a body that is not JSON, 422 for one that does not validate.
+    """
     if request.headers.get("Content-Type") and not _is_json(request.content_type):
         message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
         raise AnswerError(415, "not_json", message)
@@ -42,9 +56,16 @@ async def read_input(request: web.Request) -> dict[str, Any]:
         raise _invalid("input", 'is missing: send {"input": {...}}')
     if not isinstance(body["input"], dict):
         raise _invalid("input", "is not an object")
-    if body.get("stream"):
-        raise _invalid("stream", "is not something this runtime does: leave it out, or send false")
-    return body["input"]
+    stream = body.get("stream")
+    if not isinstance(stream, (bool, type(None))):
+        raise _invalid("stream", "is neither true nor false")
+    return Asked(body["input"], _accepts_events(request) if stream is None else stream)
+
+
+def _accepts_events(request: web.Request) -> bool:
+    """Whether the header names events; `*/*`, which clients send unasked, does not."""
+    accepted = ",".join(request.headers.getall("Accept", []))
+    return any(part.partition(";")[0].strip().lower() == EVENTS for part in accepted.split(","))
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,7 +1,8 @@
-"""Runs a flow in threads, so that a slow run holds up neither the others nor the probes, and ends a run that takes too long.
+"""Runs in threads, so that a slow run holds up neither the others nor the probes, and an end for a run that takes too long.
 
-Each run has a thread of its own, at most `MAX_THREADS` at a time. A run past its time gets its answer at once; its thread is
-told to end, again and again until it has, and counts as in use until then.
+Each run has a thread of its own, a bounded number at a time; a bounded number more wait for one, in order, and the next is
+refused. A run past its time gets its answer at once; its thread is told to end, again and again until it has, and counts as in
+use until then.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-MAX_THREADS = 32
 REAP_EVERY = 0.5  # seconds between two attempts to end a thread
 
 
@@ -21,8 +22,12 @@ class TimedOutError(Exception):
     """The run did not end in its time."""
 
 
+class CutOffError(Exception):
+    """The server stopped before the run ended."""
+
+
 class BusyError(Exception):
-    """No thread became free in the run's time."""
+    """Too many runs wait already, or none ended in the time that this one had."""
 
 
 class _Abandoned(BaseException):
@@ -30,45 +35,72 @@ class _Abandoned(BaseException):
 
 
 class Runner:
-    """A bounded set of threads for one process; `call` is for its event loop alone."""
+    """A bounded set of threads for one process; for its event loop alone."""
 
-    def __init__(self, timeout: float, threads: int = MAX_THREADS) -> None:
+    def __init__(self, timeout: float, threads: int, queue: int) -> None:
         self._timeout = timeout
         self._threads = threads
+        self._queue = queue
         self._free = asyncio.Semaphore(threads)
+        self._answers: set[asyncio.Future[Any]] = set()
         self._reapers: set[asyncio.Task[None]] = set()
+        self.waiting = 0
 
     @property
     def stuck(self) -> bool:
         """Whether every thread is in a run that was given up: nothing can be answered until one ends."""
         return len(self._reapers) >= self._threads
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """The value of `work()`, made in a thread. Raises TimedOutError, BusyError, and whatever `work` raises."""
+    def cut_off(self) -> None:
+        """Gives up every run under way: whoever awaits its answer gets CutOffError."""
+        for answer in self._answers:
+            _settle(answer, answer.set_exception, CutOffError())
+
+    @asynccontextmanager
+    async def start(self, work: Callable[[], T]) -> AsyncIterator[Awaitable[T]]:
+        """The value of `work()` to await, once its thread has begun; what has not ended on leaving is given up.
+
+        Raises BusyError on entering. Awaiting raises TimedOutError, CutOffError, and whatever `work` raises.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
+        await self._thread(deadline)
+        answer: asyncio.Future[T] = loop.create_future()
+        thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left for this process
+            self._free.release()
+            raise BusyError from None
+        late = loop.call_at(deadline, lambda: _settle(answer, answer.set_exception, TimedOutError()))
+        self._answers.add(answer)
+        try:
+            yield answer
+        finally:
+            late.cancel()
+            self._answers.discard(answer)
+            self._leave(thread, answer)
+
+    async def _thread(self, deadline: float) -> None:
+        if self._free.locked() and self.waiting >= self._queue:
+            raise BusyError
+        self.waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
                 await self._free.acquire()
         except TimeoutError:
             raise BusyError from None
-        answer: asyncio.Future[T] = loop.create_future()
-        thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
-        thread.start()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await answer
-        except TimeoutError:
-            if answer.done() and not answer.cancelled():
-                raise  # the author's own TimeoutError
-            raise TimedOutError from None
         finally:
-            if thread.is_alive() and (answer.cancelled() or not answer.done()):
-                reaper = asyncio.create_task(self._reap(thread))
-                self._reapers.add(reaper)
-                reaper.add_done_callback(self._reapers.discard)
-            else:
-                self._free.release()
+            self.waiting -= 1
+
+    def _leave(self, thread: threading.Thread, answer: asyncio.Future[T]) -> None:
+        given_up = answer.cancelled() or not answer.done() or isinstance(answer.exception(), (TimedOutError, CutOffError))
+        if given_up and thread.is_alive():
+            reaper = asyncio.create_task(self._reap(thread))
+            self._reapers.add(reaper)
+            reaper.add_done_callback(self._reapers.discard)
+        else:
+            self._free.release()
 
     async def _reap(self, thread: threading.Thread) -> None:
         while thread.is_alive():
@@ -76,6 +108,14 @@ class Runner:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
             await asyncio.sleep(REAP_EVERY)
         self._free.release()
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """The value of `work()`, made in a thread that a stop of the process does not wait for. Raises whatever `work` raises."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+    threading.Thread(target=_body, args=(loop, answer, work), name="load", daemon=True).start()
+    return await answer
 
 
 def _body(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], work: Callable[[], T]) -> None:
@@ -93,4 +133,9 @@ def _body(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], work: Call
 
 
 def _tell(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], tell: Callable[[Any], None], value: Any) -> None:
-    loop.call_soon_threadsafe(lambda: None if answer.done() else tell(value))
+    loop.call_soon_threadsafe(_settle, answer, tell, value)
+
+
+def _settle(answer: asyncio.Future[T], tell: Callable[[Any], None], value: Any) -> None:
+    if not answer.done():
+        tell(value)

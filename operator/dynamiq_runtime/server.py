@@ -1,52 +1,56 @@
 """Serves one flow over HTTP: runs, probes and metrics, and a stop that lets runs end.
 
-`POST /` answers with the workflow's output, `POST /v1/runs` with the run around it. On SIGTERM `/readyz` fails at once, runs
-under way end within the drain time, and only then are connections refused. Tracebacks, inputs and keys never leave the process.
+`POST /` answers with the workflow's output, `POST /v1/runs` with the run around it, either as events where that is asked for.
+It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once, runs and streams under way end within
+the drain time, and only then are connections refused. Tracebacks, inputs and keys never leave the process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import time
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
-from dynamiq_runtime import engine
+from dynamiq_runtime.answers import RETRY_AFTER, Answers, Run, Shape
+from dynamiq_runtime.engine import Engine
 from dynamiq_runtime.errors import AnswerError, translated
-from dynamiq_runtime.flow import Flow
+from dynamiq_runtime.events import HEADERS, Chunks, event
 from dynamiq_runtime.keys import AccessKeys
-from dynamiq_runtime.logs import log, now
+from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
-from dynamiq_runtime.requests import read_input, require_key
-from dynamiq_runtime.runs import BusyError, Runner, TimedOutError
+from dynamiq_runtime.requests import read_run, require_key
+from dynamiq_runtime.runs import Runner, in_thread
 from dynamiq_runtime.settings import Settings
 
-BODY_LIMIT = 2 << 20
 GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
+HASH_HEADER = "X-Dynamiq-Workflow-Hash"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Shape = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the answer's body
 
 
 class Server:
-    """One App's server; `start`, `drain` and `close` are called once each, on one event loop."""
+    """One App's server, ready once `engine` is set; `start`, `drain` and `close` are called once each, on one event loop."""
 
-    def __init__(self, settings: Settings, flow: Flow, keys: AccessKeys | None) -> None:
+    def __init__(self, settings: Settings, keys: AccessKeys | None) -> None:
+        self.engine: Engine | None = None
         self._settings = settings
-        self._flow = flow
         self._keys = keys
-        self._metrics = Metrics(settings)
-        self._runner = Runner(settings.run_timeout)
+        self._runner = Runner(settings.run_timeout, settings.concurrent_runs, settings.queued_runs)
+        self._metrics = Metrics(settings, lambda: self._runner.waiting)
+        self._traces = None
+        if settings.traces:
+            from dynamiq_runtime.traces import Traces  # a third of a second, which a pod that sends none need not wait for
+
+            self._traces = Traces(settings)
+        self._answers = Answers(settings, self._runner, self._metrics, self._traces)
         self._draining = False
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        app = web.Application(client_max_size=BODY_LIMIT, middlewares=[self._shape_errors])
+        app = web.Application(client_max_size=settings.body_limit, middlewares=[self._shape_errors])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
@@ -65,76 +69,70 @@ class Server:
         return port
 
     async def drain(self) -> None:
-        """Says that it is not ready and waits for the runs under way, at most the drain time."""
+        """Says that it is not ready and waits for the runs under way, at most the drain time; the callers of others are told."""
         self._draining = True
         try:
             await asyncio.wait_for(self._idle.wait(), self._settings.drain)
         except TimeoutError:
             log("runs were cut off: the drain time is over", level="warning", runs=self._under_way)
+            self._runner.cut_off()
 
     async def close(self) -> None:
-        """Refuses connections from now on."""
+        """Refuses connections from now on, and sends the traces that are left."""
         await self._web.cleanup()
+        if self._traces is not None:
+            await in_thread(self._traces.close)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, lambda output, _run: output)
 
-    async def _run(self, request: web.Request) -> web.Response:
+    async def _run(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
 
-    async def _serve(self, request: web.Request, shape: Shape) -> web.Response:
-        """Counts the run from before its body is read, so that a drain waits for it."""
+    async def _serve(self, request: web.Request, shape: Shape) -> web.StreamResponse:
+        with self._under_way_here():
+            require_key(request, self._keys)
+            asked = await read_run(request)
+            if self.engine is None:
+                raise AnswerError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
+            run = Run(asked.input, shape, request.headers)
+            if asked.stream:
+                return await self._stream(request, run, self.engine)
+            async with self._answers.to(run, self.engine) as answer:
+                text = await answer
+            return web.Response(text=text, content_type="application/json")
+
+    @contextmanager
+    def _under_way_here(self) -> Iterator[None]:
+        """Counts a request from before its body is read, so that a drain waits for it."""
         self._under_way += 1
         self._idle.clear()
         try:
-            require_key(request, self._keys)
-            return await self._execute(await read_input(request), shape)
+            yield
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
 
-    async def _execute(self, given: dict[str, Any], shape: Shape) -> web.Response:
-        run: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "app_id": self._settings.app_id,
-            "status": "succeeded",
-            "started_at": now(),
-        }
-        began = time.perf_counter()
-
-        def work() -> str:
-            output = engine.execute(self._flow, given)
-            return _as_json(shape(output, {**run, "ended_at": now(), "input": given}))
-
-        outcome = "failed"
+    async def _stream(self, request: web.Request, run: Run, engine: Engine) -> web.StreamResponse:
+        """Answers with a status of its own until the run begins, and from then on with events."""
+        chunks, response = Chunks(), web.StreamResponse(headers=HEADERS)
+        run.report.emit = chunks.emit
         try:
-            with self._metrics.in_flight.track_inprogress():
-                text = await self._runner.call(work)
-            outcome = "succeeded"
-            return web.Response(text=text, content_type="application/json")
-        except (engine.RunFailedError, _NotJSONError, TimedOutError, BusyError) as error:
-            outcome, answer = self._failed(error)
-            answer.details |= {"run_id": run["id"]}
-            raise answer from None
+            async with self._answers.to(run, engine) as answer:
+                await response.prepare(request)
+                text = await chunks.relay(response, answer)
+            await response.write(event("result", text))
+        except AnswerError as error:
+            if not response.prepared:
+                raise
+            await response.write(event("error", error.body))
+        except ConnectionError:
+            return response  # the caller has left, and the run with it
         finally:
-            seconds = time.perf_counter() - began
-            self._metrics.runs.labels(outcome).inc()
-            self._metrics.latency.observe(seconds)
-            log("run", run_id=run["id"], outcome=outcome, milliseconds=round(seconds * 1000, 1))
-
-    def _failed(self, error: Exception) -> tuple[str, AnswerError]:
-        if isinstance(error, engine.RunFailedError):
-            nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
-            return "failed", AnswerError(500, "node_failed", str(error), {"nodes": nodes})
-        if isinstance(error, TimedOutError):
-            message = f"the run did not end within {self._settings.run_timeout:g} s"
-            return "timed_out", AnswerError(504, "run_timed_out", message)
-        if isinstance(error, BusyError):
-            answer = AnswerError(503, "busy", "every thread is taken by another run: try again, or allow more replicas")
-            answer.headers["Retry-After"] = "1"
-            return "busy", answer
-        return "failed", AnswerError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+            chunks.close()
+        await response.write_eof()
+        return response
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         if self._runner.stuck:
@@ -144,6 +142,8 @@ class Server:
     async def _readyz(self, _request: web.Request) -> web.Response:
         if self._draining:
             return web.json_response({"status": "draining"}, status=503)
+        if self.engine is None:
+            return web.json_response({"status": "starting"}, status=503)
         return web.json_response({"status": "ready"})
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
@@ -156,7 +156,7 @@ class Server:
         except AnswerError as error:
             answer = error
         except web.HTTPException as error:
-            answer = translated(error, BODY_LIMIT)
+            answer = translated(error, self._settings.body_limit)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -169,33 +169,29 @@ class Server:
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         if self._settings.workflow_version:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
+        if self._settings.flow_hash:
+            response.headers[HASH_HEADER] = self._settings.flow_hash
         if self._draining:
             response.force_close()
 
 
-class _NotJSONError(ValueError):
-    """The output can't be written as JSON."""
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _NotJSONError(str(error)) from None
-
-
-async def serve(settings: Settings, flow: Flow, keys: AccessKeys | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises OSError when the port is taken."""
-    server = Server(settings, flow, keys)
+async def serve(settings: Settings, load: Callable[[], Engine], keys: AccessKeys | None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Raises OSError when the port is taken, and what `load` raises."""
+    server = Server(settings, keys)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     port = await server.start()
-    version = settings.workflow_version
-    log("serving", port=port, app=settings.app, workflow_version=version, engine=settings.engine, nodes=len(flow.nodes))
+    log("listening", port=port, app=settings.app, workflow_version=settings.workflow_version, engine=settings.engine)
+    stopping = asyncio.ensure_future(stop.wait())
+    loading = asyncio.ensure_future(in_thread(load))
+    await asyncio.wait({stopping, loading}, return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        server.engine = loading.result()
+        log("serving", port=port, nodes=server.engine.nodes)
     if keys is not None and not len(keys):
         log("there is no Access Key yet: every caller is refused", level="warning")
-    await stop.wait()
+    await stopping
     log("draining", drain_seconds=settings.drain)
     await server.drain()
     await server.close()

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ENGINES = ("tiny",)
+from dynamiq_runtime.engine import ENGINES
+
+QUEUED_FOR_EACH = 10  # runs that may wait for each that may run: a burst is held, an overload is not
 
 
 class SettingsError(ValueError):
@@ -15,7 +17,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Times are seconds; `access_keys` is None for a public App."""
+    """Times are seconds, sizes bytes; `access_keys` is None for a public App."""
 
     engine: str
     flow: Path
@@ -23,19 +25,25 @@ class Settings:
     app: str
     app_id: str
     workflow_version: str | None
+    flow_hash: str | None
     port: int
     drain: float
     run_timeout: float
+    concurrent_runs: int
+    queued_runs: int
+    body_limit: int
+    traces: bool
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Reads the DYNAMIQ_* variables and PORT. Raises SettingsError."""
+    """Reads the DYNAMIQ_* variables, PORT, and whether OpenTelemetry's name an endpoint. Raises SettingsError."""
     engine = environment.get("DYNAMIQ_ENGINE") or "tiny"
     if engine not in ENGINES:
-        raise SettingsError(f'DYNAMIQ_ENGINE is "{engine}", and this image has the engine {", ".join(ENGINES)}')
+        raise SettingsError(f'DYNAMIQ_ENGINE is "{engine}", and the engines are {", ".join(ENGINES)}')
     keys = environment.get("DYNAMIQ_ACCESS_KEYS_DIR")
     if keys == "":
         raise SettingsError("DYNAMIQ_ACCESS_KEYS_DIR is empty: leave it out for a public App")
+    concurrent = int(_number(environment, "DYNAMIQ_MAX_CONCURRENT_RUNS", 32, 1, 1000))
     return Settings(
         engine=engine,
         flow=Path(environment.get("DYNAMIQ_FLOW") or "/etc/dynamiq/flow/flow"),
@@ -43,9 +51,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         app=environment.get("DYNAMIQ_APP", ""),
         app_id=environment.get("DYNAMIQ_APP_ID", ""),
         workflow_version=environment.get("DYNAMIQ_WORKFLOW_VERSION") or None,
+        flow_hash=environment.get("DYNAMIQ_FLOW_HASH") or None,
         port=int(_number(environment, "PORT", 8080, 0, 65535)),
         drain=_number(environment, "DYNAMIQ_DRAIN_SECONDS", 30, 0, 3600),
-        run_timeout=_number(environment, "DYNAMIQ_RUN_TIMEOUT", 60, 0.01, 86400),
+        run_timeout=_number(environment, "DYNAMIQ_RUN_TIMEOUT", 300, 0.01, 86400),
+        concurrent_runs=concurrent,
+        queued_runs=int(_number(environment, "DYNAMIQ_MAX_QUEUED_RUNS", QUEUED_FOR_EACH * concurrent, 0, 100_000)),
+        body_limit=int(_number(environment, "DYNAMIQ_BODY_LIMIT", 2 << 20, 1, 1 << 30)),
+        traces=any(environment.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_")),
     )
 
 

@@ -34,10 +34,10 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
     deploys.prepare(api, namespace)
     measured: dict[str, list[Request]] = {}
     with operators.proxied(cluster, api) as proxy, operators.running(proxy.url, namespace, tmp_path):
-        deploys.until_calm(Audit(cluster).count_writes, audit.CALM)
+        deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
 
         def measure(title: str, name: str, **asked: Any) -> None:
-            measured[title] = audit.counted(cluster, lambda: _deploy(api, namespace, name, **asked))
+            measured[title] = audit.counted(cluster, namespace, lambda: _deploy(api, namespace, name, **asked))
 
         measure("first deploy", "a", workflowVersion="v1")
         measure("redeploy, a new flow", "b", workflowVersion="v2")
@@ -68,8 +68,8 @@ def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:
         deploys.create_app(api, namespace, name)
         _deploy_app(api, namespace, name)
     harness.eventually("all are Live", lambda: _live(api, namespace) == APPS, deploys.END_WITHIN, 0.5)
-    deploys.until_calm(Audit(cluster).count_writes, audit.CALM)
-    audited = Audit(cluster)
+    deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
+    audited = Audit(cluster, namespace)
     time.sleep(AT_REST)  # what is made in this time is the figure
     return audited.requests()
 

@@ -44,6 +44,11 @@ NO_OTHER_FIELD = "a serverless config has no other field: remove autoscaling and
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
+ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
+NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
+VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
+LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
+
 LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 SECRET = {"name": "keys", "key": "API_KEY"}
 PARENT = {"name": "public", "namespace": "gateways", "sectionName": "http"}
@@ -81,6 +86,22 @@ def _variable(**fields: object) -> Modifier:
 
 def _trigger(**fields: object) -> Modifier:
     return with_triggers({"name": "nightly", **fields})
+
+
+def _network(**fields: object) -> Modifier:
+    return with_spec(network=fields)
+
+
+def _from(**peer: object) -> Modifier:
+    return _network(ingressFrom=[peer])
+
+
+def _with_label(**requirement: object) -> Modifier:
+    return _from(podSelector={"matchExpressions": [{"key": "team", **requirement}]})
+
+
+def _ports(**port: object) -> Modifier:
+    return _network(egress=[{"ports": [port]}])
 
 
 def _scaling(minimum: int, maximum: int) -> Manifest:
@@ -155,6 +176,17 @@ APP_RULES = (
     _app("trigger's name at the limit", with_triggers({**NIGHTLY, "name": "a" * 20}), with_triggers({**NIGHTLY, "name": "a" * 21}), "spec.triggers[0].name", "Too long: may not be more than 20 bytes"),
     _app("trigger's name", with_triggers({**NIGHTLY, "name": "a-1"}), with_triggers({**NIGHTLY, "name": "a_1"}), "spec.triggers[0].name", f"this name of a trigger is not a DNS label: {DNS_LABEL}"),
     _app("trigger given twice", with_triggers(NIGHTLY, {**NIGHTLY, "name": "daily"}), with_triggers(NIGHTLY, NIGHTLY), "spec.triggers", "uplicate"),
+    _app("a peer", _from(podSelector={}, namespaceSelector={}), _from(podSelector={}, ipBlock={"cidr": "10.0.0.0/8"}), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
+    _app("a peer that names nothing", _from(namespaceSelector={}), _from(), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
+    _app("a range of addresses", _from(ipBlock={"cidr": "2001:db8::/32"}), _from(ipBlock={"cidr": "2001:db8::1/32"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
+    _app("an address", _from(ipBlock={"cidr": "10.0.0.1/32"}), _from(ipBlock={"cidr": "10.0.0.1"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
+    _app("a range left out", _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}), _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}), "spec.network.ingressFrom[0].ipBlock.except", "except has ranges inside of cidr"),
+    _app("a label's values", _with_label(operator="In", values=["a"]), _with_label(operator="In"), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
+    _app("a label without values", _with_label(operator="Exists"), _with_label(operator="Exists", values=["a"]), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
+    _app("ports in a row", _ports(port=80, endPort=80), _ports(port=80, endPort=79), "spec.network.egress[0].ports[0]", LAST_PORT),
+    _app("a last port alone", _ports(port=80), _ports(endPort=80), "spec.network.egress[0].ports[0]", LAST_PORT),
+    _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule has to, ports or both: to limit nothing, leave egress out"),
+    _app("peers of a rule", _network(egress=[{"to": [{"podSelector": {}}]}]), _network(egress=[{"to": []}]), "spec.network.egress[0].to", "should have at least 1 items"),
     _app("version in Git", with_deploy(workflowVersion="v1"), with_deploy(workflowVersion="1"), "spec.deploy.workflowVersion", VERSION_NAME),
     _app("config in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(2, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_MAX),
     _app("scale to zero in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(0, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_ONE),

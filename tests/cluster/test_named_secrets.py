@@ -54,6 +54,20 @@ def test_a_certificate_is_a_secret_too(author: Api, namespace: str) -> None:
         assert answer.ok is allowed, answer.message
 
 
+def test_whoever_changes_something_else_is_not_asked_again(api: Api, author: Api, namespace: str) -> None:
+    """What an App may name is decided when it is named first."""
+    made(api.create(app_manifest(in_namespace(namespace), taking("other", "s0"))))
+    made(author.apply(app_manifest(in_namespace(namespace), taking("other", "s0"), with_spec(access={"type": "public"}))))
+    renamed = {"spec": {"variables": [{"name": "ANOTHER", "secret": {"name": "other", "key": "key"}}]}}
+    made(author.merge(app_manifest(in_namespace(namespace)), renamed))
+
+
+def test_a_config_map_is_no_secret(author: Api, namespace: str) -> None:
+    """Whoever may write Apps but not read ConfigMaps names one all the same: what must be kept secret is in a Secret."""
+    variable = {"name": "MODEL", "configMap": {"name": "models", "key": "best"}}
+    made(author.create(app_manifest(in_namespace(namespace), with_variables(variable))))
+
+
 def test_many_at_once(api: Api, author: Api, namespace: str) -> None:
     every = [f"s{number}" for number in range(10)]
     refused(author.create(naming(namespace, *every)), "in several steps")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.promote import plan_promotion, promote
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
+from dynamiq_operator.cluster import errors
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.views.history import HistoryRow
 from tests import factories, harness
 from tests.acting import Acting
 from tests.cluster.ledger import APP, Ledger
-from tests.harness import Api
+from tests.harness import Api, Manifest
 from tests.operating import Operator
 
 
@@ -70,6 +72,27 @@ def test_a_first_promotion_makes_the_app_as_it_is_scaled_here(acting: Acting, st
     assert row.config["autoscaling"]["maxReplicas"] == 3
     assert production.row(row.name)["spec"]["promotedFrom"]["row"] == source
     assert production.row(row.name)["spec"]["pinned"]["promotedFrom"] == {"verified": True, "sequence": 1}
+
+
+class WithoutRows(Acting):
+    """The API server refuses rows that are not only tried, at this moment."""
+
+    def request(self, method: str, path: str, **options: Any) -> Manifest:
+        if method == "POST" and path.endswith("/deployments") and not options.get("query"):
+            raise errors.Unavailable("not now", 503)
+        return super().request(method, path, **options)
+
+
+def test_a_first_promotion_whose_row_was_not_made_is_still_the_first(acting: Acting, stage: Ledger, production: Ledger) -> None:
+    staged(stage)
+    with pytest.raises(errors.Unavailable):
+        promote(without := WithoutRows(acting.api), plan_promotion(without, stage.namespace, APP))
+    assert production.find(kinds.APP.kind, APP) is not None
+    assert production.rows(APP) == []
+    row = promoted(acting, stage, production)
+    assert row.config is not None
+    assert row.config["autoscaling"]["maxReplicas"] == 3
+    assert production.row(row.name)["spec"]["runtime"] == stage.default_runtime
 
 
 def test_a_later_promotion_keeps_what_is_the_targets_own(acting: Acting, stage: Ledger, production: Ledger) -> None:

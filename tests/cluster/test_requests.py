@@ -38,13 +38,13 @@ def working(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Itera
 def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, working: None, asked: dict[str, Any]) -> None:
     deploys.prepare(api, namespace)
     deploys.deploy(api, namespace, "a", "b")
-    deploys.until_calm(Audit(cluster).count_writes, audit.CALM)
+    deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
 
     def redeploy() -> None:
         deploys.create_row(api, namespace, "c", **asked)
         harness.eventually("all is told", lambda: deploys.is_settled(api, namespace), deploys.END_WITHIN)
 
-    requests = audit.counted(cluster, redeploy)
+    requests = audit.counted(cluster, namespace, redeploy)
     print(audit.table(f"a redeploy of a known flow, {asked}", requests))
     assert 0 < sum(request.is_write for request in requests) <= WRITES_MOST
     assert not [request for request in requests if request.verb == "list"]
@@ -62,8 +62,8 @@ def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str
         return sum(_is_ready(app) for app in apps) == APPS
 
     harness.eventually("all Apps are Ready", all_are_ready, 120, every=1)
-    deploys.until_calm(Audit(cluster).count_writes, audit.CALM)
-    at_rest = Audit(cluster)
+    deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
+    at_rest = Audit(cluster, namespace)
     time.sleep(AT_REST)  # nothing is waited for: that nothing happens is the test
     requests = at_rest.requests()
     print(audit.table(f"{APPS} Apps at rest for {AT_REST:.0f} s", requests))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
@@ -165,6 +168,39 @@ def test_a_key_makes_one_row(place: Place) -> None:
     assert len(place.anna.get(f"/v1/apps/{app['id']}/deployments")) == 3
 
 
+def test_a_key_makes_one_app_whatever_its_name(place: Place) -> None:
+    body = {"name": "By its key", "project_id": place.project, "workflow_id": place.workflow}
+    place.anna.post("/v1/apps", body, key="named")
+    problem(place.anna("POST", "/v1/apps", {**body, "name": "Another"}, headers={"Idempotency-Key": "named"}), 422, "Idempotency-Key")
+    assert "Another" not in _names(place)
+    problem(place.anna("POST", "/v1/apps", body, headers={"Idempotency-Key": "another key"}), 409, "taken")
+
+
+def test_requests_with_one_key_at_once_make_one_app(place: Place) -> None:
+    asked = [{"name": name, "project_id": place.project, "workflow_id": place.workflow} for name in ("At once", "Beside") for _ in range(3)]
+    answered = at_once(place.anna, "/v1/apps", asked, "both")
+    assert sorted({answer.status_code for answer in answered}) == [201, 422], [answer.text for answer in answered]
+    good = [answer.json()["data"] for answer in answered if answer.status_code == 201]
+    assert len(good) == 3
+    assert len({(app["id"], app["latest_deployment_id"]) for app in good}) == 1
+    assert [name for name in _names(place) if name in ("At once", "Beside")] == [good[0]["name"]]
+    assert len(place.anna.get(f"/v1/apps/{good[0]['id']}/deployments")) == 1
+
+
+def _names(place: Place) -> list[str]:
+    return [app["name"] for app in place.anna.get(f"/v1/apps?project_id={place.project}&page_size=500")]
+
+
+def at_once(client: Client, path: str, bodies: list[Manifest], key: str) -> list[requests.Response]:
+    """The answers to the same POST many times at once, under one key."""
+
+    def send(body: Manifest) -> requests.Response:
+        return client.at(client.url)("POST", path, body, headers={"Idempotency-Key": key})
+
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(send, bodies))
+
+
 def test_names_are_taken_once(place: Place) -> None:
     place.new_app("Café no. 1")
     body = {"name": "Café no. 1", "project_id": place.project, "workflow_id": place.workflow}
@@ -257,6 +293,46 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
         assert row["promoted_from"]["namespace"] == stage.namespace
         assert place.anna.post(path, {"message": "accepted"}, key=key)["id"] == row["id"]
         assert [each["id"] for each in place.anna.get(f"/v1/apps/{row['app_id']}/deployments")] == [row["id"]]
+
+
+def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
+    stage = place.stage
+    app = place.new_app("Promoted once", workflow_version_id=place.versions["v1"])
+    place.until(app["id"], app["latest_deployment_id"], "Live")
+    path = f"/v1/apps/{app['id']}/promote"
+    _label(api, stage.namespace, stage.namespace, "staging")
+    with contextlib.ExitStack() as stack:
+        targets = {}
+        for environment in ("production", "qa"):
+            labels = {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: environment}
+            targets[environment] = target = stack.enter_context(harness.fresh_namespace(api, environment, labels))
+            for role in ("view", "dynamiq-promoter"):
+                rest.bind(api, target, "anna", role, stage.namespace)
+            asked = {"environment": environment}
+            eventually("the promoter is heeded", lambda asked=asked: place.anna("POST", f"{path}/preview", asked).status_code == 200)  # type: ignore[misc]
+        body = {"hostname": "once.example.test", "message": "accepted"}
+        answered = at_once(place.anna, path, [body] * 6, "once")
+        assert {answer.status_code for answer in answered} == {201}, [answer.text for answer in answered]
+        (row,) = {answer.json()["data"]["id"] for answer in answered}
+        made = api.get(kinds.RECORD.kind, "", targets["production"]).body["items"]
+        assert [each["metadata"]["uid"] for each in made] == [row]
+        assert made[0]["spec"]["config"]["type"] == "server", "it is a first promotion, with the source's config"
+        others = [
+            {**body, "hostname": "other.example.test"},
+            {**body, "message": "other"},
+            {**body, "environment": "qa"},
+            {**body, "project_id": rest.uid(api, "Namespace", targets["qa"])},
+        ]
+        for other in others:
+            problem(place.anna("POST", path, other, headers={"Idempotency-Key": "once"}), 422, "Idempotency-Key")
+        problem(
+            place.anna("POST", f"/v1/apps/{app['id']}/deploy", place.asked("v2"), headers={"Idempotency-Key": "once"}),
+            422,
+            "Idempotency-Key",
+        )
+        assert place.anna.post(path, body, key="once")["id"] == row
+        assert api.get(kinds.APP.kind, "", targets["qa"]).body["items"] == []
+        assert len(api.get(kinds.RECORD.kind, "", targets["production"]).body["items"]) == 1
 
 
 def _label(api: Api, namespace: str, project: str, environment: str) -> None:

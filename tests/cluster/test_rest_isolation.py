@@ -6,6 +6,7 @@ The calls are those of the OpenAPI document and the commands those of the plugin
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ import requests
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
-from tests import factories
+from tests import factories, harness
 from tests.cluster import ledger, rest, serving
 from tests.cluster.ledger import APP, Ledger
 from tests.cluster.plugin import Plugin
@@ -181,6 +182,31 @@ def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> Non
             assert two.otto.get(path, params={name: two.theirs[name]}), "the owner sees something"
             asked += 1
     assert asked >= 3
+
+
+def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: None) -> None:
+    """Each id may be the caller's, the others', a third one's or nobody's: those that are not the caller's answer as nobody's do."""
+    asked = 0
+    with harness.fresh_namespace(two.at.stage.api, "third") as third:
+        made = two.at.stage.api.create(factories.workflow_manifest(factories.in_namespace(third), name=APP))
+        assert made.ok, made.message
+        thirds = {"project_id": rest.uid(two.at.stage.api, "Namespace", third), "workflow_id": made.body["metadata"]["uid"]}
+        for method, path, call in two.calls:
+            names = [each["name"] for each in call.get("parameters", ()) if each["in"] == "query" and each["name"].endswith("_id")]
+            names = [name for name in names if name not in SHARED]
+            if len(names) < 2:
+                continue
+            nobodys = dict.fromkeys(names, UNKNOWN)
+            for given in itertools.product((two.mine, two.theirs, thirds, nobodys), repeat=len(names)):
+                ids = {name: whose[name] for name, whose in zip(names, given, strict=True)}
+                hidden = {name: uid for name, uid in ids.items() if uid != two.mine[name]}
+                answer = two.caller(method, path, params=ids)
+                assert answer.status_code == (404 if hidden else 200), (path, ids, answer.text)
+                unknown = two.caller(method, path, params={**ids, **dict.fromkeys(hidden, UNKNOWN)})
+                if hidden:
+                    assert _says(answer, hidden) == _says(unknown, {"": UNKNOWN}), (path, ids)
+                asked += 1
+    assert asked >= 16
 
 
 def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import ssl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -25,6 +27,10 @@ from tests.harness import Api, eventually
 
 AT_ONCE = 10
 """Objects made one after another, each asked for at once."""
+
+OUTAGE = 3.0  # seconds
+TRIES_MOST = 30
+"""Watches of one kind in that time, where one that does not wait would be tried hundreds of times; one that waits needs ten."""
 
 
 class Deaf(Fault):
@@ -67,6 +73,20 @@ class RefusesRows(Fault):
         is_row = call.method == "POST" and call.path.endswith("/deployments") and "dryRun" not in call.query
         is_undoing = self._apps and call.method == "DELETE" and "/apps/" in call.path
         return Answer(403, "Forbidden") if is_row or is_undoing else None
+
+
+class Overtaken(Fault):
+    """Just before the first POST to a collection reaches the API server, somebody else does something."""
+
+    def __init__(self, collection: str, first: Callable[[], Any]) -> None:
+        self._collection, self._first = collection, first
+        self.made: Any = None
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.method == "POST" and call.path.endswith(self._collection) and not self.count:
+            self.count += 1
+            self.made = await asyncio.to_thread(self._first)
+        return None
 
 
 @dataclass(frozen=True)
@@ -197,6 +217,25 @@ def test_an_outage_is_told_and_passes(place: Place, replica: Client) -> None:
     eventually("the watches go on", lambda: _hears(place, replica))
 
 
+def test_an_outage_is_waited_out_quietly(place: Place) -> None:
+    """Where an API server cuts whatever it gets, the index tries again a few times a second and no more, and says so as often."""
+    with place.replica() as replica:
+        log = place.folder / f"api-{replica.url.rpartition(':')[2]}.log"
+        seen, said = len(place.proxy.calls), len(log.read_text().splitlines())
+        with place.wrong(Away()):
+            place.proxy.cut_watches()
+            eventually("every watch was tried again", lambda: _watched(place, seen) >= {each.plural for each in INDEXED})
+            time.sleep(OUTAGE)
+        tries = sum(1 for call in place.proxy.calls[seen:] if call.is_watch)
+        lines = len(log.read_text().splitlines()) - said
+        assert max(tries, lines) <= TRIES_MOST * len(INDEXED)
+        eventually("the watches go on", lambda: _hears(place, replica))
+
+
+def _watched(place: Place, since: int) -> set[str]:
+    return {call.path.rpartition("/")[2] for call in place.proxy.calls[since:] if call.is_watch}
+
+
 def test_an_api_server_that_asks_to_wait(place: Place, replica: Client) -> None:
     app = place.make("waiting")
     replica.get(f"/v1/apps/{app}")
@@ -227,10 +266,30 @@ def test_an_app_that_was_there_stays_whatever_becomes_of_a_repeated_request(plac
     project = rest.uid(place.api, "Namespace", place.namespace)
     workflow = rest.uid(place.api, "Workflow", factories.NAME, place.namespace)
     body = {"name": "Repeated", "project_id": project, "workflow_id": workflow}
-    made = replica.post("/v1/apps", body, key="again")
+    again = {"Idempotency-Key": "again"}
+    with place.wrong(RefusesRows(apps=True)):
+        app = problem(replica("POST", "/v1/apps", body, headers=again), 403)["details"]["app_id"]
     with place.wrong(RefusesRows()):
-        problem(replica("POST", "/v1/apps", body, headers={"Idempotency-Key": "again"}), 403)
-    assert replica.post("/v1/apps", body, key="again")["id"] == made["id"]
+        problem(replica("POST", "/v1/apps", body, headers=again), 403)
+    made = replica.post("/v1/apps", body, key="again")
+    assert made["id"] == app
+    with place.wrong(RefusesRows()):
+        assert replica.post("/v1/apps", body, key="again") == made
+
+
+def test_an_app_that_another_replica_made_meanwhile_stays(place: Place, replica: Client, direct: Client) -> None:
+    """The same request at two replicas: the one that comes second fails, and takes nothing away from the first."""
+    project = rest.uid(place.api, "Namespace", place.namespace)
+    workflow = rest.uid(place.api, "Workflow", factories.NAME, place.namespace)
+    body = {"name": "Raced", "project_id": project, "workflow_id": workflow}
+    first = Overtaken("/apps", lambda: direct.at(direct.url).post("/v1/apps", body, key="race"))
+    with place.wrong(first), place.wrong(RefusesRows()):
+        answer = replica("POST", "/v1/apps", body, headers={"Idempotency-Key": "race"})
+    assert first.count == 1
+    assert answer.status_code in (201, 403), answer.text
+    shown = direct.get(f"/v1/apps/{first.made['id']}")
+    assert [each["id"] for each in direct.get(f"/v1/apps/{shown['id']}/deployments")] == [first.made["latest_deployment_id"]]
+    assert replica.post("/v1/apps", body, key="race")["id"] == first.made["id"]
 
 
 def test_a_watch_that_expired_is_followed_by_a_list(place: Place, replica: Client) -> None:

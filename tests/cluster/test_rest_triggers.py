@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_LABEL
-from dynamiq_operator.model.triggers import MOST, NOT_RUN_YET
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
+from dynamiq_operator.model.triggers import MOST
 from dynamiq_operator.rest import trigger_answers
 from local.clusters import Cluster
 from tests import factories
@@ -84,7 +85,7 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
     for _ in range(2):
         assert anna.post(f"{one}/activate", status=200)["status"] == "active"
     assert set(_stored(place, "life")[0]) & {"suspend", "draft"} == set()
-    problem(anna("POST", f"{one}/run"), 409, NOT_RUN_YET)
+    problem(anna("POST", f"{one}/run"), 409, "deploy it first")
     for _ in range(2):
         assert anna.post(f"{one}/deactivate", status=200)["status"] == "inactive"
     problem(anna("POST", f"{one}/run"), 409, "this one is inactive")
@@ -288,6 +289,53 @@ def test_events_are_the_jobs_that_ran_it(place: Callers, one: tuple[str, str]) -
     (event,) = place.anna.get(f"{existing}/events")
     trigger_answers.TriggerEvent.model_validate(event)
     assert (event["name"], event["status"], event["trigger_id"]) == ("mine", "running", existing.rpartition("/")[2])
+
+
+def test_a_run_that_is_asked_for_is_a_job_that_begins_now(place: Callers) -> None:
+    nightly = {"name": "nightly", "schedule": "0 3 * * *", "input": '{"a": 1}'}
+    path = _app(place, "now", nightly, {"name": "broken", "schedule": "0 3 * * *", "input": "{"})
+    found = {each["name"]: f"{path}/{each['id']}" for each in place.anna.get(path)}
+    one = found["nightly"]
+    problem(place.anna("POST", f"{one}/run"), 409, "deploy it first")
+    app = factories.app_manifest(factories.in_namespace(place.namespace), name="now")
+    live = {"row": "now-1", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
+    assert place.api.merge(app, {"status": {"live": live}}, subresource="/status").ok
+    problem(place.anna("POST", f"{found['broken']}/run"), 409, "input is not JSON")
+    problem(place.viewer("POST", f"{one}/run"), 403)
+
+    event = place.anna.post(f"{one}/run", status=202)
+    trigger_answers.TriggerEvent.model_validate(event)
+    assert (event["status"], event["trigger_id"]) == ("running", one.rpartition("/")[2])
+    job = place.api.get("Job", event["name"], place.namespace, api_version="batch/v1").body
+    assert [(each["kind"], each["name"]) for each in job["metadata"]["ownerReferences"]] == [("App", "now")]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == TRIGGER_IMAGE
+    assert container["env"] == [{"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": 1}'}]
+    assert APP_LABEL not in job["spec"]["template"]["metadata"]["labels"]
+
+    twice = [place.anna("POST", f"{one}/run", headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert [answer.status_code for answer in twice] == [202, 202]
+    first, second = (answer.json()["data"] for answer in twice)
+    assert first["id"] == second["id"] != event["id"]
+    assert twice[1].headers["Idempotency-Replayed"] == "true"
+    eventually("both have ended", lambda: [each["status"] for each in place.anna.get(f"{one}/events")] == ["succeeded", "succeeded"], 30)
+
+
+def test_a_failed_run_tells_what_the_app_says_of_it(place: Callers) -> None:
+    path = _app(place, "told", {"name": "nightly", "schedule": "0 3 * * *"})
+    one = f"{path}/{place.anna.get(path)[0]['id']}"
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "run", "image": factories.IMAGE}]}}
+    labels = {APP_LABEL: "told", TRIGGER_LABEL: "nightly"}
+    meta = {"name": "told-1", "namespace": place.namespace, "labels": labels}
+    spec = {"activeDeadlineSeconds": 1, "template": {**pod, "spec": {**pod["spec"], "nodeSelector": {"none": "such"}}}}
+    assert place.api.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec}).ok
+    app = factories.app_manifest(factories.in_namespace(place.namespace), name="told")
+    run = {"trigger": "nightly", "job": "told-1", "startedAt": PASSED, "endedAt": PASSED, "outcome": "Failed", "message": "not sent: …"}
+    assert place.api.merge(app, {"status": {"triggers": [run]}}, subresource="/status").ok
+    event = eventually(
+        "it has failed", lambda: next((each for each in place.anna.get(f"{one}/events") if each["status"] == "failed"), None), 30
+    )
+    assert event["message"] == "not sent: …"
 
 
 def test_who_may_only_read_is_told_so_and_who_may_not_is_told_nothing(place: Callers) -> None:

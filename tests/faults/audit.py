@@ -1,4 +1,4 @@
-"""What the operator asked of the API server, read from the API server's own audit log."""
+"""What was asked of the API server, by the operator or by whoever scales, read from the API server's own audit log."""
 
 from __future__ import annotations
 
@@ -46,30 +46,52 @@ class Request:
         return cls(entry["verb"], f"{entry['verb']} {name}{sub}", resource)
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """Somebody's write of a workload's replicas."""
+
+    user: str
+    replicas: int
+
+
 class Audit:
-    """The operator's requests from now on, wherever: of a namespace, of the whole cluster, and in its own namespace, such as claims.
+    """Requests from now on: whose in a namespace, and the operator's, which are told by its account, so no other one may run meanwhile."""
 
-    They are told by its account, so no other operator may run meanwhile.
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
         assert cluster.audit_log is not None, f"the {cluster.profile} profile has no audit log"
-        self._log = cluster.audit_log
+        self._log, self._namespace = cluster.audit_log, namespace
         self._inode, self._offset = self._log.stat().st_ino, self._log.stat().st_size
 
     def requests(self) -> list[Request]:
-        return [Request.of(entry) for entry in self._entries() if _is_theirs(entry)]
+        """The operator's, wherever: in the namespace, of the whole cluster, and in its own, such as claims."""
+        return [Request.of(entry) for entry in self._entries(operators.USER) if _is_theirs(entry)]
 
     def count_writes(self) -> int:
         return sum(request.is_write for request in self.requests())
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        user = operators.USER.encode()
+    def scalings(self, workload: str) -> list[Scaling]:
+        """Whose writes of a workload, or of its scale, named replicas and were taken, in their order."""
+        found = []
+        for entry in self._entries(f'"{self._namespace}"'):
+            reference = entry.get("objectRef", {})
+            named = [reference.get(key) for key in ("apiGroup", "resource", "namespace", "name")]
+            replicas = _replicas(entry.get("requestObject"))
+            if (
+                named == ["apps", "deployments", self._namespace, workload]
+                and entry["responseStatus"]["code"] < 300
+                and replicas is not None
+            ):
+                found.append(Scaling(entry["user"]["username"], replicas))
+        return found
+
+    def _entries(self, about: str) -> Iterator[dict[str, Any]]:
+        """Entries in which this text stands."""
+        text = about.encode()
         for path in self._files():
             with path.open("rb") as lines:
                 if path.stat().st_ino == self._inode:
                     lines.seek(self._offset)
-                yield from (json.loads(line) for line in lines if user in line and line.endswith(b"\n"))
+                yield from (json.loads(line) for line in lines if text in line and line.endswith(b"\n"))
 
     def _files(self) -> list[Path]:
         """The file that was written to at the beginning, and those that came after it when it was full."""
@@ -78,13 +100,21 @@ class Audit:
         return files[first:]
 
 
+def _replicas(written: Any) -> int | None:
+    """What a body sets the replicas to: an object, a merge patch, or a JSON patch."""
+    if isinstance(written, list):
+        return next((each["value"] for each in written if each["path"] == "/spec/replicas"), None)
+    replicas: int | None = ((written or {}).get("spec") or {}).get("replicas")
+    return replicas
+
+
 def _is_theirs(entry: dict[str, Any]) -> bool:
     return entry["user"]["username"] == operators.USER and "objectRef" in entry  # what has none asks which resources there are
 
 
-def counted(cluster: Cluster, act: Callable[[], None]) -> list[Request]:
+def counted(cluster: Cluster, namespace: str, act: Callable[[], None]) -> list[Request]:
     """The requests that `act` leads to, until nothing more is written."""
-    audit = Audit(cluster)
+    audit = Audit(cluster, namespace)
     act()
     deploys.until_calm(audit.count_writes, CALM)
     return audit.requests()

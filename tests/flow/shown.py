@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynamiq_operator.model.names import TRIGGER_LABEL
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan import actions
 
@@ -39,10 +40,14 @@ def _line(action: actions.Action) -> str:
             return f"apply {manifest['kind']} for {found}"
         case actions.DeleteChild(observed=observed):
             return f"delete {observed['kind']}"
+        case actions.RunOnce(manifest=manifest):
+            return f"run {manifest['metadata']['labels'][TRIGGER_LABEL]}"
         case actions.CreateFlow(version=version):
             return f"create flow of {version}"
         case actions.CreateAccessKeys():
             return "create access keys"
+        case actions.TellOfKeys(pod=pod):
+            return f"tell {pod} of keys"
         case actions.ScaleWorkload(replicas=replicas):
             return f"scale to {replicas}"
         case _:

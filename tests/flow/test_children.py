@@ -35,14 +35,6 @@ def test_the_flow_and_the_keys_that_are_gone_are_made_again() -> None:
     assert {key[1] for key in world.objects} >= {"ConfigMap", "Secret"}
 
 
-def test_the_keys_are_the_users_and_never_touched() -> None:
-    world = serving()
-    kept = world.child("Secret", names.access_keys(given.NAME))
-    kept["stringData"] = {"mine": "changed"}
-    world.edited(kept)
-    assert world.plan().actions == ()
-
-
 @pytest.mark.parametrize(
     ("kind", "field", "value", "said"),
     [

@@ -68,7 +68,7 @@ def test_the_route_names_its_gateway_its_host_and_the_service(parent: dict[str, 
     assert made["spec"] == {
         "parentRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", **expected}],
         "hostnames": [HOST],
-        "rules": [{"backendRefs": [{"name": given.NAME, "port": 80}]}],
+        "rules": [{"backendRefs": [{"name": given.NAME, "port": 80}], "timeouts": {"request": "0s"}}],
     }
 
 
@@ -119,6 +119,7 @@ DEFAULTED: Manifest = {
         {
             "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
             "backendRefs": [{"group": "", "kind": "Service", "name": given.NAME, "port": 80, "weight": 1}],
+            "timeouts": {"request": "0s"},
         }
     ],
 }
@@ -132,8 +133,9 @@ DEFAULTED: Manifest = {
         ({"parentRefs": [{**DEFAULTED["parentRefs"][0], "sectionName": "http"}]}, ["apply HTTPRoute for .spec.parentRefs[0]"]),
         ({"parentRefs": []}, ["apply HTTPRoute for .spec.parentRefs"]),
         ({"rules": []}, ["apply HTTPRoute for .spec.rules"]),
+        ({"rules": [{**DEFAULTED["rules"][0], "timeouts": {"request": "15s"}}]}, ["apply HTTPRoute for .spec.rules[0].timeouts.request"]),
     ],
-    ids=["what the API server filled in", "host", "a listener that we no longer name", "no parent", "no rule"],
+    ids=["what the API server filled in", "host", "a listener that we no longer name", "no parent", "no rule", "a limit of time"],
 )
 def test_drift_of_a_route(edited: Manifest, expected: list[str]) -> None:
     app = an_app()

@@ -102,6 +102,18 @@ def test_a_row_by_hand_overrides_and_the_next_change_ends_that() -> None:
     assert (world.condition("DeploySpecOverridden"), world.serving) == (("False", "AsDeclared"), "v3")
 
 
+def test_a_row_by_hand_under_the_name_that_git_would_use_is_told_of_and_can_be_got_round() -> None:
+    world = serving("v1")
+    world.deploy(names.declared_row(given.NAME, {"workflowVersion": "v2"}, 0), "v3")
+    world.run()
+    ask(world, "v2")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("True", "NameTaken"), "v3")
+    ask(world, "v2", message="as Git says")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("False", "AsDeclared"), "v2")
+
+
 def test_a_restore_moves_nothing_until_its_stamp_is_off_and_then_decides_once() -> None:
     world = serving("v1")
     world.deploy("b", "v2")
@@ -140,6 +152,30 @@ def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None
     world.add(given.app_manifest())
     world.run()
     assert world.phases == {"a": "#1 Live"}
+
+
+def test_a_row_whose_app_comes_too_late_fails_with_a_number_and_goes_with_the_app() -> None:
+    world = a_world()
+    app = app_manifest(world)
+    world.remove(kinds.APP.kind, given.NAME)
+    world.deploy("early", "v1")
+    world.settle()
+    world.later(400)
+    world.settle()
+    row = world.rows["early"]
+    assert (world.phases, row.outcome) == ({"early": "#0 Pending"}, None), "closed it would not be seen when its App comes"
+    late = "App chat does not exist in namespace demo, 300 s after the row was created"
+    assert (row.status.conditions[0].status, row.status.conditions[0].message) == ("False", late)
+    assert row.status.observed_generation == row.meta.generation, "it is done, for a GitOps tool"
+    world.add(given.app_manifest())
+    world.run()
+    assert app["metadata"]["uid"] != world.app.meta.uid
+    row = world.rows["early"]
+    assert (world.phases, row.meta.owners) == ({"early": "#1 Failed"}, frozenset({world.app.meta.uid}))
+    assert row.outcome is not None
+    assert row.outcome.reason == "App chat was created more than 300 s after the row"
+    assert world.workload is None
+    assert verified(world)
 
 
 def a_long_history(rows: int) -> World:
@@ -188,6 +224,26 @@ def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
     world.run()
     assert len(world.rows) == 10
     assert verified(world)
+
+
+def test_what_git_asked_in_vain_is_not_asked_again_when_older_rows_go() -> None:
+    world = a_world()
+    ask(world, "v1")
+    world.run()
+    ask(world, "v9")
+    world.settle()
+    world.later(400)
+    world.run()
+    assert world.phases[next(name for name, row in world.rows.items() if row.pinned is None)] == "#2 Failed"
+    for number in range(14):
+        world.deploy(f"r{number}", f"v{number % 2 + 1}")
+        world.run()
+    limit(world, 10)
+    world.run()
+    world.run()
+    assert in_order(world)[:2] == ["v1 App", "-"], "the row that failed is known by the one before it"
+    assert len(world.rows) == 16
+    assert world.condition("DeploySpecOverridden") == ("True", "NewerRow")
 
 
 def test_no_hole_is_torn_into_the_chain_by_failures_after_the_live_row() -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.cluster.resources import BY_KIND
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, is_labelled, is_owned, owner
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
@@ -22,7 +23,9 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Versi
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import actions, make_plan
 from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.runs import JOB_NAME_LABEL, CallerPod, Run
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.variables import looked_for
 from tests import factories as given
 
 CLOSED = ("Superseded", "Failed")
@@ -46,6 +49,7 @@ class World:
         self.refused: dict[ChildKey, str] = {}
         self.events: dict[str, tuple[str, str, str]] = {}
         self.pods: list[Manifest] = []
+        self.callers: dict[str, Manifest] = {}
         self.written: list[actions.Action] = []
         self._version = 1
         for made in objects:
@@ -62,6 +66,10 @@ class World:
 
     def remove(self, kind: str, name: str) -> None:
         del self.objects[self._find(kind, name)]
+
+    def remove_other(self, kind: str, name: str) -> None:
+        """An object that is not of ours goes."""
+        del self.objects[("v1", kind, name)]
 
     def child(self, kind: str, name: str = given.NAME) -> Manifest:
         """A child as it is now; edit it in place, then call `edited`."""
@@ -93,6 +101,35 @@ class World:
         assert made is not None
         self._pods(made, [{"ready": False, "state": state, **status}])
         self._counts(made, replicas=1 + old, updatedReplicas=1, availableReplicas=old)
+
+    def fire(self, cron_job: str, at: int = 1) -> str:
+        """The controller of CronJobs makes the Job of its `at`-th time; returns the Job's name."""
+        made = self.child(CRON_JOB.kind, cron_job)
+        name = f"{cron_job}-{29_000_000 + at}"
+        template = made["spec"]["jobTemplate"]
+        owned = [{"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "name": cron_job, "uid": made["metadata"]["uid"]}]
+        meta = {"name": name, "namespace": given.NAMESPACE, "ownerReferences": owned, **copy.deepcopy(template["metadata"])}
+        self.add({"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": meta, "spec": copy.deepcopy(template["spec"])})
+        return name
+
+    def call(self, job: str, **status: Any) -> None:
+        """The pod of a Job reads so."""
+        self.callers[job] = {"metadata": {"name": f"{job}-x", "labels": {JOB_NAME_LABEL: job}}, "status": status}
+
+    def end_job(self, job: str, last_word: str | None = None, *, reason: str = "", code: int = 0) -> None:
+        """The Job has completed, or failed for a `reason`; with `last_word`, the termination message of its pod."""
+        if last_word is not None:
+            terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "message": last_word}
+            self.call(job, phase="Failed" if reason else "Succeeded", containerStatuses=[{"state": {"terminated": terminated}}])
+        made = self.child(JOB.kind, job)
+        end = {"type": "Failed" if reason else "Complete", "status": "True", "lastTransitionTime": format_time(self.now)}
+        made["status"] = {"conditions": [{**end, "reason": reason}], **({} if reason else {"completionTime": format_time(self.now)})}
+        self._keep(made)
+
+    def remove_job(self, name: str) -> None:
+        """The Job is gone, and its pod."""
+        del self.objects[(JOB.api_version, JOB.kind, name)]
+        self.callers.pop(name, None)
 
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -153,7 +190,7 @@ class World:
             wanted |= {app.status.live.row} if app.status.live else set()
             rows |= {name: everything[name] for name in wanted if name in everything}
         children = self._children(app) if app is not None else {}
-        return Snapshot(
+        snapshot = Snapshot(
             given.NAMESPACE,
             given.NAME,
             self.now,
@@ -167,8 +204,10 @@ class World:
             problems=dict(self.problems),
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
+            runs=tuple(self._runs()),
             ledger=Ledger(known=True).having(everything.values()),
         )
+        return replace(snapshot, named={child: self._keys_of(child) for child in looked_for(snapshot, app)}) if app else snapshot
 
     def plan(self) -> actions.Plan:
         return make_plan(self.snapshot())
@@ -219,14 +258,20 @@ class World:
                 self._create(app, manifest, digest)
             case actions.ApplyChild():
                 self._apply(action)
-            case actions.DeleteChild(observed=observed):
+            case actions.DeleteChild(observed=observed, keep_dependents=keep):
                 self.objects.pop(_key(observed), None)
+                self._collect(observed["metadata"]["uid"], keep=keep)
+            case actions.RunOnce(app=app, manifest=manifest, digest=digest):
+                self._create(app, manifest, digest)
             case actions.CreateFlow(app=app, flow_hash=wanted, version=version):
                 text = self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
                 assert flow_hash(text) == wanted
                 self._create(app, content.flow(app, wanted, text), wanted)
             case actions.CreateAccessKeys(app=app):
                 self._create(app, content.access_keys(app, "key"), "")
+            case actions.TellOfKeys(uid=uid, version=version):
+                (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
+                pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case actions.ScaleWorkload(observed=observed, replicas=replicas):
                 found = self.objects[_key(observed)]
                 found["spec"]["replicas"] = replicas
@@ -313,22 +358,47 @@ class World:
         return {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION and kind != SECRET.kind and (is_owned(made, app) or is_labelled(made, app))
+            if version != API_VERSION and kind not in (SECRET.kind, JOB.kind) and (is_owned(made, app) or is_labelled(made, app))
         }
 
-    def _keys(self, app: App | None) -> KeysPresence:
+    def _runs(self) -> Iterable[Run]:
+        for (_, kind, name), made in self.objects.items():
+            if kind == JOB.kind:
+                yield Run.of(copy.deepcopy(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
+
+    def _collect(self, owner_uid: str, *, keep: bool) -> None:
+        """What the garbage collector does when an owner is gone."""
+        for key, made in list(self.objects.items()):
+            references = made["metadata"].get("ownerReferences") or []
+            if any(each["uid"] == owner_uid for each in references):
+                if keep:
+                    made["metadata"].pop("ownerReferences")
+                    self._keep(made)
+                else:
+                    del self.objects[key]
+
+    def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
         if app is None or not app.spec.is_private:
-            return KeysPresence.PRESENT
+            return AccessKeys(KeysPresence.PRESENT)
         if found is None:
-            return KeysPresence.ABSENT
-        return KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+            return AccessKeys(KeysPresence.ABSENT)
+        presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+        return AccessKeys(presence, found["metadata"]["resourceVersion"], self.now)
+
+    def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
+        found = self.objects.get(("v1", *child))
+        return frozenset(found["data"]) if found is not None else None
 
     def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
         template = made["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in self.pods if pod["metadata"]["labels"] == labels}
+        self._version += 1
+        begun = {"uid": f"uid-{self._version}", "creationTimestamp": format_time(self.now), "labels": labels}
         self.pods = [
             {
-                "metadata": {"name": f"chat-{number}", "labels": template["metadata"]["labels"]},
+                "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
                 "spec": template["spec"],
                 "status": {
                     "conditions": [{"type": "Ready", "status": str(status["ready"])}],

@@ -8,7 +8,6 @@ import pytest
 
 from local.clusters import Cluster
 from tests import harness
-from tests.node.partner import Partner, partnered
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +15,3 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of the node profile with our resources installed, or the one that the environment names."""
     with harness.session_cluster("node", pytestconfig) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def partner(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
-    """An App that was given one more Access Key."""
-    with partnered(cluster, tmp_path_factory.mktemp("partner")) as made:
-        yield made

@@ -31,7 +31,6 @@ from tests.harness import REPOSITORY, Api, Kubectl, Manifest, eventually
 WORKFLOW = "answers"
 """The workflow of every App that names no other; each version answers with its own name."""
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 FAST = {
     "engine": "tiny",
     "drainSeconds": 1,
@@ -40,6 +39,7 @@ FAST = {
 }
 LIVE_WITHIN = 120.0  # seconds: several Apps may start at once on two cores
 END_WITHIN = 90.0
+LOGS_WITHIN = 120.0
 ENDED = {
     "Live": {"Failed", "Superseded"},
     "Failed": {"Live", "Superseded"},
@@ -236,18 +236,24 @@ class Stage:
         eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted)
 
     @contextlib.contextmanager
-    def load(self, app: str, *, every: float = 0.05) -> Iterator[Manifest]:
-        """Calls the App all along from a pod of its own; what it heard is in the yielded mapping when the block has ended."""
-        pod = f"load-{app}"
-        url = f"http://{app}.{self.namespace}.svc/"
-        command = ["python3", "-m", "dynamiq_runtime", "call", url, "--key-file=/keys/default", f"--every={every}", "--quiet"]
+    def load(
+        self, app: str, *, every: float = 0.05, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
+    ) -> Iterator[Manifest]:
+        """Calls the App all along from a pod of its own; what it heard is in the yielded mapping when the block has ended.
+
+        `url` is another way to the App than its Service. Without `--quiet`, `lines` has what was printed of each call.
+        """
+        pod = f"{pod}-{app}"
+        url = url or f"http://{app}.{self.namespace}.svc/"
+        command = ["python3", "-m", "dynamiq_runtime", "call", url, "--key-file=/keys/default", f"--every={every}", *options]
         self.create(_caller(pod, self.namespace, command, keys_of=app))
         eventually(f"pod {pod} runs", lambda: self.get("Pod", pod)["status"]["phase"] == "Running")
         heard: Manifest = {}
         yield heard
         self.kubectl("exec", pod, "--", "python3", "-c", TELL_IT_TO_END, namespace=self.namespace)
         eventually(f"pod {pod} ends", lambda: self.get("Pod", pod)["status"]["phase"] in ("Succeeded", "Failed"))
-        heard |= json.loads(self.kubectl("logs", pod, namespace=self.namespace).stdout.splitlines()[-1])
+        *lines, summary = self.kubectl("logs", pod, namespace=self.namespace, timeout=LOGS_WITHIN).stdout.splitlines()
+        heard |= {**json.loads(summary), "lines": lines}
 
     def named(self, kind: str, name: str) -> Manifest:
         """What names an object of this namespace."""
@@ -261,7 +267,10 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
     "HTTPRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
     "Lease": ("coordination.k8s.io/v1", "Lease"),
+    "CronJob": ("batch/v1", "CronJob"),
+    "Job": ("batch/v1", "Job"),
 }
 
 
@@ -305,7 +314,7 @@ def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
     """A namespace with a caller pod, gone at the end with the Runtimes that were made for it."""
     _load_images(cluster)
     api, kubectl = Api.of(cluster), Kubectl(cluster)
-    with harness.fresh_namespace(api, purpose, RESTRICTED) as namespace:
+    with harness.fresh_namespace(api, purpose) as namespace:
         made = Stage(cluster, api, kubectl, namespace)
         made.create(_caller("caller", namespace, ["python3", "-c", WAIT_FOR_THE_END]))
         try:

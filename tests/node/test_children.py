@@ -12,7 +12,6 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.factories import exposed, public, with_hostname
 from tests.harness import Manifest, eventually
-from tests.node.partner import Partner
 from tests.node.stage import Stage, back_after, operator, restarts, stage, uids
 
 APP = "shop"
@@ -61,8 +60,7 @@ class Children:
 
 
 @pytest.fixture(scope="module")
-def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, partner: Partner) -> Iterator[Children]:
-    """`partner` is only begun here: what it shows takes the kubelet a minute and a half."""
+def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     folder = tmp_path_factory.mktemp("children")
     with stage(cluster, "children") as on, operator(on, folder=folder, options=[f"--domain={DOMAIN}"]):
         on.release("v1", "v2")

@@ -171,7 +171,8 @@ def test_an_image_whose_name_is_not_valid_fails_at_once(failing: Failing) -> Non
 
 def test_a_variable_whose_secret_is_missing_fails_at_once(failing: Failing) -> None:
     row = failing.fails_at_once("keyless")
-    assert 'secret "tokens" not found' in said(row)
+    assert said(row) == "variable TOKEN takes key missing of Secret tokens, which does not exist"
+    assert failing.on("keyless").find("Workload", "keyless") is None
 
 
 def test_compute_that_the_api_server_refuses_fails_at_once(failing: Failing) -> None:

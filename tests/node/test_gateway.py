@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 import socket
 import ssl
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPSConnection
 
 import pytest
 
@@ -18,21 +17,9 @@ from local.gateway import Gateway
 from tests.factories import exposed, public, with_hostname
 from tests.harness import eventually
 from tests.node.stage import Stage, operator, stage
+from tests.node.through import ROUTED_WITHIN, TIMEOUT, ThroughTheGateway, answer, asked, until_answer
 
 DOMAIN = "apps.example.test"
-ROUTED_WITHIN = 90.0  # seconds
-TIMEOUT = 5.0
-
-
-class ThroughTheGateway(HTTPConnection):
-    """A connection to the gateway, whatever the hostname."""
-
-    def __init__(self, host: str, at: Gateway) -> None:
-        super().__init__(host, timeout=TIMEOUT)
-        self._at = (at.address, at.port)
-
-    def connect(self) -> None:
-        self.sock = socket.create_connection(self._at, TIMEOUT)
 
 
 class ByTls(HTTPSConnection):
@@ -59,27 +46,6 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
         made.release("v1", "v2")
         made.runtime("fast", by_default=True)
         yield made
-
-
-def asked(connection: HTTPConnection, key: str = "") -> tuple[int, str]:
-    """Status and body, 0 where nothing answered."""
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-    try:
-        connection.request("POST", "/", b'{"input": {}}', headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except (OSError, HTTPException) as error:
-        return 0, repr(error)
-    finally:
-        connection.close()
-
-
-def answer(version: str) -> tuple[int, str]:
-    return 200, json.dumps({"answer": version}, separators=(",", ":"))
-
-
-def until_answer(host: str, at: Gateway, version: str, key: str = "") -> None:
-    eventually(f"{host} answers {version}", lambda: asked(ThroughTheGateway(host, at), key) == answer(version), ROUTED_WITHIN)
 
 
 def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: Gateway) -> None:

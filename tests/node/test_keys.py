@@ -1,21 +1,82 @@
-"""An Access Key that a user adds to the Secret works in the pods that run, without a restart."""
+"""Access Keys that a user adds to the Secret, or takes out of it, in the pods that run: in force within a minute, without a restart."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
 from tests.harness import eventually
-from tests.node.partner import APP, KEY, Partner
-from tests.node.stage import restarts, uids
+from tests.node.stage import Stage, operator, restarts, stage, uids
 
-IN_FORCE_WITHIN = 240  # seconds: the kubelet looks at a pod's volumes again after 60 to 90, and on a busy machine it is late
+APP = "keyed"
+IN_FORCE_WITHIN = 60  # seconds: what we promise
+ALLOWED, REFUSED = 200, 403
+TWO_PODS = {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}
 
 
-def test_a_key_that_was_added_works_without_a_restart(partner: Partner) -> None:
-    on = partner.on
-    left = partner.added + IN_FORCE_WITHIN - time.monotonic()
-    eventually("the new key works", lambda: on.call(APP, KEY)[0] == 200, max(left, 30), 0.5)
-    print(f"a key that was added worked within {time.monotonic() - partner.added:.0f} s")
-    assert on.call(APP, on.key(APP))[0] == 200, "the first key still works"
-    assert uids(on.pods(APP)) == partner.pods
+@dataclass(frozen=True)
+class Keyed:
+    """A stage on which App `keyed` has two pods; `folder` is for the operator's log."""
+
+    on: Stage
+    folder: Path
+
+    def change(self, **keys: str | None) -> None:
+        """Adds keys to the Secret, or, where None, takes them out."""
+        encoded = {name: None for name, key in keys.items() if key is None}
+        added = {name: key for name, key in keys.items() if key is not None}
+        self.on.change("Secret", names.access_keys(APP), data=encoded, stringData=added)
+
+    def until_everywhere(self, key: str, status: int) -> None:
+        """Waits until each pod answers a call with this key so."""
+
+        def answers() -> set[int]:
+            hosts = [f"{pod['status']['podIP']}:8080" for pod in self.on.pods(APP)]
+            return {self.on.call(APP, key, host=host)[0] for host in hosts}
+
+        eventually(f"every pod answers {status} to {key}", lambda: answers() == {status}, IN_FORCE_WITHIN, 0.2)
+
+
+@pytest.fixture(scope="module")
+def keyed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    folder = tmp_path_factory.mktemp("keys")
+    with stage(cluster, "keys") as on:
+        on.release("v1")
+        on.app(APP)
+        with operator(on, folder=folder):
+            on.live(APP, "v1", runtime=on.runtime("fast"), config=TWO_PODS)
+            on.until_settled(APP)
+        yield Keyed(on, folder)
+
+
+def test_keys_come_and_go_while_a_caller_notices_nothing(keyed: Keyed) -> None:
+    on, before, template = keyed.on, uids(keyed.on.pods(APP)), keyed.on.workload(APP)["spec"]["template"]
+    with operator(on, folder=keyed.folder), on.load(APP) as heard:
+        keyed.until_everywhere("key-of-a-partner", REFUSED)
+        keyed.change(partner="key-of-a-partner")
+        keyed.until_everywhere("key-of-a-partner", ALLOWED)
+        keyed.change(partner=None, another="key-of-another")
+        keyed.until_everywhere("key-of-a-partner", REFUSED)
+        keyed.until_everywhere("key-of-another", ALLOWED)
+        keyed.change(another=None)
+        keyed.until_everywhere("key-of-another", REFUSED)
+    assert heard["failed"] == 0, heard["errors"]
+    assert heard["sent"] > 50
+    assert uids(on.pods(APP)) == before
+    assert restarts(on.pods(APP)) == 0
+    assert on.workload(APP)["spec"]["template"] == template
+    assert len(on.rows(APP)) == 1
+
+
+def test_what_changes_while_no_operator_runs_is_in_force_soon_after(keyed: Keyed) -> None:
+    on, before = keyed.on, uids(keyed.on.pods(APP))
+    keyed.change(late="key-of-the-night")
+    with operator(on, folder=keyed.folder):
+        keyed.until_everywhere("key-of-the-night", ALLOWED)
+    assert uids(on.pods(APP)) == before
     assert restarts(on.pods(APP)) == 0

@@ -6,10 +6,21 @@ import pytest
 
 from dynamiq_operator.plan.causes import Gravity, find_cause
 from dynamiq_operator.plan.snapshot import Container, Pod
+from tests import factories as given
 
 
 def a_pod(container: Container) -> Pod:
-    return Pod(name="chat-1", template="t", deleting=False, ready=False, container=container, unschedulable=None)
+    return Pod(
+        name="chat-1",
+        uid="1",
+        created=given.NOW,
+        keys="",
+        template="t",
+        deleting=False,
+        ready=False,
+        container=container,
+        unschedulable=None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from dynamiq_operator.cluster.resources import ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan import children
 from dynamiq_operator.rest.index import INDEXED
+from local import images
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 LEASE = ("coordination.k8s.io", "leases")
@@ -51,14 +53,16 @@ def needed() -> Rights:
     for resource in resources.WATCHED:
         ask(resource, "list", "watch")
     for resource in resources.CHILDREN:
-        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*children.REMOVABLE, "ConfigMap") else []))
+        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*children.REMOVABLE, "ConfigMap", "CronJob") else []))
         if resource.kind == "Deployment":
             ask(resource, "patch", subresource="/scale")
+    ask(resources.JOBS, "get", "create", "patch")
     ask(resources.RECORDS, "get", "create", "patch", "delete")
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.VERSIONS, "get")
     ask(resources.SECRETS, "get", "create")
+    ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create")
     for resource in resources.POLICIES:
         ask(resource, "get")
@@ -151,6 +155,9 @@ def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
     }
     assert container["resources"]["requests"]
     assert container["resources"]["limits"]["memory"]
+    first = container["env"][0]  # README.md's overlay names it by this place
+    assert first == {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": TRIGGER_IMAGE}
+    assert images.RUNTIME.reference == TRIGGER_IMAGE
     assert names.MANAGED_BY not in deployment["spec"]["template"]["metadata"]["labels"]
     (namespace,) = documents("base/namespace.yaml")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

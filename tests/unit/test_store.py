@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.cluster.resources import APPS, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.cluster.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, Store
+from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from tests.factories import NAME, NAMESPACE, app_manifest, flow, row_manifest
 
@@ -65,6 +66,17 @@ def test_release_wakes_the_apps_of_its_workflow_and_its_flow_is_kept_as_a_hash_a
     (found,) = store.versions(NAMESPACE, NAME)
     assert found[HASH_OF_CONTENT] == flow_hash(flow("v1"))
     assert "flow" not in found["spec"]
+
+
+def test_run_and_its_pod_wake_their_app_and_what_they_send_is_not_kept() -> None:
+    store = Store()
+    labels = names.labels(NAME) | names.run_selector(NAME, "nightly")
+    template = {"spec": {"containers": [{"name": "caller", "env": [{"name": "INPUT", "value": "x" * 1000}]}]}}
+    job = {"kind": "Job", "metadata": {"name": "j", "namespace": NAMESPACE, "labels": labels}, "spec": {"template": template}}
+    pod = {"metadata": {"name": "p", "namespace": NAMESPACE, "labels": names.caller_labels(NAME, "nightly")}, **template}
+    assert store.put(JOBS, stored(job, 5)) == {APP}
+    assert store.put(PODS, stored(pod, 6)) == {APP}
+    assert "xxx" not in str(list(store.of_app(APP)))
 
 
 def test_runtime_wakes_only_apps_with_a_row_that_is_not_pinned() -> None:

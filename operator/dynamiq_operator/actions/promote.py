@@ -92,8 +92,9 @@ def plan_promotion(
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
     if made is not None:
         _require_rights(api, target, VERSIONS)
-    asked = _asked(source, namespace, app, target, flow.version.version, message, first=there is None)
     rows = history.open_rows(api, target, app) if there is not None else History(())
+    # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
+    asked = _asked(source, namespace, app, target, flow.version.version, message, first=rows.live is None)
     preview = foresee(api, asked, deployed, rows, arriving=flow)
     preview = replace(preview, warnings=preview.warnings + _warnings(source_app, deployed, there is None))
     return Promotion(source, namespace, app, target, environment, made, new_app, preview)

@@ -20,6 +20,8 @@ from dynamiq_operator.plan.snapshot import Claim, ClaimState
 
 OURS_TRUSTED = 30.0
 """Seconds for which a claim that was ours is taken to be so still."""
+STRANGER_TRUSTED = 14.0
+"""Seconds for which a stranger's route is taken to be there still: to look for one reads every route of the cluster."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
 INGRESSES = BY_KIND[INGRESS.kind]
 
@@ -31,12 +33,18 @@ class Claims:
         self._client, self._store, self._settings = client, store, settings
         self._namespace, self._namespaces = namespace, namespaces
         self._ours: dict[AppKey, tuple[tuple[str, str], Claim, float]] = {}
+        self._strange: dict[AppKey, tuple[str, str, float]] = {}
+
+    def forget(self, key: AppKey) -> None:
+        """Forgets what was known of an App that is gone."""
+        self._ours.pop(key, None)
+        self._strange.pop(key, None)
 
     async def of(self, key: AppKey, app: App) -> Claim:
         """Whose the hostname of this App is. Raises errors.ApiError."""
         host = network.external_hostname(app, self._settings)
         if host is None:
-            self._ours.pop(key, None)
+            self.forget(key)
             return Claim()
         asked = (host, app.meta.uid)  # an App that was deleted and created again looks anew: its claim may have been asked for meanwhile
         known = self._ours.get(key)
@@ -94,6 +102,16 @@ class Claims:
 
     async def _stranger(self, key: AppKey, host: str) -> str | None:
         """The kind of a route that is not ours and has the hostname; looked up when it is claimed."""
+        known = self._strange.pop(key, None)
+        if known is not None and known[0] == host and monotonic() - known[2] < STRANGER_TRUSTED:
+            self._strange[key] = known
+            return known[1]
+        kind = await self._look_for_stranger(key, host)
+        if kind is not None:
+            self._strange[key] = (host, kind, monotonic())
+        return kind
+
+    async def _look_for_stranger(self, key: AppKey, host: str) -> str | None:
         for resource in (INGRESSES, HTTP_ROUTES):
             for namespace in sorted(self._namespaces or {""}):
                 try:

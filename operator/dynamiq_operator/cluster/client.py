@@ -138,13 +138,15 @@ class Client:
         path = resource.path(namespace, name, subresource)
         return await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
 
-    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None) -> None:
+    async def delete(
+        self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None, keep_dependents: bool = False
+    ) -> None:
         """Deletes the object of this uid, its dependents in the background; one that is gone or another one is left alone.
 
-        With `version`, one that was written since is left alone, too.
+        With `version`, one that was written since is left alone, too. With `keep_dependents` they stay, and lose it as their owner.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
-        options = {"preconditions": preconditions, "propagationPolicy": "Background"}
+        options = {"preconditions": preconditions, "propagationPolicy": "Orphan" if keep_dependents else "Background"}
         try:
             await self.request("DELETE", resource.path(namespace, name), body=options)
         except (errors.NotFound, errors.Conflict):

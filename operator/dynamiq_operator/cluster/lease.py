@@ -52,6 +52,9 @@ class Lease:
             except errors.ApiError as error:
                 log.warning("the lease %s/%s cannot be taken: %s", self._namespace, self._name, error)
                 holder = ""
+            except Exception:
+                log.exception("the lease %s/%s cannot be taken", self._namespace, self._name)
+                holder = ""
             if holder == self.identity:
                 return
             if holder and holder != waiting_for:
@@ -73,6 +76,8 @@ class Lease:
                     log.warning("the lease could not be renewed, trying again: %s", error)
                     continue
                 log.error("the lease could not be renewed for %.0f s", RENEW_WITHIN)  # noqa: TRY400 - an expected end, no bug
+            except Exception:  # whoever holds a lease and does not renew it must stop, whatever the cause
+                log.exception("the lease could not be renewed")
             lost()
             return
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.cluster import errors, named
 from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import Client
 from dynamiq_operator.cluster.gateway_api import GatewayApi
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, PODS, POLICIES, RECORDS, SECRETS
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
 from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.runs import CallerPod, Run
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.variables import looked_for
 
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
@@ -40,7 +42,10 @@ class Memory:
     uid: str = ""
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
-    keys: KeysPresence | None = None
+    keys: AccessKeys | None = None
+    keys_since: tuple[str, datetime] | None = None
+    """The version of the Secret of Access Keys that was seen last, and when it was first."""
+    named: named.Seen = field(default_factory=dict)
 
 
 class Observer:
@@ -71,16 +76,24 @@ class Observer:
         records: dict[str, Record] = {}
         children: dict[ChildKey, Manifest] = {}
         pods: list[Pod] = []
+        jobs: list[Manifest] = []
+        callers: dict[str, CallerPod] = {}
         for resource, found in self._store.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
                 if not is_doomed(found, app):
                     records[record.name] = record
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 children[(resource.kind, found["metadata"]["name"])] = found
+            elif resource is JOBS:
+                jobs += [found] if _is_run(found, app) else []
+            elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
+                caller = CallerPod.of(found)
+                callers[caller.job] = caller
             elif resource is PODS:
                 pods.append(Pod.of(found))
         if app is None:
             self._memories.pop(key, None)
+            self._claims.forget(key)
             return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
         records |= await self._named(key, app, records)
         memory = self.memory(key)
@@ -88,7 +101,7 @@ class Observer:
             memory = self._memories[key] = Memory()  # the App was deleted and created again, and none of it is its
         memory.uid = app.meta.uid
         await self._recheck(key[0], app, memory)
-        return Snapshot(
+        snapshot = Snapshot(
             *key,
             datetime.now(UTC),
             self._settings,
@@ -101,12 +114,14 @@ class Observer:
             problems={child: problem for child, (problem, _) in memory.problems.items()},
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
+            runs=tuple(Run.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.wanted(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
+        return replace(snapshot, named=await named.look(self._client, key[0], looked_for(snapshot, app), memory.named))
 
     async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""
@@ -157,18 +172,22 @@ class Observer:
                 spec = raw["spec"]
                 yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[HASH_OF_CONTENT])
 
-    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> KeysPresence:
+    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> AccessKeys:
         if not app.spec.is_private:
-            return KeysPresence.PRESENT
-        if memory.keys is KeysPresence.PRESENT:
+            return AccessKeys(KeysPresence.PRESENT)
+        if memory.keys is not None and memory.keys.presence is KeysPresence.PRESENT:
             return memory.keys
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
-            presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         except errors.NotFound:
-            presence = KeysPresence.ABSENT
-        memory.keys = presence
-        return presence
+            memory.keys = AccessKeys(KeysPresence.ABSENT)
+            return memory.keys
+        version = found["metadata"]["resourceVersion"]
+        if memory.keys_since is None or memory.keys_since[0] != version:
+            memory.keys_since = (version, datetime.now(UTC))
+        presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
+        memory.keys = AccessKeys(presence, *memory.keys_since)
+        return memory.keys
 
     async def _recheck(self, namespace: str, app: App, memory: Memory) -> None:
         """Looks again at names that were taken some time ago, and lets what was denied be tried again."""
@@ -204,6 +223,11 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
     for (kind, name), found in children.items():
         if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[HASH_OF_CONTENT]) == name:
             yield found[HASH_OF_CONTENT]
+
+
+def _is_run(found: Manifest, app: App | None) -> bool:
+    """Whether a Job is a run of one of the App's triggers: of its CronJob, its own, or nobody's since the CronJob was made anew."""
+    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not is_doomed(found, app)
 
 
 T = TypeVar("T", App, Record, Runtime)

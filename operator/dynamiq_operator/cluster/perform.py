@@ -13,7 +13,7 @@ from dynamiq_operator.cluster.claims import Claims
 from dynamiq_operator.cluster.client import JSON_PATCH, Client
 from dynamiq_operator.cluster.lease import Lease
 from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.desired import content
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_ending, is_ours, owner
@@ -69,7 +69,11 @@ class Performer:
                     await self._apply_child(app, action)
                 case actions.DeleteChild():
                     meta = action.observed["metadata"]
-                    await self._client.delete(BY_KIND[action.observed["kind"]], meta["namespace"], meta["name"], meta["uid"])
+                    resource = BY_KIND[action.observed["kind"]]
+                    keep = action.keep_dependents
+                    await self._client.delete(resource, meta["namespace"], meta["name"], meta["uid"], keep_dependents=keep)
+                case actions.RunOnce():
+                    await self._run_once(app, action)
                 case actions.CreateFlow():
                     await self._create_flow(app, action)
                 case actions.ClaimHostname():
@@ -80,6 +84,8 @@ class Performer:
                     await self._claims.release(action)
                 case actions.CreateAccessKeys():
                     await self._create_keys(app, action.app)
+                case actions.TellOfKeys():
+                    await self._tell_of_keys(action)
                 case actions.ScaleWorkload():
                     await self._scale(action)
 
@@ -149,6 +155,19 @@ class Performer:
                 self._store.put(resource, await self._adopt(resource, created))
             noting.settle()
 
+    async def _run_once(self, app: AppKey, action: actions.RunOnce) -> None:
+        meta = action.manifest["metadata"]
+        with self._noting(app, action.manifest, action.digest) as noting:
+            try:
+                made = await self._client.create(JOBS, action.manifest)
+            except errors.AlreadyExists:
+                made = await self._client.get(JOBS, meta["namespace"], meta["name"])
+                if not is_ours(made, action.app):
+                    self._note_taken(app, action.manifest)
+                    return
+            self._store.put(JOBS, made)
+            noting.settle()
+
     async def _take_back(self, app: AppKey, owner_app: App, manifest: Manifest) -> None:
         """Makes an object of that name ours again if it was: a restore brought it back, or somebody took our label off."""
         resource, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
@@ -156,12 +175,16 @@ class Performer:
         if is_ending(found):
             raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
         if not is_ours(found, owner_app) or not _same_flow(manifest, found):
-            message = f"{manifest['kind']} {meta['name']} exists and is not this App's: rename or delete it, or name the App otherwise"
-            self._observer.memory(app).problems[(manifest["kind"], meta["name"])] = (Problem(Hindrance.TAKEN, message), monotonic())
+            self._note_taken(app, manifest)
             return
         spec = {key: value for key, value in manifest.get("spec", {}).items() if manifest["kind"] != WORKLOAD.kind or key != "replicas"}
         kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
         self._store.put(resource, await self._bring_back(resource, kept))
+
+    def _note_taken(self, app: AppKey, manifest: Manifest) -> None:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
+        self._observer.memory(app).problems[(kind, name)] = (Problem(Hindrance.TAKEN, message), monotonic())
 
     async def _apply_child(self, app: AppKey, action: actions.ApplyChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]
@@ -218,6 +241,14 @@ class Performer:
             except errors.AlreadyExists:
                 return  # the next look tells whose it is
             noting.settle()
+
+    async def _tell_of_keys(self, action: actions.TellOfKeys) -> None:
+        """A pod that is gone, or another one of that name, needs to be told nothing."""
+        patch = {"metadata": {"uid": action.uid, "annotations": {names.KEYS_ANNOTATION: action.version}}}
+        try:
+            self._store.put(PODS, await self._client.patch(PODS, action.app.meta.namespace, action.pod, patch))
+        except (errors.NotFound, errors.Conflict):
+            return
 
     async def _scale(self, action: actions.ScaleWorkload) -> None:
         meta = action.observed["metadata"]

@@ -53,13 +53,26 @@ VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
 HTTP_ROUTES = _child(base.HTTP_ROUTE, optional=True)
 CHILDREN = (
-    *map(_child, (base.SERVICE, base.INGRESS, base.CONFIG_MAP, base.WORKLOAD, base.AUTOSCALER, base.DISRUPTION_BUDGET)),
+    *map(
+        _child,
+        (
+            base.SERVICE,
+            base.INGRESS,
+            base.CONFIG_MAP,
+            base.WORKLOAD,
+            base.AUTOSCALER,
+            base.DISRUPTION_BUDGET,
+            base.NETWORK_POLICY,
+            base.CRON_JOB,
+        ),
+    ),
     HTTP_ROUTES,
 )
 SECRETS = _child(base.SECRET)
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
-JOBS = ApiResource("batch", "v1", "jobs", "Job")
+JOBS = _child(base.JOB)
+"""Runs of triggers: made by a CronJob, by the operator, or by whoever asks the API for one."""
 EVENTS = ApiResource("", "v1", "events", "Event")
 POLICIES = tuple(
     ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)
@@ -67,7 +80,7 @@ POLICIES = tuple(
 )
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
-WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, PODS)
+WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS)
 """What is listed at start and watched from then on, where the cluster has it. Secrets are not: they are read one by one, by name."""
-BY_KIND = {resource.kind: resource for resource in (*CHILDREN, SECRETS)}
+BY_KIND = {resource.kind: resource for resource in (*CHILDREN, JOBS, SECRETS)}
 """Resource of a child by its kind."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 
-from dynamiq_operator.cluster.resources import APPS, CHILDREN, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.cluster.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.desired.content import FLOW_KEY
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.names import APP_LABEL
+from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
 
@@ -105,8 +105,9 @@ class Store:
             return {(namespace, raw["metadata"]["name"])}
         if resource is RECORDS:
             return {(namespace, raw["spec"]["app"])}
-        if resource is PODS or resource in CHILDREN:
-            app = (raw["metadata"].get("labels") or {}).get(APP_LABEL)
+        if resource in (PODS, JOBS) or resource in CHILDREN:
+            labels = raw["metadata"].get("labels") or {}
+            app = labels.get(APP_LABEL) or (labels.get(TRIGGER_OF_LABEL) if resource is PODS else None)
             return {(namespace, app)} if app else set()
         if resource is VERSIONS:
             return {app for app, spec in self._specs() if app[0] == namespace and spec.get("workflow") == raw["spec"].get("workflow")}
@@ -136,7 +137,11 @@ def _trimmed(resource: ApiResource, raw: Manifest) -> Manifest:
     if resource.kind == "ConfigMap":
         return {**raw, "data": {}, HASH_OF_CONTENT: flow_hash((raw.get("data") or {}).get(FLOW_KEY, ""))}
     if resource is PODS:
-        return {"metadata": _without_fields(raw), "spec": {"containers": raw["spec"]["containers"]}, "status": raw.get("status") or {}}
+        calls = TRIGGER_OF_LABEL in (raw["metadata"].get("labels") or {})  # its containers carry the whole input
+        containers = [] if calls else raw["spec"]["containers"]
+        return {"metadata": _without_fields(raw), "spec": {"containers": containers}, "status": raw.get("status") or {}}
+    if resource is JOBS:
+        return {**raw, "metadata": _without_fields(raw), "spec": {}}
     return raw
 
 

@@ -165,7 +165,7 @@ async def _lead(lease: Lease, watching: Watching, working: Working, ready: async
 
 
 async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, object]) -> bool:
-    """Awaits `waiting`; False where `stopping` is set first."""
+    """Awaits `waiting`, and raises what it raised; False where `stopping` is set first."""
     task = asyncio.create_task(waiting)
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +173,7 @@ async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, object])
     if not task.done():
         task.cancel()
         return False
+    task.result()
     return True
 
 

@@ -27,7 +27,10 @@ CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
 SECRET = Resource("v1", "Secret", "secrets")
 WORKLOAD = Resource("apps/v1", "Deployment", "deployments")
 AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+CRON_JOB = Resource("batch/v1", "CronJob", "cronjobs")
+JOB = Resource("batch/v1", "Job", "jobs")
 
 
 def owner(app: App) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-_UNITS = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12)}
-_UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "M", "G", "T"), 1)}
+from dynamiq_operator.desired.quantities import amount
+
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 _WHOLE = frozenset({".spec.selector", ".spec.parentRefs[0]"})
 """Maps whose every key is ours: one more in a Service's selector, and it finds no pod; in an HTTPRoute's parent, and it is another."""
+_EXACT = (".spec.ingress[", ".spec.egress[", ".spec.podSelector.")
+"""Where the maps of a NetworkPolicy begin: one key more or less in any of them, and it lets through what it should not."""
 
 
 def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
@@ -20,11 +21,12 @@ def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | No
 
 def _differs(desired: Any, observed: Any, path: str) -> str | None:
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
-        if path in _WHOLE and observed.keys() - desired.keys():
+        exact = f"{path}.".startswith(_EXACT)
+        if (exact or path in _WHOLE) and observed.keys() - desired.keys():
             return path
         for key, value in desired.items():
             if key not in observed:
-                if value in ({}, [], "", None, False):
+                if value in ({}, [], "", None, False) and not exact:
                     continue  # the API server drops what is empty
                 return f"{path}.{key}"
             if (found := _differs(value, observed[key], f"{path}.{key}")) is not None:
@@ -43,15 +45,6 @@ def _differs(desired: Any, observed: Any, path: str) -> str | None:
             ),
             None,
         )
-    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and _amount(desired) == _amount(observed)):
+    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)):
         return None
     return path
-
-
-def _amount(quantity: Any) -> Decimal | None:
-    text = str(quantity)
-    unit = text.lstrip("0123456789.")
-    try:
-        return Decimal(text.removesuffix(unit) if unit else text) * _UNITS.get(unit, Decimal(1))
-    except InvalidOperation:
-        return None

@@ -11,6 +11,9 @@ from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 
 HTTP = "http"
+UNLIMITED = "0s"
+"""A gateway's own limit is often 15 s: it would cut long runs and open streams, which the runtime itself bounds."""
+
 SERVICE_PORT = 80
 
 
@@ -87,6 +90,6 @@ def _http_route(app: App, host: str, parent: ParentRef) -> Manifest:
     spec = {
         "parentRefs": [{"group": group, "kind": "Gateway", **parent.as_json()}],
         "hostnames": [host],
-        "rules": [{"backendRefs": [backend]}],
+        "rules": [{"backendRefs": [backend], "timeouts": {"request": UNLIMITED}}],
     }
     return child(app, HTTP_ROUTE, names.route(app.meta.name), spec=spec)

@@ -13,6 +13,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.network import HTTP
+from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.base import Part
@@ -28,37 +29,68 @@ PRE_STOP_SECONDS = 5
 """A pod goes on answering for so long after it was told to end: endpoints and gateways need it to forget the pod."""
 EXIT_SECONDS = 5
 KEPT_REVISIONS = 3
+MEMORY_LIMIT = "1Gi"
+"""What a pod may use where neither the row nor its Runtime says: with no limit, one workflow could take the memory of its whole node."""
+STORAGE_LIMIT = "1Gi"
+"""For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
+TMP_SIZE = "64Mi"
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 
 
 def inputs(app: App, pinned: Pinned) -> str:
     """Digest of all that the pod template depends on, as 16 hex characters: it is also a label of the pods."""
-    return canonical(
-        {
-            "flow": pinned.workflow_hash,
-            "runtime": pinned.runtime.as_json(),
-            "resources": _json(pinned.config.resources),
-            "variables": [variable.as_json() for variable in app.spec.variables],
-            "private": app.spec.is_private,
-        }
-    ).removeprefix("sha256:")[:16]
+    own = {"variables": [variable.as_json() for variable in app.spec.variables], "private": app.spec.is_private}
+    return _digest(_pins(pinned) | own)
 
 
-def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None) -> Manifest:
+def _pins(pinned: Pinned) -> dict[str, Any]:
+    """The part of the inputs that comes from the row."""
+    return {
+        "flow": pinned.workflow_hash,
+        "runtime": pinned.runtime.as_json(),
+        "resources": _json(pinned.config.resources),
+    }
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return canonical(content).removeprefix("sha256:")[:16]
+
+
+def workload(
+    app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None, keys: str | None = None
+) -> Manifest:
     """The workload of `app` that runs the pins of `record`.
 
     `observed` is the workload as it is, whose template is kept where its inputs are the same. `replicas` is for its
-    creation alone: from then on the autoscaler owns it.
+    creation alone: from then on the autoscaler owns it. `keys`: what is noted of the Access Keys, which is no part of the template.
     """
     wanted = inputs(app, pinned)
     template = _applied(observed, wanted) or _template(app, pinned, wanted)
+    return _workload(app, record, {"inputs": wanted, "pins": _digest(_pins(pinned)), "template": template}, replicas, keys)
+
+
+def held(app: App, record: str, observed: Manifest, *, keys: str | None = None) -> Manifest:
+    """The workload with the template that was applied, though the App wants other variables or another access by now."""
+    noted = _note(observed)
+    template = _applied(observed, str(noted.get("inputs")))
+    if template is None:
+        return observed
+    return _workload(app, record, {**noted, "template": template}, None, keys)
+
+
+def has_pins(observed: Manifest, pinned: Pinned) -> bool:
+    """Whether the template that was applied is of a row with these pins."""
+    return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
+
+
+def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | None, keys: str | None) -> Manifest:
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
         "selector": {"matchLabels": names.pod_selector(app.meta.name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "template": template,
+        "template": note["template"],
     }
     if replicas is not None:
         spec["replicas"] = replicas
@@ -66,7 +98,7 @@ def workload(app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] 
         app,
         WORKLOAD,
         names.workload(app.meta.name, record),
-        annotations={names.TEMPLATE_ANNOTATION: json.dumps({"inputs": wanted, "template": template}, sort_keys=True)},
+        annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 
@@ -78,13 +110,22 @@ def runs(observed: Mapping[str, Any], wanted: str) -> bool:
 
 
 def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
-    noted = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    note = _note(observed or {})
     try:
-        note = json.loads(noted) if noted else {}
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None  # somebody edited the note: the template is written anew
     return note["template"] if note and note.get("inputs") == wanted == labelled else None
+
+
+def _note(observed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was noted of the template when it was applied; empty where nothing was, or where somebody edited it."""
+    noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    try:
+        note = json.loads(noted) if noted else {}
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:
@@ -100,7 +141,7 @@ def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pinned.workflow_hash)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
-                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+                {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
             ],
         },
     }
@@ -120,7 +161,7 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
     }
     if app.spec.is_private:
         own["DYNAMIQ_ACCESS_KEYS_DIR"] = KEYS_FOLDER
-    container: dict[str, Any] = {
+    return {
         "name": CONTAINER,
         "image": runtime.image,
         "imagePullPolicy": "IfNotPresent",
@@ -138,11 +179,20 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
             *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         ],
+        "resources": _resources(pinned),
         **_probes(runtime),
     }
-    if resources := _json(pinned.config.resources):
-        container["resources"] = resources
-    return container
+
+
+def _resources(pinned: Pinned) -> dict[str, Any]:
+    """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
+    given = _json(pinned.config.resources) or {}
+    requests, limits = given.get("requests", {}), given.get("limits", {})
+    memory = max(requests.get("memory", "0"), MEMORY_LIMIT, key=lambda quantity: amount(quantity) or 0)
+    return {
+        "requests": {**requests, "ephemeral-storage": "0"},
+        "limits": {"memory": memory, **limits, "ephemeral-storage": STORAGE_LIMIT},
+    }
 
 
 def _probes(runtime: PinnedRuntime) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.isolation import Network
 from dynamiq_operator.model.record import Config
 
 
@@ -257,6 +258,9 @@ class AppSpec(Part):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
+    network: Annotated[
+        Network | None, Field(description="Who may reach the App's pods, and whom they may reach. Left out: nothing is limited.")
+    ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
     deploy: Annotated[
@@ -291,6 +295,30 @@ class FailedRow(Part):
     reason: Annotated[str, Field(description="Why it failed.")]
 
 
+class RunOutcome(StrEnum):
+    """How a run of a trigger went. Missed: its time passed while nobody could run it."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    MISSED = "Missed"
+
+
+class TriggerRun(Part):
+    """One run of a trigger."""
+
+    trigger: Annotated[str, Field(description="Name of the trigger.")]
+    job: Annotated[str, Field(description="Name of the Job that ran it, or would have.")]
+    started_at: Annotated[Timestamp, Field(description="When the Job was made; of a missed run, when it was due.")]
+    ended_at: Annotated[Timestamp | None, Field(description="When it ended.")] = None
+    outcome: Annotated[RunOutcome, Field(description="Running, Succeeded, Failed or Missed.")]
+    message: Annotated[str | None, Field(max_length=256, description="How it went, without what the App answered.")] = None
+    workflow_version: Annotated[str | None, Field(description="The version that answered, where it is known.")] = None
+
+
+RUNS_KEPT = 10
+
+
 class AppStatus(Part):
     """What is so now."""
 
@@ -301,6 +329,9 @@ class AppStatus(Part):
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
     failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
+    triggers: Annotated[
+        tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
+    ] = ()
     conditions: tuple[Condition, ...] = conditions_field()
 
 

@@ -18,6 +18,10 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
 TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
+TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
+"""Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+KEYS_ANNOTATION = f"{GROUP}/access-keys"
+"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that its kubelet was told of."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -30,6 +34,10 @@ PROJECT_LABEL = f"{GROUP}/project"
 FLOW_LABEL = f"{GROUP}/flow"
 """Of a WorkflowVersion that was promoted, by which it is found again under whatever number it got."""
 ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
+KEY_ANNOTATION = f"{GROUP}/idempotency-key"
+"""Of an App: a hash of the key under which it was made, with its user."""
+REQUEST_ANNOTATION = f"{GROUP}/request"
+"""Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
@@ -40,6 +48,7 @@ LABEL_MAX = 63
 CRON_JOB_MAX = 52
 _SUFFIX = 8
 DECLARED_SUFFIX = 10
+_RUN_SUFFIX = 10
 
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
@@ -58,6 +67,11 @@ def labels(app: str) -> dict[str, str]:
 def pod_selector(app: str) -> dict[str, str]:
     """What the Service, workload and PodDisruptionBudget select by: the App's identity, never a version."""
     return {APP_LABEL: app}
+
+
+def caller_labels(app: str, trigger: str) -> dict[str, str]:
+    """Labels of the pods that run a trigger: they call the App, and are none of its pods."""
+    return {MANAGED_BY: FIELD_MANAGER, TRIGGER_OF_LABEL: app, TRIGGER_LABEL: trigger}
 
 
 def run_selector(app: str, trigger: str) -> dict[str, str]:
@@ -87,6 +101,10 @@ def disruption_budget(app: str) -> str:
     return app
 
 
+def network_policy(app: str) -> str:
+    return app
+
+
 def access_keys(app: str) -> str:
     return shortened(f"{app}-access-keys")
 
@@ -104,6 +122,17 @@ def flow_label(flow_hash: str) -> str:
 def trigger(app: str, name: str) -> str:
     """The CronJob of a trigger: shorter than other names, since its Jobs' names carry a suffix."""
     return shortened(f"{app}-{name}", CRON_JOB_MAX)
+
+
+def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
+    """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that nobody makes it twice."""
+    digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
+    return f"{trigger(app, name)}-{digest}"
+
+
+def run_now(app: str, name: str, suffix: str) -> str:
+    """The Job of a run that somebody asked for; `suffix`: at most 10 characters."""
+    return f"{trigger(app, name)}-{suffix}"
 
 
 def default_hostname(app: str, namespace: str, domain: str) -> str:

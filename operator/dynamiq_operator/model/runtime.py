@@ -21,14 +21,17 @@ class ResourceList(Part):
     """Amounts of compute, as Kubernetes quantities."""
 
     cpu: Annotated[Quantity | None, Field(description="CPU, such as 100m or 2.")] = None
-    memory: Annotated[Quantity | None, Field(description="Memory, such as 256Mi.")] = None
+    memory: Annotated[Quantity | None, Field(description="Memory, such as 256Mi; what is written to /tmp counts.")] = None
 
 
 class Resources(Part):
     """What a container asks for and may use at most."""
 
     requests: Annotated[ResourceList | None, Field(description="What the scheduler reserves.")] = None
-    limits: Annotated[ResourceList | None, Field(description="What the container may use at most.")] = None
+    limits: Annotated[
+        ResourceList | None,
+        Field(description="What the container may use at most. Memory left out: 1Gi, or the request where that is more."),
+    ] = None
 
 
 PATH = matching("^/", "a path begins with /, such as /readyz")

@@ -18,6 +18,10 @@ class ImagePolicy(StrEnum):
     DIGEST = "digest"
 
 
+TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
+"""The reference runtime of this version."""
+
+
 class Settings(Part):
     """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
 
@@ -25,3 +29,6 @@ class Settings(Part):
     ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
     gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
+    trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (
+        TRIGGER_IMAGE
+    )

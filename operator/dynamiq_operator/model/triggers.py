@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import unicodedata
 import uuid
+import zoneinfo
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +19,8 @@ from dynamiq_operator.model.objects import parse_time
 MOST = 32
 """Triggers of an App."""
 NAME_MAX = 20
-NOT_RUN_YET = "this version of the operator keeps triggers and does not run them yet"
+GRACE = timedelta(hours=1)
+"""A run that could not begin for so long after its time is missed."""
 _HASH = 6
 
 
@@ -38,6 +41,12 @@ def status(trigger: Mapping[str, Any], now: datetime) -> Status:
     if not trigger.get("suspend"):
         return Status.ACTIVE
     return Status.DRAFT if trigger.get("draft") else Status.INACTIVE
+
+
+@functools.cache
+def zones() -> frozenset[str]:
+    """The IANA time zones."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def moment(text: str | None) -> datetime | None:

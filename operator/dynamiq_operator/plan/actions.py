@@ -112,7 +112,19 @@ class OwnChild:
 
 @dataclass(frozen=True)
 class DeleteChild:
+    """Delete a child, and what it owns, but for `keep_dependents`."""
+
     observed: Manifest
+    keep_dependents: bool = False
+
+
+@dataclass(frozen=True)
+class RunOnce:
+    """Create the Job of a trigger that runs once; that it is there already means that it has been run."""
+
+    app: App
+    manifest: Manifest
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,16 @@ class CreateAccessKeys:
 
 
 @dataclass(frozen=True)
+class TellOfKeys:
+    """Note on a running pod which version of the Access Keys there is: its kubelet then looks at what the pod mounts."""
+
+    app: App
+    pod: str
+    uid: str
+    version: str
+
+
+@dataclass(frozen=True)
 class ScaleWorkload:
     """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
 
@@ -173,11 +195,13 @@ Action = (
     | ApplyChild
     | OwnChild
     | DeleteChild
+    | RunOnce
     | CreateFlow
     | ClaimHostname
     | KeepClaim
     | ReleaseClaim
     | CreateAccessKeys
+    | TellOfKeys
     | ScaleWorkload
 )
 

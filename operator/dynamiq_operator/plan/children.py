@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.desired import network, scaling, workload
+from dynamiq_operator.desired import isolation, network, scaling, workload
 from dynamiq_operator.desired.base import (
     AUTOSCALER,
     CONFIG_MAP,
     DISRUPTION_BUDGET,
     HTTP_ROUTE,
     INGRESS,
+    NETWORK_POLICY,
     SECRET,
     SERVICE,
     WORKLOAD,
@@ -22,11 +23,11 @@ from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan import events, hostnames
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.plan import events, hostnames, keys, variables
 from dynamiq_operator.plan.actions import (
     Action,
     ApplyChild,
-    CreateAccessKeys,
     CreateChild,
     CreateFlow,
     DeleteChild,
@@ -34,18 +35,18 @@ from dynamiq_operator.plan.actions import (
     OwnChild,
     ScaleWorkload,
 )
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, KeysPresence, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, Problem, Snapshot
 
-REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
+REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, NETWORK_POLICY.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
 """Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
 
 
 def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
     """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
-    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *_keys(snapshot, app), *_flow(snapshot, app, target)]
+    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *keys.creation(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
-        actions += _converge(snapshot, app, key, manifest)
+        actions += converge(snapshot, app, key, manifest)
     kept = (INGRESS.kind, HTTP_ROUTE.kind) if hostnames.gateway_problems(snapshot, app) else ()
     actions += [
         DeleteChild(observed)
@@ -58,11 +59,6 @@ def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[
         if key[0] == CONFIG_MAP.kind and not is_owned(observed, app) and not is_ending(observed)
     ]
     return (*actions, *_scale(snapshot, app, target))
-
-
-def observed_workload(snapshot: Snapshot, app: App, row: Record | None) -> Manifest | None:
-    """The workload that runs, or is to run, `row`."""
-    return snapshot.children.get((WORKLOAD.kind, names.workload(app.meta.name, row.name if row else "")))
 
 
 def has_flow(snapshot: Snapshot, row: Record) -> bool:
@@ -84,7 +80,7 @@ def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[Chi
         if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == wanted[key])
     }
     found |= hostnames.claim_problems(snapshot, app) | hostnames.gateway_problems(snapshot, app)
-    if app.spec.is_private and snapshot.access_keys is KeysPresence.FOREIGN:
+    if keys.are_foreign(snapshot, app):
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
     return found
@@ -109,19 +105,32 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
     yield network.service(app)
     if hostnames.may_route(snapshot, app) and (route := network.route(app, snapshot.settings)) is not None:
         yield route
+    if (policy := isolation.network_policy(app)) is not None:
+        yield policy
     if target is None or target.pinned is None:
         return
-    observed = observed_workload(snapshot, app, target)
-    replicas = scaling.bounds(target.pinned).min_replicas if observed is None else None
-    if has_flow(snapshot, target):
-        yield workload.workload(app, target.name, target.pinned, observed, replicas=replicas)
-    elif observed is not None:
-        yield observed
+    if (made := _workload(snapshot, app, target, target.pinned)) is not None:
+        yield made
     yield scaling.autoscaler(app, target.name, target.pinned)
     yield scaling.disruption_budget(app)
 
 
-def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+def _workload(snapshot: Snapshot, app: App, target: Record, pinned: Pinned) -> Manifest | None:
+    """The workload of `target`; as it is, or none, while a new template of it could not start, or must not."""
+    observed = snapshot.workload_of(target)
+    if not has_flow(snapshot, target) or keys.are_foreign(snapshot, app):
+        return observed
+    if variables.missing(snapshot, app, target):
+        if observed is None:
+            return None
+        if workload.has_pins(observed, pinned):
+            return workload.held(app, target.name, observed, keys=keys.note(snapshot, app, observed))
+    replicas = scaling.bounds(pinned).min_replicas if observed is None else None
+    return workload.workload(app, target.name, pinned, observed, replicas=replicas, keys=keys.note(snapshot, app, observed))
+
+
+def converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+    """What makes a child that is wanted as its manifest is, and nothing where it is so, or cannot be."""
     observed = snapshot.children.get(key)
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
@@ -135,7 +144,7 @@ def _converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -
     if observed is None or found is None:
         yield CreateChild(app, manifest, digest)
         return
-    if _was_ours(manifest, observed):
+    if _was_ours(manifest, observed) and not found.endswith(names.KEYS_ANNOTATION):
         yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
     yield ApplyChild(app, manifest, observed, digest, found)
 
@@ -174,11 +183,6 @@ def _was_ours(manifest: Manifest, observed: Manifest) -> bool:
     return bool(noted == wanted)
 
 
-def _keys(snapshot: Snapshot, app: App) -> Iterator[Action]:
-    if app.spec.is_private and snapshot.access_keys is KeysPresence.ABSENT:
-        yield CreateAccessKeys(app)
-
-
 def _flow(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:
     if target is None or target.pinned is None or target.pinned.workflow_hash in snapshot.flows:
         return
@@ -193,7 +197,7 @@ def _release_of(snapshot: Snapshot, flow_hash: str) -> str | None:
 
 
 def _scale(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Action]:
-    observed = observed_workload(snapshot, app, target)
+    observed = snapshot.workload_of(target)
     if observed is None or target is None or target.pinned is None or observed["spec"].get("replicas") != 0:
         return
     minimum = scaling.bounds(target.pinned).min_replicas or 1

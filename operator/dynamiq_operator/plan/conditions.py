@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dynamiq_operator.desired import network
-from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
-from dynamiq_operator.plan import children, events
+from dynamiq_operator.plan import children, events, runs, triggers, variables
 from dynamiq_operator.plan.causes import find_cause
-from dynamiq_operator.plan.declared import override
+from dynamiq_operator.plan.declared import override, taken
 from dynamiq_operator.plan.ledger import Ledger
 from dynamiq_operator.plan.lifecycle import History
 from dynamiq_operator.plan.rollout import Rollout
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
 
 READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
-TRIGGERS, OVERRIDDEN = "TriggersActive", "DeploySpecOverridden"
+TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not so is named."""
 
@@ -31,6 +30,7 @@ def app_status(
     ledger: Ledger,
     waits: Mapping[str, str],
     hindered: Mapping[ChildKey, Problem],
+    idle: Mapping[ChildKey, Problem],
     last_sequence: int,
 ) -> AppStatus:
     """The App's whole status."""
@@ -41,7 +41,8 @@ def app_status(
         _children(hindered),
         _available(snapshot, app, history),
         _progressing(history, waits, failed),
-        *([_triggers(app)] if app.spec.triggers else []),
+        *_variables(snapshot, app, history),
+        *([_triggers(snapshot, app, history, idle)] if app.spec.triggers else []),
         *([_overridden(app, history, ledger)] if app.spec.deploy is not None else []),
     ]
     return AppStatus(
@@ -50,6 +51,7 @@ def app_status(
         live=_live_row(live),
         failed=failed,
         hostname=network.hostname(app, snapshot.settings),
+        triggers=runs.last_runs(snapshot, app, history),
         conditions=_dated(snapshot, app.status.conditions, app.meta.generation, [_ready(said), *said]),
     )
 
@@ -71,12 +73,27 @@ def record_status(snapshot: Snapshot, row: Record, phase: Phase, waits: Mapping[
     )
 
 
+def given_up_status(snapshot: Snapshot, row: Record, message: str) -> RecordStatus:
+    """Of a row whose App has not come in time. GitOps tools take it for done, as they do each row that failed."""
+    said = Condition(type="Succeeded", status="False", reason="AppMissing", message=message, last_transition_time="")
+    return RecordStatus(
+        phase=Phase.PENDING,
+        observed_generation=row.meta.generation,
+        conditions=_dated(snapshot, row.status.conditions, None, [said]),
+    )
+
+
 def says_nothing_new(row: Record, wanted: RecordStatus) -> bool:
     """Whether the row reads as `wanted` already: the schema's default says that a row is under way, so nobody need write it."""
     if row.status == wanted:
         return True
     under_way = wanted.phase is Phase.PROGRESSING and all(not condition.message for condition in wanted.conditions)
     return under_way and row.status.phase is Phase.PROGRESSING and not row.status.conditions
+
+
+def holding(lacks: str) -> str:
+    """What is said of an App whose new pods would lack something."""
+    return f"{lacks}: until then no new pod is made"[:1024]
 
 
 def _condition(type_: str, holds: bool, reason: str, message: str) -> Condition:
@@ -109,13 +126,15 @@ def _children(hindered: Mapping[ChildKey, Problem]) -> Condition:
 
 
 def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
-    observed = children.observed_workload(snapshot, app, history.target)
+    observed = snapshot.workload_of(history.target)
     if observed is None:
         if history.target is not None and not children.has_flow(snapshot, history.target):
             title = events.title(history.target)
             return _condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
+        if lacks := variables.missing(snapshot, app, history.target):
+            return _condition(AVAILABLE, False, variables.MISSING, holding(lacks))
         return _condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
     state = WorkloadState.of(observed)
     if state.available:
@@ -124,6 +143,16 @@ def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
     if cause is None or cause.reason == "NotReady":
         return _condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
     return _condition(AVAILABLE, False, cause.reason, cause.message)
+
+
+def _variables(snapshot: Snapshot, app: App, history: History) -> Iterator[Condition]:
+    """Not one that Ready needs: while a key is missing the App serves with the variables that it had."""
+    if history.target is None or not variables.references(app):
+        return
+    if lacks := variables.missing(snapshot, app, history.target):
+        yield _condition(VARIABLES, False, variables.MISSING, holding(lacks))
+    else:
+        yield _condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
 
 
 def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow | None) -> Condition:
@@ -138,6 +167,11 @@ def _progressing(history: History, waits: Mapping[str, str], failed: FailedRow |
 
 
 def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
+    if (name := taken(app, ledger)) is not None:
+        said = (
+            f"row {name}, made by hand, has the name of the row that spec.deploy asks for: change spec.deploy.message, and it gets another"
+        )
+        return _condition(OVERRIDDEN, True, "NameTaken", said)
     found = override(app, ledger, history.target)
     if found is None:
         return _condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
@@ -151,9 +185,17 @@ def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
     )
 
 
-def _triggers(app: App) -> Condition:
-    names = ", ".join(trigger.name for trigger in app.spec.triggers)
-    return _condition(TRIGGERS, False, "NotSupported", f"{triggers.NOT_RUN_YET}: {names}")
+def _triggers(snapshot: Snapshot, app: App, history: History, idle: Mapping[ChildKey, Problem]) -> Condition:
+    """Whether each that is to run will; callers of the App are served all the same, so Ready does not depend on it."""
+    if wrong := triggers.invalid(app):
+        return _condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
+    if idle:
+        first = min(idle)
+        return _condition(TRIGGERS, False, idle[first].hindrance.value, "; ".join(idle[key].message for key in sorted(idle)))
+    if history.target is None:
+        return _condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
+    names = ", ".join(trigger.name for trigger in triggers.active(snapshot, app))
+    return _condition(TRIGGERS, True, "Scheduled", f"active: {names}" if names else "none of the triggers is active")
 
 
 def _failed(app: App, history: History) -> FailedRow | None:

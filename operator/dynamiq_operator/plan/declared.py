@@ -17,16 +17,28 @@ def declared_rows(app: App, ledger: Ledger) -> tuple[Action, ...]:
     The row's name is a hash of the App, of what is asked and of that last row's sequence: made twice it is one row, and going
     from A to B and back to A is three.
     """
-    asked = asked_by(app)
-    if asked is None or not ledger.known or app.spec.deploy is None:
+    wanted = _wanted(app, ledger)
+    if wanted is None or wanted[0] in ledger.rows or app.spec.deploy is None:
         return ()
+    return (CreateRecord(app, *wanted, app.spec.deploy.changed_by),)
+
+
+def taken(app: App, ledger: Ledger) -> str | None:
+    """The name of the row that `deploy` asks for, where somebody made another row of that name."""
+    wanted = _wanted(app, ledger)
+    row = ledger.rows.get(wanted[0]) if wanted else None
+    return row.name if row is not None and wanted is not None and row.asked != wanted[1] else None
+
+
+def _wanted(app: App, ledger: Ledger) -> tuple[str, dict[str, Any]] | None:
+    """Name and content of the row that `deploy` asks for; None where it asks for what it asked for last."""
+    asked = asked_by(app)
+    if asked is None or not ledger.known:
+        return None
     last = ledger.last_declared(app.meta.name)
     if last is not None and last.asked == asked:
-        return ()
-    name = names.declared_row(app.meta.name, asked, last.sequence if last else 0)
-    if name in ledger.rows:
-        return ()
-    return (CreateRecord(app, name, asked, app.spec.deploy.changed_by),)
+        return None
+    return names.declared_row(app.meta.name, asked, last.sequence if last else 0), asked
 
 
 def source_of(app: App, ledger: Ledger, record: Record, sequence: int) -> Source:

@@ -26,7 +26,7 @@ def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
     return _tell(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
 
 
-def ended(app: App | None, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
+def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
     result = outcome.result.value
     words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
     reason = "Live" if result == "Succeeded" else result
@@ -43,6 +43,10 @@ def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
 
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
+
+
+def lacking(app: App, lacks: str) -> Emit:
+    return Emit(app, "VariableMissing", lacks, key=lacks, warning=True)
 
 
 def _tell(app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False) -> tuple[Emit, ...]:

@@ -77,17 +77,27 @@ class Ledger:
         return next((row.digest for row in reversed(self.in_order) if row.digest), None)
 
     def last_declared(self, app: str, *, before: int | None = None) -> Row | None:
-        """The newest row, of a sequence below `before`, that was made of `App.spec.deploy`.
+        """The newest row, of a sequence below `before`, that was made of `App.spec.deploy`."""
+        return next(reversed(self.declared(app, before=before)), None)
+
+    def declared(self, app: str, *, before: int | None = None) -> tuple[Row, ...]:
+        """The rows, of a sequence below `before`, that were made of `App.spec.deploy`, oldest first.
 
         A row that failed before it was pinned has no source yet; it is known by its name, which only such a row has.
         """
-        last: Row | None = None
+        found: list[Row] = []
         for row in self.in_order:
             if before is not None and row.sequence >= before:
                 break
-            if row.from_app or _is_declared(row, app, last):
-                last = row
-        return last
+            if row.from_app or _is_declared(row, app, found[-1] if found else None):
+                found.append(row)
+        return tuple(found)
+
+    def telling_what_was_declared(self, app: str) -> tuple[Row, ...]:
+        """The rows from which `last_declared` is known: it, and as long as one is known by its name alone, the one before it."""
+        found = self.declared(app)
+        pinned = next((place for place in range(len(found) - 1, -1, -1) if found[place].from_app), 0)
+        return found[pinned:]
 
 
 def _is_declared(row: Row, app: str, last: Row | None) -> bool:

@@ -39,7 +39,7 @@ def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
     for row in history.waiting:
         if history.target is not None and row.sequence < history.target.sequence:
             continue
-        found = complete(
+        found = _too_late(app, row) or complete(
             row,
             _known(snapshot, app, history),
             sequence=row.sequence,
@@ -77,7 +77,7 @@ def end_overtaken(snapshot: Snapshot, app: App, history: History) -> tuple[Histo
     return history, tuple(actions)
 
 
-def end_row(snapshot: Snapshot, app: App | None, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Action, ...]]:
+def end_row(snapshot: Snapshot, app: App, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Action, ...]]:
     """The row with its outcome, and the actions that write it."""
     said = {"result": result.value, "reason": reason[:1024], "at": format_time(snapshot.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
@@ -88,6 +88,13 @@ def end_row(snapshot: Snapshot, app: App | None, row: Record, result: Result, re
 def waits_until(row: Record, rollout: Rollout) -> datetime:
     """The moment until which a row may wait for what is missing."""
     return row.meta.created + timedelta(seconds=rollout.progress_deadline_seconds)
+
+
+def _too_late(app: App, row: Record) -> Refused | None:
+    """For a row whose App came when it had waited too long: nobody expects it to be deployed any more."""
+    if app.meta.created <= waits_until(row, app.spec.rollout):
+        return None
+    return Refused(f"App {app.meta.name} was created more than {app.spec.rollout.progress_deadline_seconds} s after the row")
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:

@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
-from dynamiq_operator.plan import children, conditions, events
+from dynamiq_operator.plan import children, conditions, events, keys, runs, triggers, variables
 from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
 from dynamiq_operator.plan.declared import declared_rows
 from dynamiq_operator.plan.lifecycle import History
@@ -22,6 +22,8 @@ from dynamiq_operator.plan.retention import retention
 from dynamiq_operator.plan.rollout import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot
 
+RETRY_MISSING = 3.0
+"""Seconds after which it is looked again for a key that a variable names."""
 RETRY_HINDERED = 15.0
 """Seconds after which it is looked again at a name that was taken."""
 
@@ -45,7 +47,9 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     ledger = snapshot.ledger.having(history.rows)
     last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
     hindered = children.problems(snapshot, app, history.target)
-    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, last_sequence)
+    idle = triggers.problems(snapshot, app, history.target)
+    lacks = variables.missing(snapshot, app, history.target)
+    status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, idle, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
     reserving = rows.reserved is not None
     opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
@@ -57,14 +61,18 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *declared_rows(app, ledger),
             *overtaken,
             *ended,
-            *_hindrances(app, hindered),
+            *_hindrances(app, {**hindered, **idle}),
+            *_lacking(app, lacks),
             *converging,
+            *keys.telling(snapshot, app, history.target),
+            *triggers.trigger_actions(snapshot, app, history.target),
+            *runs.tell(app, status.triggers),
             *opening,
             *(() if reserving else write_status),
             *closing,
             *retention(snapshot, app, history, ledger),
         ),
-        look_again=_look_again(snapshot, app, rows.waits, rollout, hindered),
+        look_again=_look_again(snapshot, app, rows.waits, rollout, {**hindered, **idle}, lacks),
     )
 
 
@@ -108,18 +116,27 @@ def _record_statuses(
 
 
 def _hindrances(app: App, hindered: Mapping[ChildKey, Problem]) -> tuple[Action, ...]:
-    known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.CHILDREN, "")
+    known = " ".join(each.message for each in app.status.conditions if each.type in (conditions.CHILDREN, conditions.TRIGGERS))
     return tuple(events.hindered(app, problem.message) for problem in hindered.values() if problem.message not in known)
 
 
+def _lacking(app: App, lacks: str) -> tuple[Action, ...]:
+    known = {condition.type: condition.message for condition in app.status.conditions}.get(conditions.VARIABLES, "")
+    said = conditions.holding(lacks) if lacks else known
+    return (events.lacking(app, said),) if said != known else ()
+
+
 def _look_again(
-    snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, hindered: Mapping[ChildKey, Problem]
+    snapshot: Snapshot, app: App, waits: dict[str, str], rollout: Rollout | None, hindered: Mapping[ChildKey, Problem], lacks: str
 ) -> float | None:
     times = [_seconds_left(snapshot, row, app.spec.rollout) for row in snapshot.records if row.name in waits]
     if rollout is not None and rollout.look_again is not None:
         times.append(rollout.look_again)
     if hindered:
         times.append(RETRY_HINDERED)
+    times += [*triggers.look_again(snapshot, app), *runs.look_again(snapshot, app)]
+    if lacks:
+        times.append(RETRY_MISSING)
     return min(times, default=None)
 
 
@@ -128,9 +145,10 @@ def _seconds_left(snapshot: Snapshot, row: Record, policy: RolloutPolicy) -> flo
 
 
 def _without_app(snapshot: Snapshot) -> Plan:
-    """Rows whose App is not there wait for it, without a number: an App's status keeps the numbers.
+    """Rows whose App is not there wait for it, without a number and without an end: an App's status keeps the numbers.
 
-    So do rows that have ended and that a restore brought back before their App.
+    So do rows that have ended and that a restore brought back before their App. One that has waited too long says so, and stays
+    open: closed it would not be seen when its App comes.
     """
     policy = RolloutPolicy()
     actions: list[Action] = []
@@ -139,17 +157,12 @@ def _without_app(snapshot: Snapshot) -> Plan:
         if row.meta.owners:
             continue  # it goes with the App that is gone
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
-        restored = row.outcome is not None and row.sequence > 0
-        if restored or (row.outcome is None and snapshot.now < waits_until(row, policy)):
-            status = conditions.record_status(snapshot, row, Phase.PENDING, {row.name: message}, None)
-            said: tuple[Action, ...] = events.waits(None, row, message)
-            left += [] if restored else [_seconds_left(snapshot, row, policy)]
+        if row.outcome is None and snapshot.now >= waits_until(row, policy):
+            message = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+            status = conditions.given_up_status(snapshot, row, message)
         else:
-            said = ()
-            if row.outcome is None:
-                late = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
-                row, said = end_row(snapshot, None, row, Result.FAILED, late)
-            status = conditions.record_status(snapshot, row, Phase.FAILED, {}, None)
+            status = conditions.record_status(snapshot, row, Phase.PENDING, {row.name: message}, None)
+            left += [] if row.outcome else [_seconds_left(snapshot, row, policy)]
         if not conditions.says_nothing_new(row, status):
-            actions += [*said, SetRecordStatus(row, status)]
+            actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     return Plan(tuple(actions), min(left, default=None))

@@ -42,14 +42,14 @@ def expired(app: App, history: History, ledger: Ledger, limit: int) -> tuple[Row
     """The oldest rows above the limit that may go.
 
     Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that came from
-    `App.spec.deploy`, what a row in flight restores, and the 5 newest of all. So is each pinned row that is newer than one of
+    `App.spec.deploy` and those by which it is known to, what a row in flight restores, and the 5 newest of all. So is each pinned row that is newer than one of
     these: what is kept is one chain, which verifies from its oldest row on. A row that was never pinned is in no chain.
     """
     rows = ledger.in_order
     once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
-    declared = ledger.last_declared(app.meta.name)
+    declared = {row.name for row in ledger.telling_what_was_declared(app.meta.name)}
     named = {row.restores for row in ledger.rows.values() if row.result is None and row.restores}
-    protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | ({declared.name} if declared else set())
+    protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | declared
     if history.live is not None:
         protected.add(history.live.name)
     chain = min((row.sequence for row in rows if row.digest and (row.result is None or row.name in protected)), default=0)

@@ -7,10 +7,10 @@ from datetime import timedelta
 from enum import Enum
 
 from dynamiq_operator.desired import workload as workloads
-from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.desired.base import SECRET, WORKLOAD
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Record, parse_time
-from dynamiq_operator.plan import children
+from dynamiq_operator.plan import children, variables
 from dynamiq_operator.plan.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.snapshot import Hindrance, Snapshot, WorkloadState
 
@@ -39,7 +39,7 @@ def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Roll
     """Where the rollout of a pinned row stands. `converged`: every child is as the row wants it."""
     if row.pinned is None:
         return Rollout(Standing.ROLLING)
-    observed = children.observed_workload(snapshot, app, row)
+    observed = snapshot.workload_of(row)
     wanted = workloads.inputs(app, row.pinned)
     state = WorkloadState.of(observed) if observed is not None and workloads.runs(observed, wanted) else None
     if converged and state is not None and state.complete:
@@ -71,7 +71,11 @@ def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:
     """Why the row's workload itself cannot be made."""
     if not children.has_flow(snapshot, row):
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
-    problem = children.problems(snapshot, app, row).get((WORKLOAD.kind, names.workload(app.meta.name, row.name)))
+    if lacks := variables.missing(snapshot, app, row):
+        return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
+    problems = children.problems(snapshot, app, row)
+    wanted = (WORKLOAD.kind, names.workload(app.meta.name, row.name)), (SECRET.kind, names.access_keys(app.meta.name))
+    problem = next((problems[key] for key in wanted if key in problems), None)
     if problem is None:
         return None
     gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE

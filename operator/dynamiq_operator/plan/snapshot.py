@@ -8,11 +8,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.base import WORKLOAD, is_ending
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.ledger import Ledger
+from dynamiq_operator.plan.runs import Run
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""
@@ -43,6 +44,15 @@ class KeysPresence(Enum):
     PRESENT = "present"
     ABSENT = "absent"
     FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class AccessKeys:
+    """The Secret of Access Keys: its resourceVersion, which changes with its content, and since when that is known to be so."""
+
+    presence: KeysPresence
+    version: str = ""
+    since: datetime | None = None
 
 
 class ClaimState(Enum):
@@ -83,7 +93,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
+    """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told."""
+
     name: str
+    uid: str
+    created: datetime
+    keys: str
     template: str
     deleting: bool
     ready: bool
@@ -98,6 +113,9 @@ class Pod:
         statuses = status.get("containerStatuses") or ()
         return cls(
             name=raw["metadata"]["name"],
+            uid=raw["metadata"].get("uid", ""),
+            created=parse_time(raw["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"),
+            keys=(raw["metadata"].get("annotations") or {}).get(names.KEYS_ANNOTATION, ""),
             template=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
             deleting=is_ending(raw),
             ready=conditions.get("Ready", {}).get("status") == "True",
@@ -166,7 +184,8 @@ class Snapshot:
 
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
-    `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `named`: of Secrets and ConfigMaps that the App's variables name, and that were looked at, the keys; None where there is none.
     `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
@@ -182,10 +201,16 @@ class Snapshot:
     children: Mapping[ChildKey, Manifest] = field(default_factory=dict)
     flows: frozenset[str] = frozenset()
     problems: Mapping[ChildKey, Problem] = field(default_factory=dict)
-    access_keys: KeysPresence = KeysPresence.ABSENT
+    access_keys: AccessKeys = AccessKeys(KeysPresence.ABSENT)
+    named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    runs: tuple[Run, ...] = ()
     claim: Claim = Claim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+
+    def workload_of(self, row: Record | None) -> Manifest | None:
+        """The workload that runs, or is to run, `row`."""
+        return self.children.get((WORKLOAD.kind, names.workload(self.name, row.name if row else "")))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import random
+import secrets
 import time
-import zoneinfo
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS
-from dynamiq_operator.model import cron, triggers
-from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.rest import problems
+from dynamiq_operator.cluster.resources import APPS, JOBS
+from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.model import cron, names, triggers
+from dynamiq_operator.model.objects import App, Manifest, format_time
+from dynamiq_operator.plan.triggers import why_not
+from dynamiq_operator.rest import idempotency, problems
 from dynamiq_operator.rest.drafts import MERGE
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
@@ -24,6 +26,7 @@ from dynamiq_operator.rest.service import Service
 from dynamiq_operator.rest.trigger_bodies import NewTrigger, TriggerChange, TriggerConfig
 
 TRIES = 20
+_SUFFIX = 10
 PAUSE = 0.25
 """Seconds at most between two tries: who lost once shall not lose again to the same."""
 Trigger = dict[str, Any]
@@ -118,6 +121,20 @@ def deactivate(trigger: Trigger) -> None:
     trigger["suspend"] = True
 
 
+def run_now(service: Service, session: Session, app: Manifest, trigger: Trigger, key: str | None) -> tuple[Manifest, bool]:
+    """The Job of a run that begins now, and whether it was made before under the same key. Raises Problem and errors.ApiError."""
+    typed = App.of(app)
+    wanted = next(each for each in typed.spec.triggers if each.name == trigger["name"])
+    if (why := why_not(wanted)) is not None:
+        raise Problem(409, f"this trigger cannot run: {why}")
+    suffix = idempotency.digest(session, typed.meta.uid, wanted.name, key)[:_SUFFIX] if key is not None else secrets.token_hex(_SUFFIX // 2)
+    name = names.run_now(typed.meta.name, wanted.name, suffix)
+    try:
+        return requests.create(session.api, JOBS, desired.run(typed, wanted, service.settings, name)), False
+    except errors.AlreadyExists:
+        return requests.get(session.api, JOBS, typed.meta.namespace, name), True
+
+
 def _call(trigger: Trigger, shown: str) -> None:
     trigger.pop("displayName", None)
     if shown != trigger["name"]:
@@ -133,7 +150,7 @@ def _times(config: TriggerConfig, now: datetime) -> Trigger:
     """When it runs, as the App's spec has it. Raises Problem."""
     if (config.schedule is None) == (config.run_at is None):
         raise problems.invalid("config", "exactly one of schedule and run_at says when it runs")
-    if config.timezone is not None and config.timezone not in _zones():
+    if config.timezone is not None and config.timezone not in triggers.zones():
         raise problems.invalid("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
     if config.schedule is not None:
         try:
@@ -160,11 +177,6 @@ def _to_come(field: str, text: str | None, now: datetime) -> str | None:
     if found <= now:
         raise problems.invalid(field, f"it has passed: name a time after {format_time(now)}")
     return format_time(found)
-
-
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
 
 
 def now() -> datetime:

@@ -13,10 +13,12 @@ from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.deploy import Deploy, record_of
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
-from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX, GROUP
+from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
+from dynamiq_operator.model.names import KEY_ANNOTATION, REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import asking, idempotency, problems, projects
 from dynamiq_operator.rest.bodies import NewApp
+from dynamiq_operator.rest.idempotency import Once
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.problems import Problem
@@ -24,52 +26,49 @@ from dynamiq_operator.rest.service import Service
 from dynamiq_operator.rest.shapes import AUTHOR_ANNOTATION
 
 LOG = logging.getLogger(__name__)
-KEY_ANNOTATION = f"{GROUP}/idempotency-key"
-"""On an App: hashes of the key under which it was made, with its user, and of what was asked."""
+FIRST = "first"
+"""What the name of a first row under a key begins with: its App has no name yet, and another request with the key may name another."""
 _SUFFIX = 6
 
 
 def create(service: Service, session: Session, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
-    """The App, its first row, and whether both were made before under the same key. Raises Problem and errors.ApiError."""
+    """The App, its first row, and whether the App was made before under the same key. Raises Problem and errors.ApiError."""
     project = service.find(NAMESPACES, body.project_id, "project_id")
+    once = Once.of(session, key, "create", project.uid, body, FIRST)
     try:
-        wanted, record = _wanted(service, session, project, body, key)
+        wanted, asked = _wanted(service, session, project, body, once)
     except Problem:
         # What does not fit the project would tell that there is one.
         if not projects.may_read(session, project.name):
             raise problems.unknown("project", body.project_id, "project_id") from None
         raise
     try:
-        taken = _of_name(session, project, body.name)
-        if taken is None:
-            # Whether the row will be taken is known before the App is there.
-            requests.create(session.api, RECORDS, record_of(record), dry_run=True)
-            app, is_replayed = _make(service, session, wanted, body.name), False
-        else:
-            app, is_replayed = _again(taken, wanted, body.name), True
+        app, is_found = _app(service, session, wanted, body.name, asked, once)
     except errors.Denied as error:
         if error.status != 401 and not projects.may_read(session, project.name):
             raise problems.unknown("project", body.project_id, "project_id") from None
         raise
     try:
-        row = _first_row(session, app, record, key)
+        row = _first_row(session, app, asked, once)
     except (errors.ApiError, Problem) as error:
-        # An App that was there before stays, whatever becomes of the row.
-        raise error if is_replayed else _undone(session, app["metadata"], error) from None
+        # An App that was there before stays, whatever becomes of the row; so does one that the same request was faster with.
+        found = _row_meanwhile(session, app, once)
+        if found is None:
+            raise error if is_found else _undone(session, app["metadata"], error) from None
+        row, is_found = found, True
     service.index.of(RECORDS).put(row)
-    return app, row, is_replayed
+    return app, row, is_found
 
 
-def _wanted(service: Service, session: Session, project: Entry, body: NewApp, key: str | None) -> tuple[Manifest, Deploy]:
+def _wanted(service: Service, session: Session, project: Entry, body: NewApp, once: Once | None) -> tuple[Manifest, Deploy]:
     workflow = asking.workflow_of(service, project.name, body.workflow_id)
     version = asking.version_of(service, workflow, body.workflow_version_id)
     runtime = service.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id else None
     asking.check_config(session, body.deployment_config, None)
     config = body.deployment_config.as_record() if body.deployment_config else None
     annotations = {AUTHOR_ANNOTATION: session.user.username}
-    if key is not None:
-        asked = body.model_dump(mode="json")
-        annotations[KEY_ANNOTATION] = f"{idempotency.digest(session, project.uid, key)} {idempotency.digest(session, asked)}"
+    if once is not None:
+        annotations |= {KEY_ANNOTATION: once.key, REQUEST_ANNOTATION: once.request}
     spec = {
         "displayName": body.name,
         "description": body.description,
@@ -85,43 +84,79 @@ def _wanted(service: Service, session: Session, project: Entry, body: NewApp, ke
     return wanted, Deploy(project.name, slug(body.name), version=version, runtime=runtime, config=config)
 
 
-def _of_name(session: Session, project: Entry, name: str) -> Manifest | None:
-    """The App that people know by this name."""
-    found = requests.items(session.api, APPS, project.name)
-    return next((app for app in found if (app["spec"].get("displayName") or app["metadata"]["name"]) == name), None)
-
-
-def _again(taken: Manifest, wanted: Manifest, name: str) -> Manifest:
-    """An App that is there already, where the same request made it. Raises Problem."""
-    made_by = (taken["metadata"].get("annotations") or {}).get(KEY_ANNOTATION, "")
-    asked_by = wanted["metadata"]["annotations"].get(KEY_ANNOTATION)
-    if asked_by is None or made_by.partition(" ")[0] != asked_by.partition(" ")[0]:
+def _app(service: Service, session: Session, wanted: Manifest, name: str, asked: Deploy, once: Once | None) -> tuple[Manifest, bool]:
+    """The App, and whether it was there. Raises Problem and errors.ApiError."""
+    there = requests.items(session.api, APPS, asked.namespace)
+    if (known := next((app for app in there if _is_of_key(app, once)), None)) is not None:
+        return _again(known, name, once), True
+    if any(_is_known_as(app, name) for app in there):
         raise _is_taken(name)
-    if made_by != asked_by:
-        raise idempotency.reused()
-    return taken
+    # Whether the row will be taken is known before the App is there.
+    record = record_of(asked)
+    try:
+        requests.create(session.api, RECORDS, once.marked(record) if once else record, dry_run=True)
+    except errors.AlreadyExists:
+        if once is None:
+            raise
+        once.check(requests.get(session.api, RECORDS, asked.namespace, once.row))
+        # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
+    return _make(service, session, wanted, name, once)
 
 
-def _make(service: Service, session: Session, wanted: Manifest, name: str) -> Manifest:
-    """Makes the App; under another object name where its own belongs to an App that people know by another name."""
+def _is_of_key(app: Manifest, once: Once | None) -> bool:
+    return once is not None and (app["metadata"].get("annotations") or {}).get(KEY_ANNOTATION) == once.key
+
+
+def _is_known_as(app: Manifest, name: str) -> bool:
+    """Whether people know the App by this name."""
+    return bool((app["spec"].get("displayName") or app["metadata"]["name"]) == name)
+
+
+def _again(there: Manifest, name: str, once: Once | None) -> Manifest:
+    """An App that is there already, where the same request made it. Raises Problem."""
+    if once is None or not _is_of_key(there, once):
+        raise _is_taken(name)
+    once.check(there)
+    return there
+
+
+def _make(service: Service, session: Session, wanted: Manifest, name: str, once: Once | None) -> tuple[Manifest, bool]:
+    """Makes the App, and says whether it was there; under another object name where its own belongs to an App of another name."""
     for given in (slug(name), _suffixed(name)):
         manifest: dict[str, Any] = {**wanted, "metadata": {**wanted["metadata"], "name": given}}
         try:
             made = requests.create(session.api, APPS, manifest)
         except errors.AlreadyExists:
             found = session.api.request("GET", APPS.path(manifest["metadata"]["namespace"], given))
-            if (found["spec"].get("displayName") or given) == name:
-                return _again(found, wanted, name)
+            if _is_of_key(found, once) or _is_known_as(found, name):
+                return _again(found, name, once), True
             continue
         service.index.of(APPS).put(made)
-        return made
+        return made, False
     raise _is_taken(name)
 
 
-def _first_row(session: Session, app: Manifest, asked: Deploy, key: str | None) -> Manifest:
+def _first_row(session: Session, app: Manifest, asked: Deploy, once: Once | None) -> Manifest:
     meta = app["metadata"]
-    name = idempotency.row_name(session, meta["name"], f"first of {meta['uid']}", key)
-    return idempotency.create(session, record_of(replace(asked, app=meta["name"]), name))[0]
+    row, _ = idempotency.create(session, record_of(replace(asked, app=meta["name"])), once)
+    if not _may_be_of(meta, row):
+        raise Problem(409, "the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
+    return row
+
+
+def _may_be_of(app: Manifest, row: Manifest) -> bool:
+    """Whether a row is not of an App of before that had the same name; `app` is metadata."""
+    return Entry.of(RECORDS, row).group in ("", app["uid"])
+
+
+def _row_meanwhile(session: Session, app: Manifest, once: Once | None) -> Manifest | None:
+    """The row that the same request got elsewhere, at the moment at which it was refused here."""
+    meta = app["metadata"]
+    try:
+        row = idempotency.made(session, [meta["namespace"]], once) if once is not None else None
+    except (errors.ApiError, Problem):
+        return None
+    return row if row is not None and _may_be_of(meta, row) else None
 
 
 def _undone(session: Session, meta: Manifest, why: errors.ApiError | Problem) -> Problem:

@@ -1,18 +1,24 @@
-"""The same POST twice makes one row: with an Idempotency-Key, a row's name follows from who asks, of which App, and the key."""
+"""The same POST twice makes one row: with an Idempotency-Key, a row's name follows from who asks, of which App, and the key.
+
+The row carries a hash of what was asked: another request with the key finds the name taken, and is told so.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Header
+from pydantic import BaseModel
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.model.names import REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import ASKED
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.problems import Problem
 
@@ -32,40 +38,68 @@ KeyOf = Annotated[
 ]
 
 
-def digest(session: Session, *parts: Any) -> str:
-    """A hash of the user and of what a key belongs to."""
-    return hashlib.sha256(json.dumps([session.user.username, *parts], sort_keys=True).encode()).hexdigest()
+@dataclass(frozen=True)
+class Once:
+    """A request with a key: the name of its row, and hashes of the key, with its user and what it belongs to, and of what is asked."""
+
+    row: str
+    key: str
+    request: str
+
+    @classmethod
+    def of(cls, session: Session, key: str | None, call: str, owner: str, body: BaseModel, prefix: str) -> Once | None:
+        """None without a key. `owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the name."""
+        if key is None:
+            return None
+        hashed = digest(session, owner, key)
+        return cls(f"{prefix}-{hashed[:_SUFFIX]}", hashed, _hash(call, owner, body.model_dump(mode="json")))
+
+    def marked(self, record: Manifest) -> Manifest:
+        """The record under the key's name."""
+        meta = {"namespace": record["metadata"]["namespace"], "name": self.row, "annotations": {REQUEST_ANNOTATION: self.request}}
+        return {**record, "metadata": meta}
+
+    def check(self, found: Manifest) -> None:
+        """Raises Problem 422 where another request made the object."""
+        if (found["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION) != self.request:
+            raise reused()
 
 
-def row_name(session: Session, app: str, uid: str, key: str | None) -> str | None:
-    """The row's name under a key; None without one: the API server makes one up."""
-    return f"{app}-{digest(session, uid, key)[:_SUFFIX]}" if key is not None else None
-
-
-def create(session: Session, record: Manifest) -> tuple[Manifest, bool]:
+def create(session: Session, record: Manifest, once: Once | None) -> tuple[Manifest, bool]:
     """Creates the row; or, where it was created under the same key, returns it, and True. Raises Problem 422 and errors.ApiError."""
-    try:
+    if once is None:
         return requests.create(session.api, RECORDS, record), False
+    try:
+        return requests.create(session.api, RECORDS, once.marked(record)), False
     except errors.AlreadyExists:
-        meta = record["metadata"]
-        found = requests.get(session.api, RECORDS, meta["namespace"], meta["name"])
-    asked = [{field: each["spec"].get(field) for field in ASKED if field != "createdBy"} for each in (record, found)]
-    if asked[0] != asked[1]:
-        raise reused()
+        found = requests.get(session.api, RECORDS, record["metadata"]["namespace"], once.row)
+    once.check(found)
     return found, True
 
 
-def made(session: Session, namespace: str, name: str, message: str | None) -> Manifest | None:
-    """The row of this name and message; None where there is none. Raises Problem 422 and errors.ApiError."""
-    try:
-        found = requests.get(session.api, RECORDS, namespace, name)
-    except (errors.NotFound, errors.Denied):
-        return None
-    if found["spec"].get("message") != message:
-        raise reused()
-    return found
+def made(session: Session, namespaces: Iterable[str], once: Once) -> Manifest | None:
+    """The row that the request made in one of the namespaces; None where there is none. Raises Problem 422 and errors.ApiError."""
+    for namespace in namespaces:
+        try:
+            found = requests.get(session.api, RECORDS, namespace, once.row)
+        except (errors.NotFound, errors.Denied) as error:
+            if error.status == 401:
+                raise
+            continue
+        once.check(found)
+        return found
+    return None
+
+
+def digest(session: Session, *parts: Any) -> str:
+    """A hash of a key, with its user and what it belongs to."""
+    return _hash(session.user.username, *parts)
 
 
 def reused() -> Problem:
     message = "this Idempotency-Key was used for another request: use a new key"
     return Problem(422, message, {"Idempotency-Key": message})
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -24,6 +24,8 @@ EVENT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 280
 SILENCE = 330.0
 """A watch that is longer silent than the API server lets it live is dead, seconds."""
+PAUSE_MOST = 5.0
+"""Seconds between two tries, at most: so much the index is behind when an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 GONE_KEPT = 10_000
 WAITING_MOST = 16
@@ -154,22 +156,23 @@ class Kind:
         return version
 
     def keep(self, ends: threading.Event) -> None:
-        """Lists and watches until `ends` is set; an error is followed by another try, later each time."""
+        """Lists and watches until `ends` is set; an error, or a watch that told nothing, is followed by another try, later each time."""
         failures, version = 0, ""
         while not ends.is_set():
             try:
-                version = self._watch(version or self.list())
-                failures = 0
+                began = version or self.list()
+                version = self._watch(began)
+                failures = failures + 1 if version == began else 0
             except errors.ApiError as error:
                 failures += 1
                 if error.status in (400, 410):
                     version = ""
                 LOG.warning("index of %s: %s", self.resource.plural, error)
-                ends.wait(errors.backoff(failures))
             except Exception:
                 failures, version = failures + 1, ""
                 LOG.exception("index of %s", self.resource.plural)
-                ends.wait(errors.backoff(failures))
+            if failures:
+                ends.wait(min(errors.backoff(failures), PAUSE_MOST))
 
     def _watch(self, version: str) -> str:
         """Follows the watch to its end; returns the version from which the next goes on. Raises errors.ApiError."""

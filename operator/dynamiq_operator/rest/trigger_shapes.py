@@ -31,8 +31,8 @@ def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Shape:
     }
 
 
-def event(trigger_id: str, job: Manifest) -> Shape:
-    """A run."""
+def event(trigger_id: str, job: Manifest, told: str | None = None) -> Shape:
+    """A run. `told`: what the App's status says of it."""
     meta, status = job["metadata"], job.get("status") or {}
     ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
     failed = ends.get("Failed")
@@ -44,7 +44,7 @@ def event(trigger_id: str, job: Manifest) -> Shape:
         "created_at": meta["creationTimestamp"],
         "started_at": status.get("startTime"),
         "ended_at": failed.get("lastTransitionTime") if failed else status.get("completionTime"),
-        "message": (failed.get("message") or failed.get("reason")) if failed else None,
+        "message": (told or failed.get("message") or failed.get("reason")) if failed else None,
     }
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 OPERATOR = Path(__file__).parents[3] / "operator"
 DEADLINE = 60.0
+SDK_START = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
 
 INPUT = {"type": "dynamiq.nodes.utils.Input"}
 
@@ -55,6 +56,11 @@ class Answer:
     body: Any
     headers: Message
 
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        """The events of a stream: name and data."""
+        return events_in(self.body)
+
 
 @dataclass
 class Served:
@@ -80,9 +86,38 @@ class Served:
         except urllib.error.HTTPError as error:
             return _answer(error.code, error.read(), error.headers)
 
-    def run(self, given: Any, path: str = "/", key: str | None = None, timeout: float = DEADLINE) -> Answer:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        return self.request("POST", path, json.dumps({"input": given}).encode(), headers, timeout)
+    def run(
+        self,
+        given: Any,
+        path: str = "/",
+        *,
+        key: str | None = None,
+        stream: Any = None,
+        accept: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Answer:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent |= ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Accept": accept} if accept else {})
+        body = {"input": given} | ({} if stream is None else {"stream": stream})
+        return self.request("POST", path, json.dumps(body).encode(), sent, timeout)
+
+    def events(self, given: Any, timeout: float = DEADLINE) -> Iterator[tuple[str, Any]]:
+        """A stream's events as they come: name and data."""
+        body = json.dumps({"input": given, "stream": True}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            block = ""
+            for line in response:
+                block += line.decode()
+                if not line.strip():
+                    yield from events_in(block)
+                    block = ""
+
+    def metric(self, name: str) -> float:
+        """One sample of /metrics, by its name with labels as it is written there; 0 for one that is not there yet."""
+        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics").body.splitlines()]
+        return next((float(value) for key, value in lines if key == name), 0.0)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -95,6 +130,16 @@ def _answer(status: int, raw: bytes, headers: Message) -> Answer:
         return Answer(status, raw.decode(), headers)
 
 
+def events_in(text: str) -> list[tuple[str, Any]]:
+    """Server-sent events, without comments: name and data."""
+    events = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            events.append((fields["event"], json.loads(fields["data"])))
+    return events
+
+
 def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
     """The variables of a pod that serves `flow`, written to `folder`."""
     (folder / "flow").write_text(flow)
@@ -103,30 +148,42 @@ def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, flow: str, **variables: str) -> Iterator[Served]:
+def serving(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
     """A server that is ready; it is killed at the end if it still runs."""
+    with listening(folder, flow, python=python, **variables) as served:
+        eventually(lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
+        assert served.process.poll() is None, served.log.read_text()
+        yield served
+
+
+def _start(variables: Mapping[str, str]) -> float:
+    return SDK_START if variables.get("DYNAMIQ_ENGINE") == "sdk" else DEADLINE
+
+
+@contextmanager
+def listening(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
+    """A server that listens and may still load its flow; it is killed at the end if it still runs."""
     log = folder / "log"
     with log.open("w") as output:
-        command = [sys.executable, "-m", "dynamiq_runtime", "serve"]
+        command = [python, "-m", "dynamiq_runtime", "serve"]
         process = subprocess.Popen(command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True)
     try:
-        eventually(lambda: '"serving"' in log.read_text() or process.poll() is not None)
+        eventually(lambda: '"listening"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        first = json.loads(log.read_text().splitlines()[0])
-        yield Served(first["port"], process, log)
+        yield Served(json.loads(log.read_text().splitlines()[0])["port"], process, log)
     finally:
         process.kill()
         process.wait()
 
 
-def refused(folder: Path, flow: str, **variables: str) -> tuple[int, str]:
+def refused(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> tuple[int, str]:
     """The exit code and the one line on stderr of a server that does not start."""
     done = subprocess.run(
-        [sys.executable, "-m", "dynamiq_runtime", "serve"],
+        [python, "-m", "dynamiq_runtime", "serve"],
         env=environment(folder, flow, **variables),
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=_start(variables),
         check=False,
     )
     lines = done.stderr.splitlines()

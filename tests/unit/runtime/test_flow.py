@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_runtime.engine import RunFailedError, execute
+from dynamiq_runtime.engine import RunFailedError
 from dynamiq_runtime.flow import FlowError, load_flow
+from dynamiq_runtime.tiny import execute
 
 PYTHON = "dynamiq.nodes.tools.Python"
 INPUT = {"id": "in", "type": "dynamiq.nodes.utils.Input"}

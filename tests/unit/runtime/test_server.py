@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -151,25 +153,19 @@ def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Pat
 
 
 def test_metrics_count_runs(echo: Served) -> None:
-    before = echo.request("GET", "/metrics").body
+    succeeded = 'dynamiq_runtime_runs_total{outcome="succeeded"}'
+    before = echo.metric(succeeded)
     echo.run({})
-    after = echo.request("GET", "/metrics").body
-    assert _value(after, 'dynamiq_runtime_runs_total{outcome="succeeded"}') == 1 + _value(
-        before, 'dynamiq_runtime_runs_total{outcome="succeeded"}'
-    )
-    assert _value(after, "dynamiq_runtime_runs_in_flight") == 0
-    assert _value(after, "dynamiq_runtime_run_duration_seconds_count") > 0
-    assert 'dynamiq_runtime_info{app="hello",engine="tiny",version="0.1.0",workflow_version="v3"} 1.0' in after
-
-
-def _value(metrics: str, name: str) -> float:
-    return next(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith(name + " "))
+    assert echo.metric(succeeded) == before + 1
+    assert echo.metric("dynamiq_runtime_runs_in_flight") == 0
+    assert echo.metric("dynamiq_runtime_run_duration_seconds_count") > 0
+    assert echo.metric('dynamiq_runtime_info{app="hello",engine="tiny",version="0.1.0",workflow_version="v3"}') == 1
 
 
 def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(2) as pool:
         slow = pool.submit(served.run, {"seconds": 2})
-        eventually(lambda: _value(served.request("GET", "/metrics").body, "dynamiq_runtime_runs_in_flight") == 1)
+        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         eventually(lambda: served.request("GET", "/readyz").status == 503)
         assert served.run({"seconds": 0}).status == 200
@@ -183,7 +179,7 @@ def test_a_stop_does_not_wait_longer_than_the_drain_time(tmp_path: Path) -> None
     with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served:
         thread = threading.Thread(target=_ignore_errors, args=(served,), daemon=True)
         thread.start()
-        eventually(lambda: _value(served.request("GET", "/metrics").body, "dynamiq_runtime_runs_in_flight") == 1)
+        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         assert served.process.wait(DEADLINE) == 0
 
@@ -212,7 +208,9 @@ def test_a_start_that_is_refused_says_why_in_one_line_and_to_the_kubelet(tmp_pat
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({"DYNAMIQ_ENGINE": "dynamiq"}, 'DYNAMIQ_ENGINE is "dynamiq", and this image has the engine tiny'),
+        ({"DYNAMIQ_ENGINE": "dynamiq"}, 'DYNAMIQ_ENGINE is "dynamiq", and the engines are tiny, sdk'),
+        ({"DYNAMIQ_ENGINE": "sdk"}, 'DYNAMIQ_ENGINE is "sdk", and this image has no dynamiq: use the image runtime-sdk'),
+        ({"DYNAMIQ_MAX_CONCURRENT_RUNS": "0"}, "DYNAMIQ_MAX_CONCURRENT_RUNS is 0, not between 1 and 1000"),
         ({"PORT": "http"}, "PORT is 'http', not a number"),
         ({"DYNAMIQ_FLOW": "/nowhere/flow"}, "the flow can't be read from /nowhere/flow: No such file or directory"),
         ({"DYNAMIQ_ACCESS_KEYS_DIR": "/nowhere"}, "the Access Keys can't be read from /nowhere: No such file or directory"),
@@ -242,6 +240,46 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
     summary = json.loads(steady.communicate(timeout=DEADLINE)[0])
     assert (summary["sent"], summary["ok"], summary["failed"]) == (100, 100, 0)
     assert (summary["by_status"], summary["by_output"]) == ({"200": 100}, {'{"result":{"n":1}}': 100})
+
+
+@pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
+def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
+    with counting() as (port, connections):
+        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.01", "--for", "0.5", "--keep-alive", kept, "--timed")
+        *lines, summary = calling.communicate(timeout=DEADLINE)[0].splitlines()
+    assert json.loads(summary)["ok"] == len(lines) == 50
+    assert len(connections) <= most if most else len(connections) == 50
+    times = [tuple(map(float, line.split()[:2])) for line in lines]
+    assert all(sent <= answered for sent, answered in times)
+    assert times[-1][0] - times[0][0] >= 0.4
+
+
+@contextmanager
+def counting() -> Iterator[tuple[int, list[object]]]:
+    """A server that keeps connections: its port, and an entry for each connection so far."""
+    connections: list[object] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(self)
+            super().setup()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name is http.server's
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], connections
+        server.shutdown()
 
 
 def test_call_ends_with_its_summary_on_sigterm_and_counts_failures(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ def every_app(
     if project_id is not None:
         namespaces = [service.find(NAMESPACES, project_id).name]
     if workflow_id is not None:
+        if project_id is not None:
+            _check_readable(session, namespaces[0], "project", project_id)
         workflow = service.find(WORKFLOWS, workflow_id)
         if namespaces not in ([""], [workflow.namespace]):
+            _check_readable(session, workflow.namespace, "workflow", workflow_id)
             return paging.of([], lambda found: found)
         field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
@@ -126,6 +129,12 @@ def _may_be_of(app_id: str, row: Manifest) -> bool:
     """Whether a row is not of an App of before or after that has the same name: the operator makes a row's App its owner."""
     owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
     return not owners or app_id in owners
+
+
+def _check_readable(session: Session, namespace: str, what: str, uid: str) -> None:
+    """What an answer tells of two ids, it must not tell of one that the caller may not see. Raises Problem 404."""
+    if not projects.may_read(session, namespace):
+        raise problems.unknown(what, uid)
 
 
 def _row(session: Session, namespace: str, name: str | None) -> Manifest | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
 from dynamiq_operator.actions import deploy as deploying
 from dynamiq_operator.actions import promote as promoting
+from dynamiq_operator.actions.refusals import Taken
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.names import PROJECT_LABEL
@@ -17,7 +19,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, asking, idempotency, problems, projects, shapes
 from dynamiq_operator.rest.bodies import NewDeployment, Promotion
 from dynamiq_operator.rest.documented import answers as documented
-from dynamiq_operator.rest.idempotency import KeyOf
+from dynamiq_operator.rest.idempotency import KeyOf, Once
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry
 from dynamiq_operator.rest.problems import Json
@@ -26,6 +28,7 @@ from dynamiq_operator.rest.service import IN_MEMORY, Service, ServiceOf, Session
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
 ERRORS = (404, 409, 413, 415, 422)
+TRIES = 8
 Pins = Mapping[str, Any]
 
 
@@ -35,11 +38,13 @@ def deploy(service: ServiceOf, session: SessionOf, app_id: AppId, body: NewDeplo
     entry = service.find(APPS, app_id)
     app = service.known(session, APPS, entry)
     asked = asking.deploy(service, session, app, body)
-    record = deploying.record_of(asked, idempotency.row_name(session, entry.name, entry.uid, key))
+    once = Once.of(session, key, "deploy", entry.uid, body, entry.name)
+    if once is not None:
+        idempotency.made(session, _places(service, once, entry.namespace) - {entry.namespace}, once)
     kept = _kept(service, session, app, asked.runtime)
     if body.deployment_config is not None:
         asking.check_config(session, body.deployment_config, (kept or {}).get("config"))
-    row, is_replayed = idempotency.create(session, record)
+    row, is_replayed = idempotency.create(session, deploying.record_of(asked), once)
     service.index.of(RECORDS).put(row)
     shaped = shapes.deployment(row, entry.uid, service, app["spec"]["workflow"], kept)
     return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
@@ -64,17 +69,9 @@ def promote(
     asked = body or Promotion()
     entry = service.find(APPS, app_id)
     service.read(session, APPS, entry)
-    target = _target(service, session, entry, asked)
-    name = idempotency.row_name(session, entry.name, f"{entry.uid} to {target}", key)
-    # What it would be now, after the first, is not what it was: the row that is there is asked for before.
-    row = idempotency.made(session, target, name, asked.message) if name else None
-    is_replayed = row is not None
-    if row is None:
-        planned = _planned(session, entry, asked, target)
-        if name is not None:
-            planned.preview.record["metadata"] = {"namespace": target, "name": name}
-        row = promoting.promote(session.api, planned)
+    row, is_replayed = _promoted(service, session, entry, asked, Once.of(session, key, "promote", entry.uid, asked, entry.name))
     service.index.of(RECORDS).put(row)
+    target = row["metadata"]["namespace"]
     app = session.api.request("GET", APPS.path(target, entry.name))
     service.index.of(APPS).put(app)
     shaped = shapes.deployment(row, app["metadata"]["uid"], service, app["spec"]["workflow"], _kept(service, session, app, None))
@@ -117,6 +114,37 @@ def _target(service: Service, session: Session, app: Entry, body: Promotion) -> 
         if project and labels.get(PROJECT_LABEL) == project and (name == app.namespace or projects.may_read(session, name))
     }
     return promoting.target_among(found, app.namespace, own, body.environment)
+
+
+def _promoted(service: Service, session: Session, app: Entry, asked: Promotion, once: Once | None) -> tuple[Manifest, bool]:
+    """The row of the promotion, and whether it was made before under the same key. Raises Problem, Refusal and errors.ApiError."""
+    if once is None:
+        return promoting.promote(session.api, _planned(session, app, asked, _target(service, session, app, asked))), False
+    left = TRIES
+    while True:
+        # What it would be now, after the first, is not what it was: the row that is there is asked for before.
+        if (found := idempotency.made(session, _places(service, once, app.namespace), once)) is not None:
+            return found, True
+        target = _target(service, session, app, asked)
+        if (found := idempotency.made(session, [target], once)) is not None:
+            return found, True
+        planned = _planned(session, app, asked, target)
+        planned = replace(planned, preview=replace(planned.preview, record=once.marked(planned.preview.record)))
+        try:
+            return promoting.promote(session.api, planned), False
+        except (errors.AlreadyExists, Taken):
+            # The same request is carried out by another thread or replica at this moment.
+            left -= 1
+            if not left:
+                raise
+
+
+def _places(service: Service, once: Once, namespace: str) -> set[str]:
+    """Where a row of the key may be: where the index has one, and in the App's project, since another replica may have made it just now."""
+    every = service.index.of(NAMESPACES).all()
+    project = next((each.labels.get(PROJECT_LABEL) for each in every if each.name == namespace), None)
+    known = {each.name for each in every if service.id_of(RECORDS, each.name, once.row) is not None}
+    return known | {each.name for each in every if project and each.labels.get(PROJECT_LABEL) == project}
 
 
 def _planned(session: Session, app: Entry, body: Promotion, target: str) -> promoting.Promotion:

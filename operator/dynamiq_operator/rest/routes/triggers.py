@@ -11,9 +11,10 @@ from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster.resources import APPS, JOBS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest import answers, app_triggers, trigger_answers, trigger_shapes
+from dynamiq_operator.rest import answers, app_triggers, idempotency, trigger_answers, trigger_shapes
 from dynamiq_operator.rest.app_triggers import Trigger
 from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest.idempotency import KeyOf
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.pages import PagingOf, newest
 from dynamiq_operator.rest.problems import Json, Problem
@@ -94,15 +95,20 @@ def deactivate(service: ServiceOf, session: SessionOf, app_id: AppId, trigger_id
 @router.post(
     "/{trigger_id}/run",
     status_code=202,
-    responses=documented(answers.One[trigger_answers.TriggerEvent], *BODY, status=202, says="The run. This version answers 409 instead."),
+    responses=documented(answers.One[trigger_answers.TriggerEvent], *BODY, status=202, says="The run, which has begun."),
 )
-def run(service: ServiceOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
-    """Runs an active trigger now. This version of the operator runs none yet, and answers 409 saying so."""
-    found = app_triggers.find(_app(service, session, app_id), trigger_id)
+def run(service: ServiceOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, key: KeyOf = None) -> Json:
+    """Runs an active trigger now: makes a Job, for which the caller needs the right. Its end is among the events."""
+    app = _app(service, session, app_id)
+    found = app_triggers.find(app, trigger_id)
     status = triggers.status(found, app_triggers.now())
     if status is not triggers.Status.ACTIVE:
         raise Problem(409, f"only an active trigger runs, and this one is {status}", {"status": status.value})
-    raise Problem(409, triggers.NOT_RUN_YET)
+    if not (app.get("status") or {}).get("live"):
+        raise Problem(409, "nothing of this App is live yet: deploy it first")
+    job, is_replayed = app_triggers.run_now(service, session, app, found, key)
+    uid = triggers.id_of(app["metadata"]["uid"], found["name"])
+    return Json({"data": trigger_shapes.event(uid, job)}, 202, idempotency.REPLAYED if is_replayed else None)
 
 
 @router.get("/{trigger_id}/events", responses=documented(answers.Many[trigger_answers.TriggerEvent], 404, 422))
@@ -114,7 +120,8 @@ def events(service: ServiceOf, session: SessionOf, paging: PagingOf, app_id: App
     label = ",".join(f"{key}={value}" for key, value in names.run_selector(meta["name"], name).items())
     jobs = requests.items(session.api, JOBS, meta["namespace"], label=label)
     uid = triggers.id_of(meta["uid"], name)
-    return paging.of(newest(jobs), lambda job: trigger_shapes.event(uid, job))
+    told = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
+    return paging.of(newest(jobs), lambda job: trigger_shapes.event(uid, job, told.get(job["metadata"]["name"])))
 
 
 def _app(service: Service, session: Session, app_id: str) -> Manifest:

@@ -1,0 +1,86 @@
+"""What pods use, for autoscalers and `kubectl top`: metrics-server as a daemon of the node, under a user of its own.
+
+It is registered as an APIService. It refuses a cluster whose node it can't enter: there somebody installs it who may.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from local import builds, controlplane, state
+from local.api import Api
+from local.clusters import Cluster
+from local.controlplane import METRICS_SERVER
+from local.errors import LocalError
+from local.progress import say, wait_for
+from local.sandbox import NODE_IP
+from local.state import Record
+
+PORT = "4443"
+SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
+NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
+RESOLUTION = "10s"  # the least that it takes
+KNOWN_WITHIN = 90.0  # seconds: two looks at the kubelet, 10 s apart, and the API server's own look at it
+
+
+def ensure() -> None:
+    """Builds what is missing: 2 to 7 minutes, once per version."""
+    builds.ensure([builds.METRICS_SERVER])
+
+
+def start(cluster: Cluster) -> None:
+    """Starts metrics-server for `cluster`, or finds it running, and returns when it knows of the node; it ends with the cluster.
+
+    Raises LocalError.
+    """
+    if cluster.profile != "node":
+        raise LocalError(
+            f"metrics-server is started on a node of ours alone, and the {cluster.profile} profile has none: where pods are real, "
+            "kubectl apply its own components.yaml"
+        )
+    with state.locked(f"{cluster.name}-metrics"[:30].rstrip("-")):
+        if (record := state.load(cluster.name)) is None:
+            raise LocalError(f"there is no cluster {cluster.name}")
+        api = Api(record.ports["api"], record.folder / "pki")
+        if api.get(SERVICE) is None:
+            _start(cluster, record, api)
+        else:
+            wait_for(f"metrics-server; its log is in {record.folder / 'logs'}", lambda: _knows(api), seconds=KNOWN_WITHIN)
+
+
+def _start(cluster: Cluster, record: Record, api: Api) -> None:
+    """The APIService is taken last: while nothing answers for it the API server can't say what it serves."""
+    program = builds.ensure([builds.METRICS_SERVER])[METRICS_SERVER]
+    authority = base64.b64encode((record.folder / "pki" / "ca.crt").read_bytes()).decode()
+    *objects, service = controlplane.render_objects("metrics.yaml", node_ip=NODE_IP, port=PORT, authority=authority)
+    wait_for("metrics-server's objects to be taken", lambda: all(map(api.apply, objects)))
+    daemons = cluster.add_daemon(METRICS_SERVER, [program, *_flags(record)])
+    wait_for("its API to be taken", lambda: api.apply(service), still=daemons.require_alive)
+    wait_for("metrics-server to know of the node", lambda: _knows(api), seconds=KNOWN_WITHIN, still=daemons.require_alive)
+    say("metrics: kubectl top nodes")
+
+
+def _knows(api: Api) -> bool:
+    """Whether it answers, and has seen the node twice."""
+    status, body = api.request("GET", NODES)
+    return status == 200 and b'"usage"' in body
+
+
+def _flags(record: Record) -> list[str]:
+    pki: Path = record.folder / "pki"
+    login = record.folder / "etc" / f"{METRICS_SERVER}.kubeconfig"
+    flags = {
+        "kubeconfig": login,
+        "authentication-kubeconfig": login,
+        "authorization-kubeconfig": login,
+        "bind-address": NODE_IP,
+        "secure-port": PORT,
+        "tls-cert-file": pki / f"{METRICS_SERVER}.crt",
+        "tls-private-key-file": pki / f"{METRICS_SERVER}.key",
+        "kubelet-certificate-authority": pki / "ca.crt",
+        "kubelet-preferred-address-types": "InternalIP",
+        "kubelet-request-timeout": "5s",
+        "metric-resolution": RESOLUTION,
+    }
+    return [f"--{name}={value}" for name, value in flags.items()]

@@ -1,0 +1,154 @@
+"""What runs an App's triggers: a CronJob for a schedule, a Job for a run at one moment or at once.
+
+Their pods call the App's Service, so whatever is live answers. They have neither the App's label, by which its Service selects, nor
+a right in the cluster. A run is one pod that is never started again: the caller in it knows when it may try anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from dynamiq_operator.desired.base import CRON_JOB, JOB, child
+from dynamiq_operator.model import names, triggers
+from dynamiq_operator.model.app import Trigger
+from dynamiq_operator.model.objects import App, Manifest, format_time
+from dynamiq_operator.model.settings import Settings
+
+CONTAINER = "caller"
+KEYS_FOLDER = "/etc/dynamiq/access-keys"
+UTC = "Etc/UTC"
+HISTORY = 5
+"""Runs of each outcome that a CronJob keeps."""
+KEPT_SECONDS = 7 * 24 * 3600
+"""For so long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
+CONNECT_SECONDS = 120
+ANSWER_SECONDS = 600
+DRAIN_SECONDS = 90
+"""For so long a pod whose node is drained goes on waiting for the answer: a run takes 60 s at most."""
+END_SECONDS = 1800
+"""After so long a run is given up, whatever its pod waits for."""
+PIECE = 30_000
+"""Characters of one environment variable: Linux takes 128 KiB, and a character has up to 4 bytes."""
+
+
+def schedule(trigger: Trigger) -> str:
+    """The cron expression, as a CronJob is given it."""
+    return " ".join((trigger.schedule or "").split())
+
+
+def cron_job(app: App, trigger: Trigger, settings: Settings) -> Manifest:
+    """Of a trigger that has a schedule and is to run; one that is not has no CronJob, since what it missed would run when it is resumed."""
+    made = child(
+        app,
+        CRON_JOB,
+        names.trigger(app.meta.name, trigger.name),
+        spec={
+            "schedule": schedule(trigger),
+            "timeZone": trigger.timezone or UTC,
+            "suspend": False,
+            "concurrencyPolicy": "Allow",
+            "startingDeadlineSeconds": int(triggers.GRACE.total_seconds()),
+            "successfulJobsHistoryLimit": HISTORY,
+            "failedJobsHistoryLimit": HISTORY,
+            "jobTemplate": {"metadata": {"labels": _labels(app, trigger)}, "spec": _job(app, trigger, settings)},
+        },
+    )
+    made["metadata"]["labels"] = _labels(app, trigger)
+    return made
+
+
+def same_times(observed: Manifest, wanted: Manifest) -> bool:
+    """Whether a CronJob runs when it should. One whose times change is made anew, or it would run what its new times seem to have missed."""
+    return all(observed["spec"].get(field) == wanted["spec"][field] for field in ("schedule", "timeZone", "suspend"))
+
+
+def run(app: App, trigger: Trigger, settings: Settings, name: str) -> Manifest:
+    """One run, now."""
+    made = child(app, JOB, name, spec=_job(app, trigger, settings))
+    made["metadata"]["labels"] = _labels(app, trigger)
+    return made
+
+
+def run_once(app: App, trigger: Trigger, settings: Settings) -> Manifest:
+    """The run of a trigger that runs once."""
+    return run(app, trigger, settings, once_name(app, trigger))
+
+
+def once_name(app: App, trigger: Trigger) -> str:
+    """The Job's name of a trigger that runs once."""
+    at = triggers.moment(trigger.run_at)
+    return names.run_once(app.meta.uid, app.meta.name, trigger.name, format_time(at) if at else "")
+
+
+def _labels(app: App, trigger: Trigger) -> dict[str, str]:
+    return names.labels(app.meta.name) | names.run_selector(app.meta.name, trigger.name)
+
+
+def _job(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
+    return {
+        "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",  # a pod that is told to end has failed when it has ended so, and not before
+        "activeDeadlineSeconds": END_SECONDS,
+        "ttlSecondsAfterFinished": KEPT_SECONDS,
+        "template": {
+            "metadata": {"labels": names.caller_labels(app.meta.name, trigger.name)},
+            "spec": {
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": DRAIN_SECONDS,
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [_container(app, trigger, settings)],
+                "volumes": _volumes(app),
+            },
+        },
+    }
+
+
+def _container(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
+    keys = app.spec.is_private
+    return {
+        "name": CONTAINER,
+        "image": settings.trigger_image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "trigger",
+            f"http://{names.service(app.meta.name)}.{app.meta.namespace}.svc/",
+            f"--connect-for={CONNECT_SECONDS}",
+            f"--timeout={ANSWER_SECONDS}",
+            *([f"--keys={KEYS_FOLDER}"] if keys else []),
+            *_not_after(trigger),
+        ],
+        "env": list(_environment(trigger)),
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if keys else [],
+    }
+
+
+def _volumes(app: App) -> list[dict[str, Any]]:
+    if not app.spec.is_private:
+        return []
+    return [{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}]
+
+
+def _not_after(trigger: Trigger) -> list[str]:
+    """The caller's own limit: who should have taken the CronJob away may have been away itself."""
+    ends = triggers.moment(trigger.expires_at)
+    if ends is None and (at := triggers.moment(trigger.run_at)) is not None:
+        ends = at + triggers.GRACE
+    return [f"--not-after={format_time(ends)}"] if ends else []
+
+
+def _environment(trigger: Trigger) -> Iterator[dict[str, str]]:
+    transformer = json.dumps(trigger.input_transformer.as_json(), sort_keys=True) if trigger.input_transformer else ""
+    for name, text in (("INPUT", trigger.input or ""), ("TRANSFORMER", transformer)):
+        for number, begin in enumerate(range(0, len(text), PIECE), 1):
+            # `$(OTHER)` is expanded by the kubelet, and `$$` stands for a dollar.
+            yield {"name": f"DYNAMIQ_TRIGGER_{name}_{number}", "value": text[begin : begin + PIECE].replace("$", "$$")}

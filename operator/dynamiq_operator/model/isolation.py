@@ -1,0 +1,141 @@
+"""Who may reach an App's pods, and whom they may reach: what of a NetworkPolicy an App's owner decides."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Part, rule, validated
+
+LABEL_KEY_MAX = 317  # a prefix of 253 characters, a slash, and a name of 63
+MOST = 32
+"""Most peers, rules, ports and ranges in one list: CEL has to know a bound."""
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=LABEL_KEY_MAX)]
+LabelValue = Annotated[str, Field(max_length=63)]
+Cidr = Annotated[str, Field(min_length=1, max_length=49)]
+
+
+class Operator(StrEnum):
+    """How a label is compared."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+@validated(
+    rule(
+        "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        "In and NotIn take values, Exists and DoesNotExist take none",
+    )
+)
+class Requirement(Part):
+    """One condition on a label."""
+
+    key: Annotated[LabelKey, Field(description="Key of the label.")]
+    operator: Annotated[Operator, Field(description="In, NotIn, Exists or DoesNotExist.")]
+    values: Annotated[tuple[LabelValue, ...] | None, Field(max_length=MOST, description="Values, for In and NotIn.")] = None
+
+
+class Selector(Part):
+    """What carries all of these labels. An empty selector takes everything."""
+
+    match_labels: Annotated[dict[str, LabelValue] | None, Field(max_length=MOST, description="Labels and their values.")] = None
+    match_expressions: Annotated[tuple[Requirement, ...] | None, Field(max_length=MOST, description="More conditions on labels.")] = None
+
+
+@validated(
+    rule(
+        "isCIDR(self.cidr) && cidr(self.cidr) == cidr(self.cidr).masked()",
+        "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32",
+        fieldPath=".cidr",
+    ),
+    rule(
+        "!has(self.except) || !isCIDR(self.cidr) || self.except.all(each, isCIDR(each) && cidr(self.cidr).containsCIDR(each) && each != self.cidr)",
+        "except has ranges inside of cidr",
+        fieldPath=".except",
+    ),
+)
+class IpBlock(Part):
+    """A range of addresses, for what is not a pod."""
+
+    cidr: Annotated[Cidr, Field(description="The range, such as 203.0.113.0/24.")]
+    except_: Annotated[
+        tuple[Cidr, ...] | None, Field(alias="except", max_length=MOST, description="Ranges inside of it that are left out.")
+    ] = None
+
+
+@validated(
+    rule(
+        "has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",
+        "a peer has either ipBlock, or podSelector, namespaceSelector or both",
+    )
+)
+class Peer(Part):
+    """Pods, by their labels and their namespaces', or a range of addresses."""
+
+    pod_selector: Annotated[
+        Selector | None, Field(description="Pods with these labels: of the App's namespace, or of those that namespaceSelector takes.")
+    ] = None
+    namespace_selector: Annotated[
+        Selector | None, Field(description="All pods of namespaces with these labels, or those of podSelector.")
+    ] = None
+    ip_block: Annotated[IpBlock | None, Field(description="A range of addresses outside of the cluster.")] = None
+
+
+class Protocol(StrEnum):
+    """A transport protocol."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+
+@validated(
+    rule(
+        "!has(self.endPort) || (has(self.port) && self.endPort >= self.port)",
+        "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it",
+    )
+)
+class Port(Part):
+    """A port, or several in a row."""
+
+    protocol: Annotated[Protocol | None, Field(description="TCP, UDP or SCTP. Left out: TCP.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="Number of the port. Left out: every port of the protocol.")] = None
+    end_port: Annotated[int | None, Field(ge=1, le=65535, description="Last port, where there are several in a row.")] = None
+
+
+@validated(rule("has(self.to) || has(self.ports)", "an egress rule has to, ports or both: to limit nothing, leave egress out"))
+class Egress(Part):
+    """What the pods may reach: any of `to`, at any of `ports`."""
+
+    to: Annotated[tuple[Peer, ...] | None, Field(min_length=1, max_length=MOST, description="Whom. Left out: everybody.")] = None
+    ports: Annotated[tuple[Port, ...] | None, Field(min_length=1, max_length=MOST, description="At which ports. Left out: all.")] = None
+
+
+class Network(Part):
+    """What the network lets through to the App's pods and from them, where the cluster's network enforces NetworkPolicies."""
+
+    ingress_from: Annotated[
+        tuple[Peer, ...] | None,
+        Field(
+            max_length=MOST,
+            description="Who may call the App's pods, its gateway included; its own triggers always may. Empty: nobody else. Left out: everybody.",
+        ),
+    ] = None
+    egress: Annotated[
+        tuple[Egress, ...] | None,
+        Field(
+            max_length=MOST,
+            description="What the App's pods may reach; the cluster's DNS always. Empty: nothing else. Left out: everything.",
+        ),
+    ] = None
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is limited at all."""
+        return self.ingress_from is not None or self.egress is not None

@@ -1,0 +1,118 @@
+"""One run, from its input to its answer as text: executed in a thread, counted, logged and traced, its failures translated."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_runtime.engine import Engine, Report, RunFailedError
+from dynamiq_runtime.errors import AnswerError
+from dynamiq_runtime.logs import log, now
+from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.runs import BusyError, CutOffError, Runner, TimedOutError
+from dynamiq_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.traces import Traces
+
+Shape = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the answer's body
+RETRY_AFTER = "1"
+GIVEN_UP = ("timed_out", "cut_off", "abandoned")
+
+
+@dataclass
+class Run:
+    """One run; times in nanoseconds since 1970. A run whose caller left before its end is abandoned."""
+
+    given: Mapping[str, Any]
+    shape: Shape
+    headers: Mapping[str, str]
+    report: Report = field(default_factory=Report)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began: int = field(default_factory=time.time_ns)
+    started_at: str = field(default_factory=now)
+    ended: int = 0
+    outcome: str = "abandoned"
+
+
+class Answers:
+    """Starts runs of one engine."""
+
+    def __init__(self, settings: Settings, runner: Runner, metrics: Metrics, traces: Traces | None) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._metrics = metrics
+        self._traces = traces
+
+    @asynccontextmanager
+    async def to(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
+        """The answer's body, JSON, to await once the run has begun. Raises AnswerError, on entering when it is refused."""
+
+        def work() -> str:
+            output = engine.execute(run.given, run.report)
+            record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
+            return _as_json(run.shape(output, {**record, "ended_at": now(), "input": run.given}))
+
+        began = time.perf_counter()
+        try:
+            async with self._runner.start(work) as answer:
+                try:
+                    with self._metrics.in_flight.track_inprogress():
+                        yield answer
+                    run.outcome = "succeeded"
+                except (RunFailedError, _NotJSONError, TimedOutError, CutOffError) as error:
+                    run.outcome, refusal = self._failed(error)
+                    refusal.details |= {"run_id": run.id}
+                    raise refusal from None
+                except ConnectionError:
+                    raise  # of the caller's connection: engines raise none
+                except Exception:
+                    run.outcome = "failed"
+                    raise
+                finally:
+                    self._record(run, time.perf_counter() - began)
+        except BusyError:
+            raise _busy(self._settings) from None
+
+    def _record(self, run: Run, seconds: float) -> None:
+        if run.outcome in GIVEN_UP and run.report.cancel:
+            run.report.cancel()
+        run.ended = time.time_ns()
+        self._metrics.count(run.outcome, seconds, run.report)
+        traced = {"trace_id": self._traces.record(run)} if self._traces else {}
+        version = self._settings.workflow_version
+        log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
+
+    def _failed(self, error: Exception) -> tuple[str, AnswerError]:
+        if isinstance(error, RunFailedError):
+            nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
+            return "failed", AnswerError(500, "node_failed", str(error), {"nodes": nodes})
+        if isinstance(error, TimedOutError):
+            message = f"the run did not end within {self._settings.run_timeout:g} s"
+            return "timed_out", AnswerError(504, "run_timed_out", message)
+        if isinstance(error, CutOffError):
+            message = f"this pod stops, and the run did not end within the {self._settings.drain:g} s that it had left: try again"
+            return "cut_off", AnswerError(503, "stopping", message, retry_after=RETRY_AFTER)
+        return "failed", AnswerError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+
+
+def _busy(settings: Settings) -> AnswerError:
+    limits = {"concurrent_runs": settings.concurrent_runs, "queued_runs": settings.queued_runs}
+    message = f"{settings.concurrent_runs} runs are under way and {settings.queued_runs} may wait: try again, or allow more replicas"
+    return AnswerError(429, "too_many_runs", message, limits, retry_after=RETRY_AFTER)
+
+
+class _NotJSONError(ValueError):
+    """The output can't be written as JSON."""
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _NotJSONError(str(error)) from None

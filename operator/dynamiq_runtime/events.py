@@ -1,0 +1,69 @@
+"""An answer as server-sent events: what nodes stream while the run is under way, and at its end the result or the error.
+
+    event: chunk    data: {"event", "entity_id", "source", "data"}: one piece of one node, in the fields of the SDK's own messages
+    event: result   data: what the same request is answered with when it does not ask for events; the last event of a run that succeeded
+    event: error    data: {"error": {"code", "message", "details"}}; the last event of any other run
+
+`data` is one line of JSON. A line that begins with `:` says only that the run goes on. A run that streams nothing has one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+ALIVE_EVERY = 15.0  # seconds without an event; proxies close what is silent for a minute
+AHEAD = 256  # events that a run may be ahead of its reader before it has to wait
+LOOK_EVERY = 0.5
+
+
+class ClosedError(Exception):
+    """Nobody reads the stream any more."""
+
+
+class Chunks:
+    """What a run streams, from its threads to the event loop that made this."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        self._room = threading.Semaphore(AHEAD)
+        self._closed = False
+
+    def emit(self, chunk: Mapping[str, Any]) -> None:
+        """Adds a chunk, from any thread but the loop's; waits while the reader is far behind. Raises ClosedError."""
+        while not self._room.acquire(timeout=LOOK_EVERY):
+            if self._closed:
+                raise ClosedError
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
+
+    def close(self) -> None:
+        """Ends whoever waits."""
+        self._closed = True
+
+    async def relay(self, response: web.StreamResponse, answer: Awaitable[str]) -> str:
+        """Writes chunks as they come, until the answer is there, and returns it. Raises what `answer` raises, and ConnectionError."""
+        ending = asyncio.ensure_future(answer)
+        ending.add_done_callback(lambda _: self._queue.put_nowait(None))
+        while True:
+            try:
+                async with asyncio.timeout(ALIVE_EVERY):
+                    chunk = await self._queue.get()
+            except TimeoutError:
+                await response.write(b":\n\n")
+                continue
+            if chunk is None:
+                return await ending
+            self._room.release()
+            await response.write(event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
+
+
+def event(name: str, data: str) -> bytes:
+    """One event; `data` is JSON without line breaks."""
+    return f"event: {name}\ndata: {data}\n\n".encode()

@@ -1,0 +1,156 @@
+"""The engine `tiny`: runs a flow on one input, with the SDK's rules for what a node is given and what its answer becomes.
+
+A node without an `input_transformer` is given the run's input and, under their ids, the results of all nodes that have ended;
+with one, the same as its path and selector shape it. A run fails when a node fails whose `behavior` is `raise`. Nodes run one
+after the other, in the order of their dependencies. Nothing here is shared between runs, and nothing is streamed.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import date
+from datetime import time as clock
+from typing import Any
+
+from dynamiq_runtime import sandbox
+from dynamiq_runtime.engine import MESSAGE_LIMIT, Failure, NodeRun, Report, RunFailedError
+from dynamiq_runtime.flow import Flow, Node, load_flow
+
+MAX_DEPTH = 200
+
+
+class _Skipped(Exception):  # noqa: N818 - an outcome, not an error
+    """A node did not run, because one that it depends on did not succeed."""
+
+
+class Tiny:
+    """A loaded flow; runs share it and change nothing in it."""
+
+    def __init__(self, text: str, environment: Mapping[str, str]) -> None:
+        self._flow = load_flow(text, environment)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes a run has."""
+        return len(self._flow.nodes)
+
+    def execute(self, given: Mapping[str, Any], report: Report) -> Any:
+        """The answer to one input. Raises RunFailedError."""
+        return execute(self._flow, given, report)
+
+
+def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) -> Any:
+    """The flow's answer: the Output node's value, or a value for each by id where there are several. Raises RunFailedError."""
+    results: dict[str, dict[str, Any]] = {}
+    failures: list[Failure] = []
+    sorter = flow.sorter()
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        ended = dict(results)
+        for node_id in ready:
+            node = flow.nodes[node_id]
+            began = time.time_ns()
+            results[node_id], failure = _result(flow, node, given, ended)
+            if report is not None:
+                report.nodes.append(NodeRun(node_id, node.name, began, time.time_ns(), results[node_id]["status"] != "failure"))
+            if failure and node.retry.fails_the_run:
+                failures.append(failure)
+        sorter.done(*ready)
+    if failures:
+        raise RunFailedError(failures)
+    answers = {node_id: results[node_id]["output"] for node_id in flow.outputs}
+    return next(iter(answers.values())) if len(answers) == 1 else answers
+
+
+def _result(flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> tuple[dict[str, Any], Failure | None]:
+    taken: Any = None
+    try:
+        _require(flow, node, ended)
+        taken = _input(node, given, ended)
+        output = node.output.apply(_with_retries(node, taken))
+        return {"status": "success", "input": plain(taken), "output": plain(output)}, None
+    except _Skipped as skipped:
+        return {"status": "skip", "input": None, "output": None, "error": _error("NodeSkippedException", str(skipped))}, None
+    except Exception as error:  # whatever the author's code raises is the run's outcome
+        is_code = node.kind == "Python" and isinstance(error, _CodeFailed)
+        cause = error.__cause__ if is_code and error.__cause__ else error
+        message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LIMIT] if str(cause) else type(cause).__name__
+        kind = "ToolExecutionException" if is_code else type(error).__name__
+        result = {"status": "failure", "input": taken, "output": None, "error": _error(kind, str(error), recoverable=is_code)}
+        return result, Failure(node.id, node.name, message)
+
+
+def _require(flow: Flow, node: Node, ended: Mapping[str, dict[str, Any]]) -> None:
+    for target in node.depends:
+        if ended[target]["status"] != "success" and flow.nodes[target].retry.fails_the_run:
+            raise _Skipped(f"Dependency {target}: {'failed' if ended[target]['status'] == 'failure' else 'skipped'}")
+
+
+def _input(node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    if node.input:
+        taken = node.input.apply({**plain(given), **plain(ended)})
+    else:
+        taken = {**plain(given), **{key: _without_input(result) for key, result in ended.items()}}
+    if not isinstance(taken, dict):
+        raise TypeError(f"its input_transformer gives {type(taken).__name__}, and a node takes an object")
+    return {**taken, **plain(node.constants)}
+
+
+def _without_input(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: plain(value) for key, value in result.items() if key != "input"}
+
+
+def _with_retries(node: Node, taken: dict[str, Any]) -> Any:
+    for attempt in range(node.retry.retries):
+        try:
+            return _once(node, taken)
+        except Exception:
+            time.sleep(node.retry.interval * node.retry.backoff**attempt)
+    return _once(node, taken)
+
+
+class _CodeFailed(Exception):  # noqa: N818 - named for what the SDK says of it
+    """The author's code raised; the SDK prefixes its message."""
+
+
+def _once(node: Node, taken: dict[str, Any]) -> Any:
+    if node.code is None:
+        return taken
+    try:
+        value = sandbox.call_run(node.code, taken, as_parameters=node.as_parameters)
+    except Exception as error:
+        raise _CodeFailed(f"Code execution error: {error}") from error
+    wrapped = value if isinstance(value, dict) and "content" in value else {"content": value}
+    return {**wrapped, "content": str(wrapped["content"])} if node.for_agents else wrapped
+
+
+def _error(kind: str, message: str, *, recoverable: bool = False) -> dict[str, Any]:
+    return {"type": kind, "message": message, "recoverable": recoverable, "failed_nodes": []}
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A copy made of what JSON has, so that no node changes what another one reads. Raises TypeError, ValueError."""
+    if value is None or (isinstance(value, (bool, str, int, float)) and not isinstance(value, enum.Enum)):
+        return value
+    if depth > MAX_DEPTH:
+        raise ValueError(f"a value is nested more than {MAX_DEPTH} levels deep, or holds itself")
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, (date, clock)):
+        return value.isoformat()
+    if isinstance(value, enum.Enum):
+        return plain(value.value, depth + 1)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    raise TypeError(f"a value of type {type(value).__name__} has no form in JSON")

@@ -1,0 +1,81 @@
+"""Traces as OpenTelemetry: a span for each run, and in it one for each node, sent by OTLP over HTTP.
+
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; OpenTelemetry's other variables are heeded. A caller's
+`traceparent` is continued. No input, output or error text is in a span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from dynamiq_runtime import __version__
+from dynamiq_runtime.engine import NodeRun, Report
+from dynamiq_runtime.settings import Settings
+
+FLUSH = 3000  # milliseconds that a stop waits for spans not sent yet
+
+
+class Ended(Protocol):
+    """What of a run that ended goes into its span; times in nanoseconds since 1970."""
+
+    id: str
+    outcome: str
+    began: int
+    ended: int
+    report: Report
+    headers: Mapping[str, str]
+
+
+class Traces:
+    """One exporter for one server."""
+
+    def __init__(self, settings: Settings) -> None:
+        named = Resource({SERVICE_NAME: settings.app or "dynamiq-runtime", "service.version": settings.workflow_version or ""})
+        self._provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("dynamiq_runtime", __version__)
+        self._attributes = {
+            "dynamiq.app": settings.app,
+            "dynamiq.app.id": settings.app_id,
+            "dynamiq.workflow.version": settings.workflow_version or "",
+            "dynamiq.engine": settings.engine,
+        }
+        self._caller = TraceContextTextMapPropagator()
+
+    def record(self, run: Ended) -> str:
+        """Adds a run that ended and returns its trace's id, 32 hexadecimal digits."""
+        caller = self._caller.extract({key.lower(): value for key, value in run.headers.items()})
+        attributes = {**self._attributes, "dynamiq.run.id": run.id, "dynamiq.run.outcome": run.outcome}
+        span = self._tracer.start_span("run", caller, kind=SpanKind.SERVER, attributes=attributes, start_time=run.began)
+        inside = trace.set_span_in_context(span)
+        for node in list(run.report.nodes):
+            child = self._tracer.start_span(f"node {node.name}", inside, attributes=_of_node(node), start_time=node.began)
+            if not node.succeeded:
+                child.set_status(Status(StatusCode.ERROR))
+            child.end(node.ended)
+        if run.outcome != "succeeded":
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(run.ended)
+        return trace.format_trace_id(span.get_span_context().trace_id)
+
+    def close(self) -> None:
+        """Sends what is left, for `FLUSH` at most."""
+        self._provider.force_flush(FLUSH)
+
+
+def _of_node(node: NodeRun) -> dict[str, str | int | float]:
+    used = {
+        "gen_ai.usage.input_tokens": node.prompt_tokens,
+        "gen_ai.usage.output_tokens": node.completion_tokens,
+        "dynamiq.node.cost_usd": node.cost,
+    }
+    return {"dynamiq.node.id": node.id, "dynamiq.node.name": node.name, **{key: value for key, value in used.items() if value}}

@@ -1,0 +1,160 @@
+"""Runs a trigger: calls the App once, and says in one line how that went.
+
+It tries again only while it gets no connection: then the App certainly has not got the request. Once a byte may have been sent it
+never tries again, so that no run is made twice. Input, answer and key are never shown.
+
+The input comes from the environment, in pieces of variables that are numbered from 1: a variable has at most 128 KiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dynamiq_runtime import jsonpath
+
+INPUT, TRANSFORMER = "DYNAMIQ_TRIGGER_INPUT_", "DYNAMIQ_TRIGGER_TRANSFORMER_"
+HASH_HEADER = "X-Dynamiq-Workflow-Hash"
+DEFAULT_KEY = "default"
+CONNECT_TIMEOUT = 5.0  # seconds for one attempt
+ERROR_MAX = 1 << 16
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_CODE = re.compile(r"[a-z_]{1,40}")
+
+
+class NotSentError(Exception):
+    """The App was not called; the message says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the run went. `workflow_hash`: of the flow that answered, where the App says it."""
+
+    ok: bool
+    message: str
+    workflow_hash: str | None = None
+
+    def as_json(self) -> str:
+        """One line, for whoever reads the pod's termination message."""
+        told = {"message": self.message, "workflowHash": self.workflow_hash}
+        return json.dumps({name: value for name, value in told.items() if value is not None})
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
+    """Calls what `options` (the parsed command line) names."""
+    try:
+        body = json.dumps({"input": _input(environment)}).encode()
+        url = urlsplit(options.url)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=CONNECT_TIMEOUT)
+        connected = _connect(connection, options)
+        headers = {"Content-Type": "application/json", **(_login(options.keys) if options.keys else {})}
+        _not_after(options.not_after)
+    except NotSentError as error:
+        return Result(False, f"not sent: {error}")
+    connected.settimeout(options.timeout)
+    began = time.monotonic()
+    try:
+        connection.request("POST", url.path or "/", body, headers)
+        answer = connection.getresponse()
+        return _told(answer, time.monotonic() - began)
+    except TimeoutError:
+        return Result(False, f"the App did not answer within {options.timeout:g} s; whether it ran to its end is not known")
+    except (OSError, http.client.HTTPException) as error:
+        return Result(False, f"the connection ended before the answer ({type(error).__name__}); whether it ran to its end is not known")
+    finally:
+        connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection, options: argparse.Namespace) -> Any:
+    """The socket, once there is a connection: a new App's name may not be known yet, and no pod of it be ready."""
+    until = time.monotonic() + options.connect_for
+    while True:
+        _not_after(options.not_after)
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            if time.monotonic() >= until:
+                raise NotSentError(f"no connection within {options.connect_for:g} s: {error.strerror or error}") from None
+            time.sleep(min(1.0, max(until - time.monotonic(), 0)))
+        else:
+            return connection.sock
+
+
+def _not_after(text: str | None) -> None:
+    if text is not None and datetime.now(UTC) > datetime.fromisoformat(text):
+        raise NotSentError(f"no run after {text}")
+
+
+def _login(folder: Path) -> dict[str, str]:
+    """The header with the key named `default`, else with the first by name: their owner may have renamed them all."""
+    try:
+        files = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=_rank)
+        keys = [key for path in files if path.is_file() and (key := path.read_text().strip())]
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotSentError(f"the App's Access Keys can't be read: {type(error).__name__}") from None
+    if not keys:
+        raise NotSentError("the App is private and its Secret holds no Access Key")
+    if not keys[0].isascii() or not keys[0].isprintable():
+        raise NotSentError("the App's Access Key has characters that no header can carry")
+    return {"Authorization": f"Bearer {keys[0]}"}
+
+
+def _rank(path: Path) -> tuple[bool, str]:
+    return path.name != DEFAULT_KEY, path.name
+
+
+def _input(environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        given = json.loads(_joined(environment, INPUT) or "{}")
+        transformer = json.loads(_joined(environment, TRANSFORMER) or "{}")
+    except (ValueError, RecursionError):
+        raise NotSentError("the trigger's input is not JSON") from None
+    try:
+        path = jsonpath.parse(transformer["path"]) if transformer.get("path") else None
+        selector: dict[str, Callable[[Any], Any]] = {
+            name: jsonpath.selection(text) for name, text in (transformer.get("selector") or {}).items()
+        }
+        made = jsonpath.apply(given, path, selector)
+    except (jsonpath.PathError, TypeError) as error:
+        raise NotSentError(f"inputTransformer: {error}") from None
+    if not isinstance(made, dict):
+        raise NotSentError(f"a run's input is an object, and the trigger gives {type(made).__name__}")
+    return made
+
+
+def _joined(environment: Mapping[str, str], prefix: str) -> str:
+    pieces: list[str] = []
+    while piece := environment.get(f"{prefix}{len(pieces) + 1}"):
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _told(answer: http.client.HTTPResponse, seconds: float) -> Result:
+    said = answer.headers.get(HASH_HEADER, "")
+    found = said if _HASH.fullmatch(said) else None
+    ok = 200 <= answer.status < 300
+    code = "" if ok else _code(answer.read(ERROR_MAX))
+    while ok and answer.read(ERROR_MAX):
+        pass  # an answer counts when it is there to its end
+    if ok and answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return Result(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", found)
+
+
+def _code(body: bytes) -> str:
+    """The machine's word of an error; its sentence may hold what the run was about."""
+    try:
+        code = json.loads(body)["error"]["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""

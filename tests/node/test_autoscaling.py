@@ -1,0 +1,77 @@
+"""An App under load gets more pods and loses them again, by the cluster's own autoscaler, whatever is deployed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dynamiq_operator.model import names
+from local import metrics
+from local.clusters import Cluster
+from tests.faults.audit import Audit
+from tests.harness import eventually
+from tests.node.stage import Stage, operator, stage, uids
+
+APP = "busy"
+MOST = 3
+SCALED_WITHIN = 180.0  # seconds: metrics come every 10 s, the autoscaler looks every 5 s, and it waits 30 s before it takes pods away
+SCALING = {"minReplicas": 1, "maxReplicas": MOST, "targetCPUUtilizationPercentage": 50}
+
+
+@pytest.fixture(scope="module")
+def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    metrics.start(cluster)
+    with stage(cluster, "autoscaling") as made, operator(made, folder=tmp_path_factory.mktemp("autoscaling")):
+        made.release("v1", "v2")
+        made.runtime("small", by_default=True, resources={"requests": {"cpu": "50m", "memory": "32Mi"}})
+        yield made
+
+
+def until_replicas(on: Stage, wanted: int) -> None:
+    def available() -> bool:
+        status = on.workload(APP)["status"]
+        return bool(status.get("availableReplicas") == status.get("replicas") == wanted)
+
+    eventually(f"there are {wanted} pods", available, SCALED_WITHIN, 0.5)
+
+
+def fewest_available(on: Stage, row: str) -> int:
+    """The fewest pods that were available while `row` became live."""
+    seen: list[int] = []
+
+    def live() -> bool:
+        seen.append(on.workload(APP)["status"].get("availableReplicas", 0))
+        return bool(on.row(row)["status"]["phase"] == "Live")
+
+    eventually(f"row {row} is Live", live, SCALED_WITHIN, 0.1)
+    return min(seen)
+
+
+@pytest.mark.timeout(900)
+def test_load_adds_pods_that_outlive_deploys_and_its_end_takes_them_away(on: Stage, cluster: Cluster) -> None:
+    on.app(APP)
+    first = on.live(APP, "v1", config={"autoscaling": SCALING})
+    on.live(APP, "v2")
+    with on.load(APP, every=0.02) as heard:
+        until_replicas(on, MOST)
+        audit, pods = Audit(cluster, on.namespace), uids(on.pods(APP))
+
+        on.live(APP, config={"autoscaling": {"targetCPUUtilizationPercentage": 55}})
+        assert on.get("HorizontalPodAutoscaler", APP)["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 55
+        assert uids(on.pods(APP)) == pods, "a change of scaling alone restarts nothing"
+
+        assert fewest_available(on, on.deploy(APP, restores=first)) == MOST
+        on.until_answer(APP, "v1", on.key(APP))
+        assert audit.scalings(APP) == [], "somebody wrote replicas during the deploys"
+        assert on.get("HorizontalPodAutoscaler", APP)["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 55
+    assert heard["failed"] == 0, heard["errors"]
+
+    with on.load(APP, every=0.5, pod="calm") as heard:
+        until_replicas(on, 1)
+    assert heard["failed"] == 0, heard["errors"]
+    assert {scaling.user for scaling in audit.scalings(APP)} == {"system:serviceaccount:kube-system:horizontal-pod-autoscaler"}
+    managers = {
+        each["manager"] for each in on.workload(APP)["metadata"]["managedFields"] if "f:replicas" in each["fieldsV1"].get("f:spec", {})
+    }
+    assert names.FIELD_MANAGER not in managers

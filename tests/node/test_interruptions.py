@@ -1,0 +1,161 @@
+"""What ends pods while somebody waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import names
+from local import gateway
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.factories import exposed
+from tests.harness import eventually
+from tests.node.stage import Stage, operator, stage, uids
+from tests.node.through import ThroughTheGateway, answer, asked, until_answer
+
+DOMAIN = "apps.example.test"
+LONG = 60 if os.environ.get("SOAK") else 20
+"""Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
+PATIENCE = LONG + 120.0  # seconds
+WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
+IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def at(cluster: Cluster) -> Gateway:
+    return gateway.start(cluster)
+
+
+@pytest.fixture(scope="module")
+def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
+    with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=options):
+        for version in ("v1", "v2"):
+            made.release(version, text=sleeping(version))
+        made.runtime("patient", by_default=True, drainSeconds=LONG + 30)
+        yield made
+
+
+def sleeping(version: str) -> str:
+    """A flow that answers with its version, after as many seconds as its input says."""
+    code = f"import time\ndef run(inputs):\n    time.sleep(inputs.get('seconds', 0))\n    return {version!r}\n"
+    nodes = {
+        "input": {"type": "dynamiq.nodes.utils.Input"},
+        "answer": {
+            "type": "dynamiq.nodes.tools.Python",
+            "depends": [{"node": "input"}],
+            "input_transformer": {"path": "$.input.output"},
+            "code": code,
+        },
+        "output": {
+            "type": "dynamiq.nodes.utils.Output",
+            "depends": [{"node": "answer"}],
+            "input_transformer": {"selector": {"answer": "$.answer.output.content"}},
+        },
+    }
+    return json.dumps({"nodes": nodes, "flows": {"main": {"nodes": list(nodes)}}, "workflows": {"main": {"flow": "main"}}})
+
+
+def host(on: Stage, app: str) -> str:
+    return str(on.get("App", app)["status"]["hostname"])
+
+
+def under_way(on: Stage, app: str) -> int:
+    """Runs that the App's pods say are under way."""
+    found = 0
+    for pod in on.pods(app):
+        path = f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        shown = on.kubectl("get", "--raw", path, check=False).stdout
+        found += sum(int(float(number)) for number in IN_FLIGHT.findall(shown))
+    return found
+
+
+@contextlib.contextmanager
+def running(on: Stage, app: str, at: Gateway) -> Iterator[list[Future[tuple[int, str]]]]:
+    """A run and a stream of LONG seconds, both under way when the block begins."""
+    kinds = (False, True)
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        key, where = on.key(app), host(on, app)
+        calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=LONG) for stream in kinds]
+        eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls), 30)
+        assert not any(call.done() for call in calls), [call.result() for call in calls if call.done()]
+        yield calls
+
+
+@pytest.mark.timeout(600)
+def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: Stage, at: Gateway) -> None:
+    apps = {"by-ingress": exposed("Ingress", annotations=WITHOUT_LIMIT), "by-gateway": exposed("Gateway")}
+    for app, exposure in apps.items():
+        on.app(app, exposure)
+        on.live(app, "v1")
+        until_answer(host(on, app), at, "v1", on.key(app))
+    with running(on, "by-ingress", at) as by_ingress, running(on, "by-gateway", at) as by_gateway:
+        rows = [on.deploy(app, "v2") for app in apps]
+        for app, row in zip(apps, rows, strict=True):
+            on.until(row, "Live")
+            until_answer(host(on, app), at, "v2", on.key(app))
+        assert not any(call.done() for call in (*by_ingress, *by_gateway)), "they ended before the rollout did: nothing is shown"
+        heard = {"by-ingress": [call.result(PATIENCE) for call in by_ingress], "by-gateway": [call.result(PATIENCE) for call in by_gateway]}
+    body = answer("v1")[1]
+    for app, (run, (status, events)) in heard.items():
+        assert run == (200, body), app
+        assert (status, events.replace(":\n\n", "")) == (200, f"event: result\ndata: {body}\n\n"), app
+
+
+@pytest.mark.timeout(300)
+def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stage, at: Gateway) -> None:
+    on.app("mortal", exposed("Gateway"))
+    on.live("mortal", "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+    until_answer(host(on, "mortal"), at, "v1", on.key("mortal"))
+    with running(on, "mortal", at) as calls:
+        (pod,) = on.pods("mortal")
+        on.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", namespace=on.namespace)
+        eventually("every caller has an answer", lambda: all(call.done() for call in calls), LONG - 5)
+        (run, _), (stream, events) = (call.result() for call in calls)
+    assert run in (502, 503)
+    assert stream == 0, f"the stream broke off, and its caller was told of an end: {events}"
+    until_answer(host(on, "mortal"), at, "v1", on.key("mortal"))
+
+
+@contextlib.contextmanager
+def draining(on: Stage, app: str, node: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`kubectl drain` of the node, of this App's pods alone; the node takes pods again at the end."""
+    command = [str(on.cluster.kubectl), "--kubeconfig", str(on.cluster.kubeconfig), "drain", node, "--delete-emptydir-data"]
+    command += [f"--pod-selector={names.APP_LABEL}={app}", "--timeout=240s"]
+    try:
+        with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        on.kubectl("uncordon", node)
+
+
+@pytest.mark.timeout(600)
+def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: Stage, at: Gateway, tmp_path: Path) -> None:
+    on.app("drained", exposed("Gateway"))
+    on.live("drained", "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
+    until_answer(host(on, "drained"), at, "v1", on.key("drained"))
+    before = on.until_settled("drained")
+    log = tmp_path / "drain.log"
+    options = ["--quiet", "--host", host(on, "drained")]
+    with on.load("drained", url=f"http://{at.inside}/", options=options) as heard:
+        node = before[0]["spec"]["nodeName"]
+        with draining(on, "drained", node, log) as drain:
+            eventually("the second pod may not go", lambda: "violate the pod's disruption budget" in log.read_text(), 60)
+            assert len(uids(before) & uids(on.pods("drained"))) == 1
+            on.kubectl("uncordon", node)  # on a cluster of one node the next pod has nowhere else to go
+            assert drain.wait(240) == 0, log.read_text()
+        after = on.until_settled("drained")
+    assert not uids(before) & uids(after)
+    assert heard["failed"] == 0, heard["errors"]

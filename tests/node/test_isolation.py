@@ -1,0 +1,149 @@
+"""A workflow that forks, fills its disk or its memory hurts its own pod alone: a neighbour on the same node answers every call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.factories import public
+from tests.harness import Manifest, eventually
+from tests.node.stage import Stage, flow, operator, restarts, stage
+
+NEIGHBOUR = "neighbour"
+WILD = "wild"
+"""Answers, and what is done to its pod is done inside of it, by `kubectl exec`: the tiny engine lets no flow do it."""
+GREEDY = "greedy"
+EATS = "eats"
+"""A workflow of which each run takes more memory than there is."""
+SMALL = {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "160Mi"}}}
+
+FILL = """
+import errno, json, os, time
+def filled(path):
+    written = 0
+    try:
+        with open(path, "wb", buffering=0) as file:
+            while written < 1 << 31:
+                written += file.write(bytes(1 << 20))
+        return [written, "no end"]
+    except OSError as error:
+        return [written, errno.errorcode[error.errno]]
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+until = time.monotonic() + 5
+while time.monotonic() < until:
+    places = {place: filled(place + "/filled") for place in ("/tmp", "/", "/etc", "/home", "/var/tmp", "/run")}
+print(json.dumps(places))
+"""
+FORK = """
+import json, os, signal, time
+children = []
+try:
+    while len(children) < 5000:
+        child = os.fork()
+        if not child:
+            signal.pause()
+        children.append(child)
+    said = "no end"
+except OSError as error:
+    said = type(error).__name__
+print(json.dumps([len(children), said]), flush=True)
+time.sleep(3)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+"""
+TOKENS = """
+import json, os
+print(json.dumps([os.path.exists("/var/run/secrets/kubernetes.io"), os.getuid()]))
+"""
+
+
+@dataclass(frozen=True)
+class Street:
+    """The stage of all that follows."""
+
+    on: Stage
+
+    def inside(self, app: str, program: str) -> Any:
+        """What a program says that runs in the App's container."""
+        (pod,) = self.on.pods(app)
+        done = self.on.kubectl(
+            "exec", pod["metadata"]["name"], "--", "python3", "-c", program, namespace=self.on.namespace, check=False, timeout=120
+        )
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """Three Apps on one node, one of which is called all along, and answers each call."""
+    with stage(cluster, "isolation") as on, operator(on, folder=tmp_path_factory.mktemp("isolation")):
+        on.release("v1")
+        on.release("v1", workflow=EATS, text=flow("").replace("return ''", "return len('x' * (1 << 30))"))
+        on.runtime("fast", by_default=True)
+        on.app(NEIGHBOUR)
+        on.app(WILD, public())
+        on.app(GREEDY, public(), workflow=EATS)
+        one = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
+        rows = [on.deploy(app, "v1", config=one) for app in (NEIGHBOUR, WILD)]
+        rows.append(on.deploy(GREEDY, "v1", config={**one, **SMALL}))
+        for row in rows:
+            on.until(row, "Live")
+        with on.load(NEIGHBOUR) as heard:
+            yield Street(on)
+        assert heard["failed"] == 0, heard["errors"]
+        assert heard["sent"] > 100
+        assert restarts(on.pods(NEIGHBOUR)) == 0
+
+
+def test_a_workflow_that_fills_its_disk_is_told_that_it_is_full(street: Street) -> None:
+    places = street.inside(WILD, FILL)
+    written, why = places.pop("/tmp")  # noqa: S108 - the pod's own
+    assert (why, written <= 64 << 20) == ("ENOSPC", True)
+    assert {each[1] for each in places.values()} <= {"EROFS", "EACCES", "ENOENT"}, places
+    assert street.on.answer(WILD) == "v1"
+    assert restarts(street.on.pods(WILD)) == 0
+
+
+def test_a_workflow_that_forks_runs_out_of_processes_by_itself(street: Street) -> None:
+    forked, said = street.inside(WILD, FORK)
+    assert said == "BlockingIOError"
+    assert forked < 1024
+    street.on.until_answer(WILD, "v1")
+
+
+def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: Street) -> None:
+    on = street.on
+
+    def killed() -> Manifest | None:
+        on.call(GREEDY)
+        found = on.condition(GREEDY, "Available")
+        return found if found["reason"] == "OOMKilled" else None
+
+    said = eventually("the App says what became of its pod", killed, 90)
+    assert "used more memory than its limit" in said["message"]
+    assert on.condition(GREEDY, "Ready")["reason"] == "OOMKilled"
+    (pod,) = on.pods(GREEDY)
+    (status,) = pod["status"]["containerStatuses"]
+    assert "OOMKilled" in {state.get("terminated", {}).get("reason") for state in (status["state"], status["lastState"])}
+
+
+def test_a_pod_has_no_token_and_is_nobody(street: Street) -> None:
+    has_token, user = street.inside(WILD, TOKENS)
+    assert (has_token, user > 0) == (False, True)
+
+
+def test_a_namespace_takes_no_pod_that_is_not_restricted(street: Street) -> None:
+    """So all that the operator makes is, and whoever edits a workload makes no pods that are not."""
+    on = street.on
+    root = {"containers": [{"name": "root", "image": "registry.test/x:1", "securityContext": {"runAsUser": 0}}]}
+    refused = on.api.create(on.named("Pod", "root") | {"spec": root})
+    assert (refused.status, "violates PodSecurity" in refused.message) == (403, True)
+    assert all(pod["metadata"]["labels"].get(names.APP_LABEL) for app in (NEIGHBOUR, WILD) for pod in on.pods(app))

@@ -1,0 +1,238 @@
+"""Triggers on real pods: they fire across deploys, each once, and whatever is live answers.
+
+`SOAK=1`: 10 deploys across 5 minutes of a schedule of every minute, with a log in docs/measured/triggers.txt; a part of it otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import format_time, parse_time
+from local import builds
+from local.clusters import Cluster
+from tests.harness import REPOSITORY, Manifest, eventually
+from tests.node.stage import Stage, flow, operator, stage
+
+SOAK = bool(os.environ.get("SOAK"))
+LOG = REPOSITORY / "docs" / "measured" / "triggers.txt"
+MINUTES, DEPLOYS = (5, 10) if SOAK else (2, 2)
+MINUTE = 60
+RAN_WITHIN = 120.0  # seconds: a pod starts, imports, calls, and ends
+DRAINED_WITHIN = timedelta(seconds=15)
+"""A pod of the row before may answer for so long after its successor is Live."""
+
+FAILS = "def run(inputs):\n    raise ValueError('what ' + inputs['question'] + ' was about')\n"
+SLOW = "import time\ndef run(inputs):\n    time.sleep(25)\n    return 'slept'\n"
+
+
+@pytest.fixture(scope="module")
+def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(cluster, "triggers") as made, operator(made, folder=tmp_path_factory.mktemp("triggers")):
+        made.release("v1", "v2")
+        made.runtime("fast", by_default=True)
+        yield made
+
+
+def soon(seconds: float) -> str:
+    return format_time(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def runs(on: Stage, app: str) -> list[Manifest]:
+    """What the App tells of its triggers, the newest first."""
+    found: list[Manifest] = on.get("App", app).get("status", {}).get("triggers", [])
+    return found
+
+
+def until_ran(on: Stage, app: str, count: int = 1, seconds: float = RAN_WITHIN) -> list[Manifest]:
+    """The App's runs, once `count` of them have ended."""
+
+    def ended() -> list[Manifest] | None:
+        found = runs(on, app)
+        return found if sum("endedAt" in run for run in found) >= count else None
+
+    return eventually(f"{count} runs of App {app} have ended: {runs(on, app)}", ended, seconds, 0.5)
+
+
+def callers(on: Stage, app: str) -> list[Manifest]:
+    found: list[Manifest] = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.TRIGGER_OF_LABEL}={app}").body["items"]
+    return found
+
+
+def code(text: str) -> str:
+    """A flow that runs this code."""
+    made = json.loads(flow(""))
+    made["nodes"]["answer"] |= {"code": text, "input_transformer": {"path": "$.input.output"}}
+    return json.dumps(made)
+
+
+class Answered:
+    """The runs that pods of an App have answered, by their logs: read all along, since a pod's log goes with it.
+
+    Nobody calls a pod in its last seconds, so that a log which is read every second is whole.
+    """
+
+    def __init__(self, on: Stage, app: str) -> None:
+        self._on, self._app = on, app
+        self.ids: set[str] = set()
+        self._over = threading.Event()
+
+    def __enter__(self) -> Answered:
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._read()
+
+    def _follow(self) -> None:
+        while not self._over.wait(1):
+            self._read()
+
+    def _read(self) -> None:
+        pods = self._on.api.get("Pod", "", self._on.namespace, labelSelector=f"{names.APP_LABEL}={self._app}").body["items"]
+        for pod in pods:
+            log = self._on.kubectl("logs", pod["metadata"]["name"], namespace=self._on.namespace, check=False)
+            for line in log.stdout.splitlines():
+                with contextlib.suppress(ValueError):
+                    if run := json.loads(line).get("run_id"):
+                        self.ids.add(run)
+
+
+@pytest.mark.timeout((MINUTES + 8) * MINUTE)
+def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
+    on.app("steady")
+    on.live("steady", "v1")
+    with Answered(on, "steady") as answered:
+        trigger = {"name": "minutely", "schedule": "* * * * *"}
+        on.change("App", "steady", spec={"triggers": [trigger]})
+        name = names.trigger("steady", "minutely")
+        made = eventually("the schedule is there", lambda: on.find("CronJob", name))
+        began = time.monotonic()
+        for number in range(1, DEPLOYS + 1):
+            _until(began + (number - 0.5) * MINUTES * MINUTE / DEPLOYS)
+            on.live("steady", "v2" if number % 2 else "v1", seconds=90)
+        told = until_ran(on, "steady", MINUTES, (MINUTES + 3) * MINUTE)
+        on.change("App", "steady", spec={"triggers": [{**trigger, "suspend": True}]})
+        eventually("the schedule is gone", lambda: on.find("CronJob", name) is None)
+        ended = datetime.now(UTC)
+        told = eventually("each run has ended", lambda: _all_ended(runs(on, "steady")), RAN_WITHIN)
+    first = int(parse_time(made["metadata"]["creationTimestamp"]).timestamp()) // MINUTE + 1
+    due = [f"{name}-{minute}" for minute in range(first, int(ended.timestamp()) // MINUTE + 1)]
+    _write(on, told, due, answered.ids)
+    assert sorted(run["job"] for run in told) == due, "none is lost"
+    assert len(due) >= MINUTES
+    assert {run["outcome"] for run in told} == {"Succeeded"}, told
+    assert len(answered.ids) == len(due), "and none was answered twice"
+    for run in told:
+        assert run["workflowVersion"] in _served(on, run), run
+    events = on.api.get("Event", "", on.namespace, fieldSelector="involvedObject.name=steady,reason=TriggerSucceeded").body["items"]
+    assert len(events) == len(due)
+
+
+def _until(moment: float) -> None:
+    """Waits for a moment of the monotonic clock: that deploys are spread over minutes is what is tested."""
+    time.sleep(max(moment - time.monotonic(), 0))
+
+
+def _all_ended(found: list[Manifest]) -> list[Manifest] | None:
+    return found if all("endedAt" in run for run in found) else None
+
+
+def _served(on: Stage, run: Manifest) -> set[str]:
+    """Versions of which a pod may have been ready while the run was under way."""
+    rows = on.rows("steady")
+    successors = [*rows[1:], None]
+    began, ended = parse_time(run["startedAt"]), parse_time(run["endedAt"])
+    return {
+        row["spec"]["pinned"]["workflowVersion"]
+        for row, successor in zip(rows, successors, strict=True)
+        if parse_time(row["spec"]["pinned"]["createdAt"]) <= ended
+        and (successor is None or parse_time(successor["spec"]["outcome"]["at"]) + DRAINED_WITHIN >= began)
+    }
+
+
+def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) -> None:
+    rows = on.rows("steady")
+    lines = [
+        f"make soak: Kubernetes {builds.KUBERNETES.version}, real pods.",
+        f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App.",
+        "",
+        f"{len(due)} runs were due, {len(told)} are told, {sum(run['outcome'] == 'Succeeded' for run in told)} succeeded, "
+        f"{len(set(due) - {run['job'] for run in told})} lost; the App's pods answered {len(answered)}.",
+        "",
+        "The runs as the App's status tells them:",
+        *(
+            f"{run['startedAt']}  {run['job']}  {run['outcome']}  {run.get('workflowVersion', '-')}  {run.get('message', '')}"
+            for run in reversed(told)
+        ),
+        "",
+        "The rows, with the moment from which each was live:",
+        *(f"{row['spec']['outcome']['at']}  #{row['spec']['sequence']} {row['spec']['pinned']['workflowVersion']}" for row in rows),
+    ]
+    print("\n".join(lines))
+    if SOAK:
+        LOG.write_text("\n".join(lines) + "\n")
+
+
+def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
+    on.release("v1", workflow="fails", text=code(FAILS))
+    on.app("fine")
+    on.app("broken", workflow="fails")
+    for app in ("fine", "broken"):
+        on.live(app, "v1")
+        once = {"name": "once", "runAt": soon(1), "input": '{"who": {"question": "anna"}}', "inputTransformer": {"path": "$.who"}}
+        on.change("App", app, spec={"triggers": [once]})
+    (fine,), (broken,) = (until_ran(on, app) for app in ("fine", "broken"))
+    assert (fine["outcome"], fine["workflowVersion"]) == ("Succeeded", "v1")
+    assert fine["message"].startswith("the App answered 200 after ")
+    assert broken["outcome"] == "Failed"
+    assert broken["message"].startswith("the App answered 500 (node_failed) after ")
+    (pod,) = callers(on, "broken")
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    log = on.kubectl("logs", pod["metadata"]["name"], namespace=on.namespace).stdout
+    assert "anna" not in log + json.dumps(broken)
+    assert on.key("broken") not in log
+    assert "TriggerFailed" in on.events("broken")
+
+
+@pytest.mark.parametrize(("grace", "outcome"), [(None, "Succeeded"), (0, "Failed")], ids=["drained", "killed"])
+def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage, grace: int | None, outcome: str) -> None:
+    app = f"slow-{outcome.lower()}"
+    on.release("v1", workflow=app, text=code(SLOW))
+    on.app(app, workflow=app)
+    on.live(app, "v1")
+    with Answered(on, app) as answered:
+        on.change("App", app, spec={"triggers": [{"name": "once", "runAt": soon(1)}]})
+        pod = eventually("its pod runs", lambda: next((each for each in callers(on, app) if _is_running(each)), None), RAN_WITHIN)
+        eventually("the App has been called", lambda: _is_called(on, app), RAN_WITHIN)
+        options = {} if grace is None else {"gracePeriodSeconds": grace}
+        deleted = on.api.delete(on.named("Pod", pod["metadata"]["name"]), **options)
+        assert deleted.ok, deleted.message
+        (run,) = until_ran(on, app)
+        eventually("the App has ended the run", lambda: answered.ids, RAN_WITHIN)
+    assert run["outcome"] == outcome
+    assert [each for each in callers(on, app) if each["metadata"]["uid"] != pod["metadata"]["uid"]] == []
+    assert len(answered.ids) == 1
+
+
+def _is_running(pod: Manifest) -> bool:
+    return bool(pod["status"]["phase"] == "Running")
+
+
+def _is_called(on: Stage, app: str) -> bool:
+    """Whether a pod of the App has a run under way."""
+    show = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/metrics', timeout=5).read().decode())"
+    pods = [pod["metadata"]["name"] for pod in on.pods(app)]
+    shown = [on.kubectl("exec", pod, "--", "python3", "-c", show, namespace=on.namespace).stdout for pod in pods]
+    return any("dynamiq_runtime_runs_in_flight 1.0" in each for each in shown)

@@ -1,0 +1,110 @@
+"""Variables and access of an App that is live: a change is served without a row, without a failed call, and not before it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.clusters import Cluster
+from tests.factories import with_spec, with_variables
+from tests.harness import Manifest, eventually
+from tests.node.stage import Stage, flow, operator, restarts, said, stage, uids
+
+GREETS = "greets"
+"""A workflow that answers with the variable GREETING."""
+
+SECRET_VALUE = "a-greeting-that-is-secret"
+GOES_ON_WITHIN = 10.0  # seconds, on a busy machine: it looks every 3
+
+
+@dataclass(frozen=True)
+class Greeting:
+    on: Stage
+    folder: Path
+
+    def serve(self, app: str, **access: str) -> str:
+        """An App that answers `hello`, live; returns its row."""
+        modifiers = [with_variables(greeting(value="hello"))] + ([with_spec(access=access)] if access else [])
+        self.on.app(app, *modifiers, workflow=GREETS)
+        return self.on.live(app, "v1")
+
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in self.folder.iterdir())
+
+
+def greeting(**source: object) -> Manifest:
+    return {"name": "GREETING", **source}
+
+
+def of_secret(app: str) -> Manifest:
+    return greeting(secret={"name": f"{app}-secret", "key": "greeting"})
+
+
+@pytest.fixture(scope="module")
+def greets(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Greeting]:
+    folder = tmp_path_factory.mktemp("variables")
+    with stage(cluster, "variables") as on, operator(on, folder=folder):
+        on.release("v1", workflow=GREETS, text=flow("${oc.env:GREETING}"))
+        on.runtime("fast", by_default=True)
+        yield Greeting(on, folder)
+
+
+def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets: Greeting) -> None:
+    on, app = greets.on, "changed"
+    row = on.row(greets.serve(app))
+    key = on.key(app)
+    on.create(on.named("ConfigMap", "greetings") | {"data": {"long": "good morning"}})
+    with on.load(app) as heard:
+        on.change("App", app, spec={"variables": [greeting(value="hi")]})
+        on.until_answer(app, "hi", key)
+        on.change("App", app, spec={"variables": [greeting(configMap={"name": "greetings", "key": "long"})]})
+        on.until_answer(app, "good morning", key)
+        on.until_settled(app)
+    assert heard["failed"] == 0, heard["errors"]
+    assert set(heard["by_output"]) == {'{"answer":"hello"}', '{"answer":"hi"}', '{"answer":"good morning"}'}
+    assert [each["spec"] for each in on.rows(app)] == [row["spec"]]
+    assert on.row(row["metadata"]["name"])["status"]["phase"] == "Live"
+    on.until_condition(app, "VariablesResolved", "True")
+
+
+def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting) -> None:
+    on, app = greets.on, "missing"
+    greets.serve(app)
+    key, before, template = on.key(app), uids(on.until_settled(app)), on.workload(app)["spec"]["template"]
+    on.change("App", app, spec={"variables": [of_secret(app)]})
+    lacks = on.until_condition(app, "VariablesResolved", "False", reason="VariableMissing")["message"]
+    assert lacks.startswith(f"variable GREETING takes key greeting of Secret {app}-secret, which does not exist")
+    eventually("the user is told", lambda: on.events(app).get("VariableMissing") == lacks)
+    on.create(on.named("Secret", f"{app}-secret") | {"stringData": {"other": SECRET_VALUE}})
+    eventually("the key is named", lambda: "which has no such key" in on.condition(app, "VariablesResolved")["message"])
+    assert on.condition(app, "Ready")["status"] == "True"
+    assert on.workload(app)["spec"]["template"] == template
+    assert on.answer(app, key) == "hello"
+    failed = on.until(on.deploy(app, "v1"), "Failed")
+    assert "takes key greeting" in said(failed)
+    assert uids(on.pods(app)) == before
+    assert restarts(on.pods(app)) == 0
+    on.change("Secret", f"{app}-secret", stringData={"greeting": SECRET_VALUE})
+    eventually("new pods are made", lambda: on.workload(app)["spec"]["template"] != template, GOES_ON_WITHIN)
+    on.until_answer(app, SECRET_VALUE, key)
+    on.until_condition(app, "VariablesResolved", "True")
+    everything = [on.get("App", app), *on.rows(app), on.workload(app), on.events(app), greets.logs()]
+    assert SECRET_VALUE not in str(everything)
+
+
+def test_a_change_of_access_is_in_force_without_a_row_and_fails_no_call(greets: Greeting) -> None:
+    on, app = greets.on, "opened"
+    row = on.row(greets.serve(app))
+    with on.load(app) as heard:
+        assert on.call(app)[0] == 401
+        on.change("App", app, spec={"access": {"type": "public"}})
+        on.until_answer(app, "hello")
+        on.until_settled(app)
+        on.change("App", app, spec={"access": {"type": "private"}})
+        eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401, 60)
+        on.until_settled(app)
+    assert heard["failed"] == 0, heard["errors"]
+    assert [each["spec"] for each in on.rows(app)] == [row["spec"]]

@@ -1,0 +1,149 @@
+"""The SDK's engine answers what the tiny one answers, where that one runs the flow at all, and refuses in its words."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_runtime.engine import Report, RunFailedError
+from dynamiq_runtime.tiny import Tiny
+from tests.harness import REPOSITORY
+from tests.unit.runtime.serving import ECHO, OPERATOR, SDK_START, a_flow, refused
+
+QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
+API = {
+    "id": "0b6c1c0e-7a3f-4b9e-9a52-6f2f6f1d8f10",
+    "nodes": [
+        {"id": "in", "name": "Start", "type": "dynamiq.nodes.utils.Input"},
+        {
+            "id": "double",
+            "type": "dynamiq.nodes.tools.Python",
+            "depends": [{"node": "in"}],
+            "input_transformer": {"path": "$.in.output", "selector": None},
+            "code": "def run(d):\n    return {'content': d['n'] * 2, 'kept': d}",
+        },
+        {
+            "id": "out",
+            "type": "dynamiq.nodes.utils.Output",
+            "depends": [{"node": "double"}],
+            "input_transformer": {"path": None, "selector": {"twice": "$.double.output.content", "kept": "$.double.output.kept"}},
+        },
+    ],
+}
+TWO_OUTPUTS = {
+    "nodes": {
+        "in": {"type": "dynamiq.nodes.utils.Input"},
+        **{
+            name: {
+                "type": "dynamiq.nodes.utils.Output",
+                "depends": [{"node": "in"}],
+                "input_transformer": {"selector": {"is": f"$.in.output.{name}"}},
+            }
+            for name in ("a", "b")
+        },
+    }
+}
+FAILS_FOR_SOME = a_flow("def run(d):\n    return 1 / d['n']\n", name="divider")
+
+
+def examples() -> list[str]:
+    """The flows of the examples that run, as their WorkflowVersions hold them."""
+    return [yaml.safe_load((REPOSITORY / "examples" / name).read_text())["spec"]["flow"] for name in ("support-v1.yaml", "support-v2.yaml")]
+
+
+def both_run() -> list[dict[str, Any]]:
+    """Flows with inputs that both engines run."""
+    return [
+        *({"flow": flow, "inputs": QUESTIONS} for flow in examples()),
+        {"flow": ECHO, "inputs": [{"n": 2**80, "deep": {"list": [1, None, {"x": [True]}]}}, {}]},
+        {"flow": json.dumps(API), "inputs": [{"n": 21}]},
+        {"flow": json.dumps(TWO_OUTPUTS), "inputs": [{"a": 1, "b": "two"}]},
+        {"flow": FAILS_FOR_SOME, "inputs": [{"n": 4}, {"n": 0}]},
+        {"flow": yaml.safe_dump({**json.loads(ECHO), "connections": {}}), "inputs": [{"date": "2026-11-25"}]},
+    ]
+
+
+def only_the_sdk_runs() -> list[dict[str, Any]]:
+    """Flows that the tiny engine refuses: a node with a time limit."""
+    flow = json.loads(ECHO)
+    flow["nodes"]["code"]["error_handling"] = {"timeout_seconds": 60}
+    return [{"flow": json.dumps(flow), "inputs": [{"n": 1}]}]
+
+
+REFUSED = {
+    "no nodes": "the flow has no `nodes`",
+    json.dumps({"nodes": [{"id": "x", "name": "odd", "type": "dynamiq.nodes.Nothing"}]}): 'node "odd" (x) has type dynamiq.nodes.Nothing, '
+    'which engine "sdk" does not have',
+    json.dumps({"nodes": [{"id": "x", "name": "odd"}]}): 'node "odd" (x) has no type',
+    json.dumps({"nodes": [{"id": "in", "type": "dynamiq.nodes.utils.Input"}]}): "the flow has no Output node",
+    json.dumps(
+        {"nodes": [{"id": "p", "type": "dynamiq.nodes.tools.Python", "code": ["not text"]}]}
+    ): "Node 'p' data is invalid. `code`: Input should be a valid string",
+    json.dumps({"nodes": {"o": {"type": "dynamiq.nodes.utils.Output", "name": "${oc.env:NOT_SET}"}}}): "NOT_SET",
+}
+
+
+@pytest.fixture(scope="module")
+def answered(sdk: str) -> list[dict[str, Any]]:
+    """What the SDK's engine makes of all of the above, in that order."""
+    asked = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
+    done = subprocess.run(
+        [sdk, "-m", "tests.sdk.answering"],
+        input=json.dumps(asked),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}"},
+        capture_output=True,
+        text=True,
+        timeout=SDK_START,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+def test_both_engines_give_the_same_answers(answered: list[dict[str, Any]]) -> None:
+    asked = both_run()
+    assert [found["answers"] for found in answered[: len(asked)]] == [
+        [_of_tiny(one["flow"], given) for given in one["inputs"]] for one in asked
+    ]
+
+
+def _of_tiny(flow: str, given: dict[str, Any]) -> dict[str, Any]:
+    report = Report()
+    try:
+        output = Tiny(flow, {}).execute(given, report)
+    except RunFailedError as error:
+        return {"failed": [[failure.node, failure.name] for failure in error.failures]}
+    return {"output": output, "nodes": sorted(node.id for node in report.nodes)}
+
+
+def test_the_sdk_runs_what_the_tiny_engine_refuses(answered: list[dict[str, Any]]) -> None:
+    first = len(both_run())
+    assert [found["answers"][0]["output"] for found in answered[first : first + len(only_the_sdk_runs())]] == [{"result": {"n": 1}}]
+
+
+def test_what_the_sdk_can_not_load_is_refused_naming_the_node(answered: list[dict[str, Any]]) -> None:
+    refusals = [found["refused"] for found in answered[-len(REFUSED) :]]
+    for refusal, expected in zip(refusals, REFUSED.values(), strict=True):
+        assert expected in refusal
+        assert "\n" not in refusal
+
+
+def test_a_bad_flow_ends_the_server_with_one_line(sdk: str, tmp_path: Path) -> None:
+    flow = json.dumps({"nodes": [{"id": "x", "type": "dynamiq.nodes.Nothing"}]})
+    code, line = refused(tmp_path, flow, python=sdk, DYNAMIQ_ENGINE="sdk")
+    assert (code, line) == (2, 'dynamiq-runtime: node "x" has type dynamiq.nodes.Nothing, which engine "sdk" does not have')
+
+
+def test_the_engine_is_the_one_that_is_asked_for_whatever_is_installed(sdk: str, tmp_path: Path) -> None:
+    other = refused(tmp_path, ECHO, python=sys.executable, DYNAMIQ_ENGINE="sdk")
+    assert other == (2, 'dynamiq-runtime: DYNAMIQ_ENGINE is "sdk", and this image has no dynamiq: use the image runtime-sdk')
+    llm = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})
+    assert 'engine "tiny" does not run' in refused(tmp_path, llm, python=sdk, DYNAMIQ_ENGINE="tiny")[1]

@@ -1,0 +1,153 @@
+"""The SDK's engine behind the server: concurrent runs, bounds, streams, usage, traces and the stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.sdk import model
+from tests.unit.runtime.collector import attributes_of, collecting
+from tests.unit.runtime.serving import SDK_START, Served, a_flow, eventually, listening, serving
+
+RUNS = 2000 if os.environ.get("SOAK") else 200
+CONCURRENT = 50
+TIMEOUT = 20
+WITHIN = 300.0  # seconds for one answer on a busy machine
+NAPPING = a_flow(
+    "import time\ndef run(d):\n    time.sleep(d.get('seconds', 0))\n    return {'n': d['n'], 'twice': d['n'] * 2}\n", name="napper"
+)
+BOUNDS = {
+    "DYNAMIQ_ENGINE": "sdk",
+    "DYNAMIQ_MAX_CONCURRENT_RUNS": str(CONCURRENT),
+    "DYNAMIQ_MAX_QUEUED_RUNS": "0",
+    "DYNAMIQ_RUN_TIMEOUT": str(TIMEOUT),
+}
+
+
+@pytest.fixture(scope="module")
+def napping(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Runs that take as long as they are told; not ready before it is, and alive all the while."""
+    with listening(tmp_path_factory.mktemp("napping"), NAPPING, python=sdk, **BOUNDS) as served:
+        assert served.request("GET", "/readyz").status == 503
+        early = served.run({"n": 1})
+        assert (early.status, early.headers["Retry-After"], early.body["error"]["code"]) == (503, "1", "starting")
+        assert served.request("GET", "/healthz").status == 200
+        eventually(lambda: served.request("GET", "/readyz").status == 200, SDK_START)
+        yield served
+
+
+def test_concurrent_runs_get_their_own_answers(napping: Served) -> None:
+    before = napping.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        answers = list(pool.map(lambda number: napping.run({"n": number}, timeout=WITHIN), range(RUNS)))
+    assert [answer.body for answer in answers] == [{"result": {"n": number, "twice": number * 2}} for number in range(RUNS)]
+    assert napping.metric('dynamiq_runtime_runs_total{outcome="succeeded"}') == before + RUNS
+
+
+def test_one_run_too_many_is_refused_and_the_others_go_on(napping: Served) -> None:
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        slow = [pool.submit(napping.run, {"n": number, "seconds": 5}, timeout=WITHIN) for number in range(CONCURRENT)]
+        eventually(lambda: napping.metric("dynamiq_runtime_runs_in_flight") == CONCURRENT, TIMEOUT)
+        refused = napping.run({"n": 1})
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        assert [future.result().body["result"]["n"] for future in slow] == list(range(CONCURRENT))
+
+
+def test_a_run_past_its_time_is_given_up(napping: Served) -> None:
+    answer = napping.run({"n": 1, "seconds": TIMEOUT + 5}, timeout=WITHIN)
+    assert (answer.status, answer.body["error"]["code"]) == (504, "run_timed_out")
+    assert napping.run({"n": 3}, timeout=WITHIN).body == {"result": {"n": 3, "twice": 6}}
+
+
+def test_a_failure_has_the_shape_of_every_engine(napping: Served) -> None:
+    error = napping.run({"seconds": 0}, timeout=WITHIN).body["error"]
+    assert (error["code"], [node["id"] for node in error["details"]["nodes"]]) == ("node_failed", ["code"])
+    assert error["message"].startswith('node "napper" failed: ')
+    assert "Traceback" not in json.dumps(error) + napping.log.read_text()
+
+
+def test_every_line_of_the_log_is_json_and_holds_no_input(napping: Served) -> None:
+    napping.run({"n": "s3cr3t-value"}, timeout=WITHIN)
+    lines = napping.log.read_text().splitlines()
+    assert all(json.loads(line)["time"] for line in lines)
+    assert "s3cr3t" not in "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def asking(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, model.Model, Any]]:
+    """A flow that asks a model and streams what it says, with traces."""
+    with model.serving() as answering, collecting() as (collector, endpoint):
+        variables = {"MODEL_URL": answering.url, "MODEL_KEY": model.KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        folder, more = tmp_path_factory.mktemp("asking"), {"DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_WORKFLOW_VERSION": "v7"}
+        with serving(folder, model.a_flow(streaming=True), python=sdk, **variables, **more) as served:
+            yield served, answering, collector
+
+
+def test_tokens_and_cost_are_counted(asking: tuple[Served, model.Model, Any]) -> None:
+    served, *_ = asking
+    names = [f'dynamiq_runtime_tokens_total{{kind="{kind}",node="model"}}' for kind in ("prompt", "completion")]
+    names.append('dynamiq_runtime_cost_usd_total{node="model"}')
+    before = [served.metric(name) for name in names]
+    assert served.run({"question": "how are you"}, timeout=WITHIN).body == {"answer": "how are you"}
+    served.run({"question": "how are you"}, stream=True, timeout=WITHIN)
+    used = [served.metric(name) - was for name, was in zip(names, before, strict=True)]
+    price = model.PROMPT_TOKENS * model.PROMPT_PRICE + model.COMPLETION_TOKENS * model.COMPLETION_PRICE
+    assert used == [2 * model.PROMPT_TOKENS, 2 * model.COMPLETION_TOKENS, pytest.approx(2 * price)]
+
+
+def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, model.Model, Any]) -> None:
+    served, answering, _ = asking
+    answering.go.clear()
+    words = []
+    for name, data in served.events({"question": "one two three"}, timeout=WITHIN):
+        if name == "result":
+            assert data == {"answer": "one two three "}
+        elif word := data["data"]["choices"] and data["data"]["choices"][0]["delta"]["content"]:
+            assert (data["entity_id"], data["event"], data["source"]["name"]) == ("model", "streaming", "the model")
+            words.append(word)
+            if len(words) == 1:
+                assert served.metric("dynamiq_runtime_runs_in_flight") == 1
+                answering.go.set()
+    assert (words, name) == (["one ", "two ", "three "], "result")
+
+
+def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, model.Model, Any]) -> None:
+    served, _, collector = asking
+    run_id = served.run({"question": "trace"}, "/v1/runs", timeout=WITHIN).body["data"]["id"]
+
+    def spans() -> list[Any]:
+        return [span for span in collector.spans if attributes_of(span).get("dynamiq.run.id") == run_id]
+
+    eventually(lambda: bool(spans()))
+    (run,) = spans()
+    assert attributes_of(run)["dynamiq.workflow.version"] == "v7"
+    nodes = {span.name: attributes_of(span) for span in collector.spans if span.parent_span_id == run.span_id}
+    assert list(nodes) == ["node start", "node the model", "node end"]
+    asked = nodes["node the model"]
+    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.usage.output_tokens"]) == (model.PROMPT_TOKENS, model.COMPLETION_TOKENS)
+    assert model.KEY.encode() not in collector.raw
+    assert model.KEY not in served.log.read_text()
+
+
+def test_a_stop_lets_an_open_stream_end(asking: tuple[Served, model.Model, Any]) -> None:
+    """The last of this file: its server is stopped."""
+    served, answering, _ = asking
+    answering.go.clear()
+    stopping = threading.Event()
+    names = []
+    for name, _ in served.events({"question": "one two"}, timeout=WITHIN):
+        names.append(name)
+        if not stopping.is_set():
+            served.terminate()
+            eventually(lambda: served.request("GET", "/readyz").status == 503)
+            stopping.set()
+            answering.go.set()
+    assert names[0] == "chunk"
+    assert names[-1] == "result"
+    assert served.process.wait(SDK_START) == 0

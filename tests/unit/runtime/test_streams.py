@@ -1,0 +1,144 @@
+"""Answers as server-sent events: of a server of its own process, and of one in this process whose engine streams what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from dynamiq_runtime import events
+from dynamiq_runtime.engine import Report
+from dynamiq_runtime.server import Server
+from dynamiq_runtime.settings import from_environment
+from tests.unit.runtime.serving import DEADLINE, ECHO, SLOW, a_flow, events_in, eventually, serving
+
+CHUNKS = 10 * events.AHEAD
+
+
+def test_a_flow_that_streams_nothing_has_one_event_with_the_usual_answer(tmp_path: Path) -> None:
+    with serving(tmp_path, ECHO) as served:
+        answer = served.run({"n": 1}, stream=True)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+        assert answer.events == [("result", {"result": {"n": 1}})]
+        by_header = served.run({"n": 1}, "/v1/runs", accept="application/json;q=0.5, text/event-stream")
+        assert [(name, data["data"]["output"]) for name, data in by_header.events] == [("result", {"result": {"n": 1}})]
+        assert served.run({"n": 1}, accept="text/event-stream", stream=False).body == {"result": {"n": 1}}
+        assert served.run({"n": 1}, accept="*/*").body == {"result": {"n": 1}}
+        assert served.run({"n": 1}, stream="yes").status == 422
+
+
+def test_a_failure_in_a_stream_is_an_event_of_the_usual_shape(tmp_path: Path) -> None:
+    with serving(tmp_path, a_flow("def run(d):\n    return d['gone']\n")) as served:
+        ((name, data),) = served.run({}, stream=True).events
+        assert name == "error"
+        assert data == served.run({}).body | {"error": data["error"]}
+        assert (data["error"]["code"], data["error"]["message"]) == ("node_failed", "node \"code\" failed: KeyError: 'gone'")
+
+
+def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
+    with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(1) as pool:
+        stream = pool.submit(served.run, {"seconds": 2}, stream=True)
+        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        served.terminate()
+        eventually(lambda: served.request("GET", "/readyz").status == 503)
+        assert stream.result().events == [("result", {"result": "slept"})]
+        assert served.process.wait(DEADLINE) == 0
+
+
+class Telling:
+    """An engine that streams `chunks` numbers, then waits for `go`, and says in `left` that its run ended."""
+
+    nodes = 1
+
+    def __init__(self, chunks: int, padding: str = "\n\n") -> None:
+        self.chunks = chunks
+        self.padding = padding
+        self.emitted = 0
+        self.go = threading.Event()
+        self.left = threading.Event()
+
+    def execute(self, given: Mapping[str, Any], report: Report) -> Any:
+        try:
+            for number in range(self.chunks):
+                if report.emit:
+                    report.emit({"data": f"{number}{self.padding}"})
+                    self.emitted += 1
+            while not self.go.wait(0.01):
+                pass
+            return {"said": self.chunks}
+        finally:
+            self.left.set()
+
+
+@asynccontextmanager
+async def telling(engine: Telling, **variables: str) -> AsyncIterator[str]:
+    """The URL of a server in this process."""
+    server = Server(from_environment({"PORT": "0", **variables}), None)
+    server.engine = engine
+    port = await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        engine.go.set()
+        await server.close()
+
+
+async def test_chunks_come_in_order_while_the_run_goes_on_and_the_result_comes_last() -> None:
+    engine = Telling(CHUNKS)
+    async with telling(engine) as url, aiohttp.ClientSession() as session:
+        async with session.post(url, json={"input": {}, "stream": True}) as response:
+            async for line in response.content:
+                if line.startswith(b"data: ") and json.loads(line[6:])["data"] == f"{CHUNKS - 1}\n\n":
+                    break
+            assert not engine.left.is_set()
+            engine.go.set()
+            rest = events_in((await response.read()).decode().lstrip())
+        assert rest == [("result", {"said": CHUNKS})]
+        async with session.post(url, json={"input": {}, "stream": True}) as response:
+            again = events_in(await response.text())
+    assert [data["data"] for _, data in again[:-1]] == [f"{number}\n\n" for number in range(CHUNKS)]
+    assert again[-1] == ("result", {"said": CHUNKS})
+
+
+async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ALIVE_EVERY", 0.01)
+    engine = Telling(1)
+    async with telling(engine, DYNAMIQ_RUN_TIMEOUT="0.5") as url, aiohttp.ClientSession() as session:
+        response = await session.post(url, json={"input": {}, "stream": True})
+        text = await response.text()
+    assert "\n\n:\n\n" in text
+    assert [name for name, _ in events_in(text)] == ["chunk", "error"]
+    assert events_in(text)[-1][1]["error"]["code"] == "run_timed_out"
+
+
+async def test_a_caller_who_leaves_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "ALIVE_EVERY", 0.01)
+    engine = Telling(1)
+    async with telling(engine) as url, aiohttp.ClientSession() as session:
+        async with session.post(url, json={"input": {}, "stream": True}) as response:
+            assert await response.content.readline() == b"event: chunk\n"
+        await session.close()
+        assert await asyncio.to_thread(engine.left.wait, DEADLINE)
+        async with aiohttp.ClientSession() as other, other.get(url + "metrics") as metrics:
+            assert 'outcome="abandoned"} 1.0' in await metrics.text()
+
+
+async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() -> None:
+    engine = Telling(1000 * events.AHEAD, padding="x" * 1000)
+    async with telling(engine) as url, aiohttp.ClientSession() as session:
+        async with session.post(url, json={"input": {}, "stream": True}, read_bufsize=1) as response:
+            await response.content.readany()
+            engine.go.set()
+            response.close()
+        assert await asyncio.to_thread(engine.left.wait, DEADLINE)
+        assert engine.emitted < engine.chunks
+        async with session.post(url, json={"input": {}}) as answer:
+            assert await answer.json() == {"said": engine.chunks}

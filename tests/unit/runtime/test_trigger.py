@@ -1,0 +1,236 @@
+"""The caller of a trigger: one call at most, tried again only while there is no connection, and a word at the end that hides what it was about."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.runtime.serving import DEADLINE, ECHO, a_flow, environment, serving
+
+HASH = "sha256:" + "a" * 64
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`told`: the pod's termination message."""
+
+    code: int
+    printed: str
+    told: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        return str(self.told["message"])
+
+
+def started(folder: Path, url: str, *options: str, **variables: str) -> subprocess.Popen[str]:
+    (folder / "termination-log").touch()
+    command = [sys.executable, "-m", "dynamiq_runtime", "trigger", url, *options]
+    env = environment(folder, "", **variables)
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def ended(folder: Path, process: subprocess.Popen[str]) -> Ended:
+    printed, _ = process.communicate(timeout=DEADLINE)
+    assert len(printed.splitlines()) == 1, printed
+    return Ended(process.returncode, printed, json.loads((folder / "termination-log").read_text()))
+
+
+def triggered(folder: Path, url: str, *options: str, **variables: str) -> Ended:
+    return ended(folder, started(folder, url, *options, **variables))
+
+
+def keys(folder: Path, **contents: str) -> str:
+    """A mounted Secret."""
+    made = folder / "keys"
+    (made / "..data").mkdir(parents=True)
+    for name, content in contents.items():
+        (made / name).write_text(content)
+    return str(made)
+
+
+def test_it_calls_the_app_with_the_input_and_says_which_flow_answered(tmp_path: Path) -> None:
+    with serving(tmp_path, ECHO, DYNAMIQ_FLOW_HASH=HASH) as served:
+        done = triggered(
+            tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"quest', DYNAMIQ_TRIGGER_INPUT_2='ion": "?"}'
+        )
+        assert done.code == 0
+        assert done.message.startswith("the App answered 200 after ")
+        assert done.told["workflowHash"] == HASH
+        assert '"succeeded"' in served.log.read_text()
+    assert "question" not in done.printed + str(done.told)
+
+
+@pytest.mark.parametrize(
+    ("given", "transformer", "sent"),
+    [
+        ("", "", {}),
+        ('{"a": {"b": 1}}', '{"path": "$.a"}', {"b": 1}),
+        ('{"a": [1, 2]}', '{"selector": {"first": "$.a[0]", "said": "as it is"}}', {"first": 1, "said": "as it is"}),
+        ('[{"a": "é"}]', '{"path": "$[0]", "selector": {"x": "$.a"}}', {"x": "é"}),
+    ],
+)
+def test_the_input_is_made_as_a_nodes_is(tmp_path: Path, given: str, transformer: str, sent: dict[str, Any]) -> None:
+    with listening() as heard:
+        done = triggered(tmp_path, heard.url, DYNAMIQ_TRIGGER_INPUT_1=given, DYNAMIQ_TRIGGER_TRANSFORMER_1=transformer)
+    assert done.code == 0
+    assert heard.bodies == [{"input": sent}]
+
+
+@pytest.mark.parametrize(
+    ("given", "transformer", "why"),
+    [
+        ("{", "", "the trigger's input is not JSON"),
+        ("[1]", "", "a run's input is an object, and the trigger gives list"),
+        ("{}", '{"path": "$..a"}', "inputTransformer: the path '$..a' is not one it reads"),
+        ("1", '{"selector": {"a": "$.b"}}', "inputTransformer: a selector needs an object"),
+    ],
+)
+def test_a_wrong_input_is_not_sent(tmp_path: Path, given: str, transformer: str, why: str) -> None:
+    with listening() as heard:
+        done = triggered(tmp_path, heard.url, DYNAMIQ_TRIGGER_INPUT_1=given, DYNAMIQ_TRIGGER_TRANSFORMER_1=transformer)
+    assert done.code == 1
+    assert done.message.startswith(f"not sent: {why}")
+    assert heard.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("there", "sent"),
+    [({"default": "mine\n", "a": "other"}, "mine"), ({"b": "second", "a": "first"}, "first"), ({"a": "", "b": "full"}, "full")],
+)
+def test_it_logs_in_with_a_key_of_the_app(tmp_path: Path, there: dict[str, str], sent: str) -> None:
+    with listening() as heard:
+        done = triggered(tmp_path, heard.url, "--keys", keys(tmp_path, **there))
+    assert done.code == 0
+    assert heard.keys == [f"Bearer {sent}"]
+    assert sent not in done.printed
+
+
+def test_a_private_app_without_keys_is_not_called(tmp_path: Path) -> None:
+    with listening() as heard:
+        done = triggered(tmp_path, heard.url, "--keys", keys(tmp_path))
+    assert (done.code, done.message) == (1, "not sent: the App is private and its Secret holds no Access Key")
+    assert heard.connections == 1
+    assert heard.bodies == []
+
+
+def test_an_error_is_said_by_its_status_and_word_alone(tmp_path: Path) -> None:
+    with serving(tmp_path, a_flow("def run(inputs):\n    raise ValueError('the secret of ' + inputs['who'])\n")) as served:
+        done = triggered(tmp_path, f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER_INPUT_1='{"who": "anna"}')
+    assert done.code == 1
+    assert done.message.startswith("the App answered 500 (node_failed) after ")
+    assert "secret" not in done.printed
+
+
+def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    process = started(tmp_path, f"http://127.0.0.1:{port}/")
+    time.sleep(1.5)  # nothing is waited for: that it goes on trying is the test
+    assert process.poll() is None
+    with listening(port) as heard:
+        assert ended(tmp_path, process).code == 0
+    assert len(heard.bodies) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-app.invalid"])
+def test_it_gives_up_where_nobody_ever_serves(tmp_path: Path, host: str) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    done = triggered(tmp_path, f"http://{host}:{port}/", "--connect-for=0.2")
+    assert done.code == 1
+    assert done.message.startswith("not sent: no connection within 0.2 s: ")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}"], ids=["no answer", "half an answer"])
+def test_what_may_have_been_sent_is_never_sent_again(tmp_path: Path, answer: bytes) -> None:
+    with listening(answer=answer) as heard:
+        done = triggered(tmp_path, heard.url)
+        assert done.code == 1
+        assert "whether it ran to its end is not known" in done.message
+        assert heard.connections == 1
+
+
+def test_an_app_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    with listening(answer=None) as heard:
+        done = triggered(tmp_path, heard.url, "--timeout=0.5")
+    assert done.code == 1
+    assert done.message.startswith("the App did not answer within 0.5 s")
+    assert heard.connections == 1
+
+
+def test_after_its_time_it_calls_nobody(tmp_path: Path) -> None:
+    passed = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with listening() as heard:
+        done = triggered(tmp_path, heard.url, f"--not-after={passed}")
+    assert (done.code, done.message) == (1, f"not sent: no run after {passed}")
+    assert heard.connections == 0
+
+
+@dataclass
+class Heard:
+    """What came in."""
+
+    url: str
+    connections: int = 0
+    bodies: list[Any] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@contextlib.contextmanager
+def listening(port: int = 0, answer: bytes | None = OK) -> Iterator[Heard]:
+    """Takes requests and answers each with these bytes; None: with nothing, while the block runs."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", port))) as server:
+        heard = Heard(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        over = threading.Event()
+        thread = threading.Thread(target=_serve, args=(server, heard, answer, over), daemon=True)
+        thread.start()
+        try:
+            yield heard
+        finally:
+            over.set()
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE)
+
+
+def _serve(server: socket.socket, heard: Heard, answer: bytes | None, over: threading.Event) -> None:
+    while not over.is_set():
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        heard.connections += 1
+        with connection, connection.makefile("rb") as lines:
+            _hear(lines.readline, lines.read, heard)
+            if answer is None:
+                over.wait(DEADLINE)
+            else:
+                connection.sendall(answer)
+
+
+def _hear(line: Callable[[], bytes], read: Callable[[int], bytes], heard: Heard) -> None:
+    length = 0
+    while text := line().decode().strip():
+        name, _, value = text.partition(": ")
+        if name.lower() == "content-length":
+            length = int(value)
+        elif name == "Authorization":
+            heard.keys.append(value)
+    if length:
+        heard.bodies.append(json.loads(read(length)))
