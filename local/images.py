@@ -43,7 +43,8 @@ class ImageError(Exception):
 class Image:
     """One of our images: the package it runs, what it does unless told otherwise, and its lock where that has another name.
 
-    `built` are packages of the lock that have no wheel: they are pure Python, and made into one here.
+    `built` are packages of the lock that have no wheel: they are pure Python, and made into one here. `whole`: its packages may
+    ask for any part of the standard library.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Image:
     command: str
     locked: str = ""
     built: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def lock(self) -> Path:
@@ -70,7 +72,7 @@ class Image:
 
 RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
 OPERATOR = Image("operator", "dynamiq_operator", "run")
-RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"))
+RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"), whole=True)
 """The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""
 
 
@@ -135,7 +137,7 @@ def _make_base(base: Path, image: Image) -> None:
     partial = base.with_name(base.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    rootfs.make_root(partial, image.lock, image.built)
+    rootfs.make_root(partial, image.lock, image.built, whole=image.whole)
     partial.rename(base)
 
 

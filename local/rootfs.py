@@ -31,13 +31,13 @@ FILES = {
     "etc/group": "root:x:0:\nnonroot:x:65532:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
-STDLIB_LEFT_OUT = shutil.ignore_patterns(
+STDLIB_LEFT_OUT = (
     *("__pycache__", "site-packages", "dist-packages", "config-*", "LICENSE.txt", "EXTERNALLY-MANAGED"),
     *("test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "venv", "pydoc_data"),
     *("_test*.so", "_ctypes_test*.so", "_xx*.so", "xx*.so", "_tkinter*.so"),
-    # Each drags in a shared library, and nothing in a server asks for them.
-    *("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),
 )
+# Each drags in a shared library, and nothing in a server of ours asks for them.
+STDLIB_SELDOM_USED = (*("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),)
 PACKAGES_LEFT_OUT = ("bin", "kubernetes/docs", "kubernetes/test", "kubernetes/e2e_test")
 SOURCES_LEFT_OUT = {".c", ".h", ".pyx", ".pxd", ".pyi"}  # nothing is built in a pod
 # Written by pip: they name this machine's paths, which would make every build another image.
@@ -51,14 +51,17 @@ class RootError(Exception):
     """The folder could not be made; the message says what is missing, and what to do."""
 
 
-def make_root(root: Path, lock: Path, built: Sequence[str] = ()) -> None:
-    """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError."""
+def make_root(root: Path, lock: Path, built: Sequence[str] = (), *, whole: bool = False) -> None:
+    """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError.
+
+    `whole`: with the seldom used parts of the standard library, too.
+    """
     for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
         (root / folder).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     for name, content in FILES.items():
         (root / name).write_text(content)
-    _copy_python(root)
+    _copy_python(root, STDLIB_LEFT_OUT if whole else STDLIB_LEFT_OUT + STDLIB_SELDOM_USED)
     _install(root / APP, lock, built)
     _copy_libraries(root)
     compile_all(root, [_stdlib(root), root / APP])
@@ -89,14 +92,14 @@ def _stdlib(root: Path) -> Path:
     return root / "usr/local" / sys.platlibdir / f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _copy_python(root: Path) -> None:
+def _copy_python(root: Path, left_out: Sequence[str]) -> None:
     if sys.implementation.name != "cpython" or not sys.platform.startswith("linux"):
         raise RootError(f"an image needs CPython on Linux, and this is {sys.implementation.name} on {sys.platform}")
     source, target = Path(sysconfig.get_path("stdlib")), _stdlib(root)
     for part in ("os.py", "asyncio", "json", "lib-dynload"):
         if not (source / part).exists():
             raise RootError(f"{source / part} is missing: install Python's whole standard library (Debian: libpython3-stdlib)")
-    shutil.copytree(source, target, symlinks=False, ignore=STDLIB_LEFT_OUT, ignore_dangling_symlinks=True)
+    shutil.copytree(source, target, symlinks=False, ignore=shutil.ignore_patterns(*left_out), ignore_dangling_symlinks=True)
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copy2(_interpreter(), root / "usr/local/bin" / name)
     for link in ("python3", "python"):
@@ -151,12 +154,15 @@ def _linked(programs: list[Path]) -> Iterator[Path]:
     libraries = os.pathsep.join([str(Path(sys.base_prefix) / "lib"), *filter(None, [sysconfig.get_config_var("LIBDIR")])])
     if shutil.which("ldd") is None:
         raise RootError("`ldd` was not found: an image is made from a Linux with glibc (Debian: libc-bin)")
+    bundled = {program.name for program in programs}  # a wheel's own libraries, loaded by whatever in it comes first
     for program in programs:
         environment = os.environ | {"LD_LIBRARY_PATH": libraries}
         found = subprocess.run(["ldd", program], env=environment, capture_output=True, text=True, check=False)
         if found.returncode != 0 and "statically linked" in found.stdout + found.stderr:
             continue
         for match in LINKED.finditer(found.stdout):
+            if match["path"] == "not found" and match["name"] in bundled:
+                continue
             if match["path"] == "not found":
                 raise RootError(f"{program.name} needs {match['name']}, which this machine does not have: install it")
             yield Path(match["path"])

@@ -39,13 +39,17 @@ class RunFailedError(Exception):
 
 @dataclass(frozen=True)
 class NodeRun:
-    """One node of one run: times in nanoseconds since 1970, tokens and US dollars where the node says them."""
+    """One node of one run: times in nanoseconds since 1970, tokens and US dollars where the node says them.
+
+    `within` is the node of the flow that this one is, or is part of: an agent's model is part of the agent.
+    """
 
     id: str
     name: str
     began: int
     ended: int
     succeeded: bool
+    within: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0

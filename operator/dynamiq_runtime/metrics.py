@@ -34,9 +34,11 @@ class Metrics:
             registry=self.registry,
         )
         self._tokens = Counter(
-            "dynamiq_runtime_tokens", "Tokens that nodes report, by node and kind.", ["node", "kind"], registry=self.registry
+            "dynamiq_runtime_tokens", "Tokens that nodes report, by the flow's node and kind.", ["node", "kind"], registry=self.registry
         )
-        self._cost = Counter("dynamiq_runtime_cost_usd", "US dollars that nodes report, by node.", ["node"], registry=self.registry)
+        self._cost = Counter(
+            "dynamiq_runtime_cost_usd", "US dollars that nodes report, by the flow's node.", ["node"], registry=self.registry
+        )
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(
             {
                 "app": settings.app,
@@ -55,9 +57,9 @@ class Metrics:
         for node in report.nodes:
             for kind, tokens in (("prompt", node.prompt_tokens), ("completion", node.completion_tokens)):
                 if tokens:
-                    self._tokens.labels(node.id, kind).inc(tokens)
+                    self._tokens.labels(node.within, kind).inc(tokens)
             if node.cost:
-                self._cost.labels(node.id).inc(node.cost)
+                self._cost.labels(node.within).inc(node.cost)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

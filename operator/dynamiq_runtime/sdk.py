@@ -124,9 +124,16 @@ class _Watch(BaseCallbackHandler):
         self._report = report
         self._began: dict[UUID, int] = {}
         self._used: dict[UUID, dict[str, Any]] = {}
+        self._within: dict[UUID | None, str] = {}
 
     def on_node_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
         self._began[kwargs["run_id"]] = time.time_ns()
+        self._within[kwargs["run_id"]] = self._within.get(kwargs.get("parent_run_id"), str(serialized.get("id")))
+
+    def on_flow_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
+        """A flow inside of a node is part of that node."""
+        if (outer := self._within.get(kwargs.get("parent_run_id"))) is not None:
+            self._within[kwargs["run_id"]] = outer
 
     def on_node_end(self, serialized: dict[str, Any], output_data: Any, **kwargs: Any) -> None:
         self._end(serialized, kwargs["run_id"], succeeded=True)
@@ -151,6 +158,7 @@ class _Watch(BaseCallbackHandler):
                 began=self._began.pop(run_id, ended),
                 ended=ended,
                 succeeded=succeeded,
+                within=self._within.get(run_id, str(serialized.get("id"))),
                 prompt_tokens=used.get("prompt_tokens", 0),
                 completion_tokens=used.get("completion_tokens", 0),
                 cost=used.get("total_tokens_cost_usd", 0.0),

@@ -56,7 +56,8 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
             began = time.time_ns()
             results[node_id], failure = _result(flow, node, given, ended)
             if report is not None:
-                report.nodes.append(NodeRun(node_id, node.name, began, time.time_ns(), results[node_id]["status"] != "failure"))
+                ended_well = results[node_id]["status"] != "failure"
+                report.nodes.append(NodeRun(node_id, node.name, began, time.time_ns(), ended_well, within=node_id))
             if failure and node.retry.fails_the_run:
                 failures.append(failure)
         sorter.done(*ready)

@@ -30,7 +30,7 @@ def _answers(flow: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     for given in inputs:
         report = Report()
         try:
-            answers.append({"output": engine.execute(given, report), "nodes": sorted(node.id for node in report.nodes)})
+            answers.append({"output": engine.execute(given, report), "within": sorted({node.within for node in report.nodes})})
         except RunFailedError as error:
             answers.append({"failed": [[failure.node, failure.name] for failure in error.failures]})
     return {"answers": answers}

@@ -71,10 +71,14 @@ def both_run() -> list[dict[str, Any]]:
 
 
 def only_the_sdk_runs() -> list[dict[str, Any]]:
-    """Flows that the tiny engine refuses: a node with a time limit."""
-    flow = json.loads(ECHO)
-    flow["nodes"]["code"]["error_handling"] = {"timeout_seconds": 60}
-    return [{"flow": json.dumps(flow), "inputs": [{"n": 1}]}]
+    """Flows that the tiny engine refuses: a node with a time limit, and one that runs another once for each of a list."""
+    limited, mapped = json.loads(ECHO), json.loads(ECHO)
+    limited["nodes"]["code"]["error_handling"] = {"timeout_seconds": 60}
+    inner = {key: mapped["nodes"]["code"][key] for key in ("type", "code")}
+    each = {"type": "dynamiq.nodes.operators.Map", "node": inner, "depends": [{"node": "input"}]}
+    mapped["nodes"]["code"] = each | {"input_transformer": {"selector": {"input": "$.input.output.list"}}}
+    mapped["nodes"]["output"]["input_transformer"] = {"selector": {"result": "$.code.output.output[*].content"}}
+    return [{"flow": json.dumps(limited), "inputs": [{"n": 1}]}, {"flow": json.dumps(mapped), "inputs": [{"list": [{"n": 1}, {"n": 2}]}]}]
 
 
 REFUSED = {
@@ -121,12 +125,14 @@ def _of_tiny(flow: str, given: dict[str, Any]) -> dict[str, Any]:
         output = Tiny(flow, {}).execute(given, report)
     except RunFailedError as error:
         return {"failed": [[failure.node, failure.name] for failure in error.failures]}
-    return {"output": output, "nodes": sorted(node.id for node in report.nodes)}
+    return {"output": output, "within": sorted({node.within for node in report.nodes})}
 
 
-def test_the_sdk_runs_what_the_tiny_engine_refuses(answered: list[dict[str, Any]]) -> None:
-    first = len(both_run())
-    assert [found["answers"][0]["output"] for found in answered[first : first + len(only_the_sdk_runs())]] == [{"result": {"n": 1}}]
+def test_the_sdk_runs_what_the_tiny_engine_refuses_and_says_of_which_node_a_part_is(answered: list[dict[str, Any]]) -> None:
+    limited, mapped = (found["answers"] for found in answered[len(both_run()) : -len(REFUSED)])
+    nodes = ["code", "input", "output"]
+    assert limited == [{"output": {"result": {"n": 1}}, "within": nodes}]
+    assert mapped == [{"output": {"result": [{"n": 1}, {"n": 2}]}, "within": nodes}]
 
 
 def test_what_the_sdk_can_not_load_is_refused_naming_the_node(answered: list[dict[str, Any]]) -> None:

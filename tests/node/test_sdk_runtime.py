@@ -1,0 +1,63 @@
+"""Pods whose Runtime has the engine `sdk`: an image of 2 GB that takes minutes to build, so only under SOAK=1."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local import images
+from local.clusters import Cluster
+from tests.harness import eventually
+from tests.node.stage import Stage, flow, operator, restarts, said, stage, took
+
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("SOAK"), reason="the image of the SDK takes minutes: SOAK=1, or make soak"),
+    pytest.mark.timeout(3600),
+]
+READY = 600.0  # seconds: the SDK loads for ten on an idle core
+
+
+@pytest.fixture(scope="module")
+def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A Runtime of each engine."""
+    cluster.load_images(images.ensure([images.RUNTIME_SDK]).values())
+    with stage(cluster, "sdk") as made, operator(made, folder=tmp_path_factory.mktemp("sdk")):
+        made.release("v1", "v2")
+        made.runtime("tiny", by_default=True)
+        made.runtime("sdk", image=images.RUNTIME_SDK.reference, engine="sdk", runTimeoutSeconds=60, maxConcurrentRuns=50)
+        yield made
+
+
+def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> None:
+    on.app("moved")
+    first = on.live("moved", "v1")
+    with on.load("moved") as heard:
+        row = on.live("moved", "v2", READY, runtime=f"{on.namespace}-sdk")
+        on.until_answer("moved", "v2", on.key("moved"))
+        pods = on.until_settled("moved")
+        metrics = on.kubectl(
+            "get", "--raw", f"/api/v1/namespaces/{on.namespace}/pods/{pods[0]['metadata']['name']}:8080/proxy/metrics"
+        ).stdout
+        on.live("moved", restores=first)
+        on.until_answer("moved", "v1", on.key("moved"))
+    print(
+        f"\nfrom tiny to sdk: Live after {took(on.row(row)):.0f} s; {heard['sent']} calls all along, {heard['failed']} failed; {heard['latency_ms']}"
+    )
+    assert heard["failed"] == 0, heard["errors"]
+    assert set(heard["by_output"]) == {'{"answer":"v1"}', '{"answer":"v2"}'}
+    assert restarts(pods) == 0
+    assert 'dynamiq_runtime_info{app="moved",engine="sdk",version="0.1.0",workflow_version="v2"} 1.0' in metrics
+    memory = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("process_resident_memory_bytes "))
+    print(f"resident memory of the pod's process: {memory / 1e6:.0f} MB")
+
+
+def test_a_flow_that_the_sdk_can_not_load_fails_its_row_by_the_nodes_name(on: Stage) -> None:
+    broken = json.loads(flow("never"))
+    broken["nodes"]["answer"]["type"] = "dynamiq.nodes.tools.Nothing"
+    on.release("v1", workflow="broken", text=json.dumps(broken))
+    on.app("broken", workflow="broken")
+    row = on.until(on.deploy("broken", "v1", runtime=f"{on.namespace}-sdk"), "Failed", READY)
+    eventually("the reason names the node", lambda: 'node "answer" has type dynamiq.nodes.tools.Nothing' in said(row))
