@@ -24,7 +24,7 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     metrics.start(cluster)
     with stage(cluster, "autoscaling") as made, operator(made, folder=tmp_path_factory.mktemp("autoscaling")):
         made.release("v1", "v2")
-        made.runtime("small", by_default=True, resources={"requests": {"cpu": "50m", "memory": "32Mi"}})
+        made.runtime("small", by_default=True, resources={"requests": {"cpu": "30m", "memory": "32Mi"}})
         yield made
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from local import builds, clusters, images, processes, sandbox, state
+from local import builds, clusters, images, metrics, processes, sandbox, state
 from local.clusters import Cluster
 
 REPOSITORY = Path(__file__).parents[2]
@@ -174,6 +174,19 @@ def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
 def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
     assert "CoreDNS-1.15.0" in kubectl(answering, "logs", "answers")
     assert "CoreDNS-1.15.0" in kubectl(answering, "exec", "answers", "--", "/coredns", "-version")
+
+
+@root_only
+def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
+    metrics.start(answering)
+    metrics.start(answering)  # it is found running
+    assert answering.name in kubectl(answering, "top", "nodes", "--no-headers")
+
+    def known() -> bool:
+        found = json.loads(kubectl(answering, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
+        return "answers" in [each["metadata"]["name"] for each in found["items"]]
+
+    assert eventually(known, 90)
 
 
 @root_only
