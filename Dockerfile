@@ -1,6 +1,7 @@
-# The same two images as local/images.py makes without Docker: paths, user and entrypoint are the same.
+# The same images as local/images.py makes without Docker: paths, user and entrypoint are the same.
 #   docker build --target operator -t dynamiq.local/operator:0.1.0 .
 #   docker build --target runtime  -t dynamiq.local/runtime:0.1.0 .
+#   docker build --target runtime-sdk -t dynamiq.local/runtime-sdk:0.1.0 .
 ARG PYTHON=3.11-slim
 
 FROM python:${PYTHON} AS base
@@ -18,6 +19,15 @@ COPY operator/dynamiq_runtime /app/dynamiq_runtime
 # compileall fails on a package's own broken test data; such a file stays uncompiled
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
+FROM build AS build-runtime-sdk
+COPY locks/sdk.txt /locks/
+# these two have no wheel; they are built by the image's own setuptools, since one that pip fetched would be of no lock
+RUN pip install --quiet --no-deps --require-hashes --only-binary :all: --no-binary antlr4-python3-runtime,rouge-score --no-build-isolation \
+        --no-compile --target /app -r /locks/sdk.txt \
+    && rm -rf /app/bin
+COPY operator/dynamiq_runtime /app/dynamiq_runtime
+RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
+
 FROM build AS build-operator
 COPY locks/operator.txt /locks/
 RUN pip install --quiet --no-deps --require-hashes --only-binary :all: --no-compile --target /app -r /locks/operator.txt \
@@ -27,6 +37,12 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
 FROM base AS runtime
 COPY --from=build-runtime /app /app
+USER 65532
+ENTRYPOINT ["/usr/local/bin/python3", "-m", "dynamiq_runtime"]
+CMD ["serve"]
+
+FROM base AS runtime-sdk
+COPY --from=build-runtime-sdk /app /app
 USER 65532
 ENTRYPOINT ["/usr/local/bin/python3", "-m", "dynamiq_runtime"]
 CMD ["serve"]

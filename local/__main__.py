@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from local import builds, clusters, gateway, images, metrics, processes, state
@@ -15,6 +16,7 @@ from local.images import ImageError
 from local.progress import say
 from local.resolver import FORCEABLE
 
+OURS = {image.name: image for image in (images.OPERATOR, images.RUNTIME, images.RUNTIME_SDK)}
 DESCRIPTION = """\
 A real Kubernetes on this machine. `up` takes the best there is, in this order, and says which and why:
   1. the kube context that CLUSTER names        (used as it is, never stopped or deleted)
@@ -60,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     command("gateway", _gateway, "start the gateway of a cluster (Contour and Envoy), or say where it answers")
     command("metrics", _metrics, "start the metrics-server of a cluster: autoscalers and kubectl top need it")
     commands.add_parser("build", help="build what clusters and images are made of, where it is missing").set_defaults(run=_build)
-    load = command("load", _load, "load image archives (OCI tar files) into a cluster")
-    load.add_argument("archives", nargs="+", type=Path)
+    load = command("load", _load, "load images into a cluster")
+    load.add_argument("images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of ours, built if missing: {', '.join(OURS)}")
     return parser
 
 
@@ -123,8 +125,13 @@ def _build(_: argparse.Namespace) -> None:
 
 def _load(options: argparse.Namespace) -> None:
     cluster = _running(options.name)
-    cluster.load_images(options.archives)
-    say(f"loaded {len(options.archives)} archives into {options.name}")
+    archives = [archive for image in options.images for archive in _archives(image)]
+    cluster.load_images(archives)
+    say(f"loaded into {options.name}: {', '.join(options.images)}")
+
+
+def _archives(image: str) -> Iterable[Path]:
+    return images.ensure([OURS[image]]).values() if image in OURS else [Path(image)]
 
 
 def _running(name: str) -> clusters.Cluster:

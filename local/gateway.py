@@ -7,11 +7,13 @@ from the machine at a port of its loopback, and from pods at the Service `envoy`
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -85,6 +87,19 @@ def status(gateway: Gateway, hostname: str) -> int:
         connection.close()
 
 
+def configuration(cluster: Cluster) -> list[dict[str, Any]]:
+    """What Envoy serves by, in its own words (`/config_dump`): one part for each kind of resource. Raises LocalError without a gateway."""
+    record = _record(cluster)
+    if _of(record) is None:
+        raise LocalError(f"cluster {cluster.name} has no gateway: start it with `python -m local gateway --name {cluster.name}`")
+    found: list[dict[str, Any]] = json.loads(_administered(_admin(record), "/config_dump?include_eds")[1])["configs"]
+    return found
+
+
+def _admin(record: Record) -> Path:
+    return Path(record.run) / "envoy.sock"
+
+
 def _of(record: Record) -> Gateway | None:
     if "gateway-https" not in record.ports:
         return None
@@ -115,7 +130,7 @@ def _is_established(api: Api, name: str) -> bool:
 def _start_daemons(cluster: Cluster, record: Record, contour: Path, program: Path) -> None:
     etc = record.folder / "etc"
     shutil.copyfile(controlplane.CONFIG / "contour.yaml", etc / "contour.yaml")
-    admin = Path(record.run) / "envoy.sock"
+    admin = _admin(record)
     bootstrap = etc / "envoy.json"
     made = ["bootstrap", str(bootstrap), f"--admin-address={admin}", f"--xds-address={LOOPBACK}", f"--xds-port={XDS}"]
     done = subprocess.run([contour, *made, "--xds-resource-version=v3"], capture_output=True, text=True, check=False)
@@ -157,12 +172,30 @@ def _contour_flags(etc: Path) -> list[str]:
 
 
 def _is_live(admin: Path) -> bool:
-    """Whether Envoy has got its first configuration, by the socket that it is administered at."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(2)
-        try:
-            asking.connect(str(admin))
-            asking.sendall(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
-            return b" 200 " in asking.recv(4096).split(b"\r\n", 1)[0]
-        except OSError:
-            return False
+    """Whether Envoy has got its first configuration."""
+    try:
+        return _administered(admin, "/ready")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _administered(admin: Path, path: str) -> tuple[int, bytes]:
+    """What Envoy answers at the socket that it is administered at."""
+    connection = _AtSocket(admin)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+class _AtSocket(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("envoy", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

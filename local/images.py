@@ -41,16 +41,21 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """One of our images: the package it runs, and what it does unless told otherwise."""
+    """One of our images: the package it runs, what it does unless told otherwise, and its lock where that has another name.
+
+    `built` are packages of the lock that have no wheel: they are pure Python, and made into one here.
+    """
 
     name: str
     package: str
     command: str
+    locked: str = ""
+    built: tuple[str, ...] = ()
 
     @property
     def lock(self) -> Path:
         """The packages it carries, by hash."""
-        return REPOSITORY / "locks" / f"{self.name}.txt"
+        return REPOSITORY / "locks" / f"{self.locked or self.name}.txt"
 
     @property
     def source(self) -> Path:
@@ -65,6 +70,8 @@ class Image:
 
 RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
 OPERATOR = Image("operator", "dynamiq_operator", "run")
+RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"))
+"""The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""
 
 
 def version() -> str:
@@ -128,7 +135,7 @@ def _make_base(base: Path, image: Image) -> None:
     partial = base.with_name(base.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    rootfs.make_root(partial, image.lock)
+    rootfs.make_root(partial, image.lock, image.built)
     partial.rename(base)
 
 

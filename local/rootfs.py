@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 APP = "app"
@@ -51,15 +51,15 @@ class RootError(Exception):
     """The folder could not be made; the message says what is missing, and what to do."""
 
 
-def make_root(root: Path, lock: Path) -> None:
-    """Fills the new folder `root` with Python and the packages of `lock`. Raises RootError."""
+def make_root(root: Path, lock: Path, built: Sequence[str] = ()) -> None:
+    """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError."""
     for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
         (root / folder).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     for name, content in FILES.items():
         (root / name).write_text(content)
     _copy_python(root)
-    _install(root / APP, lock)
+    _install(root / APP, lock, built)
     _copy_libraries(root)
     compile_all(root, [_stdlib(root), root / APP])
 
@@ -103,8 +103,10 @@ def _copy_python(root: Path) -> None:
         (root / "usr/local/bin" / link).symlink_to(name)
 
 
-def _install(target: Path, lock: Path) -> None:
+def _install(target: Path, lock: Path, built: Sequence[str]) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    if built:  # by the setuptools of this environment: one that pip fetched would be of no lock
+        command += ["--no-binary", ",".join(built), "--no-build-isolation"]
     done = subprocess.run(
         [*command, "--no-compile", "--target", target, "--requirement", lock], capture_output=True, text=True, check=False
     )

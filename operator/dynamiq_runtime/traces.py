@@ -47,6 +47,7 @@ class Traces:
             "dynamiq.app": settings.app,
             "dynamiq.app.id": settings.app_id,
             "dynamiq.workflow.version": settings.workflow_version or "",
+            "dynamiq.workflow.hash": settings.flow_hash or "",
             "dynamiq.engine": settings.engine,
         }
         self._caller = TraceContextTextMapPropagator()

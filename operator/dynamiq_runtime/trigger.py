@@ -12,12 +12,13 @@ import argparse
 import http.client
 import json
 import re
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from dynamiq_runtime import jsonpath
@@ -50,7 +51,8 @@ class Result:
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
-    """Calls what `options` (the parsed command line) names."""
+    """Calls what `options` (the parsed command line) names. Told to end, it ends, but waits for the answer to what was sent."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         body = json.dumps({"input": _input(environment)}).encode()
         url = urlsplit(options.url)
@@ -58,6 +60,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
         connected = _connect(connection, options)
         headers = {"Content-Type": "application/json", **(_login(options.keys) if options.keys else {})}
         _not_after(options.not_after)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except NotSentError as error:
         return Result(False, f"not sent: {error}")
     connected.settimeout(options.timeout)
@@ -72,6 +75,10 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
         return Result(False, f"the connection ended before the answer ({type(error).__name__}); whether it ran to its end is not known")
     finally:
         connection.close()
+
+
+def _end(*_: object) -> NoReturn:
+    raise NotSentError("its pod was told to end")
 
 
 def _connect(connection: http.client.HTTPConnection, options: argparse.Namespace) -> Any:

@@ -14,7 +14,6 @@ from dynamiq_operator.model.base import GROUP
 from tests.cluster.ledger import APP, RESTORERS, Ledger
 from tests.harness import Manifest, eventually
 
-ENDS_WITHIN = 10.0  # seconds for a namespace, by what the project promises
 OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
 STAMP = names.RESTORING_ANNOTATION
 
@@ -36,7 +35,7 @@ def of_kind(backup: Iterable[Manifest], *kinds_: str) -> list[Manifest]:
 def lose_the_namespace(stage: Ledger) -> float:
     """Deletes the namespace and makes it anew; returns the seconds that its end took."""
     began = time.monotonic()
-    stage.kubectl("delete", "namespace", stage.namespace, timeout=60)
+    stage.kubectl("delete", "namespace", stage.namespace)
     took = time.monotonic() - began
     eventually(
         "the namespace can be made again", lambda: stage.kubectl("create", "namespace", stage.namespace, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Every bound and enumeration of the schemas on the real API server: the last value that is accepted, the first that is refused."""
+"""Every bound and enumeration of the schemas on the real API server, through each way in which an object gets there: the last value that is accepted, the first that is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from dynamiq_operator.model import crd
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
+from tests.cluster import ways
 from tests.cluster.rules import BASES
+from tests.cluster.ways import CHANGED, NEW, Way
 from tests.factories import in_namespace
 from tests.harness import Api, fresh_namespace
 
@@ -48,6 +50,13 @@ def namespace(cluster: Cluster) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="module")
+def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
+    """What updates are made to."""
+    with ways.stored(Api.of(cluster), namespace) as made:
+        yield made
+
+
 def _spec(kind: str) -> Manifest:
     found: Manifest = crd.schema(next(known for known in KINDS if known.kind == kind).spec)
     return found
@@ -78,7 +87,7 @@ def _bounds_of(schema: Manifest) -> Iterator[tuple[str, Any, Any, str]]:
             case "maxLength":
                 yield f"to {bound} characters", "x" * bound, "x" * (bound + 1), f"Too long: may not be more than {bound} bytes"
             case "maxItems":
-                inside, outside = ([_example(schema["items"])] * size for size in (bound, bound + 1))
+                inside, outside = ([_example(schema["items"], str(number)) for number in range(size)] for size in (bound, bound + 1))
                 yield f"to {bound} items", inside, outside, f"must have at most {bound} items"
             case "maxProperties":
                 fits, passes = ({f"a{number}": "" for number in range(size)} for size in (bound, bound + 1))
@@ -90,11 +99,11 @@ def _bounds_of(schema: Manifest) -> Iterator[tuple[str, Any, Any, str]]:
                 yield "is a time", "2027-01-01T00:00:00Z", "2027-01-01", "must be of type date-time"
 
 
-def _example(schema: Manifest) -> Any:
-    """The least that has the schema's shape."""
+def _example(schema: Manifest, which: str = "") -> Any:
+    """The least that has the schema's shape; no two of different `which` have the same texts."""
     if schema["type"] == "object":
-        return {name: _example(schema["properties"][name]) for name in schema.get("required", ())}
-    return {"string": schema.get("enum", ["x"])[0], "integer": 1, "boolean": True, "array": []}[schema["type"]]
+        return {name: _example(schema["properties"][name], which) for name in schema.get("required", ())}
+    return {"string": schema.get("enum", [f"x{which}"])[0], "integer": 1, "boolean": True, "array": []}[schema["type"]]
 
 
 def _placed(schema: Manifest, steps: tuple[str, ...], value: Any) -> Any:
@@ -114,17 +123,18 @@ BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kin
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
-def test_a_bound(api: Api, namespace: str, bound: Bound) -> None:
-    def answer(value: Any) -> str:
+def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound) -> None:
+    def answer(way: Way, value: Any) -> str:
         made = BASES[bound.kind](in_namespace(namespace))
-        made["metadata"] = {"name": made["metadata"]["name"], **({"namespace": namespace} if bound.kind != "Runtime" else {})}
+        made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind != "Runtime" else {})}
         made["spec"] = _placed(_spec(bound.kind), bound.steps[1:], value)
-        return api.create(made, dry_run=True).message
+        return way(api, stored[bound.kind], made).message
 
-    assert bound.says not in answer(bound.inside)
-    refused = answer(bound.outside)
-    assert bound.path in refused
-    assert bound.says in refused
+    for way in (*NEW, *CHANGED):
+        assert bound.says not in answer(way, bound.inside), way.__name__
+        refused = answer(way, bound.outside)
+        assert bound.path in refused, way.__name__
+        assert bound.says in refused, way.__name__
 
 
 def test_there_are_bounds_to_test() -> None:

@@ -28,4 +28,4 @@ def test_killed_before_and_after_its_writes_it_comes_to_the_same_end(cluster: Cl
     print(f"{len(writes)} writes of deploy, redeploy and rollback beside the lease, so {len(points)} points, of which {len(taken)}:")
     print("\n".join(crashes.listed(writes)))
     runs = crashes.run_all(cluster, api, taken, end, tmp_path, print)
-    assert len(runs) >= crashes.MADE_LEAST * len(taken)
+    crashes.require_made(taken, runs)

@@ -1,9 +1,11 @@
-"""A row ends with its App or its namespace, at once and with no operator running, and in no other way."""
+"""A row ends with its App or its namespace, at once, whether an operator runs or not, and in no other way."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +13,12 @@ from dynamiq_operator.model import names
 from tests.cluster.admission import NOBODY, adopt, essence, made, operator, owned_by, restorer
 from tests.factories import app_manifest, in_namespace, live, row_manifest, superseded, with_meta, with_spec
 from tests.harness import Answer, Api, Kubectl, Manifest, eventually, fresh_namespace, path
+from tests.operating import Operator
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
 WITHIN = 10.0  # seconds
+SLOWER = 3
 ROWS = 50
 COLLECTION = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{}/deployments"
 CLUSTER_ADMIN = "operator-of-the-cluster"
@@ -167,7 +171,7 @@ def test_no_request_ends_a_row(api: Api, namespace: str) -> None:
 def test_an_app_that_is_deleted_without_its_rows_leaves_them(api: Api, namespace: str) -> None:
     app, before = history(api, namespace, 2)
     assert api.delete(app, propagationPolicy="Orphan").ok
-    eventually("the App is gone", lambda: api.read(app).status == 404, WITHIN)
+    eventually("the App is gone", lambda: api.read(app).status == 404)
     assert {row["metadata"]["name"] for row in rows_of(api, namespace)} == {row["metadata"]["name"] for row in before}
     assert all("ownerReferences" not in row["metadata"] for row in rows_of(api, namespace))
 
@@ -186,29 +190,92 @@ def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool =
 # With the App, or the namespace.
 
 
+Working = tuple[str, Callable[[Api, Manifest], contextlib.AbstractContextManager[None]]]
+CHILDREN = {"Service": "v1", "Secret": "v1", "ConfigMap": "v1", "Deployment": "apps/v1"}
+
+
+@pytest.fixture(params=["no operator", "an operator"])
+def working(request: pytest.FixtureRequest, account: Path, tmp_path: Path) -> Working:
+    """What is there besides, and an operator at work in a namespace while a block runs, which has acted on the App, or none."""
+
+    @contextlib.contextmanager
+    def one(api: Api, app: Manifest) -> Iterator[None]:
+        if request.param == "no operator":
+            yield
+            return
+        with Operator(account, tmp_path, [app["metadata"]["namespace"]]):
+            eventually("the operator has seen the App", lambda: "observedGeneration" in made(api.read(app)).get("status", {}))
+            yield
+
+    return request.param, one
+
+
+def children_of(api: Api, namespace: str) -> list[str]:
+    """What was made for Apps, flows included."""
+    listed = {
+        kind: made(api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR))
+        for kind, version in CHILDREN.items()
+    }
+    return [f"{kind} {each['metadata']['name']}" for kind, found in listed.items() for each in found["items"]]
+
+
+def in_time(api: Api, took: float, objects: int, **options: str) -> None:
+    """Less than WITHIN; where the machine is too busy for that, not much more than what so many ConfigMaps take in the same moment."""
+    if took >= WITHIN:
+        plain = seconds_of_plain(api, objects, **options)
+        print(f"too busy a machine for {WITHIN:.0f} s: {objects} ConfigMaps took {plain:.1f} s to end in the same way")
+        assert took < SLOWER * plain
+
+
+def seconds_of_plain(api: Api, objects: int, **options: str) -> float:
+    """Until ConfigMaps are gone with the one that owns them, deleted by these `options`, or where there are none with their namespace."""
+    with fresh_namespace(api, "plain") as namespace:
+        config: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": namespace}}
+        owner = made(api.create(config))
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "blockOwnerDeletion": True}
+        for number in range(objects):
+            named = {"name": f"plain-{number}", "namespace": namespace, "labels": {"of": "plain"}, "ownerReferences": [reference]}
+            made(api.create({**config, "metadata": named}))
+        started = time.monotonic()
+        if options:
+            assert api.delete(owner, **options).ok
+            eventually("they are gone", lambda: not made(api.get("ConfigMap", "", namespace, labelSelector="of=plain"))["items"])
+        else:
+            assert api.delete(made(api.get("Namespace", namespace, ""))).ok
+            eventually("their namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
+        return time.monotonic() - started
+
+
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
-def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, policy: str) -> None:
+def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, working: Working, policy: str) -> None:
+    besides, an_operator = working
     app, _ = history(api, namespace, ROWS)
-    started = time.monotonic()
-    assert api.delete(app, propagationPolicy=policy).ok
-    eventually("nothing is left", lambda: not rows_of(api, namespace) and not flows_of(api, namespace), WITHIN)
-    eventually("the App is gone", lambda: api.read(app).status == 404, WITHIN)
-    took = time.monotonic() - started
-    assert took < WITHIN
-    print(f"an App with {ROWS} rows and {ROWS} flows, deleted in the {policy.lower()}, no operator: gone in {took:.1f} s")
+    with an_operator(api, app):
+        before = len(children_of(api, namespace))
+        started = time.monotonic()
+        assert api.delete(app, propagationPolicy=policy).ok
+        eventually("nothing is left", lambda: not rows_of(api, namespace) and not children_of(api, namespace))
+        eventually("the App is gone", lambda: api.read(app).status == 404)
+        took = time.monotonic() - started
+    print(f"an App with {ROWS} rows and {before} children, deleted in the {policy.lower()}, {besides}: gone in {took:.1f} s")
+    assert not children_of(api, namespace), "they came back"
+    in_time(api, took, 2 * ROWS, propagationPolicy=policy)
 
 
 @pytest.mark.parametrize("protected", [False, True], ids=["free", "protected"])
-def test_rows_and_flows_go_with_their_namespace(api: Api, protected: bool) -> None:
-    with fresh_namespace(api, "ends") as namespace:
-        history(api, namespace, ROWS, history={"protect": protected})
+def test_rows_and_flows_go_with_their_namespace(api: Api, working: Working, protected: bool) -> None:
+    besides, an_operator = working
+    with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
+        app, _ = history(api, namespace, ROWS, history={"protect": protected})
+        until_the_end.enter_context(an_operator(api, app))
         # what was created under an owner and a finalizer, too, holds nothing up
         loose = row_manifest("loose", in_namespace(namespace), with_meta(finalizers=["a.test/b"]))
         made(api.create(loose))
         space = made(api.get("Namespace", namespace, ""))
         started = time.monotonic()
         assert api.delete(space).ok
-        eventually("the namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404, WITHIN)
+        eventually("the namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
         took = time.monotonic() - started
     kept = "a protected App" if protected else "an App"
-    print(f"a namespace with {kept}, {ROWS + 1} rows and {ROWS} flows, no operator: gone in {took:.1f} s")
+    print(f"a namespace with {kept}, {ROWS + 1} rows and {ROWS} flows, {besides}: gone in {took:.1f} s")
+    in_time(api, took, 2 * ROWS)

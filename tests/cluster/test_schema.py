@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +12,11 @@ from dynamiq_operator.model.base import RULES as RULES_KEY
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
+from tests.cluster import ways
 from tests.cluster.rules import BASES, RULES, Rule
 from tests.cluster.test_immutability import MESSAGES as IMMUTABILITY
 from tests.cluster.test_large_flows import TOO_LARGE
+from tests.cluster.ways import CHANGED, NEW, Way
 from tests.factories import asking, in_namespace, with_meta
 from tests.harness import Answer, Api, fresh_namespace
 
@@ -31,49 +32,8 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
-    """An object of each kind, as the API server stored it: what updates are made to."""
-    api, made = Api.of(cluster), {}
-    for kind, base in BASES.items():
-        manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind == "Runtime" else []))
-        if kind == "Runtime":
-            del manifest["metadata"]["namespace"]
-        answer = api.apply(manifest)
-        assert answer.ok, answer.message
-        made[kind] = answer.body
-    yield made
-    api.delete(made["Runtime"])
-
-
-def create(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
-    return api.create(wanted, dry_run=True)
-
-
-def apply(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
-    return api.apply(wanted, dry_run=True)
-
-
-def merge_patch(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
-    removed = {name: None for name in stored["spec"] if name not in wanted["spec"]}
-    return api.merge(stored, {"spec": {**wanted["spec"], **removed}}, dry_run=True)
-
-
-def apply_over(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
-    return api.apply({**wanted, "metadata": _identity(stored)}, dry_run=True)
-
-
-def replace(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
-    replaced = copy.deepcopy(stored)
-    replaced["spec"] = wanted["spec"]
-    return api.replace(replaced, dry_run=True)
-
-
-def _identity(stored: Manifest) -> Manifest:
-    return {key: value for key, value in stored["metadata"].items() if key in ("name", "namespace")}
-
-
-Way = Callable[[Api, Manifest, Manifest], Answer]
-NEW: tuple[Way, ...] = (create, apply)
-CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)
+    with ways.stored(Api.of(cluster), namespace) as made:
+        yield made
 
 
 def _wanted(rule: Rule, namespace: str, *, good: bool, new: bool) -> Manifest:

@@ -16,7 +16,7 @@ from tests.operating import Operator
 
 NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin", "input": '{"question": "$(HOME)?"}'}
 CRON = names.trigger(APP, "nightly")
-SEEN_WITHIN = 30.0
+SEEN_WITHIN = 90.0
 
 
 @pytest.fixture
@@ -99,6 +99,12 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: Ledger) -> None:
     for edit in edits:
         on.change("CronJob", CRON, **edit)
         eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled), SEEN_WITHIN)
+    bare = {name: value for name, value in NIGHTLY.items() if name != "input"}
+    for wanted, access in ((bare, "public"), (NIGHTLY, "private")):
+        on.change("App", APP, spec={"triggers": [wanted], "access": {"type": access}})
+        _until_sends(on, (wanted is NIGHTLY, access == "private"))
+    assert _stated(on.get("CronJob", CRON)) == _stated(settled)
+    assert on.get("CronJob", CRON)["metadata"]["uid"] == settled["metadata"]["uid"]
     on.delete("CronJob", CRON)
     again = until_made(on, settled)
     assert _stated(again) == _stated(settled)
@@ -106,6 +112,16 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: Ledger) -> None:
     until_made(on, again)
     change(on)
     eventually("it goes with its trigger", lambda: on.find("CronJob", CRON) is None, SEEN_WITHIN)
+
+
+def _until_sends(on: Ledger, wanted: tuple[bool, bool]) -> None:
+    eventually(f"it sends input and key: {wanted}", lambda: _sends(on) == wanted, SEEN_WITHIN)
+
+
+def _sends(on: Ledger) -> tuple[bool, bool]:
+    """Whether a run sends an input, and a key."""
+    spec = on.get("CronJob", CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return bool(spec["containers"][0].get("env")), bool(spec.get("volumes"))
 
 
 def _stated(found: Manifest) -> tuple[Any, ...]:
@@ -151,7 +167,7 @@ def test_a_moment_is_run_once_whenever_the_operator_is_started_anew(on: Ledger, 
     operator.stop()
     moment = soon(2)
     change(on, {"name": "once", "runAt": moment})
-    eventually("the moment has come", lambda: soon(0) > moment, 30)
+    eventually("the moment has come", lambda: soon(0) > moment)
     operator.start()
     (run,) = until_ran(on)
     assert (run["trigger"], run["outcome"]) == ("once", "Succeeded")

@@ -8,7 +8,9 @@ import json
 import pytest
 
 from dynamiq_operator.desired.base import SERVICE
+from dynamiq_operator.desired.workload import workload
 from dynamiq_operator.model import names
+from dynamiq_operator.model.record import Pinned
 from tests import factories as given
 from tests.flow.shown import shown, told
 from tests.flow.test_deploys import a_world, serving
@@ -183,3 +185,18 @@ def test_a_restore_in_the_middle_of_a_deploy_goes_on_with_it() -> None:
     world.forget_statuses()
     world.run()
     assert (world.phases, world.serving) == ({"a": "#1 Superseded", "b": "#2 Live"}, "v2")
+
+
+def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
+    pinned = given.a_row("a", given.live(1, "v1")).spec.pinned
+    assert pinned is not None
+    bounded = pinned.runtime.model_copy(update={"run_timeout_seconds": 90, "max_concurrent_runs": 8})
+    plain, limited = (_settings(pinned), _settings(pinned.model_copy(update={"runtime": bounded})))
+    assert plain["DYNAMIQ_WORKFLOW_VERSION"] == "v1"
+    assert {"DYNAMIQ_RUN_TIMEOUT", "DYNAMIQ_MAX_CONCURRENT_RUNS"}.isdisjoint(plain)
+    assert limited == plain | {"DYNAMIQ_RUN_TIMEOUT": "90", "DYNAMIQ_MAX_CONCURRENT_RUNS": "8"}
+
+
+def _settings(pinned: Pinned) -> dict[str, str]:
+    made = workload(given.an_app(), "a", pinned, None)
+    return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}

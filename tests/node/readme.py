@@ -1,20 +1,29 @@
 """Runs a document's ```console blocks as one shell session, and compares what is said with what the document shows.
 
 A line that begins with `$ ` is a command; those below it, up to the next or an empty line, are what it says. Each of them must be
-among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ.
+among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ. The
+local ports of its port-forwards are replaced by free ones, since another session may have those of the document.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITHIN = 900.0  # seconds
+FORWARD = re.compile(r"kubectl port-forward\b.* (\d+):\d+")
+PRELUDE = """set -euo pipefail
+head() { awk -v most="${1#-}" 'NR <= most'; }
+"""
+"""`head` reads on to the end: with it a command whose output nobody wants any more would fail."""
+
 MARK = "@@ command "
 LOOSE = (
     (re.compile(r"\\?-[a-z0-9]{5,10}(?![a-z0-9])"), "-[a-z0-9]{5,10}"),  # a generated name's ending, after re.escape
@@ -44,10 +53,19 @@ def steps(document: Path) -> list[Step]:
     return [Step(command, tuple(shown)) for command, shown in found]
 
 
+def with_free_ports(commands: Sequence[str]) -> list[str]:
+    """The commands, with a free port in the place of each that a port-forward among them listens on."""
+    fixed = {port for command in commands for port in FORWARD.findall(command)}
+    with contextlib.ExitStack() as held:
+        free = {port: str(held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]) for port in fixed}
+    return [re.sub(r"\b\d+\b", lambda found: free.get(found[0], found[0]), command) for command in commands]
+
+
 def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: float = WITHIN) -> list[tuple[Step, str]]:
     """Each step with what it said. Raises AssertionError, with all that was said, where a command fails."""
     all_steps = steps(document)
-    script = "set -eu\n" + "".join(f"echo; echo '{MARK}{number}'\n{step.command}\n" for number, step in enumerate(all_steps))
+    commands = with_free_ports([step.command for step in all_steps])
+    script = PRELUDE + "".join(f"echo; echo '{MARK}{number}'\n{command}\n" for number, command in enumerate(commands))
     done = subprocess.run(
         ["bash", "-c", script],
         env=os.environ | dict(environment),

@@ -86,7 +86,7 @@ def running(on: Stage, app: str, at: Gateway) -> Iterator[list[Future[tuple[int,
     with ThreadPoolExecutor(len(kinds)) as pool:
         key, where = on.key(app), host(on, app)
         calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=LONG) for stream in kinds]
-        eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls), 30)
+        eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls))
         assert not any(call.done() for call in calls), [call.result() for call in calls if call.done()]
         yield calls
 

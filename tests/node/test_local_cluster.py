@@ -94,11 +94,16 @@ def traces(record: state.Record) -> list[str]:
     return found + [line for line in mounts if record.token in line or str(record.folder) in line]
 
 
+def cgroups_of(*parts: str) -> list[str]:
+    """Control groups of the machine with one of these in their names."""
+    return [str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir() and any(part in path.name for part in parts)]
+
+
 def namespaces(pids: Iterable[int]) -> set[str]:
-    """The mount and process id namespaces of processes; those that have ended have none."""
+    """The mount, process id and network namespaces of processes; those that have ended have none."""
     found = set()
     for pid in pids:
-        for kind in ("mnt", "pid"):
+        for kind in ("mnt", "pid", "net"):
             with contextlib.suppress(OSError):
                 found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
     return found
@@ -204,11 +209,15 @@ def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Clu
     containers = Path(record.cgroups[0]).rglob("cgroup.procs")
     pids = [int(pid) for procs in containers for pid in procs.read_text().split()]
     assert pids, "the pod's processes are in the cluster's cgroup"
-    inside = namespaces(pids)
+    uid = kubectl(answering, "get", "pod", "answers", "-o", "jsonpath={.metadata.uid}")
+    inside = namespaces([*pids, *processes.find(record.token)]) - namespaces([os.getpid()])
+    assert {name.partition(":")[0] for name in inside} == {"mnt", "pid", "net"}
+    assert {record.slug, uid} <= {part for part in (record.slug, uid) if cgroups_of(part)}
     answering.stop()
     assert traces(record) == []
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     assert not inside & namespaces(int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    assert cgroups_of(record.token, uid) == []
     assert list(record.folder.parent.glob(f"*{record.name}*")) == []
     assert clusters.find(pair[1].name) == pair[1]
 

@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -118,16 +119,16 @@ def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
         on.change("App", "steady", spec={"triggers": [trigger]})
         name = names.trigger("steady", "minutely")
         made = eventually("the schedule is there", lambda: on.find("CronJob", name))
-        began = time.monotonic()
-        for number in range(1, DEPLOYS + 1):
-            _until(began + (number - 0.5) * MINUTES * MINUTE / DEPLOYS)
-            on.live("steady", "v2" if number % 2 else "v1", seconds=90)
+        first = int(parse_time(made["metadata"]["creationTimestamp"]).timestamp()) // MINUTE + 1
+        for number in range(DEPLOYS):
+            # A second before a run and, of more deploys than runs, between them: each run meets a rollout.
+            _until(first * MINUTE - 1 + number * MINUTES * MINUTE / DEPLOYS)
+            on.live("steady", "v1" if number % 2 else "v2", seconds=90)
         told = until_ran(on, "steady", MINUTES, (MINUTES + 3) * MINUTE)
         on.change("App", "steady", spec={"triggers": [{**trigger, "suspend": True}]})
         eventually("the schedule is gone", lambda: on.find("CronJob", name) is None)
         ended = datetime.now(UTC)
         told = eventually("each run has ended", lambda: _all_ended(runs(on, "steady")), RAN_WITHIN)
-    first = int(parse_time(made["metadata"]["creationTimestamp"]).timestamp()) // MINUTE + 1
     due = [f"{name}-{minute}" for minute in range(first, int(ended.timestamp()) // MINUTE + 1)]
     _write(on, told, due, answered.ids)
     assert sorted(run["job"] for run in told) == due, "none is lost"
@@ -141,8 +142,8 @@ def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
 
 
 def _until(moment: float) -> None:
-    """Waits for a moment of the monotonic clock: that deploys are spread over minutes is what is tested."""
-    time.sleep(max(moment - time.monotonic(), 0))
+    """Waits for a moment, in seconds of the epoch: that deploys are spread over minutes is what is tested."""
+    time.sleep(max(moment - time.time(), 0))
 
 
 def _all_ended(found: list[Manifest]) -> list[Manifest] | None:
@@ -166,10 +167,11 @@ def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) 
     rows = on.rows("steady")
     lines = [
         f"make soak: Kubernetes {builds.KUBERNETES.version}, real pods.",
-        f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App.",
+        f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App: each run meets a rollout.",
         "",
         f"{len(due)} runs were due, {len(told)} are told, {sum(run['outcome'] == 'Succeeded' for run in told)} succeeded, "
         f"{len(set(due) - {run['job'] for run in told})} lost; the App's pods answered {len(answered)}.",
+        f"Versions that answered: {', '.join(f'{version} {count}' for version, count in sorted(_versions(told).items()))}.",
         "",
         "The runs as the App's status tells them:",
         *(
@@ -177,12 +179,19 @@ def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) 
             for run in reversed(told)
         ),
         "",
-        "The rows, with the moment from which each was live:",
-        *(f"{row['spec']['outcome']['at']}  #{row['spec']['sequence']} {row['spec']['pinned']['workflowVersion']}" for row in rows),
+        "The rows: when the deploy began, from when it was live, and what:",
+        *(
+            f"{row['spec']['pinned']['createdAt']}  {row['spec']['outcome']['at']}  #{row['spec']['sequence']} {row['spec']['pinned']['workflowVersion']}"
+            for row in rows
+        ),
     ]
     print("\n".join(lines))
     if SOAK:
         LOG.write_text("\n".join(lines) + "\n")
+
+
+def _versions(told: list[Manifest]) -> Counter[str]:
+    return Counter(run.get("workflowVersion", "-") for run in told)
 
 
 def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:

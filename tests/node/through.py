@@ -23,6 +23,7 @@ class ThroughTheGateway(HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.create_connection(self._at, self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # headers and body go as two packets: 40 ms otherwise
 
 
 def asked(connection: HTTPConnection, key: str = "", *, stream: bool = False, **given: Any) -> tuple[int, str]:

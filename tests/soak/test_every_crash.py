@@ -40,4 +40,4 @@ def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: C
         gaps = sum(run.sequences[-1] > len(run.sequences) for run in runs)
         say(f"\n{len(runs)} of {len(points)} kills, each with the same end; {gaps} left a gap in the sequences.")
         say(f"{time.monotonic() - began:.0f} s in all.")
-    assert len(runs) >= crashes.MADE_LEAST * len(points)
+    crashes.require_made(points, runs)

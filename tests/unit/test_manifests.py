@@ -69,6 +69,15 @@ def needed() -> Rights:
     return dict(wanted)
 
 
+def test_every_file_is_part_of_an_installation() -> None:
+    """What no kustomization names nobody applies."""
+    named: set[Path] = set()
+    for path in MANIFESTS.rglob("kustomization.yaml"):
+        resources_ = yaml.safe_load(path.read_text()).get("resources", ())
+        named |= {path, *((path.parent / each).resolve() for each in resources_)}
+    assert set(MANIFESTS.rglob("*.yaml")) <= named
+
+
 def test_the_operator_has_the_rights_that_it_uses_and_no_other() -> None:
     assert rights(roles("rbac/operator.yaml")["dynamiq-operator"]) == needed()
 

@@ -162,7 +162,7 @@ class Performer:
                 made = await self._client.create(JOBS, action.manifest)
             except errors.AlreadyExists:
                 made = await self._client.get(JOBS, meta["namespace"], meta["name"])
-                if not is_ours(made, action.app):
+                if not is_ours(made, action.app) or not meta["labels"].items() <= (made["metadata"].get("labels") or {}).items():
                     self._note_taken(app, action.manifest)
                     return
             self._store.put(JOBS, made)

@@ -25,8 +25,8 @@ KEPT_SECONDS = 7 * 24 * 3600
 """For so long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
 CONNECT_SECONDS = 120
 ANSWER_SECONDS = 600
-DRAIN_SECONDS = 90
-"""For so long a pod whose node is drained goes on waiting for the answer: a run takes 60 s at most."""
+DRAIN_SECONDS = 330
+"""For so long a pod whose node is drained goes on waiting for the answer: the runtime gives a run up after 300 s."""
 END_SECONDS = 1800
 """After so long a run is given up, whatever its pod waits for."""
 PIECE = 30_000

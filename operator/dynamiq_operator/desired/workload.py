@@ -150,23 +150,27 @@ def _template(app: App, pinned: Pinned, wanted: str) -> dict[str, Any]:
 def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
     runtime = pinned.runtime
     port = runtime.port or DEFAULT_PORT
-    own = {
+    own: dict[str, str | int | None] = {
         "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
         "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
         "DYNAMIQ_FLOW_HASH": pinned.workflow_hash,
+        # For logs, metrics and traces: of versions with the same flow it is the one that the pods were made for.
+        "DYNAMIQ_WORKFLOW_VERSION": pinned.workflow_version,
         "DYNAMIQ_APP": app.meta.name,
         "DYNAMIQ_APP_ID": app.meta.uid,
-        "DYNAMIQ_DRAIN_SECONDS": str(drain),
-        "PORT": str(port),
+        "DYNAMIQ_DRAIN_SECONDS": drain,
+        "DYNAMIQ_RUN_TIMEOUT": runtime.run_timeout_seconds,
+        "DYNAMIQ_MAX_CONCURRENT_RUNS": runtime.max_concurrent_runs,
+        "DYNAMIQ_ACCESS_KEYS_DIR": KEYS_FOLDER if app.spec.is_private else None,
+        "PORT": port,
     }
-    if app.spec.is_private:
-        own["DYNAMIQ_ACCESS_KEYS_DIR"] = KEYS_FOLDER
+    settings = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
     return {
         "name": CONTAINER,
         "image": runtime.image,
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": HTTP, "containerPort": port, "protocol": "TCP"}],
-        "env": [{"name": name, "value": value} for name, value in own.items()] + [_variable(each) for each in app.spec.variables],
+        "env": settings + [_variable(each) for each in app.spec.variables],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": {

@@ -72,6 +72,13 @@ class RuntimePins(Part):
         int | None, Field(ge=0, le=3600, description="Seconds a pod may take to finish its requests before it ends. Default 30.")
     ] = None
     engine: Annotated[Engine | None, Field(description="What runs the flow: tiny or sdk. Default tiny.")] = None
+    run_timeout_seconds: Annotated[
+        int | None, Field(ge=1, le=86400, description="Seconds before a run is given up. Default: the image's, 300 in ours.")
+    ] = None
+    max_concurrent_runs: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="Runs at the same time in one pod; more wait, or get 429. Default: the image's, 32 in ours."),
+    ] = None
 
 
 _FROZEN = tuple(RuntimePins.model_fields)

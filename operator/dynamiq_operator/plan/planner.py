@@ -55,6 +55,7 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     opening, closing = _record_statuses(snapshot, app, history, rows.waits, rollout)
     return Plan(
         actions=(
+            *runs.tell(app, status.triggers),
             *(write_status if reserving else ()),
             *(OwnRecord(app, row) for row in snapshot.records if row.sequence and app.meta.uid not in row.meta.owners),
             *rows.actions,
@@ -66,7 +67,6 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *converging,
             *keys.telling(snapshot, app, history.target),
             *triggers.trigger_actions(snapshot, app, history.target),
-            *runs.tell(app, status.triggers),
             *opening,
             *(() if reserving else write_status),
             *closing,

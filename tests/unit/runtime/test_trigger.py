@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runtime.serving import DEADLINE, ECHO, a_flow, environment, serving
+from tests.unit.runtime.serving import DEADLINE, ECHO, a_flow, environment, eventually, serving
 
 HASH = "sha256:" + "a" * 64
 
@@ -143,6 +144,28 @@ def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
     with listening(port) as heard:
         assert ended(tmp_path, process).code == 0
     assert len(heard.bodies) == 1
+
+
+def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answer(tmp_path: Path) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    process = started(tmp_path, f"http://127.0.0.1:{port}/")
+    eventually(lambda: _handles(process, signal.SIGTERM))
+    process.terminate()
+    done = ended(tmp_path, process)
+    assert (done.code, done.message) == (1, "not sent: its pod was told to end")
+    with listening(answer=None) as heard:
+        process = started(tmp_path, heard.url, "--timeout=2")
+        eventually(lambda: bool(heard.bodies))
+        process.terminate()
+        assert ended(tmp_path, process).message.startswith("the App did not answer within 2 s")
+
+
+def _handles(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether the process has a handler for a signal: as process 1 of a pod it would not hear it without."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-app.invalid"])
