@@ -16,6 +16,7 @@ from local.errors import LocalError
 from local.progress import say
 from local.state import Record
 
+KIND_CONFIG = Path(__file__).parent / "config" / "kind.yaml"
 MINOR_AT_LEAST = 36  # MutatingAdmissionPolicy is stable since
 START_SECONDS = 600
 ANSWER_SECONDS = 30
@@ -65,7 +66,8 @@ def _start_kind(record: Record) -> Record:
         return record
     record = record.with_(context=context)
     say(f"kind create cluster --name {record.name} (downloads its node image the first time)")
-    subprocess.run(["kind", "create", "cluster", "--name", record.name, "--wait", "120s"], check=False, timeout=START_SECONDS)
+    command = ["kind", "create", "cluster", "--name", record.name, "--config", str(KIND_CONFIG), "--wait", "120s"]
+    subprocess.run(command, check=False, timeout=START_SECONDS)
     if record.name not in _run(["kind", "get", "clusters"]).split():
         raise LocalError(f"kind could not create cluster {record.name}; its output is above")
     return record
