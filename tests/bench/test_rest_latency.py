@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -174,12 +175,13 @@ def test_latency_beside_raw_requests(place: Place) -> None:
     row["metadata"] = {"generateName": "deployed-", "namespace": place.namespace}
     assert len(json.loads(raw("GET", listed("many")))["items"]) == MANY
     assert json.loads(api("GET", f"/v1/apps/{many}/deployments?page_size={PAGE}"))["pagination"]["total_count"] == MANY
-    with LOG.open("w") as log:
+    with LOG.open("a") as log:
 
         def say(line: str) -> None:
             print(line, flush=True)
             log.write(f"{line}\n")
 
+        say(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
         say(f"make bench: Kubernetes {builds.KUBERNETES.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores,")
         say(f"{ROWS} rows in {NAMESPACES} namespaces, half of them in the one that is measured; {PAIRS} pairs each, one caller.\n")
         ratios = [

@@ -86,10 +86,17 @@ class Caller:
         accept: str = PLAIN,
     ) -> Manifest:
         """The JSON of the answer. Raises cluster.errors.ApiError, with `causes` and `retry_after` where the API server gives them."""
+        return _parsed(self._answered(method, path, query, body, content_type, accept), f"{method} {path}")
+
+    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
+        """What a GET is answered, as it came. Raises as `request` does."""
+        return self._answered("GET", path, query, None, PLAIN, PLAIN)
+
+    def _answered(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
         response = self._send(method, path, query, body, content_type, accept, READ_TIMEOUT)
         if response.status >= 400:
             raise _failure(response, f"{method} {path}")
-        return _parsed(response.data, f"{method} {path}")
+        return response.data
 
     def stream(self, path: str, query: Mapping[str, str | int], accept: str, silence: float) -> Iterator[Manifest]:
         """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError."""

@@ -13,7 +13,7 @@ from dynamiq_operator.actions import api as requests
 from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest import answers, creation, problems, projects, shapes
+from dynamiq_operator.rest import answers, creation, problems, projects, rows, shapes
 from dynamiq_operator.rest.bodies import NewApp
 from dynamiq_operator.rest.documented import answers as documented
 from dynamiq_operator.rest.idempotency import REPLAYED, KeyOf
@@ -56,10 +56,10 @@ def every_app(
         if namespaces != [""]:
             raise problems.unknown("workflow" if workflow_id else "project", workflow_id or project_id or "") from None
         found, namespaces = _of_each_namespace(service, session)
-    rows, described = _beside(service, session, namespaces)
+    served, described = _beside(service, session, namespaces)
 
     def shape(raw: Manifest) -> shapes.Shape:
-        return shape_app(service, raw, rows.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
+        return shape_app(service, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
 
     return paging.of(newest(found), shape)
 
@@ -109,11 +109,11 @@ def deployments(service: ServiceOf, session: SessionOf, paging: PagingOf, app_id
     """Every deployment of the App, newest first: its history."""
     app = service.find(APPS, app_id)
     with problems.hidden("App", app_id):
-        found = requests.items(session.api, RECORDS, app.namespace, field=f"spec.app={app.name}")
-    rows = newest_first(row for row in found if _may_be_of(app.uid, row))
-    kept = next((row["spec"]["pinned"] for row in rows if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
+        found = rows.of_app(session, app.namespace, app.name)
+    ordered = newest_first(row for row in found if _may_be_of(app.uid, row))
+    kept = next((row["spec"]["pinned"] for row in ordered if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
     workflow = kept["workflow"] if kept else None
-    return paging.of(rows, lambda row: shapes.deployment(row, app.uid, service, workflow, kept))
+    return paging.of(ordered, lambda row: shapes.deployment(row, app.uid, service, workflow, kept))
 
 
 def shape_app(service: Service, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> shapes.Shape:
