@@ -89,4 +89,4 @@ def test_every_command_of_the_readme_says_what_the_readme_shows(told: tuple[Clus
     for step, said in readme.run(REPOSITORY / "README.md", cluster.env, REPOSITORY):
         if lines := readme.missing(step, said):
             wrong[step.command] = f"shows {lines}, and it said:\n{said}"
-    assert wrong == {}
+    assert not wrong, "\n".join(f"{command} {what}" for command, what in wrong.items())
