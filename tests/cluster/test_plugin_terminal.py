@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from dynamiq_operator.model import kinds
 from tests import factories
 from tests.cluster.ledger import APP, Ledger
 from tests.cluster.plugin import ENDS_WITHIN, Plugin
@@ -61,6 +62,24 @@ def test_yes_rolls_back_and_shows_the_rollout(theatre: Ledger, plugin: Plugin, s
     assert re.search(r"\r\x1b\[KProgressing, pods: \d new, \d old, \d of \d ready, \d s", followed)
     assert f"\r\x1b[K{served}: v1 (#3, {row['metadata']['name']}) is \x1b[32m{DOT}\x1b[0m Live after " in followed
     assert followed.count("\n") == 2, "the line of progress is rewritten"
+
+
+def test_a_first_promotion_asks_for_the_hostname(theatre: Ledger, plugin: Plugin, production: str, served: str) -> None:
+    theatre.change(kinds.APP.kind, served, spec={"hostname": f"{served}.staging.example"})
+    assert "needs a hostname of its own there: give one: --hostname" in plugin.refused("promote", served, "--yes")
+    with plugin.on_terminal("promote", served, "--no-wait") as terminal:
+        terminal.until("Hostname: ")
+        terminal.press("\n")
+        assert terminal.end() == 1
+    assert "--hostname" in terminal.shown
+    with plugin.on_terminal("promote", served, "--no-wait") as terminal:
+        terminal.until("Hostname: ")
+        terminal.press(f"{served}.example.com\n")
+        terminal.until(r"Promote\? \[y/N\] ")
+        terminal.press("y\n")
+        assert terminal.end() == 0
+    made = theatre.api.get(kinds.APP.kind, served, production).body
+    assert made["spec"]["hostname"] == f"{served}.example.com"
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "nonsense\n"])

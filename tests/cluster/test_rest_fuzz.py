@@ -6,9 +6,11 @@ its cases get past the door; who calls may edit one namespace and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP
@@ -27,7 +30,7 @@ from tests import factories, harness
 from tests.cluster import rest, serving
 from tests.cluster.ledger import APP, counted
 from tests.cluster.serving import Rehearsal
-from tests.harness import REPOSITORY
+from tests.harness import REPOSITORY, Api
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
 FULL = 5000
@@ -38,6 +41,7 @@ OFTEN = 0.8
 READERS = "tests-runtimes-readers"
 WITHIN = 3000  # seconds
 ANSWERS_WITHIN = 60
+ASKED_EVERY = 0.5
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=18", "--generation-deterministic")
 """The same each time: without the coverage phase, whose cases are as many for any count."""
@@ -199,7 +203,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     at = place.at
     wanted, began = counted(FULL), time.monotonic()
     in_full = wanted == FULL
-    code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
+    with asked_meanwhile(at.stage.api) as away:
+        code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
     cases = Cases.of(report)
     document = [f"{method} {path}" for method, path, _ in calls(at)]
     lines = [
@@ -212,9 +217,34 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
         LOG.write_text("\n".join([*lines, "", _without_token(said, at)]))
     assert code == 0, said
     assert not [status for status in cases.by_status if status >= 500 and status != 503]
+    assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
     assert cases.total >= wanted
     never = [call for call in document if call not in cases.good and call not in NEVER_GOOD]
     assert not never, "no case reached what these calls do"
+
+
+@contextlib.contextmanager
+def asked_meanwhile(api: Api) -> Iterator[list[str]]:
+    """Asks the API server itself while the block runs; holds what was no answer."""
+    away: list[str] = []
+    ends = threading.Event()
+
+    def ask() -> None:
+        while not ends.wait(ASKED_EVERY):
+            try:
+                answer = api.request("GET", "/readyz")
+                if not answer.ok:
+                    away.append(answer.message)
+            except (OSError, urllib3.exceptions.HTTPError) as error:
+                away.append(str(error))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield away
+    finally:
+        ends.set()
+        asking.join(ANSWERS_WITHIN)
 
 
 def _without_token(said: str, at: Rehearsal) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ import urllib3
 from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
+from dynamiq_operator.cluster import errors
 from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
-from dynamiq_operator.rest import answers, shapes
+from dynamiq_operator.rest import answers, rows, shapes
 from dynamiq_operator.rest.caller import ApiServer, Caller
 from dynamiq_operator.rest.creation import slug
 from dynamiq_operator.rest.identity import Session, User, token_of
@@ -43,6 +45,29 @@ def test_an_app_is_named_after_what_people_call_it(name: str, expected: str) -> 
 def test_a_name_without_a_latin_letter_still_gives_a_name() -> None:
     assert slug("客服") != slug("支持")
     assert slug("客服").startswith("app-")
+
+
+class Pages(Caller):
+    """Answers with these pages, one after the other."""
+
+    def __init__(self, *pages: bytes) -> None:
+        self.pages, self.asked = iter(pages), list[dict[str, str | int]]()
+
+    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
+        self.asked.append(dict(query))
+        return next(self.pages)
+
+
+def test_rows_come_from_every_page_without_who_wrote_them() -> None:
+    row = b'{"metadata": {"name": "a-%d", "uid": "%d", "managedFields": [{"manager": "x"}]}, "spec": {"app": "a", "sequence": %d}}'
+    api = Pages(
+        b'{"metadata": {"continue": "more"}, "items": [' + row % (1, 1, 1) + b"]}", b'{"metadata": {}, "items": [' + row % (2, 2, 2) + b"]}"
+    )
+    found = rows.of_app(Session(api, User("anna"), ""), "demo", "a")
+    assert [(each["metadata"], each["spec"]["sequence"]) for each in found] == [({"name": f"a-{n}", "uid": str(n)}, n) for n in (1, 2)]
+    assert [query.get("continue") for query in api.asked] == [None, "more"]
+    with pytest.raises(errors.Unavailable):
+        rows.of_app(Session(Pages(b"<html>"), User("anna"), ""), "demo", "a")
 
 
 def test_people() -> None:

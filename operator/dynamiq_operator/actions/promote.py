@@ -32,6 +32,10 @@ NOT_COPIED = ("hostname", "exposure", "deploy", "triggers")
 """What a first promotion does not take along: it belongs to one environment."""
 
 
+class NeedsHostname(Refusal):
+    """A first promotion of an App with a hostname has to be given the one in the target."""
+
+
 @dataclass(frozen=True)
 class Promotion:
     """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
@@ -151,7 +155,7 @@ def _there(api: Api, namespace: str, app: str) -> App | None:
 def _first(source: App, target: str, environment: str, hostname: str | None) -> Manifest:
     """The App that a first promotion makes: as the source, under its own hostname."""
     if source.spec.hostname is not None and hostname is None:
-        raise Refusal(f"App {source.meta.name} is new in {environment} and needs a hostname of its own there: give one", "hostname")
+        raise NeedsHostname(f"App {source.meta.name} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
     if hostname is not None:
         spec["hostname"] = hostname

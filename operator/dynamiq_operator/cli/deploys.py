@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.deploy import Deploy, preview
-from dynamiq_operator.actions.promote import plan_promotion, promote
+from dynamiq_operator.actions.promote import NeedsHostname, Promotion, plan_promotion, promote
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.release import plan_release, release
 from dynamiq_operator.actions.rollback import rollback
@@ -49,17 +49,34 @@ def rollback_command(session: Session) -> int:
 
 
 def promote_command(session: Session) -> int:
-    options, api = session.options, session.api
-    planned = plan_promotion(
-        api,
-        session.namespace,
-        options.app,
-        environment=options.to,
-        target_namespace=options.target_namespace,
-        hostname=options.hostname,
-        message=options.message,
-    )
+    api = session.api
+    planned = _planned(session)
     return _act(session, planned.lines(), planned.preview.as_json(), lambda: promote(api, planned), planned.target_namespace)
+
+
+def _planned(session: Session) -> Promotion:
+    """The promotion; a hostname that it lacks is asked for where somebody sits there, else the refusal names the option."""
+    options = session.options
+    hostname = options.hostname
+    while True:
+        try:
+            return plan_promotion(
+                session.api,
+                session.namespace,
+                options.app,
+                environment=options.to,
+                target_namespace=options.target_namespace,
+                hostname=hostname,
+                message=options.message,
+            )
+        except NeedsHostname as lacking:
+            if options.yes or options.preview or not sys.stdin.isatty() or not (hostname := _asked_for(session, lacking)):
+                raise Refusal(f"{lacking}: --hostname", lacking.field) from None
+
+
+def _asked_for(session: Session, lacking: NeedsHostname) -> str:
+    session.err.write(f"{output.safe(lacking)}\nHostname: ")
+    return sys.stdin.readline().strip()
 
 
 def release_command(session: Session) -> int:
