@@ -17,6 +17,8 @@ GREETS = "greets"
 """A workflow that answers with the variable GREETING."""
 
 SECRET_VALUE = "a-greeting-that-is-secret"
+DOLLARS = "hi $(PORT) $$(PORT) $$"
+"""A value that a kubelet would expand, and shorten, where it is not kept as it is written."""
 GOES_ON_WITHIN = 60.0  # seconds, on a busy machine: it looks every 3
 
 
@@ -58,13 +60,13 @@ def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets:
     key = on.key(app)
     on.create(on.named("ConfigMap", "greetings") | {"data": {"long": "good morning"}})
     with on.load(app) as heard:
-        on.change("App", app, spec={"variables": [greeting(value="hi")]})
-        on.until_answer(app, "hi", key)
+        on.change("App", app, spec={"variables": [greeting(value=DOLLARS)]})
+        on.until_answer(app, DOLLARS, key)
         on.change("App", app, spec={"variables": [greeting(configMap={"name": "greetings", "key": "long"})]})
         on.until_answer(app, "good morning", key)
         on.until_settled(app)
     assert heard["failed"] == 0, heard["errors"]
-    assert set(heard["by_output"]) == {'{"answer":"hello"}', '{"answer":"hi"}', '{"answer":"good morning"}'}
+    assert set(heard["by_output"]) == {'{"answer":"hello"}', f'{{"answer":"{DOLLARS}"}}', '{"answer":"good morning"}'}
     assert [each["spec"] for each in on.rows(app)] == [row["spec"]]
     assert on.row(row["metadata"]["name"])["status"]["phase"] == "Live"
     on.until_condition(app, "VariablesResolved", "True")

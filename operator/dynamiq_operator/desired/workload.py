@@ -225,8 +225,8 @@ def _variable(variable: Variable) -> dict[str, Any]:
         return {"name": variable.name, "valueFrom": {"secretKeyRef": variable.secret.as_json()}}
     if variable.config_map is not None:
         return {"name": variable.name, "valueFrom": {"configMapKeyRef": variable.config_map.as_json()}}
-    # `$(OTHER)` is expanded by the kubelet; a doubled dollar keeps what the user wrote.
-    return {"name": variable.name, "value": (variable.value or "").replace("$(", "$$(")}
+    # The kubelet expands `$(OTHER)`, and takes two dollars for one: each doubled, the value stays what the user wrote.
+    return {"name": variable.name, "value": (variable.value or "").replace("$", "$$")}
 
 
 def _json(part: Part | None) -> dict[str, Any] | None:
