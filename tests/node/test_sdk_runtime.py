@@ -20,7 +20,7 @@ pytestmark = [
 ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
 PATIENT = {
     "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
-    "readiness": {"path": "/readyz", "periodSeconds": 1},
+    "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
 }
 READY = 600.0  # seconds: the SDK loads for ten on an idle core
 
