@@ -17,6 +17,11 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("SOAK"), reason="the image of the SDK takes minutes: SOAK=1, or make soak"),
     pytest.mark.timeout(3600),
 ]
+ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
+PATIENT = {
+    "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
+    "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
+}
 READY = 600.0  # seconds: the SDK loads for ten on an idle core
 
 
@@ -27,15 +32,23 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     with stage(cluster, "sdk") as made, operator(made, folder=tmp_path_factory.mktemp("sdk")):
         made.release("v1", "v2")
         made.runtime("tiny", by_default=True)
-        made.runtime("sdk", image=images.RUNTIME_SDK.reference, engine="sdk", runTimeoutSeconds=60, maxConcurrentRuns=50)
+        made.runtime(
+            "sdk",
+            image=images.RUNTIME_SDK.reference,
+            engine="sdk",
+            resources=ROOM,
+            probes=PATIENT,
+            runTimeoutSeconds=60,
+            maxConcurrentRuns=50,
+        )
         yield made
 
 
 def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> None:
     on.app("moved")
     first = on.live("moved", "v1")
-    with on.load("moved") as heard:
-        row = on.live("moved", "v2", READY, runtime=f"{on.namespace}-sdk")
+    with on.load("moved", every=0.5) as heard:
+        row = on.live("moved", "v2", READY, runtime=f"{on.namespace}-sdk", config={"type": "server", "resources": ROOM})
         on.until_answer("moved", "v2", on.key("moved"))
         pods = on.until_settled("moved")
         metrics = on.kubectl(
