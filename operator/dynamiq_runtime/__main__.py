@@ -45,8 +45,9 @@ Try it:
 
 CALL = """\
 Prints one line for each answer: time, status, body. With --every it sends at that pace, each call on a connection of its own
-unless --keep-alive says otherwise, and ends with a summary as one JSON line: sent, ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends
-it early, with the summary. Exit code 0 when every answer was 2xx, else 1.
+unless --keep-alive says otherwise, and ends with a summary as one JSON line: sent, left_out (where this process had no CPU for its
+pace), ok, failed, by_status, by_output, errors (the first 5), latency_ms. SIGTERM ends it early, with the summary. Exit code 0 when
+every answer was 2xx, else 1.
 
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}'
   python -m dynamiq_runtime call http://hello.demo/ --key-file key --input '{"n": 2}' --every 0.005 --for 30 --quiet"""

@@ -20,7 +20,7 @@ from tests.node.stage import Stage, operator, stage
 from tests.node.through import until_answer
 
 DOMAIN = "apps.example.test"
-ROLLOUTS = 100
+ROLLOUTS = int(os.environ.get("ROLLOUTS") or 100)
 ROLLOUTS_OF_THE_CONTROL = 6
 IN_FULL = bool(os.environ.get("SOAK"))
 RATE = int(os.environ.get("RATE") or (200 if IN_FULL else 50))
@@ -90,7 +90,7 @@ def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Ga
     text = told("deploys and rollbacks in alternation", heard, timeline)
     if IN_FULL:
         machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} over the last 5 minutes"
-        command = f"RATE={RATE} SOAK=1 python -m pytest tests/node/test_rollouts.py --capture=no"
+        command = f"ROLLOUTS={ROLLOUTS} RATE={RATE} SOAK=1 python -m pytest tests/node/test_rollouts.py --capture=no"
         LOG.write_text(f"{command}\nKubernetes {builds.KUBERNETES.version}, Contour {builds.CONTOUR.version}, {machine}.\n\n{text}\n")
     for name, each in heard.items():
         assert not each.failed, (name, len(each.failed), each.failed[:5])
