@@ -34,7 +34,10 @@ def autoscaler(app: App, record: str, pinned: Pinned) -> Manifest:
 
 
 def disruption_budget(app: App) -> Manifest:
-    """One pod at a time may be evicted: with one replica a drain still ends, since the pod serves until its successor is Ready."""
+    """One pod at a time may be evicted, and so may the only one: a drain of a node has to end.
+
+    Its callers are then without an answer until the next pod is Ready; an App that can't have that has a minimum of 2.
+    """
     return child(
         app,
         DISRUPTION_BUDGET,
