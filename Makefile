@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Says every 10 s that the command after it still runs.
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 FIRST_TESTS := $(wildcard tests/unit tests/flow)
-TESTS := $(FIRST_TESTS) $(wildcard tests/cluster tests/node)
+TESTS := $(FIRST_TESTS) $(wildcard tests/images tests/cluster tests/node)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak clean
@@ -69,7 +69,7 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/python -m dynamiq_operator.generate crds --check
 
 check: lint ## lint and the tests that need no cluster, in under a minute
-	@$(BIN)/python -m pytest $(FIRST_TESTS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(FIRST_TESTS)
 
 test: $(READY) ## every test, on clusters of their own
 	@echo "tests: $(TESTS), on clusters that are started for them and stopped after them; what is missing is built first, once"

@@ -9,7 +9,8 @@ import pytest
 
 from dynamiq_operator.desired.base import SERVICE
 from dynamiq_operator.desired.workload import workload
-from dynamiq_operator.model import names
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Pinned
 from tests import factories as given
 from tests.flow.shown import shown, told
@@ -57,6 +58,16 @@ def test_a_child_that_was_edited_is_brought_back(kind: str, field: str, value: o
     assert told(plan) == said
     world.run()
     assert world.child(kind)["spec"] == before
+
+
+def test_a_change_of_the_app_that_keeps_the_pods_is_nobodys_edit() -> None:
+    world = serving()
+    app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+    app["spec"]["rollout"] = {"progressDeadlineSeconds": 60}
+    world.edited(app)
+    plan = world.plan()
+    assert "apply Deployment for .spec.progressDeadlineSeconds" in shown(plan)
+    assert told(plan) == []
 
 
 def test_fields_that_others_set_stay() -> None:

@@ -40,6 +40,9 @@ from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, Problem, Snapsho
 REMOVABLE = (INGRESS.kind, HTTP_ROUTE.kind, NETWORK_POLICY.kind, WORKLOAD.kind, AUTOSCALER.kind, DISRUPTION_BUDGET.kind)
 """Kinds that an App can have now and not later. Flows stay for a rollback, the Service and the keys for callers."""
 
+OF_THE_APP = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
+"""Fields of a workload that follow the App or its keys while the template stays: a difference there need not be anybody's edit."""
+
 
 def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
     """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
@@ -144,7 +147,7 @@ def converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) ->
     if observed is None or found is None:
         yield CreateChild(app, manifest, digest)
         return
-    if _was_ours(manifest, observed) and not found.endswith(names.KEYS_ANNOTATION):
+    if _was_ours(manifest, observed) and not found.endswith(OF_THE_APP):
         yield events.repaired(app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
     yield ApplyChild(app, manifest, observed, digest, found)
 
