@@ -16,7 +16,7 @@ def report(app: str, verdict: Verdict) -> tuple[str, int]:
         first, *others = verdict.misfits
         more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in others)
         return f"{app}: row {first.row} does not fit: {first.reason}{more}", 1
-    return f"{app}: {verdict.rows} rows fit, from {verdict.oldest} to {verdict.newest}", 0
+    return f"{app}: {verdict.rows} row{'s fit' if verdict.rows != 1 else ' fits'}, from {verdict.oldest} to {verdict.newest}", 0
 
 
 def check(app: str, rows: Iterable[Manifest], expected: str | None) -> tuple[str, int]:
