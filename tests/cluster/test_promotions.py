@@ -123,6 +123,7 @@ def test_a_version_whose_name_is_taken_gets_the_next_free_one_and_keeps_its_orig
 
 def test_what_the_target_lacks_is_said_and_nothing_is_made(acting: Acting, stage: Ledger, production: Ledger) -> None:
     secret = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
+    stage.create({**stage.named("Secret", "vault"), "stringData": {"token": "x"}})
     staged(stage, factories.with_variables(secret), factories.with_hostname("chat.staging.example"))
     with pytest.raises(Refusal, match="needs a hostname of its own there"):
         plan_promotion(acting, stage.namespace, APP)
