@@ -85,7 +85,7 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 
 soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
 	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/sdk \
-		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py tests/node/test_sdk_runtime.py --capture=no
+		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
 	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info

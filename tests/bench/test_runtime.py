@@ -90,8 +90,8 @@ def test_what_the_runtime_adds_to_a_bare_handler(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(not SDK.exists(), reason="there is no .venv-sdk: `make bench` makes it")
 def test_throughput_of_the_sdk_beside_a_bare_loop(tmp_path: Path) -> None:
+    assert SDK.exists(), "there is no .venv-sdk: `make bench` makes it"
     limits = {"DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_MAX_CONCURRENT_RUNS": str(CONCURRENT)}
     kept = local()
 

@@ -13,5 +13,5 @@ PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 def sdk() -> str:
     """The path of the interpreter."""
     if not PYTHON.exists():
-        pytest.skip("there is no .venv-sdk: `make test-sdk` makes it and runs these tests")
+        pytest.fail("there is no .venv-sdk: `make test-sdk` makes it and runs these tests")
     return str(PYTHON)

@@ -1,9 +1,8 @@
-"""Pods whose Runtime has the engine `sdk`: an image of 2 GB that takes minutes to build, so only under SOAK=1."""
+"""Pods whose Runtime has the engine `sdk`: an image of 2 GB that takes minutes to build."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,10 +12,7 @@ from local.clusters import Cluster
 from tests.harness import eventually
 from tests.node.stage import Stage, flow, operator, restarts, said, stage, took
 
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("SOAK"), reason="the image of the SDK takes minutes: SOAK=1, or make soak"),
-    pytest.mark.timeout(3600),
-]
+pytestmark = pytest.mark.timeout(3600)
 ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
 PATIENT = {
     "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
