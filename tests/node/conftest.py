@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from local import gateway
 from local.clusters import Cluster
+from local.gateway import Gateway
 from tests import harness
 
 
@@ -15,3 +17,9 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of the node profile with our resources installed, or the one that the environment names."""
     with harness.session_cluster("node", pytestconfig) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def at(cluster: Cluster) -> Gateway:
+    """The cluster's gateway, started by the first test that asks for it."""
+    return gateway.start(cluster)

@@ -35,11 +35,6 @@ class ByTls(HTTPSConnection):
 
 
 @pytest.fixture(scope="module")
-def at(cluster: Cluster) -> Gateway:
-    return gateway.start(cluster)
-
-
-@pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
     with stage(cluster, "gateway") as made, operator(made, folder=tmp_path_factory.mktemp("gateway"), options=options):

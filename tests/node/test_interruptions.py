@@ -31,11 +31,6 @@ IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def at(cluster: Cluster) -> Gateway:
-    return gateway.start(cluster)
-
-
-@pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
     with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=options):

@@ -43,11 +43,6 @@ sys.exit(__main__.main())
 
 
 @pytest.fixture(scope="module")
-def at(cluster: Cluster) -> Gateway:
-    return gateway.start(cluster)
-
-
-@pytest.fixture(scope="module")
 def options() -> list[str]:
     return [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}"]
 

@@ -102,9 +102,8 @@ class Claims:
 
     async def _stranger(self, key: AppKey, host: str) -> str | None:
         """The kind of a route that is not ours and has the hostname; looked up when it is claimed."""
-        known = self._strange.pop(key, None)
+        known = self._strange.get(key)
         if known is not None and known[0] == host and monotonic() - known[2] < STRANGER_TRUSTED:
-            self._strange[key] = known
             return known[1]
         kind = await self._look_for_stranger(key, host)
         if kind is not None:
