@@ -145,8 +145,9 @@ class ScriptedServer:
 
     def __init__(self, script: Script, unix: Path | None = None) -> None:
         self.script = script
-        handler = type("Handler", (_Handler,), {"script": script})
-        self._server = _Unix(str(unix), handler) if unix is not None else ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        # Only TCP knows of a delay that can be turned off.
+        handler = type("Handler", (_Handler,), {"script": script, "disable_nagle_algorithm": unix is None})
+        self._server = _Unix(unix, handler) if unix is not None else ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -166,15 +167,17 @@ class ScriptedServer:
 class _Unix(ThreadingHTTPServer):
     address_family = socket.AF_UNIX
 
+    def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._path = path
+        super().__init__(("localhost", 0), handler)
+
     def server_bind(self) -> None:
-        # HTTPServer would look up a host's name.
-        self.socket.bind(str(self.server_address))
+        self.socket.bind(str(self._path))
         self.server_name, self.server_port = "localhost", 0
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     script: Script
 
     def handle_one(self) -> None:
