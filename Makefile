@@ -10,8 +10,8 @@ LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Says every 10 s that the command after it still runs.
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
-FIRST_TESTS := $(wildcard tests/unit tests/flow)
-TESTS := $(FIRST_TESTS) $(wildcard tests/images tests/cluster tests/node)
+FIRST_TESTS := tests/unit
+TESTS := $(FIRST_TESTS) tests/api tests/node tests/system
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak clean
@@ -84,7 +84,7 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
 soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/sdk \
+	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/api tests/sdk \
 		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay

@@ -9,8 +9,8 @@ import pytest
 
 from local import images
 from local.clusters import Cluster
-from tests.harness import eventually
-from tests.node.stage import Stage, flow, operator, restarts, said, stage, took
+from tests.support.stage import Stage, flow, operator, restarts, said, stage, took
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(3600)
 ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}

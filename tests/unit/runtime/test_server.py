@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.runtime.serving import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
 
 VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
 
