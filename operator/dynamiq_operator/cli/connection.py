@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from dynamiq_operator.cli.kubeflags import Given
+from dynamiq_operator.cli.kubectl_flags import Given
 
 NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable KUBECTL"
 DEFAULT_NAMESPACE = "default"

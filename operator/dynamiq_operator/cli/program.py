@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.cli.connection import Connection, NotConnected
-from dynamiq_operator.cli.kubeflags import Given
+from dynamiq_operator.cli.kubectl_flags import Given
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.cli.transport import Transport, sentence
 from dynamiq_operator.kube.errors import ApiError
@@ -74,17 +74,17 @@ def _command(name: str) -> Callable[[Session], int]:
     from importlib import import_module
 
     modules = {
-        "history": "histories",
-        "status": "statuses",
-        "diff": "statuses",
-        "verify": "statuses",
-        "deploy": "deploys",
-        "rollback": "deploys",
-        "promote": "deploys",
-        "release": "deploys",
-        "logs": "pods",
-        "open": "pods",
+        "history": "history",
+        "status": "status",
+        "diff": "status",
+        "verify": "status",
+        "deploy": "deploy",
+        "rollback": "deploy",
+        "promote": "deploy",
+        "release": "deploy",
+        "logs": "logs",
+        "open": "logs",
     }
-    module: Any = import_module(f"dynamiq_operator.cli.{modules[name]}")
+    module: Any = import_module(f"dynamiq_operator.cli.commands.{modules[name]}")
     found: Callable[[Session], int] = getattr(module, f"{name}_command")
     return found

@@ -12,7 +12,7 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.actions.release import plan_release, release
 from dynamiq_operator.actions.rollback import rollback
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.following import followed
+from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest

@@ -10,7 +10,7 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.follow import Pods, pods_of
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.following import title
+from dynamiq_operator.cli.progress import title
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
