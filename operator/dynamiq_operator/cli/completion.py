@@ -74,7 +74,7 @@ def offered(typed: list[str], begun: str) -> Offered:
     return _argument(given, command)
 
 
-def _argument(given: kubectl_flags.Given, command: str) -> Offered:
+def _argument(given: kubectl_flags.CommandLine, command: str) -> Offered:
     """An App, a workflow, or for `diff` a row."""
     before = _positional(given)
     if command == "release":
@@ -84,7 +84,7 @@ def _argument(given: kubectl_flags.Given, command: str) -> Offered:
     return _rows(given, before[0]) if command == "diff" and len(before) < 3 else ()
 
 
-def _value(given: kubectl_flags.Given, command: str, option: str) -> Offered:
+def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Offered:
     """What the option before the cursor takes."""
     app = (_positional(given) or [""])[0]
     choices: dict[str, Callable[[], Offered]] = {
@@ -104,17 +104,17 @@ def _formats(command: str) -> Offered:
     return [(str(choice), "") for action in parser._actions if "-o" in action.option_strings for choice in action.choices or ()]
 
 
-def _versions(given: kubectl_flags.Given, app: str) -> Offered:
+def _versions(given: kubectl_flags.CommandLine, app: str) -> Offered:
     workflow = next(iter(_get(given, "apps", WORKFLOW_OF, app)), ("", ""))[0] if app else ""
     return list(_get(given, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
 
 
-def _rows(given: kubectl_flags.Given, app: str) -> Offered:
+def _rows(given: kubectl_flags.CommandLine, app: str) -> Offered:
     found = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
     return sorted(found, key=lambda row: -int(row[0]))
 
 
-def _get(given: kubectl_flags.Given, plural: str, template: str, *names: str, selector: str = "") -> Offered:
+def _get(given: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Offered:
     """Values and descriptions that kubectl finds. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural == "namespaces" else f"{plural}.{GROUP}"
     command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
@@ -151,7 +151,7 @@ def _flags() -> Offered:
     ]
 
 
-def _positional(given: kubectl_flags.Given) -> list[str]:
+def _positional(given: kubectl_flags.CommandLine) -> list[str]:
     """The arguments after the command that are neither options nor their values."""
     found: list[str] = []
     left = iter(given.rest[1:])

@@ -1,4 +1,4 @@
-"""`status`, `diff` and `verify`: what is so, what changed, and whether the history is whole."""
+"""`status`: what an App serves, what is being deployed, and how its pods are."""
 
 from __future__ import annotations
 
@@ -8,33 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.follow import Pods, pods_of
-from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.progress import title
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.progress import title
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Phase, Pinned
+from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.history import HistoryRow, config_in_words, history
-from dynamiq_operator.views.preview import change, flow_diff
-from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.program import Session
+    from dynamiq_operator.cli.context import CommandContext
 
 
-def status_command(session: Session) -> int:
-    app = session.options.app
-    status = reading.find_app(session.api, session.namespace, app).status.as_json()
-    rows = history(requests.items(session.api, RECORDS, session.namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
+def run(context: CommandContext) -> int:
+    app = context.options.app
+    status = reading.find_app(context.api, context.namespace, app).status.as_json()
+    rows = history(requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
     live = next((row for row in rows if row.status == Phase.LIVE), None)
     under_way = [row for row in rows if row.status in (Phase.PENDING, Phase.PROGRESSING)]
-    pods = pods_of(session.api, session.namespace, app, live.name if live else "")
-    if session.options.output is not None:
+    pods = pods_of(context.api, context.namespace, app, live.name if live else "")
+    if context.options.output is not None:
         data = {
             "app": app,
-            "namespace": session.namespace,
+            "namespace": context.namespace,
             "hostname": status.get("hostname"),
             "live": output.row_as_json(live) if live else None,
             "underWay": [output.row_as_json(row) for row in under_way],
@@ -42,32 +38,17 @@ def status_command(session: Session) -> int:
             "pods": asdict(pods) if pods else None,
             "conditions": status.get("conditions") or [],
         }
-        session.out.lines([output.formatted(data, session.options.output)])
+        context.out.lines([output.formatted(data, context.options.output)])
         return 0
-    session.out.lines([session.out.paint("bold", f"{safe(app)} in {safe(session.namespace)}")])
-    session.out.lines(_status_lines(session, status, live, under_way, pods))
+    context.out.lines([context.out.paint("bold", f"{safe(app)} in {safe(context.namespace)}")])
+    context.out.lines(_status_lines(context, status, live, under_way, pods))
     return 0
-
-
-def diff_command(session: Session) -> int:
-    options = session.options
-    before, after = (reading.find_row(session.api, session.namespace, options.app, given) for given in (options.before, options.after))
-    session.out.preview(_difference(session, before, after))
-    return 0
-
-
-def verify_command(session: Session) -> int:
-    app = session.options.app
-    rows = requests.items(session.api, RECORDS, session.namespace, field=f"spec.app={app}")
-    text, code = check(app, rows, session.options.expect)
-    session.out.lines(safe(line) for line in text.splitlines())
-    return code
 
 
 def _status_lines(
-    session: Session, status: Mapping[str, Any], live: HistoryRow | None, under_way: Iterable[HistoryRow], pods: Pods | None
+    context: CommandContext, status: Mapping[str, Any], live: HistoryRow | None, under_way: Iterable[HistoryRow], pods: Pods | None
 ) -> Iterable[str]:
-    screen = session.out
+    screen = context.out
     if live is not None:
         more = [
             f"runtime {live.runtime}",
@@ -95,28 +76,3 @@ def _status_lines(
 def _condition(condition: Mapping[str, Any]) -> str:
     message = f": {condition['message']}" if condition.get("message") else ""
     return f"{condition['type']} is {condition['status']} ({condition.get('reason', '')}){message}"
-
-
-def _difference(session: Session, before: Manifest, after: Manifest) -> list[str]:
-    """What changed between two rows, as a preview says it."""
-    old, new = HistoryRow.of(before), HistoryRow.of(after)
-    from_, to = (_pinned(row) for row in (before, after))
-    pairs = [
-        ("version", old.version or "", new.version or ""),
-        ("runtime", old.runtime or "", new.runtime or ""),
-        ("config", config_in_words(old.config), config_in_words(new.config)),
-    ]
-    said = [f"{old.app}: #{old.sequence} {old.name} → #{new.sequence} {new.name}"]
-    said += [change(*pair) for pair in pairs]
-    if from_.workflow_hash == to.workflow_hash:
-        return [*said, "  the flow is the same"]
-    texts = [reading.flow_of(session.api, session.namespace, old.app, pinned) for pinned in (from_, to)]
-    if texts[0] is None or texts[1] is None:
-        return [*said, "  the flows differ, and one of them is in no ConfigMap and no WorkflowVersion that you may read"]
-    return [*said, "", *flow_diff(texts[0], texts[1], f"{old.version} (#{old.sequence})", f"{new.version} (#{new.sequence})")]
-
-
-def _pinned(row: Manifest) -> Pinned:
-    if (pins := row["spec"].get("pinned")) is None:
-        raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
-    return Pinned.model_validate(pins)
