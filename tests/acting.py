@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions.api import PLAIN
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN
 from tests.harness import Api, Manifest
 
 

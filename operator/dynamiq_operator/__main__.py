@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 from kubernetes.aio.config import ConfigException
 
-from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
+from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.plain import on_one_line
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings

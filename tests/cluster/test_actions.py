@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.deploy import Deploy, preview
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.refusals import Refusal, Unknown
 from dynamiq_operator.actions.release import plan_release, release
 from dynamiq_operator.actions.rollback import rollback
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.views.history import HistoryRow, history
 from dynamiq_operator.views.preview import Preview

@@ -12,7 +12,7 @@ import pytest
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.promote import plan_promotion, promote
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.views.history import HistoryRow
 from tests import factories, harness

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.chain import verify
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.chain import verify
 from tests import factories as given
 
 Place = tuple[str | int, ...]

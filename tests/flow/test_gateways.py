@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired import network
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import HTTP_ROUTE
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import children
-from dynamiq_operator.plan.actions import Plan
+from dynamiq_operator.plan.children import converge
+from dynamiq_operator.plan.operations import Plan
 from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
 from tests import factories as given
 from tests.flow.shown import shown
@@ -27,28 +27,28 @@ def an_app(**parent: str) -> App:
 
 
 def a_snapshot(app: App, *observed: Manifest, gateway: ParentRef | None = OPERATORS, **known: Any) -> Snapshot:
-    found = {(each["kind"], each["metadata"]["name"]): each for each in (network.service(app), *observed)}
+    found = {(each["kind"], each["metadata"]["name"]): each for each in (exposure.service(app), *observed)}
     return Snapshot(given.NAMESPACE, given.NAME, given.NOW, Settings(gateway=gateway), app=app, children=found, **{"claim": OURS, **known})
 
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return shown(Plan(children.child_actions(snapshot, snapshot.app, None)))
+    return shown(Plan(converge.child_actions(snapshot, snapshot.app, None)))
 
 
 def said(snapshot: Snapshot) -> list[tuple[str, str]]:
     assert snapshot.app is not None
-    return [(each.hindrance.value, each.message) for each in children.problems(snapshot, snapshot.app, None).values()]
+    return [(each.hindrance.value, each.message) for each in converge.problems(snapshot, snapshot.app, None).values()]
 
 
 def the_route(app: App) -> Manifest:
-    made = network.route(app, Settings(gateway=OPERATORS))
+    made = exposure.route(app, Settings(gateway=OPERATORS))
     assert made is not None
     return made
 
 
 def the_ingress() -> Manifest:
-    made = network.route(given.an_app(given.public(), given.with_hostname(HOST)), Settings())
+    made = exposure.route(given.an_app(given.public(), given.with_hostname(HOST)), Settings())
     assert made is not None
     return made
 
@@ -74,7 +74,7 @@ def test_the_route_names_its_gateway_its_host_and_the_service(parent: dict[str, 
 
 def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname() -> None:
     app = given.an_app(given.public(), given.exposed("Gateway"))
-    assert network.route(app, Settings(gateway=OPERATORS)) is None
+    assert exposure.route(app, Settings(gateway=OPERATORS)) is None
     assert said(a_snapshot(app, claim=Claim())) == []
 
 

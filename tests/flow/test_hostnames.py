@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import hostnames
+from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
 from tests import factories as given
 

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.plan.keys import CLOCKS
+from dynamiq_operator.plan.children.access_keys import CLOCKS
 from tests import factories as given
 from tests.flow.shown import shown, told
 from tests.flow.test_deploys import a_world, serving

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.chain import verify
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan import actions
-from dynamiq_operator.plan.chain import verify
+from dynamiq_operator.plan import operations
 from tests import factories as given
 from tests.flow.test_deploys import a_world, serving
 from tests.flow.world import World
@@ -127,10 +127,10 @@ def test_a_restore_moves_nothing_until_its_stamp_is_off_and_then_decides_once() 
     app = app_manifest(world)
     app["metadata"]["annotations"] = {RESTORING: "true"}
     world.edited(app)
-    assert world.plan() == actions.Plan()
+    assert world.plan() == operations.Plan()
     del app["metadata"]["annotations"][RESTORING]
     world.edited(app)
-    assert not world.plan().of(actions.EndRecord)
+    assert not world.plan().of(operations.EndRecord)
     world.run()
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
     assert {name: row.raw_spec for name, row in world.rows.items()} == specs

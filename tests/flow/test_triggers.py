@@ -13,7 +13,7 @@ from dynamiq_operator.desired.base import CRON_JOB, JOB
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan import make_plan
-from dynamiq_operator.plan.actions import RunOnce, SetAppStatus
+from dynamiq_operator.plan.operations import RunOnce, SetAppStatus
 from tests import factories as given
 from tests.flow.shown import shown
 from tests.flow.test_deploys import a_world, serving

@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.actions import ApplyChild
+from dynamiq_operator.plan.operations import ApplyChild
 from tests import factories as given
 from tests.flow.shown import shown, told
 from tests.flow.test_deploys import BAD_NAME, a_world, serving

@@ -13,19 +13,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.cluster.resources import BY_KIND
 from dynamiq_operator.desired import content
 from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import actions, make_plan
-from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.runs import JOB_NAME_LABEL, CallerPod, Run
+from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan.children.variables import looked_for
+from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.variables import looked_for
+from dynamiq_operator.plan.triggers.runs import JOB_NAME_LABEL, CallerPod, Run
 from tests import factories as given
 
 CLOSED = ("Superseded", "Failed")
@@ -50,7 +50,7 @@ class World:
         self.events: dict[str, tuple[str, str, str]] = {}
         self.pods: list[Manifest] = []
         self.callers: dict[str, Manifest] = {}
-        self.written: list[actions.Action] = []
+        self.written: list[operations.Action] = []
         self._version = 1
         for made in objects:
             self.add(made)
@@ -209,7 +209,7 @@ class World:
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in looked_for(snapshot, app)}) if app else snapshot
 
-    def plan(self) -> actions.Plan:
+    def plan(self) -> operations.Plan:
         return make_plan(self.snapshot())
 
     # What the operator does.
@@ -232,63 +232,63 @@ class World:
                 return
         raise AssertionError("the pods and the plan never come to rest together")
 
-    def perform(self, some: Iterable[actions.Action]) -> None:
+    def perform(self, some: Iterable[operations.Action]) -> None:
         """Carries out actions of one plan, in order. Raises Stale as the API server would, before anything is written."""
         versions: dict[str, str] = {}
         for action in some:
             self._do(action, versions)
             self.written.append(action)
 
-    def _do(self, action: actions.Action, versions: dict[str, str]) -> None:
+    def _do(self, action: operations.Action, versions: dict[str, str]) -> None:
         match action:
-            case actions.Emit(about=about, reason=reason, key=key, message=message):
+            case operations.Emit(about=about, reason=reason, key=key, message=message):
                 kind = kinds.APP.kind if isinstance(about, App) else kinds.RECORD.kind
                 self.events.setdefault(names.event(about.meta.uid, reason, key), (kind, reason, message))
-            case actions.SetAppStatus(app=app, status=status):
+            case operations.SetAppStatus(app=app, status=status):
                 self._write(kinds.APP.kind, app, versions)["status"] = status.as_json()
-            case actions.SetRecordStatus(record=record, status=row_status):
+            case operations.SetRecordStatus(record=record, status=row_status):
                 self._write(kinds.RECORD.kind, record, versions)["status"] = row_status.as_json()
-            case actions.CompleteRecord(app=app, record=record, sequence=sequence, pinned=pins):
+            case operations.CompleteRecord(app=app, record=record, sequence=sequence, pinned=pins):
                 made = self._write(kinds.RECORD.kind, record, versions)
                 made["metadata"]["ownerReferences"] = [owner(app)]
                 self._set_once(made, sequence=sequence, pinned=pins.as_json() if pins else None)
-            case actions.EndRecord(record=record, outcome=outcome):
+            case operations.EndRecord(record=record, outcome=outcome):
                 self._set_once(self._write(kinds.RECORD.kind, record, versions), outcome=outcome.as_json())
-            case actions.CreateChild(app=app, manifest=manifest, digest=digest):
+            case operations.CreateChild(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
-            case actions.ApplyChild():
+            case operations.ApplyChild():
                 self._apply(action)
-            case actions.DeleteChild(observed=observed, keep_dependents=keep):
+            case operations.DeleteChild(observed=observed, keep_dependents=keep):
                 self.objects.pop(_key(observed), None)
                 self._collect(observed["metadata"]["uid"], keep=keep)
-            case actions.RunOnce(app=app, manifest=manifest, digest=digest):
+            case operations.RunOnce(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
-            case actions.CreateFlow(app=app, flow_hash=wanted, version=version):
+            case operations.CreateFlow(app=app, flow_hash=wanted, version=version):
                 text = self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
                 assert flow_hash(text) == wanted
                 self._create(app, content.flow(app, wanted, text), wanted)
-            case actions.CreateAccessKeys(app=app):
+            case operations.CreateAccessKeys(app=app):
                 self._create(app, content.access_keys(app, "key"), "")
-            case actions.TellOfKeys(uid=uid, version=version):
+            case operations.TellOfKeys(uid=uid, version=version):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
-            case actions.ScaleWorkload(observed=observed, replicas=replicas):
+            case operations.ScaleWorkload(observed=observed, replicas=replicas):
                 found = self.objects[_key(observed)]
                 found["spec"]["replicas"] = replicas
                 self.edited(found)
             case _:
                 self._do_with_history(action, versions)
 
-    def _do_with_history(self, action: actions.Action, versions: dict[str, str]) -> None:
+    def _do_with_history(self, action: operations.Action, versions: dict[str, str]) -> None:
         match action:
-            case actions.CreateRecord(app=app, name=name, asked=asked):
+            case operations.CreateRecord(app=app, name=name, asked=asked):
                 if (*_ROW, name) not in self.objects:
                     self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, **asked)))
-            case actions.DeleteRecord(name=name):
+            case operations.DeleteRecord(name=name):
                 self.objects.pop((*_ROW, name), None)
-            case actions.OwnRecord(app=app, record=record):
+            case operations.OwnRecord(app=app, record=record):
                 self._write(kinds.RECORD.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
-            case actions.OwnChild(app=app, observed=observed):
+            case operations.OwnChild(app=app, observed=observed):
                 found = self.objects[_key(observed)]
                 found["metadata"]["ownerReferences"] = [owner(app)]
                 self._keep(found)
@@ -324,7 +324,7 @@ class World:
             self.problems.pop(name, None)
             self.add(manifest)
 
-    def _apply(self, action: actions.ApplyChild) -> None:
+    def _apply(self, action: operations.ApplyChild) -> None:
         found = self.objects[_key(action.manifest)]
         assert found["metadata"]["uid"] == action.observed["metadata"]["uid"]
         kept = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations", "ownerReferences")}

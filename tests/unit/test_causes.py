@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.plan.causes import Gravity, find_cause
+from dynamiq_operator.plan.rollout.causes import Gravity, find_cause
 from dynamiq_operator.plan.snapshot import Container, Pod
 from tests import factories as given
 

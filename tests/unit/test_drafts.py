@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import WORKFLOWS
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import WORKFLOWS
 from dynamiq_operator.rest import drafts
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry

@@ -43,8 +43,8 @@ def test_the_layers_hold(lint: Lint) -> None:
     ("module", "line"),
     [
         ("dynamiq_operator/model/names.py", "from dynamiq_operator.desired import base"),
-        ("dynamiq_operator/plan/planner.py", "from dynamiq_operator.cluster import errors"),
-        ("dynamiq_operator/cluster/queue.py", "import dynamiq_operator.controller.run"),
+        ("dynamiq_operator/plan/planner.py", "from dynamiq_operator.kube import errors"),
+        ("dynamiq_operator/kube/errors.py", "import dynamiq_operator.controller.run"),
         ("dynamiq_operator/plan/planner.py", "import time"),
         ("dynamiq_operator/desired/base.py", "import kopf"),
         ("dynamiq_operator/controller/run.py", "import dynamiq_runtime.engine"),

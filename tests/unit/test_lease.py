@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.lease import Lease
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.leader import Lease
 
 SOON = 10.0  # seconds
 

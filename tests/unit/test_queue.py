@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dynamiq_operator.cluster.queue import Queue
+from dynamiq_operator.controller.workqueue import Queue
 
 
 async def take(queue: Queue[str]) -> str:

@@ -10,8 +10,8 @@ import urllib3
 from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, VERSIONS
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest import answers, rows, shapes

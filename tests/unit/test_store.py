@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.cluster.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS
-from dynamiq_operator.cluster.store import HASH_OF_CONTENT, Store
+from dynamiq_operator.controller.cache import HASH_OF_CONTENT, Store
+from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from tests.factories import NAME, NAMESPACE, app_manifest, flow, row_manifest

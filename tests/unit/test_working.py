@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.perform import Performer
-from dynamiq_operator.cluster.queue import Queue
-from dynamiq_operator.cluster.store import AppKey, Store
-from dynamiq_operator.controller.working import Working
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.execute import Performer
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.workers import Working
+from dynamiq_operator.controller.workqueue import Queue
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests import factories as given

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.deploy import Deploy, preview
 from dynamiq_operator.actions.promote import NeedsHostname, Promotion, plan_promotion, promote
 from dynamiq_operator.actions.refusals import Refusal
@@ -14,7 +13,8 @@ from dynamiq_operator.actions.release import plan_release, release
 from dynamiq_operator.actions.rollback import rollback
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.following import followed
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.follow import Progress, follow
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.history import HistoryRow
 

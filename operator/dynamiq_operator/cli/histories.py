@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dynamiq_operator.actions.api import pages_at
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.plain import API_VERSION, Manifest
 from dynamiq_operator.views.history import HistoryRow, config_in_words, history
 

@@ -6,13 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import kubectl
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cluster.resources import PODS
 from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import ExposureType
 from dynamiq_operator.model.objects import App, Record

@@ -15,7 +15,7 @@ from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.kubeflags import Given
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.cli.transport import Transport, sentence
-from dynamiq_operator.cluster.errors import ApiError
+from dynamiq_operator.kube.errors import ApiError
 
 if TYPE_CHECKING:
     import argparse

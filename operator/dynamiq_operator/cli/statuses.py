@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.follow import Pods, pods_of
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.following import title
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Phase, Pinned
 from dynamiq_operator.views.history import HistoryRow, config_in_words, history

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.chain import fits_alone
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.chain import fits_alone
 from dynamiq_operator.views.verdict import check as check
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,7 +21,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 async def from_cluster(kubeconfig: Path | None, context: str | None, namespace: str, app: str) -> list[Manifest]:
-    """Every row of the App. Raises cluster.errors.ApiError."""
+    """Every row of the App. Raises kube.errors.ApiError."""
     rows: list[Manifest] = []
     async with await Client.connect(kubeconfig, context) as client:
         async for page in client.pages(RECORDS, namespace, field=f"spec.app={app}"):

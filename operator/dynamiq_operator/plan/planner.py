@@ -13,14 +13,17 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Rollout as RolloutPolicy
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
-from dynamiq_operator.plan import children, conditions, events, keys, runs, triggers, variables
-from dynamiq_operator.plan.actions import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
-from dynamiq_operator.plan.declared import declared_rows
-from dynamiq_operator.plan.lifecycle import History
-from dynamiq_operator.plan.numbering import complete_rows, end_overtaken, end_row, waits_until
-from dynamiq_operator.plan.retention import retention
-from dynamiq_operator.plan.rollout import Rollout, Standing, judge
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children import access_keys, converge, variables
+from dynamiq_operator.plan.history.declared import declared_rows
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.numbering import complete_rows, end_overtaken, end_row, waits_until
+from dynamiq_operator.plan.history.retention import retention
+from dynamiq_operator.plan.operations import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.rollout.status import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot
+from dynamiq_operator.plan.status import conditions
+from dynamiq_operator.plan.triggers import runs, schedules
 
 RETRY_MISSING = 3.0
 """Seconds after which it is looked again for a key that a variable names."""
@@ -43,11 +46,11 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
     rows = complete_rows(snapshot, app, History.of(snapshot.records))
     history, overtaken = end_overtaken(snapshot, app, rows.history)
     history, ended, rollout = _roll_out(snapshot, app, history)
-    converging = children.child_actions(snapshot, app, history.target)
+    converging = converge.child_actions(snapshot, app, history.target)
     ledger = snapshot.ledger.having(history.rows)
     last_sequence = rows.reserved or max(app.status.last_sequence or 0, ledger.highest)
-    hindered = children.problems(snapshot, app, history.target)
-    idle = triggers.problems(snapshot, app, history.target)
+    hindered = converge.problems(snapshot, app, history.target)
+    idle = schedules.problems(snapshot, app, history.target)
     lacks = variables.missing(snapshot, app, history.target)
     status = conditions.app_status(snapshot, app, history, ledger, rows.waits, hindered, idle, last_sequence)
     write_status: tuple[Action, ...] = (SetAppStatus(app, status),) if status != app.status else ()
@@ -65,8 +68,8 @@ def _for_app(snapshot: Snapshot, app: App) -> Plan:
             *_hindrances(app, {**hindered, **idle}),
             *_lacking(app, lacks),
             *converging,
-            *keys.telling(snapshot, app, history.target),
-            *triggers.trigger_actions(snapshot, app, history.target),
+            *access_keys.telling(snapshot, app, history.target),
+            *schedules.trigger_actions(snapshot, app, history.target),
             *opening,
             *(() if reserving else write_status),
             *closing,
@@ -81,7 +84,7 @@ def _roll_out(snapshot: Snapshot, app: App, history: History) -> tuple[History, 
     row = history.candidate
     if row is None:
         return history, (), None
-    rollout = judge(snapshot, app, row, converged=not _changes(children.child_actions(snapshot, app, row)))
+    rollout = judge(snapshot, app, row, converged=not _changes(converge.child_actions(snapshot, app, row)))
     if rollout.standing is Standing.ROLLING:
         return history, (), rollout
     if rollout.standing is Standing.COMPLETE:
@@ -134,7 +137,7 @@ def _look_again(
         times.append(rollout.look_again)
     if hindered:
         times.append(RETRY_HINDERED)
-    times += [*triggers.look_again(snapshot, app), *runs.look_again(snapshot, app)]
+    times += [*schedules.look_again(snapshot, app), *runs.look_again(snapshot, app)]
     if lacks:
         times.append(RETRY_MISSING)
     return min(times, default=None)

@@ -12,8 +12,8 @@ from dynamiq_operator.desired.base import WORKLOAD, is_ending
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.runs import Run
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.triggers.runs import Run
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cluster.errors import ApiError
+from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import openapi, problems
 from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer

@@ -10,13 +10,13 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, JOBS
 from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.objects import App, Manifest, format_time
-from dynamiq_operator.plan.triggers import why_not
+from dynamiq_operator.plan.triggers.schedules import why_not
 from dynamiq_operator.rest import idempotency, problems
 from dynamiq_operator.rest.drafts import MERGE
 from dynamiq_operator.rest.identity import Session

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynamiq_operator.actions.deploy import Deploy
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.completion import Refused, complete_config
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Config

@@ -17,9 +17,8 @@ import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config as kubernetes_config
 
-from dynamiq_operator.actions.api import PLAIN
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import in_a_pod
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN, in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -85,7 +84,7 @@ class Caller:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """The JSON of the answer. Raises cluster.errors.ApiError, with `causes` and `retry_after` where the API server gives them."""
+        """The JSON of the answer. Raises kube.errors.ApiError, with `causes` and `retry_after` where the API server gives them."""
         return _parsed(self._answered(method, path, query, body, content_type, accept), f"{method} {path}")
 
     def read(self, path: str, query: Mapping[str, str | int]) -> bytes:

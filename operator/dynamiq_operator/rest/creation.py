@@ -9,10 +9,10 @@ import unicodedata
 from dataclasses import replace
 from typing import Any
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions.deploy import Deploy, record_of
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.names import KEY_ANNOTATION, REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest

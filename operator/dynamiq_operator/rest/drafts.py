@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.actions.api import Api
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model import flows
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from dynamiq_operator.model.names import natural

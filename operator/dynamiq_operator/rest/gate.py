@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
 from dynamiq_operator.rest import problems
 from dynamiq_operator.rest.identity import Session, Sessions, token_of
 from dynamiq_operator.rest.index import Index

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import BaseModel
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.names import REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.identity import Session

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.actions.refusals import NotAllowed
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.caller import ApiServer, Caller
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"

@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.caller import Caller
 

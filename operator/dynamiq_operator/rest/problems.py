@@ -11,7 +11,7 @@ import orjson
 from starlette.responses import Response
 
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.caller import RETRY_AFTER
 
 CODES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.rights import may
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, WORKFLOWS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.identity import Session
 from dynamiq_operator.rest.index import Entry

@@ -6,9 +6,9 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import RECORDS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.identity import Session
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from dynamiq_operator.cluster.resources import NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.desired import network
+from dynamiq_operator.desired import exposure
+from dynamiq_operator.kube.resources import NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
 from dynamiq_operator.model.names import ENVIRONMENT_LABEL, natural
@@ -94,7 +94,7 @@ def app(raw: Manifest, row: Shape | None, latest_id: str | None, described: str 
         "name": spec.get("displayName") or meta["name"],
         "description": spec.get("description"),
         "project_id": ids.id_of(NAMESPACES, "", namespace),
-        "hostname": found.status.hostname or network.hostname(found, settings),
+        "hostname": found.status.hostname or exposure.hostname(found, settings),
         "runtime_id": row["runtime_id"] if row else None,
         "workflow_id": workflow_id,
         "workflow_version_id": row["workflow_version_id"] if row else None,

@@ -9,9 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, creation, problems, projects, rows, shapes
 from dynamiq_operator.rest.bodies import NewApp

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Body
 from dynamiq_operator.actions import deploy as deploying
 from dynamiq_operator.actions import promote as promoting
 from dynamiq_operator.actions.refusals import Taken
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, asking, idempotency, problems, projects, shapes

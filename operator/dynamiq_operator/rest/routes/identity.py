@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from dynamiq_operator.cluster.resources import NAMESPACES
+from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.rest import answers, problems, projects, shapes
 from dynamiq_operator.rest.documented import answers as documented
 from dynamiq_operator.rest.pages import PagingOf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import RUNTIMES
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model.completion import newest_runtime
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.model.objects import Runtime

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.cluster.resources import APPS, JOBS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, app_triggers, idempotency, trigger_answers, trigger_shapes

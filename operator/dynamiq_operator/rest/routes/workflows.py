@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import release as releasing
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import NAMESPACES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest import answers, drafts, problems, projects, shapes, workflow_answers

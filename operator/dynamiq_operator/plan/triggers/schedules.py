@@ -15,8 +15,8 @@ from dynamiq_operator.desired.base import CRON_JOB, JOB, is_ending, is_owned
 from dynamiq_operator.model import cron, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan import children
-from dynamiq_operator.plan.actions import Action, DeleteChild, OwnChild, RunOnce
+from dynamiq_operator.plan.children import converge
+from dynamiq_operator.plan.operations import Action, DeleteChild, OwnChild, RunOnce
 from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, Problem, Snapshot
 
 
@@ -27,7 +27,7 @@ def trigger_actions(snapshot: Snapshot, app: App, target: Record | None) -> tupl
     for key, manifest in wanted.items():
         observed = snapshot.children.get(key)
         if observed is None or desired.same_times(observed, manifest):
-            actions += children.converge(snapshot, app, key, manifest)
+            actions += converge.converge(snapshot, app, key, manifest)
         elif not is_ending(observed):
             actions.append(DeleteChild(observed, keep_dependents=True))
     actions += [
@@ -36,7 +36,7 @@ def trigger_actions(snapshot: Snapshot, app: App, target: Record | None) -> tupl
         if key[0] == CRON_JOB.kind and key not in wanted and is_owned(observed, app) and not is_ending(observed)
     ]
     actions += [
-        RunOnce(app, manifest, children.manifest_digest(manifest))
+        RunOnce(app, manifest, converge.manifest_digest(manifest))
         for manifest in _due(snapshot, app, target)
         if not _is_refused(snapshot, manifest)
     ]
@@ -58,7 +58,7 @@ def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[Chi
     return {
         key: problem
         for key, problem in found.items()
-        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == children.manifest_digest(wanted[key]))
+        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == converge.manifest_digest(wanted[key]))
     }
 
 
@@ -113,7 +113,7 @@ def _due(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manife
 
 def _is_refused(snapshot: Snapshot, manifest: Manifest) -> bool:
     problem = snapshot.problems.get((JOB.kind, manifest["metadata"]["name"]))
-    return problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == children.manifest_digest(manifest))
+    return problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == converge.manifest_digest(manifest))
 
 
 def _status(trigger: Trigger, now: datetime) -> triggers.Status:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, child
 from dynamiq_operator.model import names
-from dynamiq_operator.model.isolation import Egress, Peer, Port, Protocol
+from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
 from dynamiq_operator.model.objects import App, Manifest
 
 DNS_PORTS = (53, 5353)

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.perform import Performer
-from dynamiq_operator.cluster.queue import Queue
-from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.execute import Performer
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.kube import errors
 from dynamiq_operator.plan import make_plan
 
 WORKERS = 8

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import LEASES
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import LEASES
 from dynamiq_operator.model.objects import Manifest
 
 DURATION = 15.0

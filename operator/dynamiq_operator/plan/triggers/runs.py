@@ -13,10 +13,10 @@ from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.model.plain import on_one_line
-from dynamiq_operator.plan.actions import Emit
+from dynamiq_operator.plan.operations import Emit
 
 if TYPE_CHECKING:
-    from dynamiq_operator.plan.lifecycle import History
+    from dynamiq_operator.plan.history.lifecycle import History
     from dynamiq_operator.plan.snapshot import Snapshot
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"

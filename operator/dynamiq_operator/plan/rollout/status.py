@@ -10,8 +10,8 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import SECRET, WORKLOAD
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Record, parse_time
-from dynamiq_operator.plan import children, variables
-from dynamiq_operator.plan.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.children import converge, variables
+from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.snapshot import Hindrance, Snapshot, WorkloadState
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
@@ -69,11 +69,11 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
 
 def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:
     """Why the row's workload itself cannot be made."""
-    if not children.has_flow(snapshot, row):
+    if not converge.has_flow(snapshot, row):
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
     if lacks := variables.missing(snapshot, app, row):
         return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
-    problems = children.problems(snapshot, app, row)
+    problems = converge.problems(snapshot, app, row)
     wanted = (WORKLOAD.kind, names.workload(app.meta.name, row.name)), (SECRET.kind, names.access_keys(app.meta.name))
     problem = next((problems[key] for key in wanted if key in problems), None)
     if problem is None:

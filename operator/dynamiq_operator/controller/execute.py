@@ -8,21 +8,22 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from dynamiq_operator.cluster import errors, ownership
-from dynamiq_operator.cluster.claims import Claims
-from dynamiq_operator.cluster.client import JSON_PATCH, Client
-from dynamiq_operator.cluster.lease import Lease
-from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
-from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.controller import field_managers
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.client import JSON_PATCH, Client
+from dynamiq_operator.controller.leader import Lease
+from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.desired import content
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_ending, is_ours, owner
 from dynamiq_operator.desired.drift import drifted
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION, Part
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record
-from dynamiq_operator.plan import actions
+from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.snapshot import Hindrance, Problem
 
 EVENT_MESSAGE_MAX = 1024
@@ -38,58 +39,58 @@ class Performer:
         self._client, self._store, self._observer, self._claims = client, store, observer, claims
         self._lease, self._make_key = lease, make_key
 
-    async def perform(self, app: AppKey, plan: actions.Plan) -> None:
+    async def perform(self, app: AppKey, plan: operations.Plan) -> None:
         """Does what the plan asks. Raises errors.ApiError where a request fails that nothing more should follow, and LostLease."""
         versions: dict[str, str] = {}
         for action in plan.actions:
             self._lease.require()
             match action:
-                case actions.Emit():
+                case operations.Emit():
                     await self._emit(action)
-                case actions.SetAppStatus():
+                case operations.SetAppStatus():
                     await self._set_status(APPS, action.app.meta, action.status, versions)
-                case actions.SetRecordStatus():
+                case operations.SetRecordStatus():
                     await self._set_status(RECORDS, action.record.meta, action.status, versions)
-                case actions.CompleteRecord():
+                case operations.CompleteRecord():
                     await self._complete(app, action, versions)
-                case actions.CreateRecord():
+                case operations.CreateRecord():
                     await self._create_record(app, action)
-                case actions.DeleteRecord():
+                case operations.DeleteRecord():
                     await self._delete_record(app, action)
-                case actions.EndRecord():
+                case operations.EndRecord():
                     outcome = {"spec": {"outcome": action.outcome.as_json()}}
                     self._remember(app, await self._patch_record(action.record.meta, outcome, versions))
-                case actions.OwnRecord():
+                case operations.OwnRecord():
                     await self._patch_record(action.record.meta, {"metadata": {"ownerReferences": [owner(action.app)]}}, versions)
-                case actions.OwnChild():
+                case operations.OwnChild():
                     await self._own(action)
-                case actions.CreateChild():
+                case operations.CreateChild():
                     await self._create_child(app, action)
-                case actions.ApplyChild():
+                case operations.ApplyChild():
                     await self._apply_child(app, action)
-                case actions.DeleteChild():
+                case operations.DeleteChild():
                     meta = action.observed["metadata"]
                     resource = BY_KIND[action.observed["kind"]]
                     keep = action.keep_dependents
                     await self._client.delete(resource, meta["namespace"], meta["name"], meta["uid"], keep_dependents=keep)
-                case actions.RunOnce():
+                case operations.RunOnce():
                     await self._run_once(app, action)
-                case actions.CreateFlow():
+                case operations.CreateFlow():
                     await self._create_flow(app, action)
-                case actions.ClaimHostname():
+                case operations.ClaimHostname():
                     await self._claims.make(action)
-                case actions.KeepClaim():
+                case operations.KeepClaim():
                     await self._claims.note(action)
-                case actions.ReleaseClaim():
+                case operations.ReleaseClaim():
                     await self._claims.release(action)
-                case actions.CreateAccessKeys():
+                case operations.CreateAccessKeys():
                     await self._create_keys(app, action.app)
-                case actions.TellOfKeys():
+                case operations.TellOfKeys():
                     await self._tell_of_keys(action)
-                case actions.ScaleWorkload():
+                case operations.ScaleWorkload():
                     await self._scale(action)
 
-    async def _complete(self, app: AppKey, action: actions.CompleteRecord, versions: dict[str, str]) -> None:
+    async def _complete(self, app: AppKey, action: operations.CompleteRecord, versions: dict[str, str]) -> None:
         spec: Manifest = {}
         if action.sequence is not None:
             spec["sequence"] = action.sequence
@@ -104,7 +105,7 @@ class Performer:
         if memory.ledger is not None:
             memory.ledger = memory.ledger.having([Record.of(raw)])
 
-    async def _create_record(self, app: AppKey, action: actions.CreateRecord) -> None:
+    async def _create_record(self, app: AppKey, action: operations.CreateRecord) -> None:
         meta = action.app.meta
         author = {"createdBy": action.created_by} if action.created_by else {}
         manifest: Manifest = {
@@ -122,7 +123,7 @@ class Performer:
         self._remember(app, created)
         self._store.put(RECORDS, created)
 
-    async def _delete_record(self, app: AppKey, action: actions.DeleteRecord) -> None:
+    async def _delete_record(self, app: AppKey, action: operations.DeleteRecord) -> None:
         await self._client.delete(RECORDS, action.app.meta.namespace, action.name, action.uid)
         memory = self._observer.memory(app)
         if memory.ledger is not None:
@@ -144,7 +145,7 @@ class Performer:
         versions[meta.uid] = written["metadata"]["resourceVersion"]
         self._store.put(resource, written)
 
-    async def _create_child(self, app: AppKey, action: actions.CreateChild) -> None:
+    async def _create_child(self, app: AppKey, action: operations.CreateChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]
         with self._noting(app, action.manifest, action.digest) as noting:
             try:
@@ -155,7 +156,7 @@ class Performer:
                 self._store.put(resource, await self._adopt(resource, created))
             noting.settle()
 
-    async def _run_once(self, app: AppKey, action: actions.RunOnce) -> None:
+    async def _run_once(self, app: AppKey, action: operations.RunOnce) -> None:
         meta = action.manifest["metadata"]
         with self._noting(app, action.manifest, action.digest) as noting:
             try:
@@ -186,7 +187,7 @@ class Performer:
         message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
         self._observer.memory(app).problems[(kind, name)] = (Problem(Hindrance.TAKEN, message), monotonic())
 
-    async def _apply_child(self, app: AppKey, action: actions.ApplyChild) -> None:
+    async def _apply_child(self, app: AppKey, action: operations.ApplyChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]
         with self._noting(app, action.manifest, action.digest) as noting:
             observed = await self._adopt(resource, action.observed)
@@ -211,26 +212,28 @@ class Performer:
         """Hands what we POSTed to server-side apply. Controllers write a new workload at once: then it is looked at anew."""
         meta = observed["metadata"]
         for _ in range(ADOPTION_TRIES):
-            if ownership.is_adopted(observed):
+            if field_managers.is_adopted(observed):
                 return observed
             try:
-                return await self._client.patch(resource, meta["namespace"], meta["name"], ownership.adoption(observed), kind=JSON_PATCH)
+                return await self._client.patch(
+                    resource, meta["namespace"], meta["name"], field_managers.adoption(observed), kind=JSON_PATCH
+                )
             except errors.Conflict:
                 observed = await self._client.get(resource, meta["namespace"], meta["name"])
         return observed
 
-    async def _own(self, action: actions.OwnChild) -> None:
+    async def _own(self, action: operations.OwnChild) -> None:
         resource, meta = BY_KIND[action.observed["kind"]], action.observed["metadata"]
         patch = {"metadata": {"uid": meta["uid"], "ownerReferences": [owner(action.app)]}}
         self._store.put(resource, await self._client.patch(resource, meta["namespace"], meta["name"], patch))
 
-    async def _create_flow(self, app: AppKey, action: actions.CreateFlow) -> None:
+    async def _create_flow(self, app: AppKey, action: operations.CreateFlow) -> None:
         version = await self._client.get(VERSIONS, app[0], action.version)
         text = version["spec"]["flow"]
         if flow_hash(text) != action.flow_hash:
             raise errors.Conflict(f"WorkflowVersion {action.version} was made again with another flow")
         manifest = content.flow(action.app, action.flow_hash, text)
-        await self._create_child(app, actions.CreateChild(action.app, manifest, action.flow_hash))
+        await self._create_child(app, operations.CreateChild(action.app, manifest, action.flow_hash))
 
     async def _create_keys(self, app: AppKey, owner_app: App) -> None:
         memory = self._observer.memory(app)
@@ -242,7 +245,7 @@ class Performer:
                 return  # the next look tells whose it is
             noting.settle()
 
-    async def _tell_of_keys(self, action: actions.TellOfKeys) -> None:
+    async def _tell_of_keys(self, action: operations.TellOfKeys) -> None:
         """A pod that is gone, or another one of that name, needs to be told nothing."""
         patch = {"metadata": {"uid": action.uid, "annotations": {names.KEYS_ANNOTATION: action.version}}}
         try:
@@ -250,13 +253,13 @@ class Performer:
         except (errors.NotFound, errors.Conflict):
             return
 
-    async def _scale(self, action: actions.ScaleWorkload) -> None:
+    async def _scale(self, action: operations.ScaleWorkload) -> None:
         meta = action.observed["metadata"]
         patch = {"spec": {"replicas": action.replicas}}
         resource = BY_KIND[WORKLOAD.kind]
         await self._client.patch(resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER)
 
-    async def _emit(self, said: actions.Emit) -> None:
+    async def _emit(self, said: operations.Emit) -> None:
         """Events are a courtesy: one that cannot be written stops nothing."""
         kind = kinds.APP.kind if isinstance(said.about, App) else kinds.RECORD.kind
         meta = said.about.meta

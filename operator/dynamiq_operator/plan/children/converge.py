@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.desired import isolation, network, scaling, workload
+from dynamiq_operator.desired import exposure, network_policy, scaling, workload
 from dynamiq_operator.desired.base import (
     AUTOSCALER,
     CONFIG_MAP,
@@ -24,8 +24,9 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan import events, hostnames, keys, variables
-from dynamiq_operator.plan.actions import (
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children import access_keys, hostnames, variables
+from dynamiq_operator.plan.operations import (
     Action,
     ApplyChild,
     CreateChild,
@@ -46,7 +47,7 @@ OF_THE_APP = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
 
 def child_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
     """What makes the children those of `target`, or, where it is None, those of an App that runs nothing."""
-    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *keys.creation(snapshot, app), *_flow(snapshot, app, target)]
+    actions: list[Action] = [*hostnames.claim_actions(snapshot, app), *access_keys.creation(snapshot, app), *_flow(snapshot, app, target)]
     wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in _manifests(snapshot, app, target)}
     for key, manifest in wanted.items():
         actions += converge(snapshot, app, key, manifest)
@@ -83,7 +84,7 @@ def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[Chi
         if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == wanted[key])
     }
     found |= hostnames.claim_problems(snapshot, app) | hostnames.gateway_problems(snapshot, app)
-    if keys.are_foreign(snapshot, app):
+    if access_keys.are_foreign(snapshot, app):
         name = names.access_keys(app.meta.name)
         found[(SECRET.kind, name)] = Problem(Hindrance.TAKEN, f"Secret {name} exists and is not this App's: rename or delete it")
     return found
@@ -105,10 +106,10 @@ def _digests(snapshot: Snapshot, app: App, target: Record | None) -> dict[ChildK
 
 
 def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
-    yield network.service(app)
-    if hostnames.may_route(snapshot, app) and (route := network.route(app, snapshot.settings)) is not None:
+    yield exposure.service(app)
+    if hostnames.may_route(snapshot, app) and (route := exposure.route(app, snapshot.settings)) is not None:
         yield route
-    if (policy := isolation.network_policy(app)) is not None:
+    if (policy := network_policy.network_policy(app)) is not None:
         yield policy
     if target is None or target.pinned is None:
         return
@@ -121,15 +122,15 @@ def _manifests(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[
 def _workload(snapshot: Snapshot, app: App, target: Record, pinned: Pinned) -> Manifest | None:
     """The workload of `target`; as it is, or none, while a new template of it could not start, or must not."""
     observed = snapshot.workload_of(target)
-    if not has_flow(snapshot, target) or keys.are_foreign(snapshot, app):
+    if not has_flow(snapshot, target) or access_keys.are_foreign(snapshot, app):
         return observed
     if variables.missing(snapshot, app, target):
         if observed is None:
             return None
         if workload.has_pins(observed, pinned):
-            return workload.held(app, target.name, observed, keys=keys.note(snapshot, app, observed))
+            return workload.held(app, target.name, observed, keys=access_keys.note(snapshot, app, observed))
     replicas = scaling.bounds(pinned).min_replicas if observed is None else None
-    return workload.workload(app, target.name, pinned, observed, replicas=replicas, keys=keys.note(snapshot, app, observed))
+    return workload.workload(app, target.name, pinned, observed, replicas=replicas, keys=access_keys.note(snapshot, app, observed))
 
 
 def converge(snapshot: Snapshot, app: App, key: ChildKey, manifest: Manifest) -> Iterator[Action]:

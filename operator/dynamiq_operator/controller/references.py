@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from time import monotonic
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import BY_KIND
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.plan.snapshot import ChildKey
 
 TRUSTED = 2.0

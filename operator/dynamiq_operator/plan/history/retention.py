@@ -9,9 +9,9 @@ from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
-from dynamiq_operator.plan.actions import Action, DeleteChild, DeleteRecord
-from dynamiq_operator.plan.ledger import Ledger, Row
-from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.history.ledger import Ledger, Row
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.operations import Action, DeleteChild, DeleteRecord
 from dynamiq_operator.plan.snapshot import Snapshot
 
 ONCE_LIVE_KEPT = 5

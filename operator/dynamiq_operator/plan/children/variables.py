@@ -12,7 +12,7 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET
 from dynamiq_operator.model.app import KeyOf, Variable
 from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.snapshot import ChildKey, Snapshot
 
 MISSING = "VariableMissing"

@@ -7,12 +7,12 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.gateway_api import GatewayApi
-from dynamiq_operator.cluster.queue import Queue
-from dynamiq_operator.cluster.resources import WATCHED, ApiResource
-from dynamiq_operator.cluster.store import AppKey, Store
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 log = logging.getLogger(__name__)

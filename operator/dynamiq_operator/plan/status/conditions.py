@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dynamiq_operator.desired import network, workload
+from dynamiq_operator.desired import exposure, workload
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
-from dynamiq_operator.plan import children, events, runs, triggers, variables
-from dynamiq_operator.plan.causes import Cause, Gravity, find_cause
-from dynamiq_operator.plan.declared import override, taken
-from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.lifecycle import History
-from dynamiq_operator.plan.rollout import Rollout
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children import converge, variables
+from dynamiq_operator.plan.history.declared import override, taken
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.rollout.status import Rollout
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
+from dynamiq_operator.plan.triggers import runs, schedules
 
 READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
@@ -50,7 +52,7 @@ def app_status(
         last_sequence=last_sequence or None,
         live=_live_row(live),
         failed=failed,
-        hostname=network.hostname(app, snapshot.settings),
+        hostname=exposure.hostname(app, snapshot.settings),
         triggers=runs.last_runs(snapshot, app, history),
         conditions=_dated(snapshot, app.status.conditions, app.meta.generation, [_ready(said), *said]),
     )
@@ -128,7 +130,7 @@ def _children(hindered: Mapping[ChildKey, Problem]) -> Condition:
 def _available(snapshot: Snapshot, app: App, history: History) -> Condition:
     observed = snapshot.workload_of(history.target)
     if observed is None:
-        if history.target is not None and not children.has_flow(snapshot, history.target):
+        if history.target is not None and not converge.has_flow(snapshot, history.target):
             title = events.title(history.target)
             return _condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
@@ -198,14 +200,14 @@ def _overridden(app: App, history: History, ledger: Ledger) -> Condition:
 
 def _triggers(snapshot: Snapshot, app: App, history: History, idle: Mapping[ChildKey, Problem]) -> Condition:
     """Whether each that is to run will; callers of the App are served all the same, so Ready does not depend on it."""
-    if wrong := triggers.invalid(app):
+    if wrong := schedules.invalid(app):
         return _condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
     if idle:
         first = min(idle)
         return _condition(TRIGGERS, False, idle[first].hindrance.value, "; ".join(idle[key].message for key in sorted(idle)))
     if history.target is None:
         return _condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
-    names = ", ".join(trigger.name for trigger in triggers.active(snapshot, app))
+    names = ", ".join(trigger.name for trigger in schedules.active(snapshot, app))
     return _condition(TRIGGERS, True, "Scheduled", f"active: {names}" if names else "none of the triggers is active")
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Source
-from dynamiq_operator.plan.actions import Action, CreateRecord
-from dynamiq_operator.plan.ledger import ASKED_IN_APP, Ledger, Row
+from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, Ledger, Row
+from dynamiq_operator.plan.operations import Action, CreateRecord
 
 
 def declared_rows(app: App, ledger: Ledger) -> tuple[Action, ...]:

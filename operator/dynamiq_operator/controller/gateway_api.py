@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import HTTP_ROUTES
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import HTTP_ROUTES
 
 ASKED_EVERY = 10.0
 """Seconds between two questions while it is wanted and not there."""

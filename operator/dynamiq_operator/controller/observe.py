@@ -11,20 +11,21 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from dynamiq_operator.cluster import errors, named
-from dynamiq_operator.cluster.claims import Claims
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.gateway_api import GatewayApi
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
-from dynamiq_operator.cluster.store import HASH_OF_CONTENT, AppKey, Store
+from dynamiq_operator.controller import references
+from dynamiq_operator.controller.cache import HASH_OF_CONTENT, AppKey, Store
+from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.ledger import Ledger
-from dynamiq_operator.plan.runs import CallerPod, Run
+from dynamiq_operator.plan.children.variables import looked_for
+from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.variables import looked_for
+from dynamiq_operator.plan.triggers.runs import CallerPod, Run
 
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
@@ -45,7 +46,7 @@ class Memory:
     keys: AccessKeys | None = None
     keys_since: tuple[str, datetime] | None = None
     """The version of the Secret of Access Keys that was seen last, and when it was first."""
-    named: named.Seen = field(default_factory=dict)
+    named: references.Seen = field(default_factory=dict)
 
 
 class Observer:
@@ -121,7 +122,7 @@ class Observer:
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
-        return replace(snapshot, named=await named.look(self._client, key[0], looked_for(snapshot, app), memory.named))
+        return replace(snapshot, named=await references.look(self._client, key[0], looked_for(snapshot, app), memory.named))
 
     async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from dynamiq_operator.cluster.errors import backoff
+from dynamiq_operator.kube.errors import backoff
 
 K = TypeVar("K", bound=Hashable)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dynamiq_operator.model.plain import Manifest
 
 if TYPE_CHECKING:  # it brings the models along, and with them pydantic
-    from dynamiq_operator.cluster.resources import ApiResource
+    from dynamiq_operator.kube.resources import ApiResource
 
 PAGE = 500
 PLAIN = "application/json"
@@ -32,11 +33,11 @@ class Api(Protocol):
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """The JSON of the answer. Raises cluster.errors.ApiError."""
+        """The JSON of the answer. Raises kube.errors.ApiError."""
 
 
 def get(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
-    """One object. Raises cluster.errors.NotFound and ApiError."""
+    """One object. Raises kube.errors.NotFound and ApiError."""
     return api.request("GET", resource.path(namespace, name))
 
 
@@ -85,6 +86,11 @@ def lines(table: Manifest) -> Iterator[tuple[Manifest, dict[str, Any]]]:
 
 
 def create(api: Api, resource: ApiResource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-    """POSTs. Raises cluster.errors.AlreadyExists and ApiError."""
+    """POSTs. Raises kube.errors.AlreadyExists and ApiError."""
     query = {"dryRun": "All"} if dry_run else None
     return api.request("POST", resource.path(manifest["metadata"].get("namespace", "")), query=query, body=manifest)
+
+
+def in_a_pod() -> bool:
+    """Whether this runs in a pod that has a service account's token."""
+    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()

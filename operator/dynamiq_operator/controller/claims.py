@@ -6,16 +6,16 @@ from time import monotonic
 
 from pydantic import ValidationError
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, HTTP_ROUTES
-from dynamiq_operator.cluster.store import AppKey, Store
-from dynamiq_operator.desired import network
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP, INGRESS
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import actions
+from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.snapshot import Claim, ClaimState
 
 OURS_TRUSTED = 30.0
@@ -42,7 +42,7 @@ class Claims:
 
     async def of(self, key: AppKey, app: App) -> Claim:
         """Whose the hostname of this App is. Raises errors.ApiError."""
-        host = network.external_hostname(app, self._settings)
+        host = exposure.external_hostname(app, self._settings)
         if host is None:
             self.forget(key)
             return Claim()
@@ -66,7 +66,7 @@ class Claims:
             return claim
         return Claim(ClaimState.HELD if self._wants(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
 
-    async def make(self, action: actions.ClaimHostname) -> None:
+    async def make(self, action: operations.ClaimHostname) -> None:
         """Claims a hostname. Raises errors.Conflict where another App was faster."""
         meta = action.app.meta
         manifest: Manifest = {
@@ -80,13 +80,13 @@ class Claims:
         except errors.AlreadyExists as error:
             raise errors.Conflict(str(error)) from error
 
-    async def note(self, action: actions.KeepClaim) -> None:
+    async def note(self, action: operations.KeepClaim) -> None:
         meta = action.claim["metadata"]
         noted = format_time(action.released_at) if action.released_at else None
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": {names.RELEASED_ANNOTATION: noted}}}
         await self._client.patch(CLAIMS, self._namespace, meta["name"], patch)
 
-    async def release(self, action: actions.ReleaseClaim) -> None:
+    async def release(self, action: operations.ReleaseClaim) -> None:
         meta = action.claim["metadata"]
         await self._client.delete(CLAIMS, self._namespace, meta["name"], meta["uid"], version=meta["resourceVersion"])
 
@@ -96,7 +96,7 @@ class Claims:
             return True
         raw = self._store.get(APPS, *holder)
         try:
-            return raw is not None and network.external_hostname(App.of(raw), self._settings) == host
+            return raw is not None and exposure.external_hostname(App.of(raw), self._settings) == host
         except ValidationError:
             return True
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dynamiq_operator.desired import network
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import HTTP_ROUTE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.plan.actions import Action, ClaimHostname, KeepClaim, ReleaseClaim
+from dynamiq_operator.plan.operations import Action, ClaimHostname, KeepClaim, ReleaseClaim
 from dynamiq_operator.plan.snapshot import ChildKey, ClaimState, Hindrance, Problem, Snapshot
 
 GRACE = timedelta(seconds=60)
@@ -28,7 +28,7 @@ def may_route(snapshot: Snapshot, app: App) -> bool:
 
 def claim_actions(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
     """What is to be done about the claim of the App's hostname."""
-    host, claim = network.external_hostname(app, snapshot.settings), snapshot.claim
+    host, claim = exposure.external_hostname(app, snapshot.settings), snapshot.claim
     if host is None or _is_reserved(snapshot, app):
         return ()
     if claim.state is ClaimState.FREE:
@@ -46,7 +46,7 @@ def claim_actions(snapshot: Snapshot, app: App) -> tuple[Action, ...]:
 
 def claim_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
     """Why the App has no route. Another namespace is not named: whoever reads the App may not be allowed to know of it."""
-    host = network.external_hostname(app, snapshot.settings)
+    host = exposure.external_hostname(app, snapshot.settings)
     if host is None or _is_ours(snapshot, app) or (snapshot.claim.state is ClaimState.FREE and not _is_reserved(snapshot, app)):
         return {}
     if _is_reserved(snapshot, app):
@@ -65,13 +65,13 @@ def claim_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
 
 def gateway_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
     """Why an App that wants a Gateway can have none. What served its hostname before stays as long."""
-    if not app.spec.wants_gateway or network.external_hostname(app, snapshot.settings) is None:
+    if not app.spec.wants_gateway or exposure.external_hostname(app, snapshot.settings) is None:
         return {}
     if not snapshot.has_gateway_api:
         said = (
             f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
         )
-    elif network.gateway(app, snapshot.settings) is None:
+    elif exposure.gateway(app, snapshot.settings) is None:
         said = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
     else:
         return {}
@@ -79,7 +79,7 @@ def gateway_problems(snapshot: Snapshot, app: App) -> dict[ChildKey, Problem]:
 
 
 def _route_key(app: App) -> ChildKey:
-    return network.route_resource(app).kind, names.route(app.meta.name)
+    return exposure.route_resource(app).kind, names.route(app.meta.name)
 
 
 def _is_ours(snapshot: Snapshot, app: App) -> bool:
@@ -88,7 +88,7 @@ def _is_ours(snapshot: Snapshot, app: App) -> bool:
 
 def _is_reserved(snapshot: Snapshot, app: App) -> bool:
     """Whether the hostname is `<app>.<namespace>.<domain>` of another App, there or not."""
-    host, domain = network.external_hostname(app, snapshot.settings), snapshot.settings.domain
+    host, domain = exposure.external_hostname(app, snapshot.settings), snapshot.settings.domain
     if host is None or domain is None or not host.endswith(f".{domain}"):
         return False
     parts = host.removesuffix(f".{domain}").split(".")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, format_time, parse_time
-from dynamiq_operator.plan.actions import CreateAccessKeys, TellOfKeys
+from dynamiq_operator.plan.operations import CreateAccessKeys, TellOfKeys
 from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
 
 CLOCKS = timedelta(seconds=60)

@@ -13,8 +13,9 @@ import aiohttp
 from kubernetes.aio import client as kubernetes
 from kubernetes.aio import config as kubernetes_config
 
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import ApiResource
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import in_a_pod
+from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
 
@@ -151,11 +152,6 @@ class Client:
             await self.request("DELETE", resource.path(namespace, name), body=options)
         except (errors.NotFound, errors.Conflict):
             return
-
-
-def in_a_pod() -> bool:
-    """Whether this runs in a pod that has a service account's token."""
-    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 
 
 def _parsed(raw: bytes, asked: str) -> Manifest:
