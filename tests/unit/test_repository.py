@@ -20,7 +20,7 @@ IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yam
 TAG = re.compile(r"(?:dynamiq\.local|registry\.example/dynamiq)/(?:operator|runtime|runtime-sdk):([\w.-]+\w)")
 DOCUMENTS = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/design/*.md")
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
-PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
+PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
