@@ -38,7 +38,9 @@ SECONDS = re.compile(r", (\d+ min )?\d+ s$")
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the commands and rewrites the section; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.record_session", description="Records README.md's session of the plugin.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.record_session", description="Records README.md's session of the plugin."
+    )
     parser.add_argument("--name", default="dynamiq", help="the cluster that the demo left (default: %(default)s)")
     options = parser.parse_args(arguments)
     if (cluster := clusters.find(options.name)) is None:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from dynamiq_operator.cli import arguments, kubeflags, output
-from dynamiq_operator.cli.kubeflags import split
+from dynamiq_operator.cli import arguments, kubectl_flags, output
+from dynamiq_operator.cli.kubectl_flags import split
 from dynamiq_operator.cli.transport import seconds
 from tests.support.cluster import REPOSITORY
 
@@ -22,12 +22,12 @@ def test_the_flags_that_take_a_value_are_those_of_the_parsers() -> None:
         for parser in COMMANDS.values()
         for option in arguments.options(parser, lambda action: action.nargs is None and bool(action.option_strings))
     }
-    assert found == kubeflags.OWN_WITH_VALUE
+    assert found == kubectl_flags.OWN_WITH_VALUE
 
 
 def test_no_option_is_one_of_kubectls() -> None:
     own = {option for parser in COMMANDS.values() for option in arguments.options(parser)}
-    assert not own & (kubeflags.WITH_VALUE | kubeflags.ALONE | kubeflags.NAMESPACE)
+    assert not own & (kubectl_flags.WITH_VALUE | kubectl_flags.ALONE | kubectl_flags.NAMESPACE)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def _imported(module: str) -> set[str]:
 
 
 def test_history_starts_without_models_and_without_an_async_stack() -> None:
-    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.histories")
+    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.history")
     assert not loaded & {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml", "subprocess"}
 
 
@@ -128,6 +128,6 @@ def test_the_connection_is_begun_before_anything_else_is_imported() -> None:
         "dynamiq_operator",
         "dynamiq_operator.cli",
         "dynamiq_operator.cli.connection",
-        "dynamiq_operator.cli.kubeflags",
+        "dynamiq_operator.cli.kubectl_flags",
     }
     assert not loaded & {"argparse", "http.client", "json", "subprocess", "tempfile", "threading"}

@@ -12,6 +12,7 @@ from dynamiq_operator.desired import triggers as desired
 from dynamiq_operator.desired.base import CRON_JOB, JOB
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.operations import RunOnce, SetAppStatus
 from tests.support import factories as given
@@ -89,7 +90,7 @@ def test_its_pods_are_none_of_the_apps_and_may_do_nothing_but_call_it() -> None:
     assert (template["spec"]["restartPolicy"], job["backoffLimit"]) == ("Never", 0)
     found = container(world)
     assert found["securityContext"]["readOnlyRootFilesystem"] is True
-    assert found["image"] == "dynamiq.local/runtime:0.1.0"
+    assert found["image"] == TRIGGER_IMAGE
     assert found["args"][:2] == ["trigger", "http://chat.demo.svc/"]
     assert f"--not-after={at(9 * HOUR)}" in found["args"]
     assert found["env"] == [{"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": "$$(HOME) $$$$"}'}]
@@ -386,7 +387,7 @@ def test_an_image_that_cannot_be_pulled_is_said_while_it_waits_and_in_the_end() 
     for reason in ("ContainerCreating", "ErrImagePull", "ImagePullBackOff"):
         world.call(job, phase="Pending", containerStatuses=[{"state": {"waiting": {"reason": reason}}}])
         world.run()
-    message = "its image dynamiq.local/runtime:0.1.0 cannot be pulled: see the operator's --trigger-image"
+    message = f"its image {TRIGGER_IMAGE} cannot be pulled: see the operator's --trigger-image"
     assert told(world) == [("nightly", "Running", message, None)]
     del world.callers[job]
     world.end_job(job, reason="DeadlineExceeded")

@@ -49,6 +49,9 @@ def test_the_layers_hold(lint: Lint) -> None:
         ("dynamiq_operator/desired/base.py", "import kopf"),
         ("dynamiq_operator/controller/run.py", "import dynamiq_runtime.engine"),
         ("dynamiq_operator/helpers.py", "# a module that is in no layer"),
+        ("dynamiq_operator/cli/output.py", "from dynamiq_operator.cli import progress"),
+        ("dynamiq_operator/cli/commands/diff.py", "from dynamiq_operator.cli.commands import status"),
+        ("dynamiq_operator/cli/helpers.py", "# a module of the plugin that is in no layer of it"),
     ],
 )
 def test_breaking_one_fails(lint: Lint, module: str, line: str) -> None:

@@ -13,29 +13,29 @@ from dynamiq_operator.model.plain import API_VERSION, Manifest
 from dynamiq_operator.views.history import HistoryRow, config_in_words, history
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.program import Session
+    from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE")
 WIDE = (*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW")
 DIGEST_SHOWN = len("sha256:") + 12
 
 
-def history_command(session: Session) -> int:
-    how = session.options.output
-    found, version = _rows(session)
-    if not found and not session.options.watch:
-        return _nothing(session)
+def run(context: CommandContext) -> int:
+    how = context.options.output
+    found, version = _rows(context)
+    if not found and not context.options.watch:
+        return _nothing(context)
     shown = history(found)
-    table = Table(WIDE if how == "wide" else COLUMNS, [_cells(row, how) for row in shown], session.out, cut=_cut(how), status="STATUS")
+    table = Table(WIDE if how == "wide" else COLUMNS, [_cells(row, how) for row in shown], context.out, cut=_cut(how), status="STATUS")
     if how in ("json", "yaml"):
-        if not session.options.watch:
-            session.out.lines([output.formatted([output.row_as_json(row) for row in shown], how)])
+        if not context.options.watch:
+            context.out.lines([output.formatted([output.row_as_json(row) for row in shown], how)])
         else:
-            session.out.lines(_document(row, how) for row in reversed(shown))
+            context.out.lines(_document(row, how) for row in reversed(shown))
     else:
-        session.out.lines([table.header(), *(table.row(_cells(row, how)) for row in shown)])
-    if session.options.watch:
-        _follow(session, table, {row.name: row for row in shown}, version)
+        context.out.lines([table.header(), *(table.row(_cells(row, how)) for row in shown)])
+    if context.options.watch:
+        _follow(context, table, {row.name: row for row in shown}, version)
     return 0
 
 
@@ -64,53 +64,53 @@ def _document(row: HistoryRow, how: str) -> str:
     return f"---\n{output.as_yaml(data)}" if how == "yaml" else output.as_json(data, compact=True)
 
 
-def _nothing(session: Session) -> int:
+def _nothing(context: CommandContext) -> int:
     """No row: either nothing was deployed, or there is no such App, which is refused."""
     from dynamiq_operator.actions.history import find_app
 
-    app = session.options.app
-    find_app(session.api, session.namespace, app)
-    if session.options.output in ("json", "yaml"):
-        session.out.lines(["[]"])
-    session.err.lines([f"nothing of {app} was deployed yet: `kubectl dynamiq deploy {app}`"])
+    app = context.options.app
+    find_app(context.api, context.namespace, app)
+    if context.options.output in ("json", "yaml"):
+        context.out.lines(["[]"])
+    context.err.lines([f"nothing of {app} was deployed yet: `kubectl dynamiq deploy {app}`"])
     return 0
 
 
-def _rows(session: Session) -> tuple[list[Manifest], str]:
+def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
     """The App's rows, and the version of the collection from which a watch goes on."""
     found: list[Manifest] = []
     version = ""
-    for page in pages_at(session.api, _path(session), field=f"spec.app={session.options.app}"):
+    for page in pages_at(context.api, _path(context), field=f"spec.app={context.options.app}"):
         found += page["items"]
         version = page["metadata"]["resourceVersion"]
     return found, version
 
 
-def _path(session: Session) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{quote(session.namespace, safe='')}/deployments"
+def _path(context: CommandContext) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/deployments"
 
 
-def _follow(session: Session, table: Table, known: dict[str, HistoryRow], version: str) -> None:
+def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str) -> None:
     """Prints each row again that changes what is shown of it, until interrupted."""
-    how = session.options.output
+    how = context.options.output
 
     def show(row: HistoryRow) -> None:
         if known.get(row.name) != row:
             known[row.name] = row
-            session.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, how))])
+            context.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, how))])
 
     while True:
-        for raw in _changes(session, version):
+        for raw in _changes(context, version):
             show(HistoryRow.of(raw))
         # The server ends a watch now and then, and may have forgotten where it was.
-        found, version = _rows(session)
+        found, version = _rows(context)
         for row in reversed(history(found)):
             show(row)
 
 
-def _changes(session: Session, version: str) -> Iterator[Manifest]:
-    query = {"fieldSelector": f"spec.app={session.options.app}", "resourceVersion": version}
-    for event in session.api.watch(_path(session), query):
+def _changes(context: CommandContext, version: str) -> Iterator[Manifest]:
+    query = {"fieldSelector": f"spec.app={context.options.app}", "resourceVersion": version}
+    for event in context.api.watch(_path(context), query):
         if event["type"] == "ERROR":
             return
         if event["type"] in ("ADDED", "MODIFIED"):

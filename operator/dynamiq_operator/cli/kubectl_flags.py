@@ -27,7 +27,7 @@ HELP = frozenset(("-h", "--help"))
 
 
 @dataclass(frozen=True)
-class Given:
+class CommandLine:
     """What was typed. `kubectl`: kubectl's flags but for the namespace; `rest`: the plugin's own arguments.
 
     `lacking`: one of kubectl's flags that stands at the end without its value.
@@ -54,7 +54,7 @@ class Given:
         return found
 
 
-def split(arguments: list[str]) -> Given:
+def split(arguments: list[str]) -> CommandLine:
     """Sets kubectl's flags apart. After `--` nothing is a flag."""
     kubectl: list[str] = []
     rest: list[str] = []
@@ -78,7 +78,7 @@ def split(arguments: list[str]) -> Given:
             kubectl.append(argument)
         else:
             rest.append(argument)
-    return Given(tuple(kubectl), namespace, tuple(rest), lacking)
+    return CommandLine(tuple(kubectl), namespace, tuple(rest), lacking)
 
 
 def _next(left: Iterator[str]) -> list[str]:

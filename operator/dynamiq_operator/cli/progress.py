@@ -14,33 +14,33 @@ from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.history import HistoryRow
 
 if TYPE_CHECKING:
-    from dynamiq_operator.cli.program import Session
+    from dynamiq_operator.cli.context import CommandContext
 
 ERASE = "\r\x1b[K"
 
 
-def followed(session: Session, namespace: str, name: str, app: str) -> int:
+def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
     """Follows a row until it has ended, and says how; returns the exit code. Raises Refusal and ApiError."""
     began = time.monotonic()
-    line = _Line(session.err)
+    line = _Line(context.err)
     done = False
     try:
-        for progress in follow(session.api, namespace, name, app=app):
+        for progress in follow(context.api, namespace, name, app=app):
             passed = time.monotonic() - began
             done = progress.is_done
             line.show(said(progress), passed)
-            if not done and passed > session.options.timeout:
+            if not done and passed > context.options.timeout:
                 break
     except KeyboardInterrupt:
         line.end()
-        session.err.lines([f"interrupted: the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
+        context.err.lines([f"interrupted: the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
         return 130
     finally:
         line.end()
-    row = HistoryRow.of(requests.get(session.api, RECORDS, namespace, name))
+    row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))
     if not done:
-        return _late(session, namespace, row)
-    return _ended(session, row, time.monotonic() - began)
+        return _late(context, namespace, row)
+    return _ended(context, row, time.monotonic() - began)
 
 
 def said(progress: Progress) -> str:
@@ -59,29 +59,29 @@ def title(row: HistoryRow) -> str:
     return f"{version}(#{row.sequence}, {row.name})" if row.sequence else f"{version}({row.name})"
 
 
-def _ended(session: Session, row: HistoryRow, passed: float) -> int:
+def _ended(context: CommandContext, row: HistoryRow, passed: float) -> int:
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
-        if session.options.output is None:
-            session.out.lines(
-                [f"{safe(row.app)}: {safe(title(row))} is {session.out.status(Phase.LIVE)} after {output.in_seconds(passed)}"]
+        if context.options.output is None:
+            context.out.lines(
+                [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {output.in_seconds(passed)}"]
             )
         else:
-            session.out.lines([output.formatted(output.row_as_json(row), session.options.output)])
+            context.out.lines([output.formatted(output.row_as_json(row), context.options.output)])
         return 0
-    if session.options.output is not None:
-        session.out.lines([output.formatted(output.row_as_json(row), session.options.output)])
+    if context.options.output is not None:
+        context.out.lines([output.formatted(output.row_as_json(row), context.options.output)])
     how = "Failed" if row.status == Phase.FAILED else "was not deployed"
-    session.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {how}: {safe(row.reason or 'it did not say why')}"])
+    context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {how}: {safe(row.reason or 'it did not say why')}"])
     return 1
 
 
-def _late(session: Session, namespace: str, row: HistoryRow) -> int:
-    waited = output.in_seconds(session.options.timeout)
+def _late(context: CommandContext, namespace: str, row: HistoryRow) -> int:
+    waited = output.in_seconds(context.options.timeout)
     if row.sequence is None:
         why = "no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"
     else:
         why = f"it goes on; see `kubectl dynamiq status {row.app} -n {namespace}`"
-    session.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])
+    context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])
     return 1
 
 
