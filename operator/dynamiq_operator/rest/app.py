@@ -17,14 +17,14 @@ from starlette.routing import Match
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest import openapi, problems
+from dynamiq_operator.rest import openapi
 from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer
-from dynamiq_operator.rest.gate import Gate
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.gate import Middleware
 from dynamiq_operator.rest.identity import Sessions
-from dynamiq_operator.rest.index import Index
-from dynamiq_operator.rest.problems import Problem
+from dynamiq_operator.rest.index import IdIndex
+from dynamiq_operator.rest.problems import HttpProblem, problem_of
 from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, triggers, workflows
-from dynamiq_operator.rest.service import Service
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOG = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ DESCRIPTION = (
 
 def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     """The API of one cluster. Its index begins to fill when it is started."""
-    index = Index(server.own)
-    service = Service(server, settings, index, Sessions(server))
+    index = IdIndex(server.own)
+    context = ApiContext(server, settings, index, Sessions(server))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,8 +56,8 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
-    app.add_middleware(Gate, sessions=service.sessions, index=index)
+    app.state.context = context
+    app.add_middleware(Middleware, sessions=context.sessions, index=index)
     for handled, handler in _HANDLERS.items():
         app.add_exception_handler(handled, handler)
     for module in (health, openapi, identity, apps, deploys, workflows, nodes, triggers):
@@ -66,13 +66,13 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
 
 
 async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - registered for it
+    assert isinstance(error, HttpProblem)  # noqa: S101 - registered for it
     return error.response()
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError | Refusal)  # noqa: S101
-    return problems.of(error).response()
+    return problem_of(error).response()
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -81,7 +81,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     for found in error.errors():
         where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
         details.setdefault(where, found["msg"])
-    return Problem(422, "; ".join(f"{where}: {said}" for where, said in details.items()), details).response()
+    return HttpProblem(422, "; ".join(f"{where}: {said}" for where, said in details.items()), details).response()
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -91,7 +91,7 @@ async def _http(request: Request, error: Exception) -> Response:
         405: f"this path has no {request.method}: see the header Allow",
     }
     headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
-    return Problem(error.status_code, says.get(error.status_code, str(error.detail)), headers=headers).response()
+    return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=headers).response()
 
 
 def _methods(request: Request) -> list[str]:
@@ -106,11 +106,11 @@ def _methods(request: Request) -> list[str]:
 
 async def _unforeseen(_: Request, __: Exception) -> Response:
     # Starlette raises it again after the answer, and the server logs it.
-    return Problem(500, "something went wrong here, and was logged").response()
+    return HttpProblem(500, "something went wrong here, and was logged").response()
 
 
 _HANDLERS: dict[Any, Any] = {
-    Problem: _problem,
+    HttpProblem: _problem,
     ApiError: _refused,
     Refusal: _refused,
     RequestValidationError: _invalid,

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from dynamiq_operator.desired import triggers as desired
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.objects import App, Manifest, format_time
 from dynamiq_operator.plan.triggers.schedules import why_not
-from dynamiq_operator.rest import idempotency, problems
+from dynamiq_operator.rest import idempotency
+from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.drafts import MERGE
-from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.identity import CallerSession
 from dynamiq_operator.rest.index import Entry
-from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.service import Service
+from dynamiq_operator.rest.problems import HttpProblem, invalid_field, unknown_id
 from dynamiq_operator.rest.trigger_bodies import NewTrigger, TriggerChange, TriggerConfig
 
 TRIES = 20
@@ -38,52 +38,54 @@ def of_app(app: Manifest) -> list[Trigger]:
 
 
 def find(app: Manifest, trigger_id: str) -> Trigger:
-    """One trigger of the App. Raises Problem 404."""
+    """One trigger of the App. Raises HttpProblem 404."""
     uid = app["metadata"]["uid"]
     for trigger in of_app(app):
         if triggers.id_of(uid, trigger["name"]) == trigger_id.lower():
             return trigger
-    raise problems.unknown("trigger", trigger_id)
+    raise unknown_id("trigger", trigger_id)
 
 
-def change(service: Service, session: Session, entry: Entry, edit: Callable[[Manifest], _T]) -> _T:
+def change(context: ApiContext, session: CallerSession, entry: Entry, edit: Callable[[Manifest], _T]) -> _T:
     """Writes the App's triggers as `edit`, which gets a copy of the App for itself, leaves them; returns what it returned.
 
-    Raises Problem, and errors.ApiError.
+    Raises HttpProblem, and errors.ApiError.
     """
     for _ in range(TRIES):
-        app = deepcopy(service.read(session, APPS, entry))
+        app = deepcopy(context.read(session, APPS, entry))
         result = edit(app)
         version = {"uid": entry.uid, "resourceVersion": app["metadata"]["resourceVersion"]}
         patch = {"metadata": version, "spec": {"triggers": of_app(app) or None}}
         try:
             session.api.request("PATCH", APPS.path(entry.namespace, entry.name), body=patch, content_type=MERGE)
         except errors.NotFound:
-            raise problems.unknown("App", entry.uid) from None
+            raise unknown_id("App", entry.uid) from None
         except errors.Conflict:
             time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - no secret
             continue
         return result
-    raise Problem(409, "others change this App at this moment: try again")
+    raise HttpProblem(409, "others change this App at this moment: try again")
 
 
-def change_one(service: Service, session: Session, entry: Entry, trigger_id: str, act: Callable[[Trigger, list[Trigger]], None]) -> Trigger:
-    """Changes one trigger by `act`, which gets it and the others. Raises as `change` does, and Problem 404."""
+def change_one(
+    context: ApiContext, session: CallerSession, entry: Entry, trigger_id: str, act: Callable[[Trigger, list[Trigger]], None]
+) -> Trigger:
+    """Changes one trigger by `act`, which gets it and the others. Raises as `change` does, and HttpProblem 404."""
 
     def edit(app: Manifest) -> Trigger:
         found = find(app, trigger_id)
         act(found, [each for each in of_app(app) if each is not found])
         return found
 
-    return change(service, session, entry, edit)
+    return change(context, session, entry, edit)
 
 
 def add(app: Manifest, body: NewTrigger, now: datetime) -> Trigger:
-    """Puts a draft into the App. Raises Problem."""
+    """Puts a draft into the App. Raises HttpProblem."""
     there = of_app(app)
     _check_name(there, body.name)
     if len(there) >= triggers.MOST:
-        raise Problem(409, f"an App has at most {triggers.MOST} triggers: delete one first")
+        raise HttpProblem(409, f"an App has at most {triggers.MOST} triggers: delete one first")
     name = triggers.name_for(body.name, [each["name"] for each in there])
     made: Trigger = {"name": name, "suspend": True, "draft": True, **_times(body.config, now)}
     _call(made, body.name)
@@ -94,7 +96,7 @@ def add(app: Manifest, body: NewTrigger, now: datetime) -> Trigger:
 
 
 def alter(trigger: Trigger, others: list[Trigger], body: TriggerChange, now: datetime) -> None:
-    """Changes what the body names. Raises Problem."""
+    """Changes what the body names. Raises HttpProblem."""
     if body.name is not None:
         _check_name(others, body.name)
         _call(trigger, body.name)
@@ -109,9 +111,9 @@ def alter(trigger: Trigger, others: list[Trigger], body: TriggerChange, now: dat
 
 
 def activate(trigger: Trigger, now: datetime) -> None:
-    """Raises Problem where it can't run any more."""
+    """Raises HttpProblem where it can't run any more."""
     if triggers.status(trigger, now) is triggers.Status.EXPIRED:
-        raise Problem(409, "this trigger has expired: give it a config with a time to come first")
+        raise HttpProblem(409, "this trigger has expired: give it a config with a time to come first")
     trigger.pop("suspend", None)
     trigger.pop("draft", None)
 
@@ -121,18 +123,18 @@ def deactivate(trigger: Trigger) -> None:
     trigger["suspend"] = True
 
 
-def run_now(service: Service, session: Session, app: Manifest, trigger: Trigger, key: str | None) -> tuple[Manifest, bool]:
-    """The Job of a run that begins now, and whether it was made before under the same key. Raises Problem and errors.ApiError."""
+def run_now(context: ApiContext, session: CallerSession, app: Manifest, trigger: Trigger, key: str | None) -> tuple[Manifest, bool]:
+    """The Job of a run that begins now, and whether it was made before under the same key. Raises HttpProblem and errors.ApiError."""
     typed = App.of(app)
     wanted = next(each for each in typed.spec.triggers if each.name == trigger["name"])
     if (why := why_not(wanted)) is not None:
-        raise Problem(409, f"this trigger cannot run: {why}")
+        raise HttpProblem(409, f"this trigger cannot run: {why}")
     suffix = idempotency.digest(session, typed.meta.uid, wanted.name, key)[:_SUFFIX] if key is not None else secrets.token_hex(_SUFFIX // 2)
     name = names.run_now(typed.meta.name, wanted.name, suffix)
     try:
-        return requests.create(session.api, JOBS, desired.run(typed, wanted, service.settings, name)), False
+        return kube_api.create(session.api, JOBS, desired.run(typed, wanted, context.settings, name)), False
     except errors.AlreadyExists:
-        return requests.get(session.api, JOBS, typed.meta.namespace, name), True
+        return kube_api.get(session.api, JOBS, typed.meta.namespace, name), True
 
 
 def _call(trigger: Trigger, shown: str) -> None:
@@ -143,22 +145,22 @@ def _call(trigger: Trigger, shown: str) -> None:
 
 def _check_name(others: list[Trigger], shown: str) -> None:
     if any(triggers.shown_name(other) == shown for other in others):
-        raise Problem(409, f"the App has a trigger named {shown} already: use another name", {"name": "taken"})
+        raise HttpProblem(409, f"the App has a trigger named {shown} already: use another name", {"name": "taken"})
 
 
 def _times(config: TriggerConfig, now: datetime) -> Trigger:
-    """When it runs, as the App's spec has it. Raises Problem."""
+    """When it runs, as the App's spec has it. Raises HttpProblem."""
     if (config.schedule is None) == (config.run_at is None):
-        raise problems.invalid("config", "exactly one of schedule and run_at says when it runs")
+        raise invalid_field("config", "exactly one of schedule and run_at says when it runs")
     if config.timezone is not None and config.timezone not in triggers.zones():
-        raise problems.invalid("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
+        raise invalid_field("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
     if config.schedule is not None:
         try:
             cron.check(config.schedule)
         except cron.CronError as error:
-            raise problems.invalid("config.schedule", str(error)) from None
+            raise invalid_field("config.schedule", str(error)) from None
     elif config.expires_at is not None:
-        raise problems.invalid("config.expires_at", "it is for a schedule: a trigger with run_at runs once")
+        raise invalid_field("config.expires_at", "it is for a schedule: a trigger with run_at runs once")
     told = {
         "timezone": config.timezone,
         "schedule": config.schedule,
@@ -173,9 +175,9 @@ def _to_come(field: str, text: str | None, now: datetime) -> str | None:
         return None
     found = triggers.moment(text)
     if found is None:
-        raise problems.invalid(field, "there is no such time")
+        raise invalid_field(field, "there is no such time")
     if found <= now:
-        raise problems.invalid(field, f"it has passed: name a time after {format_time(now)}")
+        raise invalid_field(field, f"it has passed: name a time after {format_time(now)}")
     return format_time(found)
 
 

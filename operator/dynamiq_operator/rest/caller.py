@@ -53,17 +53,17 @@ class ApiServer:
             kubernetes_config.load_kube_config(path, context, configuration)  # type: ignore[no-untyped-call]
         return cls(configuration)
 
-    def of(self, token: str) -> Caller:
+    def of(self, token: str) -> ApiClient:
         """A client that acts with a caller's token."""
-        return Caller(self.host, self._callers, lambda: f"Bearer {token}")
+        return ApiClient(self.host, self._callers, lambda: f"Bearer {token}")
 
     @property
-    def own(self) -> Caller:
+    def own(self) -> ApiClient:
         """A client that acts under this program's own account; a service account's token is read anew."""
-        return Caller(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
+        return ApiClient(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
 
 
-class Caller:
+class ApiClient:
     """`actions.api.Api` for one identity; thread-safe, since it keeps nothing but how to log in."""
 
     def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], str | None]) -> None:

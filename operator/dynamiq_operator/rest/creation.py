@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import Any
 
 from dynamiq_operator.actions.deploy import Deploy, record_of
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.names import KEY_ANNOTATION, REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest import asking, idempotency, problems, projects
+from dynamiq_operator.rest import asking, idempotency, projects
 from dynamiq_operator.rest.bodies import NewApp
+from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.idempotency import Once
-from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.identity import CallerSession
 from dynamiq_operator.rest.index import Entry
-from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.service import Service
+from dynamiq_operator.rest.problems import HttpProblem, problem_of, unknown_id
 from dynamiq_operator.rest.shapes import AUTHOR_ANNOTATION
 
 LOG = logging.getLogger(__name__)
@@ -31,39 +31,39 @@ FIRST = "first"
 _SUFFIX = 6
 
 
-def create(service: Service, session: Session, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
-    """The App, its first row, and whether the App was made before under the same key. Raises Problem and errors.ApiError."""
-    project = service.find(NAMESPACES, body.project_id, "project_id")
+def create(context: ApiContext, session: CallerSession, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
+    """The App, its first row, and whether the App was made before under the same key. Raises HttpProblem and errors.ApiError."""
+    project = context.find(NAMESPACES, body.project_id, "project_id")
     once = Once.of(session, key, "create", project.uid, body, FIRST)
     try:
-        wanted, asked = _wanted(service, session, project, body, once)
-    except Problem:
+        wanted, asked = _wanted(context, session, project, body, once)
+    except HttpProblem:
         # What does not fit the project would tell that there is one.
         if not projects.may_read(session, project.name):
-            raise problems.unknown("project", body.project_id, "project_id") from None
+            raise unknown_id("project", body.project_id, "project_id") from None
         raise
     try:
-        app, is_found = _app(service, session, wanted, body.name, asked, once)
+        app, is_found = _app(context, session, wanted, body.name, asked, once)
     except errors.Denied as error:
         if error.status != 401 and not projects.may_read(session, project.name):
-            raise problems.unknown("project", body.project_id, "project_id") from None
+            raise unknown_id("project", body.project_id, "project_id") from None
         raise
     try:
         row = _first_row(session, app, asked, once)
-    except (errors.ApiError, Problem) as error:
+    except (errors.ApiError, HttpProblem) as error:
         # An App that was there before stays, whatever becomes of the row; so does one that the same request was faster with.
         found = _row_meanwhile(session, app, once)
         if found is None:
             raise error if is_found else _undone(session, app["metadata"], error) from None
         row, is_found = found, True
-    service.index.of(RECORDS).put(row)
+    context.index.of(RECORDS).put(row)
     return app, row, is_found
 
 
-def _wanted(service: Service, session: Session, project: Entry, body: NewApp, once: Once | None) -> tuple[Manifest, Deploy]:
-    workflow = asking.workflow_of(service, project.name, body.workflow_id)
-    version = asking.version_of(service, workflow, body.workflow_version_id)
-    runtime = service.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id else None
+def _wanted(context: ApiContext, session: CallerSession, project: Entry, body: NewApp, once: Once | None) -> tuple[Manifest, Deploy]:
+    workflow = asking.workflow_of(context, project.name, body.workflow_id)
+    version = asking.version_of(context, workflow, body.workflow_version_id)
+    runtime = context.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id else None
     asking.check_config(session, body.deployment_config, None)
     config = body.deployment_config.as_record() if body.deployment_config else None
     annotations = {AUTHOR_ANNOTATION: session.user.username}
@@ -84,9 +84,11 @@ def _wanted(service: Service, session: Session, project: Entry, body: NewApp, on
     return wanted, Deploy(project.name, slug(body.name), version=version, runtime=runtime, config=config)
 
 
-def _app(service: Service, session: Session, wanted: Manifest, name: str, asked: Deploy, once: Once | None) -> tuple[Manifest, bool]:
-    """The App, and whether it was there. Raises Problem and errors.ApiError."""
-    there = requests.items(session.api, APPS, asked.namespace)
+def _app(
+    context: ApiContext, session: CallerSession, wanted: Manifest, name: str, asked: Deploy, once: Once | None
+) -> tuple[Manifest, bool]:
+    """The App, and whether it was there. Raises HttpProblem and errors.ApiError."""
+    there = kube_api.items(session.api, APPS, asked.namespace)
     if (known := next((app for app in there if _is_of_key(app, once)), None)) is not None:
         return _again(known, name, once), True
     if any(_is_known_as(app, name) for app in there):
@@ -94,13 +96,13 @@ def _app(service: Service, session: Session, wanted: Manifest, name: str, asked:
     # Whether the row will be taken is known before the App is there.
     record = record_of(asked)
     try:
-        requests.create(session.api, RECORDS, once.marked(record) if once else record, dry_run=True)
+        kube_api.create(session.api, RECORDS, once.marked(record) if once else record, dry_run=True)
     except errors.AlreadyExists:
         if once is None:
             raise
-        once.check(requests.get(session.api, RECORDS, asked.namespace, once.row))
+        once.check(kube_api.get(session.api, RECORDS, asked.namespace, once.row))
         # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
-    return _make(service, session, wanted, name, once)
+    return _make(context, session, wanted, name, once)
 
 
 def _is_of_key(app: Manifest, once: Once | None) -> bool:
@@ -113,34 +115,34 @@ def _is_known_as(app: Manifest, name: str) -> bool:
 
 
 def _again(there: Manifest, name: str, once: Once | None) -> Manifest:
-    """An App that is there already, where the same request made it. Raises Problem."""
+    """An App that is there already, where the same request made it. Raises HttpProblem."""
     if once is None or not _is_of_key(there, once):
         raise _is_taken(name)
     once.check(there)
     return there
 
 
-def _make(service: Service, session: Session, wanted: Manifest, name: str, once: Once | None) -> tuple[Manifest, bool]:
+def _make(context: ApiContext, session: CallerSession, wanted: Manifest, name: str, once: Once | None) -> tuple[Manifest, bool]:
     """Makes the App, and says whether it was there; under another object name where its own belongs to an App of another name."""
     for given in (slug(name), _suffixed(name)):
         manifest: dict[str, Any] = {**wanted, "metadata": {**wanted["metadata"], "name": given}}
         try:
-            made = requests.create(session.api, APPS, manifest)
+            made = kube_api.create(session.api, APPS, manifest)
         except errors.AlreadyExists:
             found = session.api.request("GET", APPS.path(manifest["metadata"]["namespace"], given))
             if _is_of_key(found, once) or _is_known_as(found, name):
                 return _again(found, name, once), True
             continue
-        service.index.of(APPS).put(made)
+        context.index.of(APPS).put(made)
         return made, False
     raise _is_taken(name)
 
 
-def _first_row(session: Session, app: Manifest, asked: Deploy, once: Once | None) -> Manifest:
+def _first_row(session: CallerSession, app: Manifest, asked: Deploy, once: Once | None) -> Manifest:
     meta = app["metadata"]
     row, _ = idempotency.create(session, record_of(replace(asked, app=meta["name"])), once)
     if not _may_be_of(meta, row):
-        raise Problem(409, "the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
+        raise HttpProblem(409, "the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
     return row
 
 
@@ -149,19 +151,19 @@ def _may_be_of(app: Manifest, row: Manifest) -> bool:
     return Entry.of(RECORDS, row).group in ("", app["uid"])
 
 
-def _row_meanwhile(session: Session, app: Manifest, once: Once | None) -> Manifest | None:
+def _row_meanwhile(session: CallerSession, app: Manifest, once: Once | None) -> Manifest | None:
     """The row that the same request got elsewhere, at the moment at which it was refused here."""
     meta = app["metadata"]
     try:
         row = idempotency.made(session, [meta["namespace"]], once) if once is not None else None
-    except (errors.ApiError, Problem):
+    except (errors.ApiError, HttpProblem):
         return None
     return row if row is not None and _may_be_of(meta, row) else None
 
 
-def _undone(session: Session, meta: Manifest, why: errors.ApiError | Problem) -> Problem:
+def _undone(session: CallerSession, meta: Manifest, why: errors.ApiError | HttpProblem) -> HttpProblem:
     """Deletes the App again; the answer says where that failed."""
-    problem = why if isinstance(why, Problem) else problems.of(why)
+    problem = why if isinstance(why, HttpProblem) else problem_of(why)
     left = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
     try:
         options = {"preconditions": {"uid": meta["uid"]}}
@@ -170,12 +172,12 @@ def _undone(session: Session, meta: Manifest, why: errors.ApiError | Problem) ->
         pass
     except errors.ApiError as error:
         LOG.warning("App %s/%s is left without a row: %s", meta["namespace"], meta["name"], error)
-        return Problem(problem.status, f"{problem}; {left}", {**problem.details, "app_id": meta["uid"]}, problem.headers)
+        return HttpProblem(problem.status, f"{problem}; {left}", {**problem.details, "app_id": meta["uid"]}, problem.headers)
     return problem
 
 
-def _is_taken(name: str) -> Problem:
-    return Problem(409, f"the project has an App named {name} already: use another name", {"name": "taken"})
+def _is_taken(name: str) -> HttpProblem:
+    return HttpProblem(409, f"the project has an App named {name} already: use another name", {"name": "taken"})
 
 
 def slug(name: str) -> str:

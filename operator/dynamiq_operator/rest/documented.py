@@ -27,7 +27,7 @@ _EVERY = (401, 403, 429, 503)
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
-def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
+def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
     """The documented answers of a call that can fail with `problems`, and with what every call can."""
     found: Responses = {status: {"description": says, **({"model": model} if model else {})}}
     if model is not None and (example := _example(model)) is not None:

@@ -16,10 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest import problems
-from dynamiq_operator.rest.identity import Session, Sessions, token_of
-from dynamiq_operator.rest.index import Index
-from dynamiq_operator.rest.problems import Problem
+from dynamiq_operator.rest.identity import CallerSession, Sessions, token_of
+from dynamiq_operator.rest.index import IdIndex
+from dynamiq_operator.rest.problems import HttpProblem, problem_of, unauthorized, unavailable
 
 LOG = logging.getLogger(__name__)
 BODY_MAX = 2 * 1024 * 1024
@@ -37,10 +36,10 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Gate:
+class Middleware:
     """ASGI middleware. It puts `session` and `body`, the raw bytes, into the request's state."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, index: Index) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex) -> None:
         self._app, self._sessions, self._index = app, sessions, index
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,27 +60,27 @@ class Gate:
             state = scope.setdefault("state", {})
             state["session"] = await self._session(headers)
             state["body"] = body = await _body(scope["method"], headers, receive)
-        except Problem as problem:
+        except HttpProblem as problem:
             await problem.response()(scope, receive, guarded)
             return
         except (errors.ApiError, Refusal) as error:
-            await problems.of(error).response()(scope, receive, guarded)
+            await problem_of(error).response()(scope, receive, guarded)
             return
         await self._app(scope, _replayed(body, receive), guarded)
 
-    async def _session(self, headers: Headers) -> Session:
+    async def _session(self, headers: Headers) -> CallerSession:
         token = token_of(headers.get("authorization"))
         if token is None:
-            raise problems.unauthorized("send `Authorization: Bearer <token>` with a token of this cluster")
+            raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster")
         if (session := self._sessions.known(token)) is None:
             session = await run_in_threadpool(self._sessions.open, token)
         if not self._index.is_ready:
-            raise problems.unavailable("this replica is starting")
+            raise unavailable("this replica is starting")
         return session
 
 
 async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
-    """The whole body, checked to be JSON. Raises Problem."""
+    """The whole body, checked to be JSON. Raises HttpProblem."""
     if method not in _WITH_BODY:
         return b""
     length = headers.get("content-length", "0")
@@ -91,7 +90,7 @@ async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Problem(400, "the body ended early")
+            raise HttpProblem(400, "the body ended early")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > BODY_MAX:
@@ -107,28 +106,28 @@ async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
     return body
 
 
-def _too_large() -> Problem:
+def _too_large() -> HttpProblem:
     # What is still on its way is not read: the connection carries no other request.
-    return Problem(413, f"a body is at most {BODY_MAX} bytes", headers={"Connection": "close"})
+    return HttpProblem(413, f"a body is at most {BODY_MAX} bytes", headers={"Connection": "close"})
 
 
 def _check_type(headers: Headers) -> None:
     kind, _, parameters = headers.get("content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
     if kind.strip() != "application/json" or charset not in ("", "utf-8") or headers.get("content-encoding", "identity") != "identity":
-        raise Problem(415, "send the body as JSON in UTF-8, with `Content-Type: application/json` and no Content-Encoding")
+        raise HttpProblem(415, "send the body as JSON in UTF-8, with `Content-Type: application/json` and no Content-Encoding")
 
 
 def _check(body: bytes) -> None:
-    """Refuses what is not JSON; Python's parser alone would let NaN pass. Raises Problem."""
+    """Refuses what is not JSON; Python's parser alone would let NaN pass. Raises HttpProblem."""
     if _depth(body) > DEPTH_MAX:
-        raise Problem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
+        raise HttpProblem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
     try:
         json.loads(body.decode(), parse_constant=_no_constant, parse_float=_number, parse_int=_number)
     except UnicodeDecodeError:
-        raise Problem(422, "the body is not UTF-8", {"body": "not UTF-8"}) from None
+        raise HttpProblem(422, "the body is not UTF-8", {"body": "not UTF-8"}) from None
     except ValueError as error:
-        raise Problem(422, f"the body is not JSON: {error}", {"body": str(error)}) from None
+        raise HttpProblem(422, f"the body is not JSON: {error}", {"body": str(error)}) from None
 
 
 def _depth(body: bytes) -> int:

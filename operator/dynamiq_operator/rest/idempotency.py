@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import BaseModel
 
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.names import REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.identity import Session
-from dynamiq_operator.rest.problems import Problem
+from dynamiq_operator.rest.identity import CallerSession
+from dynamiq_operator.rest.problems import HttpProblem
 
 KEY_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -47,7 +47,7 @@ class Once:
     request: str
 
     @classmethod
-    def of(cls, session: Session, key: str | None, call: str, owner: str, body: BaseModel, prefix: str) -> Once | None:
+    def of(cls, session: CallerSession, key: str | None, call: str, owner: str, body: BaseModel, prefix: str) -> Once | None:
         """None without a key. `owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the name."""
         if key is None:
             return None
@@ -60,28 +60,28 @@ class Once:
         return {**record, "metadata": meta}
 
     def check(self, found: Manifest) -> None:
-        """Raises Problem 422 where another request made the object."""
+        """Raises HttpProblem 422 where another request made the object."""
         if (found["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION) != self.request:
             raise reused()
 
 
-def create(session: Session, record: Manifest, once: Once | None) -> tuple[Manifest, bool]:
-    """Creates the row; or, where it was created under the same key, returns it, and True. Raises Problem 422 and errors.ApiError."""
+def create(session: CallerSession, record: Manifest, once: Once | None) -> tuple[Manifest, bool]:
+    """Creates the row; or, where it was created under the same key, returns it, and True. Raises HttpProblem 422 and errors.ApiError."""
     if once is None:
-        return requests.create(session.api, RECORDS, record), False
+        return kube_api.create(session.api, RECORDS, record), False
     try:
-        return requests.create(session.api, RECORDS, once.marked(record)), False
+        return kube_api.create(session.api, RECORDS, once.marked(record)), False
     except errors.AlreadyExists:
-        found = requests.get(session.api, RECORDS, record["metadata"]["namespace"], once.row)
+        found = kube_api.get(session.api, RECORDS, record["metadata"]["namespace"], once.row)
     once.check(found)
     return found, True
 
 
-def made(session: Session, namespaces: Iterable[str], once: Once) -> Manifest | None:
-    """The row that the request made in one of the namespaces; None where there is none. Raises Problem 422 and errors.ApiError."""
+def made(session: CallerSession, namespaces: Iterable[str], once: Once) -> Manifest | None:
+    """The row that the request made in one of the namespaces; None where there is none. Raises HttpProblem 422 and errors.ApiError."""
     for namespace in namespaces:
         try:
-            found = requests.get(session.api, RECORDS, namespace, once.row)
+            found = kube_api.get(session.api, RECORDS, namespace, once.row)
         except (errors.NotFound, errors.Denied) as error:
             if error.status == 401:
                 raise
@@ -91,14 +91,14 @@ def made(session: Session, namespaces: Iterable[str], once: Once) -> Manifest | 
     return None
 
 
-def digest(session: Session, *parts: Any) -> str:
+def digest(session: CallerSession, *parts: Any) -> str:
     """A hash of a key, with its user and what it belongs to."""
     return _hash(session.user.username, *parts)
 
 
-def reused() -> Problem:
+def reused() -> HttpProblem:
     message = "this Idempotency-Key was used for another request: use a new key"
-    return Problem(422, message, {"Idempotency-Key": message})
+    return HttpProblem(422, message, {"Idempotency-Key": message})
 
 
 def _hash(*parts: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from dynamiq_operator.actions.refusals import NotAllowed
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest.caller import ApiServer, Caller
+from dynamiq_operator.rest.caller import ApiClient, ApiServer
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -53,10 +53,10 @@ class User:
 
 
 @dataclass(frozen=True)
-class Session:
+class CallerSession:
     """One request's caller: the client that acts with the token, and the user."""
 
-    api: Caller
+    api: ApiClient
     user: User
     token_hash: str = field(repr=False)
 
@@ -69,14 +69,14 @@ class Sessions:
         self._known: OrderedDict[str, tuple[float, User]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def known(self, token: str) -> Session | None:
+    def known(self, token: str) -> CallerSession | None:
         """The session of a token that was looked at a moment ago."""
         digest = _hash(token)
         with self._lock:
             until, user = self._known.get(digest, (0.0, None))
-        return Session(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
+        return CallerSession(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
 
-    def open(self, token: str) -> Session:
+    def open(self, token: str) -> CallerSession:
         """Asks the API server whose token it is. Raises errors.Denied with status 401, and other errors.ApiError."""
         api = self._server.of(token)
         try:
@@ -93,7 +93,7 @@ class Sessions:
             self._known.move_to_end(digest)
             if len(self._known) > KNOWN_MOST:
                 self._known.popitem(last=False)
-        return Session(api, user, digest)
+        return CallerSession(api, user, digest)
 
 
 def token_of(header: str | None) -> str | None:

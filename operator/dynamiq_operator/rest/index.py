@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.caller import Caller
+from dynamiq_operator.rest.caller import ApiClient
 
 LOG = logging.getLogger(__name__)
 EVENT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -68,10 +68,10 @@ class Entry:
         return cls(namespace, name, meta["uid"], version, created, group, labels, version)
 
 
-class Kind:
+class KindIndex:
     """The objects of one resource, by id and by name, and the thread that keeps them."""
 
-    def __init__(self, resource: ApiResource, api: Caller) -> None:
+    def __init__(self, resource: ApiResource, api: ApiClient) -> None:
         # Closed rows are asked for by id, too.
         self.resource, self._api = resource, api
         self._changed = threading.Condition()
@@ -147,7 +147,7 @@ class Kind:
         """Takes in all there is; returns the version from which a watch goes on. Raises errors.ApiError."""
         found: list[Entry] = []
         version = ""
-        for page in requests.pages(self._api, self.resource, accept=requests.METADATA):
+        for page in kube_api.pages(self._api, self.resource, accept=kube_api.METADATA):
             version = version or page["metadata"]["resourceVersion"]
             found += [Entry.of(self.resource, item) for item in page["items"] or ()]
         with self._changed:
@@ -232,11 +232,11 @@ class Kind:
                 del self._by_group[entry.group]
 
 
-class Index:
+class IdIndex:
     """The kinds together."""
 
-    def __init__(self, api: Caller) -> None:
-        self._kinds = {resource.kind: Kind(resource, api) for resource in _whole(INDEXED)}
+    def __init__(self, api: ApiClient) -> None:
+        self._kinds = {resource.kind: KindIndex(resource, api) for resource in _whole(INDEXED)}
         self._ends = threading.Event()
         self._waiting = threading.BoundedSemaphore(WAITING_MOST)
 
@@ -252,7 +252,7 @@ class Index:
         """Whether everything has been listed once."""
         return all(kind.listed.is_set() for kind in self._kinds.values())
 
-    def of(self, resource: ApiResource) -> Kind:
+    def of(self, resource: ApiResource) -> KindIndex:
         return self._kinds[resource.kind]
 
     def versions(self, namespace: str, workflow: str) -> list[str]:

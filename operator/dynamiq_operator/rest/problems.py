@@ -31,7 +31,7 @@ CODES = {
 """The machine word of each status."""
 
 
-class Problem(Exception):  # noqa: N818 - what is answered is no failure of the program
+class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
     """An answer that is not what was asked for. `details`: by field, what is wrong with it."""
 
     def __init__(
@@ -67,65 +67,65 @@ def dumps(content: Any) -> bytes:
         return json.dumps(content, separators=(",", ":")).encode()
 
 
-def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> Problem:
-    return Problem(401, message, headers={"WWW-Authenticate": "Bearer"})
+def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
+    return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
 
 
-def unknown(what: str, uid: str, field: str = "") -> Problem:
+def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
     """404 of an id; what the caller may not see answers the same."""
-    return Problem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
+    return HttpProblem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
 
 
-def invalid(field: str, message: str) -> Problem:
-    return Problem(422, f"{field}: {message}", {field: message})
+def invalid_field(field: str, message: str) -> HttpProblem:
+    return HttpProblem(422, f"{field}: {message}", {field: message})
 
 
 @contextlib.contextmanager
-def hidden(what: str, uid: str) -> Iterator[None]:
+def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
     """What the caller may not see answers as an unknown id does."""
     try:
         yield
     except errors.NotFound:
-        raise unknown(what, uid) from None
+        raise unknown_id(what, uid) from None
     except errors.Denied as error:
-        raise (unauthorized() if error.status == 401 else unknown(what, uid)) from None
+        raise (unauthorized() if error.status == 401 else unknown_id(what, uid)) from None
 
 
-def unavailable(message: str, after: int | None = None) -> Problem:
-    return Problem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
+def unavailable(message: str, after: int | None = None) -> HttpProblem:
+    return HttpProblem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
 
 
 _TOO_LARGE = ("request is too large", "larger than max")
 """How an API server passes on that its store, which takes less than it does, refused an object."""
 
 
-def of(error: errors.ApiError | Refusal) -> Problem:
+def problem_of(error: errors.ApiError | Refusal) -> HttpProblem:
     """The answer for what the API server or an action refuses."""
     if isinstance(error, Refusal):
         return _refusal(error)
     if error.status == 401:
         return unauthorized()
     if error.status == 429:
-        return Problem(429, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
+        return HttpProblem(429, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
     match error:
         case errors.NotFound():
-            return Problem(404, str(error))
+            return HttpProblem(404, str(error))
         case errors.AlreadyExists() | errors.Conflict():
-            return Problem(409, str(error))
+            return HttpProblem(409, str(error))
         case errors.Denied():
-            return Problem(403, str(error))
+            return HttpProblem(403, str(error))
         case errors.Invalid():
-            return Problem(413 if error.status == 413 else 422, _said(error), {_field(field): said for field, said in error.causes})
+            return HttpProblem(413 if error.status == 413 else 422, _said(error), {_field(field): said for field, said in error.causes})
         case _ if any(said in str(error) for said in _TOO_LARGE):
             message = "this is more than the cluster stores in one object, where each quote counts twice: make it smaller"
-            return Problem(422, message, {"body": message})
+            return HttpProblem(422, message, {"body": message})
         case _:
             return unavailable(str(error), error.retry_after)
 
 
-def _refusal(refusal: Refusal) -> Problem:
+def _refusal(refusal: Refusal) -> HttpProblem:
     status = {Unknown: 404, Taken: 409, NotAllowed: 403}.get(type(refusal), 422)
-    return Problem(status, str(refusal), {refusal.field: str(refusal)} if refusal.field else None)
+    return HttpProblem(status, str(refusal), {refusal.field: str(refusal)} if refusal.field else None)
 
 
 _FIELDS = {

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.identity import CallerSession
 
 KNOWN_FOR = 60.0
 """Seconds: as long as a token's user is remembered."""
@@ -17,20 +17,20 @@ KNOWN_MOST = 2_000
 Pins = Mapping[str, Any]
 
 
-class Remembered:
+class PinCache:
     """Thread-safe; what one token read is no other's."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[float, Pins]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, session: Session, row: str) -> Pins | None:
+    def get(self, session: CallerSession, row: str) -> Pins | None:
         """The pins of a row, by its uid."""
         with self._lock:
             until, pins = self._known.get((session.token_hash, row), (0.0, None))
         return pins if until > time.monotonic() else None
 
-    def put(self, session: Session, row: str, pins: Pins) -> None:
+    def put(self, session: CallerSession, row: str, pins: Pins) -> None:
         with self._lock:
             self._known[(session.token_hash, row)] = (time.monotonic() + KNOWN_FOR, pins)
             self._known.move_to_end((session.token_hash, row))

@@ -6,11 +6,11 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.identity import CallerSession
 
 
 class _Meta(TypedDict, total=False):
@@ -35,9 +35,9 @@ class _Page(TypedDict):
 _PAGE = msgspec.json.Decoder(_Page)
 
 
-def of_app(session: Session, namespace: str, app: str) -> list[Manifest]:
+def of_app(session: CallerSession, namespace: str, app: str) -> list[Manifest]:
     """The records of an App without what no list shows of them, in no order. Raises errors.ApiError."""
-    query: dict[str, str | int] = {"fieldSelector": f"spec.app={app}", "limit": requests.PAGE}
+    query: dict[str, str | int] = {"fieldSelector": f"spec.app={app}", "limit": kube_api.PAGE}
     path = RECORDS.path(namespace)
     found: list[Manifest] = []
     while True:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from dynamiq_operator.rest import problems
+from dynamiq_operator.rest.problems import invalid_field
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _OUTSIDE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+', re.DOTALL)
@@ -18,7 +18,7 @@ _OUTSIDE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+', re.DOTALL)
 def members(body: bytes) -> dict[str, str]:
     """By name, the compact JSON of each member of a body that is a JSON object; of any other body, nothing.
 
-    `body` is JSON. Raises Problem where an object has a key twice: what it means would depend on who reads it.
+    `body` is JSON. Raises HttpProblem where an object has a key twice: what it means would depend on who reads it.
     """
     text = body.decode()
     at = _skip(text, 0)
@@ -32,9 +32,9 @@ def members(body: bytes) -> dict[str, str]:
         try:
             _, end = decoder.raw_decode(text, begin)
         except _Twice as twice:
-            raise problems.invalid(name, f"the key {twice} is there twice in one object") from None
+            raise invalid_field(name, f"the key {twice} is there twice in one object") from None
         if name in found:
-            raise problems.invalid(name, "this field is there twice")
+            raise invalid_field(name, "this field is there twice")
         found[name] = _OUTSIDE.sub(r"\1", text[begin:end])
         at = _skip(text, end)
     return found

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dynamiq_operator.rest import problems
-from dynamiq_operator.rest.problems import Json
-from dynamiq_operator.rest.service import ServiceOf
+from dynamiq_operator.rest.context import ContextOf
+from dynamiq_operator.rest.problems import Json, unavailable
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,8 +17,8 @@ async def healthz() -> Json:
 
 
 @router.get("/readyz")
-async def readyz(service: ServiceOf) -> Json:
+async def readyz(context: ContextOf) -> Json:
     """Everything has been listed once. It stays so while the API server is away: callers are told to come again, by this process."""
-    if not service.index.is_ready:
-        raise problems.unavailable("this replica is starting")
+    if not context.index.is_ready:
+        raise unavailable("this replica is starting")
     return Json({"status": "ok"})

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from dynamiq_operator.kube.resources import NAMESPACES
-from dynamiq_operator.rest import answers, problems, projects, shapes
-from dynamiq_operator.rest.documented import answers as documented
+from dynamiq_operator.rest import answers, projects, shapes
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.documented import documented
 from dynamiq_operator.rest.pages import PagingOf
-from dynamiq_operator.rest.problems import Json, Problem
-from dynamiq_operator.rest.service import ServiceOf, SessionOf
+from dynamiq_operator.rest.problems import HttpProblem, Json, unavailable, unknown_id
 
 router = APIRouter(prefix="/v1")
 CLUSTER = "kube-system"
@@ -23,47 +23,47 @@ def me(session: SessionOf) -> Json:
     """The user of the token. 403 for a service account, which is no user: its token is valid all the same."""
     user = session.user
     if user.is_service_account:
-        raise Problem(403, f"{user.username} is a service account, which is no user; its token is valid")
+        raise HttpProblem(403, f"{user.username} is a service account, which is no user; its token is valid")
     first, last = user.names
     return Json({"data": {**user.as_author(), "first_name": first, "last_name": last}})
 
 
 @router.get("/orgs", tags=["identity"], responses=documented(answers.Many[answers.Organisation], 422))
-def organisations(service: ServiceOf, paging: PagingOf) -> Json:
+def organisations(context: ContextOf, paging: PagingOf) -> Json:
     """The cluster, as one organisation."""
-    return paging.of([_organisation(service)], lambda found: found)
+    return paging.of([_organisation(context)], lambda found: found)
 
 
 @router.get("/orgs/{org_id}", tags=["identity"], responses=documented(answers.One[answers.Organisation], 404, 422))
-def organisation(service: ServiceOf, org_id: Annotated[answers.Id, Path()]) -> Json:
+def organisation(context: ContextOf, org_id: Annotated[answers.Id, Path()]) -> Json:
     """The cluster."""
-    found = _organisation(service)
+    found = _organisation(context)
     if found["id"] != org_id.lower():
-        raise problems.unknown("organisation", org_id)
+        raise unknown_id("organisation", org_id)
     return Json({"data": found})
 
 
 @router.get("/projects", tags=["identity"], responses=documented(answers.Many[answers.Project], 422))
-def every_project(service: ServiceOf, session: SessionOf, paging: PagingOf, org_id: Annotated[str | None, Query()] = None) -> Json:
+def every_project(context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[str | None, Query()] = None) -> Json:
     """The namespaces that the caller may read, or may list Apps in."""
-    organisation = _organisation(service)["id"]
+    organisation = _organisation(context)["id"]
     if org_id is not None and org_id.lower() != organisation:
         return paging.of([], lambda found: found)
-    found = sorted(projects.readable(service, session), key=lambda entry: (entry.created, entry.name), reverse=True)
+    found = sorted(projects.readable(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
     return paging.of(found, lambda entry: shapes.project(entry.uid, entry.name, entry.labels, organisation))
 
 
 @router.get("/projects/{project_id}", tags=["identity"], responses=documented(answers.One[answers.Project], 404, 422))
-def project(service: ServiceOf, session: SessionOf, project_id: Annotated[answers.Id, Path()]) -> Json:
+def project(context: ContextOf, session: SessionOf, project_id: Annotated[answers.Id, Path()]) -> Json:
     """A namespace."""
-    entry = service.find(NAMESPACES, project_id)
+    entry = context.find(NAMESPACES, project_id)
     if not projects.may_read(session, entry.name):
-        raise problems.unknown("project", project_id)
-    return Json({"data": shapes.project(entry.uid, entry.name, entry.labels, _organisation(service)["id"])})
+        raise unknown_id("project", project_id)
+    return Json({"data": shapes.project(entry.uid, entry.name, entry.labels, _organisation(context)["id"])})
 
 
-def _organisation(service: ServiceOf) -> shapes.Shape:
-    found = service.index.of(NAMESPACES).named("", CLUSTER)
+def _organisation(context: ContextOf) -> shapes.Shape:
+    found = context.index.of(NAMESPACES).named("", CLUSTER)
     if found is None:
-        raise problems.unavailable("the cluster's id is not known yet")
+        raise unavailable("the cluster's id is not known yet")
     return {"id": found.uid, "name": "kubernetes"}

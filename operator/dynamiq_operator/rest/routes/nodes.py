@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model.completion import newest_runtime
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.model.objects import Runtime
 from dynamiq_operator.model.runtime import Engine
-from dynamiq_operator.rest.documented import answers as documented
-from dynamiq_operator.rest.identity import Session
+from dynamiq_operator.rest.context import SessionOf
+from dynamiq_operator.rest.documented import documented
+from dynamiq_operator.rest.identity import CallerSession
 from dynamiq_operator.rest.pages import PagingOf
 from dynamiq_operator.rest.problems import Json
-from dynamiq_operator.rest.service import SessionOf
 from dynamiq_operator.rest.workflow_answers import NodeTypes
 
 router = APIRouter(prefix="/v1/agent-builder", tags=["workflows"])
@@ -34,10 +34,10 @@ def _shape(name: str) -> dict[str, str]:
     return {"type": name, "name": name.rpartition(".")[2]}
 
 
-def _engine(session: Session) -> tuple[str | None, str | None, str | None]:
+def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:
     """The version and the engine of the newest Runtime, and why the list that is kept here does not tell all of it."""
     try:
-        found = newest_runtime([Runtime.of(raw) for raw in requests.items(session.api, RUNTIMES)])
+        found = newest_runtime([Runtime.of(raw) for raw in kube_api.items(session.api, RUNTIMES)])
     except errors.Denied as error:
         if error.status == 401:
             raise

@@ -16,12 +16,12 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES,
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest import problems
 from dynamiq_operator.rest.answers import ID_PATTERN
 from dynamiq_operator.rest.caller import ApiServer
-from dynamiq_operator.rest.identity import Session, Sessions
-from dynamiq_operator.rest.index import Entry, Index
-from dynamiq_operator.rest.remembered import Remembered
+from dynamiq_operator.rest.identity import CallerSession, Sessions
+from dynamiq_operator.rest.index import Entry, IdIndex
+from dynamiq_operator.rest.problems import hidden_as_unknown, unknown_id
+from dynamiq_operator.rest.remembered import PinCache
 from dynamiq_operator.rest.shapes import newest_of
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
@@ -33,32 +33,32 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class Service:
+class ApiContext:
     """One API process."""
 
     server: ApiServer
     settings: Settings
-    index: Index
+    index: IdIndex
     sessions: Sessions
-    pins: Remembered = field(default_factory=Remembered)
+    pins: PinCache = field(default_factory=PinCache)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
-        """The object of an id. `field`: where in the body it stands. Raises Problem 404 and errors.ApiError."""
+        """The object of an id. `field`: where in the body it stands. Raises HttpProblem 404 and errors.ApiError."""
         found = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
         if found is None:
-            raise problems.unknown(WORDS[resource], uid, field)
+            raise unknown_id(WORDS[resource], uid, field)
         return found
 
-    def read(self, session: Session, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
-        """The object, with the caller's token. Raises Problem 404 where it is gone, another one, or may not be seen."""
-        with problems.hidden(WORDS[resource], entry.uid):
+    def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
+        """The object, with the caller's token. Raises HttpProblem 404 where it is gone, another one, or may not be seen."""
+        with hidden_as_unknown(WORDS[resource], entry.uid):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
         if found["metadata"].get("uid", entry.uid) != entry.uid:
-            raise problems.unknown(WORDS[resource], entry.uid)
+            raise unknown_id(WORDS[resource], entry.uid)
         return found
 
-    def known(self, session: Session, resource: ApiResource, entry: Entry) -> Manifest:
+    def known(self, session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest:
         """The object as the API server has it in memory: in half the time, and it may be older by a moment. Raises as `read` does."""
         with contextlib.suppress(errors.NotFound, errors.Denied):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
@@ -100,15 +100,15 @@ class Service:
 
 
 # Coroutines: plain functions would each wait for a thread of the pool.
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+async def _service(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
 
 
-async def _session(request: Request) -> Session:
-    session: Session = request.state.session
+async def _session(request: Request) -> CallerSession:
+    session: CallerSession = request.state.session
     return session
 
 
-ServiceOf = Annotated[Service, Depends(_service)]
-SessionOf = Annotated[Session, Depends(_session)]
+ContextOf = Annotated[ApiContext, Depends(_service)]
+SessionOf = Annotated[CallerSession, Depends(_session)]
