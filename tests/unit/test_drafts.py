@@ -8,11 +8,11 @@ import pytest
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import WORKFLOWS
-from dynamiq_operator.rest import drafts
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.identity import CallerSession
-from dynamiq_operator.rest.index import Entry
-from dynamiq_operator.rest.problems import HttpProblem
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.workflows import drafts
 
 ENTRY = Entry("demo", "support", "uid-1", 1, "2026-11-24T22:00:00Z")
 

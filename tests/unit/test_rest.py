@@ -14,14 +14,15 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
-from dynamiq_operator.rest import answers, rows, shapes
-from dynamiq_operator.rest.caller import ApiClient, ApiServer
-from dynamiq_operator.rest.creation import slug
-from dynamiq_operator.rest.identity import CallerSession, User, token_of
-from dynamiq_operator.rest.index import IdIndex
-from dynamiq_operator.rest.pages import Paging
-from dynamiq_operator.rest.problems import HttpProblem
-from dynamiq_operator.rest.routes.identity import me
+from dynamiq_operator.rest.apps.create import slug
+from dynamiq_operator.rest.deployments import rows
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.pagination import Paging
+from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
+from dynamiq_operator.rest.identity.routes import me
+from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.rest.shared import responses, serialize
 from dynamiq_runtime import flow
 
 NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
@@ -76,7 +77,7 @@ def test_people() -> None:
     assert anna.id == User("anna@example.com").id != account.id
     assert (anna.is_service_account, account.is_service_account) == (False, True)
     assert b'"first_name":"Anna"' in bytes(me(CallerSession(NOBODY, anna, "")).body)
-    answers.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
+    responses.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
     with pytest.raises(HttpProblem, match="service account"):
         me(CallerSession(NOBODY, account, ""))
 
@@ -100,10 +101,10 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
 
 
 def test_configs() -> None:
-    assert shapes.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
+    assert serialize.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
     scaling = {"min_replicas": 1, "max_replicas": 5, "target_cpu_utilization_percentage": 80}
     expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling}}
-    assert shapes.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
+    assert serialize.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    models = [each for each in vars(answers).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    models = [each for each in vars(responses).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     with_examples = 0
     for model in models:
         extra = model.model_config.get("json_schema_extra")
@@ -169,5 +170,5 @@ def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> N
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]
-    assert shapes.newest_of(index.versions("demo", "my-flow")) == "v10"
+    assert serialize.newest_of(index.versions("demo", "my-flow")) == "v10"
     assert index.of(NAMESPACES).all() == []

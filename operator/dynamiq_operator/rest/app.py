@@ -17,14 +17,20 @@ from starlette.routing import Match
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest import openapi
-from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer
+from dynamiq_operator.rest import probes
+from dynamiq_operator.rest.apps import routes as apps
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.gate import Middleware
-from dynamiq_operator.rest.identity import Sessions
-from dynamiq_operator.rest.index import IdIndex
-from dynamiq_operator.rest.problems import HttpProblem, problem_of
-from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, triggers, workflows
+from dynamiq_operator.rest.deployments import routes as deployments
+from dynamiq_operator.rest.http import openapi
+from dynamiq_operator.rest.http.errors import HttpProblem, problem_of
+from dynamiq_operator.rest.http.middleware import Middleware
+from dynamiq_operator.rest.http.sessions import Sessions
+from dynamiq_operator.rest.identity import routes as identity
+from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.rest.triggers import routes as triggers
+from dynamiq_operator.rest.workflows import node_types
+from dynamiq_operator.rest.workflows import routes as workflows
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOG = logging.getLogger(__name__)
@@ -60,7 +66,7 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     app.add_middleware(Middleware, sessions=context.sessions, index=index)
     for handled, handler in _HANDLERS.items():
         app.add_exception_handler(handled, handler)
-    for module in (health, openapi, identity, apps, deploys, workflows, nodes, triggers):
+    for module in (probes, openapi, identity, apps, deployments, workflows, node_types, triggers):
         app.include_router(module.router)
     return app
 

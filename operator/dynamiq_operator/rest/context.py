@@ -16,13 +16,13 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES,
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest.answers import ID_PATTERN
-from dynamiq_operator.rest.caller import ApiServer
-from dynamiq_operator.rest.identity import CallerSession, Sessions
-from dynamiq_operator.rest.index import Entry, IdIndex
-from dynamiq_operator.rest.problems import hidden_as_unknown, unknown_id
-from dynamiq_operator.rest.remembered import PinCache
-from dynamiq_operator.rest.shapes import newest_of
+from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
+from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
+from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.rest.kube.id_index import Entry, IdIndex
+from dynamiq_operator.rest.kube.pin_cache import PinCache
+from dynamiq_operator.rest.shared.responses import ID_PATTERN
+from dynamiq_operator.rest.shared.serialize import newest_of
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 32
