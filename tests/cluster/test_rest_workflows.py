@@ -12,7 +12,7 @@ import pytest
 
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from dynamiq_operator.rest.workflows import responses
-from dynamiq_operator.rest.workflows.drafts import FLOW_UI_MAX_BYTES
+from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
 from local.clusters import Cluster
 from tests import factories
 from tests.cluster import callers, rest

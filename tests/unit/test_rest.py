@@ -14,15 +14,20 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
+from dynamiq_operator.rest.apps import responses as of_apps
 from dynamiq_operator.rest.apps.create import slug
+from dynamiq_operator.rest.deployments import responses as of_deployments
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
+from dynamiq_operator.rest.identity import responses as of_identity
 from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
-from dynamiq_operator.rest.kube.id_index import IdIndex
-from dynamiq_operator.rest.shared import responses, serialize
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.shared import serialize
+from dynamiq_operator.rest.triggers import responses as of_triggers
+from dynamiq_operator.rest.workflows import responses as of_workflows
 from dynamiq_runtime import flow
 
 NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
@@ -77,7 +82,7 @@ def test_people() -> None:
     assert anna.id == User("anna@example.com").id != account.id
     assert (anna.is_service_account, account.is_service_account) == (False, True)
     assert b'"first_name":"Anna"' in bytes(me(CallerSession(NOBODY, anna, "")).body)
-    responses.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
+    of_identity.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
     with pytest.raises(HttpProblem, match="service account"):
         me(CallerSession(NOBODY, account, ""))
 
@@ -125,7 +130,8 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    models = [each for each in vars(responses).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    modules = (of_apps, of_deployments, of_identity, of_triggers, of_workflows)
+    models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     with_examples = 0
     for model in models:
         extra = model.model_config.get("json_schema_extra")
@@ -133,7 +139,7 @@ def test_examples_are_of_their_models() -> None:
         for example in examples if isinstance(examples, list) else []:
             model.model_validate(example)
             with_examples += 1
-    assert with_examples >= 6
+    assert with_examples >= 12
 
 
 def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
@@ -170,5 +176,5 @@ def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> N
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]
-    assert serialize.newest_of(index.versions("demo", "my-flow")) == "v10"
+    assert newest_of(index.versions("demo", "my-flow")) == "v10"
     assert index.of(NAMESPACES).all() == []

@@ -32,6 +32,18 @@ from dynamiq_operator.rest.triggers import routes as triggers
 from dynamiq_operator.rest.workflows import node_types
 from dynamiq_operator.rest.workflows import routes as workflows
 
+ROUTERS = (
+    probes.router,
+    openapi.router,
+    identity.router,
+    apps.router,
+    deployments.history,
+    deployments.router,
+    workflows.router,
+    node_types.router,
+    triggers.router,
+)
+"""In the order of the OpenAPI document."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOG = logging.getLogger(__name__)
 DESCRIPTION = (
@@ -66,8 +78,8 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     app.add_middleware(Middleware, sessions=context.sessions, index=index)
     for handled, handler in _HANDLERS.items():
         app.add_exception_handler(handled, handler)
-    for module in (probes, openapi, identity, apps, deployments, workflows, node_types, triggers):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 

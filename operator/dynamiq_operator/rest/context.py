@@ -17,12 +17,11 @@ from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
+from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import Entry, IdIndex
+from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
-from dynamiq_operator.rest.shared.responses import ID_PATTERN
-from dynamiq_operator.rest.shared.serialize import newest_of
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 32
@@ -58,7 +57,7 @@ class ApiContext:
             raise unknown_id(WORDS[resource], entry.uid)
         return found
 
-    def known(self, session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest:
+    def read_cached(self, session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest:
         """The object as the API server has it in memory: in half the time, and it may be older by a moment. Raises as `read` does."""
         with contextlib.suppress(errors.NotFound, errors.Denied):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
@@ -66,7 +65,7 @@ class ApiContext:
                 return found
         return self.read(session, resource, entry)
 
-    def at_once(self, *calls: Callable[[], _T]) -> list[_T]:
+    def in_parallel(self, *calls: Callable[[], _T]) -> list[_T]:
         """Results of calls that do not wait for each other, in their order. Raises what the first of them raised."""
         first, *others = calls
         waiting = [self.pool.submit(call) for call in others]
@@ -78,7 +77,7 @@ class ApiContext:
             raise
         return [found, *(future.result() for future in waiting)]
 
-    def each(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
+    def map_parallel(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
         """The result of a call for each of many."""
         return list(self.pool.map(call, given))
 

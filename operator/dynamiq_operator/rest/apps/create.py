@@ -16,16 +16,16 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.names import KEY_ANNOTATION, REQUEST_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.apps.requests import NewApp
+from dynamiq_operator.rest.apps.serialize import AUTHOR_ANNOTATION
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import idempotency
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unknown_id
-from dynamiq_operator.rest.http.idempotency import Once
+from dynamiq_operator.rest.http.idempotency import KeyedRequest
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube import visibility
 from dynamiq_operator.rest.kube.id_index import Entry
-from dynamiq_operator.rest.shared import parse
-from dynamiq_operator.rest.shared.requests import NewApp
-from dynamiq_operator.rest.shared.serialize import AUTHOR_ANNOTATION
+from dynamiq_operator.rest.kube.visibility import may_read
+from dynamiq_operator.rest.shared.parse import check_config, version_of, workflow_of
 
 LOG = logging.getLogger(__name__)
 FIRST = "first"
@@ -33,28 +33,28 @@ FIRST = "first"
 _SUFFIX = 6
 
 
-def create(context: ApiContext, session: CallerSession, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
+def create_with_first_row(context: ApiContext, session: CallerSession, body: NewApp, key: str | None) -> tuple[Manifest, Manifest, bool]:
     """The App, its first row, and whether the App was made before under the same key. Raises HttpProblem and errors.ApiError."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
-    once = Once.of(session, key, "create", project.uid, body, FIRST)
+    keyed = KeyedRequest.of(session, key, "create", project.uid, body, FIRST)
     try:
-        wanted, asked = _wanted(context, session, project, body, once)
+        wanted, asked = _wanted(context, session, project, body, keyed)
     except HttpProblem:
         # What does not fit the project would tell that there is one.
-        if not visibility.may_read(session, project.name):
+        if not may_read(session.api, project.name):
             raise unknown_id("project", body.project_id, "project_id") from None
         raise
     try:
-        app, is_found = _app(context, session, wanted, body.name, asked, once)
+        app, is_found = _app(context, session, wanted, body.name, asked, keyed)
     except errors.Denied as error:
-        if error.status != 401 and not visibility.may_read(session, project.name):
+        if error.status != 401 and not may_read(session.api, project.name):
             raise unknown_id("project", body.project_id, "project_id") from None
         raise
     try:
-        row = _first_row(session, app, asked, once)
+        row = _first_row(session, app, asked, keyed)
     except (errors.ApiError, HttpProblem) as error:
         # An App that was there before stays, whatever becomes of the row; so does one that the same request was faster with.
-        found = _row_meanwhile(session, app, once)
+        found = _row_meanwhile(session, app, keyed)
         if found is None:
             raise error if is_found else _undone(session, app["metadata"], error) from None
         row, is_found = found, True
@@ -62,15 +62,17 @@ def create(context: ApiContext, session: CallerSession, body: NewApp, key: str |
     return app, row, is_found
 
 
-def _wanted(context: ApiContext, session: CallerSession, project: Entry, body: NewApp, once: Once | None) -> tuple[Manifest, Deploy]:
-    workflow = parse.workflow_of(context, project.name, body.workflow_id)
-    version = parse.version_of(context, workflow, body.workflow_version_id)
+def _wanted(
+    context: ApiContext, session: CallerSession, project: Entry, body: NewApp, keyed: KeyedRequest | None
+) -> tuple[Manifest, Deploy]:
+    workflow = workflow_of(context, project.name, body.workflow_id)
+    version = version_of(context, workflow, body.workflow_version_id)
     runtime = context.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id else None
-    parse.check_config(session, body.deployment_config, None)
+    check_config(session, body.deployment_config, None)
     config = body.deployment_config.as_record() if body.deployment_config else None
     annotations = {AUTHOR_ANNOTATION: session.user.username}
-    if once is not None:
-        annotations |= {KEY_ANNOTATION: once.key, REQUEST_ANNOTATION: once.request}
+    if keyed is not None:
+        annotations |= {KEY_ANNOTATION: keyed.key, REQUEST_ANNOTATION: keyed.request}
     spec = {
         "displayName": body.name,
         "description": body.description,
@@ -87,28 +89,28 @@ def _wanted(context: ApiContext, session: CallerSession, project: Entry, body: N
 
 
 def _app(
-    context: ApiContext, session: CallerSession, wanted: Manifest, name: str, asked: Deploy, once: Once | None
+    context: ApiContext, session: CallerSession, wanted: Manifest, name: str, asked: Deploy, keyed: KeyedRequest | None
 ) -> tuple[Manifest, bool]:
     """The App, and whether it was there. Raises HttpProblem and errors.ApiError."""
     there = kube_api.items(session.api, APPS, asked.namespace)
-    if (known := next((app for app in there if _is_of_key(app, once)), None)) is not None:
-        return _again(known, name, once), True
+    if (known := next((app for app in there if _is_of_key(app, keyed)), None)) is not None:
+        return _again(known, name, keyed), True
     if any(_is_known_as(app, name) for app in there):
         raise _is_taken(name)
     # Whether the row will be taken is known before the App is there.
     record = record_of(asked)
     try:
-        kube_api.create(session.api, RECORDS, once.marked(record) if once else record, dry_run=True)
+        kube_api.create(session.api, RECORDS, keyed.marked(record) if keyed else record, dry_run=True)
     except errors.AlreadyExists:
-        if once is None:
+        if keyed is None:
             raise
-        once.check(kube_api.get(session.api, RECORDS, asked.namespace, once.row))
+        keyed.check(kube_api.get(session.api, RECORDS, asked.namespace, keyed.row))
         # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
-    return _make(context, session, wanted, name, once)
+    return _make(context, session, wanted, name, keyed)
 
 
-def _is_of_key(app: Manifest, once: Once | None) -> bool:
-    return once is not None and (app["metadata"].get("annotations") or {}).get(KEY_ANNOTATION) == once.key
+def _is_of_key(app: Manifest, keyed: KeyedRequest | None) -> bool:
+    return keyed is not None and (app["metadata"].get("annotations") or {}).get(KEY_ANNOTATION) == keyed.key
 
 
 def _is_known_as(app: Manifest, name: str) -> bool:
@@ -116,15 +118,15 @@ def _is_known_as(app: Manifest, name: str) -> bool:
     return bool((app["spec"].get("displayName") or app["metadata"]["name"]) == name)
 
 
-def _again(there: Manifest, name: str, once: Once | None) -> Manifest:
+def _again(there: Manifest, name: str, keyed: KeyedRequest | None) -> Manifest:
     """An App that is there already, where the same request made it. Raises HttpProblem."""
-    if once is None or not _is_of_key(there, once):
+    if keyed is None or not _is_of_key(there, keyed):
         raise _is_taken(name)
-    once.check(there)
+    keyed.check(there)
     return there
 
 
-def _make(context: ApiContext, session: CallerSession, wanted: Manifest, name: str, once: Once | None) -> tuple[Manifest, bool]:
+def _make(context: ApiContext, session: CallerSession, wanted: Manifest, name: str, keyed: KeyedRequest | None) -> tuple[Manifest, bool]:
     """Makes the App, and says whether it was there; under another object name where its own belongs to an App of another name."""
     for given in (slug(name), _suffixed(name)):
         manifest: dict[str, Any] = {**wanted, "metadata": {**wanted["metadata"], "name": given}}
@@ -132,17 +134,17 @@ def _make(context: ApiContext, session: CallerSession, wanted: Manifest, name: s
             made = kube_api.create(session.api, APPS, manifest)
         except errors.AlreadyExists:
             found = session.api.request("GET", APPS.path(manifest["metadata"]["namespace"], given))
-            if _is_of_key(found, once) or _is_known_as(found, name):
-                return _again(found, name, once), True
+            if _is_of_key(found, keyed) or _is_known_as(found, name):
+                return _again(found, name, keyed), True
             continue
         context.index.of(APPS).put(made)
         return made, False
     raise _is_taken(name)
 
 
-def _first_row(session: CallerSession, app: Manifest, asked: Deploy, once: Once | None) -> Manifest:
+def _first_row(session: CallerSession, app: Manifest, asked: Deploy, keyed: KeyedRequest | None) -> Manifest:
     meta = app["metadata"]
-    row, _ = idempotency.create(session, record_of(replace(asked, app=meta["name"])), once)
+    row, _ = idempotency.create_row(session, record_of(replace(asked, app=meta["name"])), keyed)
     if not _may_be_of(meta, row):
         raise HttpProblem(409, "the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
     return row
@@ -153,11 +155,11 @@ def _may_be_of(app: Manifest, row: Manifest) -> bool:
     return Entry.of(RECORDS, row).group in ("", app["uid"])
 
 
-def _row_meanwhile(session: CallerSession, app: Manifest, once: Once | None) -> Manifest | None:
+def _row_meanwhile(session: CallerSession, app: Manifest, keyed: KeyedRequest | None) -> Manifest | None:
     """The row that the same request got elsewhere, at the moment at which it was refused here."""
     meta = app["metadata"]
     try:
-        row = idempotency.made(session, [meta["namespace"]], once) if once is not None else None
+        row = idempotency.find_row(session, [meta["namespace"]], keyed) if keyed is not None else None
     except (errors.ApiError, HttpProblem):
         return None
     return row if row is not None and _may_be_of(meta, row) else None

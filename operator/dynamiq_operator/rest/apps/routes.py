@@ -1,4 +1,4 @@
-"""Apps and their deployments."""
+"""Apps: list, create, read, delete."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps import create
+from dynamiq_operator.rest.apps import responses, serialize
+from dynamiq_operator.rest.apps.create import create_with_first_row
+from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import Json, hidden_as_unknown, unknown_id
+from dynamiq_operator.rest.http.errors import Json, unknown_id
 from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube import visibility
-from dynamiq_operator.rest.shared import responses, serialize
-from dynamiq_operator.rest.shared.requests import NewApp
-from dynamiq_operator.views.history import newest_first
+from dynamiq_operator.rest.kube.visibility import may_read, or_empty
+from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
 router = APIRouter(prefix="/v1/apps", tags=["apps"])
-AppId = Annotated[responses.Id, Path(description="The App's id: its metadata.uid.")]
 
 
-@router.get("", responses=documented(responses.Many[responses.App], 404, 422))
+@router.get("", responses=documented(Many[responses.App], 404, 422))
 def every_app(
     context: ContextOf,
     session: SessionOf,
     paging: PagingOf,
-    project_id: Annotated[responses.Id | None, Query(description="Apps of this project alone.")] = None,
-    workflow_id: Annotated[responses.Id | None, Query(description="Apps of this workflow alone.")] = None,
+    project_id: Annotated[Id | None, Query(description="Apps of this project alone.")] = None,
+    workflow_id: Annotated[Id | None, Query(description="Apps of this workflow alone.")] = None,
     include_archived: Annotated[bool, Query(description="No App is ever archived here.")] = False,  # noqa: ARG001 - clients send it
 ) -> Json:
     """The Apps that the caller may list."""
@@ -61,28 +62,28 @@ def every_app(
         found, namespaces = _of_each_namespace(context, session)
     served, described = _beside(context, session, namespaces)
 
-    def shape(raw: Manifest) -> serialize.Shape:
+    def shape(raw: Manifest) -> Data:
         return shape_app(context, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
 
     return paging.of(newest(found), shape)
 
 
-@router.post("", status_code=201, responses=documented(responses.One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
+@router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
 def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
     """Creates the App and its first deployment; where that is refused, nothing is left of the App."""
-    made, row, is_replayed = create.create(context, session, body, key)
+    made, row, is_replayed = create_with_first_row(context, session, body, key)
     shaped = shape_app(context, made, row, row, None)
     return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
 
 
-@router.get("/{app_id}", responses=documented(responses.One[responses.App], 404, 422))
+@router.get("/{app_id}", responses=documented(One[responses.App], 404, 422))
 def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """The App, and what it serves."""
     entry = context.find(APPS, app_id)
     raw = context.read(session, APPS, entry)
     latest = context.latest_row(entry.uid)
     served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
-    row, described = context.at_once(
+    row, described = context.in_parallel(
         partial(_row, session, entry.namespace, served),
         partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
     )
@@ -107,36 +108,18 @@ def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Respons
     return Response(status_code=204)
 
 
-@router.get("/{app_id}/deployments", responses=documented(responses.Many[responses.Deployment], 404, 422))
-def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
-    """Every deployment of the App, newest first: its history."""
-    app = context.find(APPS, app_id)
-    with hidden_as_unknown("App", app_id):
-        found = rows.of_app(session, app.namespace, app.name)
-    ordered = newest_first(row for row in found if _may_be_of(app.uid, row))
-    kept = next((row["spec"]["pinned"] for row in ordered if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
-    workflow = kept["workflow"] if kept else None
-    return paging.of(ordered, lambda row: serialize.deployment(row, app.uid, context, workflow, kept))
-
-
-def shape_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> serialize.Shape:
+def shape_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> Data:
     """An App beside the row that it serves, and its newest row where that is at hand."""
     uid = raw["metadata"]["uid"]
-    shaped = serialize.deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
+    shaped = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
     entry = context.latest_row(uid)
     latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
     return serialize.app(raw, shaped, latest_id, described, context, context.settings)
 
 
-def _may_be_of(app_id: str, row: Manifest) -> bool:
-    """Whether a row is not of an App of before or after that has the same name: the operator makes a row's App its owner."""
-    owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
-    return not owners or app_id in owners
-
-
 def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
     """What an answer tells of two ids, it must not tell of one that the caller may not see. Raises HttpProblem 404."""
-    if not visibility.may_read(session, namespace):
+    if not may_read(session.api, namespace):
         raise unknown_id(what, uid)
 
 
@@ -151,7 +134,7 @@ def _row(session: CallerSession, namespace: str, name: str | None) -> Manifest |
 
 def _described(session: CallerSession, namespace: str, workflow: str) -> Manifest | None:
     try:
-        return visibility.described_one(session.api, namespace, workflow)
+        return read_workflow(session.api, namespace, workflow)
     except (errors.NotFound, errors.Denied):
         return None
 
@@ -168,7 +151,7 @@ def _of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[lis
                 raise
             return None
 
-    found = [(namespace, items) for namespace, items in zip(there, context.each(listed, there), strict=True) if items is not None]
+    found = [(namespace, items) for namespace, items in zip(there, context.map_parallel(listed, there), strict=True) if items is not None]
     return [item for _, items in found for item in items], [namespace for namespace, _ in found]
 
 
@@ -178,12 +161,12 @@ def _beside(
     """What stands beside Apps in a list: by App the row that it serves, else its newest open one; by workflow, what it does."""
 
     def rows(namespace: str) -> list[Manifest]:
-        return visibility.allowed(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
+        return or_empty(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
 
     def workflows(namespace: str) -> list[Manifest]:
-        return visibility.allowed(lambda: visibility.described(session.api, namespace))
+        return or_empty(lambda: list_workflows(session.api, namespace))
 
-    found = context.at_once(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
+    found = context.in_parallel(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
     by_app: dict[tuple[str, str], Manifest] = {}
     for row in sorted((row for some in found[: len(namespaces)] for row in some), key=_preference):
         by_app[(row["metadata"]["namespace"], row["spec"]["app"])] = row

@@ -7,7 +7,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from dynamiq_operator.rest.http.errors import CODES
-from dynamiq_operator.rest.shared.responses import Error
+from dynamiq_operator.rest.http.models import Error
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -39,7 +39,7 @@ KeyOf = Annotated[
 
 
 @dataclass(frozen=True)
-class Once:
+class KeyedRequest:
     """A request with a key: the name of its row, and hashes of the key, with its user and what it belongs to, and of what is asked."""
 
     row: str
@@ -47,11 +47,11 @@ class Once:
     request: str
 
     @classmethod
-    def of(cls, session: CallerSession, key: str | None, call: str, owner: str, body: BaseModel, prefix: str) -> Once | None:
+    def of(cls, session: CallerSession, key: str | None, call: str, owner: str, body: BaseModel, prefix: str) -> KeyedRequest | None:
         """None without a key. `owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the name."""
         if key is None:
             return None
-        hashed = digest(session, owner, key)
+        hashed = key_digest(session, owner, key)
         return cls(f"{prefix}-{hashed[:_SUFFIX]}", hashed, _hash(call, owner, body.model_dump(mode="json")))
 
     def marked(self, record: Manifest) -> Manifest:
@@ -62,41 +62,41 @@ class Once:
     def check(self, found: Manifest) -> None:
         """Raises HttpProblem 422 where another request made the object."""
         if (found["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION) != self.request:
-            raise reused()
+            raise key_reused()
 
 
-def create(session: CallerSession, record: Manifest, once: Once | None) -> tuple[Manifest, bool]:
+def create_row(session: CallerSession, record: Manifest, keyed: KeyedRequest | None) -> tuple[Manifest, bool]:
     """Creates the row; or, where it was created under the same key, returns it, and True. Raises HttpProblem 422 and errors.ApiError."""
-    if once is None:
+    if keyed is None:
         return kube_api.create(session.api, RECORDS, record), False
     try:
-        return kube_api.create(session.api, RECORDS, once.marked(record)), False
+        return kube_api.create(session.api, RECORDS, keyed.marked(record)), False
     except errors.AlreadyExists:
-        found = kube_api.get(session.api, RECORDS, record["metadata"]["namespace"], once.row)
-    once.check(found)
+        found = kube_api.get(session.api, RECORDS, record["metadata"]["namespace"], keyed.row)
+    keyed.check(found)
     return found, True
 
 
-def made(session: CallerSession, namespaces: Iterable[str], once: Once) -> Manifest | None:
+def find_row(session: CallerSession, namespaces: Iterable[str], keyed: KeyedRequest) -> Manifest | None:
     """The row that the request made in one of the namespaces; None where there is none. Raises HttpProblem 422 and errors.ApiError."""
     for namespace in namespaces:
         try:
-            found = kube_api.get(session.api, RECORDS, namespace, once.row)
+            found = kube_api.get(session.api, RECORDS, namespace, keyed.row)
         except (errors.NotFound, errors.Denied) as error:
             if error.status == 401:
                 raise
             continue
-        once.check(found)
+        keyed.check(found)
         return found
     return None
 
 
-def digest(session: CallerSession, *parts: Any) -> str:
+def key_digest(session: CallerSession, *parts: Any) -> str:
     """A hash of a key, with its user and what it belongs to."""
     return _hash(session.user.username, *parts)
 
 
-def reused() -> HttpProblem:
+def key_reused() -> HttpProblem:
     message = "this Idempotency-Key was used for another request: use a new key"
     return HttpProblem(422, message, {"Idempotency-Key": message})
 

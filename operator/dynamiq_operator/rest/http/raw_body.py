@@ -58,9 +58,9 @@ def _skip(text: str, at: int) -> int:
     return found.end()
 
 
-def _written(request: Request) -> dict[str, str]:
+def _members(request: Request) -> dict[str, str]:
     body: bytes = request.state.body
     return members(body) if body else {}
 
 
-WrittenOf = Annotated[dict[str, str], Depends(_written)]
+MembersOf = Annotated[dict[str, str], Depends(_members)]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
@@ -276,3 +277,8 @@ class IdIndex:
 def _whole(resources: Iterable[ApiResource]) -> Iterable[ApiResource]:
     """The resources without the selectors by which the operator watches them."""
     return (ApiResource(each.group, each.version, each.plural, each.kind, each.namespaced) for each in resources)
+
+
+def newest_of(versions: Sequence[str]) -> str | None:
+    """The newest of versions such as `v2` and `v10`."""
+    return max(versions, key=natural, default=None)

@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.rest.http.sessions import CallerSession
-
 KNOWN_FOR = 60.0
 """Seconds: as long as a token's user is remembered."""
 KNOWN_MOST = 2_000
@@ -24,15 +22,15 @@ class PinCache:
         self._known: OrderedDict[tuple[str, str], tuple[float, Pins]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, session: CallerSession, row: str) -> Pins | None:
+    def get(self, token_hash: str, row: str) -> Pins | None:
         """The pins of a row, by its uid."""
         with self._lock:
-            until, pins = self._known.get((session.token_hash, row), (0.0, None))
+            until, pins = self._known.get((token_hash, row), (0.0, None))
         return pins if until > time.monotonic() else None
 
-    def put(self, session: CallerSession, row: str, pins: Pins) -> None:
+    def put(self, token_hash: str, row: str, pins: Pins) -> None:
         with self._lock:
-            self._known[(session.token_hash, row)] = (time.monotonic() + KNOWN_FOR, pins)
-            self._known.move_to_end((session.token_hash, row))
+            self._known[(token_hash, row)] = (time.monotonic() + KNOWN_FOR, pins)
+            self._known.move_to_end((token_hash, row))
             if len(self._known) > KNOWN_MOST:
                 self._known.popitem(last=False)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from dynamiq_operator.desired import exposure
-from dynamiq_operator.kube.resources import NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
-from dynamiq_operator.model.names import ENVIRONMENT_LABEL, natural
-from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import User
 from dynamiq_operator.views.history import HistoryRow
 
-Shape = dict[str, Any]
-
-AUTHOR_ANNOTATION = f"{GROUP}/created-by"
-"""On an App: who made it through this API. It is told, and nothing rests on it."""
-
-
+Data = dict[str, Any]
 SERVER, SERVERLESS = "server_based", "serverless"
 _SCALING = (
     ("min_replicas", "minReplicas"),
@@ -44,7 +35,7 @@ class Ids(Protocol):
         """The newest release of a workflow, such as `v3`."""
 
 
-def deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Shape:
+def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Data:
     """One row. For a row that is not pinned yet, `workflow` is what its App deploys, and `kept` the pins that are live."""
     meta, spec = raw["metadata"], raw["spec"]
     row = HistoryRow.of(raw)
@@ -81,114 +72,22 @@ def deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None
     }
 
 
-def app(raw: Manifest, row: Shape | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Shape:
-    """An App. `row`: the deployment that it serves, or else its newest; `latest_id`: of the newest; `described`: what its workflow does."""
-    meta, spec = raw["metadata"], raw["spec"]
-    found = App.of(raw)
-    namespace, workflow = meta["namespace"], spec["workflow"]
-    workflow_id = ids.id_of(WORKFLOWS, namespace, workflow)
-    creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
-    version = row["workflow_version"] if row else None
-    return {
-        "id": meta["uid"],
-        "name": spec.get("displayName") or meta["name"],
-        "description": spec.get("description"),
-        "project_id": ids.id_of(NAMESPACES, "", namespace),
-        "hostname": found.status.hostname or exposure.hostname(found, settings),
-        "runtime_id": row["runtime_id"] if row else None,
-        "workflow_id": workflow_id,
-        "workflow_version_id": row["workflow_version_id"] if row else None,
-        "deployment_config": row["deployment_config"] if row else config(None),
-        "access_control": {"access_type": "private" if found.spec.is_private else "public"},
-        "created_at": meta["creationTimestamp"],
-        "created_by": creator,
-        "updated_at": max(changed_at(meta), row["created_at"] if row else ""),
-        "updated_by": (row["created_by"] if row else None) or creator,
-        "archived_at": None,
-        "archived_by": None,
-        "latest_deployment_id": latest_id,
-        "runtime": row["runtime"] if row else None,
-        "workflow": {"id": workflow_id, "name": workflow, "description": described},
-        "workflow_version": {**version, "created_at": ids.created_at(VERSIONS, namespace, f"{workflow}-{version['version']}")}
-        if version
-        else None,
-    }
-
-
-def workflow(raw: Manifest, ids: Ids) -> Shape:
-    """A workflow without its draft: its metadata, and `description`."""
-    meta = raw["metadata"]
-    return {
-        "id": meta["uid"],
-        "name": meta["name"],
-        "description": raw["description"],
-        "project_id": ids.id_of(NAMESPACES, "", meta["namespace"]),
-        "created_at": meta["creationTimestamp"],
-    }
-
-
-def version(raw: Manifest, workflow_id: str) -> Shape:
-    """A release without its flow: its metadata, `version` and `description`."""
-    return {
-        "id": raw["metadata"]["uid"],
-        "workflow_id": workflow_id,
-        "version": raw["version"],
-        "name": raw["description"],
-        "description": raw["description"],
-        "created_at": raw["metadata"]["creationTimestamp"],
-    }
-
-
-def project(uid: str, name: str, labels: Mapping[str, str], organisation: str) -> Shape:
-    """A namespace."""
-    return {"id": uid, "name": name, "org_id": organisation, "environment": labels.get(ENVIRONMENT_LABEL)}
-
-
-def author(username: str | None) -> Shape | None:
+def author(username: str | None) -> Data | None:
     return dict(_author(username)) if username else None
 
 
 @functools.lru_cache(10_000)
-def _author(username: str) -> Shape:
+def _author(username: str) -> Data:
     return User(username).as_author()
 
 
-def config(given: Mapping[str, Any] | None) -> Shape:
+def config(given: Mapping[str, Any] | None) -> Data:
     """A record's config as the contract's `deployment_config`; what is left out has its default."""
     given = given or {}
     if given.get("type") == "serverless":
         return {"deployment_type": SERVERLESS, "config": {}}
     scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
     return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in _SCALING}}}
-
-
-def newest_of(versions: Sequence[str]) -> str | None:
-    """The newest of versions such as `v2` and `v10`."""
-    return max(versions, key=natural, default=None)
-
-
-def preview(given: Mapping[str, Any]) -> Shape:
-    """A preview, as `views.preview` has it as data."""
-    return {
-        "from": _side(given["from"]) if given["from"] else None,
-        "to": _side(given["to"]),
-        "flow_diff": given["flowDiff"],
-        "pods_restart": given["podsRestart"],
-        "no_op": given["noOp"],
-        "under_way": given["underWay"],
-        "warnings": given["warnings"],
-    }
-
-
-def _side(side: Mapping[str, Any]) -> Shape:
-    return {
-        "row": side["row"],
-        "sequence": side["sequence"],
-        "version": side["version"],
-        "flow_hash": side["flowHash"],
-        "runtime": side["runtime"],
-        "config": config(side["config"]),
-    }
 
 
 def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -8,28 +8,28 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dynamiq_operator.desired import triggers as desired
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, JOBS
-from dynamiq_operator.model import cron, names, triggers
-from dynamiq_operator.model.objects import App, Manifest, format_time
+from dynamiq_operator.model import names, triggers
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.triggers.schedules import why_not
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import idempotency
-from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
+from dynamiq_operator.rest.http.errors import HttpProblem, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.client import MERGE_PATCH
 from dynamiq_operator.rest.kube.id_index import Entry
-from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange, TriggerConfig
-from dynamiq_operator.rest.workflows.drafts import MERGE
+from dynamiq_operator.rest.triggers.parse import Trigger, check_name, times
+from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 
 TRIES = 20
 _SUFFIX = 10
 PAUSE = 0.25
 """Seconds at most between two tries: who lost once shall not lose again to the same."""
-Trigger = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -57,7 +57,7 @@ def change(context: ApiContext, session: CallerSession, entry: Entry, edit: Call
         version = {"uid": entry.uid, "resourceVersion": app["metadata"]["resourceVersion"]}
         patch = {"metadata": version, "spec": {"triggers": of_app(app) or None}}
         try:
-            session.api.request("PATCH", APPS.path(entry.namespace, entry.name), body=patch, content_type=MERGE)
+            session.api.request("PATCH", APPS.path(entry.namespace, entry.name), body=patch, content_type=MERGE_PATCH)
         except errors.NotFound:
             raise unknown_id("App", entry.uid) from None
         except errors.Conflict:
@@ -83,11 +83,11 @@ def change_one(
 def add(app: Manifest, body: NewTrigger, now: datetime) -> Trigger:
     """Puts a draft into the App. Raises HttpProblem."""
     there = of_app(app)
-    _check_name(there, body.name)
+    check_name(there, body.name)
     if len(there) >= triggers.MOST:
         raise HttpProblem(409, f"an App has at most {triggers.MOST} triggers: delete one first")
     name = triggers.name_for(body.name, [each["name"] for each in there])
-    made: Trigger = {"name": name, "suspend": True, "draft": True, **_times(body.config, now)}
+    made: Trigger = {"name": name, "suspend": True, "draft": True, **times(body.config, now)}
     _call(made, body.name)
     if body.input_transformer is not None:
         made["inputTransformer"] = body.input_transformer.model_dump(exclude_none=True)
@@ -98,12 +98,12 @@ def add(app: Manifest, body: NewTrigger, now: datetime) -> Trigger:
 def alter(trigger: Trigger, others: list[Trigger], body: TriggerChange, now: datetime) -> None:
     """Changes what the body names. Raises HttpProblem."""
     if body.name is not None:
-        _check_name(others, body.name)
+        check_name(others, body.name)
         _call(trigger, body.name)
     if body.config is not None:
         for field in ("timezone", "schedule", "runAt", "expiresAt"):
             trigger.pop(field, None)
-        trigger.update(_times(body.config, now))
+        trigger.update(times(body.config, now))
     if "input_transformer" in body.model_fields_set:
         trigger.pop("inputTransformer", None)
         if body.input_transformer is not None:
@@ -129,7 +129,9 @@ def run_now(context: ApiContext, session: CallerSession, app: Manifest, trigger:
     wanted = next(each for each in typed.spec.triggers if each.name == trigger["name"])
     if (why := why_not(wanted)) is not None:
         raise HttpProblem(409, f"this trigger cannot run: {why}")
-    suffix = idempotency.digest(session, typed.meta.uid, wanted.name, key)[:_SUFFIX] if key is not None else secrets.token_hex(_SUFFIX // 2)
+    suffix = (
+        idempotency.key_digest(session, typed.meta.uid, wanted.name, key)[:_SUFFIX] if key is not None else secrets.token_hex(_SUFFIX // 2)
+    )
     name = names.run_now(typed.meta.name, wanted.name, suffix)
     try:
         return kube_api.create(session.api, JOBS, desired.run(typed, wanted, context.settings, name)), False
@@ -141,44 +143,6 @@ def _call(trigger: Trigger, shown: str) -> None:
     trigger.pop("displayName", None)
     if shown != trigger["name"]:
         trigger["displayName"] = shown
-
-
-def _check_name(others: list[Trigger], shown: str) -> None:
-    if any(triggers.shown_name(other) == shown for other in others):
-        raise HttpProblem(409, f"the App has a trigger named {shown} already: use another name", {"name": "taken"})
-
-
-def _times(config: TriggerConfig, now: datetime) -> Trigger:
-    """When it runs, as the App's spec has it. Raises HttpProblem."""
-    if (config.schedule is None) == (config.run_at is None):
-        raise invalid_field("config", "exactly one of schedule and run_at says when it runs")
-    if config.timezone is not None and config.timezone not in triggers.zones():
-        raise invalid_field("config.timezone", "there is no such IANA time zone: use one such as Europe/Berlin")
-    if config.schedule is not None:
-        try:
-            cron.check(config.schedule)
-        except cron.CronError as error:
-            raise invalid_field("config.schedule", str(error)) from None
-    elif config.expires_at is not None:
-        raise invalid_field("config.expires_at", "it is for a schedule: a trigger with run_at runs once")
-    told = {
-        "timezone": config.timezone,
-        "schedule": config.schedule,
-        "runAt": _to_come("config.run_at", config.run_at, now),
-        "expiresAt": _to_come("config.expires_at", config.expires_at, now),
-    }
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _to_come(field: str, text: str | None, now: datetime) -> str | None:
-    if text is None:
-        return None
-    found = triggers.moment(text)
-    if found is None:
-        raise invalid_field(field, "there is no such time")
-    if found <= now:
-        raise invalid_field(field, f"it has passed: name a time after {format_time(now)}")
-    return format_time(found)
 
 
 def now() -> datetime:

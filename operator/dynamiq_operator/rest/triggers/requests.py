@@ -1,4 +1,4 @@
-"""What callers send of triggers. Whether times are to come and zones exist is looked at by `app_triggers`, with the App at hand."""
+"""The bodies of requests about triggers. Whether times are to come and zones exist is checked by `parse`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from dynamiq_operator.rest.shared.requests import Body
+from dynamiq_operator.rest.http.models import RequestModel
 from dynamiq_operator.rest.triggers.responses import CONFIG, TRANSFORMER
 
 PROVIDER = "schedule"
@@ -35,7 +35,7 @@ Provider = Annotated[
 ]
 
 
-class TriggerConfig(Body):
+class TriggerConfig(RequestModel):
     """When a trigger runs its App: exactly one of schedule and run_at."""
 
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
@@ -47,7 +47,7 @@ class TriggerConfig(Body):
     expires_at: Annotated[Moment | None, Field(description="No run of the schedule after this time to come.")] = None
 
 
-class TriggerInput(Body):
+class TriggerInput(RequestModel):
     """Makes the input of a run, as a node's input_transformer does."""
 
     path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
@@ -56,7 +56,7 @@ class TriggerInput(Body):
     ] = None
 
 
-class NewTrigger(Body):
+class NewTrigger(RequestModel):
     """A trigger, which is a draft until it is activated."""
 
     model_config = ConfigDict(
@@ -71,7 +71,7 @@ class NewTrigger(Body):
     input_transformer: TriggerInput | None = None
 
 
-class TriggerChange(Body):
+class TriggerChange(RequestModel):
     """What is to be different of a trigger. What is left out stays; config is replaced as a whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Every working day", "config": CONFIG}]})

@@ -1,4 +1,4 @@
-"""The answers about triggers as models, for the OpenAPI document alone."""
+"""What is answered about triggers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dynamiq_operator.model.triggers import Status
-from dynamiq_operator.rest.shared.responses import Id, Shape, Time, example
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 
 _TRIGGER = "a3c1f3f4-94f0-5b4e-8d49-6b7cf1f6f6b5"
 CONFIG: dict[str, Any] = {"timezone": "Europe/Berlin", "schedule": "0 9 * * 1-5"}
 TRANSFORMER: dict[str, Any] = {"path": None, "selector": {"question": "What is new?"}}
 
 
-class TriggerConfigShape(Shape):
+class TriggerConfigShape(ResponseModel):
     timezone: str
     schedule: str | None
     run_at: Time | None
     expires_at: Time | None
 
 
-class TriggerInputShape(Shape):
+class TriggerInputShape(ResponseModel):
     path: str | None
     selector: dict[str, str] | None
 
 
-class Trigger(Shape):
+class Trigger(ResponseModel):
     """A trigger of an App: a part of its spec."""
 
     model_config = example(
@@ -48,7 +48,7 @@ class Trigger(Shape):
     input_transformer: TriggerInputShape | None
 
 
-class TriggerEvent(Shape):
+class TriggerEvent(ResponseModel):
     """One run of a trigger: the Job that ran it."""
 
     model_config = example(

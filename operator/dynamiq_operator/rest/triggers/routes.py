@@ -11,17 +11,17 @@ from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube.resources import APPS, JOBS
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps.routes import AppId
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http import idempotency
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import HttpProblem, Json
 from dynamiq_operator.rest.http.idempotency import KeyOf
+from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.responses import Id, Many, One
+from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.triggers import edits, responses, serialize
-from dynamiq_operator.rest.triggers.edits import Trigger
+from dynamiq_operator.rest.triggers.parse import Trigger
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 
 router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"])

@@ -8,11 +8,11 @@ from typing import Any
 
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.rest.shared.serialize import Shape
+from dynamiq_operator.rest.shared.serialize import Data
 from dynamiq_operator.rest.triggers.requests import PROVIDER
 
 
-def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Shape:
+def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Data:
     """A trigger as the App's spec has it."""
     transformer = raw.get("inputTransformer")
     return {
@@ -31,7 +31,7 @@ def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Shape:
     }
 
 
-def event(trigger_id: str, job: Manifest, told: str | None = None) -> Shape:
+def event(trigger_id: str, job: Manifest, told: str | None = None) -> Data:
     """A run. `told`: what the App's status says of it."""
     meta, status = job["metadata"], job.get("status") or {}
     ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}

@@ -1,4 +1,4 @@
-"""What callers send of workflows. What a flow says is kept as it was written, by `written`: here is looked only whether it is one."""
+"""The bodies of requests about workflows. Whether a flow is one is checked here; its text is kept as it was sent, see `http.raw_body`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.model.base import DNS_LABEL, DNS_LABEL_MAX
-from dynamiq_operator.rest.shared.requests import Body, Id
+from dynamiq_operator.rest.http.models import IdInput, RequestModel
 from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI
 
 _NODES = {
@@ -41,7 +41,7 @@ FlowUi = Annotated[Any, Field(description="Canvas layout: any JSON of at most 25
 Description = Annotated[str | None, Field(max_length=512, description="What the workflow does.")]
 
 
-class NewWorkflow(Body):
+class NewWorkflow(RequestModel):
     """A workflow and its first draft."""
 
     model_config = ConfigDict(
@@ -61,13 +61,13 @@ class NewWorkflow(Body):
     name: Annotated[
         str, Field(max_length=DNS_LABEL_MAX, pattern=DNS_LABEL, description="Lower-case letters, digits and '-', beginning with a letter.")
     ]
-    project_id: Id
+    project_id: IdInput
     description: Description = None
     flow: Flow
     flow_ui: FlowUi = None
 
 
-class WorkflowChange(Body):
+class WorkflowChange(RequestModel):
     """What is told of a workflow. What is left out stays."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "support", "description": "Answers customers' questions"}]})
@@ -76,7 +76,7 @@ class WorkflowChange(Body):
     description: Description = None
 
 
-class Draft(Body):
+class Draft(RequestModel):
     """The draft, as it shall be from now on."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"flow": FLOW, "flow_ui": FLOW_UI}]})
@@ -87,7 +87,7 @@ class Draft(Body):
     )
 
 
-class NewVersion(Body):
+class NewVersion(RequestModel):
     """A release of a flow."""
 
     model_config = ConfigDict(

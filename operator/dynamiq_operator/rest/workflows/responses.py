@@ -1,4 +1,4 @@
-"""The answers about workflows as models, for the OpenAPI document alone."""
+"""What is answered about workflows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.rest.shared.responses import Id, NodeType, Pagination, Shape, Time, example
+from dynamiq_operator.rest.http.models import Id, Pagination, ResponseModel, Time, example
+from dynamiq_operator.rest.shared.examples import PROJECT, WORKFLOW
 
-_WORKFLOW = "04ac8f75-612f-4ff0-b239-7cda6a0aa611"
-_PROJECT = "7c2eedb0-2296-4575-86f2-b8e1993949b6"
 _INPUT, _PYTHON, _OUTPUT = "in", "answer", "out"
 FLOW: dict[str, Any] = {
     "id": "c0b1d1a5-6c68-44c4-9b0e-0d8f7d8f2f4e",
@@ -34,15 +33,15 @@ FLOW: dict[str, Any] = {
 }
 FLOW_UI: dict[str, Any] = {"positions": {_INPUT: [0, 0], _PYTHON: [240, 0], _OUTPUT: [480, 0]}}
 _LISTED = {
-    "id": _WORKFLOW,
+    "id": WORKFLOW,
     "name": "support",
     "description": "Answers customers' questions",
-    "project_id": _PROJECT,
+    "project_id": PROJECT,
     "created_at": "2026-11-24T22:10:05Z",
 }
 
 
-class Workflow(Shape):
+class Workflow(ResponseModel):
     """A workflow as a list has it."""
 
     model_config = example(**_LISTED)
@@ -65,12 +64,12 @@ class WorkflowDetail(Workflow):
     flow_error: Annotated[str | None, Field(description="Why flow is null: what kubectl stored can't be told as JSON.")]
 
 
-class Version(Shape):
+class Version(ResponseModel):
     """A release, which never changes."""
 
     model_config = example(
         id="54c9b714-e3d5-41d7-a132-cd127c54fbab",
-        workflow_id=_WORKFLOW,
+        workflow_id=WORKFLOW,
         version="v2",
         name="Passes the question to the right team",
         description="Passes the question to the right team",
@@ -85,7 +84,14 @@ class Version(Shape):
     created_at: Time
 
 
-class NodeTypes(Shape):
+class NodeType(ResponseModel):
+    model_config = example(type="dynamiq.nodes.tools.Python", name="Python")
+
+    type: Annotated[str, Field(description="The SDK's class path.")]
+    name: str
+
+
+class NodeTypes(ResponseModel):
     """A list of node types, and whether they are all that the runtime runs."""
 
     model_config = example(

@@ -16,13 +16,13 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import HttpProblem, Json, hidden_as_unknown, invalid_field, unknown_id
+from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
-from dynamiq_operator.rest.http.raw_body import WrittenOf
+from dynamiq_operator.rest.http.raw_body import MembersOf
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube import visibility
-from dynamiq_operator.rest.shared import serialize
-from dynamiq_operator.rest.shared.responses import Id, Many, One
-from dynamiq_operator.rest.workflows import drafts, responses
+from dynamiq_operator.rest.kube.visibility import may_read, or_empty
+from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.workflows import drafts, parse, responses, serialize
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"])
@@ -41,7 +41,7 @@ def every_workflow(
     """The workflows that the caller may list, without their flows."""
     namespace = context.find(NAMESPACES, project_id).name if project_id is not None else ""
     try:
-        found = visibility.described(session.api, namespace)
+        found = list_workflows(session.api, namespace)
     except errors.Denied as error:
         if error.status == 401:
             raise
@@ -52,10 +52,10 @@ def every_workflow(
 
 
 @router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
-def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, written: WrittenOf) -> Json:
+def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, members: MembersOf) -> Json:
     """Creates a workflow with its first draft. Nothing is released."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
-    spec = {"description": body.description, "flow": drafts.flow_of(written), "flowUI": drafts.flow_ui_of(written)}
+    spec = {"description": body.description, "flow": parse.flow_of(members), "flowUI": parse.flow_ui_of(members)}
     manifest = {
         "apiVersion": API_VERSION,
         "kind": WORKFLOWS.kind,
@@ -67,17 +67,17 @@ def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, w
     except errors.AlreadyExists:
         raise HttpProblem(409, f"the project has a workflow named {body.name} already: use another name", {"name": "taken"}) from None
     except errors.Denied as error:
-        if error.status != 401 and not visibility.may_read(session, project.name):
+        if error.status != 401 and not may_read(session.api, project.name):
             raise unknown_id("project", body.project_id, "project_id") from None
         raise
     context.index.of(WORKFLOWS).put(made)
-    return drafts.told(context, made, 201)
+    return serialize.detail(context, made, 201)
 
 
 @router.get("/{workflow_id}", responses=documented(DETAIL, 404, 422))
 def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) -> Json:
     """The workflow with its draft: the flow as it was written."""
-    return drafts.told(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
+    return serialize.detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
 
 
 @router.put("/{workflow_id}", responses=documented(DETAIL, *BODY))
@@ -90,17 +90,17 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
             "name", f"a workflow keeps its name, {entry.name}: its versions and Apps name it. To rename, create another with this flow"
         )
     if "description" not in body.model_fields_set:
-        return drafts.told(context, context.read(session, WORKFLOWS, entry))
-    return drafts.told(context, drafts.change(context, session, entry, {"description": body.description}))
+        return serialize.detail(context, context.read(session, WORKFLOWS, entry))
+    return serialize.detail(context, drafts.change(context, session, entry, {"description": body.description}))
 
 
 @router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
-def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, written: WrittenOf) -> Json:
+def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, members: MembersOf) -> Json:
     """Replaces the draft: the only call that changes it. What runs is not touched."""
     entry = context.find(WORKFLOWS, workflow_id)
-    spec = {"flow": drafts.flow_of(written)}
-    layout = {"flowUI": drafts.flow_ui_of(written)} if "flow_ui" in body.model_fields_set else {}
-    return drafts.told(context, drafts.change(context, session, entry, {**spec, **layout}))
+    spec = {"flow": parse.flow_of(members)}
+    layout = {"flowUI": parse.flow_ui_of(members)} if "flow_ui" in body.model_fields_set else {}
+    return serialize.detail(context, drafts.change(context, session, entry, {**spec, **layout}))
 
 
 @router.post(
@@ -108,15 +108,15 @@ def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: 
     status_code=201,
     responses=documented(One[responses.Version], *BODY, status=201, says="The new version."),
 )
-def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, written: WrittenOf) -> Json:
+def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, members: MembersOf) -> Json:
     """Releases the flow of the body as the next version, which never changes. The draft stays as it is."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
-        draft = visibility.described_one(session.api, entry.namespace, entry.name)
+        draft = read_workflow(session.api, entry.namespace, entry.name)
     if draft["metadata"]["uid"] != entry.uid:
         raise unknown_id("workflow", workflow_id)
-    flow = drafts.flow_of(written)
-    drafts.flow_ui_of(written)
+    flow = parse.flow_of(members)
+    parse.flow_ui_of(members)
     try:
         made = releasing.release_flow(session.api, entry.namespace, entry.name, flow, body.name or draft["description"])
     except Refusal as error:
@@ -139,5 +139,5 @@ def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_
 def _of_each_namespace(context: ApiContext, session: CallerSession) -> list[Manifest]:
     """The workflows of every namespace in which the caller may list them."""
     there = sorted({entry.namespace for entry in context.index.of(WORKFLOWS).all()})
-    listed = context.each(lambda namespace: visibility.allowed(lambda: visibility.described(session.api, namespace)), there)
+    listed = context.map_parallel(lambda namespace: or_empty(lambda: list_workflows(session.api, namespace)), there)
     return [each for some in listed for each in some]
