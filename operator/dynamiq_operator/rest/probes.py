@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from dynamiq_operator.rest.context import ContextOf
-from dynamiq_operator.rest.http.errors import Json, unavailable
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import unavailable
 
 router = APIRouter(include_in_schema=False)
 

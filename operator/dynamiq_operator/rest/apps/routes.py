@@ -18,7 +18,8 @@ from dynamiq_operator.rest.apps.create import create_with_first_row
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import Json, unknown_id
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest

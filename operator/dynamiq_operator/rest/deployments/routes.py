@@ -14,7 +14,8 @@ from dynamiq_operator.rest.deployments.pins import kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http import idempotency
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import Json, hidden_as_unknown
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency import KeyedRequest, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf

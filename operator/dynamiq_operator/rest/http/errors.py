@@ -1,19 +1,39 @@
-"""What goes wrong, in the contract's shape: `{"error": {"code", "message", "details"}}`. The one place that chooses a status."""
+"""What goes wrong, as the contract answers it: `{"error": {"code", "message", "details"}}`.
+
+This is the one place that chooses a status: `STATUSES` has the status of each kind of error, `problem_of` the answer.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
+from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
 
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (Unknown, 404),
+    (Taken, 409),
+    (NotAllowed, 403),
+    (Refusal, 422),
+    (errors.NotFound, 404),
+    (errors.AlreadyExists, 409),
+    (errors.Conflict, 409),
+    (errors.Denied, 403),
+    (errors.Invalid, 422),
+    (errors.ApiError, 503),
+    (RequestValidationError, 422),
+    (Exception, 500),
+)
+"""By kind of error, the first that fits. A route that knows better raises an HttpProblem with its status."""
+PASSED_ON = frozenset({401, 413, 429})
+"""Statuses of the API server that are answered as they are, whatever the kind of error."""
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -46,27 +66,6 @@ class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of 
         )
 
 
-class Json(Response):
-    """JSON that was prepared by hand: no model looks at it again."""
-
-    media_type = "application/json"
-
-    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(content, status, headers)
-
-    def render(self, content: Any) -> bytes:
-        """Bytes go as they are."""
-        return content if isinstance(content, bytes) else dumps(content)
-
-
-def dumps(content: Any) -> bytes:
-    """Compact JSON. A lone surrogate, which is no UTF-8, goes as its escape."""
-    try:
-        return orjson.dumps(content)
-    except TypeError:  # a lone surrogate, or a number of more than 64 bits
-        return json.dumps(content, separators=(",", ":")).encode()
-
-
 def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
     return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
 
@@ -78,6 +77,10 @@ def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
 
 def invalid_field(field: str, message: str) -> HttpProblem:
     return HttpProblem(422, f"{field}: {message}", {field: message})
+
+
+def invalid_body(message: str) -> HttpProblem:
+    return HttpProblem(422, message, {"body": message})
 
 
 @contextlib.contextmanager
@@ -96,36 +99,43 @@ def unavailable(message: str, after: int | None = None) -> HttpProblem:
 
 
 _TOO_LARGE = ("request is too large", "larger than max")
-"""How an API server passes on that its store, which takes less than it does, refused an object."""
+"""What the API server says where its storage, which takes less than it does, refused an object."""
 
 
-def problem_of(error: errors.ApiError | Refusal) -> HttpProblem:
-    """The answer for what the API server or an action refuses."""
-    if isinstance(error, Refusal):
-        return _refusal(error)
-    if error.status == 401:
-        return unauthorized()
-    if error.status == 429:
-        return HttpProblem(429, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
+def problem_of(error: Exception) -> HttpProblem:
+    """The answer for what the API server or an action refuses, or for what was not foreseen."""
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
-        case errors.NotFound():
-            return HttpProblem(404, str(error))
-        case errors.AlreadyExists() | errors.Conflict():
-            return HttpProblem(409, str(error))
-        case errors.Denied():
-            return HttpProblem(403, str(error))
-        case errors.Invalid():
-            return HttpProblem(413 if error.status == 413 else 422, _said(error), {_field(field): said for field, said in error.causes})
-        case _ if any(said in str(error) for said in _TOO_LARGE):
-            message = "this is more than the cluster stores in one object, where each quote counts twice: make it smaller"
-            return HttpProblem(422, message, {"body": message})
+        case Refusal():
+            return HttpProblem(status, str(error), {error.field: str(error)} if error.field else None)
+        case RequestValidationError():
+            return _invalid_request(status, error)
+        case errors.ApiError():
+            return _api_error(error.status if error.status in PASSED_ON else status, error)
         case _:
-            return unavailable(str(error), error.retry_after)
+            return HttpProblem(status, "something went wrong here, and was logged")
 
 
-def _refusal(refusal: Refusal) -> HttpProblem:
-    status = {Unknown: 404, Taken: 409, NotAllowed: 403}.get(type(refusal), 422)
-    return HttpProblem(status, str(refusal), {refusal.field: str(refusal)} if refusal.field else None)
+def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
+    if status == 401:
+        return unauthorized()
+    if status == 429:
+        return HttpProblem(status, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
+    if isinstance(error, errors.Invalid):
+        return HttpProblem(status, _said(error), {_field(field): said for field, said in error.causes})
+    if status != 503:
+        return HttpProblem(status, str(error))
+    if any(said in str(error) for said in _TOO_LARGE):
+        return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
+    return unavailable(str(error), error.retry_after)
+
+
+def _invalid_request(status: int, error: RequestValidationError) -> HttpProblem:
+    details: dict[str, Any] = {}
+    for found in error.errors():
+        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+        details.setdefault(where, found["msg"])
+    return HttpProblem(status, "; ".join(f"{where}: {said}" for where, said in details.items()), details)
 
 
 _FIELDS = {

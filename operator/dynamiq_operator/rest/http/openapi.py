@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from dynamiq_operator.rest.http.errors import Json
+from dynamiq_operator.rest.http.encoding import Json
 
 router = APIRouter(include_in_schema=False)
 Document = dict[str, Any]

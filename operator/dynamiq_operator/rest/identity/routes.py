@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Query
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import HttpProblem, Json, unavailable, unknown_id
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem, unavailable, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.identity import responses, serialize

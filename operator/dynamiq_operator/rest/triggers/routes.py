@@ -14,7 +14,8 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http import idempotency
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import HttpProblem, Json
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.idempotency import KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest

@@ -13,7 +13,7 @@ from dynamiq_operator.model.objects import Runtime
 from dynamiq_operator.model.runtime import Engine
 from dynamiq_operator.rest.context import SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import Json
+from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.workflows.responses import NodeTypes

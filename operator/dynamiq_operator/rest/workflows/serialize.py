@@ -8,7 +8,7 @@ from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model import flows
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.http.errors import Json, dumps
+from dynamiq_operator.rest.http.encoding import Json, dumps
 from dynamiq_operator.rest.shared.serialize import Data, Ids, changed_at
 
 
