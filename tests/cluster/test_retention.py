@@ -6,9 +6,9 @@ import pytest
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.views.verdict import check
 from tests import factories as given
 from tests.cluster.ledger import APP, Ledger
-from tests.cluster.test_verify import run
 from tests.harness import eventually
 from tests.node import stage as stages
 from tests.operating import Operator
@@ -98,5 +98,5 @@ def test_a_row_in_flight_and_what_it_brings_back_are_kept(stage: Ledger, operato
 
 
 def verified(stage: Ledger) -> None:
-    code, text = run(APP, "--kubeconfig", str(stage.cluster.kubeconfig), "-n", stage.namespace)
+    text, code = check(APP, stage.rows(APP), None)
     assert code == 0, text

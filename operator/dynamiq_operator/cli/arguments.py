@@ -98,10 +98,16 @@ def _reading(commands: Any) -> None:
         "verify",
         "verify that nobody changed or removed a row of an App's history",
         "Walks the chain of digests, oldest row first, and names the first row that does not fit.",
-        ("support", "support --expect sha256:…"),
-        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage or no answer from the cluster, 3 no row",
+        ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
+        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
     _app(verify)
+    verify.add_argument(
+        "--file",
+        metavar="FILE",
+        help="an export (`kubectl get deployments.dynamiq -o yaml`) in place of the cluster, which is not asked then;"
+        " its rows may be of any namespace where no -n is given",
+    )
     verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
 
 

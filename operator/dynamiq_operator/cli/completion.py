@@ -16,7 +16,8 @@ from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.plain import GROUP
 
-NO_FILES = ":4"
+NO_FILES, FILES = ":4", ":0"
+"""Directives: whether the shell adds the names of files."""
 NO_VALUE = "<no value>"
 TIMEOUT = 3  # seconds
 Offered = Iterable[tuple[str, str]]
@@ -47,7 +48,7 @@ def main() -> int:
     """The entry: arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
     *typed, begun = sys.argv[1:] or [""]
     try:
-        said = [*_lines(offered(typed, begun), begun), NO_FILES]
+        said = [*_lines(offered(typed, begun), begun), FILES if typed[-1:] == [kubectl_flags.FILE] else NO_FILES]
     except (NotConnected, OSError, subprocess.SubprocessError):
         said = [NO_FILES]
     sys.stdout.write("\n".join(said) + "\n")
