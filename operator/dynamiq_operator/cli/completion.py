@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dynamiq_operator.cli import arguments, kubectl_flags
 from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.history_columns import path_of
 from dynamiq_operator.model.plain import GROUP
 
 NO_FILES, FILES = ":4", ":0"
@@ -37,7 +38,7 @@ def _quoted(path: str) -> str:
 
 APPS = _template(".metadata.name", ".status.live.workflowVersion")
 VERSIONS = _template(".spec.version", ".spec.description")
-ROWS = _template(".spec.sequence", ".spec.pinned.workflowVersion", ".status.phase", ".spec.pinned.createdAt", ".spec.message")
+ROWS = _template(*map(path_of, ("sequence", "version", "status", "date", "message")))
 RUNTIMES = _template(".metadata.name", ".spec.version")
 WORKFLOWS = _template(".metadata.name", ".spec.description")
 ENVIRONMENTS = _template(f'index .metadata.labels "{GROUP}/environment"')
