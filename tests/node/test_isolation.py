@@ -13,7 +13,8 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.factories import public
-from tests.support.stage import Stage, flow, operator, restarts, stage
+from tests.support.flows import answering
+from tests.support.stage import Stage, operator, restarts, stage
 from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
@@ -87,7 +88,7 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Three Apps on one node, one of which is called all along, and answers each call."""
     with stage(cluster, "isolation") as on, operator(on, folder=tmp_path_factory.mktemp("isolation")):
         on.release("v1")
-        on.release("v1", workflow=EATS, text=flow("").replace("return ''", "return len('x' * (1 << 30))"))
+        on.release("v1", workflow=EATS, text=answering("").replace("return ''", "return len('x' * (1 << 30))"))
         on.runtime("fast", by_default=True)
         on.app(NEIGHBOUR)
         on.app(WILD, public())
