@@ -25,7 +25,7 @@ from dynamiq_operator.plan import make_plan, operations
 from dynamiq_operator.plan.children.variables import looked_for
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.triggers.runs import JOB_NAME_LABEL, CallerPod, Run
+from dynamiq_operator.plan.triggers.run_statuses import JOB_NAME_LABEL, CallerPod, Run
 from tests import factories as given
 
 CLOSED = ("Superseded", "Failed")

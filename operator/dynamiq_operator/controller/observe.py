@@ -25,7 +25,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.variables import looked_for
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.triggers.runs import CallerPod, Run
+from dynamiq_operator.plan.triggers.run_statuses import CallerPod, Run
 
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""

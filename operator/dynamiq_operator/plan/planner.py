@@ -15,12 +15,12 @@ from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import CLOSED, Phase, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, converge, variables
-from dynamiq_operator.plan.history.declared import declared_rows
+from dynamiq_operator.plan.records.deploy_spec import declared_rows
 from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.history.numbering import complete_rows, end_overtaken, end_row, waits_until
-from dynamiq_operator.plan.history.retention import retention
+from dynamiq_operator.plan.records.numbering import complete_rows, end_overtaken, end_row, waits_until
+from dynamiq_operator.plan.records.retention import retention
 from dynamiq_operator.plan.operations import Action, Emit, OwnRecord, Plan, SetAppStatus, SetRecordStatus
-from dynamiq_operator.plan.rollout.status import Rollout, Standing, judge
+from dynamiq_operator.plan.rollout.evaluation import Rollout, Standing, judge
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot
 from dynamiq_operator.plan.status import conditions
 from dynamiq_operator.plan.triggers import runs, schedules

@@ -13,7 +13,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.triggers.runs import Run
+from dynamiq_operator.plan.triggers.run_statuses import Run
 
 ChildKey = tuple[str, str]
 """Kind and name of a child."""

@@ -11,11 +11,11 @@ from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Phase, RecordStatus, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import converge, variables
-from dynamiq_operator.plan.history.declared import override, taken
+from dynamiq_operator.plan.records.deploy_spec import override, taken
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
-from dynamiq_operator.plan.rollout.status import Rollout
+from dynamiq_operator.plan.rollout.evaluation import Rollout
 from dynamiq_operator.plan.snapshot import ChildKey, Problem, Snapshot, WorkloadState
 from dynamiq_operator.plan.triggers import runs, schedules
 

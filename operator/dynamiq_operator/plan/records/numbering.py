@@ -11,7 +11,7 @@ from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.objects import App, Record, format_time
 from dynamiq_operator.model.record import Outcome, Pinned, Result
 from dynamiq_operator.plan import events
-from dynamiq_operator.plan.history.declared import source_of
+from dynamiq_operator.plan.records.deploy_spec import source_of
 from dynamiq_operator.plan.history.lifecycle import History, completed
 from dynamiq_operator.plan.operations import Action, CompleteRecord, EndRecord
 from dynamiq_operator.plan.snapshot import Snapshot
