@@ -1,88 +1,82 @@
-"""Completing rows: each gets its place in the history, then its pins, or the reason why it waits or can never be."""
+"""Completing rows: each gets its place in the history, then its pins, or the reason why it waits or can never be deployed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
-from dynamiq_operator.model.objects import App, Record, format_time
+from dynamiq_operator.model.objects import Record, format_time
 from dynamiq_operator.model.record import Outcome, Pinned, Result
 from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.operations import Action, CompleteRecord, EndRecord, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import source_of
-from dynamiq_operator.plan.history.lifecycle import History, completed
-from dynamiq_operator.plan.operations import Action, CompleteRecord, EndRecord
-from dynamiq_operator.plan.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Completed:
-    """The history once `actions` are done. `waits` says of each row that waits what for; `reserved` is the highest sequence given."""
-
-    history: History
-    actions: tuple[Action, ...]
-    waits: dict[str, str]
-    reserved: int | None = None
+def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
+    """Makes the App the owner of rows that a restore brought back; new rows become its own when they are completed."""
+    return tuple(
+        OwnRecord(context.app, row) for row in context.snapshot.records if row.sequence and context.app.meta.uid not in row.meta.owners
+    )
 
 
-def complete_rows(snapshot: Snapshot, app: App, history: History) -> Completed:
+def complete_rows(context: Context) -> Step:
     """Numbers the rows that have no sequence, in order, and pins each numbered row that can be."""
-    highest = max(snapshot.ledger.highest, app.status.last_sequence or 0, *(row.sequence for row in history.rows), 0)
-    numbers = {row.name: highest + place for place, row in enumerate(history.unnumbered, 1)}
-    reserved = highest + len(numbers) if numbers else None
-    history = history.having(*(completed(row, sequence=numbers[row.name]) for row in history.unnumbered))
-    ledger = snapshot.ledger.having(history.rows)
+    app = context.app
+    highest = context.last_sequence
+    numbers = {row.name: highest + place for place, row in enumerate(context.history.unnumbered, 1)}
+    context = context.having(*(completed(row, sequence=numbers[row.name]) for row in context.history.unnumbered))
+    context = replace(context, reserved=highest + len(numbers) if numbers else None)
     actions: list[Action] = []
     waits: dict[str, str] = {}
-    for row in history.waiting:
-        if history.target is not None and row.sequence < history.target.sequence:
+    for row in context.history.waiting:
+        if context.target is not None and row.sequence < context.target.sequence:
             continue
-        found = _too_late(app, row) or complete(
+        found = _too_late(context, row) or complete(
             row,
-            _known(snapshot, app, history),
+            _known(context),
             sequence=row.sequence,
-            source=source_of(app, ledger, row, row.sequence),
-            previous_digest=ledger.last_digest,
-            now=snapshot.now,
+            source=source_of(context, row),
+            previous_digest=context.ledger.last_digest,
+            now=context.now,
         )
         number = numbers.pop(row.name, None)
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
-            history, ledger = history.having(pinned), ledger.having([pinned])
+            context = context.having(pinned)
             actions += [*events.began(app, pinned, found), CompleteRecord(app, row, number, found)]
             continue
         if number is not None:
             actions.append(CompleteRecord(app, row, number, None))
-        if isinstance(found, Missing) and snapshot.now < waits_until(row, app.spec.rollout):
+        if isinstance(found, Missing) and context.now < waits_until(row, app.spec.rollout):
             waits[row.name] = found.message
             continue
-        failed, end = end_row(snapshot, app, row, Result.FAILED, _final(found, app.spec.rollout))
-        history, ledger = history.having(failed), ledger.having([failed])
+        failed, end = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
+        context = context.having(failed)
         actions += end
     # Rows that a newer one overtook before they were pinned still get the number that was reserved for them.
-    actions += [CompleteRecord(app, row, numbers[row.name], None) for row in history.rows if row.name in numbers]
-    return Completed(history, tuple(actions), waits, reserved)
+    actions += [CompleteRecord(app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers]
+    return Step(replace(context, waits=waits), tuple(actions))
 
 
-def end_overtaken(snapshot: Snapshot, app: App, history: History) -> tuple[History, tuple[Action, ...]]:
+def end_overtaken(context: Context) -> Step:
     """Ends the rows that a newer one has overtaken."""
-    actions: list[Action] = []
-    for row in history.overtaken:
-        newer = history.candidate or history.live
-        ended, end = end_row(snapshot, app, row, Result.OVERTAKEN, f"{events.title(newer)} was deployed after it" if newer else "")
-        history = history.having(ended)
-        actions += end
-    return history, tuple(actions)
+    newer = context.target
+    reason = f"{events.title(newer)} was deployed after it" if newer else ""
+    ended = [end_row(context, row, Result.OVERTAKEN, reason) for row in context.history.overtaken]
+    return Step(context.having(*(row for row, _ in ended)), tuple(action for _, actions in ended for action in actions))
 
 
-def end_row(snapshot: Snapshot, app: App, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Action, ...]]:
+def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Action, ...]]:
     """The row with its outcome, and the actions that write it."""
-    said = {"result": result.value, "reason": reason[:1024], "at": format_time(snapshot.now)}
+    said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
     outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said)})
-    return completed(row, outcome=outcome), (*events.ended(app, row, outcome), EndRecord(row, outcome))
+    return completed(row, outcome=outcome), (*events.ended(context.app, row, outcome), EndRecord(row, outcome))
 
 
 def waits_until(row: Record, rollout: Rollout) -> datetime:
@@ -90,11 +84,17 @@ def waits_until(row: Record, rollout: Rollout) -> datetime:
     return row.meta.created + timedelta(seconds=rollout.progress_deadline_seconds)
 
 
-def _too_late(app: App, row: Record) -> Refused | None:
-    """For a row whose App came when it had waited too long: nobody expects it to be deployed any more."""
-    if app.meta.created <= waits_until(row, app.spec.rollout):
+def seconds_left(row: Record, rollout: Rollout, now: datetime) -> float:
+    """How long a row may wait still."""
+    return max((waits_until(row, rollout) - now).total_seconds(), 0.0)
+
+
+def _too_late(context: Context, row: Record) -> Refused | None:
+    """For a row whose App was created when the row had waited too long: nobody expects it to be deployed any more."""
+    app, rollout = context.app.meta, context.app.spec.rollout
+    if app.created <= waits_until(row, rollout):
         return None
-    return Refused(f"App {app.meta.name} was created more than {app.spec.rollout.progress_deadline_seconds} s after the row")
+    return Refused(f"App {app.name} was created more than {rollout.progress_deadline_seconds} s after the row")
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:
@@ -103,15 +103,16 @@ def _final(found: Missing | Refused, rollout: Rollout) -> str:
     return found.message
 
 
-def _known(snapshot: Snapshot, app: App, history: History) -> Known:
+def _known(context: Context) -> Known:
+    snapshot = context.snapshot
     return Known(
-        app=app,
-        live=history.live,
+        app=context.app,
+        live=context.history.live,
         versions=snapshot.versions,
         runtimes=snapshot.runtimes,
-        rows={row.name: row for row in history.rows},
+        rows={row.name: row for row in context.history.rows},
         flows=snapshot.flows | {version.flow_hash for version in snapshot.versions},
-        settings=snapshot.settings,
+        settings=context.settings,
         authors_stamped_since=snapshot.authors_stamped_since,
         promotions=snapshot.promotions,
     )

@@ -1,4 +1,4 @@
-"""Where a rollout stands: named first, with its reason, then acted upon."""
+"""Whether a deploy goes on, is complete, or has failed: named first, with its cause, and then acted upon."""
 
 from __future__ import annotations
 
@@ -6,58 +6,76 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import SECRET, WORKLOAD
+from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Record, parse_time
-from dynamiq_operator.plan.children import converge, variables
+from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.plan.children import convergence, manifests, variables
+from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.records.numbering import end_row
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
-from dynamiq_operator.plan.snapshot import Hindrance, Snapshot, WorkloadState
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
 """How long pull errors and crash loops may go on without progress."""
 QUIET = timedelta(seconds=10)
-"""For so long a pod that is not ready yet is nothing to speak of."""
+"""How long a pod may be unready before a cause that only the deadline ends is reported."""
 
 
-class Standing(Enum):
+class RolloutState(Enum):
     ROLLING = "rolling out"
     COMPLETE = "complete"
     BROKEN = "broken"
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """`cause` is what is in the way, if it can be seen; `look_again` the seconds after which time alone changes the standing."""
+class RolloutStatus:
+    """`cause` is what is in the way, where it shows; `requeue_after` the seconds after which time alone changes the state."""
 
-    standing: Standing
+    state: RolloutState
     cause: Cause | None = None
-    look_again: float | None = None
+    requeue_after: float | None = None
 
 
-def judge(snapshot: Snapshot, app: App, row: Record, *, converged: bool) -> Rollout:
-    """Where the rollout of a pinned row stands. `converged`: every child is as the row wants it."""
-    if row.pinned is None:
-        return Rollout(Standing.ROLLING)
-    observed = snapshot.workload_of(row)
-    wanted = workloads.inputs(app, row.pinned)
-    state = WorkloadState.of(observed) if observed is not None and workloads.runs(observed, wanted) else None
-    if converged and state is not None and state.complete:
-        return Rollout(Standing.COMPLETE)
-    cause = _refusal(snapshot, app, row) or find_cause((pod for pod in snapshot.pods if pod.template == wanted), state)
-    began = parse_time(row.pinned.created_at)
+def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
+    """Ends the candidate where its rollout is complete or broken; else what is known of a rollout that goes on."""
+    row = context.history.candidate
+    if row is None or row.pinned is None:
+        return Step(context), None
+    status = evaluate(context, row.pinned)
+    if status.state is RolloutState.ROLLING:
+        return Step(context), status
+    if status.state is RolloutState.COMPLETE:
+        ended, actions = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
+    else:
+        ended, actions = end_row(context, row, Result.FAILED, status.cause.message if status.cause else "")
+    return Step(context.having(ended), actions), None
+
+
+def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
+    """The rollout of the candidate, which has these pins and is the target."""
+    state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
+    if state is not None and state.complete and _is_converged(context):
+        return RolloutStatus(RolloutState.COMPLETE)
+    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), state)
+    began = parse_time(pinned.created_at)
     since = max(began, state.progressed_at) if state and state.progressed_at else began
-    deadline = timedelta(seconds=app.spec.rollout.progress_deadline_seconds)
+    deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)
     limit = _limit(cause, deadline)
-    waited = snapshot.now - since
+    waited = context.now - since
     if waited < limit and not (state and state.deadline_exceeded):
-        telling = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
-        next_look = limit if telling or cause is None else min(QUIET, limit)
-        return Rollout(Standing.ROLLING, cause if telling else None, (next_look - waited).total_seconds())
-    silent = Cause(
-        Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {app.spec.rollout.progress_deadline_seconds} s, and no pod says why"
-    )
-    return Rollout(Standing.BROKEN, cause or silent)
+        reported = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
+        changes_at = limit if reported or cause is None else min(QUIET, limit)
+        return RolloutStatus(RolloutState.ROLLING, cause if reported else None, (changes_at - waited).total_seconds())
+    silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod says why")
+    return RolloutStatus(RolloutState.BROKEN, cause or silent)
+
+
+def _is_converged(context: Context) -> bool:
+    """Whether every child is as the target wants it."""
+    return all(isinstance(action, Emit) for action in convergence.converge_children(context))
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
@@ -67,16 +85,20 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
     return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)
 
 
-def _refusal(snapshot: Snapshot, app: App, row: Record) -> Cause | None:
-    """Why the row's workload itself cannot be made."""
-    if not converge.has_flow(snapshot, row):
+def _refusal(context: Context) -> Cause | None:
+    """Why the target's workload itself cannot be made."""
+    if not context.has_flow:
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
-    if lacks := variables.missing(snapshot, app, row):
+    if lacks := variables.missing_variables(context):
         return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
-    problems = converge.problems(snapshot, app, row)
-    wanted = (WORKLOAD.kind, names.workload(app.meta.name, row.name)), (SECRET.kind, names.access_keys(app.meta.name))
-    problem = next((problems[key] for key in wanted if key in problems), None)
+    problems = manifests.child_problems(context)
+    problem = next((problems[key] for key in _needed(context.target, context.app.meta.name) if key in problems), None)
     if problem is None:
         return None
     gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
     return Cause(gravity, problem.hindrance.value, problem.message)
+
+
+def _needed(target: Record | None, app: str) -> tuple[tuple[str, str], ...]:
+    """The children without which no pod starts."""
+    return (WORKLOAD.kind, names.workload(app, target.name if target else "")), (SECRET.kind, names.access_keys(app))
