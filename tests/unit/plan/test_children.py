@@ -14,7 +14,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Pinned
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import a_world, serving
 
 CHILDREN = ("Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 

@@ -10,8 +10,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.plan.children.access_keys import CLOCKS
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import World, a_world, serving
 
 NOTED = "apply Deployment for .metadata.annotations." + names.KEYS_ANNOTATION
 

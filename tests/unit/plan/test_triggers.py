@@ -17,8 +17,7 @@ from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.operations import RunOnce, SetAppStatus
 from tests.support import factories as given
 from tests.support.plan_lines import shown
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import World, a_world, serving
 
 NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *"}
 CRON = "chat-nightly"

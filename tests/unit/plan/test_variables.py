@@ -12,8 +12,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World
-from tests.unit.plan.test_deploys import BAD_NAME, a_world, serving
+from tests.support.world import BAD_NAME, World, a_world, serving
 
 TOKEN: Manifest = {"name": "TOKEN", "secret": {"name": "tokens", "key": "openai"}}
 MODEL: Manifest = {"name": "MODEL", "configMap": {"name": "models", "key": "best"}}
