@@ -65,7 +65,7 @@ def json_patch(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
 
 
 def apply(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
-    """Server-side apply, forced, by whoever applied it before: a field left out is removed."""
+    """Server-side apply, forced, by the manager that applied it before: a field left out is removed."""
     return api.apply(_applied(_with(stored, field, value)), dry_run=True)
 
 

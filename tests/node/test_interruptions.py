@@ -1,4 +1,4 @@
-"""What ends pods while somebody waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
+"""What ends pods while a caller waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_a_pod_has_no_token_and_is_nobody(street: Street) -> None:
 
 
 def test_a_namespace_takes_no_pod_that_is_not_restricted(street: Street) -> None:
-    """So all that the operator makes is, and whoever edits a workload makes no pods that are not."""
+    """So all that the operator makes is, and an edited workload makes no pods that are not."""
     on = street.on
     root = {"containers": [{"name": "root", "image": "registry.test/x:1", "securityContext": {"runAsUser": 0}}]}
     refused = on.api.create(on.named("Pod", "root") | {"spec": root})

@@ -49,7 +49,7 @@ class Objects:
         return self.objects[(BY_KIND[kind].api_version, kind, name)]
 
     def edited(self, made: Manifest) -> None:
-        """Somebody changed this object."""
+        """Another manager changed this object."""
         made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
         self._keep(made)
 

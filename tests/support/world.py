@@ -36,7 +36,7 @@ PASSES = 30
 
 
 class Stale(Exception):  # noqa: N818 - what the API server calls a conflict
-    """Somebody wrote the object since the snapshot was taken."""
+    """Another client wrote the object since the snapshot was taken."""
 
 
 class World(Objects):

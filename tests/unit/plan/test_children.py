@@ -143,7 +143,7 @@ def test_a_refused_workload_fails_its_row_at_once_and_is_not_sent_again() -> Non
     assert "a bad volume" in outcome.reason
 
 
-def test_a_refusal_of_before_hinders_neither_the_app_nor_the_next_deploy() -> None:
+def test_an_earlier_refusal_hinders_neither_the_app_nor_the_next_deploy() -> None:
     world = a_world()
     world.refused[("Deployment", given.NAME)] = "a bad volume"
     world.deploy("a", "v1")

@@ -89,7 +89,7 @@ def test_an_app_that_becomes_public_has_no_keys_to_tell_of() -> None:
 
 
 @pytest.mark.parametrize("serves", [True, False])
-def test_no_pod_mounts_a_secret_of_that_name_that_is_somebody_elses(serves: bool) -> None:
+def test_no_pod_mounts_a_secret_of_that_name_that_another_owns(serves: bool) -> None:
     world = serving("v1", given.public()) if serves else a_world(given.public())
     stranger = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": names.access_keys(given.NAME), "namespace": given.NAMESPACE}}
     world.add(stranger)

@@ -160,7 +160,7 @@ def test_what_can_never_run_is_said_and_the_others_run(change_of: Manifest, why:
     assert world.condition("Ready") == ("True", "Serving")
 
 
-def test_it_is_looked_at_again_when_it_expires() -> None:
+def test_it_is_requeued_for_the_moment_it_expires() -> None:
     world = triggering({**NIGHTLY, "expiresAt": at(HOUR)})
     assert world.plan().requeue_after == HOUR
     world.later(HOUR)
@@ -222,7 +222,7 @@ def test_a_repeat_by_another_replica_meets_the_same_job() -> None:
 
 
 @pytest.mark.parametrize(("late", "runs"), [(HOUR, True), (HOUR + 1, False)])
-def test_a_moment_that_passed_while_nobody_worked_runs_for_an_hour(late: float, runs: bool) -> None:
+def test_a_moment_that_passed_without_a_leader_runs_for_an_hour(late: float, runs: bool) -> None:
     world = triggering(ONCE)
     world.later(HOUR + late)
     world.run()
