@@ -22,7 +22,7 @@ import dynamiq_runtime
 from local import images, rootfs
 from tests.support.runtime import ECHO, eventually
 
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+NEEDS_ROOT = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")

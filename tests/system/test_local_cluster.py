@@ -61,7 +61,7 @@ spec:
 
 NOBODY = 65534
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="real pods need root")
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
@@ -138,7 +138,6 @@ def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFa
     return cluster
 
 
-@root_only
 def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
     for cluster in pair:
         kubectl(cluster, "create", "configmap", f"only-in-{cluster.name}")
@@ -148,7 +147,6 @@ def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
     assert f"only-in-{pair[1].name}" not in kubectl(pair[0], "get", "configmaps", "-o", "name")
 
 
-@root_only
 def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward(f"{address}:80")
@@ -163,20 +161,17 @@ def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
     assert eventually(answers)
 
 
-@root_only
 def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward("10.96.0.10:53")
     assert eventually(lambda: resolve("answers.default.svc.cluster.local", port) == address)
 
 
-@root_only
 def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
     assert "CoreDNS-1.15.0" in kubectl(answering, "logs", "answers")
     assert "CoreDNS-1.15.0" in kubectl(answering, "exec", "answers", "--", "/coredns", "-version")
 
 
-@root_only
 def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
     metrics.start(answering)
     metrics.start(answering)  # it is found running
@@ -189,7 +184,6 @@ def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
     assert eventually(known, 90)
 
 
-@root_only
 def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster]) -> None:
     kubectl(pair[1], "create", "configmap", "counted")
     assert pair[1].audit_log is not None
@@ -198,7 +192,6 @@ def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster])
     assert [(event["user"]["username"], event["stage"]) for event in written] == [("admin", "ResponseComplete")]
 
 
-@root_only
 def test_a_start_of_a_running_cluster_changes_nothing(pair: tuple[Cluster, Cluster], capsys: pytest.CaptureFixture[str]) -> None:
     before = record_of(pair[0].name)
     assert clusters.start(pair[0].name, "node", env={}) == pair[0]
@@ -206,7 +199,6 @@ def test_a_start_of_a_running_cluster_changes_nothing(pair: tuple[Cluster, Clust
     assert record_of(pair[0].name) == before
 
 
-@root_only
 def test_a_context_is_used_and_never_stopped(pair: tuple[Cluster, Cluster], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(pair[1].kubeconfig))
     borrowed = clusters.start(name, env={"CLUSTER": pair[1].name})
@@ -216,7 +208,6 @@ def test_a_context_is_used_and_never_stopped(pair: tuple[Cluster, Cluster], name
     assert clusters.find(pair[1].name) == pair[1]
 
 
-@root_only
 def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Cluster], answering: Cluster) -> None:
     record = record_of(answering.name)
     containers = Path(record.cgroups[0]).rglob("cgroup.procs")
@@ -236,7 +227,6 @@ def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Clu
     assert clusters.find(pair[1].name) == pair[1]
 
 
-@root_only
 def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
     killed: list[state.Record] = []
     for moment in (
@@ -268,7 +258,6 @@ def nobodys_cache() -> Iterator[Path]:
     shutil.rmtree(cache)
 
 
-@root_only
 def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
     # the interpreter may lie in root's home: reading, and nothing else, is as root's
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
