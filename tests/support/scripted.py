@@ -61,6 +61,13 @@ def failure(status: int, reason: str, message: str = "", causes: Mapping[str, st
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
+def missing(plural: str, name: str) -> Reply:
+    """The 404 of one object, which names it; without a name it would be the 404 of a resource that is not served."""
+    made = failure(404, "NotFound", f'{plural} "{name}" not found')
+    made.body["details"]["name"] = name
+    return made
+
+
 def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, Any]:
     """One page of a list; `token` continues it."""
     return {"metadata": {"resourceVersion": version, **({"continue": token} if token else {})}, "items": list(items)}
