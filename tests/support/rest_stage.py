@@ -10,7 +10,7 @@ import asyncio
 import copy
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -211,7 +211,7 @@ async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], bo
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
-    given = iter(
+    given: Iterator[dict[str, Any]] = iter(
         [{"type": "http.request", "body": body[:65536], "more_body": len(body) > 65536}, {"type": "http.request", "body": body[65536:]}]
     )
     messages: list[dict[str, Any]] = []
