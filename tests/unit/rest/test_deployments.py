@@ -8,8 +8,9 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.deployments.responses import Deployment, PreviewShape
+from dynamiq_operator.rest.deployments.responses import PreviewShape
 from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.shared.responses import Deployment
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row
 from tests.support.scripted import Reply, failure, listed

@@ -8,7 +8,8 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.deployments.responses import Deployment, PromotionPreview
+from dynamiq_operator.rest.deployments.responses import PromotionPreview
+from dynamiq_operator.rest.shared.responses import Deployment
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, a_namespace, created, row
 from tests.support.scripted import Reply, Sent, failure
