@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -154,7 +155,7 @@ class ScriptedServer:
         self.script = script
         # Only TCP knows of a delay that can be turned off.
         handler = type("Handler", (_Handler,), {"script": script, "disable_nagle_algorithm": unix is None})
-        self._server = _Unix(unix, handler) if unix is not None else ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Unix(unix, handler) if unix is not None else _Tcp(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -171,7 +172,14 @@ class ScriptedServer:
         self._server.server_close()
 
 
-class _Unix(ThreadingHTTPServer):
+class _Tcp(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a client that went away in the middle of an answer."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Unix(_Tcp):
     address_family = socket.AF_UNIX
 
     def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:

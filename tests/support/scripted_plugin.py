@@ -33,6 +33,7 @@ from tests.support.factories import NAME, NAMESPACE, flow, flow_hash
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, listed
 
 KUBECTL = """#!/bin/sh
+PATH=/usr/bin:/bin
 case "$1" in
 proxy)
     [ ! -e "$STAND_IN/complaint" ] || { cat "$STAND_IN/complaint" >&2; exit 1; }
@@ -128,13 +129,11 @@ class ScriptedPlugin:
         """The lines that completion prints after `kubectl dynamiq` and these arguments."""
         return self._run(completion.main, ["kubectl_complete-dynamiq", *arguments], None, False).out.splitlines()
 
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
-        """It in a process of its own, its output in pipes."""
+    def started(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """It in a process of its own, without a terminal."""
         command = [sys.executable, "-c", "import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}, stdout=pipe, stderr=pipe, text=True
-        )
+        environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
     def complains(self, text: str) -> None:
         """`kubectl proxy` ends with this on standard error."""
