@@ -10,11 +10,11 @@ LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Says every 10 s that the command after it still runs.
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
-FIRST_TESTS := $(wildcard tests/unit tests/flow)
-TESTS := $(FIRST_TESTS) $(wildcard tests/images tests/cluster tests/node)
+FIRST_TESTS := tests/unit
+TESTS := $(FIRST_TESTS) tests/api tests/node tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak clean
+.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,8 +84,11 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
 soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/sdk \
+	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/api tests/sdk \
 		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
+
+dist: $(READY) ## what a release consists of: the wheel, and the manifests in one file, in build/dist
+	@$(BIN)/python -m local.dist
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
 	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
