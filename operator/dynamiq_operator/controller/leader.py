@@ -47,7 +47,7 @@ class LeaderElection:
         namespace: str,
         name: str,
         identity: str,
-        timing: Timing = Timing(),  # noqa: B008 - frozen
+        timing: Timing = Timing(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._client = client

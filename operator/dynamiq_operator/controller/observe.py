@@ -24,7 +24,7 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime,
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.variables import looked_for
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
+from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Snapshot
 from dynamiq_operator.plan.triggers.runs import CallerPod, Run
 
 PROBLEM_TTL = 14.0
@@ -98,9 +98,7 @@ class Observer:
             ledger=await self._ledger(key, app, records.values(), state),
         )
         wanted = looked_for(snapshot, app)
-        return replace(
-            snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock)
-        )
+        return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""

@@ -18,10 +18,10 @@ from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
-from dynamiq_operator.controller.leading import lead
+from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.watching import WatchScope, watch
+from dynamiq_operator.controller.watch_loop import WatchScope, watch
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.model.settings import Settings

@@ -1,4 +1,4 @@
-"""The lease: whatever goes wrong with it, nobody goes on working without it."""
+"""Leader election: whatever goes wrong with the lease, no replica leads without it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from dynamiq_operator.controller.client import Client
-from dynamiq_operator.controller.leader import Lease
+from dynamiq_operator.controller.leader import LeaderElection
 
 SOON = 10.0  # seconds
 
@@ -29,13 +29,13 @@ class _Broken:
 
 async def test_an_unforeseen_error_is_not_taken_for_the_lease() -> None:
     client = _Broken(1)
-    lease = Lease(cast(Client, client), "ns", "lease", "me")
-    await asyncio.wait_for(lease.acquire(), SOON)
+    election = LeaderElection(cast(Client, client), "ns", "lease", "me")
+    await asyncio.wait_for(election.acquire(), SOON)
     assert client.left < 0
-    lease.require()
+    election.require_leadership()
 
 
 async def test_a_holder_that_cannot_renew_for_an_unforeseen_cause_stops() -> None:
     lost = asyncio.Event()
-    await asyncio.wait_for(Lease(cast(Client, _Broken(float("inf"))), "ns", "lease", "me").hold(lost.set), SOON)
+    await asyncio.wait_for(LeaderElection(cast(Client, _Broken(float("inf"))), "ns", "lease", "me").renew_until_lost(lost.set), SOON)
     assert lost.is_set()

@@ -56,9 +56,7 @@ async def scale_workload(execution: Execution, operation: operations.ScaleWorklo
     """Sets replicas through the scale subresource, by the field manager that owns nothing but replicas."""
     resource, meta = BY_KIND[WORKLOAD.kind], operation.observed["metadata"]
     patch = {"spec": {"replicas": operation.replicas}}
-    await execution.client.patch(
-        resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER
-    )
+    await execution.client.patch(resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER)
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
