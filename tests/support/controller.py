@@ -1,0 +1,112 @@
+"""The parts of the operator's process over a scripted API server, for unit tests: real clients, and a clock that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.informers import Informers
+from dynamiq_operator.controller.leader import LeaderElection, Timing
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
+from tests.support import factories as given
+from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
+
+SYSTEM = "dynamiq-system"
+LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
+FIRST_KEY = "dynq_first"
+QUICK = Timing(retry_period=0.001)
+"""Attempts follow each other at once; how long a lease lasts is measured by the test's clock."""
+
+
+@dataclass
+class Clock:
+    """Monotonic seconds that pass when the test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Process:
+    """The parts of one replica, wired as `controller.run` does."""
+
+    client: Client
+    script: Script
+    namespaces: frozenset[str] | None = None
+    settings: Settings = field(default_factory=Settings)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.cache, self.queue, self.states = Cache(), WorkQueue[AppKey](), AppStates(self.clock)
+        self.gateway_api = GatewayApi(self.client, self.clock)
+        self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api)
+        self.claims = Claims(self.client, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
+        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
+        self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor)
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
+
+    async def lead(self) -> Process:
+        """Acquires the lease, which is free; the requests for it are not in the script's record."""
+        self.script.on("GET", LEASE, failure(404, "NotFound"))
+        self.script.on("POST", LEASES.path(SYSTEM), stored({"metadata": {"name": "dynamiq-operator"}}))
+        await self.election.acquire()
+        self.script.sent.clear()
+        return self
+
+
+@asynccontextmanager
+async def connected(script: Script, folder: Path) -> AsyncIterator[Client]:
+    """The operator's client of a scripted API server, by a kubeconfig."""
+    with ScriptedServer(script) as server:
+        path = folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(server)))
+        async with await Client.connect(path) as client:
+            yield client
+
+
+def stored(manifest: Manifest, version: int = 1, **status: Any) -> Manifest:
+    """A manifest as the API server answers with it."""
+    meta = {
+        "uid": f"uid-of-{manifest['metadata']['name']}",
+        "namespace": given.NAMESPACE,
+        **manifest["metadata"],
+        "resourceVersion": str(version),
+    }
+    return {**manifest, "metadata": meta, **({"status": status} if status else {})}
+
+
+def at(resource: ApiResource, name: str = "", subresource: str = "") -> str:
+    """The path of an object, or of a collection, in the tests' namespace."""
+    return resource.path(given.NAMESPACE, name, subresource)
+
+
+def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[ApiResource] = frozenset()) -> Script:
+    """Every watched resource has no object; those of `without` are not served."""
+    for resource in WATCHED:
+        answer = failure(404, "NotFound") if resource in without else listed(version="7")
+        script.on("GET", resource.path(namespace if resource.namespaced else ""), answer)
+    return script
