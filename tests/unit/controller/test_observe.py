@@ -71,9 +71,9 @@ async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
     cache(process, RECORDS, given.row_manifest("a", given.live(1)))
     cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("v1", workflow="another"))
     cache(process, RUNTIMES, given.runtime_manifest())
-    flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")})
+    flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")}, spec={})
     foreign = {"metadata": {"name": "foreign", "namespace": given.NAMESPACE, "labels": {names.APP_LABEL: given.NAME}}, "spec": {}}
-    cache(process, BY_KIND[SERVICE.kind], child(CHAT, SERVICE, given.NAME), {**foreign, "kind": "Service"})
+    cache(process, BY_KIND[SERVICE.kind], child(CHAT, SERVICE, given.NAME, spec={}), {**foreign, "kind": "Service"})
     cache(process, BY_KIND[CONFIG_MAP.kind], flow)
     snapshot = await observe(process)
     assert snapshot.app == CHAT
@@ -95,7 +95,7 @@ async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
     cache(process, JOBS, {"kind": JOB.kind, "metadata": run, "spec": {}}, {"kind": JOB.kind, "metadata": other, "spec": {}})
     snapshot = await observe(process)
     assert [found.name for found in snapshot.pods] == ["chat-0"]
-    assert [found.name for found in snapshot.runs] == ["run"]
+    assert [(found.job, found.pod is not None) for found in snapshot.runs] == [("run", True)]
 
 
 # Reads beside the cache.
@@ -135,7 +135,11 @@ async def test_public_app_needs_no_keys(process: Process, script: Script) -> Non
 
 
 async def test_closed_rows_that_an_open_one_or_the_status_names_are_read(process: Process, script: Script) -> None:
-    cache(process, APPS, given.app_manifest(given.with_status(live={"row": "live", "version": "v1"})))
+    cache(
+        process,
+        APPS,
+        given.app_manifest(given.with_status(live={"row": "live", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"})),
+    )
     cache(process, RECORDS, given.row_manifest("new", given.asking(restores="old"), given.numbered(9)))
     script.on("GET", at(RECORDS), listed())
     script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2))))
@@ -247,7 +251,7 @@ async def test_name_that_was_taken_is_read_again_after_a_while(process: Process,
 
 
 def variable(name: str, key: str) -> Manifest:
-    return {"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+    return {"name": key, "secret": {"name": name, "key": key}}
 
 
 async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(process: Process, script: Script) -> None:
