@@ -11,7 +11,8 @@ from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Problem
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.snapshot import AccessKeys
 
 
 @dataclass
@@ -20,7 +21,7 @@ class AppState:
 
     uid: str = ""
     ledger: Ledger | None = None
-    problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
+    problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""

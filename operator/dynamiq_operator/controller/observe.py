@@ -16,16 +16,18 @@ from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
+from dynamiq_operator.desired.base import CONFIG_MAP, awaits_garbage_collection, is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.children.variables import looked_for
+from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Snapshot
-from dynamiq_operator.plan.triggers.runs import CallerPod, Run
+from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.problems import ChildKey, Hindrance
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
 """Seconds after which a name that was taken is read again, and what was denied is tried again."""
@@ -59,7 +61,7 @@ class Observer:
         callers: dict[str, CallerPod] = {}
         for resource, found in self._cache.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
-                if not is_doomed(found, app):
+                if not awaits_garbage_collection(found, app):
                     records[record.name] = record
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 children[(resource.kind, found["metadata"]["name"])] = found
@@ -90,14 +92,14 @@ class Observer:
             problems={child: problem for child, (problem, _) in state.problems.items()},
             access_keys=await self._access_keys(key, app, state),
             pods=tuple(pods),
-            runs=tuple(Run.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
+            runs=tuple(TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), state),
         )
-        wanted = looked_for(snapshot, app)
+        wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
@@ -190,7 +192,9 @@ class Observer:
                 return Ledger()
             rows: list[Record] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                rows += [row for raw in page["items"] if not is_doomed(raw, app) and (row := _parsed(Record, raw)) is not None]
+                rows += [
+                    row for raw in page["items"] if not awaits_garbage_collection(raw, app) and (row := _parsed(Record, raw)) is not None
+                ]
             state.ledger = Ledger(known=True).having(rows)
         state.ledger = state.ledger.having(records)
         return state.ledger
@@ -204,7 +208,7 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
 
 def _is_run(found: Manifest, app: App | None) -> bool:
     """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
-    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not is_doomed(found, app)
+    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
 
 
 T = TypeVar("T", App, Record, Runtime)

@@ -42,8 +42,8 @@ class Reconciler:
     async def reconcile(self, app: AppKey) -> None:
         """One reconcile. After a change the App is requeued at once, to observe what came of it. Raises errors.ApiError and LeadershipLost."""
         plan = make_plan(await self._observer.observe(app))
-        if plan.look_again is not None:
-            self._queue.add_after(app, max(plan.look_again, REQUEUE_AFTER_MIN))
+        if plan.requeue_after is not None:
+            self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
         if not plan.actions:
             self._changes.pop(app, None)
             return

@@ -13,7 +13,8 @@ from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.snapshot import AccessKeys, Hindrance, KeysPresence, Problem
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
 from tests.support import factories as given
 from tests.support.controller import FIRST_KEY, Process, at, stored
 from tests.support.scripted import Script, failure
@@ -39,13 +40,13 @@ def workload() -> Manifest:
 
 def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any) -> Manifest:
     """The manifest as stored, its fields owned by the operator through a POST (`Update`) or an apply (`Apply`)."""
-    fields = {"f:spec": {f"f:{name}": {} for name in manifest.get("spec", {})}}
+    fields: Manifest = {"f:spec": {f"f:{name}": {} for name in manifest.get("spec", {})}}
     entry = {"manager": names.FIELD_MANAGER, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}
     meta = {**manifest["metadata"], "managedFields": [entry], **changes}
     return stored({**manifest, "metadata": meta}, version)
 
 
-def problem(process: Process, manifest: Manifest) -> Problem | None:
+def problem(process: Process, manifest: Manifest) -> ChildProblem | None:
     """What keeps the child from being made, as the next snapshot has it."""
     found = process.states.of(APP).problems.get((manifest["kind"], manifest["metadata"]["name"]))
     return found[0] if found else None

@@ -11,7 +11,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
-from dynamiq_operator.plan.snapshot import Hindrance, KeysPresence, Problem, Snapshot
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
@@ -212,7 +213,7 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
 def hindered(process: Process, hindrance: Hindrance) -> tuple[str, str]:
     """A child could not be made just now."""
     name = ("Service", given.NAME)
-    process.states.of(KEY).problems[name] = (Problem(hindrance, "said"), process.clock())
+    process.states.of(KEY).problems[name] = (ChildProblem(hindrance, "said"), process.clock())
     return name
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.desired.base import is_doomed, owner
+from dynamiq_operator.desired.base import awaits_garbage_collection, owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import kinds
@@ -26,7 +26,7 @@ async def create_record(execution: Execution, operation: operations.CreateRecord
         created = await execution.client.create(RECORDS, manifest)
     except errors.AlreadyExists:
         created = await execution.client.get(RECORDS, meta.namespace, operation.name)
-        if is_doomed(created, operation.app):
+        if awaits_garbage_collection(created, operation.app):
             raise errors.Conflict(f"row {operation.name} of the App that had this name before is being deleted") from None
     execution.state.update_ledger(Record.of(created))
     execution.cache.update(RECORDS, created)

@@ -7,7 +7,7 @@ from types import TracebackType
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.snapshot import Hindrance, Problem
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
 
 
 class reporting:  # noqa: N801 - used like a function
@@ -28,9 +28,9 @@ class reporting:  # noqa: N801 - used like a function
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if isinstance(error, errors.Invalid):
-            problem = Problem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
+            problem = ChildProblem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
         elif isinstance(error, errors.Denied):
-            problem = Problem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
+            problem = ChildProblem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
         else:
             return False
         self._problems[self._child] = (problem, self._clock())
@@ -41,4 +41,4 @@ def report_taken(execution: Execution, manifest: Manifest) -> None:
     """Another manager's object has the name of a child: it is left alone, and the problem says so."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-    execution.state.problems[(kind, name)] = (Problem(Hindrance.TAKEN, message), execution.states.clock())
+    execution.state.problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message), execution.states.clock())
