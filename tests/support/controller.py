@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +26,15 @@ from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
-from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
+from dynamiq_operator.kube.resources import LEASES, NAMESPACES, WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
-from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
 
 SYSTEM = "dynamiq-system"
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
+CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 FIRST_KEY = "dynq_first"
 QUICK = Timing(retry_period=0.001)
 """Attempts follow each other at once; how long a lease lasts is measured by the test's clock."""
@@ -110,3 +115,55 @@ def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[Api
         answer = failure(404, "NotFound") if resource in without else listed(version="7")
         script.on("GET", resource.path(namespace if resource.namespaced else ""), answer)
     return script
+
+
+def discovery(script: Script, resources: Iterable[ApiResource] = WATCHED) -> Script:
+    """The API server says which resources it serves, as kopf asks."""
+    served: dict[tuple[str, str], list[ApiResource]] = defaultdict(list)
+    for resource in (*resources, NAMESPACES, CRDS):
+        served[resource.group, resource.version].append(resource)
+    script.on("GET", "/api", {"versions": ["v1"]})
+    versions = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in served if group]
+    groups = [{"name": group, "versions": [version], "preferredVersion": version} for group, version in versions]
+    script.on("GET", "/apis", {"groups": groups})
+    for (group, version), found in served.items():
+        listed_resources = [
+            {
+                "name": one.plural,
+                "singularName": one.kind.lower(),
+                "kind": one.kind,
+                "namespaced": one.namespaced,
+                "verbs": ["list", "watch"],
+            }
+            for one in found
+        ]
+        script.on("GET", f"/apis/{group}/{version}" if group else f"/api/{version}", {"resources": listed_resources})
+    return script
+
+
+class Watches:
+    """The watch streams of a scripted API server: each gets the events of its resource, and stays open until `close`."""
+
+    def __init__(self, script: Script) -> None:
+        self._closed = threading.Event()
+        self._events: dict[str, queue.SimpleQueue[Manifest]] = {}
+        self.opened: list[str] = []
+        for resource in WATCHED:
+            self._events[resource.path()] = queue.SimpleQueue()
+            script.on("GET", resource.path(), self._stream, query={"watch": "true"})
+
+    def send(self, resource: ApiResource, type_: str, raw: Manifest) -> None:
+        """A watch event."""
+        self._events[resource.path()].put({"type": type_, "object": {"apiVersion": resource.api_version, "kind": resource.kind, **raw}})
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _stream(self, sent: Sent) -> Reply:
+        self.opened.append(sent.path)
+        return Reply(stream=self._following(self._events[sent.path]))
+
+    def _following(self, events: queue.SimpleQueue[Manifest]) -> Iterator[Manifest]:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Empty):
+                yield events.get(timeout=0.02)
