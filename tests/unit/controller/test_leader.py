@@ -8,21 +8,21 @@ from tests.support.controller import LEASE, Process
 from tests.support.scripted import Reply, Script
 
 SOON = 10.0  # seconds
-UNFORESEEN = Reply(200, ["no object"])
+UNEXPECTED = Reply(200, ["no object"])
 """What no API server answers, and no code of ours expects."""
 
 
-async def test_an_unforeseen_error_is_not_taken_for_the_lease(process: Process, script: Script) -> None:
+async def test_an_unexpected_error_is_not_taken_for_the_lease(process: Process, script: Script) -> None:
     free = {"metadata": {"resourceVersion": "1"}, "spec": {}}
-    script.on("GET", LEASE, UNFORESEEN, free).on("PUT", LEASE, free)
+    script.on("GET", LEASE, UNEXPECTED, free).on("PUT", LEASE, free)
     await asyncio.wait_for(process.election.acquire(), SOON)
     assert [sent.method for sent in script.sent] == ["GET", "GET", "PUT"]
     process.election.require_leadership()
 
 
-async def test_a_holder_that_cannot_renew_for_an_unforeseen_cause_stops(process: Process, script: Script) -> None:
+async def test_a_leader_that_cannot_renew_after_an_unexpected_error_stops(process: Process, script: Script) -> None:
     await process.lead()
-    script.on("GET", LEASE, UNFORESEEN)
+    script.on("GET", LEASE, UNEXPECTED)
     lost = asyncio.Event()
     await asyncio.wait_for(process.election.renew_until_lost(lost.set), SOON)
     assert lost.is_set()

@@ -31,7 +31,7 @@ class _Observer:
         return Snapshot(*key, given.NOW, Settings())
 
 
-async def test_an_app_that_arrives_as_the_lease_is_lost_is_worked_on_when_it_is_back() -> None:
+async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer = WorkQueue[AppKey](), _Observer()
     workers = Workers(queue, Cache(), AppStates(), Reconciler(queue, cast(Observer, observer), cast(Executor, None)))
     running = asyncio.create_task(workers.run())
