@@ -247,7 +247,7 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
 @pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
 def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
     with counting() as (port, connections):
-        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.01", "--for", "0.5", "--keep-alive", kept, "--timed")
+        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
         *lines, summary = calling.communicate(timeout=DEADLINE)[0].splitlines()
     assert json.loads(summary)["ok"] == len(lines) == 50
     assert len(connections) <= most if most else len(connections) == 50
