@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, is_labelled, is_owned, owner
+from dynamiq_operator.desired.access_keys import access_keys
+from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, ChildKey, is_labelled, is_owned, owner
+from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
@@ -26,7 +27,7 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL, CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
 
@@ -268,9 +269,9 @@ class World:
             case operations.CreateFlow(app=app, flow_hash=wanted, version=version):
                 text = self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
                 assert flow_hash(text) == wanted
-                self._create(app, content.flow(app, wanted, text), wanted)
+                self._create(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
-                self._create(app, content.access_keys(app, "key"), "")
+                self._create(app, access_keys(app, "key"), "")
             case operations.TellOfKeys(uid=uid, version=version):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version

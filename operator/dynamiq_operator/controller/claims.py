@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from dynamiq_operator.controller.cache import AppKey, Store
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.desired.base import CONFIG_MAP, INGRESS
+from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.model.settings import Settings
@@ -23,7 +23,6 @@ OURS_TRUSTED = 30.0
 STRANGER_TRUSTED = 14.0
 """Seconds for which a stranger's route is taken to be there still: to look for one reads every route of the cluster."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
-INGRESSES = BY_KIND[INGRESS.kind]
 
 
 class Claims:
@@ -111,7 +110,7 @@ class Claims:
         return kind
 
     async def _look_for_stranger(self, key: AppKey, host: str) -> str | None:
-        for resource in (INGRESSES, HTTP_ROUTES):
+        for resource in ROUTES:
             for namespace in sorted(self._namespaces or {""}):
                 try:
                     async for page in self._client.pages(resource, namespace):

@@ -14,9 +14,11 @@ from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import JSON_PATCH, Client
 from dynamiq_operator.controller.leader import Lease
 from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, awaits_garbage_collection, is_ending, is_ours, owner
+from dynamiq_operator.desired.access_keys import access_keys
+from dynamiq_operator.desired.base import WORKLOAD, awaits_garbage_collection, is_ending, is_ours, owner
 from dynamiq_operator.desired.drift import drifted
+from dynamiq_operator.desired.flow import flow
+from dynamiq_operator.desired.kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import kinds, names
@@ -175,10 +177,11 @@ class Performer:
         found = await self._client.get(resource, meta["namespace"], meta["name"])
         if is_ending(found):
             raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
-        if not is_ours(found, owner_app) or not _same_flow(manifest, found):
+        if not is_ours(found, owner_app) or not _may_be_applied(manifest, found):
             self._note_taken(app, manifest)
             return
-        spec = {key: value for key, value in manifest.get("spec", {}).items() if manifest["kind"] != WORKLOAD.kind or key != "replicas"}
+        at_creation = child_kind(manifest["kind"]).at_creation
+        spec = {key: value for key, value in manifest.get("spec", {}).items() if key not in at_creation}
         kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
         self._store.put(resource, await self._bring_back(resource, kept))
 
@@ -232,13 +235,13 @@ class Performer:
         text = version["spec"]["flow"]
         if flow_hash(text) != action.flow_hash:
             raise errors.Conflict(f"WorkflowVersion {action.version} was made again with another flow")
-        manifest = content.flow(action.app, action.flow_hash, text)
+        manifest = flow(action.app, action.flow_hash, text)
         await self._create_child(app, operations.CreateChild(action.app, manifest, action.flow_hash))
 
     async def _create_keys(self, app: AppKey, owner_app: App) -> None:
         memory = self._observer.memory(app)
         memory.keys = None
-        with self._noting(app, (manifest := content.access_keys(owner_app, self._make_key())), "") as noting:
+        with self._noting(app, (manifest := access_keys(owner_app, self._make_key())), "") as noting:
             try:
                 await self._client.create(SECRETS, manifest)
             except errors.AlreadyExists:
@@ -316,5 +319,6 @@ class _Noting:
         return True
 
 
-def _same_flow(manifest: Manifest, found: Manifest) -> bool:
-    return manifest["kind"] != CONFIG_MAP.kind or bool(found.get("data") == manifest["data"])
+def _may_be_applied(manifest: Manifest, found: Manifest) -> bool:
+    """Whether an object of this name can become what the manifest says: an immutable one only where it has that content."""
+    return not child_kind(manifest["kind"]).immutable or bool(found.get("data") == manifest["data"])

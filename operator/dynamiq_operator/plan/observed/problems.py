@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-ChildKey = tuple[str, str]
-"""Kind and name of a child."""
-
 
 class Hindrance(Enum):
     """What keeps a child from being made."""
