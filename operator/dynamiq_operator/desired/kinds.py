@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from dynamiq_operator.desired import (
     autoscaler,
@@ -135,9 +136,7 @@ CHILD_KINDS = (
 )
 
 
+@cache
 def child_kind(kind: str) -> ChildKind:
     """The entry of a kind. Raises KeyError."""
-    return _BY_KIND[kind]
-
-
-_BY_KIND = {entry.kind: entry for entry in CHILD_KINDS}
+    return {entry.kind: entry for entry in CHILD_KINDS}[kind]
