@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, ChildKey, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, ChildKey, app_of, is_labelled, is_owned, owner
 from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import kinds, names
@@ -324,7 +324,9 @@ class World:
                 Hindrance.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
             )
         elif found is not None and not (is_owned(found, app) or is_labelled(found, app)):
-            self.problems[name] = ChildProblem(Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's")
+            self.problems[name] = ChildProblem(
+                Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=app_of(found)
+            )
         elif found is None:
             self.problems.pop(name, None)
             self.add(manifest)

@@ -15,7 +15,7 @@ from dynamiq_operator.controller.client import JSON_PATCH, Client
 from dynamiq_operator.controller.leader import Lease
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import WORKLOAD, awaits_garbage_collection, is_ending, is_ours, owner
+from dynamiq_operator.desired.base import WORKLOAD, app_of, awaits_garbage_collection, is_ending, is_ours, owner
 from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.desired.kinds import child_kind
@@ -166,7 +166,7 @@ class Performer:
             except errors.AlreadyExists:
                 made = await self._client.get(JOBS, meta["namespace"], meta["name"])
                 if not is_ours(made, action.app) or not meta["labels"].items() <= (made["metadata"].get("labels") or {}).items():
-                    self._note_taken(app, action.manifest)
+                    self._note_taken(app, action.manifest, made)
                     return
             self._store.put(JOBS, made)
             noting.settle()
@@ -178,17 +178,17 @@ class Performer:
         if is_ending(found):
             raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
         if not is_ours(found, owner_app) or not _may_be_applied(manifest, found):
-            self._note_taken(app, manifest)
+            self._note_taken(app, manifest, found)
             return
         at_creation = child_kind(manifest["kind"]).at_creation
         spec = {key: value for key, value in manifest.get("spec", {}).items() if key not in at_creation}
         kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
         self._store.put(resource, await self._bring_back(resource, kept))
 
-    def _note_taken(self, app: AppKey, manifest: Manifest) -> None:
+    def _note_taken(self, app: AppKey, manifest: Manifest, found: Manifest) -> None:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-        self._observer.memory(app).problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message), monotonic())
+        self._observer.memory(app).problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message, other_app=app_of(found)), monotonic())
 
     async def _apply_child(self, app: AppKey, action: operations.ApplyChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]

@@ -80,6 +80,12 @@ def is_labelled(observed: Mapping[str, Any], app: App) -> bool:
     return names.labels(app.meta.name).items() <= found.items()
 
 
+def app_of(observed: Mapping[str, Any]) -> str:
+    """The name of the App whose child an object is, by our labels; empty where they are not on it."""
+    found = observed["metadata"].get("labels") or {}
+    return str(found.get(names.APP_LABEL, "")) if found.get(names.MANAGED_BY) == names.FIELD_MANAGER else ""
+
+
 def is_ours(observed: Mapping[str, Any], app: App) -> bool:
     """Whether an object is this App's, or was before a restore: only then may it be written."""
     return is_owned(observed, app) or is_labelled(observed, app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dynamiq_operator.desired.base import CRON_JOB, child
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.desired.job import job_spec, labels
-from dynamiq_operator.model import names, triggers
+from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import Manifest
 
@@ -25,7 +25,7 @@ def schedule(trigger: Trigger) -> str:
 
 def cron_jobs(inputs: Inputs) -> list[Manifest]:
     """One for each trigger that is to run on its schedule."""
-    return [_cron_job(inputs, trigger) for trigger in inputs.triggers]
+    return [_cron_job(inputs, name, trigger) for name, trigger in inputs.schedules.items()]
 
 
 def other_times(manifest: Manifest, observed: Manifest) -> bool:
@@ -33,7 +33,7 @@ def other_times(manifest: Manifest, observed: Manifest) -> bool:
     return any(observed["spec"].get(field) != manifest["spec"][field] for field in ("schedule", "timeZone", "suspend"))
 
 
-def _cron_job(inputs: Inputs, trigger: Trigger) -> Manifest:
+def _cron_job(inputs: Inputs, name: str, trigger: Trigger) -> Manifest:
     app = inputs.app
     spec = {
         "schedule": schedule(trigger),
@@ -45,6 +45,6 @@ def _cron_job(inputs: Inputs, trigger: Trigger) -> Manifest:
         "failedJobsHistoryLimit": HISTORY,
         "jobTemplate": {"metadata": {"labels": labels(app, trigger)}, "spec": job_spec(app, trigger, inputs.settings)},
     }
-    made = child(app, CRON_JOB, names.trigger(app.meta.name, trigger.name), spec=spec)
+    made = child(app, CRON_JOB, name, spec=spec)
     made["metadata"]["labels"] = labels(app, trigger)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -24,7 +25,7 @@ class Inputs:
     """Of an App that is to run `pinned`, the pins of `row`; without pins, of an App that runs nothing.
 
     `may_route`: whether the App may have a route for its hostname. `workload`: the workload as observed. `key_note`: what the
-    workload is to note of the Access Keys. `triggers`: those that are to run on their schedules.
+    workload is to note of the Access Keys. `schedules`: by the name of its CronJob, each trigger that is to run on a schedule.
     """
 
     app: App
@@ -35,7 +36,7 @@ class Inputs:
     template: Template = Template.PINNED
     workload: Manifest | None = None
     key_note: str | None = None
-    triggers: tuple[Trigger, ...] = ()
+    schedules: Mapping[str, Trigger] = field(default_factory=dict)
 
 
 def scale_of(pinned: Pinned) -> Autoscaling:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from dynamiq_operator.desired import cron_job, job, kinds
-from dynamiq_operator.desired.base import ChildKey, is_ending, key_of
+from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.model import cron, triggers
+from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.children.convergence import converge_to
@@ -71,8 +71,18 @@ def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
     """The CronJobs of an App that serves something."""
     if context.target is None:
         return {}
-    triggers_ = tuple(trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger))
-    return made_of(Inputs(context.app, context.settings, triggers=triggers_), of_triggers=True)
+    scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
+    schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
+    return made_of(Inputs(context.app, context.settings, schedules=schedules), of_triggers=True)
+
+
+def _cron_job_name(context: Context, trigger: Trigger) -> str:
+    """The plain name, or another one where a CronJob of another App has that; a CronJob that is there keeps its name."""
+    plain = CRON_JOB.key(context.app.meta.name, trigger.name)
+    apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
+    children, problem = context.snapshot.children, context.snapshot.problems.get(plain)
+    is_taken = apart in children or (problem is not None and bool(problem.other_app))
+    return apart[1] if is_taken and plain not in children else plain[1]
 
 
 def _due(context: Context) -> Iterator[Manifest]:
