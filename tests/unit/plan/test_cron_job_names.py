@@ -9,8 +9,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.plan_lines import shown
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world
+from tests.support.world import World, a_world
 
 PLAIN = "chat-a-b"
 APART = names.trigger_apart("chat", "a-b")
