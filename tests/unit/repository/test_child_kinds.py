@@ -31,7 +31,8 @@ kinds.CHILD_KINDS += (
     ),
 )
 
-from dynamiq_operator.controller.cache import Store
+from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.cache import Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.observe import Observer
@@ -71,11 +72,12 @@ told_of["repair"] = [shown(world.plan()), told(world.plan())]
 made["spec"].pop("other")
 world.edited(made)
 
-store = Store()
+cache = Cache()
 for (version, kind, _), found in world.objects.items():
     if kind in ("App", "Note"):
-        store.put(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
-observer = Observer(None, store, Settings(), Claims(None, store, Settings(), "dynamiq-system", None), GatewayApi(None))
+        cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
+claims = Claims(None, cache, Settings(), "dynamiq-system", None)
+observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates())
 app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
 app["status"] = {}
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
