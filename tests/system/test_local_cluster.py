@@ -12,15 +12,15 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local import builds, clusters, images, metrics, processes, sandbox, state
 from local.clusters import Cluster
+from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGE = "tests.dynamiq.test/answers:1"  # CoreDNS: a server that is there anyhow
@@ -69,15 +69,6 @@ def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def eventually(check: Callable[[], bool], seconds: float = 90) -> bool:
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def record_of(name: str) -> state.Record:
@@ -158,13 +149,13 @@ def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
         except OSError:
             return False
 
-    assert eventually(answers)
+    eventually("the pod answers", answers)
 
 
 def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward("10.96.0.10:53")
-    assert eventually(lambda: resolve("answers.default.svc.cluster.local", port) == address)
+    eventually("the service's name is known", lambda: resolve("answers.default.svc.cluster.local", port) == address)
 
 
 def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
@@ -181,7 +172,7 @@ def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
         found = json.loads(kubectl(answering, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
         return "answers" in [each["metadata"]["name"] for each in found["items"]]
 
-    assert eventually(known, 90)
+    eventually("what the pod uses is known", known)
 
 
 def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster]) -> None:
@@ -236,8 +227,8 @@ def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
     ):
         previous = killed[-1].token if killed else ""
         launcher = subprocess.Popen([sys.executable, "-m", "local", "up", "--name", name, "--profile", "node"], cwd=REPOSITORY)
-        assert eventually(lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
-        assert eventually(moment)
+        eventually("the launcher has begun", lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
+        eventually("the launcher is so far", moment)
         launcher.send_signal(signal.SIGKILL)
         launcher.wait()
         killed.append(record_of(name))
