@@ -124,6 +124,12 @@ def trigger(app: str, name: str) -> str:
     return shortened(f"{app}-{name}", CRON_JOB_MAX)
 
 
+def trigger_apart(app: str, name: str) -> str:
+    """The CronJob of a trigger whose plain name is that of another App's, as App `a` with `b-c` and App `a-b` with `c` have one name."""
+    digest = hashlib.sha256(json.dumps([app, name]).encode()).hexdigest()[:_SUFFIX]
+    return f"{shortened(f'{app}-{name}', CRON_JOB_MAX - _SUFFIX - 1)}-{digest}"
+
+
 def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
     """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that nobody makes it twice."""
     digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]

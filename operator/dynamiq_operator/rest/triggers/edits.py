@@ -10,7 +10,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, JOBS
@@ -134,7 +134,7 @@ def run_now(context: ApiContext, session: CallerSession, app: Manifest, trigger:
     )
     name = names.run_now(typed.meta.name, wanted.name, suffix)
     try:
-        return kube_api.create(session.api, JOBS, desired.run(typed, wanted, context.settings, name)), False
+        return kube_api.create(session.api, JOBS, jobs.run(typed, wanted, context.settings, name)), False
     except errors.AlreadyExists:
         return kube_api.get(session.api, JOBS, typed.meta.namespace, name), True
 
