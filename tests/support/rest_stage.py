@@ -83,7 +83,7 @@ class RestStage:
     """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
 
     def __init__(self, *, is_ready: bool = True) -> None:
-        """`is_ready`: whether the index has listed everything."""
+        """`is_ready`: whether the index has everything."""
         self._is_ready = is_ready
         self.script = _Script()
         self._server = ScriptedServer(self.script)
@@ -106,7 +106,9 @@ class RestStage:
         self.app = _app_over(self.context)
         if self._is_ready:
             for resource in INDEXED:
-                self._index(resource).list()
+                for stored in self._objects[resource.kind].values():
+                    self._index(resource).put(stored)
+                self._index(resource).listed.set()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
