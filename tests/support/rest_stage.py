@@ -132,7 +132,7 @@ class RestStage:
         namespace, name = stored["metadata"].get("namespace", ""), stored["metadata"]["name"]
         of_kind = self._objects[resource.kind]
         of_kind[(namespace, name)] = stored
-        self.script.on("GET", resource.path(namespace, name), _one(stored))
+        self.script.on("GET", resource.path(namespace, name), _one(stored)).on("PATCH", resource.path(namespace, name), patched(stored))
         for scope in {"", namespace}:
             self.script.on("GET", resource.path(scope), _many([each for key, each in of_kind.items() if scope in ("", key[0])]))
         return stored
@@ -244,11 +244,11 @@ def created(sent: Sent) -> Reply:
 
 
 def patched(stored: Manifest) -> Answer:
-    """The answer to a merge patch of the spec: the object with the fields that were sent."""
+    """The answer to a merge patch of spec and metadata: the object with the fields that were sent."""
 
     def answer(sent: Sent) -> Manifest:
-        spec = {name: value for name, value in {**stored["spec"], **sent.body["spec"]}.items() if value is not None}
-        return {**stored, "spec": spec}
+        spec = {name: value for name, value in {**stored["spec"], **sent.body.get("spec", {})}.items() if value is not None}
+        return {**stored, "metadata": {**stored["metadata"], **sent.body["metadata"]}, "spec": spec}
 
     return answer
 
