@@ -23,7 +23,7 @@ NAMED_MOST = 10
 
 
 @dataclass(frozen=True)
-class Release:
+class Released:
     """A WorkflowVersion as a list shows it."""
 
     name: str
@@ -76,14 +76,14 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
 
 
-def releases(api: Api, namespace: str, workflow: str) -> list[Release]:
+def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     """The releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    found = [Release(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
+    found = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
     return sorted(found, key=lambda release: release.number)
 
 
-def unknown_version(workflow: str, version: str, released: Iterable[Release]) -> Unknown:
+def unknown_version(workflow: str, version: str, released: Iterable[Released]) -> Unknown:
     """`no version v9 of support; released are v1 to v7`."""
     found = list(released)
     numbers = [release.number for release in found]
