@@ -204,7 +204,7 @@ def test_status_says_what_is_live_and_what_is_under_way(theatre: HistoryStage, p
     assert data["pods"]["ready"] >= 1
 
 
-def test_verify_says_what_the_operators_program_says(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_verify_says_whether_every_row_fits(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
     assert plugin("verify", "nobodys").returncode == 3
     text = plugin.said("verify", told)
     digest = theatre.rows(told)[-1]["spec"]["pinned"]["digest"]

@@ -16,7 +16,8 @@ import requests
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.rest import answers
+from dynamiq_operator.rest.apps.responses import App
+from dynamiq_operator.rest.deployments.responses import Deployment, PreviewShape, PromotionPreview
 from local.clusters import Cluster
 from tests.support import history_stage, rest
 from tests.support.api import Api, Manifest, fresh_namespace
@@ -95,7 +96,7 @@ def test_an_app_and_its_history(place: Place) -> None:
     made = place.new_app(
         "Customer support", workflow_version_id=place.versions["v1"], description="Answers", access_control={"access_type": "public"}
     )
-    answers.App.model_validate(made)
+    App.model_validate(made)
     assert (made["name"], made["description"], made["access_control"]) == ("Customer support", "Answers", {"access_type": "public"})
     assert made["hostname"] == f"customer-support.{place.stage.namespace}.{DOMAIN}"
     assert made["workflow_version_id"] == place.versions["v1"]
@@ -103,7 +104,7 @@ def test_an_app_and_its_history(place: Place) -> None:
     assert made["created_by"]["username"] == f"system:serviceaccount:{place.stage.namespace}:anna"
     first = place.until(made["id"], made["latest_deployment_id"], "Live")
     second = place.deploy(made["id"], "v2", message="Routes questions")
-    answers.Deployment.model_validate(second)
+    Deployment.model_validate(second)
     assert second["status"] in ("Pending", "Progressing")
     assert (second["runtime_id"], second["runtime"]["version"]) == (place.runtime, first["runtime"]["version"])
     assert second["workflow_version"]["version"] == "v2"
@@ -120,14 +121,14 @@ def test_an_app_and_its_history(place: Place) -> None:
     assert live["provenance"] == "restores #1"
     assert live["restores"] == first["name"]
     for row in rows:
-        answers.Deployment.model_validate(row)
+        Deployment.model_validate(row)
         assert row["deployment_config"] == SERVER
         assert row["created_by"]["id"] == str(uuid.UUID(row["created_by"]["id"]))
         assert datetime.fromisoformat(row["created_at"]).tzinfo is not None
     stored = place.stage.row(live["name"])
     assert (live["digest"], live["created_by"]["username"]) == (stored["spec"]["pinned"]["digest"], stored["spec"]["createdBy"])
     shown = place.anna.get(f"/v1/apps/{made['id']}")
-    answers.App.model_validate(shown)
+    App.model_validate(shown)
     assert (shown["latest_deployment_id"], shown["workflow_version"]["version"]) == (third["id"], "v1")
     assert shown["workflow"] == {"id": place.workflow, "name": APP, "description": "Chats"}
     assert shown in place.anna.get(f"/v1/apps?project_id={place.project}")
@@ -213,7 +214,7 @@ def test_a_preview_makes_nothing(place: Place) -> None:
     app = place.new_app("Seen before", workflow_version_id=place.versions["v1"])
     place.until(app["id"], app["latest_deployment_id"], "Live")
     seen = place.anna.post(f"/v1/apps/{app['id']}/deploy/preview", place.asked("v2"), 200)
-    answers.PreviewShape.model_validate(seen)
+    PreviewShape.model_validate(seen)
     assert (seen["from"]["version"], seen["to"]["version"], seen["pods_restart"], seen["no_op"]) == ("v1", "v2", True, False)
     assert "-" in seen["flow_diff"]
     assert place.anna.post(f"/v1/apps/{app['id']}/deploy/preview", place.asked("v1"), 200)["no_op"]
@@ -285,11 +286,11 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
         eventually("the promoter is heeded", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
         seen = place.anna.post(f"{path}/preview", {}, 200)
         assert place.anna.post(f"{path}/preview", {"project_id": seen["project_id"]}, 200) == seen
-        answers.PromotionPreview.model_validate(seen)
+        PromotionPreview.model_validate(seen)
         assert (seen["new_app"], seen["new_version"], seen["project_id"]) == (True, "v1", rest.uid(api, "Namespace", target))
         key = "promotion"
         row = place.anna.post(path, {"message": "accepted"}, key=key)
-        answers.Deployment.model_validate(row)
+        Deployment.model_validate(row)
         assert row["promoted_from"]["namespace"] == stage.namespace
         assert place.anna.post(path, {"message": "accepted"}, key=key)["id"] == row["id"]
         assert [each["id"] for each in place.anna.get(f"/v1/apps/{row['app_id']}/deployments")] == [row["id"]]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from dynamiq_operator.rest.index import INDEXED
+from dynamiq_operator.rest.kube.id_index import INDEXED
 from local.clusters import Cluster
 from tests.support import factories, rest
 from tests.support.api import Api, fresh_namespace

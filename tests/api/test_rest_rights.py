@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.rest import gate
-from dynamiq_operator.rest.openapi import METHODS
+from dynamiq_operator.rest.http import middleware
+from dynamiq_operator.rest.http.openapi import METHODS
 from local.clusters import Cluster
 from tests.support import factories, rest
 from tests.support.api import Api, Manifest, fresh_namespace
@@ -155,7 +155,7 @@ def test_without_a_token_nothing_is_looked_at(two: Two) -> None:
             answer = who(method, path)
             problem(answer, 401)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert nobody("POST", "/v1/apps", {"name": "x" * gate.BODY_MAX}).status_code == 401
+    assert nobody("POST", "/v1/apps", {"name": "x" * middleware.BODY_MAX}).status_code == 401
 
 
 def test_who_calls(two: Two, cluster: Cluster) -> None:
@@ -178,7 +178,7 @@ def test_bodies_that_are_not_json_or_too_large(two: Two) -> None:
     for wrong in (b"", b"{", b"[]", b'{"a":NaN}', b"\xff", b'"\\ud800"', b"[" * 100_000, b'{"workflow_id":' + b"9" * 5000 + b"}"):
         send(wrong)
     send(b'{"message": "\\ud800", "workflow_id": "' + two.ids[MINE]["workflow"].encode() + b'"}')
-    send(b'"' + b"x" * gate.BODY_MAX + b'"', status=413)
+    send(b'"' + b"x" * middleware.BODY_MAX + b'"', status=413)
     answer = two.bob("POST", path, data=(b"x" * 65536 for _ in range(36)), headers={"Content-Type": "application/json"})
     problem(answer, 413)
 

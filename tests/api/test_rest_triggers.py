@@ -15,7 +15,7 @@ import pytest
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_LABEL
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.model.triggers import MOST
-from dynamiq_operator.rest import trigger_answers
+from dynamiq_operator.rest.triggers import responses
 from local.clusters import Cluster
 from tests.support import factories, rest_callers
 from tests.support.api import Manifest
@@ -57,7 +57,7 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
     transformer = {"path": "$.a", "selector": {"question": "$.q", "é": "字"}}
     given = {**_body("Every working day", schedule="0 9 * * 1-5", timezone="Europe/Berlin"), "input_transformer": transformer}
     made = anna.post(path, given)
-    trigger_answers.Trigger.model_validate(made)
+    responses.Trigger.model_validate(made)
     app_id = path.split("/")[3]
     assert made == {
         "id": str(uuid.uuid5(uuid.UUID(app_id), "every-working-day")),
@@ -175,7 +175,7 @@ def test_what_kubectl_wrote_is_told_and_kept(place: Callers) -> None:
     path = _app(place, "by-hand", theirs, once, odd, {"name": "ended", "schedule": "0 9 * * *", "expiresAt": PASSED, "suspend": True})
     told = {each["name"]: each for each in place.anna.get(path)}
     for each in told.values():
-        trigger_answers.Trigger.model_validate(each)
+        responses.Trigger.model_validate(each)
     assert {name: each["status"] for name, each in told.items()} == {
         "theirs": "inactive",
         "once": "expired",
@@ -287,7 +287,7 @@ def test_events_are_the_jobs_that_ran_it(place: Callers, one: tuple[str, str]) -
         }
         assert place.api.create(job).ok
     (event,) = place.anna.get(f"{existing}/events")
-    trigger_answers.TriggerEvent.model_validate(event)
+    responses.TriggerEvent.model_validate(event)
     assert (event["name"], event["status"], event["trigger_id"]) == ("mine", "running", existing.rpartition("/")[2])
 
 
@@ -304,7 +304,7 @@ def test_a_run_that_is_asked_for_is_a_job_that_begins_now(place: Callers) -> Non
     problem(place.viewer("POST", f"{one}/run"), 403)
 
     event = place.anna.post(f"{one}/run", status=202)
-    trigger_answers.TriggerEvent.model_validate(event)
+    responses.TriggerEvent.model_validate(event)
     assert (event["status"], event["trigger_id"]) == ("running", one.rpartition("/")[2])
     job = place.api.get("Job", event["name"], place.namespace, api_version="batch/v1").body
     assert [(each["kind"], each["name"]) for each in job["metadata"]["ownerReferences"]] == [("App", "now")]

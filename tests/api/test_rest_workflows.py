@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
-from dynamiq_operator.rest import workflow_answers
-from dynamiq_operator.rest.drafts import FLOW_UI_MAX_BYTES
+from dynamiq_operator.rest.workflows import responses
+from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
 from local.clusters import Cluster
 from tests.support import factories, rest, rest_callers
 from tests.support.api import Manifest
@@ -20,8 +20,8 @@ from tests.support.rest import UNKNOWN, Client, problem
 from tests.support.rest_callers import Callers
 from tests.support.waiting import eventually
 
-FLOW = workflow_answers.FLOW
-UI = workflow_answers.FLOW_UI
+FLOW = responses.FLOW
+UI = responses.FLOW_UI
 NODES = '"nodes":[{"id":"a"}]'
 
 
@@ -46,7 +46,7 @@ def test_a_workflow_from_its_draft_to_its_releases(place: Callers) -> None:
     made = anna.post(
         "/v1/workflows", {"name": "support", "project_id": place.project, "flow": FLOW, "flow_ui": UI, "description": "Answers customers"}
     )
-    workflow_answers.WorkflowDetail.model_validate(made)
+    responses.WorkflowDetail.model_validate(made)
     assert (made["name"], made["description"], made["project_id"]) == ("support", "Answers customers", place.project)
     assert made["id"] == _stored(place, "support")["metadata"]["uid"]
     path = f"/v1/workflows/{made['id']}"
@@ -60,7 +60,7 @@ def test_a_workflow_from_its_draft_to_its_releases(place: Callers) -> None:
     assert "keeps its name, support" in problem(anna("PUT", path, {"name": "other"}), 422)["details"]["name"]
 
     first = anna.post(f"{path}/release", {"name": "Greets", "flow": FLOW, "flow_ui": UI})
-    workflow_answers.Version.model_validate(first)
+    responses.Version.model_validate(first)
     assert (first["version"], first["name"], first["description"], first["workflow_id"]) == ("v1", "Greets", "Greets", made["id"])
     second_flow = {**FLOW, "id": "second"}
     assert anna.get(path)["flow"] == FLOW
@@ -91,7 +91,7 @@ def test_lists_are_paged_and_hold_no_flows(place: Callers) -> None:
             (f"paged-{number}", f"No. {number}", ids[number]) for number in range(3)
         ]
         for each in found:
-            workflow_answers.Workflow.model_validate(each)
+            responses.Workflow.model_validate(each)
 
 
 WRITTEN = [
@@ -202,7 +202,7 @@ def test_what_kubectl_stored_is_told_as_json(place: Callers) -> None:
         place.kubectl("apply", "--server-side", "-f", "-", input=factories.workflow_manifest(where, spec, factories.with_meta(name=name)))
     ids = {each["name"]: each["id"] for each in place.anna.get("/v1/workflows?page_size=500")}
     told = place.anna.get(f"/v1/workflows/{ids['by-hand']}")
-    workflow_answers.WorkflowDetail.model_validate(told)
+    responses.WorkflowDetail.model_validate(told)
     one = {"type": "dynamiq.nodes.utils.Input", "since": "2024-01-02", "share": [1, 2.5]}
     assert told["flow"] == {"nodes": {"one": one, "two": {"share": [1, 2.5]}}}
     assert (told["flow_ui"], told["flow_error"]) == ("not JSON", None)
@@ -343,7 +343,7 @@ def test_the_node_types_are_those_of_the_newest_runtime(place: Callers) -> None:
             assert place.api.create(runtime).ok
             made.append(runtime)
             told = asked()
-            workflow_answers.NodeTypes.model_validate(told)
+            responses.NodeTypes.model_validate(told)
             assert (told["engine"], told["runtime"], told["complete"]) == (engine, runtime["spec"]["version"], engine == "tiny")
             assert [each["type"] for each in told["data"]] == every
         assert "is not known here" in told["message"]

@@ -6,7 +6,7 @@ import pytest
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
-from tests.api.test_verify import run
+from dynamiq_operator.views.verdict import check
 from tests.support import factories as given
 from tests.support import stage as stages
 from tests.support.history_stage import APP, HistoryStage
@@ -98,5 +98,5 @@ def test_a_row_in_flight_and_what_it_brings_back_are_kept(stage: HistoryStage, o
 
 
 def verified(stage: HistoryStage) -> None:
-    code, text = run(APP, "--kubeconfig", str(stage.cluster.kubeconfig), "-n", stage.namespace)
+    text, code = check(APP, stage.rows(APP), None)
     assert code == 0, text

@@ -1,23 +1,20 @@
-"""`python -m dynamiq_operator verify`, over a history that a real operator wrote: whatever is changed in a copy of it, a row is named."""
+"""`kubectl dynamiq verify`, of the cluster and of an export, over a history that a real operator wrote: whatever is changed in a copy of it, a row is named."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dynamiq_operator import __main__ as program
-from dynamiq_operator.controller import verify
+from dynamiq_operator.cli import export
+from dynamiq_operator.views.verdict import check
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.operator import Operator
+from tests.support.plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("policies")
 
@@ -25,16 +22,16 @@ DAMAGED = 1000
 """Copies, each damaged in one byte, in a full run."""
 
 
-def run(*arguments: str) -> tuple[int, str]:
-    """Exit code and all that was printed, by the program's own entry."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        patch.setattr(sys, "argv", ["dynamiq_operator", "verify", *arguments])
-        try:
-            code = program.main()
-        except SystemExit as end:  # argparse's own
-            code = int(end.code or 0)
-    return code, printed.getvalue()
+@pytest.fixture
+def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
+    """`kubectl dynamiq`, with no namespace but that which a call names."""
+    return Plugin(stage.cluster, "", tmp_path)
+
+
+def run(plugin: Plugin, *arguments: str) -> tuple[int, str]:
+    """Exit code of `verify` and all that was printed."""
+    done = plugin("verify", *arguments)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -52,33 +49,33 @@ def exported(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Path:
     return path
 
 
-def test_each_end_has_its_exit_code(stage: HistoryStage, exported: Path, tmp_path: Path) -> None:
-    cluster = ("--kubeconfig", str(stage.cluster.kubeconfig), "-n", stage.namespace)
-    code, text = run(APP, *cluster)
+def test_each_end_has_its_exit_code(stage: HistoryStage, plugin: Plugin, exported: Path, tmp_path: Path) -> None:
+    cluster = ("-n", stage.namespace)
+    code, text = run(plugin, APP, *cluster)
     assert code == 0, text
     assert "5 rows fit" in text
     newest = text.split()[-1]
-    assert run(APP, "--file", str(exported)) == (code, text)
-    assert run(APP, *cluster, "--expect", newest)[0] == 0
-    code, text = run(APP, *cluster, "--expect", f"sha256:{'0' * 64}")
+    assert run(plugin, APP, "--file", str(exported)) == (code, text)
+    assert run(plugin, APP, *cluster, "--expect", newest)[0] == 0
+    code, text = run(plugin, APP, *cluster, "--expect", f"sha256:{'0' * 64}")
     assert (code, "no row has the expected digest" in text) == (1, True)
-    assert run("other", *cluster)[0] == 3
-    command = [sys.executable, "-m", "dynamiq_operator", "verify", APP, "--file", str(exported), "--expect", "none"]
-    assert subprocess.run(command, capture_output=True, timeout=90, check=False).returncode == 1
-    assert run(APP, "--file", str(exported), "-n", "elsewhere")[0] == 3
-    assert run(APP, "--file", str(tmp_path / "none.yaml"))[0] == 2
-    assert run(APP, "--nonsense")[0] == 2
-    assert run(APP, "--kubeconfig", str(tmp_path / "none"))[0] == 2
+    assert run(plugin, "other", *cluster)[0] == 3
+    assert run(plugin, APP, "--file", str(exported), "--expect", "none")[0] == 1
+    assert run(plugin, APP, "--file", str(exported), "-n", "elsewhere")[0] == 3
+    assert run(plugin, APP, "--file", str(exported), "--kubeconfig", str(tmp_path / "none"))[0] == 0, "no cluster is asked about a file"
+    assert run(plugin, APP, "--file", str(tmp_path / "none.yaml"))[0] == 2
+    assert run(plugin, APP, "--nonsense")[0] == 2
+    assert run(plugin, APP, "--kubeconfig", str(tmp_path / "none"))[0] == 2
 
     document = yaml.safe_load(exported.read_text())
     document["items"] = [row for row in document["items"] if row["metadata"]["name"] != "back"]
     shorter = tmp_path / "shorter.yaml"
     shorter.write_text(yaml.safe_dump(document))
-    code, text = run(APP, "--file", str(shorter))
+    code, text = run(plugin, APP, "--file", str(shorter))
     assert (code, "row newest does not fit: it does not follow row" in text) == (1, True)
     document["items"] = [row for row in document["items"] if row["metadata"]["name"] != "newest"]
     shorter.write_text(yaml.safe_dump(document))
-    assert run(APP, "--file", str(shorter), "--expect", newest)[0] == 1
+    assert run(plugin, APP, "--file", str(shorter), "--expect", newest)[0] == 1
 
 
 def test_one_byte_changed_anywhere_names_the_row(exported: Path, tmp_path: Path) -> None:
@@ -101,11 +98,11 @@ def test_one_byte_changed_anywhere_names_the_row(exported: Path, tmp_path: Path)
 def _damage(copy: Path, rows: dict[str, Manifest], newest: str) -> str:
     """What became of a copy; fails where a row was changed and `verify` does not name it, or the one after it, or misses the newest."""
     try:
-        found = verify.from_file(copy, None, APP)
+        found = export.rows(copy, None, APP)
         everything = yaml.load(copy.read_text(), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):
         return "no YAML"
-    text, code = verify.check(APP, found, newest)
+    text, code = check(APP, found, newest)
     items = everything.get("items") if isinstance(everything, dict) else None
     specs = [row.get("spec") for row in items or [] if isinstance(row, dict)]
     if all(spec in specs for spec in rows.values()) and code == 0:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable
 from dynamiq_operator.cli import arguments, kubectl_flags
 from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.history_columns import path_of
 from dynamiq_operator.model.plain import GROUP
 
-NO_FILES = ":4"
+NO_FILES, FILES = ":4", ":0"
+"""Directives: whether the shell adds the names of files."""
 NO_VALUE = "<no value>"
 TIMEOUT = 3  # seconds
 Offered = Iterable[tuple[str, str]]
@@ -36,7 +38,7 @@ def _quoted(path: str) -> str:
 
 APPS = _template(".metadata.name", ".status.live.workflowVersion")
 VERSIONS = _template(".spec.version", ".spec.description")
-ROWS = _template(".spec.sequence", ".spec.pinned.workflowVersion", ".status.phase", ".spec.pinned.createdAt", ".spec.message")
+ROWS = _template(*map(path_of, ("sequence", "version", "status", "date", "message")))
 RUNTIMES = _template(".metadata.name", ".spec.version")
 WORKFLOWS = _template(".metadata.name", ".spec.description")
 ENVIRONMENTS = _template(f'index .metadata.labels "{GROUP}/environment"')
@@ -47,7 +49,7 @@ def main() -> int:
     """The entry: arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
     *typed, begun = sys.argv[1:] or [""]
     try:
-        said = [*_lines(offered(typed, begun), begun), NO_FILES]
+        said = [*_lines(offered(typed, begun), begun), FILES if typed[-1:] == [kubectl_flags.FILE] else NO_FILES]
     except (NotConnected, OSError, subprocess.SubprocessError):
         said = [NO_FILES]
     sys.stdout.write("\n".join(said) + "\n")

@@ -18,12 +18,14 @@ NAMESPACE = frozenset(("-n", "--namespace"))
 OWN_WITH_VALUE = frozenset(
     (
         *("-m", "--message", "-o", "--output", "--version", "--runtime", "--min", "--max", "--cpu", "--timeout", "--to", "--to-row"),
-        *("--hostname", "--target-namespace", "--description", "--expect", "--since", "--tail", "--row"),
+        *("--hostname", "--target-namespace", "--description", "--expect", "--file", "--since", "--tail", "--row"),
     )
 )
 """Options of the commands that take a value: what follows one is its value, whatever it looks like. A test compares it with the parser."""
 
 HELP = frozenset(("-h", "--help"))
+FILE = "--file"
+"""With it `verify` reads a file in place of the cluster."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ class CommandLine:
 
     @property
     def needs_cluster(self) -> bool:
-        """Whether this can be more than a question for help."""
-        return bool(self.rest) and self.lacking is None and self.rest[0] != "help" and not HELP & set(self.rest)
+        """Whether this can be more than a question for help or about a file."""
+        if not self.rest or self.lacking is not None or self.rest[0] == "help" or HELP & set(self.rest):
+            return False
+        return self.rest[0] != "verify" or not any(argument.partition("=")[0] == FILE for argument in self.rest)
 
     def value_of(self, flag: str) -> str | None:
         """The value of one of kubectl's flags, the last one given."""

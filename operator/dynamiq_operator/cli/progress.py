@@ -11,7 +11,8 @@ from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.record import Phase
-from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.columns import as_data
+from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -53,30 +54,24 @@ def said(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def title(row: HistoryRow) -> str:
-    """A row as a sentence names it: `v2 (#4, support-x7k2p)`."""
-    version = f"{row.version} " if row.version else ""
-    return f"{version}(#{row.sequence}, {row.name})" if row.sequence else f"{version}({row.name})"
-
-
 def _ended(context: CommandContext, row: HistoryRow, passed: float) -> int:
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
         if context.options.output is None:
             context.out.lines(
-                [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {output.in_seconds(passed)}"]
+                [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(passed)}"]
             )
         else:
-            context.out.lines([output.formatted(output.row_as_json(row), context.options.output)])
+            context.out.lines([output.formatted(as_data(row), context.options.output)])
         return 0
     if context.options.output is not None:
-        context.out.lines([output.formatted(output.row_as_json(row), context.options.output)])
+        context.out.lines([output.formatted(as_data(row), context.options.output)])
     how = "Failed" if row.status == Phase.FAILED else "was not deployed"
     context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {how}: {safe(row.reason or 'it did not say why')}"])
     return 1
 
 
 def _late(context: CommandContext, namespace: str, row: HistoryRow) -> int:
-    waited = output.in_seconds(context.options.timeout)
+    waited = duration_in_words(context.options.timeout)
     if row.sequence is None:
         why = "no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"
     else:
@@ -95,7 +90,7 @@ class _Line:
     def show(self, text: str, passed: float) -> None:
         shown = safe(text)
         if self._screen.is_terminal:
-            self._screen.write(f"{ERASE}{self._fitting(f'{shown}, {output.in_seconds(passed)}')}")
+            self._screen.write(f"{ERASE}{self._fitting(f'{shown}, {duration_in_words(passed)}')}")
         elif shown != self._last:
             self._screen.lines([shown])
         self._last = shown

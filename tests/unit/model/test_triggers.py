@@ -11,7 +11,7 @@ import pytest
 from dynamiq_operator.model import cron, triggers
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import DNS_LABEL
-from dynamiq_operator.rest import trigger_shapes
+from dynamiq_operator.rest.triggers import serialize
 
 NOW = datetime(2026, 11, 24, 22, 0, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-24T21:59:59Z", "2026-11-24T22:00:01Z"
@@ -76,7 +76,7 @@ def test_the_limit_is_that_of_the_schema() -> None:
 )
 def test_how_a_run_ended(status: dict[str, Any], told: tuple[str, str | None, str | None]) -> None:
     job = {"metadata": {"uid": "u", "name": "run", "creationTimestamp": BEFORE}, "status": status}
-    event = trigger_shapes.event("t", job)
+    event = serialize.event("t", job)
     assert (event["status"], event["ended_at"], event["message"]) == told
 
 

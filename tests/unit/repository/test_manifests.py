@@ -16,7 +16,7 @@ from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan.children import converge
-from dynamiq_operator.rest.index import INDEXED
+from dynamiq_operator.rest.kube.id_index import INDEXED
 from local import images
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"

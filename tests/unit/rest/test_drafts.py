@@ -8,11 +8,11 @@ import pytest
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import WORKFLOWS
-from dynamiq_operator.rest import drafts
-from dynamiq_operator.rest.identity import Session
-from dynamiq_operator.rest.index import Entry
-from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.service import Service
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.workflows import drafts
 
 ENTRY = Entry("demo", "support", "uid-1", 1, "2026-11-24T22:00:00Z")
 
@@ -35,9 +35,9 @@ class Busy:
 
 
 def _change(api: Busy) -> Any:
-    session = Session(cast(Any, api), cast(Any, None), "")
-    service = Service.__new__(Service)
-    return drafts.change(service, session, ENTRY, {"flow": "{}"})
+    session = CallerSession(cast(Any, api), cast(Any, None), "")
+    context = ApiContext.__new__(ApiContext)
+    return drafts.change(context, session, ENTRY, {"flow": "{}"})
 
 
 def test_a_conflict_is_followed_by_another_try_of_the_same() -> None:
@@ -48,6 +48,6 @@ def test_a_conflict_is_followed_by_another_try_of_the_same() -> None:
 
 @pytest.mark.parametrize(("uid", "status"), [("uid-2", 404), ("uid-1", 409)])
 def test_what_never_fits_in_ends_with_the_reason(uid: str, status: int) -> None:
-    with pytest.raises(Problem) as ended:
+    with pytest.raises(HttpProblem) as ended:
         _change(Busy(1000, uid))
     assert ended.value.status == status

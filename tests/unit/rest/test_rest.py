@@ -14,17 +14,23 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
-from dynamiq_operator.rest import answers, rows, shapes
-from dynamiq_operator.rest.caller import ApiServer, Caller
-from dynamiq_operator.rest.creation import slug
-from dynamiq_operator.rest.identity import Session, User, token_of
-from dynamiq_operator.rest.index import Index
-from dynamiq_operator.rest.pages import Paging
-from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.routes.identity import me
+from dynamiq_operator.rest.apps import responses as of_apps
+from dynamiq_operator.rest.apps.create import slug
+from dynamiq_operator.rest.deployments import responses as of_deployments
+from dynamiq_operator.rest.deployments import rows
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.pagination import Paging
+from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
+from dynamiq_operator.rest.identity import responses as of_identity
+from dynamiq_operator.rest.identity.routes import me
+from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.shared import serialize
+from dynamiq_operator.rest.triggers import responses as of_triggers
+from dynamiq_operator.rest.workflows import responses as of_workflows
 from dynamiq_runtime import flow
 
-NOBODY = Caller("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
+NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
 """Asks nothing."""
 
 
@@ -47,7 +53,7 @@ def test_a_name_without_a_latin_letter_still_gives_a_name() -> None:
     assert slug("客服").startswith("app-")
 
 
-class Pages(Caller):
+class Pages(ApiClient):
     """Answers with these pages, one after the other."""
 
     def __init__(self, *pages: bytes) -> None:
@@ -63,11 +69,11 @@ def test_rows_come_from_every_page_without_who_wrote_them() -> None:
     api = Pages(
         b'{"metadata": {"continue": "more"}, "items": [' + row % (1, 1, 1) + b"]}", b'{"metadata": {}, "items": [' + row % (2, 2, 2) + b"]}"
     )
-    found = rows.of_app(Session(api, User("anna"), ""), "demo", "a")
+    found = rows.of_app(CallerSession(api, User("anna"), ""), "demo", "a")
     assert [(each["metadata"], each["spec"]["sequence"]) for each in found] == [({"name": f"a-{n}", "uid": str(n)}, n) for n in (1, 2)]
     assert [query.get("continue") for query in api.asked] == [None, "more"]
     with pytest.raises(errors.Unavailable):
-        rows.of_app(Session(Pages(b"<html>"), User("anna"), ""), "demo", "a")
+        rows.of_app(CallerSession(Pages(b"<html>"), User("anna"), ""), "demo", "a")
 
 
 def test_people() -> None:
@@ -75,10 +81,10 @@ def test_people() -> None:
     assert (anna.email, account.email) == ("anna@example.com", None)
     assert anna.id == User("anna@example.com").id != account.id
     assert (anna.is_service_account, account.is_service_account) == (False, True)
-    assert b'"first_name":"Anna"' in bytes(me(Session(NOBODY, anna, "")).body)
-    answers.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
-    with pytest.raises(Problem, match="service account"):
-        me(Session(NOBODY, account, ""))
+    assert b'"first_name":"Anna"' in bytes(me(CallerSession(NOBODY, anna, "")).body)
+    of_identity.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
+    with pytest.raises(HttpProblem, match="service account"):
+        me(CallerSession(NOBODY, account, ""))
 
 
 @pytest.mark.parametrize(
@@ -100,10 +106,10 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
 
 
 def test_configs() -> None:
-    assert shapes.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
+    assert serialize.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
     scaling = {"min_replicas": 1, "max_replicas": 5, "target_cpu_utilization_percentage": 80}
     expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling}}
-    assert shapes.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
+    assert serialize.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,8 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    models = [each for each in vars(answers).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    modules = (of_apps, of_deployments, of_identity, of_triggers, of_workflows)
+    models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     with_examples = 0
     for model in models:
         extra = model.model_config.get("json_schema_extra")
@@ -132,7 +139,7 @@ def test_examples_are_of_their_models() -> None:
         for example in examples if isinstance(examples, list) else []:
             model.model_validate(example)
             with_examples += 1
-    assert with_examples >= 6
+    assert with_examples >= 12
 
 
 def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
@@ -140,7 +147,7 @@ def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
 
 
 def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None:
-    apps = Index(NOBODY).of(APPS)
+    apps = IdIndex(NOBODY).of(APPS)
     apps.put(_meta("chat", 5))
     apps.put(_meta("chat", 4, uid="another"))
     found = apps.named("demo", "chat")
@@ -152,7 +159,7 @@ def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None
 
 
 def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
-    rows = Index(NOBODY).of(RECORDS)
+    rows = IdIndex(NOBODY).of(RECORDS)
     of_chat, at = [{"kind": "App", "uid": "uid-of-chat"}], "2026-11-24T12:00:00Z"
     rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
@@ -161,7 +168,7 @@ def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
 
 
 def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
-    index = Index(NOBODY)
+    index = IdIndex(NOBODY)
     index.of(RECORDS).put(_meta("chat-1", 1))
     assert index.of(RECORDS).group("uid-of-chat") == []
     index.of(RECORDS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
@@ -169,5 +176,5 @@ def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> N
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]
-    assert shapes.newest_of(index.versions("demo", "my-flow")) == "v10"
+    assert newest_of(index.versions("demo", "my-flow")) == "v10"
     assert index.of(NAMESPACES).all() == []

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
+from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
 from dynamiq_operator.model.plain import API_VERSION, Manifest
-from dynamiq_operator.views.history import HistoryRow, config_in_words, history
+from dynamiq_operator.views.columns import as_data, cell
+from dynamiq_operator.views.history import HistoryRow, history
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
-
-COLUMNS = ("VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE")
-WIDE = (*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW")
-DIGEST_SHOWN = len("sha256:") + 12
 
 
 def run(context: CommandContext) -> int:
@@ -26,14 +24,16 @@ def run(context: CommandContext) -> int:
     if not found and not context.options.watch:
         return _nothing(context)
     shown = history(found)
-    table = Table(WIDE if how == "wide" else COLUMNS, [_cells(row, how) for row in shown], context.out, cut=_cut(how), status="STATUS")
+    columns = of_plugin(wide=how == "wide")
+    rows = [_cells(row, columns) for row in shown]
+    table = Table([column.title for column in columns], rows, context.out, cut=_cut(how), status="STATUS")
     if how in ("json", "yaml"):
         if not context.options.watch:
-            context.out.lines([output.formatted([output.row_as_json(row) for row in shown], how)])
+            context.out.lines([output.formatted([as_data(row) for row in shown], how)])
         else:
             context.out.lines(_document(row, how) for row in reversed(shown))
     else:
-        context.out.lines([table.header(), *(table.row(_cells(row, how)) for row in shown)])
+        context.out.lines([table.header(), *map(table.row, rows)])
     if context.options.watch:
         _follow(context, table, {row.name: row for row in shown}, version)
     return 0
@@ -44,23 +44,13 @@ def _cut(how: str | None) -> str:
     return "" if how == "wide" else "DESCRIPTION"
 
 
-def _cells(row: HistoryRow, how: str | None) -> list[str]:
-    product = [row.version, row.description, row.status, row.created_by, row.runtime, row.date]
-    more = [
-        row.sequence,
-        config_in_words(row.config),
-        row.message,
-        row.provenance,
-        output.in_seconds(row.duration),
-        (row.digest or "")[:DIGEST_SHOWN],
-        row.name,
-    ]
-    return [safe("" if cell is None else cell) for cell in (product + more if how == "wide" else product)]
+def _cells(row: HistoryRow, columns: Sequence[HistoryColumn]) -> list[str]:
+    return [safe(cell(row, column)) for column in columns]
 
 
 def _document(row: HistoryRow, how: str) -> str:
     """One row of a stream: a line of JSON, or a document of YAML."""
-    data = output.row_as_json(row)
+    data = as_data(row)
     return f"---\n{output.as_yaml(data)}" if how == "yaml" else output.as_json(data, compact=True)
 
 
@@ -93,11 +83,12 @@ def _path(context: CommandContext) -> str:
 def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str) -> None:
     """Prints each row again that changes what is shown of it, until interrupted."""
     how = context.options.output
+    columns = of_plugin(wide=how == "wide")
 
     def show(row: HistoryRow) -> None:
         if known.get(row.name) != row:
             known[row.name] = row
-            context.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, how))])
+            context.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, columns))])
 
     while True:
         for raw in _changes(context, version):

@@ -10,11 +10,11 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.follow import Pods, pods_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import safe
-from dynamiq_operator.cli.progress import title
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.record import Phase
-from dynamiq_operator.views.history import HistoryRow, config_in_words, history
+from dynamiq_operator.views.columns import as_data
+from dynamiq_operator.views.history import HistoryRow, config_in_words, history, title
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -32,8 +32,8 @@ def run(context: CommandContext) -> int:
             "app": app,
             "namespace": context.namespace,
             "hostname": status.get("hostname"),
-            "live": output.row_as_json(live) if live else None,
-            "underWay": [output.row_as_json(row) for row in under_way],
+            "live": as_data(live) if live else None,
+            "underWay": [as_data(row) for row in under_way],
             "failed": status.get("failed"),
             "pods": asdict(pods) if pods else None,
             "conditions": status.get("conditions") or [],
