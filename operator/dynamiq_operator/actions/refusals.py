@@ -45,11 +45,16 @@ class NotAllowed(Refusal):
 
 
 class LeftBehind(Refusal):
-    """An action failed halfway, and what it had made could not be deleted again. `cause`: why it failed; `uid`: of what is left."""
+    """An action failed halfway. `cause`: why; `left`: what it had made and could not delete again, with its `uid`."""
 
     def __init__(self, cause: ApiError | Refusal, left: str, uid: str) -> None:
         super().__init__(f"{cause}; {left}")
-        self.cause, self.uid = cause, uid
+        self.cause, self.left, self.uid = cause, left, uid
+
+
+def unknown_id(what: str, uid: str) -> Unknown:
+    """Of an object named by its id: what the caller may not see is refused in the same words."""
+    return Unknown(f"no {what} has the id {uid}, or you may not see it")
 
 
 def refused(error: ApiError) -> Refusal:

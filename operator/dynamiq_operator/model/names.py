@@ -39,7 +39,7 @@ KEY_ANNOTATION = f"{GROUP}/idempotency-key"
 REQUEST_ANNOTATION = f"{GROUP}/request"
 """Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
 AUTHOR_ANNOTATION = f"{GROUP}/created-by"
-"""Of an App: the user who made it through the management API."""
+"""Of an App: who made it through the management API. It is told, and nothing rests on it."""
 PROMOTIONS_ANNOTATION = f"{GROUP}/promotions"
 """Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of what was asked with it."""
 

@@ -52,7 +52,7 @@ def test_the_layers_hold(lint: Lint) -> None:
         ("dynamiq_operator/cli/output.py", "from dynamiq_operator.cli import progress"),
         ("dynamiq_operator/cli/commands/diff.py", "from dynamiq_operator.cli.commands import status"),
         ("dynamiq_operator/cli/helpers.py", "# a module of the plugin that is in no layer of it"),
-        ("dynamiq_operator/rest/apps/routes.py", "from dynamiq_operator.rest.workflows import drafts"),
+        ("dynamiq_operator/rest/apps/routes.py", "from dynamiq_operator.rest.workflows import versions"),
         ("dynamiq_operator/rest/http/errors.py", "from dynamiq_operator.rest.context import ApiContext"),
         ("dynamiq_operator/rest/kube/client.py", "from dynamiq_operator.rest.http.errors import HttpProblem"),
         ("dynamiq_operator/rest/helpers.py", "# a module of the REST API that is in no layer of it"),
