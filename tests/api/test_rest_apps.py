@@ -17,7 +17,8 @@ import requests
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.rest.apps.responses import App
-from dynamiq_operator.rest.deployments.responses import Deployment, PreviewShape, PromotionPreview
+from dynamiq_operator.rest.deployments.responses import PreviewShape, PromotionPreview
+from dynamiq_operator.rest.shared.responses import Deployment
 from local.clusters import Cluster
 from tests.support import history_stage, rest
 from tests.support.api import Api, Manifest, fresh_namespace

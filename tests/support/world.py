@@ -22,10 +22,12 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan, operations
-from dynamiq_operator.plan.children.variables import looked_for
+from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.triggers.runs import JOB_NAME_LABEL, CallerPod, Run
+from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL, CallerPod, TriggerJob
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
 
 CLOSED = ("Superseded", "Failed")
@@ -44,7 +46,7 @@ class World:
         self.now: datetime = given.NOW
         self.settings = settings or Settings()
         self.objects: dict[tuple[str, str, str], Manifest] = {}
-        self.problems: dict[ChildKey, Problem] = {}
+        self.problems: dict[ChildKey, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
         self.events: dict[str, tuple[str, str, str]] = {}
@@ -207,7 +209,7 @@ class World:
             runs=tuple(self._runs()),
             ledger=Ledger(known=True).having(everything.values()),
         )
-        return replace(snapshot, named={child: self._keys_of(child) for child in looked_for(snapshot, app)}) if app else snapshot
+        return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
 
     def plan(self) -> operations.Plan:
         return make_plan(self.snapshot())
@@ -315,11 +317,13 @@ class World:
         name = (manifest["kind"], manifest["metadata"]["name"])
         found = self.objects.get(_key(manifest))
         if name in self.denied:
-            self.problems[name] = Problem(Hindrance.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
+            self.problems[name] = ChildProblem(Hindrance.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
         elif name in self.refused:
-            self.problems[name] = Problem(Hindrance.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest)
+            self.problems[name] = ChildProblem(
+                Hindrance.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
+            )
         elif found is not None and not (is_owned(found, app) or is_labelled(found, app)):
-            self.problems[name] = Problem(Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's")
+            self.problems[name] = ChildProblem(Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's")
         elif found is None:
             self.problems.pop(name, None)
             self.add(manifest)
@@ -361,10 +365,10 @@ class World:
             if version != API_VERSION and kind not in (SECRET.kind, JOB.kind) and (is_owned(made, app) or is_labelled(made, app))
         }
 
-    def _runs(self) -> Iterable[Run]:
+    def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():
             if kind == JOB.kind:
-                yield Run.of(copy.deepcopy(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
+                yield TriggerJob.of(copy.deepcopy(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
 
     def _collect(self, owner_uid: str, *, keep: bool) -> None:
         """What the garbage collector does when an owner is gone."""

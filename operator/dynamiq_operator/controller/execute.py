@@ -15,7 +15,7 @@ from dynamiq_operator.controller.client import JSON_PATCH, Client
 from dynamiq_operator.controller.leader import Lease
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_doomed, is_ending, is_ours, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, awaits_garbage_collection, is_ending, is_ours, owner
 from dynamiq_operator.desired.drift import drifted
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, JOBS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
@@ -24,7 +24,7 @@ from dynamiq_operator.model.base import API_VERSION, Part
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.snapshot import Hindrance, Problem
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
 
 EVENT_MESSAGE_MAX = 1024
 ADOPTION_TRIES = 4
@@ -118,7 +118,7 @@ class Performer:
             created = await self._client.create(RECORDS, manifest)
         except errors.AlreadyExists:
             created = await self._client.get(RECORDS, meta.namespace, action.name)
-            if is_doomed(created, action.app):
+            if awaits_garbage_collection(created, action.app):
                 raise errors.Conflict(f"row {action.name} of the App that had this name before is being deleted") from None
         self._remember(app, created)
         self._store.put(RECORDS, created)
@@ -185,7 +185,7 @@ class Performer:
     def _note_taken(self, app: AppKey, manifest: Manifest) -> None:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-        self._observer.memory(app).problems[(kind, name)] = (Problem(Hindrance.TAKEN, message), monotonic())
+        self._observer.memory(app).problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message), monotonic())
 
     async def _apply_child(self, app: AppKey, action: operations.ApplyChild) -> None:
         resource = BY_KIND[action.manifest["kind"]]
@@ -307,9 +307,9 @@ class _Noting:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
         if isinstance(error, errors.Invalid):
-            problem = Problem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
+            problem = ChildProblem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
         elif isinstance(error, errors.Denied):
-            problem = Problem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
+            problem = ChildProblem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
         else:
             return False
         self._problems[self._child] = (problem, monotonic())

@@ -16,16 +16,18 @@ from dynamiq_operator.controller.cache import HASH_OF_CONTENT, AppKey, Store
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.desired.base import CONFIG_MAP, is_doomed, is_ours
+from dynamiq_operator.desired.base import CONFIG_MAP, awaits_garbage_collection, is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.children.variables import looked_for
+from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.snapshot import AccessKeys, ChildKey, Hindrance, KeysPresence, Pod, Problem, Snapshot
-from dynamiq_operator.plan.triggers.runs import CallerPod, Run
+from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 TAKEN_TRUSTED = 14.0
 """Seconds after which a name that was taken is looked at again."""
@@ -42,7 +44,7 @@ class Memory:
 
     uid: str = ""
     ledger: Ledger | None = None
-    problems: dict[ChildKey, tuple[Problem, float]] = field(default_factory=dict)
+    problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
     keys: AccessKeys | None = None
     keys_since: tuple[str, datetime] | None = None
     """The version of the Secret of Access Keys that was seen last, and when it was first."""
@@ -81,7 +83,7 @@ class Observer:
         callers: dict[str, CallerPod] = {}
         for resource, found in self._store.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
-                if not is_doomed(found, app):
+                if not awaits_garbage_collection(found, app):
                     records[record.name] = record
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 children[(resource.kind, found["metadata"]["name"])] = found
@@ -115,14 +117,14 @@ class Observer:
             problems={child: problem for child, (problem, _) in memory.problems.items()},
             access_keys=await self._access_keys(key, app, memory),
             pods=tuple(pods),
-            runs=tuple(Run.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
+            runs=tuple(TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.wanted(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
             promotions=await self._promotions(records.values()),
             ledger=await self._ledger(key, app, records.values(), memory),
         )
-        return replace(snapshot, named=await references.look(self._client, key[0], looked_for(snapshot, app), memory.named))
+        return replace(snapshot, named=await references.look(self._client, key[0], references_to_read(snapshot, app), memory.named))
 
     async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""
@@ -214,7 +216,9 @@ class Observer:
                 return Ledger()
             rows: list[Record] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                rows += [row for raw in page["items"] if not is_doomed(raw, app) and (row := _parsed(Record, raw)) is not None]
+                rows += [
+                    row for raw in page["items"] if not awaits_garbage_collection(raw, app) and (row := _parsed(Record, raw)) is not None
+                ]
             memory.ledger = Ledger(known=True).having(rows)
         memory.ledger = memory.ledger.having(records)
         return memory.ledger
@@ -228,7 +232,7 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
 
 def _is_run(found: Manifest, app: App | None) -> bool:
     """Whether a Job is a run of one of the App's triggers: of its CronJob, its own, or nobody's since the CronJob was made anew."""
-    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not is_doomed(found, app)
+    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
 
 
 T = TypeVar("T", App, Record, Runtime)

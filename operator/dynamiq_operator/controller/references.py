@@ -8,7 +8,7 @@ from time import monotonic
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND
-from dynamiq_operator.plan.snapshot import ChildKey
+from dynamiq_operator.plan.observed.problems import ChildKey
 
 TRUSTED = 2.0
 """Seconds for which what was seen is taken to be so still: a deploy looks at the same Secret several times."""

@@ -86,8 +86,8 @@ class Working:
 
     async def _pass(self, app: AppKey) -> None:
         plan = make_plan(await self._observer.observe(app))
-        if plan.look_again is not None:
-            self._queue.add_after(app, max(plan.look_again, 0.1))
+        if plan.requeue_after is not None:
+            self._queue.add_after(app, max(plan.requeue_after, 0.1))
         if not plan.actions:
             self._busy.pop(app, None)
             return

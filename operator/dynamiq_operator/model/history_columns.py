@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Format(StrEnum):
@@ -49,6 +50,12 @@ class HistoryColumn:
         """The key in camelCase: `created_by` is `createdBy`."""
         first, *others = self.key.split("_")
         return first + "".join(other.capitalize() for other in others)
+
+    def json_schema(self) -> dict[str, Any]:
+        """The schema of the value in an OpenAPI document: of its type, or null."""
+        is_date = self.type == "date"
+        named: dict[str, Any] = {"type": "string", "format": "date-time"} if is_date else {"type": self.type}
+        return {"anyOf": [named, {"type": "null"}], "title": self.title, **({"description": self.description} if self.description else {})}
 
 
 COLUMNS: tuple[HistoryColumn, ...] = (

@@ -208,10 +208,10 @@ Action = (
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in the order in which they are done, and the seconds after which to look again, though nothing changes."""
+    """Actions in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
 
     actions: tuple[Action, ...] = ()
-    look_again: float | None = None
+    requeue_after: float | None = None
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
         """The actions of one type."""

@@ -62,11 +62,12 @@ class HistoryRow:
             duration=_between(began, outcome.get("at")),
             digest=pinned.get("digest"),
             reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
-            more={column.key: at_path(raw, column.path) for column in COLUMNS if column.key not in _FIELDS},
+            more={column.key: at_path(raw, column.path) for column in _MORE},
         )
 
 
 _FIELDS = frozenset(each.name for each in fields(HistoryRow))
+_MORE = tuple(column for column in COLUMNS if column.key not in _FIELDS)
 
 
 def at_path(raw: Manifest, path: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dynamiq_operator.plan.observed.pods import Container, Pod
 from dynamiq_operator.plan.rollout.causes import Gravity, find_cause
-from dynamiq_operator.plan.snapshot import Container, Pod
 from tests.support import factories as given
 
 

@@ -125,7 +125,7 @@ def test_a_stranger_of_the_same_name_is_a_condition_and_stays_as_it_is() -> None
     assert world.condition("Ready")[0] == "False"
     assert world.child("Service")["spec"] == {"theirs": 1}
     assert ("App", "Hindered") in [(kind, reason) for kind, reason, _ in world.events.values()]
-    assert world.plan().look_again == 15
+    assert world.plan().requeue_after == 15
     del world.objects[(SERVICE.api_version, "Service", given.NAME)]
     world.problems.clear()
     world.run()

@@ -154,11 +154,11 @@ def test_a_row_waits_for_its_version_and_goes_on_when_it_arrives() -> None:
     plan = world.plan()
     assert shown(plan) == ["app: Ready=True Serving, last #2", "b: #2", "b reads Pending"]
     assert told(plan) == ["b Waiting", "app Waiting"]
-    assert plan.look_again == 300
+    assert plan.requeue_after == 300
     world.settle()
     assert world.condition("Progressing") == ("True", "Waiting")
     world.later(60)
-    assert world.plan().look_again == 240
+    assert world.plan().requeue_after == 240
     world.add(given.version_manifest("v4"))
     world.run()
     assert (world.phases["b"], world.serving) == ("#2 Live", "v4")
@@ -252,7 +252,7 @@ def test_a_pull_error_may_last_a_minute_and_silence_until_the_deadline() -> None
         world.later(seconds - 1)
         world.settle()
         assert world.phases[name].endswith("Progressing"), name
-        assert world.plan().look_again == 1
+        assert world.plan().requeue_after == 1
         world.later(1)
         world.run()
         assert world.phases[name].endswith("Failed"), name

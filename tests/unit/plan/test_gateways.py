@@ -11,7 +11,9 @@ from dynamiq_operator.desired.base import HTTP_ROUTE
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.children import converge
+from dynamiq_operator.plan.children.convergence import converge_children
+from dynamiq_operator.plan.children.manifests import child_problems
+from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan
 from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
 from tests.support import factories as given
@@ -33,12 +35,12 @@ def a_snapshot(app: App, *observed: Manifest, gateway: ParentRef | None = OPERAT
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return shown(Plan(converge.child_actions(snapshot, snapshot.app, None)))
+    return shown(Plan(converge_children(Context.of(snapshot, snapshot.app))))
 
 
 def said(snapshot: Snapshot) -> list[tuple[str, str]]:
     assert snapshot.app is not None
-    return [(each.hindrance.value, each.message) for each in converge.problems(snapshot, snapshot.app, None).values()]
+    return [(each.hindrance.value, each.message) for each in child_problems(Context.of(snapshot, snapshot.app)).values()]
 
 
 def the_route(app: App) -> Manifest:

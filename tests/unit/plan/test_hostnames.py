@@ -9,6 +9,7 @@ import pytest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children import hostnames
+from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
 from tests.support import factories as given
 
@@ -24,17 +25,17 @@ def a_snapshot(hostname: str | None, claim: Claim) -> Snapshot:
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return [type(action).__name__ for action in hostnames.claim_actions(snapshot, snapshot.app)]
+    return [type(action).__name__ for action in hostnames.claim_actions(Context.of(snapshot, snapshot.app))]
 
 
 def said(snapshot: Snapshot) -> str:
     assert snapshot.app is not None
-    return " ".join(problem.message for problem in hostnames.claim_problems(snapshot, snapshot.app).values())
+    return " ".join(problem.message for problem in hostnames.claim_problems(Context.of(snapshot, snapshot.app)).values())
 
 
 def routed(snapshot: Snapshot) -> bool:
     assert snapshot.app is not None
-    return hostnames.may_route(snapshot, snapshot.app)
+    return hostnames.may_route(Context.of(snapshot, snapshot.app))
 
 
 def abandoned(seconds: float | None) -> Claim:

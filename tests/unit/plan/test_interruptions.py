@@ -158,7 +158,7 @@ def test_when_all_is_well_nothing_is_done() -> None:
     world = serving("v1")
     assert world.plan().actions == ()
     world.later(3600)
-    assert (world.plan().actions, world.plan().look_again) == ((), None)
+    assert (world.plan().actions, world.plan().requeue_after) == ((), None)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -179,7 +179,7 @@ def test_a_stranger_of_its_name_is_a_condition_and_callers_are_served() -> None:
     assert world.child(CRON_JOB.kind, CRON)["spec"] == {"mine": 1}
     assert world.condition("TriggersReady") == ("False", "NameTaken")
     assert (world.condition("Ready"), world.condition("ChildrenApplied")) == (("True", "Serving"), ("True", "Applied"))
-    assert world.plan().look_again == 15
+    assert world.plan().requeue_after == 15
 
 
 WRONG: list[tuple[Manifest, str]] = [
@@ -207,7 +207,7 @@ def test_what_can_never_run_is_said_and_the_others_run(change_of: Manifest, why:
 
 def test_it_is_looked_at_again_when_it_expires() -> None:
     world = triggering({**NIGHTLY, "expiresAt": at(HOUR)})
-    assert world.plan().look_again == HOUR
+    assert world.plan().requeue_after == HOUR
     world.later(HOUR)
     world.run()
     assert cron_jobs(world) == []
@@ -237,7 +237,7 @@ ONCE: Manifest = {"name": "once", "runAt": at(HOUR)}
 def test_a_moment_is_one_job_when_it_has_come() -> None:
     world = triggering(ONCE)
     plan = world.plan()
-    assert (plan.actions, plan.look_again) == ((), HOUR)
+    assert (plan.actions, plan.requeue_after) == ((), HOUR)
     world.later(HOUR)
     assert shown(world.plan())[0] == "run once"
     world.run()
@@ -375,7 +375,7 @@ def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_last_word() 
     world.end_job(job)
     world.run()
     assert told(world)[0][1] == "Running"
-    assert world.plan().look_again == 10
+    assert world.plan().requeue_after == 10
     world.end_job(job, word("the App answered 200 after 0.2 s"))
     world.run()
     assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
@@ -413,7 +413,7 @@ def test_a_run_whose_job_was_deleted_is_told_to_have_failed() -> None:
     world.run()
     world.remove_job(job)
     assert told(world)[0][1] == "Running"
-    assert world.plan().look_again == 60, "a moment after it began it may only not have been seen yet"
+    assert world.plan().requeue_after == 60, "a moment after it began it may only not have been seen yet"
     world.later(60)
     world.run()
     assert told(world) == [("nightly", "Failed", "its Job was deleted before it had ended", None)]

@@ -64,7 +64,7 @@ def test_a_live_app_goes_on_with_the_variables_that_it_has(variable: Manifest, m
     assert (world.condition("VariablesResolved"), world.condition("Ready")) == (("False", "VariableMissing"), ("True", "Serving"))
     assert message(world, "VariablesResolved").startswith(said)
     assert [text for _, reason, text in world.events.values() if reason == "VariableMissing"] == [message(world, "VariablesResolved")]
-    assert (world.plan().actions, world.plan().look_again) == ((), 3)
+    assert (world.plan().actions, world.plan().requeue_after) == ((), 3)
 
 
 def test_it_goes_on_once_the_key_is_there() -> None:
@@ -80,7 +80,7 @@ def test_it_goes_on_once_the_key_is_there() -> None:
     assert environment(world)["TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "tokens", "key": "openai"}}
     assert world.condition("VariablesResolved") == ("True", "Resolved")
     assert world.phases == {"a": "#1 Live"}, "a change of variables is no row"
-    assert world.plan().look_again is None
+    assert world.plan().requeue_after is None
 
 
 def test_nothing_is_looked_at_while_all_that_is_to_run_runs() -> None:

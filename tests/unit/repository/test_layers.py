@@ -57,6 +57,11 @@ def test_the_layers_hold(lint: Lint) -> None:
         ("dynamiq_operator/rest/kube/client.py", "from dynamiq_operator.rest.http.errors import HttpProblem"),
         ("dynamiq_operator/rest/helpers.py", "# a module of the REST API that is in no layer of it"),
         ("dynamiq_operator/rest/triggers/parse.py", "from dynamiq_operator.rest.triggers import edits"),
+        ("dynamiq_operator/plan/children/variables.py", "from dynamiq_operator.plan.records import retention"),
+        ("dynamiq_operator/plan/triggers/schedules.py", "from dynamiq_operator.plan.records import retention"),
+        ("dynamiq_operator/plan/observed/jobs.py", "from dynamiq_operator.plan.snapshot import Snapshot"),
+        ("dynamiq_operator/plan/helpers.py", "# a module of the planner that is in no layer of it"),
+        ("dynamiq_operator/model/base.py", "import dynamiq_operator.model.app  # a circle"),
     ],
 )
 def test_breaking_one_fails(lint: Lint, module: str, line: str) -> None:

@@ -15,7 +15,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
-from dynamiq_operator.plan.children import converge
+from dynamiq_operator.plan.children import convergence
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from local import images
 
@@ -53,7 +53,7 @@ def needed() -> Rights:
     for resource in resources.WATCHED:
         ask(resource, "list", "watch")
     for resource in resources.CHILDREN:
-        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*converge.REMOVABLE, "ConfigMap", "CronJob") else []))
+        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*convergence.REMOVABLE, "ConfigMap", "CronJob") else []))
         if resource.kind == "Deployment":
             ask(resource, "patch", subresource="/scale")
     ask(resources.JOBS, "get", "create", "patch")

@@ -1,6 +1,6 @@
-"""Whether what the App's variables name is there: no template is rolled whose pods could not start for want of it.
+"""Whether the keys that the App's variables name exist: no template is rolled out whose pods could not start for want of one.
 
-What is looked at is asked for only while a template that does not run yet is to be rolled: an App at rest costs no read.
+They are read only while a template that does not run yet is to be rolled out: an App at rest costs no read.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET
 from dynamiq_operator.model.app import KeyOf, Variable
-from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.snapshot import ChildKey, Snapshot
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ChildKey
+from dynamiq_operator.plan.snapshot import Snapshot
 
 MISSING = "VariableMissing"
 
@@ -28,36 +28,35 @@ class Reference:
 
 
 def references(app: App) -> tuple[Reference, ...]:
-    """What the App's variables name."""
+    """Every key that the App's variables name."""
     return tuple(Reference(variable.name, (kind, one.name), one.key) for variable in app.spec.variables for kind, one in _named(variable))
 
 
-def looked_for(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
-    """The Secrets and ConfigMaps to look at: none where all that is to run runs already."""
+def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
+    """The Secrets and ConfigMaps whose keys this plan needs: none where all that is to run runs already."""
     named = frozenset(reference.of for reference in references(app))
     if not named:
         return named
-    history = History.of(snapshot.records)
-    arriving = any(row.outcome is None and row.pinned is None for row in history.rows)
-    return named if arriving or (history.target is not None and _is_new(snapshot, app, history.target)) else frozenset()
+    context = Context.of(snapshot, app)
+    arriving = any(row.outcome is None and row.pinned is None for row in context.history.rows)
+    return named if arriving or _is_new(context) else frozenset()
 
 
-def missing(snapshot: Snapshot, app: App, row: Record | None) -> str:
-    """What the new pods of `row` would lack, as one sentence; empty where they lack nothing, or where there are to be none."""
-    lacks = "; ".join(_lacks(snapshot, app)) if row is not None and snapshot.named else ""
-    return lacks if lacks and row is not None and _is_new(snapshot, app, row) else ""
+def missing_variables(context: Context) -> str:
+    """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
+    lacks = "; ".join(_lacks(context)) if context.target is not None and context.snapshot.named else ""
+    return lacks if lacks and _is_new(context) else ""
 
 
-def _is_new(snapshot: Snapshot, app: App, row: Record) -> bool:
-    """Whether the pods that the row wants are not yet those that its workload makes."""
-    observed = snapshot.workload_of(row)
-    return row.pinned is not None and (observed is None or not workloads.runs(observed, workloads.inputs(app, row.pinned)))
+def _is_new(context: Context) -> bool:
+    """Whether the target's pods are not yet those that its workload makes."""
+    return context.pinned is not None and not context.is_rolled
 
 
-def _lacks(snapshot: Snapshot, app: App) -> Iterator[str]:
-    for reference in references(app):
+def _lacks(context: Context) -> Iterator[str]:
+    for reference in references(context.app):
         kind, name = reference.of
-        keys = snapshot.named.get(reference.of, frozenset({reference.key}))  # what could not be looked at is not said to be missing
+        keys = context.snapshot.named.get(reference.of, frozenset({reference.key}))  # what could not be read is not reported missing
         if keys is None:
             yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which does not exist"
         elif reference.key not in keys:

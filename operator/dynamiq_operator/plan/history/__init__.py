@@ -1,1 +1,1 @@
-"""An App's rows: their life cycle, numbers, pins and ends, the ledger behind them, and which of them retention deletes."""
+"""The rows of an App as values: those that are watched, with their life, and the ledger of all that there ever were."""

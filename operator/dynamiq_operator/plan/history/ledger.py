@@ -1,4 +1,4 @@
-"""The whole history of an App, closed rows included, as summaries: a row of it is never watched again once it is closed."""
+"""The whole history of an App as summaries, closed rows included, which are not watched."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
 
 
 @dataclass(frozen=True)
-class Row:
-    """What is kept in mind of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it."""
+class LedgerRow:
+    """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it."""
 
     name: str
     uid: str
@@ -31,7 +31,7 @@ class Row:
     from_app: bool = False
 
     @classmethod
-    def of(cls, record: Record) -> Row:
+    def of(cls, record: Record) -> LedgerRow:
         pinned, outcome = record.pinned, record.outcome
         asked = record.spec.as_json()
         return cls(
@@ -51,18 +51,18 @@ class Row:
 class Ledger:
     """The rows by name. `known` is False where the history has not been read, since nothing asked for it."""
 
-    rows: Mapping[str, Row] = field(default_factory=lambda: MappingProxyType({}))
+    rows: Mapping[str, LedgerRow] = field(default_factory=lambda: MappingProxyType({}))
     known: bool = False
 
     def having(self, records: Iterable[Record]) -> Ledger:
         """This ledger with these rows as they are now."""
-        return Ledger({**self.rows, **{record.name: Row.of(record) for record in records}}, self.known)
+        return Ledger({**self.rows, **{record.name: LedgerRow.of(record) for record in records}}, self.known)
 
     def without(self, name: str) -> Ledger:
         return Ledger({key: row for key, row in self.rows.items() if key != name}, self.known)
 
     @cached_property
-    def in_order(self) -> tuple[Row, ...]:
+    def in_order(self) -> tuple[LedgerRow, ...]:
         """Rows that have a sequence, oldest first."""
         return tuple(sorted((row for row in self.rows.values() if row.sequence), key=lambda row: row.sequence))
 
@@ -76,30 +76,18 @@ class Ledger:
         """Digest of the newest pinned row."""
         return next((row.digest for row in reversed(self.in_order) if row.digest), None)
 
-    def last_declared(self, app: str, *, before: int | None = None) -> Row | None:
-        """The newest row, of a sequence below `before`, that was made of `App.spec.deploy`."""
-        return next(reversed(self.declared(app, before=before)), None)
-
-    def declared(self, app: str, *, before: int | None = None) -> tuple[Row, ...]:
-        """The rows, of a sequence below `before`, that were made of `App.spec.deploy`, oldest first.
+    def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:
+        """The rows that were made of `App.spec.deploy`, oldest first.
 
         A row that failed before it was pinned has no source yet; it is known by its name, which only such a row has.
         """
-        found: list[Row] = []
+        found: list[LedgerRow] = []
         for row in self.in_order:
-            if before is not None and row.sequence >= before:
-                break
-            if row.from_app or _is_declared(row, app, found[-1] if found else None):
+            if row.from_app or _has_name_of_deploy_spec(row, app, found[-1] if found else None):
                 found.append(row)
         return tuple(found)
 
-    def telling_what_was_declared(self, app: str) -> tuple[Row, ...]:
-        """The rows from which `last_declared` is known: it, and as long as one is known by its name alone, the one before it."""
-        found = self.declared(app)
-        pinned = next((place for place in range(len(found) - 1, -1, -1) if found[place].from_app), 0)
-        return found[pinned:]
 
-
-def _is_declared(row: Row, app: str, last: Row | None) -> bool:
-    """The name's form is looked at first: a hash for each row of a long history would be the most of a plan."""
+def _has_name_of_deploy_spec(row: LedgerRow, app: str, last: LedgerRow | None) -> bool:
+    """The name's form is compared first: a hash for each row of a long history would cost more than the rest of a plan."""
     return names.may_be_declared(app, row.name) and row.name == names.declared_row(app, row.asked, last.sequence if last else 0)

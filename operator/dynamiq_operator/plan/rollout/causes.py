@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dynamiq_operator.plan.snapshot import Container, Pod, WorkloadState
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.plan.observed.pods import Container, Pod
 
 CONFIGURATION_ERROR = 2
 """Exit code by which a runtime says that it can never serve this flow with these settings."""

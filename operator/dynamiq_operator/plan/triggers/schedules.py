@@ -14,51 +14,51 @@ from dynamiq_operator.desired import triggers as desired
 from dynamiq_operator.desired.base import CRON_JOB, JOB, is_ending, is_owned
 from dynamiq_operator.model import cron, triggers
 from dynamiq_operator.model.app import Trigger
-from dynamiq_operator.model.objects import App, Manifest, Record
-from dynamiq_operator.plan.children import converge
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.plan.children.convergence import converge
+from dynamiq_operator.plan.children.manifests import key_of, manifest_digest
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
 from dynamiq_operator.plan.operations import Action, DeleteChild, OwnChild, RunOnce
-from dynamiq_operator.plan.snapshot import ChildKey, Hindrance, Problem, Snapshot
 
 
-def trigger_actions(snapshot: Snapshot, app: App, target: Record | None) -> tuple[Action, ...]:
+def trigger_actions(context: Context) -> tuple[Action, ...]:
     """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
     actions: list[Action] = []
-    wanted = {(each["kind"], each["metadata"]["name"]): each for each in _cron_jobs(snapshot, app, target)}
+    wanted = {key_of(each): each for each in _cron_jobs(context)}
     for key, manifest in wanted.items():
-        observed = snapshot.children.get(key)
+        observed = context.snapshot.children.get(key)
         if observed is None or desired.same_times(observed, manifest):
-            actions += converge.converge(snapshot, app, key, manifest)
+            actions += converge(context, key, manifest)
         elif not is_ending(observed):
             actions.append(DeleteChild(observed, keep_dependents=True))
     actions += [
         DeleteChild(observed, keep_dependents=True)
-        for key, observed in snapshot.children.items()
-        if key[0] == CRON_JOB.kind and key not in wanted and is_owned(observed, app) and not is_ending(observed)
+        for key, observed in context.snapshot.children.items()
+        if key[0] == CRON_JOB.kind and key not in wanted and is_owned(observed, context.app) and not is_ending(observed)
     ]
     actions += [
-        RunOnce(app, manifest, converge.manifest_digest(manifest))
-        for manifest in _due(snapshot, app, target)
-        if not _is_refused(snapshot, manifest)
+        RunOnce(context.app, manifest, manifest_digest(manifest)) for manifest in _due(context) if not _is_refused(context, manifest)
     ]
     actions += [
-        OwnChild(app, run.raw)
-        for run in snapshot.runs
-        if not run.raw["metadata"].get("ownerReferences") and not is_ending(run.raw) and run.made_at >= app.meta.created
+        OwnChild(context.app, run.raw)
+        for run in context.snapshot.runs
+        if not run.raw["metadata"].get("ownerReferences") and not is_ending(run.raw) and run.made_at >= context.app.meta.created
     ]
     return tuple(actions)
 
 
-def problems(snapshot: Snapshot, app: App, target: Record | None) -> Mapping[ChildKey, Problem]:
+def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps CronJobs and Jobs that are wanted from being made."""
-    found = {key: problem for key, problem in snapshot.problems.items() if key[0] in (CRON_JOB.kind, JOB.kind)}
+    found = {key: problem for key, problem in context.snapshot.problems.items() if key[0] in (CRON_JOB.kind, JOB.kind)}
     if not found:
         return {}
-    manifests = (*_cron_jobs(snapshot, app, target), *_due(snapshot, app, target))
-    wanted = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+    manifests = (*_cron_jobs(context), *_due(context))
+    wanted = {key_of(each): each for each in manifests}
     return {
         key: problem
         for key, problem in found.items()
-        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == converge.manifest_digest(wanted[key]))
+        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == manifest_digest(wanted[key]))
     }
 
 
@@ -67,19 +67,19 @@ def invalid(app: App) -> dict[str, str]:
     return {trigger.name: why for trigger in app.spec.triggers if (why := why_not(trigger))}
 
 
-def active(snapshot: Snapshot, app: App) -> list[Trigger]:
+def active(context: Context) -> list[Trigger]:
     """Those that are to run, or would be."""
-    return [trigger for trigger in app.spec.triggers if _status(trigger, snapshot.now) is triggers.Status.ACTIVE]
+    return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
 
 
-def look_again(snapshot: Snapshot, app: App) -> Iterator[float]:
+def requeue_times(context: Context) -> Iterator[float]:
     """Seconds after which a trigger's time comes or has passed."""
-    for trigger in app.spec.triggers:
+    for trigger in context.app.spec.triggers:
         if trigger.suspend:
             continue
         for at in _times(trigger):
-            if at >= snapshot.now:
-                yield (at - snapshot.now).total_seconds()
+            if at >= context.now:
+                yield (at - context.now).total_seconds()
 
 
 def _times(trigger: Trigger) -> Iterator[datetime]:
@@ -90,30 +90,30 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
         yield at + triggers.GRACE
 
 
-def _cron_jobs(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
-    if target is None:
+def _cron_jobs(context: Context) -> Iterator[Manifest]:
+    if context.target is None:
         return
-    for trigger in active(snapshot, app):
+    for trigger in active(context):
         if trigger.schedule is not None and not why_not(trigger):
-            yield desired.cron_job(app, trigger, snapshot.settings)
+            yield desired.cron_job(context.app, trigger, context.settings)
 
 
-def _due(snapshot: Snapshot, app: App, target: Record | None) -> Iterator[Manifest]:
+def _due(context: Context) -> Iterator[Manifest]:
     """Runs whose one moment has come, and that nobody has made: an App that was made after it, as by a restore, has none."""
-    if target is None:
+    if context.target is None:
         return
-    made = {run.job for run in snapshot.runs} | {run.job for run in app.status.triggers}
-    for trigger in app.spec.triggers:
+    made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}
+    for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
-        if at is None or trigger.suspend or why_not(trigger) or not app.meta.created <= at <= snapshot.now <= at + triggers.GRACE:
+        if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
-        if desired.once_name(app, trigger) not in made:
-            yield desired.run_once(app, trigger, snapshot.settings)
+        if desired.once_name(context.app, trigger) not in made:
+            yield desired.run_once(context.app, trigger, context.settings)
 
 
-def _is_refused(snapshot: Snapshot, manifest: Manifest) -> bool:
-    problem = snapshot.problems.get((JOB.kind, manifest["metadata"]["name"]))
-    return problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == converge.manifest_digest(manifest))
+def _is_refused(context: Context, manifest: Manifest) -> bool:
+    problem = context.snapshot.problems.get((JOB.kind, manifest["metadata"]["name"]))
+    return problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == manifest_digest(manifest))
 
 
 def _status(trigger: Trigger, now: datetime) -> triggers.Status:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, PROJECT, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
-from dynamiq_operator.rest.shared.responses import Author, ConfigShape, RuntimeShape, VersionRef
+from dynamiq_operator.rest.http.models import Id, ResponseModel, example
+from dynamiq_operator.rest.shared.examples import CONFIG, PROJECT
+from dynamiq_operator.rest.shared.responses import ConfigShape
 
 _PREVIEW: dict[str, Any] = {
     "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", "runtime": "1.4.0", "config": CONFIG},
@@ -19,63 +19,6 @@ _PREVIEW: dict[str, Any] = {
     "under_way": None,
     "warnings": [],
 }
-
-
-class PromotedFrom(ResponseModel):
-    namespace: str
-    app: str
-    row: str
-    hash: str
-
-
-class Deployment(ResponseModel):
-    """One row of an App's history; the fields after `message` say where it came from."""
-
-    model_config = example(
-        id=ROW,
-        app_id=APP,
-        status="Live",
-        created_at="2026-11-24T22:22:45Z",
-        created_by=ANNA,
-        runtime_id=RUNTIME,
-        runtime=RUNS_ON,
-        workflow_id=WORKFLOW,
-        workflow_version_id=VERSION,
-        workflow_version=RELEASE,
-        deployment_config=CONFIG,
-        message="Questions go to the right team",
-        name="support-x8cc4",
-        sequence=2,
-        restores=None,
-        promoted_from=None,
-        provenance=None,
-        source="Record",
-        digest="sha256:e07b1d22dcc3888f1197f7c7ac2ed05ac1ae9a5ae951459ad6109d8fd6b118ad",
-        reason=None,
-        duration_seconds=4.0,
-    )
-
-    id: Id
-    app_id: Id
-    status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
-    created_at: Annotated[Time, Field(description="When the deploy began.")]
-    created_by: Author | None
-    runtime_id: Id | None
-    runtime: RuntimeShape | None
-    workflow_id: Id | None
-    workflow_version_id: Id | None
-    workflow_version: VersionRef | None
-    deployment_config: ConfigShape
-    message: str | None
-    name: Annotated[str, Field(description="The record's name: kubectl get ddep.")]
-    sequence: Annotated[int | None, Field(description="Place in the history; none until the operator has taken the row up.")]
-    restores: Annotated[str | None, Field(description="Name of the row that this one brought back.")]
-    promoted_from: PromotedFrom | None
-    provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
-    source: Annotated[str | None, Field(description="App: from Git, by App.spec.deploy. Record: somebody created the row.")]
-    digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
-    reason: Annotated[str | None, Field(description="Why it did not go Live.")]
-    duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
 
 
 class PreviewSide(ResponseModel):

@@ -23,6 +23,7 @@ from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.shared.ownership import may_belong_to
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 from dynamiq_operator.views.history import newest_first
 
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
 ERRORS = (404, 409, 413, 415, 422)
 
 
-@history.get("/{app_id}/deployments", responses=documented(Many[responses.Deployment], 404, 422))
+@history.get("/{app_id}/deployments", responses=documented(Many[Deployment], 404, 422))
 def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
     """Every deployment of the App, newest first: its history."""
     app = context.find(APPS, app_id)
@@ -43,7 +44,7 @@ def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id
     return paging.of(ordered, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
 
 
-@router.post("/deploy", status_code=201, responses=documented(One[responses.Deployment], *ERRORS, status=201, says="The new row."))
+@router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
     entry, app = context.open_cached(session, APPS, app_id)
@@ -74,7 +75,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     return Json({"data": serialize.preview(plan_deploy(session.api, request, context.settings).preview.as_json())})
 
 
-@router.post("/promote", status_code=201, responses=documented(One[responses.Deployment], *ERRORS, status=201, says="The new row."))
+@router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def promote(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
 ) -> Json:

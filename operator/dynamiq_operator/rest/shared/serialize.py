@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
+from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import User
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.views.columns import value
 from dynamiq_operator.views.history import HistoryRow
 
 Data = dict[str, Any]
@@ -20,6 +23,9 @@ _SCALING = (
     ("target_cpu_utilization_percentage", "targetCPUUtilizationPercentage"),
 )
 _DEFAULT_SCALING = DEFAULT_AUTOSCALING.as_json()
+_COLUMNS = tuple(of_rest())
+_IN_ORDER = dict.fromkeys(Deployment.model_fields)
+"""The names of a row's fields, so that they come in the order of the OpenAPI document."""
 
 
 class Ids(Protocol):
@@ -47,11 +53,8 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
     version_id = ids.id_of(VERSIONS, namespace, f"{workflow}-{version}") if workflow and version else None
     runtime_id = ids.id_of(RUNTIMES, "", runtime["name"]) if runtime else None
     source = spec.get("promotedFrom")
-    return {
-        "id": row.uid,
+    composed = {
         "app_id": app_id,
-        "status": row.status,
-        "created_at": row.date,
         "created_by": author(row.created_by),
         "runtime_id": runtime_id,
         "runtime": {"id": runtime_id, "version": runtime.get("version"), "label": runtime.get("label")} if runtime else None,
@@ -59,17 +62,11 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "workflow_version_id": version_id,
         "workflow_version": {"id": version_id, "version": version, "description": row.description} if version else None,
         "deployment_config": config(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
-        "message": row.message,
-        "name": row.name,
-        "sequence": row.sequence,
         "restores": (pinned.get("restores") or {}).get("row") or spec.get("restores"),
         "promoted_from": dict(source) if source else None,
-        "provenance": row.provenance,
         "source": pinned.get("source"),
-        "digest": row.digest,
-        "reason": row.reason,
-        "duration_seconds": row.duration,
     }
+    return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
 
 
 def author(username: str | None) -> Data | None:
