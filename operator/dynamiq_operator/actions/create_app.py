@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
+from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.actions.idempotency import Claim, Key
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
@@ -151,7 +152,7 @@ def _same(plan: AppPlan, found: Manifest) -> Manifest:
 def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
     meta = app["metadata"]
     row = perform_deploy(api, plan_unseen(replace(plan.deploy, app=meta["name"]), plan.claim)).made
-    if not _may_be_of(meta, row):
+    if not may_belong_to(meta["uid"], row):
         raise NotNow("the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
     return row
 
@@ -163,13 +164,7 @@ def _row_meanwhile(api: Api, app: Manifest, claim: Claim | None) -> Manifest | N
         row = idempotency.find_row(api, [meta["namespace"]], claim) if claim is not None else None
     except (errors.ApiError, Refusal):
         return None
-    return row if row is not None and _may_be_of(meta, row) else None
-
-
-def _may_be_of(app: Manifest, row: Manifest) -> bool:
-    """Whether a row is not of a deleted App of the same name; `app` is metadata. A row has no owner before the operator gives it one."""
-    owners = [owner["uid"] for owner in row["metadata"].get("ownerReferences") or () if owner.get("kind") == APPS.kind]
-    return not owners or owners[0] == app["uid"]
+    return row if row is not None and may_belong_to(meta["uid"], row) else None
 
 
 def _undo(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> None:

@@ -76,6 +76,12 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
 
 
+def may_belong_to(app_uid: str, row: Manifest) -> bool:
+    """Whether a row is not of another App that had, or has, the same name: the operator makes the App of a row its owner."""
+    owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
+    return not owners or app_uid in owners
+
+
 def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     """The releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)

@@ -21,7 +21,7 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept header of a list that has nothing but metadata in it."""
 
 METADATA_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""The same of one object."""
+"""The same of one object, and of the events of a watch."""
 
 
 class Api(Protocol):

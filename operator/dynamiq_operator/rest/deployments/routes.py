@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from dynamiq_operator.actions.deploy import claim_of, perform_deploy, plan_deploy, plan_unseen
+from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.rest.context import ContextOf, SessionOf
@@ -20,7 +21,6 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
-from dynamiq_operator.rest.shared.ownership import may_belong_to
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment

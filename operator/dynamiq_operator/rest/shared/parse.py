@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS
@@ -28,8 +27,7 @@ class NamesWorkflow(Protocol):
     runtime_id: str | None
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """What the ids of a body name. `version` is one such as `v3`."""
 
     workflow: str
