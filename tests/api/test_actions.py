@@ -1,4 +1,4 @@
-"""Deploy, roll back and release as every surface does them: what the preview foretells is what the operator then does."""
+"""Deploy, roll back and release as every surface does them: what the preview says is what the operator then does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def asked(stage: HistoryStage, **fields: object) -> DeployRequest:
 
 
 def carried_out(acting: ActionClient, stage: HistoryStage, planned: PreviewedDeploy) -> HistoryRow:
-    """Does what was foreseen, waits for its end, and checks that what it pinned is what the preview said."""
+    """Does what was planned, waits for its end, and checks that what it pinned is what the preview said."""
     name = perform_deploy(acting, planned).made["metadata"]["name"]
     *_, last = follow(acting, stage.namespace, name, app=APP)
     assert last.succeeded, last
@@ -52,59 +52,59 @@ def template_of(stage: HistoryStage) -> tuple[str, str]:
     return stage.mounted()
 
 
-def test_a_deploy_is_what_its_preview_foretold(acting: ActionClient, served: HistoryStage) -> None:
+def test_a_deploy_is_what_its_preview_said(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    foreseen = plan_deploy(acting, asked(served, version="v3", message="why not"))
-    assert foreseen.preview.now is not None
-    assert (foreseen.preview.now.version, foreseen.preview.now.sequence, foreseen.preview.then.version) == ("v2", 2, "v3")
-    assert foreseen.preview.restarts
-    assert not foreseen.preview.no_op
-    changed = [line for line in foreseen.preview.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    planned = plan_deploy(acting, asked(served, version="v3", message="why not"))
+    assert planned.preview.now is not None
+    assert (planned.preview.now.version, planned.preview.now.sequence, planned.preview.then.version) == ("v2", 2, "v3")
+    assert planned.preview.restarts
+    assert not planned.preview.no_op
+    changed = [line for line in planned.preview.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
     assert [line[0] for line in changed] == ["-", "+"]
     assert "v2" in changed[0]
     assert "v3" in changed[1]
-    row = carried_out(acting, served, foreseen)
+    row = carried_out(acting, served, planned)
     assert row.message == "why not"
     assert template_of(served) != before
 
 
 def test_a_change_of_scaling_alone_restarts_nothing(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    foreseen = plan_deploy(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
-    assert (foreseen.preview.restarts, foreseen.preview.no_op, foreseen.preview.flow_diff) == (False, False, ())
-    assert foreseen.preview.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
-    carried_out(acting, served, foreseen)
+    planned = plan_deploy(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
+    assert (planned.preview.restarts, planned.preview.no_op, planned.preview.flow_diff) == (False, False, ())
+    assert planned.preview.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
+    carried_out(acting, served, planned)
     assert template_of(served) == before
 
 
 def test_what_runs_already_is_a_no_op_and_one_more_row(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = plan_deploy(acting, asked(served, version="v2"))
-    assert (foreseen.preview.restarts, foreseen.preview.no_op) == (False, True)
-    assert carried_out(acting, served, foreseen).sequence == 3
+    planned = plan_deploy(acting, asked(served, version="v2"))
+    assert (planned.preview.restarts, planned.preview.no_op) == (False, True)
+    assert carried_out(acting, served, planned).sequence == 3
 
 
 def test_a_rollback_goes_to_the_last_good_row_and_keeps_the_scaling(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = plan_rollback(acting, RollbackRequest(served.namespace, APP))
-    assert foreseen.preview.then.version == "v1"
-    assert foreseen.preview.then.config["autoscaling"]["maxReplicas"] == 4
-    row = carried_out(acting, served, foreseen)
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP))
+    assert planned.preview.then.version == "v1"
+    assert planned.preview.then.config["autoscaling"]["maxReplicas"] == 4
+    row = carried_out(acting, served, planned)
     assert row.provenance == "restores #1"
     back = plan_rollback(acting, RollbackRequest(served.namespace, APP))
     assert back.preview.then.version == "v2"
 
 
 def test_a_rollback_brings_the_config_back_where_asked(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = plan_rollback(acting, RollbackRequest(served.namespace, APP, row=1, with_config=True))
-    assert foreseen.preview.then.config["autoscaling"]["maxReplicas"] == 2
-    carried_out(acting, served, foreseen)
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP, row=1, with_config=True))
+    assert planned.preview.then.config["autoscaling"]["maxReplicas"] == 2
+    carried_out(acting, served, planned)
 
 
 def test_a_rollback_finds_what_a_version_ran_though_the_version_is_gone(acting: ActionClient, served: HistoryStage) -> None:
     served.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
-    foreseen = plan_rollback(acting, RollbackRequest(served.namespace, APP, version="v1"))
-    assert foreseen.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
-    assert foreseen.preview.flow_diff
-    assert carried_out(acting, served, foreseen).version == "v1"
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP, version="v1"))
+    assert planned.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
+    assert planned.preview.flow_diff
+    assert carried_out(acting, served, planned).version == "v1"
 
 
 def test_what_cannot_be_done_is_said_with_the_next_step(acting: ActionClient, served: HistoryStage) -> None:
@@ -134,18 +134,18 @@ def test_a_first_deploy_has_nothing_to_go_back_to(acting: ActionClient, stage: H
     stage.app(APP, workflow=APP)
     with pytest.raises(Refusal, match="nothing to go back to"):
         resolve(acting, RollbackRequest(stage.namespace, APP))
-    foreseen = plan_deploy(acting, asked(stage, version="v1", runtime=stage.default_runtime))
-    assert foreseen.preview.now is None
-    assert "pods are started" in "\n".join(foreseen.preview.lines())
-    carried_out(acting, stage, foreseen)
+    planned = plan_deploy(acting, asked(stage, version="v1", runtime=stage.default_runtime))
+    assert planned.preview.now is None
+    assert "pods are started" in "\n".join(planned.preview.lines())
+    carried_out(acting, stage, planned)
     with pytest.raises(Refusal, match="has never run anything but v1"):
         resolve(acting, RollbackRequest(stage.namespace, APP))
 
 
 def test_a_failed_deploy_is_followed_to_its_reason(acting: ActionClient, served: HistoryStage) -> None:
     beyond = {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}
-    foreseen = plan_deploy(acting, asked(served, version="v3", config=beyond))
-    name = perform_deploy(acting, foreseen).made["metadata"]["name"]
+    planned = plan_deploy(acting, asked(served, version="v3", config=beyond))
+    name = perform_deploy(acting, planned).made["metadata"]["name"]
     *_, last = follow(acting, served.namespace, name, app=APP)
     assert (last.phase, last.succeeded) == ("Failed", False)
     assert last.message

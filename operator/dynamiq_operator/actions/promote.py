@@ -154,7 +154,7 @@ def promote_once(
             return Performed(found, is_replayed=True)
         try:
             return perform_promotion(api, plan_promotion(api, request, target, claim))
-        except Taken:
+        except (errors.AlreadyExists, Taken):
             # The same request is carried out by another thread or replica at this moment.
             left -= 1
             if not left:

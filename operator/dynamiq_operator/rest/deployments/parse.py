@@ -14,12 +14,12 @@ from dynamiq_operator.rest.shared.parse import resolve
 
 def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment) -> DeployRequest:
     """What the body asks of an App. Raises HttpProblem and errors.ApiError."""
+    if body.restores is not None and body.workflow_version_id is not None:
+        raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     named = resolve(context, namespace, body)
     if named.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
-    if body.restores is not None and body.workflow_version_id is not None:
-        raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     return DeployRequest(
         namespace,
         name,
