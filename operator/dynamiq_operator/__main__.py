@@ -14,7 +14,7 @@ from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
-from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
+from dynamiq_operator.controller.run import RELIST_PERIOD, Options, run
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.plain import on_one_line
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(
         running,
         "--list-again-every",
-        f"{LIST_AGAIN_EVERY:.0f}",
+        f"{RELIST_PERIOD:.0f}",
         "seconds between two lists of everything, which find what an interrupted watch missed; more often costs the API server more",
         kind=_seconds,
     )
@@ -179,7 +179,7 @@ def _run(given: argparse.Namespace) -> int:
         context=given.context,
         namespaces=tuple(given.namespaces or ()),
         health=given.health,
-        list_again_every=given.list_again_every,
+        relist_period=given.list_again_every,
     )
     try:
         asyncio.run(run(options))

@@ -48,7 +48,7 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
             first.wait_until_working()
             second = operators.start(other.url, namespace, tmp_path, lease="shared")
             try:
-                eventually("the second stands by", lambda: second.said("standing by"))
+                eventually("the second stands by", lambda: second.said("following: "))
                 deploys.deploy(api, namespace, "a")
                 yield Pair(first, second, one)
             finally:
@@ -59,7 +59,7 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
 
 def _seconds_until_it_works(operator: Operator, within: float) -> float:
     began = time.monotonic()
-    eventually("the second works", lambda: operator.said("working as"), within, 0.02)
+    eventually("the second works", lambda: operator.said("leading as"), within, 0.02)
     return time.monotonic() - began
 
 
@@ -91,7 +91,7 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     assert holds.call is not None
     assert holds.call.status == 409
     pair.first.send(signal.SIGCONT)
-    eventually("the first stands by", lambda: pair.first.said("standing by"))
+    eventually("the first stands by", lambda: pair.first.said("following: "))
     deploys.deploy(api, namespace, "c")
     eventually("all is told", lambda: deploys.is_settled(api, namespace), deploys.END_WITHIN)
     assert pair.proxy_of_first.writes[before:] == []

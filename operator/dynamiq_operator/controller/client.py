@@ -1,4 +1,4 @@
-"""Requests to the API server, by the official client's configuration and connection pool. Errors come as `errors.ApiError`."""
+"""The asynchronous client of the API server: the official client's configuration and connection pool, and errors of `kube.errors`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from kubernetes.aio import client as kubernetes
 from kubernetes.aio import config as kubernetes_config
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import in_a_pod
+from dynamiq_operator.kube.api import PAGE, PLAIN, in_a_pod
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
 
-PAGE = 500
 TIMEOUT = 30.0  # seconds for one request
 CONNECTIONS = 32
 MERGE = "application/merge-patch+json"
@@ -54,7 +53,7 @@ class Client:
         await self._api.close()
 
     async def credentials(self) -> dict[str, Any]:
-        """How this client logs in now, as the fields of kopf's ConnectionInfo; a service account's token is read anew."""
+        """The current credentials as the fields of kopf's ConnectionInfo; the token of a service account is read anew."""
         configuration = self._configuration
         token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         return {
@@ -73,11 +72,11 @@ class Client:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = PLAIN,
     ) -> Manifest:
         """Sends one request and returns the JSON of its answer. Raises errors.ApiError."""
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": PLAIN, "Content-Type": content_type}
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
             response = await self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT)
@@ -89,10 +88,11 @@ class Client:
         raise errors.from_answer(response.status, raw, f"{method} {path}")
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
+        """One object. Raises errors.NotFound and errors.ApiError."""
         return await self.request("GET", resource.path(namespace, name))
 
     async def pages(self, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> AsyncIterator[Manifest]:
-        """The lists, each of at most `PAGE` items, that a collection comes in."""
+        """The pages of a list, each of at most `PAGE` items, which the selectors `label` and `field` limit."""
         query: dict[str, str | int] = {"limit": PAGE}
         if label:
             query["labelSelector"] = label
@@ -108,12 +108,12 @@ class Client:
             query["continue"] = token
 
     async def create(self, resource: ApiResource, manifest: Manifest) -> Manifest:
-        """POST: it never touches an object that is there. Raises errors.AlreadyExists."""
+        """POST: it never changes an object that exists. Raises errors.AlreadyExists and errors.ApiError."""
         path = resource.path(manifest["metadata"].get("namespace", ""))
         return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
 
     async def apply(self, resource: ApiResource, manifest: Manifest) -> Manifest:
-        """Server-side apply, taking back fields of ours that others changed."""
+        """Server-side apply, which takes back fields of ours that another manager changed. Raises errors.ApiError."""
         meta = manifest["metadata"]
         # The body is parsed as YAML, which knows no surrogate escapes: 🦊 goes as it is.
         return await self.request(
@@ -135,16 +135,16 @@ class Client:
         kind: str = MERGE,
         manager: str = FIELD_MANAGER,
     ) -> Manifest:
-        """A merge patch, or with `kind=JSON_PATCH` a list of operations."""
+        """A merge patch, or with `kind=JSON_PATCH` a list of operations. Raises errors.ApiError."""
         path = resource.path(namespace, name, subresource)
         return await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
 
     async def delete(
         self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None, keep_dependents: bool = False
     ) -> None:
-        """Deletes the object of this uid, its dependents in the background; one that is gone or another one is left alone.
+        """Deletes the object of this uid, its dependents in the background. One that is absent is success, another uid is left alone.
 
-        With `version`, one that was written since is left alone, too. With `keep_dependents` they stay, and lose it as their owner.
+        With `version`, an object of another resourceVersion is left alone, too. With `keep_dependents`, its dependents are orphaned.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
         options = {"preconditions": preconditions, "propagationPolicy": "Orphan" if keep_dependents else "Background"}

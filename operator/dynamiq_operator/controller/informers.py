@@ -1,4 +1,4 @@
-"""What the watches see goes into the store, and the Apps that it may matter to go on the queue."""
+"""Informers: lists and watch events update the cache, and the Apps that they affect go on the workqueue."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
@@ -18,47 +18,29 @@ from dynamiq_operator.model.objects import Manifest
 log = logging.getLogger(__name__)
 
 
-class Watching:
-    """The store and the queue behind it. `namespaces` limits what is listed; None is the whole cluster."""
+class Informers:
+    """The informers of all watched resources. `namespaces` limits what is listed; None is the whole cluster."""
 
-    def __init__(self, store: Store, queue: Queue[AppKey], namespaces: frozenset[str] | None, gateway_api: GatewayApi) -> None:
-        self.store, self.queue, self._namespaces, self.gateway_api = store, queue, namespaces, gateway_api
+    def __init__(
+        self, client: Client, cache: Cache, queue: WorkQueue[AppKey], namespaces: frozenset[str] | None, gateway_api: GatewayApi
+    ) -> None:
+        self._client, self._cache, self._queue = client, cache, queue
+        self._namespaces, self.gateway_api = namespaces, gateway_api
 
     def resources(self) -> Iterator[ApiResource]:
-        """What the cluster had when it was listed, of all that is to be watched."""
-        return (resource for resource in WATCHED if not resource.optional or self.gateway_api.is_there)
+        """The watched resources that the cluster served when they were listed."""
+        return (resource for resource in WATCHED if not resource.optional or self.gateway_api.is_served)
 
-    def saw(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
-        """Takes in one event of a watch; `type_` is None for an object that was there when the watch began."""
-        touched = self.store.remove(resource, raw) if type_ == "DELETED" else self.store.put(resource, raw)
-        for app in touched:
-            self.queue.add(app)
+    def on_watch_event(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
+        """Updates the cache by one watch event; `type_` is None for an object that existed when the watch began."""
+        self._enqueue(self._cache.delete(resource, raw) if type_ == "DELETED" else self._cache.update(resource, raw))
 
-    async def list_all(self, client: Client) -> None:
-        """Lists everything once: at start, so that decisions begin with a full store, and then to find what a watch missed."""
-        for resource in WATCHED:
-            for namespace in sorted(self._namespaces or {""}) if resource.namespaced else [""]:
-                try:
-                    await self._list(client, resource, namespace)
-                except errors.NotFound:
-                    if not resource.optional:
-                        raise
-                    self._lacks(resource)
-                else:
-                    if resource.optional:
-                        self.gateway_api.listed(True)
-
-    def _lacks(self, resource: ApiResource) -> None:
-        self.gateway_api.listed(False)
-        for app in self.store.replace(resource, (), sys.maxsize, None):
-            self.queue.add(app)
-
-    async def list_until_done(self, client: Client) -> None:
-        """`list_all`, again and again until it goes well."""
+    async def list_until_synced(self) -> None:
+        """Lists every watched resource, and retries with backoff until all of it has succeeded."""
         failures = 0
         while True:
             try:
-                await self.list_all(client)
+                await self.list_all()
             except errors.ApiError as error:
                 failures += 1
                 missing = isinstance(error, errors.NotFound)
@@ -70,13 +52,33 @@ class Watching:
             else:
                 return
 
-    async def _list(self, client: Client, resource: ApiResource, namespace: str) -> None:
-        found: list[Manifest] = []
+    async def list_all(self) -> None:
+        """Lists every watched resource once: at start, so that reconciles begin with a full cache, and later to find what a watch missed.
+
+        Raises errors.ApiError, NotFound among them where our CustomResourceDefinitions are not installed.
+        """
+        for resource in WATCHED:
+            for namespace in sorted(self._namespaces or {""}) if resource.namespaced else [""]:
+                try:
+                    await self._list(resource, namespace)
+                except errors.NotFound:
+                    if not resource.optional:
+                        raise
+                    self.gateway_api.on_listed(False)
+                    self._enqueue(self._cache.replace(resource, (), sys.maxsize, None))
+                else:
+                    if resource.optional:
+                        self.gateway_api.on_listed(True)
+
+    async def _list(self, resource: ApiResource, namespace: str) -> None:
+        listed: list[Manifest] = []
         version = 0
-        async for page in client.pages(resource, namespace, label=resource.label_selector, field=resource.field_selector):
+        async for page in self._client.pages(resource, namespace, label=resource.label_selector, field=resource.field_selector):
             # The first page's version is that of the whole list.
             version = version or int(page["metadata"]["resourceVersion"])
-            found += page["items"]
-        inside = frozenset({namespace}) if namespace else None
-        for app in self.store.replace(resource, found, version, inside):
-            self.queue.add(app)
+            listed += page["items"]
+        self._enqueue(self._cache.replace(resource, listed, version, frozenset({namespace}) if namespace else None))
+
+    def _enqueue(self, apps: set[AppKey]) -> None:
+        for app in apps:
+            self._queue.add(app)

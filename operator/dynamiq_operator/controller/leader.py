@@ -1,7 +1,7 @@
-"""Who works: one of the operator's replicas at a time, by a Lease.
+"""Leader election: one replica of the operator reconciles at a time, the leader, by a Lease of the API; the others follow.
 
-Another's lease has expired when it has not changed for its duration by the local monotonic clock: clocks of two machines
-are never compared. `require` stops a holder that was paused, or cut off, before it writes anything more; a request that was
+Another replica's lease has expired when it has not changed for its duration by the local monotonic clock: clocks of two machines
+are never compared. `require_leadership` stops a leader that was paused, or cut off, before it writes anything more; a request that was
 on its way already is not fenced by a lease, so writes that must be are guarded by resourceVersion as well.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from dynamiq_operator.controller.client import Client
@@ -18,73 +20,92 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import LEASES
 from dynamiq_operator.model.objects import Manifest
 
-DURATION = 15.0
-RENEW_WITHIN = 10.0
-RETRY = 2.0
-"""Seconds: a lease lasts, its holder goes on without having renewed it, and between two tries."""
-RELEASE_TRIES = 3
+RELEASE_ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
 
 
-class Lease:
-    """The Lease `namespace`/`name`, taken or awaited in the name of `identity`."""
+class LeadershipLost(Exception):  # noqa: N818
+    """Another replica may lead by now."""
 
-    def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds: a lease lasts, its leader goes on without having renewed it, and between two attempts."""
+
+    lease_duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
+
+
+class LeaderElection:
+    """An election by the Lease `namespace`/`name`, in which this replica stands as `identity`. `clock`: monotonic seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        timing: Timing = Timing(),
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._client = client
         self._namespace, self._name, self.identity = namespace, name, identity
-        self._seen: str | None = None
-        self._seen_at = 0.0
-        self._renewed_at = -DURATION
+        self._timing, self._clock = timing, clock
+        self._observed_version: str | None = None
+        self._observed_at = 0.0
+        self._renewed_at: float | None = None
         self._raw: Manifest | None = None
 
-    def require(self) -> None:
-        """Raises errors.LostLease where the lease was not renewed lately: another may hold it by now."""
-        if _monotonic() - self._renewed_at > RENEW_WITHIN:
-            raise errors.LostLease
+    def require_leadership(self) -> None:
+        """Raises LeadershipLost where the lease was not renewed within the deadline: another replica may lead by now."""
+        if self._since_renewal() > self._timing.renew_deadline:
+            raise LeadershipLost
 
     async def acquire(self) -> None:
-        """Waits until the lease is ours."""
-        waiting_for: str | None = None
+        """Waits until this replica leads."""
+        following: str | None = None
         while True:
             try:
-                holder = await self._try()
+                leader = await self._acquire_or_renew()
             except errors.ApiError as error:
                 log.warning("the lease %s/%s cannot be taken: %s", self._namespace, self._name, error)
-                holder = ""
+                leader = ""
             except Exception:
                 log.exception("the lease %s/%s cannot be taken", self._namespace, self._name)
-                holder = ""
-            if holder == self.identity:
+                leader = ""
+            if leader == self.identity:
                 return
-            if holder and holder != waiting_for:
-                log.info("standing by: %s holds the lease %s/%s", holder, self._namespace, self._name)
-                waiting_for = holder
-            await asyncio.sleep(RETRY)
+            if leader and leader != following:
+                log.info("following: %s holds the lease %s/%s", leader, self._namespace, self._name)
+                following = leader
+            await asyncio.sleep(self._timing.retry_period)
 
-    async def hold(self, lost: Callable[[], None]) -> None:
-        """Renews the lease until cancelled; calls `lost` once when it is another's or could not be renewed in time."""
+    async def renew_until_lost(self, on_lost: Callable[[], None]) -> None:
+        """Renews the lease until cancelled; calls `on_lost` once when another replica holds it or it was not renewed in time."""
         while True:
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(self._timing.retry_period)
             try:
-                holder = await asyncio.wait_for(self._try(), max(self._renewed_at + RENEW_WITHIN - _monotonic(), 0.1))
-                if holder == self.identity:
+                left = self._timing.renew_deadline - self._since_renewal()
+                leader = await asyncio.wait_for(self._acquire_or_renew(), max(left, 0.1))
+                if leader == self.identity:
                     continue
-                log.error("the lease is held by %s now", holder)
+                log.error("the lease is held by %s now", leader)
             except (errors.ApiError, TimeoutError) as error:
-                if _monotonic() - self._renewed_at < RENEW_WITHIN:
+                if self._since_renewal() < self._timing.renew_deadline:
                     log.warning("the lease could not be renewed, trying again: %s", error)
                     continue
-                log.error("the lease could not be renewed for %.0f s", RENEW_WITHIN)  # noqa: TRY400 - an expected end, no bug
-            except Exception:  # whoever holds a lease and does not renew it must stop, whatever the cause
+                log.error("the lease could not be renewed for %.0f s", self._timing.renew_deadline)  # noqa: TRY400 - an expected end, no bug
+            except Exception:  # a leader that does not renew its lease must stop, whatever the cause
                 log.exception("the lease could not be renewed")
-            lost()
+            on_lost()
             return
 
     async def release(self) -> None:
-        """Gives the lease up, so that another replica takes over at once."""
-        self._renewed_at = -DURATION
-        for _ in range(RELEASE_TRIES):
+        """Gives the lease up, so that another replica leads at once."""
+        self._renewed_at = None
+        for _ in range(RELEASE_ATTEMPTS):
             try:
                 # Read anew each time: a renewal that was under way when the work ended may be carried out at any moment.
                 self._raw = await self._client.get(LEASES, self._namespace, self._name)
@@ -99,13 +120,17 @@ class Lease:
                 log.warning("the lease could not be released: %s", error)
             return
 
-    async def _try(self) -> str:
-        """Takes or renews the lease where that is possible; returns who holds it."""
-        began = _monotonic()
-        holder = await self._take()
-        if holder == self.identity:
+    def _since_renewal(self) -> float:
+        """Seconds since this replica acquired or renewed the lease last."""
+        return float("inf") if self._renewed_at is None else self._clock() - self._renewed_at
+
+    async def _acquire_or_renew(self) -> str:
+        """Takes or renews the lease where that is possible; returns who holds it, empty where it is not known."""
+        began = self._clock()
+        leader = await self._take()
+        if leader == self.identity:
             self._renewed_at = began
-        return holder
+        return leader
 
     async def _take(self) -> str:
         try:
@@ -113,29 +138,26 @@ class Lease:
         except errors.NotFound:
             return await self._create()
         spec = self._raw.get("spec") or {}
-        holder = spec.get("holderIdentity") or ""
+        leader = spec.get("holderIdentity") or ""
         version = self._raw["metadata"]["resourceVersion"]
-        if version != self._seen:
-            self._seen, self._seen_at = version, _monotonic()
-        expired = _monotonic() - self._seen_at > (spec.get("leaseDurationSeconds") or DURATION)
-        if holder and holder != self.identity and not expired:
-            return str(holder)
-        taken = {"leaseTransitions": (spec.get("leaseTransitions") or 0) + 1, "acquireTime": _now()} if holder != self.identity else {}
+        if version != self._observed_version:
+            self._observed_version, self._observed_at = version, self._clock()
+        expired = self._clock() - self._observed_at > (spec.get("leaseDurationSeconds") or self._timing.lease_duration)
+        if leader and leader != self.identity and not expired:
+            return str(leader)
+        taken = {"leaseTransitions": (spec.get("leaseTransitions") or 0) + 1, "acquireTime": _now()} if leader != self.identity else {}
         try:
-            await self._write(
-                {**spec, **taken, "holderIdentity": self.identity, "leaseDurationSeconds": int(DURATION), "renewTime": _now()}
-            )
+            await self._write({**spec, **taken, **self._held()})
         except errors.Conflict:
             return ""
         return self.identity
 
     async def _create(self) -> str:
-        spec = {"holderIdentity": self.identity, "leaseDurationSeconds": int(DURATION), "acquireTime": _now(), "renewTime": _now()}
         manifest: dict[str, Any] = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
             "metadata": {"name": self._name, "namespace": self._namespace},
-            "spec": spec,
+            "spec": {"acquireTime": _now(), **self._held()},
         }
         try:
             self._raw = await self._client.create(LEASES, manifest)
@@ -143,14 +165,14 @@ class Lease:
             return ""
         return self.identity
 
+    def _held(self) -> Manifest:
+        """The fields of a lease that this replica holds from now on."""
+        return {"holderIdentity": self.identity, "leaseDurationSeconds": int(self._timing.lease_duration), "renewTime": _now()}
+
     async def _write(self, spec: dict[str, Any]) -> None:
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
         path = LEASES.path(self._namespace, self._name)
         self._raw = await self._client.request("PUT", path, body={**self._raw, "spec": spec})
-
-
-def _monotonic() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _now() -> str:

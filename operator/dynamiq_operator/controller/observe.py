@@ -1,18 +1,18 @@
-"""Observing an App: a snapshot from the store, with the few reads that the watches do not cover."""
+"""Observing an App: a snapshot from the cache, with the few reads that the watches do not cover."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from dynamiq_operator.controller import references
-from dynamiq_operator.controller.cache import HASH_OF_CONTENT, AppKey, Store
+from dynamiq_operator.controller.app_state import AppState, AppStates
+from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
@@ -26,53 +26,31 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildKey, Hindrance
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
-TAKEN_TRUSTED = 14.0
-"""Seconds after which a name that was taken is looked at again."""
+PROBLEM_TTL = 14.0
+"""Seconds after which a name that was taken is read again, and what was denied is tried again."""
 
-POLICY_TRUSTED = 60.0
-"""Seconds for which the policy that stamps authors is taken to be there, or not, still."""
+POLICY_TTL = 60.0
+"""Seconds for which it is cached whether the policy that stamps authors exists."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Memory:
-    """What is remembered of an App between two looks, and may be forgotten at any time."""
-
-    uid: str = ""
-    ledger: Ledger | None = None
-    problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
-    keys: AccessKeys | None = None
-    keys_since: tuple[str, datetime] | None = None
-    """The version of the Secret of Access Keys that was seen last, and when it was first."""
-    named: references.Seen = field(default_factory=dict)
-
-
 class Observer:
-    """Makes snapshots. It writes nothing."""
+    """Makes snapshots. It writes nothing to the API server."""
 
-    def __init__(self, client: Client, store: Store, settings: Settings, claims: Claims, gateway_api: GatewayApi) -> None:
-        self._client, self._store, self._settings, self._claims, self._gateway_api = client, store, settings, claims, gateway_api
-        self._memories: dict[AppKey, Memory] = {}
-        self._stamped: tuple[datetime | None, float] | None = None
-
-    def memory(self, app: AppKey) -> Memory:
-        return self._memories.setdefault(app, Memory())
-
-    def forget(self) -> None:
-        """Forgets all memories: another replica may have worked meanwhile."""
-        self._memories.clear()
-
-    def doubt(self, app: AppKey) -> None:
-        """Forgets what no watch keeps up, so that the next look reads it: whether the Secret of Access Keys is there."""
-        self.memory(app).keys = None
+    def __init__(
+        self, client: Client, cache: Cache, settings: Settings, claims: Claims, gateway_api: GatewayApi, states: AppStates
+    ) -> None:
+        self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
+        self._states, self._clock = states, states.clock
+        self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
-        raw = self._store.get(APPS, *key)
+        raw = self._cache.get(APPS, *key)
         app = _parsed(App, raw)
         if raw is not None and app is None:  # not missing: its rows must not fail for want of it
             raise errors.Invalid("it is of a form that this version of the operator cannot read: upgrade the operator")
@@ -81,7 +59,7 @@ class Observer:
         pods: list[Pod] = []
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
-        for resource, found in self._store.of_app(key):
+        for resource, found in self._cache.of_app(key):
             if resource is RECORDS and (record := _parsed(Record, found)) is not None:
                 if not awaits_garbage_collection(found, app):
                     records[record.name] = record
@@ -95,15 +73,12 @@ class Observer:
             elif resource is PODS:
                 pods.append(Pod.of(found))
         if app is None:
-            self._memories.pop(key, None)
-            self._claims.forget(key)
+            self._states.drop(key)
+            self._claims.drop(key)
             return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
-        records |= await self._named(key, app, records)
-        memory = self.memory(key)
-        if memory.uid not in ("", app.meta.uid):
-            memory = self._memories[key] = Memory()  # the App was deleted and created again, and none of it is its
-        memory.uid = app.meta.uid
-        await self._recheck(key[0], app, memory)
+        records |= await self._closed_records(key, app, records)
+        state = self._states.of_uid(key, app.meta.uid)
+        await self._expire_problems(key[0], app, state)
         snapshot = Snapshot(
             *key,
             datetime.now(UTC),
@@ -111,23 +86,24 @@ class Observer:
             app=app,
             records=tuple(records.values()),
             versions=tuple(self._versions(key[0], app, records.values())),
-            runtimes={runtime.meta.name: runtime for found in self._store.runtimes() if (runtime := _parsed(Runtime, found)) is not None},
+            runtimes={runtime.meta.name: runtime for found in self._cache.runtimes() if (runtime := _parsed(Runtime, found)) is not None},
             children=children,
             flows=frozenset(_flows(app, children)),
-            problems={child: problem for child, (problem, _) in memory.problems.items()},
-            access_keys=await self._access_keys(key, app, memory),
+            problems={child: problem for child, (problem, _) in state.problems.items()},
+            access_keys=await self._access_keys(key, app, state),
             pods=tuple(pods),
             runs=tuple(TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
             claim=await self._claims.of(key, app),
-            has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.wanted(),
+            has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
             promotions=await self._promotions(records.values()),
-            ledger=await self._ledger(key, app, records.values(), memory),
+            ledger=await self._ledger(key, app, records.values(), state),
         )
-        return replace(snapshot, named=await references.look(self._client, key[0], references_to_read(snapshot, app), memory.named))
+        wanted = references_to_read(snapshot, app)
+        return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
 
-    async def _named(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
-        """Rows that are not watched, since they are closed, and that the watched ones, or the App's status, name."""
+    async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
+        """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
         wanted = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             wanted.add(app.status.live.row)
@@ -142,62 +118,62 @@ class Observer:
         return found
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
-        """From when on the policy that stamps authors, and its binding, have been there; asked only when a row is to be pinned."""
+        """Since when the policy that stamps authors and its binding have existed; read only when a row is to be pinned."""
         if all(record.pinned or record.outcome for record in records):
             return None
-        if self._stamped is None or monotonic() - self._stamped[1] > POLICY_TRUSTED:
+        if self._authors_stamped is None or self._clock() - self._authors_stamped[1] > POLICY_TTL:
             try:
                 found = [Meta.of(await self._client.get(policy, "", names.AUTHOR_POLICY)).created for policy in POLICIES]
-                self._stamped = (max(found), monotonic())
+                self._authors_stamped = (max(found), self._clock())
             except (errors.NotFound, errors.Denied):
-                self._stamped = (None, monotonic())
-        return self._stamped[0]
+                self._authors_stamped = (None, self._clock())
+        return self._authors_stamped[0]
 
     async def _promotions(self, records: Iterable[Record]) -> dict[str, Record]:
-        """The rows that rows which are to be pinned say they were promoted from, as far as they can be found."""
+        """By the name of a row that is to be pinned, the row that it says it was promoted from, where that can be read."""
         found = {}
         for record in records:
-            said = record.spec.promoted_from
-            if said is None or record.pinned or record.outcome:
+            source = record.spec.promoted_from
+            if source is None or record.pinned or record.outcome:
                 continue
             try:
-                source = _parsed(Record, await self._client.get(RECORDS, said.namespace, said.row))
+                promoted = _parsed(Record, await self._client.get(RECORDS, source.namespace, source.row))
             except (errors.NotFound, errors.Denied):
                 continue
-            if source is not None:
-                found[record.name] = source
+            if promoted is not None:
+                found[record.name] = promoted
         return found
 
     def _versions(self, namespace: str, app: App, records: Iterable[Record]) -> Iterable[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
         for workflow in sorted(workflows):
-            for raw in self._store.versions(namespace, workflow):
+            for raw in self._cache.versions(namespace, workflow):
                 spec = raw["spec"]
-                yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[HASH_OF_CONTENT])
+                yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[CONTENT_HASH])
 
-    async def _access_keys(self, key: AppKey, app: App, memory: Memory) -> AccessKeys:
+    async def _access_keys(self, key: AppKey, app: App, state: AppState) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        if memory.keys is not None and memory.keys.presence is KeysPresence.PRESENT:
-            return memory.keys
+        if state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
+            return state.access_keys
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
         except errors.NotFound:
-            memory.keys = AccessKeys(KeysPresence.ABSENT)
-            return memory.keys
+            state.access_keys = AccessKeys(KeysPresence.ABSENT)
+            return state.access_keys
         version = found["metadata"]["resourceVersion"]
-        if memory.keys_since is None or memory.keys_since[0] != version:
-            memory.keys_since = (version, datetime.now(UTC))
+        if state.access_keys_since is None or state.access_keys_since[0] != version:
+            state.access_keys_since = (version, datetime.now(UTC))
         presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
-        memory.keys = AccessKeys(presence, *memory.keys_since)
-        return memory.keys
+        state.access_keys = AccessKeys(presence, *state.access_keys_since)
+        return state.access_keys
 
-    async def _recheck(self, namespace: str, app: App, memory: Memory) -> None:
-        """Looks again at names that were taken some time ago, and lets what was denied be tried again."""
-        for child, (problem, since) in list(memory.problems.items()):
-            if problem.hindrance is Hindrance.REFUSED or monotonic() - since < TAKEN_TRUSTED:
+    async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
+        """Drops problems after `PROBLEM_TTL`, so that the child is tried again; of a name that was taken, only where it is free now."""
+        for child, (problem, since) in list(state.problems.items()):
+            if problem.hindrance is Hindrance.REFUSED or self._clock() - since < PROBLEM_TTL:
                 continue
-            del memory.problems[child]
+            del state.problems[child]
             if problem.hindrance is Hindrance.DENIED:
                 continue
             try:
@@ -205,11 +181,11 @@ class Observer:
             except errors.NotFound:
                 continue
             if not is_ours(found, app):
-                memory.problems[child] = (problem, monotonic())
+                state.problems[child] = (problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], memory: Memory) -> Ledger:
-        """The whole history: read once, when first something asks for it, and kept up from then on."""
-        if memory.ledger is None:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> Ledger:
+        """The whole history: read once, when a decision first needs it, and updated from then on."""
+        if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)
             limited = app.spec.history is not None and app.spec.history.limit is not None
             if settled and app.spec.deploy is None and not limited:
@@ -219,19 +195,19 @@ class Observer:
                 rows += [
                     row for raw in page["items"] if not awaits_garbage_collection(raw, app) and (row := _parsed(Record, raw)) is not None
                 ]
-            memory.ledger = Ledger(known=True).having(rows)
-        memory.ledger = memory.ledger.having(records)
-        return memory.ledger
+            state.ledger = Ledger(known=True).having(rows)
+        state.ledger = state.ledger.having(records)
+        return state.ledger
 
 
 def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
     for (kind, name), found in children.items():
-        if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[HASH_OF_CONTENT]) == name:
-            yield found[HASH_OF_CONTENT]
+        if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[CONTENT_HASH]) == name:
+            yield found[CONTENT_HASH]
 
 
 def _is_run(found: Manifest, app: App | None) -> bool:
-    """Whether a Job is a run of one of the App's triggers: of its CronJob, its own, or nobody's since the CronJob was made anew."""
+    """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
     return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
 
 
@@ -239,7 +215,7 @@ T = TypeVar("T", App, Record, Runtime)
 
 
 def _parsed(kind: type[T], raw: Manifest | None) -> T | None:
-    """The object, or None where it is missing or of a form that this version of the operator cannot read."""
+    """The object, or None where it is absent or of a form that this version of the operator cannot read."""
     if raw is None:
         return None
     try:

@@ -1,40 +1,41 @@
-"""What the Secrets and ConfigMaps that variables name have: their keys alone are kept, by name, and no value."""
+"""The keys of the Secrets and ConfigMaps that an App's variables name. No value is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from time import monotonic
+from collections.abc import Callable, Iterable, Mapping
 
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.plan.observed.problems import ChildKey
 
-TRUSTED = 2.0
-"""Seconds for which what was seen is taken to be so still: a deploy looks at the same Secret several times."""
+TTL = 2.0
+"""Seconds for which the keys of an object are cached: a deploy needs those of one Secret several times."""
 
-Seen = dict[ChildKey, tuple[frozenset[str] | None, float]]
-"""Keys, or None where there is no such object, and when that was."""
+CachedKeys = dict[ChildKey, tuple[frozenset[str] | None, float]]
+"""Keys of an object, None where it is absent, and the monotonic time at which they were read."""
 
 
-async def look(client: Client, namespace: str, wanted: Iterable[ChildKey], seen: Seen) -> Mapping[ChildKey, frozenset[str] | None]:
-    """The keys of each of `wanted`; `seen` is kept up. What may not be read is left out. Raises errors.ApiError."""
+async def read_keys(
+    client: Client, namespace: str, wanted: Iterable[ChildKey], cached: CachedKeys, clock: Callable[[], float]
+) -> Mapping[ChildKey, frozenset[str] | None]:
+    """The keys of each of `wanted`, without those that may not be read; `cached` is updated. `clock`: monotonic seconds. Raises errors.ApiError."""
     found: dict[ChildKey, frozenset[str] | None] = {}
     for child in sorted(wanted):
-        if child not in seen or monotonic() - seen[child][1] >= TRUSTED:
+        if child not in cached or clock() - cached[child][1] >= TTL:
             try:
-                seen[child] = (await _keys(client, namespace, child), monotonic())
+                cached[child] = (await _read(client, namespace, child), clock())
             except errors.Denied:
-                seen.pop(child, None)
+                cached.pop(child, None)
                 continue
-        found[child] = seen[child][0]
-    for child in seen.keys() - found.keys():
-        del seen[child]
+        found[child] = cached[child][0]
+    for child in cached.keys() - found.keys():
+        del cached[child]
     return found
 
 
-async def _keys(client: Client, namespace: str, child: ChildKey) -> frozenset[str] | None:
-    """A variable takes no binary data of a ConfigMap, so that is no key of it."""
+async def _read(client: Client, namespace: str, child: ChildKey) -> frozenset[str] | None:
+    """Binary data of a ConfigMap is left out: a variable cannot take it."""
     try:
         found = await client.get(BY_KIND[child[0]], namespace, child[1])
     except errors.NotFound:

@@ -1,4 +1,20 @@
-"""What can go wrong with a request, named where it arises; whether to try again is decided here, once."""
+"""What the API server's answers mean: the one place where an answer becomes an error, and where it is said how each is retried.
+
+    answer                            error           in a reconcile of the operator
+    --------------------------------  --------------  -----------------------------------------------------------------------
+    409 with reason AlreadyExists     AlreadyExists   a child: read, and taken back where it is the App's; else the condition
+                                                      says NameTaken. A row, a run or an Event: it was created before, which
+                                                      is success. A claim of a hostname: as Conflict
+    409 otherwise                     Conflict        ends it: another manager wrote the object; the App is requeued with
+                                                      backoff and observed anew. Of a DELETE: another object, left alone
+    404                               NotFound        of a read: absent. Of a DELETE: success. Otherwise requeued with backoff
+    400, 413, 422                     Invalid         a child: the condition says Refused; sent again when its manifest changes
+    401, 403                          Denied          a child: the condition says Denied; tried again after a while
+    429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
+
+Whatever is not named for a kind of object ends the reconcile and requeues the App with `backoff`, without limit: no error ends
+the process. The surfaces retry nothing: REST answers with the status of `rest`'s table of errors, the plugin with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -22,68 +38,69 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):  # noqa: N818 - named as the API names its reasons
-    """There is no such object (404)."""
+    """There is no such object."""
 
 
 class AlreadyExists(ApiError):  # noqa: N818
-    """An object of that name is there already (409 AlreadyExists)."""
+    """A create met an object of that name."""
 
 
 class Conflict(ApiError):  # noqa: N818
-    """Somebody wrote the object in between (409 Conflict): observe again."""
+    """Another manager wrote the object since it was read, or a precondition does not hold."""
 
 
 class Invalid(ApiError):  # noqa: N818
-    """The API server refuses the content (400, 413, 422): sending it again is of no use."""
+    """The API server refuses the content: sending it again is of no use."""
 
 
 class Denied(ApiError):  # noqa: N818
-    """Not allowed, by rights, by a policy or by a quota (401, 403): it may be allowed later."""
+    """Not allowed, by rights, by a policy or by a quota: it may be allowed later."""
 
 
 class Unavailable(ApiError):  # noqa: N818
-    """No answer, or the API server cannot answer now (429, 5xx)."""
+    """No answer, or the API server cannot answer now."""
 
 
-class LostLease(Exception):  # noqa: N818
-    """Another replica works now."""
+ANY = ""
+"""Every reason of a status that has no line of its own."""
+
+ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
+    (400, ANY): Invalid,
+    (401, ANY): Denied,
+    (403, ANY): Denied,
+    (404, ANY): NotFound,
+    (409, "AlreadyExists"): AlreadyExists,
+    (409, ANY): Conflict,
+    (413, ANY): Invalid,
+    (422, ANY): Invalid,
+}
+"""The error of an HTTP status and the `reason` of its Status object. A status that is not here is `Unavailable`."""
 
 
 def from_answer(status: int, raw: bytes, asked: str) -> ApiError:
-    """The error of an answer: of its Status object, or of whatever else stood in it. `asked`: method and path."""
+    """The error of an answer: of its Status object, or of whatever else its body is. `asked`: method and path."""
     causes: Iterable[Mapping[str, Any]] = ()
     try:
-        said = json.loads(raw)
-        reason, message = str(said.get("reason") or ""), str(said.get("message") or "")
-        causes = (said.get("details") or {}).get("causes") or ()
+        parsed = json.loads(raw)
+        reason, message = str(parsed.get("reason") or ""), str(parsed.get("message") or "")
+        causes = (parsed.get("details") or {}).get("causes") or ()
     except (ValueError, AttributeError):
         reason, message = "", raw[:500].decode(errors="replace").strip()
-    failure = from_status(status, reason, message or f"{asked}: HTTP {status}")
-    failure.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in causes)
-    return failure
+    error = from_status(status, reason, message or f"{asked}: HTTP {status}")
+    error.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in causes)
+    return error
 
 
 def from_status(status: int, reason: str, message: str) -> ApiError:
     """The error of an HTTP status and of the `reason` of the Status object that came with it."""
-    kind: type[ApiError]
-    match status:
-        case 404:
-            kind = NotFound
-        case 409:
-            kind = AlreadyExists if reason == "AlreadyExists" else Conflict
-        case 400 | 413 | 422:
-            kind = Invalid
-        case 401 | 403:
-            kind = Denied
-        case _:
-            kind = Unavailable
+    kind = ERRORS.get((status, reason)) or ERRORS.get((status, ANY), Unavailable)
     return kind(message, status)
 
 
 BACKOFF_FIRST = 0.2
-BACKOFF_MOST = 30.0
+BACKOFF_MAX = 30.0
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after the n-th failure in a row, from 1: doubling, capped, for ever."""
-    return min(BACKOFF_FIRST * float(2 ** min(failures - 1, 16)), BACKOFF_MOST)
+    """Seconds to wait after the n-th consecutive failure, from 1: doubling from `BACKOFF_FIRST` up to `BACKOFF_MAX`, without an end."""
+    return min(BACKOFF_FIRST * float(2 ** min(failures - 1, 16)), BACKOFF_MAX)

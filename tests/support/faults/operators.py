@@ -121,7 +121,7 @@ class Operator:
         return text in self.log.read_text(errors="replace")
 
     def wait_until_working(self, seconds: float = WORKS_WITHIN) -> None:
-        eventually("the operator works", lambda: self.said("working as") or not self.alive, seconds)
+        eventually("the operator works", lambda: self.said("leading as") or not self.alive, seconds)
         assert self.alive, self.log.read_text()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.controller.run import _NotOfKopf
+from dynamiq_operator.controller.watch_loop import TasksNotOfKopf
 
 
 async def test_kopf_takes_no_task_of_ours_for_its_own() -> None:
@@ -22,7 +22,7 @@ async def test_kopf_takes_no_task_of_ours_for_its_own() -> None:
 
     kopfs = await kopf.spawn_tasks(registry=registry, standalone=True, clusterwide=True, stop_flag=stop)
     ours = asyncio.create_task(work())
-    ending = asyncio.create_task(kopf.run_tasks(kopfs, ignored=_NotOfKopf()))
+    ending = asyncio.create_task(kopf.run_tasks(kopfs, ignored=TasksNotOfKopf()))
     stop.set()
     await asyncio.wait_for(ending, 10)
     assert not ours.done()

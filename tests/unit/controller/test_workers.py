@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from dynamiq_operator.controller.cache import AppKey, Store
-from dynamiq_operator.controller.execute import Performer
+from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.observe import Observer
-from dynamiq_operator.controller.workers import Working
-from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
@@ -18,14 +20,11 @@ SOON = 60.0  # seconds
 APP = ("demo", "chat")
 
 
-class _Looks:
-    """An observer that notes that an App is looked at, and finds nothing there."""
+class _Observer:
+    """An observer that notes that an App is observed, and finds nothing there."""
 
     def __init__(self) -> None:
         self.seen = asyncio.Event()
-
-    def forget(self) -> None:
-        return
 
     async def observe(self, key: AppKey) -> Snapshot:
         self.seen.set()
@@ -33,22 +32,22 @@ class _Looks:
 
 
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
-    queue, looks = Queue[AppKey](), _Looks()
-    working = Working(queue, Store(), cast(Observer, looks), cast(Performer, None))
-    running = asyncio.create_task(working.run())
+    queue, observer = WorkQueue[AppKey](), _Observer()
+    workers = Workers(queue, Cache(), AppStates(), Reconciler(queue, cast(Observer, observer), cast(Executor, None)))
+    running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
     queue.add(APP)
-    working.stop()
+    workers.stop()
     await asyncio.wait_for(running, SOON)
-    assert not looks.seen.is_set()
-    running = asyncio.create_task(working.run())
-    await asyncio.wait_for(looks.seen.wait(), SOON)
-    working.stop()
+    assert not observer.seen.is_set()
+    running = asyncio.create_task(workers.run())
+    await asyncio.wait_for(observer.seen.wait(), SOON)
+    workers.stop()
     await asyncio.wait_for(running, SOON)
 
 
 async def test_a_wait_for_an_app_that_is_called_off_takes_none() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)  # lets the task run until it waits
     queue.add("a")

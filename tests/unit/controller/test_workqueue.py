@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.controller.workqueue import WorkQueue
 
 
-async def take(queue: Queue[str]) -> str:
+async def take(queue: WorkQueue[str]) -> str:
     return await asyncio.wait_for(queue.get(), 5)
 
 
-async def is_empty(queue: Queue[str]) -> bool:
+async def is_empty(queue: WorkQueue[str]) -> bool:
     """Whether a worker that asks now has to wait."""
     asking = asyncio.create_task(queue.get())
     await asyncio.sleep(0)  # lets the task run until it waits
@@ -22,7 +22,7 @@ async def is_empty(queue: Queue[str]) -> bool:
 
 
 async def test_key_added_twice_is_reconciled_once() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add("a")
     queue.add("a")
     queue.add("b")
@@ -31,7 +31,7 @@ async def test_key_added_twice_is_reconciled_once() -> None:
 
 
 async def test_key_added_while_it_is_reconciled_is_reconciled_once_more() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add("a")
     assert await take(queue) == "a"
     queue.add("a")
@@ -41,7 +41,7 @@ async def test_key_added_while_it_is_reconciled_is_reconciled_once_more() -> Non
 
 
 async def test_earliest_of_two_moments_counts() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add_after("later", 3600)
     queue.add_after("later", 0.01)
     queue.add_after("later", 1800)
@@ -51,7 +51,7 @@ async def test_earliest_of_two_moments_counts() -> None:
 
 
 async def test_key_comes_again_after_a_failure_and_others_do_not_wait_for_it() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add("bad")
     assert await take(queue) == "bad"
     queue.done("bad", failed=True)
@@ -60,7 +60,7 @@ async def test_key_comes_again_after_a_failure_and_others_do_not_wait_for_it() -
 
 
 async def test_worker_that_waits_is_woken() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     waiting = asyncio.create_task(take(queue))
     asyncio.get_running_loop().call_soon(queue.add, "a")
     assert await waiting == "a"

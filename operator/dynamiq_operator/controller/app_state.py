@@ -1,0 +1,70 @@
+"""What is kept of an App between two of its reconciles, beside the cache: it can be dropped at any time, and is then read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+
+from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.references import CachedKeys
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.snapshot import AccessKeys
+
+
+@dataclass
+class AppState:
+    """`uid`: of the App that all of it is of. `problems`: children that could not be made, each with the monotonic time of it."""
+
+    uid: str = ""
+    ledger: Ledger | None = None
+    problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
+    access_keys: AccessKeys | None = None
+    access_keys_since: tuple[str, datetime] | None = None
+    """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
+    referenced_keys: CachedKeys = field(default_factory=dict)
+
+    def update_ledger(self, record: Record) -> None:
+        """Puts a row, as it is now, into the ledger, where that has been read."""
+        if self.ledger is not None:
+            self.ledger = self.ledger.having([record])
+
+    def remove_from_ledger(self, name: str) -> None:
+        """Takes a row that was deleted out of the ledger, where that has been read."""
+        if self.ledger is not None:
+            self.ledger = self.ledger.without(name)
+
+
+class AppStates:
+    """The state of each App. `clock`: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.clock = clock
+        self._by_app: dict[AppKey, AppState] = {}
+
+    def of(self, app: AppKey) -> AppState:
+        """The App's state, empty where there is none yet."""
+        return self._by_app.setdefault(app, AppState())
+
+    def of_uid(self, app: AppKey, uid: str) -> AppState:
+        """The same, empty where what is kept is of an App of the same name that was deleted."""
+        if self.of(app).uid not in ("", uid):
+            self._by_app[app] = AppState()
+        state = self.of(app)
+        state.uid = uid
+        return state
+
+    def drop(self, app: AppKey) -> None:
+        """Drops the state of an App that is deleted."""
+        self._by_app.pop(app, None)
+
+    def clear(self) -> None:
+        """Drops all states: another replica may have led meanwhile."""
+        self._by_app.clear()
+
+    def invalidate(self, app: AppKey) -> None:
+        """Drops what no watch keeps up: whether the Secret of Access Keys is there."""
+        self.of(app).access_keys = None

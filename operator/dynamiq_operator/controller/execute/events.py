@@ -1,0 +1,48 @@
+"""Events: an Event that cannot be written ends nothing."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import EVENTS
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.plan import operations
+
+MESSAGE_MAX = 1024
+INSTANCE_MAX = 128
+"""Characters of an Event's message and of its reportingInstance that the API server takes."""
+
+log = logging.getLogger(__name__)
+
+
+async def emit(execution: Execution, operation: operations.Emit) -> None:
+    """Creates the Event; its name is a hash, so that one that exists says the same."""
+    kind = kinds.APP.kind if isinstance(operation.about, App) else kinds.RECORD.kind
+    meta = operation.about.meta
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": names.event(meta.uid, operation.reason, operation.key), "namespace": meta.namespace},
+        "involvedObject": {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+        "type": "Warning" if operation.warning else "Normal",
+        "reason": operation.reason,
+        "message": operation.message[:MESSAGE_MAX],
+        "source": {"component": names.FIELD_MANAGER},
+        "reportingComponent": names.FIELD_MANAGER,
+        "reportingInstance": execution.identity[:INSTANCE_MAX],
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    try:
+        await execution.client.create(EVENTS, event)
+    except errors.AlreadyExists:
+        return
+    except errors.ApiError as error:
+        log.warning("an Event of %s %r could not be written: HTTP %s", kind, meta.name, error.status)

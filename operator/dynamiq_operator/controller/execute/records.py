@@ -1,0 +1,69 @@
+"""Writes of rows: created once, completed once, ended once, and deleted by retention alone."""
+
+from __future__ import annotations
+
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.desired.base import awaits_garbage_collection, owner
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Manifest, Meta, Record
+from dynamiq_operator.plan import operations
+
+
+async def create_record(execution: Execution, operation: operations.CreateRecord) -> None:
+    """A row of that name that exists is the one of an earlier attempt: its name is a hash of what it asks."""
+    meta = operation.app.meta
+    author = {"createdBy": operation.created_by} if operation.created_by else {}
+    manifest: Manifest = {
+        "apiVersion": API_VERSION,
+        "kind": kinds.RECORD.kind,
+        "metadata": {"name": operation.name, "namespace": meta.namespace},
+        "spec": {"app": meta.name, **operation.asked, **author},
+    }
+    try:
+        created = await execution.client.create(RECORDS, manifest)
+    except errors.AlreadyExists:
+        created = await execution.client.get(RECORDS, meta.namespace, operation.name)
+        if awaits_garbage_collection(created, operation.app):
+            raise errors.Conflict(f"row {operation.name} of the App that had this name before is being deleted") from None
+    execution.state.update_ledger(Record.of(created))
+    execution.cache.update(RECORDS, created)
+
+
+async def complete_record(execution: Execution, operation: operations.CompleteRecord) -> None:
+    """Sets sequence, pins, or both, and the App as owner, in one request."""
+    spec: Manifest = {}
+    if operation.sequence is not None:
+        spec["sequence"] = operation.sequence
+    if operation.pinned is not None:
+        spec["pinned"] = operation.pinned.as_json()
+    patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
+    execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
+
+
+async def end_record(execution: Execution, operation: operations.EndRecord) -> None:
+    """Sets the outcome."""
+    outcome = {"spec": {"outcome": operation.outcome.as_json()}}
+    execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, outcome)))
+
+
+async def own_record(execution: Execution, operation: operations.OwnRecord) -> None:
+    """Sets the App as owner."""
+    await _patch(execution, operation.record.meta, {"metadata": {"ownerReferences": [owner(operation.app)]}})
+
+
+async def delete_record(execution: Execution, operation: operations.DeleteRecord) -> None:
+    """Deletes the row of this uid."""
+    await execution.client.delete(RECORDS, operation.app.meta.namespace, operation.name, operation.uid)
+    execution.state.remove_from_ledger(operation.name)
+
+
+async def _patch(execution: Execution, meta: Meta, patch: Manifest) -> Manifest:
+    """Guarded by resourceVersion, as every write of a row: two operators never complete one row differently."""
+    guarded = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": execution.version_of(meta)}}
+    written = await execution.client.patch(RECORDS, meta.namespace, meta.name, guarded)
+    execution.versions[meta.uid] = written["metadata"]["resourceVersion"]
+    execution.cache.update(RECORDS, written)
+    return written

@@ -1,0 +1,44 @@
+"""A child that the API server refuses does not end a plan: it becomes a problem, which the next plan reports in a condition."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.kube import errors
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+
+
+class reporting:  # noqa: N801 - used like a function
+    """Keeps Invalid and Denied, raised inside, as the problem of a child; other errors pass. `digest`: of its manifest."""
+
+    def __init__(self, execution: Execution, manifest: Manifest, digest: str) -> None:
+        self._problems, self._clock, self._digest = execution.state.problems, execution.states.clock, digest
+        self._child = (manifest["kind"], manifest["metadata"]["name"])
+        self._before = self._problems.get(self._child)
+
+    def __enter__(self) -> reporting:
+        return self
+
+    def resolve(self) -> None:
+        """The child was written: the problem that it had before is gone."""
+        if self._problems.get(self._child) is self._before:
+            self._problems.pop(self._child, None)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if isinstance(error, errors.Invalid):
+            problem = ChildProblem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
+        elif isinstance(error, errors.Denied):
+            problem = ChildProblem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
+        else:
+            return False
+        self._problems[self._child] = (problem, self._clock())
+        return True
+
+
+def report_taken(execution: Execution, manifest: Manifest) -> None:
+    """Another manager's object has the name of a child: it is left alone, and the problem says so."""
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
+    execution.state.problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message), execution.states.clock())

@@ -1,0 +1,35 @@
+"""Jobs of triggers that run once, and what running pods are told."""
+
+from __future__ import annotations
+
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.controller.execute.refusals import report_taken, reporting
+from dynamiq_operator.desired.base import is_ours
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import JOBS, PODS
+from dynamiq_operator.model import names
+from dynamiq_operator.plan import operations
+
+
+async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
+    """Creates the Job; one that exists and is the trigger's was created before, another one is a problem."""
+    meta = operation.manifest["metadata"]
+    with reporting(execution, operation.manifest, operation.digest) as problem:
+        try:
+            job = await execution.client.create(JOBS, operation.manifest)
+        except errors.AlreadyExists:
+            job = await execution.client.get(JOBS, meta["namespace"], meta["name"])
+            if not is_ours(job, operation.app) or not meta["labels"].items() <= (job["metadata"].get("labels") or {}).items():
+                report_taken(execution, operation.manifest)
+                return
+        execution.cache.update(JOBS, job)
+        problem.resolve()
+
+
+async def annotate_access_keys(execution: Execution, operation: operations.TellOfKeys) -> None:
+    """Annotates a running pod with the version of the Access Keys; one that is gone, or another one of that name, needs none."""
+    patch = {"metadata": {"uid": operation.uid, "annotations": {names.KEYS_ANNOTATION: operation.version}}}
+    try:
+        execution.cache.update(PODS, await execution.client.patch(PODS, operation.app.meta.namespace, operation.pod, patch))
+    except (errors.NotFound, errors.Conflict):
+        return

@@ -1,0 +1,28 @@
+"""Writes of the status subresource, guarded by resourceVersion."""
+
+from __future__ import annotations
+
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.kube.resources import APPS, RECORDS, ApiResource
+from dynamiq_operator.model.base import Part
+from dynamiq_operator.model.objects import Meta
+from dynamiq_operator.plan import operations
+
+
+async def set_app_status(execution: Execution, operation: operations.SetAppStatus) -> None:
+    """Raises errors.Conflict where the App was written since the snapshot."""
+    await _set_status(execution, APPS, operation.app.meta, operation.status)
+
+
+async def set_record_status(execution: Execution, operation: operations.SetRecordStatus) -> None:
+    """Raises errors.Conflict where the row was written since the snapshot."""
+    await _set_status(execution, RECORDS, operation.record.meta, operation.status)
+
+
+async def _set_status(execution: Execution, resource: ApiResource, meta: Meta, status: Part) -> None:
+    whole = status.as_json()
+    cleared = {field.alias or name: None for name, field in type(status).model_fields.items() if (field.alias or name) not in whole}
+    patch = {"metadata": {"resourceVersion": execution.version_of(meta)}, "status": whole | cleared}
+    written = await execution.client.patch(resource, meta.namespace, meta.name, patch, subresource="status")
+    execution.versions[meta.uid] = written["metadata"]["resourceVersion"]
+    execution.cache.update(resource, written)

@@ -1,0 +1,169 @@
+"""The parts of the operator's process over a scripted API server, for unit tests: real clients, and a clock that the test sets."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.informers import Informers
+from dynamiq_operator.controller.leader import LeaderElection, Timing
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube.resources import LEASES, NAMESPACES, WATCHED, ApiResource
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
+from tests.support import factories as given
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
+
+SYSTEM = "dynamiq-system"
+LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
+CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+FIRST_KEY = "dynq_first"
+QUICK = Timing(retry_period=0.001)
+"""Attempts follow each other at once; how long a lease lasts is measured by the test's clock."""
+
+
+@dataclass
+class Clock:
+    """Monotonic seconds that pass when the test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Process:
+    """The parts of one replica, wired as `controller.run` does."""
+
+    client: Client
+    script: Script
+    namespaces: frozenset[str] | None = None
+    settings: Settings = field(default_factory=Settings)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.cache, self.queue, self.states = Cache(), WorkQueue[AppKey](), AppStates(self.clock)
+        self.gateway_api = GatewayApi(self.client, self.clock)
+        self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api)
+        self.claims = Claims(self.client, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
+        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
+        self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor)
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
+
+    async def lead(self) -> Process:
+        """Acquires the lease, which is free; the requests for it are not in the script's record."""
+        self.script.on("GET", LEASE, failure(404, "NotFound"))
+        self.script.on("POST", LEASES.path(SYSTEM), stored({"metadata": {"name": "dynamiq-operator"}}))
+        await self.election.acquire()
+        self.script.sent.clear()
+        return self
+
+
+@asynccontextmanager
+async def connected(script: Script, folder: Path) -> AsyncIterator[Client]:
+    """The operator's client of a scripted API server, by a kubeconfig."""
+    with ScriptedServer(script) as server:
+        path = folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(server)))
+        async with await Client.connect(path) as client:
+            yield client
+
+
+def stored(manifest: Manifest, version: int = 1, **status: Any) -> Manifest:
+    """A manifest as the API server answers with it."""
+    meta = {
+        "uid": f"uid-of-{manifest['metadata']['name']}",
+        "namespace": given.NAMESPACE,
+        **manifest["metadata"],
+        "resourceVersion": str(version),
+    }
+    return {**manifest, "metadata": meta, **({"status": status} if status else {})}
+
+
+def at(resource: ApiResource, name: str = "", subresource: str = "") -> str:
+    """The path of an object, or of a collection, in the tests' namespace."""
+    return resource.path(given.NAMESPACE, name, subresource)
+
+
+def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[ApiResource] = frozenset()) -> Script:
+    """Every watched resource has no object; those of `without` are not served."""
+    for resource in WATCHED:
+        answer = failure(404, "NotFound") if resource in without else listed(version="7")
+        script.on("GET", resource.path(namespace if resource.namespaced else ""), answer)
+    return script
+
+
+def discovery(script: Script, resources: Iterable[ApiResource] = WATCHED) -> Script:
+    """The API server says which resources it serves, as kopf asks."""
+    served: dict[tuple[str, str], list[ApiResource]] = defaultdict(list)
+    for resource in (*resources, NAMESPACES, CRDS):
+        served[resource.group, resource.version].append(resource)
+    script.on("GET", "/api", {"versions": ["v1"]})
+    versions = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in served if group]
+    groups = [{"name": group, "versions": [version], "preferredVersion": version} for group, version in versions]
+    script.on("GET", "/apis", {"groups": groups})
+    for (group, version), found in served.items():
+        listed_resources = [
+            {
+                "name": one.plural,
+                "singularName": one.kind.lower(),
+                "kind": one.kind,
+                "namespaced": one.namespaced,
+                "verbs": ["list", "watch"],
+            }
+            for one in found
+        ]
+        script.on("GET", f"/apis/{group}/{version}" if group else f"/api/{version}", {"resources": listed_resources})
+    return script
+
+
+class Watches:
+    """The watch streams of a scripted API server: each gets the events of its resource, and stays open until `close`."""
+
+    def __init__(self, script: Script) -> None:
+        self._closed = threading.Event()
+        self._events: dict[str, queue.SimpleQueue[Manifest]] = {}
+        self.opened: list[str] = []
+        for resource in WATCHED:
+            self._events[resource.path()] = queue.SimpleQueue()
+            script.on("GET", resource.path(), self._stream, query={"watch": "true"})
+
+    def send(self, resource: ApiResource, type_: str, raw: Manifest) -> None:
+        """A watch event."""
+        self._events[resource.path()].put({"type": type_, "object": {"apiVersion": resource.api_version, "kind": resource.kind, **raw}})
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _stream(self, sent: Sent) -> Reply:
+        self.opened.append(sent.path)
+        return Reply(stream=self._following(self._events[sent.path]))
+
+    def _following(self, events: queue.SimpleQueue[Manifest]) -> Iterator[Manifest]:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Empty):
+                yield events.get(timeout=0.02)

@@ -1,0 +1,118 @@
+"""The operator's client: what it sends to the API server, and which error an answer is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.controller.client import JSON_PATCH, Client
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, PODS, RECORDS
+from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
+from tests.support import factories as given
+from tests.support.controller import at
+from tests.support.scripted import Reply, Script, ScriptedServer, failure, listed
+from tests.support.scripted import kubeconfig as kubeconfig_of
+
+CHAT = at(APPS, "chat")
+
+
+async def test_login_is_the_kubeconfigs(client: Client, script: Script) -> None:
+    script.on("GET", CHAT, given.app_manifest())
+    assert await client.get(APPS, "demo", "chat") == given.app_manifest()
+    headers = {name.lower(): value for name, value in script.sent[0].headers.items()}
+    assert headers["authorization"] == "Bearer token-of-a-test"
+    credentials = await client.credentials()
+    assert credentials["token"] == "token-of-a-test"
+    assert credentials["server"].startswith("http://127.0.0.1:")
+
+
+async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Client, script: Script) -> None:
+    script.on("GET", at(RECORDS), listed({"metadata": {"name": "a"}}, token="next"), listed({"metadata": {"name": "b"}}))
+    pages = [page async for page in client.pages(RECORDS, "demo", label="x=y", field="spec.app=chat")]
+    assert [item["metadata"]["name"] for page in pages for item in page["items"]] == ["a", "b"]
+    assert {item["kind"] for page in pages for item in page["items"]} == {"Deployment"}
+    selectors = {"limit": "500", "labelSelector": "x=y", "fieldSelector": "spec.app=chat"}
+    assert [dict(sent.query) for sent in script.sent] == [selectors, {**selectors, "continue": "next"}]
+
+
+async def test_writes_are_by_the_operators_field_manager(client: Client, script: Script) -> None:
+    script.on("POST", at(APPS), given.app_manifest()).on("PATCH", CHAT, given.app_manifest()).on("PATCH", f"{CHAT}/scale", {})
+    await client.create(APPS, given.app_manifest())
+    await client.patch(APPS, "demo", "chat", {"spec": {}})
+    await client.patch(APPS, "demo", "chat", [{"op": "test"}], kind=JSON_PATCH)
+    await client.patch(APPS, "demo", "chat", {"spec": {}}, subresource="scale", manager=REPLICAS_MANAGER)
+    assert [(sent.query["fieldManager"], sent.headers["Content-Type"]) for sent in script.sent] == [
+        (FIELD_MANAGER, "application/json"),
+        (FIELD_MANAGER, "application/merge-patch+json"),
+        (FIELD_MANAGER, "application/json-patch+json"),
+        (REPLICAS_MANAGER, "application/merge-patch+json"),
+    ]
+
+
+async def test_apply_takes_fields_back_and_sends_any_character_as_it_is(client: Client, script: Script) -> None:
+    manifest = given.app_manifest(given.with_spec(displayName="🦊"))
+    script.on("PATCH", CHAT, manifest)
+    await client.apply(APPS, manifest)
+    (sent,) = script.sent
+    assert dict(sent.query) == {"fieldManager": FIELD_MANAGER, "force": "true"}
+    assert sent.headers["Content-Type"] == "application/apply-patch+yaml; charset=utf-8"
+    assert sent.body == manifest
+
+
+@pytest.mark.parametrize(
+    ("more", "options"),
+    [
+        ({}, {"preconditions": {"uid": "u"}, "propagationPolicy": "Background"}),
+        ({"version": "7"}, {"preconditions": {"uid": "u", "resourceVersion": "7"}, "propagationPolicy": "Background"}),
+        ({"keep_dependents": True}, {"preconditions": {"uid": "u"}, "propagationPolicy": "Orphan"}),
+    ],
+)
+async def test_delete_is_of_one_uid(client: Client, script: Script, more: dict[str, bool], options: dict[str, str]) -> None:
+    script.on("DELETE", CHAT, {})
+    await client.delete(APPS, "demo", "chat", "u", **more)  # type: ignore[arg-type]
+    assert script.bodies("DELETE", CHAT) == [options]
+
+
+@pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
+async def test_delete_of_an_object_that_is_gone_or_another_one_is_success(client: Client, script: Script, answer: Reply) -> None:
+    script.on("DELETE", CHAT, answer)
+    await client.delete(APPS, "demo", "chat", "u")
+    assert len(script.sent) == 1
+
+
+async def test_delete_that_is_not_allowed_is_told(client: Client, script: Script) -> None:
+    script.on("DELETE", CHAT, failure(403, "Forbidden"))
+    with pytest.raises(errors.Denied):
+        await client.delete(APPS, "demo", "chat", "u")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (failure(409, "AlreadyExists", "apps chat exists"), errors.AlreadyExists, "apps chat exists"),
+        (failure(429, "TooManyRequests"), errors.Unavailable, "TooManyRequests"),
+        (Reply(200, b"<html>"), errors.Unavailable, "the answer is not JSON"),
+        (Reply(cut=True), errors.Unavailable, f"POST {at(APPS)}"),
+    ],
+)
+async def test_answer_is_an_error(client: Client, script: Script, answer: Reply, error: type[Exception], message: str) -> None:
+    script.on("POST", at(APPS), answer)
+    with pytest.raises(error, match=message):
+        await client.create(APPS, given.app_manifest())
+
+
+async def test_answer_that_is_no_object_is_an_empty_one(client: Client, script: Script) -> None:
+    script.on("GET", at(PODS, "p"), Reply(200, [1]))
+    assert await client.get(PODS, "demo", "p") == {}
+
+
+async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig.yaml"
+    with ScriptedServer(Script()) as server:
+        kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server)))
+    async with await Client.connect(kubeconfig) as client:
+        with pytest.raises(errors.Unavailable):
+            await client.get(APPS, "demo", "chat")

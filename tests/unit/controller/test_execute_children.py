@@ -1,0 +1,294 @@
+"""Operations on children: a child is created, taken back, applied or refused, and an object that is not the App's is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired import content
+from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
+from tests.support import factories as given
+from tests.support.controller import FIRST_KEY, Process, at, stored
+from tests.support.scripted import Script, failure
+
+APP = (given.NAMESPACE, given.NAME)
+CHAT = given.an_app()
+SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
+SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
+
+
+async def execute(process: Process, *asked: operations.Action) -> None:
+    await process.lead()
+    await process.executor.execute(APP, operations.Plan(asked))
+
+
+def service(**spec: Any) -> Manifest:
+    return child(CHAT, SERVICE, given.NAME, spec={"type": "ClusterIP", **spec})
+
+
+def workload() -> Manifest:
+    return child(CHAT, WORKLOAD, given.NAME, spec={"replicas": 2, "minReadySeconds": 5})
+
+
+def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any) -> Manifest:
+    """The manifest as stored, its fields owned by the operator through a POST (`Update`) or an apply (`Apply`)."""
+    fields: Manifest = {"f:spec": {f"f:{name}": {} for name in manifest.get("spec", {})}}
+    entry = {"manager": names.FIELD_MANAGER, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}
+    meta = {**manifest["metadata"], "managedFields": [entry], **changes}
+    return stored({**manifest, "metadata": meta}, version)
+
+
+def problem(process: Process, manifest: Manifest) -> ChildProblem | None:
+    """What keeps the child from being made, as the next snapshot has it."""
+    found = process.states.of(APP).problems.get((manifest["kind"], manifest["metadata"]["name"]))
+    return found[0] if found else None
+
+
+def cached(process: Process, manifest: Manifest) -> Manifest | None:
+    return process.cache.get(BY_KIND[manifest["kind"]], given.NAMESPACE, manifest["metadata"]["name"])
+
+
+# Creation.
+
+
+async def test_child_is_created_and_its_fields_go_to_apply(process: Process, script: Script) -> None:
+    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
+    script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
+    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    assert [sent.method for sent in script.sent] == ["POST", "PATCH"]
+    fields, version = script.bodies("PATCH", WORKLOAD_PATH)[0]
+    assert {entry["manager"] for entry in fields["value"]} == {names.FIELD_MANAGER, names.REPLICAS_MANAGER}
+    assert version["value"] == "1"
+    assert (cached(process, workload()) or {})["metadata"]["resourceVersion"] == "2"
+
+
+async def test_workload_that_its_controller_wrote_meanwhile_is_read_anew(process: Process, script: Script) -> None:
+    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
+    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 3))
+    script.on("GET", WORKLOAD_PATH, managed(workload(), "Update", 2))
+    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    assert [sent.method for sent in script.sent] == ["POST", "PATCH", "GET", "PATCH"]
+    assert script.bodies("PATCH", WORKLOAD_PATH)[1][1]["value"] == "2"
+
+
+async def test_workload_that_is_always_written_meanwhile_is_left_to_the_next_apply(process: Process, script: Script) -> None:
+    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
+    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict")).on("GET", WORKLOAD_PATH, managed(workload(), "Update", 9))
+    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    assert [sent.method for sent in script.writes()] == ["POST"] + ["PATCH"] * 4
+    assert cached(process, workload()) is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "hindrance", "digest"),
+    [(failure(422, "Invalid", "spec.type: Invalid"), Hindrance.REFUSED, "d"), (failure(403, "Forbidden", "quota"), Hindrance.DENIED, "")],
+)
+async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
+    process: Process, script: Script, answer: Any, hindrance: Hindrance, digest: str
+) -> None:
+    script.on("POST", at(SERVICES), answer).on("POST", at(WORKLOADS), managed(workload(), "Apply"))
+    await execute(process, operations.CreateChild(CHAT, service(), "d"), operations.CreateChild(CHAT, workload(), "e"))
+    found = problem(process, service())
+    assert found is not None
+    assert (found.hindrance, found.digest) == (hindrance, digest)
+    assert answer.body["message"] in found.message
+    assert cached(process, workload()) is not None
+
+
+async def test_child_that_is_created_after_all_has_no_problem_any_more(process: Process, script: Script) -> None:
+    script.on("POST", at(SERVICES), failure(403, "Forbidden"), managed(service(), "Apply"))
+    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    assert problem(process, service()) is None
+
+
+async def test_child_that_the_api_server_cannot_take_now_ends_the_plan(process: Process, script: Script) -> None:
+    script.on("POST", at(SERVICES), failure(503, "ServiceUnavailable"))
+    with pytest.raises(errors.Unavailable):
+        await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    assert problem(process, service()) is None
+
+
+# An object of that name exists.
+
+
+async def test_object_of_another_manager_is_left_alone(process: Process, script: Script) -> None:
+    script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
+    script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME}, "spec": {}}))
+    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    found = problem(process, service())
+    assert found is not None
+    assert found.hindrance is Hindrance.TAKEN
+    assert [sent.method for sent in script.writes()] == ["POST"]
+
+
+async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: Process, script: Script) -> None:
+    restored = {**workload(), "metadata": {**workload()["metadata"], "ownerReferences": []}}
+    assert is_labelled(restored, CHAT)
+    script.on("POST", at(WORKLOADS), failure(409, "AlreadyExists")).on("GET", WORKLOAD_PATH, stored(restored))
+    script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
+    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
+    assert applied["spec"] == {"minReadySeconds": 5}, "the autoscaler owns replicas"
+    assert applied["metadata"]["ownerReferences"] == [owner(CHAT)]
+    assert problem(process, workload()) is None
+
+
+async def test_child_that_is_being_deleted_is_waited_for(process: Process, script: Script) -> None:
+    ending = {**service(), "metadata": {**service()["metadata"], "deletionTimestamp": "2026-11-24T12:00:00Z"}}
+    script.on("POST", at(SERVICES), failure(409, "AlreadyExists")).on("GET", SERVICE_PATH, stored(ending))
+    with pytest.raises(errors.Conflict, match="being deleted"):
+        await execute(process, operations.CreateChild(CHAT, service(), "d"))
+
+
+async def test_config_map_with_another_flow_is_left_alone(process: Process, script: Script) -> None:
+    flow = content.flow(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
+    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists"))
+    script.on("GET", path, stored({**flow, "data": {"flow": "another"}}))
+    await execute(process, operations.CreateChild(CHAT, flow, "d"))
+    found = problem(process, flow)
+    assert found is not None
+    assert found.hindrance is Hindrance.TAKEN
+
+
+# Apply.
+
+
+async def test_child_is_applied_to_the_object_that_was_observed(process: Process, script: Script) -> None:
+    observed = managed(service(), "Apply", 4, uid="uid-observed")
+    script.on("PATCH", SERVICE_PATH, managed(service(), "Apply", 5, uid="uid-observed"))
+    await execute(process, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
+    (sent,) = script.sent
+    assert sent.query["force"] == "true"
+    assert sent.body["metadata"]["uid"] == "uid-observed"
+
+
+async def test_fields_of_a_post_go_to_apply_first(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, managed(service(), "Apply", 5))
+    await execute(process, operations.ApplyChild(CHAT, service(), managed(service(), "Update", 4), "d", "spec.type"))
+    assert [isinstance(sent.body, list) for sent in script.sent] == [True, False]
+
+
+@pytest.mark.parametrize("first", [managed(service(type="NodePort"), "Apply", 5), failure(422, "Invalid", "duplicate port")])
+async def test_items_of_another_manager_in_our_lists_are_replaced(process: Process, script: Script, first: Any) -> None:
+    """They stay after an apply, or are what the API server refuses: then the spec is patched whole, and becomes ours again."""
+    script.on("PATCH", SERVICE_PATH, first, managed(service(), "Update", 6), managed(service(), "Apply", 7))
+    observed = managed(service(), "Apply", 4)
+    await execute(process, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
+    applied, patched, adopted = script.bodies("PATCH", SERVICE_PATH)
+    assert patched == {"metadata": {"uid": observed["metadata"]["uid"]}, "spec": service()["spec"]}
+    assert (applied["kind"], isinstance(adopted, list)) == ("Service", True)
+    assert (cached(process, service()) or {})["metadata"]["resourceVersion"] == "7"
+
+
+async def test_apply_that_stays_refused_is_a_problem(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, failure(422, "Invalid", "spec.ports: Required value"))
+    await execute(process, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.ports"))
+    found = problem(process, service())
+    assert found is not None
+    assert (found.hindrance, found.digest) == (Hindrance.REFUSED, "d")
+
+
+# Owners, deletions, replicas.
+
+
+async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, stored(service(), 2))
+    observed = stored(service())
+    await execute(process, operations.OwnChild(CHAT, observed))
+    assert script.bodies("PATCH", SERVICE_PATH) == [{"metadata": {"uid": observed["metadata"]["uid"], "ownerReferences": [owner(CHAT)]}}]
+
+
+@pytest.mark.parametrize(("keep", "policy"), [(False, "Background"), (True, "Orphan")])
+async def test_child_is_deleted_by_its_uid(process: Process, script: Script, keep: bool, policy: str) -> None:
+    script.on("DELETE", SERVICE_PATH, {})
+    observed = stored(service())
+    await execute(process, operations.DeleteChild(observed, keep))
+    (options,) = script.bodies("DELETE", SERVICE_PATH)
+    assert options == {"preconditions": {"uid": observed["metadata"]["uid"]}, "propagationPolicy": policy}
+
+
+async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, script: Script) -> None:
+    script.on("PATCH", f"{WORKLOAD_PATH}/scale", {})
+    await execute(process, operations.ScaleWorkload(stored(workload()), 1))
+    (sent,) = script.sent
+    assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"spec": {"replicas": 1}})
+
+
+# What pods mount.
+
+
+async def test_flow_is_read_from_its_version_and_written_as_it_is(process: Process, script: Script) -> None:
+    flow = content.flow(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
+    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), stored(flow))
+    await execute(process, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    (created,) = script.bodies("POST", at(BY_KIND[CONFIG_MAP.kind]))
+    assert created["data"] == {"flow": given.flow("v1")}
+
+
+async def test_version_that_was_made_again_with_another_flow_is_not_written(process: Process, script: Script) -> None:
+    script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v2"))
+    with pytest.raises(errors.Conflict, match="another flow"):
+        await execute(process, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    assert script.writes() == []
+
+
+@pytest.mark.parametrize("answer", [{}, failure(409, "AlreadyExists")])
+async def test_access_keys_are_created_once_and_then_observed(process: Process, script: Script, answer: Any) -> None:
+    script.on("POST", at(SECRETS), answer)
+    state = process.states.of(APP)
+    state.access_keys = AccessKeys(KeysPresence.ABSENT)
+    await execute(process, operations.CreateAccessKeys(CHAT))
+    (created,) = script.bodies("POST", at(SECRETS))
+    assert created["stringData"] == {"default": FIRST_KEY}
+    assert state.access_keys is None, "the next reconcile reads the Secret"
+
+
+async def test_access_keys_that_may_not_be_created_are_a_problem(process: Process, script: Script) -> None:
+    script.on("POST", at(SECRETS), failure(403, "Forbidden", "quota"))
+    await execute(process, operations.CreateAccessKeys(CHAT))
+    found = problem(process, content.access_keys(CHAT, ""))
+    assert found is not None
+    assert found.hindrance is Hindrance.DENIED
+
+
+# Runs.
+
+
+def job() -> Manifest:
+    return child(CHAT, JOB, "nightly-1", spec={}) | {
+        "metadata": {**child(CHAT, JOB, "nightly-1")["metadata"], "labels": names.labels(given.NAME) | {names.TRIGGER_LABEL: "nightly"}}
+    }
+
+
+async def test_run_is_created_once(process: Process, script: Script) -> None:
+    script.on("POST", at(JOBS), stored(job()))
+    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    assert cached(process, job()) is not None
+
+
+async def test_run_that_exists_was_made_before(process: Process, script: Script) -> None:
+    script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(job()))
+    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    assert cached(process, job()) is not None
+    assert problem(process, job()) is None
+
+
+@pytest.mark.parametrize("labels", [{}, names.labels(given.NAME)])
+async def test_job_of_that_name_that_is_no_run_is_left_alone(process: Process, script: Script, labels: dict[str, str]) -> None:
+    found = {"metadata": {"name": "nightly-1", "labels": labels}}
+    script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(found))
+    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    told = problem(process, job())
+    assert told is not None
+    assert told.hindrance is Hindrance.TAKEN

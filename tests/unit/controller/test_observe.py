@@ -1,0 +1,268 @@
+"""Observing an App: a snapshot of what the cache has, and the few reads that no watch covers, each as seldom as it may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
+from tests.support import factories as given
+from tests.support.controller import Process, at, stored
+from tests.support.scripted import Script, failure, listed
+
+KEY = (given.NAMESPACE, given.NAME)
+CHAT = given.an_app()
+KEYS_PATH = at(SECRETS, names.access_keys(given.NAME))
+
+
+@pytest.fixture
+def script() -> Script:
+    """A cluster whose App has its Secret of Access Keys."""
+    return Script().on("GET", KEYS_PATH, stored(secret(), 40))
+
+
+def secret() -> Manifest:
+    return child(CHAT, SECRET, names.access_keys(given.NAME))
+
+
+def cache(process: Process, resource: ApiResource, *manifests: Manifest) -> None:
+    """The watches reported these."""
+    for made in manifests:
+        process.informers.on_watch_event(
+            resource, "ADDED", {**given.stored(made), "metadata": {"uid": "u", **given.stored(made)["metadata"]}}
+        )
+
+
+async def observe(process: Process) -> Snapshot:
+    return await process.observer.observe(KEY)
+
+
+def reads(script: Script) -> list[str]:
+    return [sent.path for sent in script.sent]
+
+
+async def test_app_that_is_missing_has_its_rows_and_asks_nothing(process: Process, script: Script) -> None:
+    cache(process, RECORDS, given.row_manifest("a"))
+    snapshot = await observe(process)
+    assert (snapshot.app, [row.name for row in snapshot.records]) == (None, ["a"])
+    assert script.sent == []
+
+
+async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process) -> None:
+    cache(process, APPS, given.app_manifest(given.with_spec(workflow=7)))
+    with pytest.raises(errors.Invalid, match="upgrade the operator"):
+        await observe(process)
+
+
+async def test_row_that_cannot_be_read_is_left_out(process: Process) -> None:
+    cache(process, APPS, given.app_manifest())
+    cache(process, RECORDS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.with_spec(sequence="first")))
+    assert [row.name for row in (await observe(process)).records] == ["good"]
+
+
+async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
+    cache(process, APPS, given.app_manifest())
+    cache(process, RECORDS, given.row_manifest("a", given.live(1)))
+    cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("v1", workflow="another"))
+    cache(process, RUNTIMES, given.runtime_manifest())
+    flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")}, spec={})
+    foreign = {"metadata": {"name": "foreign", "namespace": given.NAMESPACE, "labels": {names.APP_LABEL: given.NAME}}, "spec": {}}
+    cache(process, BY_KIND[SERVICE.kind], child(CHAT, SERVICE, given.NAME, spec={}), {**foreign, "kind": "Service"})
+    cache(process, BY_KIND[CONFIG_MAP.kind], flow)
+    snapshot = await observe(process)
+    assert snapshot.app == CHAT
+    assert [version.name for version in snapshot.versions] == ["chat-v1"]
+    assert set(snapshot.runtimes) == {given.RUNTIME_NAME}
+    assert set(snapshot.children) == {("Service", given.NAME), ("ConfigMap", flow["metadata"]["name"])}
+    assert snapshot.flows == {given.flow_hash("v1")}
+
+
+async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
+    cache(process, APPS, given.app_manifest())
+    pod: Manifest = {"kind": "Pod", "spec": {"containers": [{"image": "i"}]}}
+    labels = names.labels(given.NAME)
+    caller = names.caller_labels(given.NAME, "nightly") | {"batch.kubernetes.io/job-name": "run"}
+    cache(process, PODS, pod | {"metadata": {"name": "chat-0", "namespace": "demo", "labels": labels}})
+    cache(process, PODS, pod | {"metadata": {"name": "run-x", "namespace": "demo", "labels": caller}})
+    run = {"name": "run", "namespace": "demo", "labels": names.run_selector(given.NAME, "nightly") | labels}
+    other = {"name": "other", "namespace": "demo", "labels": labels}
+    cache(process, JOBS, {"kind": JOB.kind, "metadata": run, "spec": {}}, {"kind": JOB.kind, "metadata": other, "spec": {}})
+    snapshot = await observe(process)
+    assert [found.name for found in snapshot.pods] == ["chat-0"]
+    assert [(found.job, found.pod is not None) for found in snapshot.runs] == [("run", True)]
+
+
+# Reads beside the cache.
+
+
+async def test_access_keys_are_read_once_and_again_after_a_resync(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    first = (await observe(process)).access_keys
+    assert (first.presence, first.version) == (KeysPresence.PRESENT, "40")
+    assert (await observe(process)).access_keys == first
+    process.states.invalidate(KEY)
+    again = (await observe(process)).access_keys
+    assert again == first, "the same content is known since the same moment"
+    assert reads(script) == [KEYS_PATH] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "presence"),
+    [
+        (failure(404, "NotFound"), KeysPresence.ABSENT),
+        (stored({"metadata": {"name": "x", "labels": {}}}), KeysPresence.FOREIGN),
+    ],
+)
+async def test_access_keys_that_are_absent_or_foreign_are_read_until_they_are_the_apps(
+    process: Process, script: Script, answer: Any, presence: KeysPresence
+) -> None:
+    cache(process, APPS, given.app_manifest())
+    script.on("GET", KEYS_PATH, answer, stored(secret(), 41))
+    assert (await observe(process)).access_keys.presence is presence
+    assert (await observe(process)).access_keys.presence is KeysPresence.PRESENT
+
+
+async def test_public_app_needs_no_keys(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest(given.public()))
+    assert (await observe(process)).access_keys.presence is KeysPresence.PRESENT
+    assert script.sent == []
+
+
+async def test_closed_rows_that_an_open_one_or_the_status_names_are_read(process: Process, script: Script) -> None:
+    cache(
+        process,
+        APPS,
+        given.app_manifest(given.with_status(live={"row": "live", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"})),
+    )
+    cache(process, RECORDS, given.row_manifest("new", given.asking(restores="old"), given.numbered(9)))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2))))
+    script.on("GET", at(RECORDS, "old"), failure(404, "NotFound"))
+    policies(script)
+    assert {row.name for row in (await observe(process)).records} == {"new", "live"}
+
+
+async def test_history_is_read_once_when_a_row_is_open_and_kept_up(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    assert not (await observe(process)).ledger.known
+    doomed = given.row_manifest("before", given.with_meta(ownerReferences=[{"kind": "App", "uid": "another"}]))
+    script.on("GET", at(RECORDS), listed(stored(given.row_manifest("old", given.superseded(1))), stored(doomed)))
+    policies(script)
+    cache(process, RECORDS, given.row_manifest("new"))
+    first = (await observe(process)).ledger
+    assert (first.known, sorted(first.rows)) == (True, ["new", "old"])
+    cache(process, RECORDS, given.row_manifest("newer"))
+    assert sorted((await observe(process)).ledger.rows) == ["new", "newer", "old"]
+    assert reads(script).count(at(RECORDS)) == 1
+    assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == at(RECORDS)] == ["spec.app=chat"]
+
+
+async def test_history_of_an_app_that_was_deleted_and_created_again_is_read_anew(process: Process, script: Script) -> None:
+    script.on("GET", at(RECORDS), listed(stored(given.row_manifest("old", given.superseded(1)))), listed())
+    deployed = given.with_deploy(workflowVersion="v1")
+    cache(process, APPS, given.app_manifest(deployed))
+    assert sorted((await observe(process)).ledger.rows) == ["old"]
+    cache(process, APPS, given.app_manifest(deployed, given.with_meta(uid="another", resourceVersion="2")))
+    assert sorted((await observe(process)).ledger.rows) == []
+
+
+def policies(script: Script, *created: str) -> None:
+    """The policy that stamps authors and its binding were created then; without a time, neither is there."""
+    for number, policy in enumerate(POLICIES):
+        path = policy.path("", names.AUTHOR_POLICY)
+        if created:
+            script.on("GET", path, {"metadata": {"name": names.AUTHOR_POLICY, "creationTimestamp": created[number]}})
+        else:
+            script.on("GET", path, failure(404, "NotFound"))
+
+
+async def test_authors_are_stamped_since_policy_and_binding_exist(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    cache(process, RECORDS, given.row_manifest("new"))
+    script.on("GET", at(RECORDS), listed())
+    policies(script, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
+    assert (await observe(process)).authors_stamped_since == parse_time("2026-01-02T00:00:00Z")
+    policies(script)
+    assert (await observe(process)).authors_stamped_since is not None, "for a minute it is not read again"
+    process.clock.later(61)
+    assert (await observe(process)).authors_stamped_since is None
+
+
+async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    for name, source in (("yes", "a"), ("gone", "b"), ("denied", "c")):
+        promoted = {"namespace": "test", "app": "chat", "row": source, "hash": given.UNSEALED}
+        cache(process, RECORDS, given.row_manifest(name, given.asking(promotedFrom=promoted)))
+    script.on("GET", at(RECORDS), listed())
+    policies(script)
+    script.on("GET", RECORDS.path("test", "a"), stored(given.row_manifest("a", given.live(1))))
+    script.on("GET", RECORDS.path("test", "b"), failure(404, "NotFound")).on("GET", RECORDS.path("test", "c"), failure(403, "Forbidden"))
+    assert set((await observe(process)).promotions) == {"yes"}
+
+
+# Problems.
+
+
+def hindered(process: Process, hindrance: Hindrance) -> tuple[str, str]:
+    """A child could not be made just now."""
+    name = ("Service", given.NAME)
+    process.states.of(KEY).problems[name] = (ChildProblem(hindrance, "said"), process.clock())
+    return name
+
+
+async def test_what_was_denied_is_tried_again_after_a_while(process: Process) -> None:
+    cache(process, APPS, given.app_manifest())
+    name = hindered(process, Hindrance.DENIED)
+    assert name in (await observe(process)).problems
+    process.clock.later(14)
+    assert name not in (await observe(process)).problems
+
+
+async def test_what_was_refused_stays_so_until_its_manifest_changes(process: Process) -> None:
+    cache(process, APPS, given.app_manifest())
+    name = hindered(process, Hindrance.REFUSED)
+    process.clock.later(3600)
+    assert name in (await observe(process)).problems
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"),
+    [
+        (failure(404, "NotFound"), False),
+        (stored(child(CHAT, SERVICE, given.NAME)), False),
+        (stored({"metadata": {"name": given.NAME}}), True),
+    ],
+)
+async def test_name_that_was_taken_is_read_again_after_a_while(process: Process, script: Script, answer: Any, stays: bool) -> None:
+    cache(process, APPS, given.app_manifest())
+    name = hindered(process, Hindrance.TAKEN)
+    script.on("GET", at(BY_KIND["Service"], given.NAME), answer)
+    process.clock.later(14)
+    assert (name in (await observe(process)).problems) is stays
+
+
+# Keys that variables name.
+
+
+def variable(name: str, key: str) -> Manifest:
+    return {"name": key, "secret": {"name": name, "key": key}}
+
+
+async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest(given.with_variables(variable("tokens", "OPENAI"), variable("hidden", "X"))))
+    cache(process, RECORDS, given.row_manifest("new", given.progressing(1)))
+    script.on(
+        "GET", at(SECRETS, "tokens"), stored({"metadata": {"name": "tokens"}, "data": {"OPENAI": "c2VjcmV0"}}), failure(404, "NotFound")
+    )
+    script.on("GET", at(SECRETS, "hidden"), failure(403, "Forbidden"))
+    assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}
+    assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}, "for 2 s they are cached"
+    process.clock.later(2)
+    assert dict((await observe(process)).named) == {("Secret", "tokens"): None}

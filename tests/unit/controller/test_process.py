@@ -1,0 +1,115 @@
+"""The operator's process as a whole: it fills its cache, leads, watches, reconciles, and hands over on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.controller.run import Options, run
+from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, WATCHED
+from dynamiq_operator.model.settings import Settings
+from tests.support import factories as given
+from tests.support import waiting
+from tests.support.controller import LEASE, SYSTEM, Watches, at, discovery, empty_cluster, stored
+from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
+
+SOON = 20.0  # seconds
+RELIST = 0.55
+"""Seconds between two lists; within one the process takes the handlers of signals back from kopf."""
+STATUS = at(RECORDS, "a", "status")
+
+
+@pytest.fixture
+def script() -> Script:
+    """A cluster without an App, whose Lease is free at first and then the leader's."""
+    script = discovery(empty_cluster(Script()))
+    held: dict[str, Any] = {}
+
+    def keep(sent: Any) -> dict[str, Any]:
+        held.update(sent.body, metadata={**sent.body["metadata"], "resourceVersion": "1"})
+        return held
+
+    script.on("GET", LEASE, lambda _: held or failure(404, "NotFound"))
+    return script.on("POST", LEASES.path(SYSTEM), keep).on("PUT", LEASE, keep)
+
+
+@asynccontextmanager
+async def running(script: Script, folder: Path) -> AsyncIterator[None]:
+    """The process; on leaving it gets SIGTERM, and has to end without an error.
+
+    kopf takes the signal's handler when it starts, so the signal is sent after two more lists of everything, when it was taken back.
+    """
+    with ScriptedServer(script) as server:
+        path = folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(server)))
+        options = Options(Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST)
+        task = asyncio.create_task(run(options))
+        try:
+            yield
+            lists = _lists(script)
+            await eventually("two more lists", lambda: _lists(script) > lists + 1)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(task, SOON)
+
+
+def _lists(script: Script) -> int:
+    """How often the process itself, not kopf in it, has listed the first resource."""
+    return sum(sent.path == WATCHED[0].path() and sent.headers["Accept"] == "application/json" for sent in list(script.sent))
+
+
+async def eventually(what: str, condition: Callable[[], object]) -> None:
+    await asyncio.to_thread(waiting.eventually, what, condition, SOON, 0.01)
+
+
+async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_the_end(script: Script, tmp_path: Path) -> None:
+    watches = Watches(script)
+    script.on("PATCH", STATUS, stored(given.row_manifest("a"), 9, phase="Pending"))
+    async with running(script, tmp_path):
+        await eventually("all watches are open", lambda: len(watches.opened) == len(WATCHED))
+        watches.send(RECORDS, "ADDED", given.stored(given.row_manifest("a")))
+        await eventually("the row is reconciled", lambda: script.bodies("PATCH", STATUS))
+    watches.close()
+    assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending"
+    assert script.bodies("POST", LEASES.path(SYSTEM))[0]["spec"]["holderIdentity"] == "replica-a"
+    assert script.bodies("PUT", LEASE)[-1]["spec"]["holderIdentity"] == "", "the other replica leads at once"
+    watched = {sent.path: sent.query for sent in script.sent if sent.query.get("watch")}
+    assert watched[RECORDS.path()]["fieldSelector"] == "status.phase!=Superseded,status.phase!=Failed", "closed rows are not watched"
+    assert watched[HTTP_ROUTES.path()]["labelSelector"] == "app.kubernetes.io/managed-by=dynamiq-operator"
+    assert {sent.path for sent in script.writes() if sent.method == "PATCH"} == {STATUS}, "kopf writes nothing of its own"
+
+
+async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Script, tmp_path: Path) -> None:
+    watches = Watches(script)
+    script.on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"), query={"limit": "500"})
+    without = len(WATCHED) - 1
+    discovery(script, [resource for resource in WATCHED if resource is not HTTP_ROUTES])
+    async with running(script, tmp_path):
+        await eventually("all other watches are open", lambda: len(watches.opened) == without)
+        discovery(script)
+        script.on("GET", HTTP_ROUTES.path(), listed(version="7"), query={"limit": "500"})
+        await eventually("routes are watched", lambda: HTTP_ROUTES.path() in watches.opened)
+    watches.close()
+    assert watches.opened.count(RECORDS.path()) >= 2, "all watches were started anew"
+
+
+async def test_process_that_is_stopped_before_it_leads_ends(script: Script, tmp_path: Path) -> None:
+    script.on("GET", LEASE, failure(503, "ServiceUnavailable"))
+    async with running(script, tmp_path):
+        await eventually("the lease was asked for", lambda: any(sent.path == LEASE for sent in script.sent))
+    assert script.writes() == []
+
+
+async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: Script, tmp_path: Path) -> None:
+    script.on("GET", RECORDS.path(), failure(404, "NotFound"))
+    async with running(script, tmp_path):
+        await eventually("rows were asked for twice", lambda: sum(sent.path == RECORDS.path() for sent in script.sent) >= 2)
+    assert not any(sent.path == LEASE for sent in script.sent if sent.method != "GET"), "a replica that knows nothing does not lead"

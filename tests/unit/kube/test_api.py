@@ -1,0 +1,65 @@
+"""Requests that every surface sends: lists in pages, tables, metadata alone, and creations that may be dry runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.kube import api, errors
+from dynamiq_operator.kube.resources import APPS, JOBS, NAMESPACES, RECORDS, RUNTIMES, SECRETS
+from tests.support import factories as given
+from tests.support.scripted import Script, ScriptedApi, failure, listed
+
+PATH = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/demo/deployments"
+
+
+def item(name: str) -> dict[str, dict[str, str]]:
+    return {"metadata": {"name": name}}
+
+
+def test_list_goes_on_to_its_last_page_with_the_same_selectors() -> None:
+    script = Script().on("GET", PATH, listed(item("a"), token="next"), listed(item("b")))
+    found = api.items(ScriptedApi(script), RECORDS, "demo", label="x=y", field="spec.app=chat")
+    assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+    assert {(each["apiVersion"], each["kind"]) for each in found} == {("dynamiq.getdynamiq.ai/v1alpha1", "Deployment")}
+    selectors = {"limit": "500", "labelSelector": "x=y", "fieldSelector": "spec.app=chat"}
+    assert [dict(sent.query) for sent in script.sent] == [selectors, {**selectors, "continue": "next"}]
+
+
+def test_names_are_read_without_their_objects_and_an_empty_list_may_be_null() -> None:
+    script = Script().on("GET", PATH, listed(item("b"), item("a")))
+    assert api.names_of(ScriptedApi(script), RECORDS, "demo") == ["a", "b"]
+    assert script.sent[0].headers["Accept"] == api.METADATA
+    empty = Script().on("GET", PATH, {"metadata": {}, "items": None})
+    assert api.names_of(ScriptedApi(empty), RECORDS, "demo") == []
+
+
+def test_table_gives_metadata_and_cells_by_column() -> None:
+    table = {
+        "columnDefinitions": [{"name": "Name"}, {"name": "Version"}],
+        "rows": [{"object": item("a"), "cells": ["a", "v1"]}],
+    }
+    assert list(api.lines(table)) == [({"name": "a"}, {"NAME": "a", "VERSION": "v1"})]
+    assert list(api.lines({**table, "rows": None})) == []
+
+
+@pytest.mark.parametrize(("dry_run", "query"), [(False, {}), (True, {"dryRun": "All"})])
+def test_creation_may_be_a_dry_run(dry_run: bool, query: dict[str, str]) -> None:
+    manifest = given.row_manifest("a")
+    script = Script().on("POST", PATH, manifest)
+    assert api.create(ScriptedApi(script), RECORDS, manifest, dry_run=dry_run) == manifest
+    assert [(dict(sent.query), sent.body) for sent in script.sent] == [(query, manifest)]
+
+
+def test_absent_object_is_not_found() -> None:
+    script = Script().on("GET", f"{PATH}/a", failure(404, "NotFound"))
+    with pytest.raises(errors.NotFound):
+        api.get(ScriptedApi(script), RECORDS, "demo", "a")
+
+
+def test_paths_of_resources() -> None:
+    assert APPS.path() == "/apis/dynamiq.getdynamiq.ai/v1alpha1/apps"
+    assert APPS.path("demo", "chat", "status") == "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/demo/apps/chat/status"
+    assert SECRETS.path("demo", "a b") == "/api/v1/namespaces/demo/secrets/a%20b"
+    assert (SECRETS.api_version, JOBS.api_version) == ("v1", "batch/v1")
+    assert RUNTIMES.path("demo", "tiny") == "/apis/dynamiq.getdynamiq.ai/v1alpha1/runtimes/tiny", "a Runtime has no namespace"
+    assert NAMESPACES.path() == "/api/v1/namespaces"

@@ -1,0 +1,58 @@
+"""An answer of the API server is one error, whichever surface asked, and a reconcile is retried later after each failure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube import errors
+
+
+def status(reason: str, message: str = "said", **details: Any) -> bytes:
+    """The body of an answer with an error, as the API server writes it."""
+    return json.dumps({"kind": "Status", "reason": reason, "message": message, "details": details}).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "error"),
+    [
+        (400, "BadRequest", errors.Invalid),
+        (401, "Unauthorized", errors.Denied),
+        (403, "Forbidden", errors.Denied),
+        (404, "NotFound", errors.NotFound),
+        (409, "AlreadyExists", errors.AlreadyExists),
+        (409, "Conflict", errors.Conflict),
+        (413, "RequestEntityTooLarge", errors.Invalid),
+        (422, "Invalid", errors.Invalid),
+        (429, "TooManyRequests", errors.Unavailable),
+        (500, "InternalError", errors.Unavailable),
+        (503, "ServiceUnavailable", errors.Unavailable),
+        (418, "AlreadyExists", errors.Unavailable),
+    ],
+)
+def test_status_and_reason_decide_the_error(code: int, reason: str, error: type[errors.ApiError]) -> None:
+    found = errors.from_answer(code, status(reason), "GET /path")
+    assert (type(found), found.status, str(found)) == (error, code, "said")
+
+
+def test_error_names_the_fields_that_are_wrong() -> None:
+    body = status("Invalid", causes=[{"field": "spec.workflow", "message": "Required value"}, {"reason": "FieldValueInvalid"}])
+    assert errors.from_answer(422, body, "POST /path").causes == (("spec.workflow", "Required value"), ("", ""))
+
+
+@pytest.mark.parametrize("body", [b"upstream connect error", b"[1]", b"\xff\xfe"])
+def test_answer_of_a_proxy_is_told_as_it_is(body: bytes) -> None:
+    found = errors.from_answer(502, body, "GET /path")
+    assert isinstance(found, errors.Unavailable)
+    assert str(found) == body.decode(errors="replace")
+
+
+def test_answer_without_a_body_tells_what_was_asked() -> None:
+    assert str(errors.from_answer(500, b"", "GET /path")) == "GET /path: HTTP 500"
+
+
+def test_backoff_doubles_up_to_half_a_minute_and_goes_on_for_ever() -> None:
+    assert [errors.backoff(n) for n in (1, 2, 3)] == [0.2, 0.4, 0.8]
+    assert errors.backoff(9) == errors.backoff(100_000) == 30.0
