@@ -37,7 +37,7 @@ NOTED_MOST = 32
 """Keys that are noted on an App: the newest."""
 TRIES = 20
 PAUSE = 0.25
-"""Seconds at most between two tries: who lost once shall not lose again to the same."""
+"""Seconds at most between two tries: so that the same two writers do not meet again."""
 _SUFFIX = 16
 """More than the ten of a row that the operator makes for App.spec.deploy."""
 
@@ -151,14 +151,14 @@ def note(api: Api, namespace: str, app: str, claim: Claim) -> None:
 
 
 def pause() -> None:
-    """Waits for a moment, after somebody else was faster with an object."""
+    """Waits for a moment, after another writer was faster with an object."""
     import random  # not at the top: the plugin starts without it
 
     time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - no secret
 
 
 def _noted(app: Manifest) -> dict[str, str]:
-    """The requests that are noted on an App, by their keys, oldest first; nothing where somebody wrote something else there."""
+    """The requests that are noted on an App, by their keys, oldest first; nothing where the annotation holds something else."""
     try:
         noted = json.loads(_annotations(app).get(names.PROMOTIONS_ANNOTATION, "{}"))
     except ValueError:

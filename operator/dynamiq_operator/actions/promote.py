@@ -1,7 +1,7 @@
 """Promoting: what an App serves here is deployed to the App of the same name in another environment of the same project.
 
 The version travels by its flow's hash, and the target keeps its own config, hostname, keys and variables. All of it goes
-out in the name of whoever promotes, who needs the rights in both namespaces; what is lacking is said before anything is made.
+out in the name of the caller, who needs the rights in both namespaces; what is lacking is said before anything is made.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
             except errors.NotFound:
                 lacking.append(f"variable {variable.name} needs {resource.kind} {named.name}")
             except errors.Denied:
-                continue  # whoever may not read it finds out by the row's condition
+                continue  # a caller who may not read it finds out by the row's condition
             else:
                 if named.key not in (found.get("data") or {}):
                     lacking.append(f"variable {variable.name} needs key {named.key} of {resource.kind} {named.name}")

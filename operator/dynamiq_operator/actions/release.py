@@ -45,7 +45,7 @@ class ReleasePlan:
 def plan_release(
     api: Api, namespace: str, workflow: str, *, description: str | None = None, flow: str | None = None, is_compared: bool = True
 ) -> ReleasePlan:
-    """The next version of a workflow: of its draft, or of `flow`. `is_compared`: with a look at what it changes, which takes a request.
+    """The next version of a workflow: of its draft, or of `flow`. `is_compared`: with a diff to the version before, which takes a request.
 
     Raises Unknown and kube.errors.ApiError.
     """

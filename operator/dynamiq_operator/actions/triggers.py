@@ -164,7 +164,7 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
 
 
 def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
-    """A run that begins now; with a key, the same run whoever asks twice. Raises Unknown, and NotNow where it can't run."""
+    """A run that begins now; with a key, a repeat is the same run. Raises Unknown, and NotNow where it can't run."""
     found = find(app, trigger_id)
     status = triggers.status(found, now)
     if status is not triggers.Status.ACTIVE:

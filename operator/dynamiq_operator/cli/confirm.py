@@ -1,4 +1,4 @@
-"""A preview is shown, confirmed where somebody sits there, and then carried out and followed."""
+"""A preview is shown, confirmed on a terminal, and then performed and followed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def perform_and_follow(
 
 
 def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) -> bool:
-    """Shows the preview, and asks where somebody sits there. Of what is to be read by a program only the end is on standard output."""
+    """Shows the preview, and asks on a terminal. Of what is to be read by a program only the end is on standard output."""
     options = context.options
     if options.preview:
         if options.output is not None:

@@ -94,7 +94,7 @@ def test_the_app_of_a_refused_row_is_deleted_again() -> None:
     with pytest.raises(errors.Denied):
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
     ((options,),) = [script.bodies("DELETE", APP_PATH)]
-    assert list(options["preconditions"]) == ["uid"], "no other App of the name goes with it"
+    assert list(options["preconditions"]) == ["uid"], "no other App of the name is deleted"
     script.on("DELETE", APP_PATH, NOT_FOUND)
     with pytest.raises(errors.Denied):
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
