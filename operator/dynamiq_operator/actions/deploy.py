@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.idempotency import Claim, Key, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown, refused
-from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -193,8 +193,8 @@ def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, 
         now=_side(now, live) if now is not None else None,
         then=_side(then, None),
         flow_diff=diff,
-        restarts=running is not None and inputs(app, running) != inputs(app, then),
-        no_op=running is not None and inputs(app, running) == inputs(app, then) and running.config == then.config,
+        restarts=running is not None and template_digest(app, running) != template_digest(app, then),
+        no_op=running is not None and template_digest(app, running) == template_digest(app, then) and running.config == then.config,
         record=record,
         under_way=events.title(rows.candidate) if rows.candidate is not None else None,
         warnings=warnings,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api

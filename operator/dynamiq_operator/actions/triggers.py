@@ -14,7 +14,7 @@ from typing import Any
 
 from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_id
-from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, Api
@@ -176,7 +176,7 @@ def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, 
     if (why := why_not(wanted)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")
     suffix = key.hash_for(typed.meta.uid, wanted.name)[:_SUFFIX] if key else secrets.token_hex(_SUFFIX // 2)
-    return RunPlan(desired.run(typed, wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
+    return RunPlan(jobs.run(typed, wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
 
 
 def perform_run(api: Api, plan: RunPlan) -> Performed:

@@ -7,7 +7,7 @@ import pytest
 from dynamiq_operator.actions.deploy import DeployRequest, claim_of, perform_deploy, plan_deploy, plan_unseen
 from dynamiq_operator.actions.idempotency import Key, KeyReused
 from dynamiq_operator.actions.refusals import Refusal, Unknown
-from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
 from tests.support import factories as given

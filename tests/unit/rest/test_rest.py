@@ -101,8 +101,8 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
     configuration.api_key["BearerToken"] = "own"
     server = ApiServer(configuration)
     own, callers = server.own, server.of("theirs")
-    assert own.login == ("own", "own.crt")
-    assert callers.login == ("Bearer theirs", None)
+    assert own.credentials == ("own", "own.crt")
+    assert callers.credentials == ("Bearer theirs", None)
 
 
 def test_configs() -> None:

@@ -1,4 +1,4 @@
-"""An App as the contract's JSON. Pure."""
+"""Serializes an App as the contract's JSON. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at
 
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
-    """An App. `row`: the deployment that it serves, or else its newest; `latest_id`: of the newest; `described`: what its workflow does."""
+    """An App. `row`: the serialized row that it serves, else its newest; `latest_id`: id of the newest; `described`: its workflow's description."""
     meta, spec = raw["metadata"], raw["spec"]
     found = App.of(raw)
     namespace, workflow = meta["namespace"], spec["workflow"]

@@ -49,11 +49,11 @@ CODES = {
     500: "internal_error",
     503: "unavailable",
 }
-"""The machine word of each status."""
+"""The contract's `code` of each status."""
 
 
 class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """An answer that is not what was asked for. `details`: by field, what is wrong with it."""
+    """A response with an error. `details`: by field of the request, what is wrong with it."""
 
     def __init__(
         self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -72,7 +72,7 @@ def unauthorized(message: str = "the token is not valid: send `Authorization: Be
 
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
-    """404 of an id; what the caller may not see answers the same."""
+    """404 of an id: the same for one that does not exist and for one that the caller may not see. `field`: the body's field that holds it."""
     return HttpProblem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
 
 
@@ -86,7 +86,7 @@ def invalid_body(message: str) -> HttpProblem:
 
 @contextlib.contextmanager
 def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
-    """What the caller may not see answers as an unknown id does."""
+    """Answers NotFound and Denied of the calls inside as an unknown id, so that a caller learns nothing about what they may not see."""
     try:
         yield
     except errors.NotFound:
@@ -159,7 +159,7 @@ _FIELDS = {
 
 
 def _field(theirs: str) -> str:
-    """A field of an object as the contract names it."""
+    """The contract's name of an object's field."""
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
 
 
