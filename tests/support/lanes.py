@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,7 +170,10 @@ class Lanes:
             return
         self._said = now
         line = f"{self._seconds()} {', '.join(one.progress() for one in running)}"
-        print(f"\r\x1b[K{line}" if self._moves else line, end="" if self._moves else "\n", file=self._out, flush=True)
+        if self._moves:
+            print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=self._out, flush=True)
+        else:
+            self._say(line)
 
     def _say(self, line: str) -> None:
         print(f"\r\x1b[K{line}" if self._moves else line, file=self._out, flush=True)
