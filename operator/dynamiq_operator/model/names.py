@@ -38,6 +38,10 @@ KEY_ANNOTATION = f"{GROUP}/idempotency-key"
 """Of an App: a hash of the key under which it was made, with its user."""
 REQUEST_ANNOTATION = f"{GROUP}/request"
 """Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
+AUTHOR_ANNOTATION = f"{GROUP}/created-by"
+"""Of an App: who created it through the management API. Informative: no decision depends on it."""
+PROMOTIONS_ANNOTATION = f"{GROUP}/promotions"
+"""Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of what was asked with it."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
