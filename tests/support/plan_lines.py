@@ -46,7 +46,7 @@ def _line(action: operations.Action) -> str:
             return f"create flow of {version}"
         case operations.CreateAccessKeys():
             return "create access keys"
-        case operations.TellOfKeys(pod=pod):
+        case operations.AnnotatePod(pod=pod):
             return f"tell {pod} of keys"
         case operations.ScaleWorkload(replicas=replicas):
             return f"scale to {replicas}"

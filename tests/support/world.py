@@ -174,7 +174,7 @@ class World(Objects):
                 self._create(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
                 self._create(app, access_keys(app, "key"), "")
-            case operations.TellOfKeys(uid=uid, version=version):
+            case operations.AnnotatePod(uid=uid, version=version):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case operations.ScaleWorkload(observed=observed, replicas=replicas):

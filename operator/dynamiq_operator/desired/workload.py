@@ -27,11 +27,11 @@ CONTAINER = "runtime"
 DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
-"""A pod goes on answering for so long after it was told to end: endpoints and gateways need it to forget the pod."""
+"""How long a pod goes on answering after it was told to end: endpoints and gateways need that time to forget the pod."""
 EXIT_SECONDS = 5
 KEPT_REVISIONS = 3
 MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
-"""What a pod may use where neither the row nor its Runtime says: with no limit, one workflow could take the memory of its whole node."""
+"""The limit where neither the row nor its Runtime has one: without it, one workflow could take the memory of its whole node."""
 STORAGE_LIMIT = "1Gi"
 """For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
 TMP_SIZE = "64Mi"
@@ -134,7 +134,7 @@ def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] 
     try:
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
     except (KeyError, TypeError):
-        return None  # edited by another manager: the template is written anew
+        return None  # edited by another manager: the template is written again
     return note["template"] if note and note.get("inputs") == wanted == labelled else None
 
 

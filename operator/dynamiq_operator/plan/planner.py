@@ -8,7 +8,7 @@ not watched from then on, and an Event is made before the transition that it tel
 from __future__ import annotations
 
 from dynamiq_operator.model import names
-from dynamiq_operator.plan.children.access_keys import tell_pods_of_keys
+from dynamiq_operator.plan.children.access_keys import annotate_pods
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
@@ -60,7 +60,7 @@ def _plan(context: Context) -> Plan:
             *ended.actions,
             *hindrance_events(context, hindrances),
             *converge_children(context),
-            *tell_pods_of_keys(context),
+            *annotate_pods(context),
             *schedules.trigger_actions(context),
             *rows.opening,
             *(() if reserves_sequences else app_statuses),

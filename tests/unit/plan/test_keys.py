@@ -63,7 +63,7 @@ def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
     for name, version in (("a", "v1"), ("b", "v2")):
         world.deploy(name, version)
         world.run()
-    assert not [line for action in world.written for line in [type(action).__name__] if line == "TellOfKeys"]
+    assert not [line for action in world.written for line in [type(action).__name__] if line == "AnnotatePod"]
 
 
 def test_keys_that_were_made_anew_are_told_too() -> None:

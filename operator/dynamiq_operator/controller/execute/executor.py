@@ -30,7 +30,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ScaleWorkload: children.scale_workload,
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
-    operations.TellOfKeys: runs.annotate_access_keys,
+    operations.AnnotatePod: runs.annotate_access_keys,
     operations.RunOnce: runs.run_once,
     operations.ClaimHostname: hostnames.claim_hostname,
     operations.KeepClaim: hostnames.annotate_claim,

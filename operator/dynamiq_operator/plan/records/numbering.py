@@ -90,7 +90,7 @@ def seconds_left(row: Record, rollout: Rollout, now: datetime) -> float:
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
-    """For a row whose App was created when the row had waited too long: nobody expects it to be deployed any more."""
+    """Why a row fails whose App was created after the row had waited too long: by then its deploy would come as a surprise."""
     app, rollout = context.app.meta, context.app.spec.rollout
     if app.created <= waits_until(row, rollout):
         return None

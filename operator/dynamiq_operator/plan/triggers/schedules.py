@@ -40,17 +40,17 @@ def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
 
 
 def invalid(app: App) -> dict[str, str]:
-    """By trigger, why it can never run as it is written."""
+    """By name of a trigger, why it can never run as it is written."""
     return {trigger.name: why for trigger in app.spec.triggers if (why := why_not(trigger))}
 
 
 def active(context: Context) -> list[Trigger]:
-    """Those that are to run, or would be."""
+    """Triggers that are neither suspended nor expired."""
     return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
 
 
 def requeue_times(context: Context) -> Iterator[float]:
-    """Seconds after which a trigger's time comes or has passed."""
+    """Seconds until each moment at which a trigger starts, ends or is missed."""
     for trigger in context.app.spec.triggers:
         if trigger.suspend:
             continue
@@ -86,7 +86,7 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
 
 
 def _due(context: Context) -> Iterator[Manifest]:
-    """Runs whose one moment has come, and that nobody has made: an App that was made after it, as by a restore, has none."""
+    """Jobs whose one moment has come, and that do not exist yet: an App that was created after it, as by a restore, has none."""
     if context.target is None:
         return
     made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}
