@@ -182,7 +182,7 @@ class ScaleWorkload:
     replicas: int
 
 
-Action = (
+Operation = (
     Emit
     | SetAppStatus
     | CreateRecord
@@ -208,11 +208,11 @@ Action = (
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+    """Operations in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
 
-    actions: tuple[Action, ...] = ()
+    operations: tuple[Operation, ...] = ()
     requeue_after: float | None = None
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
-        """The actions of one type."""
-        return tuple(action for action in self.actions if isinstance(action, kind))
+        """The operations of one type."""
+        return tuple(operation for operation in self.operations if isinstance(operation, kind))

@@ -50,18 +50,18 @@ def _plan(context: Context) -> Plan:
     reserves_sequences = context.reserved is not None
     rows = row_statuses(context, rollout)
     return Plan(
-        actions=(
+        operations=(
             *run_statuses.events_of_ended(context.app, status.triggers),
             *(app_statuses if reserves_sequences else ()),
             *own_restored_rows(context),
-            *completed.actions,
+            *completed.operations,
             *create_deploy_row(context),
-            *overtaken.actions,
-            *ended.actions,
+            *overtaken.operations,
+            *ended.operations,
             *hindrance_events(context, hindrances),
             *converge_children(context),
             *annotate_pods(context),
-            *schedules.trigger_actions(context),
+            *schedules.trigger_operations(context),
             *rows.opening,
             *(() if reserves_sequences else app_statuses),
             *rows.closing,

@@ -26,7 +26,7 @@ SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
 
 
-async def execute(process: Process, *asked: operations.Action) -> None:
+async def execute(process: Process, *asked: operations.Operation) -> None:
     await process.lead()
     await process.executor.execute(APP, operations.Plan(asked))
 

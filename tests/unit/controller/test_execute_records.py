@@ -26,7 +26,7 @@ APP = (given.NAMESPACE, given.NAME)
 ROW = at(RECORDS, "a")
 
 
-async def execute(process: Process, *asked: operations.Action) -> None:
+async def execute(process: Process, *asked: operations.Operation) -> None:
     await process.lead()
     await process.executor.execute(APP, operations.Plan(asked))
 
@@ -40,7 +40,7 @@ def cached_rows(process: Process) -> list[str]:
 
 
 def test_every_operation_has_its_function() -> None:
-    assert set(EXECUTE) == set(get_args(operations.Action))
+    assert set(EXECUTE) == set(get_args(operations.Operation))
 
 
 async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Process, script: Script) -> None:

@@ -25,7 +25,7 @@ def a_snapshot(hostname: str | None, claim: Claim) -> Snapshot:
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return [type(action).__name__ for action in hostnames.claim_actions(Context.of(snapshot, snapshot.app))]
+    return [type(action).__name__ for action in hostnames.claim_operations(Context.of(snapshot, snapshot.app))]
 
 
 def said(snapshot: Snapshot) -> str:

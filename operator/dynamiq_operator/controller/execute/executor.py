@@ -51,6 +51,6 @@ class Executor:
     async def execute(self, app: AppKey, plan: operations.Plan) -> None:
         """Executes a plan of an App. Raises errors.ApiError of the first operation that fails, and LeadershipLost before one."""
         execution = Execution(app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key)
-        for operation in plan.actions:
+        for operation in plan.operations:
             self._election.require_leadership()
             await EXECUTE[type(operation)](execution, operation)

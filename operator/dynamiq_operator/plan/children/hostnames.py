@@ -13,7 +13,7 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
-from dynamiq_operator.plan.operations import Action, ClaimHostname, KeepClaim, ReleaseClaim
+from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
 from dynamiq_operator.plan.snapshot import ClaimState
 
 GRACE = timedelta(seconds=60)
@@ -27,7 +27,7 @@ def may_route(context: Context) -> bool:
     return _is_ours(context) and not gateway_problems(context)
 
 
-def claim_actions(context: Context) -> tuple[Action, ...]:
+def claim_operations(context: Context) -> tuple[Operation, ...]:
     """Creates, keeps or releases the claim of the App's hostname."""
     host, claim = exposure.external_hostname(context.app, context.settings), context.snapshot.claim
     if host is None or _is_reserved(context):

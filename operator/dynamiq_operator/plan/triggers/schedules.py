@@ -19,10 +19,10 @@ from dynamiq_operator.plan.children.convergence import converge_to
 from dynamiq_operator.plan.children.manifests import digests_of, made_of, manifest_digest, still_hindering
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.operations import Action, OwnChild, RunOnce
+from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
 
 
-def trigger_actions(context: Context) -> tuple[Action, ...]:
+def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
     due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)]
     return (
