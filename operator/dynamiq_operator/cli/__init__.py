@@ -1,6 +1,6 @@
 """`kubectl dynamiq`: history, deploy, rollback, promote and the rest from a terminal.
 
-kubectl's own flags are set apart and the connection is begun before anything else is imported: both take time, side by side.
+It separates kubectl's own flags and starts kubectl before it imports anything else: kubectl starts while Python imports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main() -> int:
     try:
         with Connection(given) as connection:
             if given.needs_cluster:
-                connection.begin()
+                connection.start()
             from dynamiq_operator.cli import program
 
             return program.run(given, connection)

@@ -238,9 +238,9 @@ def _count(text: str) -> int:
 
 
 def _duration(text: str) -> float:
-    from dynamiq_operator.cli.transport import seconds
+    from dynamiq_operator.cli.transport import parse_duration
 
-    if not (found := seconds(text)):
+    if not (found := parse_duration(text)):
         raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
     return found
 

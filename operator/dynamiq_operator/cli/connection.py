@@ -1,7 +1,7 @@
 """The way to the API server: `kubectl proxy` on a unix socket, so that every way to log in is kubectl's own.
 
-It imports next to nothing, since it is begun before all else. The socket lies in a folder that nobody but the user may enter.
-A shell stands between: it ends the proxy and removes the folder when the plugin is gone, in whatever way that came about.
+It imports next to nothing, since it runs before all other imports. The socket is in a folder with mode 0700. The proxy runs
+under a shell that ends it and removes the folder when the plugin ends, however it ends.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dynamiq_operator.cli.kubectl_flags import CommandLine
 NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable KUBECTL"
 DEFAULT_NAMESPACE = "default"
 
-# Its standard input is a pipe from the plugin that nothing is written to: `read` returns when the plugin is gone.
-GUARD = """
+# Its standard input is a pipe from the plugin that is never written to: `read` returns when the plugin ends.
+GUARD_SCRIPT = """
 folder=$1 input=$2; shift 2
 trap '[ -z "$proxy" ] || kill "$proxy" 2>/dev/null; rm -rf "$folder"' EXIT
 trap exit INT HUP TERM
@@ -27,44 +27,44 @@ read -r _
 """
 
 
-class NotConnected(Exception):  # noqa: N818 - it says what is so
-    """kubectl cannot be started, or refuses its flags or its configuration: the message is for the user."""
+class NotConnected(Exception):  # noqa: N818 - named as the errors of kube/
+    """kubectl cannot be started, or refuses its flags or its configuration. The message is for the user."""
 
 
 @dataclass
 class _Child:
-    """A program that was started: the ends of the pipes from its outputs."""
+    """A started process: its id, and the file descriptors from which its two outputs are read."""
 
     process: int
-    output: int
-    errors: int
+    stdout: int
+    stderr: int
 
 
 class Connection:
-    """Begun at once, awaited when it is needed. Use it as a context manager: it ends the proxy."""
+    """`kubectl proxy`, started early and awaited when the first request needs it. As a context manager it ends the proxy."""
 
     def __init__(self, given: CommandLine) -> None:
         self.given = given
         self._folder = ""
-        self._held = -1
+        self._guard_pipe = -1
         self._proxy: _Child | None = None
-        self._asked: _Child | None = None
+        self._namespace_query: _Child | None = None
 
-    def begin(self) -> None:
-        """Starts kubectl, twice where the namespace has to be asked for. What goes wrong is said by whoever waits for it."""
+    def start(self) -> None:
+        """Starts the proxy, and `kubectl config view` where no flag names the namespace. Errors are raised by `wait` and `namespace`."""
         try:
             program = kubectl()
         except NotConnected:
             return
         self._folder = _make_folder()
-        reading, self._held = os.pipe()
+        reading, self._guard_pipe = os.pipe()
         terminal = "/dev/tty" if os.isatty(0) else "/dev/null"  # for helpers that ask for a password
         proxy = [program, "proxy", *self.given.kubectl, f"--unix-socket={self.socket}"]
-        self._proxy = _spawn(["/bin/sh", "-c", GUARD, "sh", self._folder, terminal, *proxy], reading)
+        self._proxy = _spawn(["/bin/sh", "-c", GUARD_SCRIPT, "sh", self._folder, terminal, *proxy], reading)
         os.close(reading)
         if self.given.namespace is None:
             view = ["config", "view", "--minify", "--output=jsonpath={..namespace}"]
-            self._asked = _spawn([program, *view, *self.given.kubectl], None)
+            self._namespace_query = _spawn([program, *view, *self.given.kubectl], None)
 
     @property
     def socket(self) -> str:
@@ -72,31 +72,31 @@ class Connection:
         return f"{self._folder}/s"
 
     def wait(self) -> int:
-        """Waits until the proxy listens; returns the pipe of its messages. Raises NotConnected with what kubectl says."""
+        """Waits until the proxy listens; returns the file descriptor of its standard error. Raises NotConnected with kubectl's message."""
         if self._proxy is None:
             kubectl()
-            self.begin()
+            self.start()
         assert self._proxy is not None  # noqa: S101 - for the type checker
-        if not os.read(self._proxy.output, 1024):
-            raise NotConnected(_complaint(_all(self._proxy.errors)))
-        return self._proxy.errors
+        if not os.read(self._proxy.stdout, 1024):
+            raise NotConnected(_error_message(_read_all(self._proxy.stderr)))
+        return self._proxy.stderr
 
     def namespace(self) -> str:
-        """The namespace to work in: that of the flag, else that of the kubeconfig's context. Raises NotConnected."""
+        """The namespace of the flag, else of the kubeconfig's context, else `default`. Raises NotConnected."""
         if self.given.namespace is None:
-            if self._asked is None:
+            if self._namespace_query is None:
                 self.wait()
-            assert self._asked is not None  # noqa: S101 - for the type checker
-            return _all(self._asked.output) or DEFAULT_NAMESPACE
+            assert self._namespace_query is not None  # noqa: S101 - for the type checker
+            return _read_all(self._namespace_query.stdout) or DEFAULT_NAMESPACE
         return self.given.namespace
 
     def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        if self._guard_pipe >= 0:
+            os.close(self._guard_pipe)
+            self._guard_pipe = -1
 
 
 def kubectl() -> str:
@@ -111,7 +111,7 @@ def kubectl() -> str:
 
 
 def _make_folder() -> str:
-    """A folder for nobody but the user. tempfile would do, and takes longer to import than to make one."""
+    """A folder with mode 0700. Without tempfile, which takes longer to import than the folder to make."""
     place = os.environ.get("XDG_RUNTIME_DIR") or ""
     if not os.access(place, os.W_OK | os.X_OK):
         place = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - mkdir fails where the name is taken
@@ -121,7 +121,7 @@ def _make_folder() -> str:
 
 
 def _spawn(command: list[str], stdin: int | None) -> _Child:
-    """Starts a program. subprocess would do, and takes longer to import than to start one."""
+    """Starts a program. Without subprocess, which takes longer to import than the program to start."""
     output, output_end = os.pipe()
     errors, errors_end = os.pipe()
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
@@ -135,17 +135,17 @@ def _spawn(command: list[str], stdin: int | None) -> _Child:
     return _Child(process, output, errors)
 
 
-def _all(pipe: int) -> str:
-    """What is written to a pipe until its writers are gone."""
+def _read_all(pipe: int) -> str:
+    """Reads a pipe until its last writer closes it."""
     parts = []
     while part := os.read(pipe, 65536):
         parts.append(part)
     return b"".join(parts).decode(errors="replace").strip()
 
 
-def _complaint(said: str) -> str:
-    """kubectl's last sentence of why it did not start, with the next step."""
-    last = said.splitlines()[-1] if said else "kubectl proxy ended and did not say why"
+def _error_message(stderr: str) -> str:
+    """The last line of kubectl's standard error, with the next step."""
+    last = stderr.splitlines()[-1] if stderr else "kubectl proxy ended and did not say why"
     last = last.removeprefix("error: ")
     if "context" in last:
         return f"{last}: `kubectl config get-contexts` lists those that there are"

@@ -1,4 +1,4 @@
-"""kubectl's own flags among the plugin's arguments: they are set apart, and handed to kubectl as they were given."""
+"""Separates kubectl's own flags from the plugin's arguments, so that kubectl gets them as they were given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN_WITH_VALUE = frozenset(
         *("--hostname", "--target-namespace", "--description", "--expect", "--file", "--since", "--tail", "--row"),
     )
 )
-"""Options of the commands that take a value: what follows one is its value, whatever it looks like. A test compares it with the parser."""
+"""Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""
 
 HELP = frozenset(("-h", "--help"))
 FILE = "--file"
@@ -30,20 +30,20 @@ FILE = "--file"
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What was typed. `kubectl`: kubectl's flags but for the namespace; `rest`: the plugin's own arguments.
+    """The arguments of a call. `kubectl`: kubectl's flags without the namespace; `rest`: the plugin's own arguments.
 
-    `lacking`: one of kubectl's flags that stands at the end without its value.
+    `lacks_value`: one of kubectl's flags that came last, without its value.
     """
 
     kubectl: tuple[str, ...]
     namespace: str | None
     rest: tuple[str, ...]
-    lacking: str | None = None
+    lacks_value: str | None = None
 
     @property
     def needs_cluster(self) -> bool:
         """Whether this can be more than a question for help or about a file."""
-        if not self.rest or self.lacking is not None or self.rest[0] == "help" or HELP & set(self.rest):
+        if not self.rest or self.lacks_value is not None or self.rest[0] == "help" or HELP & set(self.rest):
             return False
         return self.rest[0] != "verify" or not any(argument.partition("=")[0] == FILE for argument in self.rest)
 
@@ -59,11 +59,11 @@ class CommandLine:
 
 
 def split(arguments: list[str]) -> CommandLine:
-    """Sets kubectl's flags apart. After `--` nothing is a flag."""
+    """Separates kubectl's flags from the rest. After `--` nothing is a flag."""
     kubectl: list[str] = []
     rest: list[str] = []
     namespace: str | None = None
-    lacking: str | None = None
+    lacks_value: str | None = None
     values: list[str] = []
     left = iter(arguments)
     for argument in left:
@@ -74,17 +74,17 @@ def split(arguments: list[str]) -> CommandLine:
             rest += [argument] if has_value else [argument, *_next(left)]
         elif name in NAMESPACE or (argument.startswith("-n") and not argument.startswith("--")):
             namespace = value if has_value else argument[2:] if name not in NAMESPACE else next(left, "")
-            lacking = name if not namespace else lacking
+            lacks_value = name if not namespace else lacks_value
         elif name in WITH_VALUE:
             kubectl += [argument] if has_value else [argument, *(values := _next(left))]
-            lacking = name if not has_value and not values else lacking
+            lacks_value = name if not has_value and not values else lacks_value
         elif name in ALONE or argument.startswith(("-v", "-s=")):
             kubectl.append(argument)
         else:
             rest.append(argument)
-    return CommandLine(tuple(kubectl), namespace, tuple(rest), lacking)
+    return CommandLine(tuple(kubectl), namespace, tuple(rest), lacks_value)
 
 
 def _next(left: Iterator[str]) -> list[str]:
-    """The value of the flag before it; nothing where the arguments end there, which whoever parses them then says."""
+    """The value of the flag before it; empty at the end of the arguments, which the parser then reports."""
     return list(islice(left, 1))

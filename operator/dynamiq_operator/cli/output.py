@@ -1,4 +1,4 @@
-"""Text for a terminal or a pipe: tables, the coloured dot, and what users wrote with its control characters shown, never sent."""
+"""Text for a terminal or a pipe: tables, colours, the dot before a status; control characters in values are escaped."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dynamiq_operator.model.plain import Phase, on_one_line
 GAP = "   "
 DOT = "●"
 COLOURS = {"green": "32", "red": "31", "yellow": "33", "cyan": "36", "grey": "90", "bold": "1"}
-OF_STATUS = {
+STATUS_COLOURS = {
     Phase.LIVE: "green",
     Phase.SUPERSEDED: "grey",
     Phase.FAILED: "red",
     Phase.PROGRESSING: "yellow",
     Phase.PENDING: "yellow",
 }
-OF_DIFF = {"+": "green", "-": "red", "@": "cyan"}
+DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def safe(text: object, keep: str = "") -> str:
-    """What is shown of a value: `on_one_line`."""
+    """A value with its control and format characters escaped, but for those in `keep`."""
     return on_one_line(str(text), keep)
 
 
 class Screen:
-    """One output stream: whether it is a terminal, and whether it has colours (NO_COLOR and TERM=dumb take them)."""
+    """One output stream: whether it is a terminal, and whether it shows colours (not with NO_COLOR or TERM=dumb)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -46,7 +46,7 @@ class Screen:
 
     @property
     def width(self) -> int | None:
-        """Columns of the terminal; None where it is none."""
+        """Columns of the terminal; None for a pipe or a file."""
         if not self.is_terminal:
             return None
         try:
@@ -70,27 +70,31 @@ class Screen:
 
     def status(self, status: str, width: int = 0) -> str:
         """A row's status, padded, with its dot where there are colours."""
-        dot = f"{self.paint(OF_STATUS.get(Phase(status), 'grey') if status in list(Phase) else 'grey', DOT)} " if self.has_colours else ""
+        dot = (
+            f"{self.paint(STATUS_COLOURS.get(Phase(status), 'grey') if status in list(Phase) else 'grey', DOT)} "
+            if self.has_colours
+            else ""
+        )
         return dot + status.ljust(width)
 
     def preview(self, lines: Iterable[str]) -> None:
-        """A preview: escaped, and the lines of its diff coloured."""
+        """Prints a preview: escaped, with the lines of its diff in colours."""
         is_diff = False
         for line in lines:
             is_diff = is_diff or line == ""
             text = safe(line, keep="\t")
-            colour = OF_DIFF.get(line[:1]) if is_diff else None
+            colour = DIFF_COLOURS.get(line[:1]) if is_diff else None
             self.lines([self.paint(colour, text) if colour else text])
 
 
 class Table:
-    """Columns as wide as their widest cell. A line that comes later is laid out as those before it."""
+    """Columns as wide as their widest cell; rows that are added later keep these widths."""
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], screen: Screen, *, cut: str = "", status: str = "") -> None:
         self._screen = screen
         self._header = list(header)
         self._status = header.index(status) if status in header else -1
-        self._widths = [max([cells(name), *(cells(row[at]) for row in rows)]) for at, name in enumerate(header)]
+        self._widths = [max([display_width(name), *(display_width(row[at]) for row in rows)]) for at, name in enumerate(header)]
         self._cut = header.index(cut) if cut in header else -1
         self._fit()
 
@@ -101,7 +105,7 @@ class Table:
         return GAP.join(padded).rstrip()
 
     def row(self, row: Sequence[str]) -> str:
-        padded = [_pad(cut(cell, width) if at == self._cut else cell, width) for at, (cell, width) in self._at(row)]
+        padded = [_pad(truncate(cell, width) if at == self._cut else cell, width) for at, (cell, width) in self._at(row)]
         if self._status >= 0:
             padded[self._status] = self._screen.status(row[self._status], self._widths[self._status])
         return GAP.join(padded).rstrip()
@@ -119,38 +123,38 @@ class Table:
             self._widths[self._cut] = max(self._widths[self._cut] - over, len(self._header[self._cut]))
 
 
-def cells(text: str) -> int:
-    """How many columns a text takes on a terminal."""
+def display_width(text: str) -> int:
+    """How many terminal columns a text occupies."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _pad(text: str, width: int) -> str:
-    return text + " " * max(width - cells(text), 0)
+    return text + " " * max(width - display_width(text), 0)
 
 
-def cut(text: str, width: int) -> str:
-    """The beginning of a text, so that it takes no more columns than `width`."""
-    if cells(text) <= width:
+def truncate(text: str, width: int) -> str:
+    """A text, shortened with `…` to at most `width` terminal columns."""
+    if display_width(text) <= width:
         return text
     kept = ""
     for letter in text:
-        if cells(kept + letter) >= width:
+        if display_width(kept + letter) >= width:
             break
         kept += letter
     return f"{kept}…"
 
 
 def as_json(data: Any, *, compact: bool = False) -> str:
-    """JSON text. Only ASCII: nothing that users wrote reaches a terminal as it is."""
+    """JSON text in ASCII only, so that no value can control a terminal."""
     import json
 
     return json.dumps(data, indent=None if compact else 2)
 
 
 def as_yaml(data: Any) -> str:
-    """YAML text; only ASCII, as with JSON."""
+    """YAML text, in ASCII only."""
     import yaml
 
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")

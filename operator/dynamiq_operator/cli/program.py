@@ -1,4 +1,4 @@
-"""Runs one command: what goes wrong is one sentence with the next step, and an exit code."""
+"""Runs one command; an error becomes one message with the next step, and an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.cli.transport import Transport, sentence
+from dynamiq_operator.cli.transport import Transport, error_message
 from dynamiq_operator.kube.errors import ApiError
 
 REFUSED, USAGE, CLOSED_PIPE = 1, 2, 141
@@ -21,24 +21,24 @@ TRACEBACK = "KUBECTL_DYNAMIQ_TRACEBACK"
 
 
 def run(given: CommandLine, connection: Connection) -> int:
-    """Parses and runs; returns the exit code."""
-    # Looking for plugins of pydantic takes as long as a request.
+    """Parses the arguments and runs the command; returns the exit code."""
+    # Searching for plugins of pydantic takes as long as a request.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     parser = arguments.parser()
     rest = list(given.rest)
     if not rest or rest[0] == "help":
         parser.parse_args([*rest[1:2], "--help"])
     options = parser.parse_args(rest)
-    if given.lacking is not None:
-        parser.error(f"argument {given.lacking}: expected one argument")
+    if given.lacks_value is not None:
+        parser.error(f"argument {given.lacks_value}: expected one argument")
     context = CommandContext(given, options, connection, Transport(connection), Screen.out(), Screen.err())
     try:
         return _command(options.command)(context)
     except (Refusal, ApiError, NotConnected) as error:
-        context.err.lines([f"error: {safe(sentence(error))}"])
+        context.err.lines([f"error: {safe(error_message(error))}"])
         return USAGE if options.command == "verify" else REFUSED
     except BrokenPipeError:
-        # What is still in the buffer would be written at exit, and fail once more.
+        # The buffer is flushed at exit, which would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except Exception as error:
@@ -49,7 +49,7 @@ def run(given: CommandLine, connection: Connection) -> int:
 
 
 def _command(name: str) -> Callable[[CommandContext], int]:
-    """The function of a command; only its own module is imported."""
+    """The `run` of a command; only its own module is imported."""
     from importlib import import_module
 
     module: Any = import_module(f"dynamiq_operator.cli.commands.{name}")

@@ -1,4 +1,4 @@
-"""Following a rollout on standard error: one line that is rewritten on a terminal, one line for each change otherwise."""
+"""Follows a rollout on standard error: on a terminal one line that is rewritten, otherwise one line for each change."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ERASE = "\r\x1b[K"
 
 
 def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
-    """Follows a row until it has ended, and says how; returns the exit code. Raises Refusal and ApiError."""
+    """Follows a row until it has ended and prints how; returns the exit code. Raises Refusal and ApiError."""
     began = time.monotonic()
-    line = _Line(context.err)
+    line = _ProgressLine(context.err)
     done = False
     try:
         for progress in follow(context.api, namespace, name, app=app):
-            passed = time.monotonic() - began
+            elapsed = time.monotonic() - began
             done = progress.is_done
-            line.show(said(progress), passed)
-            if not done and passed > context.options.timeout:
+            line.show(in_words(progress), elapsed)
+            if not done and elapsed > context.options.timeout:
                 break
     except KeyboardInterrupt:
         line.end()
@@ -40,12 +40,12 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         line.end()
     row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))
     if not done:
-        return _late(context, namespace, row)
-    return _ended(context, row, time.monotonic() - began)
+        return _report_timeout(context, namespace, row)
+    return _report_end(context, row, time.monotonic() - began)
 
 
-def said(progress: Progress) -> str:
-    """Where a rollout is, in one line."""
+def in_words(progress: Progress) -> str:
+    """The state of a rollout in one line."""
     parts = [progress.phase]
     if (pods := progress.pods) is not None:
         parts.append(f"pods: {pods.new} new, {pods.old} old, {pods.ready} of {pods.wanted} ready")
@@ -54,11 +54,11 @@ def said(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def _ended(context: CommandContext, row: HistoryRow, passed: float) -> int:
+def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int:
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
         if context.options.output is None:
             context.out.lines(
-                [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(passed)}"]
+                [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(elapsed)}"]
             )
         else:
             context.out.lines([output.formatted(as_data(row), context.options.output)])
@@ -70,7 +70,7 @@ def _ended(context: CommandContext, row: HistoryRow, passed: float) -> int:
     return 1
 
 
-def _late(context: CommandContext, namespace: str, row: HistoryRow) -> int:
+def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     waited = duration_in_words(context.options.timeout)
     if row.sequence is None:
         why = "no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"
@@ -80,27 +80,27 @@ def _late(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     return 1
 
 
-class _Line:
+class _ProgressLine:
     """The line of progress."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._last = ""
 
-    def show(self, text: str, passed: float) -> None:
+    def show(self, text: str, elapsed: float) -> None:
         shown = safe(text)
         if self._screen.is_terminal:
-            self._screen.write(f"{ERASE}{self._fitting(f'{shown}, {duration_in_words(passed)}')}")
+            self._screen.write(f"{ERASE}{self._fitting(f'{shown}, {duration_in_words(elapsed)}')}")
         elif shown != self._last:
             self._screen.lines([shown])
         self._last = shown
 
     def end(self) -> None:
-        """Leaves no line behind on a terminal."""
+        """Erases the line on a terminal."""
         if self._screen.is_terminal and self._last:
             self._screen.write(ERASE)
         self._last = ""
 
     def _fitting(self, text: str) -> str:
-        """What does not fit would begin a second line, and only the last one can be erased."""
-        return output.cut(text, self._screen.width - 1) if self._screen.width else text
+        """Only one line can be erased, so the text is shortened to one."""
+        return output.truncate(text, self._screen.width - 1) if self._screen.width else text

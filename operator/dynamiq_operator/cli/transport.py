@@ -1,4 +1,4 @@
-"""Requests to the API server through the proxy, as actions ask for them, and the sentences for what can go wrong on the way."""
+"""HTTP to the API server through the proxy: the plugin's `kube.api.Api`, and a message for each error it raises."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dynamiq_operator.model.plain import API_VERSION, Manifest
 
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
-NOWHERE = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
+NO_CLUSTER_SERVERS = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
 _LOG_LINE = re.compile(r"^[EIWF]\d{4} \d\d:\d\d:\d\d\.", re.MULTILINE)
 
 
@@ -37,8 +37,8 @@ class Transport:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._timeout = seconds(connection.given.value_of("--request-timeout") or "") or TIMEOUT
-        self._http: _Unix | None = None
+        self._timeout = parse_duration(connection.given.value_of("--request-timeout") or "") or TIMEOUT
+        self._http: _UnixConnection | None = None
 
     def request(
         self,
@@ -50,39 +50,46 @@ class Transport:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """One request and the JSON of its answer."""
+        """One request; returns the JSON of the response."""
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        answer = self._send(self._opened(), method, path, query, sent, content_type, accept)
-        raw = self._read(answer, f"{method} {path}")
-        parsed = _object(raw)
-        if answer.status < 400 and parsed is not None:
+        response = self._send(self._connected(), method, path, query, sent, content_type, accept)
+        raw = self._read(response, f"{method} {path}")
+        parsed = _parse_object(raw)
+        if response.status < 400 and parsed is not None:
             return parsed
-        raise _refusal(answer.status, parsed, raw.decode(errors="replace").strip(), path)
+        raise _api_error(response.status, parsed, raw.decode(errors="replace").strip(), path)
 
     def watch(self, path: str, query: Mapping[str, str | int]) -> Iterator[Manifest]:
         """The events of a watch until the server ends it, on a connection of its own."""
-        self._opened()
-        http_ = _Unix(self._connection.socket, None)
-        answer = self._send(http_, "GET", path, {**query, "watch": 1}, None, PLAIN, PLAIN)
-        if answer.status >= 400:
-            raw = answer.read()
-            raise _refusal(answer.status, _object(raw), raw.decode(errors="replace"), path)
+        self._connected()
+        http_ = _UnixConnection(self._connection.socket, None)
+        response = self._send(http_, "GET", path, {**query, "watch": 1}, None, PLAIN, PLAIN)
+        if response.status >= 400:
+            raw = response.read()
+            raise _api_error(response.status, _parse_object(raw), raw.decode(errors="replace"), path)
         try:
-            while line := answer.readline():
-                if (event := _object(line)) is not None:
+            while line := response.readline():
+                if (event := _parse_object(line)) is not None:
                     yield event
         except (http.client.HTTPException, OSError) as error:
             raise errors.Unavailable(f"the watch was cut: {error}") from error
 
-    def _opened(self) -> _Unix:
+    def _connected(self) -> _UnixConnection:
         if self._http is None:
             messages = self._connection.wait()
-            threading.Thread(target=_pass_on, args=(messages,), daemon=True).start()
-            self._http = _Unix(self._connection.socket, self._timeout)
+            threading.Thread(target=_forward_messages, args=(messages,), daemon=True).start()
+            self._http = _UnixConnection(self._connection.socket, self._timeout)
         return self._http
 
     def _send(
-        self, to: _Unix, method: str, path: str, query: Mapping[str, str | int] | None, body: bytes | None, content_type: str, accept: str
+        self,
+        to: _UnixConnection,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: bytes | None,
+        content_type: str,
+        accept: str,
     ) -> http.client.HTTPResponse:
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         try:
@@ -95,14 +102,14 @@ class Transport:
             to.close()
             raise errors.Unavailable(f"kubectl proxy ended: {error or type(error).__name__}") from error
 
-    def _read(self, answer: http.client.HTTPResponse, asked: str) -> bytes:
+    def _read(self, response: http.client.HTTPResponse, request: str) -> bytes:
         try:
-            return answer.read()
+            return response.read()
         except (http.client.HTTPException, OSError) as error:
-            raise errors.Unavailable(f"{asked}: the answer was cut: {error or type(error).__name__}") from error
+            raise errors.Unavailable(f"{request}: the answer was cut: {error or type(error).__name__}") from error
 
 
-class _Unix(http.client.HTTPConnection):
+class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str, timeout: float | None) -> None:
@@ -115,16 +122,16 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def seconds(text: str) -> float | None:
-    """A duration as kubectl takes it (`90`, `90s`, `1m30s`) in seconds, or None where it is none."""
+def parse_duration(text: str) -> float | None:
+    """A duration as kubectl accepts it (`90`, `90s`, `1m30s`), in seconds; None where the text is none."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|$)", text)
     if not text or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
-def sentence(error: Exception) -> str:
-    """What went wrong, with the next step."""
+def error_message(error: Exception) -> str:
+    """The message for the user: what went wrong, and the next step."""
     said = str(error)
     match error:
         case NotConnected():
@@ -139,14 +146,14 @@ def sentence(error: Exception) -> str:
             return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Conflict() | errors.AlreadyExists():
             return f"{said}: somebody was faster, try again"
-        case errors.Unavailable() if any(place in said for place in NOWHERE):
+        case errors.Unavailable() if any(place in said for place in NO_CLUSTER_SERVERS):
             return "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
         case errors.Unavailable():
             return f"the API server does not answer: {said}; see `kubectl cluster-info`"
     return said
 
 
-def _refusal(status: int, parsed: Manifest | None, raw: str, path: str) -> errors.ApiError:
+def _api_error(status: int, parsed: Manifest | None, raw: str, path: str) -> errors.ApiError:
     message = str((parsed or {}).get("message") or raw or f"HTTP {status}")
     if status == 401 or (parsed is None and "getting credentials" in raw):
         return Expired(message, status)
@@ -157,7 +164,7 @@ def _refusal(status: int, parsed: Manifest | None, raw: str, path: str) -> error
     return errors.from_status(status, str((parsed or {}).get("reason") or ""), message)
 
 
-def _object(raw: bytes) -> Manifest | None:
+def _parse_object(raw: bytes) -> Manifest | None:
     try:
         parsed = json.loads(raw)
     except ValueError:
@@ -165,10 +172,10 @@ def _object(raw: bytes) -> Manifest | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _pass_on(messages: int) -> None:
-    """Shows what kubectl says while it serves, such as a login helper's question.
+def _forward_messages(messages: int) -> None:
+    """Copies kubectl's standard error, such as a login helper's question, to the plugin's.
 
-    From an entry of its log on it is left out: an entry may have many lines, and each error comes as an answer, too.
+    Log entries are dropped: an entry may have many lines, and each error is in a response, too.
     """
     while part := os.read(messages, 65536):
         text = part.decode(errors="replace")

@@ -1,1 +1,1 @@
-"""What people are shown of an App: its history and previews, as data and as text. Every surface prints these and nothing of its own."""
+"""How an App's history, its previews and the verification of its history are rendered, as data and as text, for every surface."""

@@ -1,6 +1,6 @@
-"""The history of an App as people read it: newest first, the product's five columns, and what is behind them.
+"""The history of an App, newest row first: the values of its columns, and those that need words.
 
-It reads rows as the API server sends them: a row of a history of thousands is looked at, not validated anew.
+It reads rows as the API server sends them, without validating them: a history may have thousands.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dynamiq_operator.model.plain import Manifest, Phase, parse_time
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. What a row does not have yet is None.
+    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. A value that a row lacks is None.
 
     `more`: by key, the values of those columns of `model.history_columns` that have no field here.
     """
@@ -71,7 +71,7 @@ _MORE = tuple(column for column in COLUMNS if column.key not in _FIELDS)
 
 
 def at_path(raw: Manifest, path: str) -> Any:
-    """What stands at a JSON path of names, such as `.spec.app`; None where nothing does."""
+    """The value at a JSON path of names, such as `.spec.app`; None where there is none."""
     found: Any = raw
     for name in path.removeprefix(".").split("."):
         if not isinstance(found, Mapping):
@@ -86,12 +86,12 @@ def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
 
 
 def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
-    """The records as they are stored, in the order of a history that is read from its newest row."""
+    """The records as they are stored, newest first."""
     return sorted(rows, key=_age, reverse=True)
 
 
 def provenance(spec: Mapping[str, Any]) -> str | None:
-    """Where a row came from: `restores #3`, `promoted from staging/support #12`, `from Git`; None where somebody deployed a version."""
+    """Where a row came from: `restores #3`, `promoted from staging/support #12`, `from Git`; None for a deploy of a version."""
     pinned = spec.get("pinned") or {}
     if (restored := pinned.get("restores")) is not None:
         return f"restores #{restored['sequence']}"
@@ -106,7 +106,7 @@ def provenance(spec: Mapping[str, Any]) -> str | None:
 
 
 def config_in_words(config: Mapping[str, Any] | None) -> str:
-    """A config as a person says it: `1 to 2 pods at 80 % CPU`, `serverless`."""
+    """A config in words: `1 to 2 pods at 80 % CPU`, `serverless`."""
     if not config:
         return ""
     if config.get("type") == "serverless":
@@ -120,7 +120,7 @@ def config_in_words(config: Mapping[str, Any] | None) -> str:
 
 
 def duration_in_words(seconds: float) -> str:
-    """A duration as people read it: `8 s`, `2 min 5 s`."""
+    """A duration in words: `8 s`, `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -129,7 +129,7 @@ def duration_in_words(seconds: float) -> str:
 
 
 def title(row: HistoryRow) -> str:
-    """A row as a sentence names it: `v2 (#4, support-x7k2p)`."""
+    """A row as messages name it: `v2 (#4, support-x7k2p)`."""
     version = f"{row.version} " if row.version else ""
     return f"{version}(#{row.sequence}, {row.name})" if row.sequence else f"{version}({row.name})"
 

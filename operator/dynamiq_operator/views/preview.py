@@ -1,4 +1,4 @@
-"""What a deploy would do, before anybody does it: from what to what, the diff of the flow, and whether pods restart."""
+"""What a deploy would do: from what to what, the diff of the flow, and whether pods restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = "(nothing)"
 
 @dataclass(frozen=True)
 class Side:
-    """What runs, or would run. `row` and `sequence` are None for a row that is yet to be made."""
+    """What runs, or would run. `row` and `sequence` are None for a row that does not exist yet."""
 
     version: str
     flow_hash: str
@@ -28,10 +28,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Preview:
-    """A deploy of `app` that has not been done. `now`: what is live, None before the first deploy. `record` is what would be created.
+    """A deploy of `app` that has not been performed. `now`: what is live, None before the first deploy. `record`: what would be created.
 
     `no_op`: the App would run exactly what it runs now. `under_way`: a row that is being rolled out and would be overtaken.
-    `warnings`: sentences that whoever decides should read.
+    `warnings`: sentences for the caller.
     """
 
     namespace: str
@@ -85,14 +85,14 @@ class Preview:
 
 
 def flow_diff(before: str | None, after: str, before_name: str, after_name: str) -> tuple[str, ...]:
-    """A unified diff of two flows, empty where they are the same or where there is nothing before."""
+    """A unified diff of two flows; empty where they are equal or there is none before."""
     if before is None or before == after:
         return ()
     return tuple(difflib.unified_diff(readable(before), readable(after), before_name, after_name, lineterm=""))
 
 
 def readable(flow: str) -> list[str]:
-    """A flow's lines. Compact JSON, which is one long line, is laid out."""
+    """A flow's lines. Compact JSON, which is one long line, is indented."""
     if flow.lstrip().startswith("{") and "\n" not in flow.strip():
         try:
             return json.dumps(json.loads(flow), indent=2, ensure_ascii=False).splitlines()
@@ -106,7 +106,7 @@ def _title(side: Side) -> str:
 
 
 def change(name: str, before: str, after: str) -> str:
-    """The line that says of one thing what it is, or from what to what it changes."""
+    """One line of a preview: a value, or from what to what it changes."""
     return f"  {name:<8} {after if before == after else f'{before} → {after}'}"
 
 

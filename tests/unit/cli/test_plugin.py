@@ -9,7 +9,7 @@ import pytest
 
 from dynamiq_operator.cli import arguments, kubectl_flags, output
 from dynamiq_operator.cli.kubectl_flags import split
-from dynamiq_operator.cli.transport import seconds
+from dynamiq_operator.cli.transport import parse_duration
 from tests.support.cluster import REPOSITORY
 
 COMMANDS = arguments.commands_of(arguments.parser())
@@ -50,7 +50,7 @@ def test_no_option_is_one_of_kubectls() -> None:
 )
 def test_kubectls_flags_are_set_apart(typed: str, kubectl: list[str], namespace: str | None, rest: list[str]) -> None:
     given = split(typed.split())
-    assert (list(given.kubectl), given.namespace, list(given.rest), given.lacking) == (kubectl, namespace, rest, None)
+    assert (list(given.kubectl), given.namespace, list(given.rest), given.lacks_value) == (kubectl, namespace, rest, None)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_kubectls_flags_are_set_apart(typed: str, kubectl: list[str], namespace:
 )
 def test_a_flag_without_its_value_is_named(typed: str, lacking: str) -> None:
     given = split(typed.split())
-    assert (given.lacking, given.needs_cluster) == (lacking, False)
+    assert (given.lacks_value, given.needs_cluster) == (lacking, False)
 
 
 @pytest.mark.parametrize("typed", ["", "--help", "history -h", "help", "help history"])
@@ -98,16 +98,16 @@ def test_what_users_wrote_cannot_steer_a_terminal(text: str, shown: str) -> None
 
 
 def test_wide_letters_take_two_columns() -> None:
-    assert [output.cells(text) for text in ("abc", "日本", "é", "e\u0301")] == [3, 4, 1, 1]
-    assert output.cut("日本語です", 5) == "日本…"
-    assert output.cut("short", 5) == "short"
+    assert [output.display_width(text) for text in ("abc", "日本", "é", "e\u0301")] == [3, 4, 1, 1]
+    assert output.truncate("日本語です", 5) == "日本…"
+    assert output.truncate("short", 5) == "short"
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("90", 90), ("90s", 90), ("1m30s", 90), ("2h", 7200), ("500ms", 0.5), ("", None), ("soon", None), ("5x", None)]
 )
 def test_durations(text: str, value: float | None) -> None:
-    assert seconds(text) == value
+    assert parse_duration(text) == value
 
 
 def _imported(module: str) -> set[str]:
