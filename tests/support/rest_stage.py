@@ -83,7 +83,7 @@ class RestStage:
     """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
 
     def __init__(self, *, is_ready: bool = True) -> None:
-        """`is_ready`: whether the index has listed everything."""
+        """`is_ready`: whether the index has everything."""
         self._is_ready = is_ready
         self.script = _Script()
         self._server = ScriptedServer(self.script)
@@ -106,7 +106,9 @@ class RestStage:
         self.app = _app_over(self.context)
         if self._is_ready:
             for resource in INDEXED:
-                self._index(resource).list()
+                for stored in self._objects[resource.kind].values():
+                    self._index(resource).put(stored)
+                self._index(resource).listed.set()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -130,7 +132,7 @@ class RestStage:
         namespace, name = stored["metadata"].get("namespace", ""), stored["metadata"]["name"]
         of_kind = self._objects[resource.kind]
         of_kind[(namespace, name)] = stored
-        self.script.on("GET", resource.path(namespace, name), _one(stored))
+        self.script.on("GET", resource.path(namespace, name), _one(stored)).on("PATCH", resource.path(namespace, name), patched(stored))
         for scope in {"", namespace}:
             self.script.on("GET", resource.path(scope), _many([each for key, each in of_kind.items() if scope in ("", key[0])]))
         return stored
@@ -242,11 +244,11 @@ def created(sent: Sent) -> Reply:
 
 
 def patched(stored: Manifest) -> Answer:
-    """The answer to a merge patch of the spec: the object with the fields that were sent."""
+    """The answer to a merge patch of spec and metadata: the object with the fields that were sent."""
 
     def answer(sent: Sent) -> Manifest:
-        spec = {name: value for name, value in {**stored["spec"], **sent.body["spec"]}.items() if value is not None}
-        return {**stored, "spec": spec}
+        spec = {name: value for name, value in {**stored["spec"], **sent.body.get("spec", {})}.items() if value is not None}
+        return {**stored, "metadata": {**stored["metadata"], **sent.body["metadata"]}, "spec": spec}
 
     return answer
 

@@ -1,1 +1,1 @@
-"""The management API: what clients of the public product call, over the same actions and views."""
+"""The management API: the calls of the public product, over the same actions and views as the other surfaces."""

@@ -42,13 +42,13 @@ DESCRIPTION = (
 
 
 def create_app(server: ApiServer, settings: Settings) -> FastAPI:
-    """The API of one cluster. Its index begins to fill when it is started."""
+    """The application over one API server. Its index starts to list and watch in the lifespan's start-up."""
     index = IdIndex(server.own)
     context = ApiContext(server, settings, index, Sessions(server))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # Each thread waits for the API server over a connection of its own.
+        # A worker thread holds one connection to the API server while it waits.
         anyio.to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
         index.start()
         yield

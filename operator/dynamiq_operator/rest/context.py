@@ -1,4 +1,4 @@
-"""What every call is answered with: the API server, the index, the sessions and the settings; and finding an object by its id."""
+"""The context of every request: API server, id index, sessions and settings; and how an id becomes an object."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from dynamiq_operator.rest.kube.pin_cache import PinCache
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 32
 IN_MEMORY = {"resourceVersion": "0"}
-"""Query of a read that the API server answers without asking its store."""
+"""Query of a read that the API server answers from its watch cache, without a quorum read from etcd."""
 _ID = re.compile(ID_PATTERN)
 _T = TypeVar("_T")
 
 
 @dataclass
 class ApiContext:
-    """One API process."""
+    """One per process. Thread-safe: routes run in worker threads."""
 
     server: ApiServer
     settings: Settings
@@ -43,30 +43,42 @@ class ApiContext:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
-        """The object of an id. `field`: where in the body it stands. Raises HttpProblem 404 and errors.ApiError."""
+        """The index entry of an id. `field`: the body's field that holds it. Raises HttpProblem 404 and errors.ApiError."""
         found = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
         if found is None:
             raise unknown_id(WORDS[resource], uid, field)
         return found
 
+    def find_all(self, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
+        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does."""
+        found = {}
+        for where, (resource, uid) in named.items():
+            if uid is None:
+                continue
+            if (entry := self.index.find(resource, uid.lower())) is None:
+                raise unknown_id(WORDS[resource], uid, where)
+            found[where] = entry
+        return found
+
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
-        """The object, with the caller's token. Raises HttpProblem 404 where it is gone, another one, or may not be seen."""
+        """Reads the object with the caller's token. Raises HttpProblem 404 where it is gone, replaced by another, or not visible to the caller."""
         with hidden_as_unknown(WORDS[resource], entry.uid):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
         if found["metadata"].get("uid", entry.uid) != entry.uid:
             raise unknown_id(WORDS[resource], entry.uid)
         return found
 
-    def read_cached(self, session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest:
-        """The object as the API server has it in memory: in half the time, and it may be older by a moment. Raises as `read` does."""
+    def open_cached(self, session: CallerSession, resource: ApiResource, uid: str) -> tuple[Entry, Manifest]:
+        """Reads the object of an id from the API server's watch cache: takes half the time, and may be stale by a moment. Raises as `read` does."""
+        entry = self.find(resource, uid)
         with contextlib.suppress(errors.NotFound, errors.Denied):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
             if found["metadata"]["uid"] == entry.uid:
-                return found
-        return self.read(session, resource, entry)
+                return entry, found
+        return entry, self.read(session, resource, entry)
 
     def in_parallel(self, *calls: Callable[[], _T]) -> list[_T]:
-        """Results of calls that do not wait for each other, in their order. Raises what the first of them raised."""
+        """Runs the calls concurrently; returns their results in order. Raises what the first of them raised."""
         first, *others = calls
         waiting = [self.pool.submit(call) for call in others]
         try:
@@ -78,7 +90,7 @@ class ApiContext:
         return [found, *(future.result() for future in waiting)]
 
     def map_parallel(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
-        """The result of a call for each of many."""
+        """Runs the call for each item concurrently; returns the results in order."""
         return list(self.pool.map(call, given))
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
@@ -93,12 +105,12 @@ class ApiContext:
         return newest_of(self.index.versions(namespace, workflow))
 
     def latest_row(self, app_id: str) -> Entry | None:
-        """The newest row of an App, as far as the operator has taken it up."""
+        """The newest row of an App among those that the operator has made it the owner of."""
         rows = self.index.of(RECORDS).group(app_id)
         return max(rows, key=lambda row: (row.created, row.first, natural(row.name)), default=None)
 
 
-# Coroutines: plain functions would each wait for a thread of the pool.
+# Coroutines: FastAPI would run plain functions in a worker thread each.
 async def _service(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.context
     return context

@@ -1,4 +1,4 @@
-"""Probes."""
+"""Liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/healthz")
 async def healthz() -> Json:
-    """The process answers."""
+    """Liveness: the process answers."""
     return Json({"status": "ok"})
 
 
 @router.get("/readyz")
 async def readyz(context: ContextOf) -> Json:
-    """Everything has been listed once. It stays so while the API server is away: callers are told to come again, by this process."""
+    """Readiness: the index has listed every kind once. It stays ready while the API server is away, and answers 503 itself."""
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
     return Json({"status": "ok"})

@@ -1,4 +1,4 @@
-"""Serves the API until SIGTERM or SIGINT; requests under way are answered first."""
+"""Serves the API with uvicorn until SIGTERM or SIGINT, and drains requests before it exits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.kube.client import ApiServer
 
 KEEP_ALIVE = 75
-"""Seconds: longer than an ingress keeps a connection, so that it is never the server who ends it first."""
-DRAIN = 25  # seconds
+"""Seconds of keep-alive: longer than an ingress keeps a connection, so that the server never closes it first."""
+DRAIN = 25
+"""Seconds in which requests are finished at shutdown."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How one process serves."""
+    """The options of one process."""
 
     settings: Settings
     host: str
@@ -30,8 +31,8 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read."""
-    # uvicorn raises each signal once more when it has ended well: the exit code would be that of a process that was killed.
+    """Blocks until a signal ends it. Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read."""
+    # uvicorn raises the signal again after a clean shutdown: without a handler the exit code would say killed.
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
     app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)

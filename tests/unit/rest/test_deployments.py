@@ -167,7 +167,6 @@ def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> 
         ({"workflow_version_id": UNKNOWN}, 404, "workflow_version_id"),
         ({"runtime_id": UNKNOWN}, 404, "runtime_id"),
         ({"restores": UNKNOWN}, 404, "restores"),
-        ({"restores": UNKNOWN, "workflow_version_id": UNKNOWN}, 422, "restores"),
         ({"message": "x" * 1025}, 422, "message"),
         ({"message": 7}, 422, "message"),
         (
@@ -182,6 +181,12 @@ def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, 
     error = stage.call("POST", _path(stage, call), {**_asked(stage), **fields}).error(status)
     assert says in error["details"]
     assert stage.created(RECORDS) == []
+
+
+def test_a_version_and_a_deployment_to_restore_are_not_asked_for_together(stage: RestStage) -> None:
+    body = _asked(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
+    for call in ("deploy", "deploy/preview"):
+        assert "restores" in stage.call("POST", _path(stage, call), body).error(422)["details"]
 
 
 def test_ids_that_do_not_fit_together(stage: RestStage) -> None:

@@ -10,12 +10,12 @@ import urllib3
 from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
+from dynamiq_operator.actions.create_app import slug
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest.apps import responses as of_apps
-from dynamiq_operator.rest.apps.create import slug
 from dynamiq_operator.rest.deployments import responses as of_deployments
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.errors import HttpProblem
@@ -101,8 +101,8 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
     configuration.api_key["BearerToken"] = "own"
     server = ApiServer(configuration)
     own, callers = server.own, server.of("theirs")
-    assert own.login == ("own", "own.crt")
-    assert callers.login == ("Bearer theirs", None)
+    assert own.credentials == ("own", "own.crt")
+    assert callers.credentials == ("Bearer theirs", None)
 
 
 def test_configs() -> None:

@@ -12,7 +12,7 @@ from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.rest.triggers.responses import Trigger, TriggerEvent
 from tests.support import factories as make
-from tests.support.rest_stage import UNKNOWN, RestStage, created, patched
+from tests.support.rest_stage import UNKNOWN, RestStage, created
 from tests.support.scripted import Answer, Reply, failure, listed
 
 DAILY = {"timezone": "Europe/Berlin", "schedule": "0 9 * * 1-5"}
@@ -30,8 +30,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def _app(stage: RestStage, *given: Manifest, **status: Any) -> str:
     """Gives App chat these triggers; returns their path."""
     live = {"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
-    stored = stage.put(make.app_manifest(make.with_triggers(*given), make.with_status(**{"live": live, **status})))
-    stage.script.on("PATCH", OBJECT, patched(stored))
+    stage.put(make.app_manifest(make.with_triggers(*given), make.with_status(**{"live": live, **status})))
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers"
 
 

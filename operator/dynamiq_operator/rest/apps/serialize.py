@@ -1,20 +1,17 @@
-"""An App as the contract's JSON. Pure."""
+"""Serializes an App as the contract's JSON. Pure."""
 
 from __future__ import annotations
 
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
-from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.names import AUTHOR_ANNOTATION
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
 
-AUTHOR_ANNOTATION = f"{GROUP}/created-by"
-"""On an App: who made it through this API. It is told, and nothing rests on it."""
-
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
-    """An App. `row`: the deployment that it serves, or else its newest; `latest_id`: of the newest; `described`: what its workflow does."""
+    """An App. `row`: the serialized row that it serves, else its newest; `latest_id`: id of the newest; `described`: its workflow's description."""
     meta, spec = raw["metadata"], raw["spec"]
     found = App.of(raw)
     namespace, workflow = meta["namespace"], spec["workflow"]

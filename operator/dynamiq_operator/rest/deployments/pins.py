@@ -1,4 +1,4 @@
-"""What the row that an App serves pins, for what a deploy leaves out."""
+"""The pins of the live row: what a deploy that leaves something out will run with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Pins = Mapping[str, Any]
 
 
 def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtime: str | None) -> Pins | None:
-    """The pins of the row that the App serves; with a runtime that is asked for in place of its own."""
+    """The pins of the live row, with `runtime` in place of its own where a deploy names one; None where nothing is live or readable."""
     live = (app.get("status") or {}).get("live")
     pins = _pins(context, session, app["metadata"]["namespace"], live["row"]) if live else None
     if runtime is None or (pins is not None and pins["runtime"]["name"] == runtime):
@@ -29,7 +29,7 @@ def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtim
 
 
 def _pins(context: ApiContext, session: CallerSession, namespace: str, name: str) -> Pins | None:
-    """What a row pins, which never changes: the row may be one from the API server's memory, keyed it has pins there."""
+    """The pins of a row. They never change, so a row from the API server's watch cache will do as soon as it has them."""
     uid = context.id_of(RECORDS, namespace, name)
     if uid is not None and (known := context.pins.get(session.token_hash, uid)) is not None:
         return known

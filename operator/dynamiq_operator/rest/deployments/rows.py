@@ -1,4 +1,4 @@
-"""An App's rows, read as far as a list tells of them: who wrote which field of an object is half of what the API server sends."""
+"""Lists an App's rows, and decodes only the fields that a response needs: managedFields alone are half of what the API server sends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 
 def of_app(session: CallerSession, namespace: str, app: str) -> list[Manifest]:
-    """The records of an App without what no list shows of them, in no order. Raises errors.ApiError."""
+    """The records of an App, unsorted, without managedFields and the like. Raises errors.ApiError."""
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app}", "limit": kube_api.PAGE}
     path = RECORDS.path(namespace)
     found: list[Manifest] = []

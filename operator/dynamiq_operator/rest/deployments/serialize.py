@@ -1,4 +1,4 @@
-"""Previews as the contract's JSON. Pure."""
+"""Serializes previews as the contract's JSON. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dynamiq_operator.rest.shared.serialize import Data, config
 
 
 def preview(given: Mapping[str, Any]) -> Data:
-    """A preview, as `views.preview` has it as data."""
+    """A preview. `given`: the JSON data of `views.preview`."""
     return {
         "from": _side(given["from"]) if given["from"] else None,
         "to": _side(given["to"]),

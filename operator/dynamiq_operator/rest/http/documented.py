@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a call's answers: the model of the good one, and each error that it can have."""
+"""The responses of a route in the OpenAPI document: the model of the good one, and each error that it can have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type"
 
 
 def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
-    """The documented answers of a call that can fail with `problems`, and with what every call can."""
+    """The documented responses of a route that can fail with the statuses `problems`, and with those of every route."""
     found: Responses = {status: {"description": says, **({"model": model} if model else {})}}
     if model is not None and (example := _example(model)) is not None:
         found[status]["content"] = {"application/json": {"example": example}}

@@ -1,4 +1,4 @@
-"""JSON out: bytes that were prepared by hand, or data, as they are."""
+"""JSON responses without a response model: data, or bytes that are JSON already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 
 class Json(Response):
-    """JSON that was prepared by hand: no model looks at it again."""
+    """A JSON response that no model validates."""
 
     media_type = "application/json"
 
@@ -19,12 +19,12 @@ class Json(Response):
         super().__init__(content, status, headers)
 
     def render(self, content: Any) -> bytes:
-        """Bytes go as they are."""
+        """Bytes are sent unchanged."""
         return content if isinstance(content, bytes) else dumps(content)
 
 
 def dumps(content: Any) -> bytes:
-    """Compact JSON. A lone surrogate, which is no UTF-8, goes as its escape."""
+    """Compact JSON. A lone surrogate, which UTF-8 cannot encode, is escaped."""
     try:
         return orjson.dumps(content)
     except TypeError:  # a lone surrogate, or a number of more than 64 bits

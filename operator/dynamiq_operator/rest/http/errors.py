@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
+from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
@@ -20,6 +20,7 @@ from dynamiq_operator.rest.kube.client import RETRY_AFTER
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unknown, 404),
     (Taken, 409),
+    (NotNow, 409),
     (NotAllowed, 403),
     (Refusal, 422),
     (errors.NotFound, 404),
@@ -48,11 +49,11 @@ CODES = {
     500: "internal_error",
     503: "unavailable",
 }
-"""The machine word of each status."""
+"""The contract's `code` of each status."""
 
 
 class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """An answer that is not what was asked for. `details`: by field, what is wrong with it."""
+    """A response with an error. `details`: by field of the request, what is wrong with it."""
 
     def __init__(
         self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -71,7 +72,7 @@ def unauthorized(message: str = "the token is not valid: send `Authorization: Be
 
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
-    """404 of an id; what the caller may not see answers the same."""
+    """404 of an id: the same for one that does not exist and for one that the caller may not see. `field`: the body's field that holds it."""
     return HttpProblem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
 
 
@@ -85,7 +86,7 @@ def invalid_body(message: str) -> HttpProblem:
 
 @contextlib.contextmanager
 def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
-    """What the caller may not see answers as an unknown id does."""
+    """Answers NotFound and Denied of the calls inside as an unknown id, so that a caller learns nothing about what they may not see."""
     try:
         yield
     except errors.NotFound:
@@ -106,8 +107,13 @@ def problem_of(error: Exception) -> HttpProblem:
     """The answer for what the API server or an action refuses, or for what was not foreseen."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
+        case LeftBehind():
+            cause = problem_of(error.cause)
+            return HttpProblem(cause.status, f"{cause}; {error.left}", {**cause.details, "app_id": error.uid}, cause.headers)
+        case InvalidField():
+            return invalid_field(_FIELDS.get(error.field, error.field), error.reason)
         case Refusal():
-            return HttpProblem(status, str(error), {error.field: str(error)} if error.field else None)
+            return HttpProblem(status, str(error), {error.field: error.reason} if error.field else None)
         case RequestValidationError():
             return _invalid_request(status, error)
         case errors.ApiError():
@@ -145,11 +151,15 @@ _FIELDS = {
     "spec.config.autoscaling.maxReplicas": "deployment_config.config.autoscaling.max_replicas",
     "spec.config.autoscaling.targetCPUUtilizationPercentage": "deployment_config.config.autoscaling.target_cpu_utilization_percentage",
     "spec.flowUI": "flow_ui",
+    "timezone": "config.timezone",
+    "schedule": "config.schedule",
+    "runAt": "config.run_at",
+    "expiresAt": "config.expires_at",
 }
 
 
 def _field(theirs: str) -> str:
-    """A field of an object as the contract names it."""
+    """The contract's name of an object's field."""
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
 
 

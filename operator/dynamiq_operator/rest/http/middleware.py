@@ -1,6 +1,6 @@
-"""What stands before every call: who calls, how large the body may be and whether it is JSON; and the headers of every answer.
+"""ASGI middleware before every route: authentication, limits and syntax of the body, and the security headers of every response.
 
-Without a valid token nothing else is looked at. A body is read up to its limit and not further.
+The token comes first: without a valid one neither path nor body is examined. A body is read up to its limit and no further.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dynamiq_operator.rest.kube.id_index import IdIndex
 LOG = logging.getLogger(__name__)
 BODY_MAX = 2 * 1024 * 1024
 SMALL = 16 * 1024
-"""A body up to this is checked where it is: that takes less time than to find a thread."""
+"""Bytes. A body up to this is checked on the event loop: that takes less time than the hand-over to a worker thread."""
 DEPTH_MAX = 200
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 HEADERS = (
@@ -37,7 +37,7 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Middleware:
-    """ASGI middleware. It puts `session` and `body`, the raw bytes, into the request's state."""
+    """Puts `session` and `body`, the raw bytes, into the request's state."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex) -> None:
         self._app, self._sessions, self._index = app, sessions, index
@@ -47,13 +47,13 @@ class Middleware:
             await self._app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
         if scope["path"] in PUBLIC:
-            await self._app(scope, receive, guarded)
+            await self._app(scope, receive, with_headers)
             return
         try:
             headers = Headers(scope=scope)
@@ -61,12 +61,12 @@ class Middleware:
             state["session"] = await self._session(headers)
             state["body"] = body = await _body(scope["method"], headers, receive)
         except HttpProblem as problem:
-            await problem.response()(scope, receive, guarded)
+            await problem.response()(scope, receive, with_headers)
             return
         except (errors.ApiError, Refusal) as error:
-            await problem_of(error).response()(scope, receive, guarded)
+            await problem_of(error).response()(scope, receive, with_headers)
             return
-        await self._app(scope, _replayed(body, receive), guarded)
+        await self._app(scope, _replayed(body, receive), with_headers)
 
     async def _session(self, headers: Headers) -> CallerSession:
         token = token_of(headers.get("authorization"))
@@ -80,7 +80,7 @@ class Middleware:
 
 
 async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
-    """The whole body, checked to be JSON. Raises HttpProblem."""
+    """Reads the whole body and checks that it is JSON. Raises HttpProblem 400, 413, 415, 422."""
     if method not in _WITH_BODY:
         return b""
     length = headers.get("content-length", "0")
@@ -107,7 +107,7 @@ async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
 
 
 def _too_large() -> HttpProblem:
-    # What is still on its way is not read: the connection carries no other request.
+    # The rest of the body is not read, so the connection cannot be reused.
     return HttpProblem(413, f"a body is at most {BODY_MAX} bytes", headers={"Connection": "close"})
 
 
@@ -119,7 +119,7 @@ def _check_type(headers: Headers) -> None:
 
 
 def _check(body: bytes) -> None:
-    """Refuses what is not JSON; Python's parser alone would let NaN pass. Raises HttpProblem."""
+    """Checks the syntax more strictly than Python's parser, which accepts NaN. Raises HttpProblem 422."""
     if _depth(body) > DEPTH_MAX:
         raise HttpProblem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
     try:
@@ -131,7 +131,7 @@ def _check(body: bytes) -> None:
 
 
 def _depth(body: bytes) -> int:
-    """How deep brackets stand in each other, outside of strings."""
+    """The deepest nesting of brackets, outside of strings."""
     deepest = depth = 0
     for bracket in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
@@ -150,7 +150,7 @@ def _number(text: str) -> Any:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, for the application."""
+    """A `receive` that gives the body, which was read here, to the application."""
     given = False
 
     async def again() -> Message:

@@ -1,4 +1,4 @@
-"""Lists: one page of them, in an order, in the contract's shape."""
+"""Pagination of lists, as the contract has it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Sort = Literal["created_at", "-created_at"]
 
 
 class Paging(BaseModel):
-    """Which page of a list, and in which order."""
+    """The page and the order that a request asks for."""
 
     page: int = 1
     page_size: int = PAGE_SIZE
     sort: Sort = "-created_at"
 
-    def of(self, newest_first: Sequence[_Item], shape: Callable[[_Item], Any], **more: Any) -> Json:
-        """The answer; only what is on the page is shaped. `more` stands beside the list."""
+    def of(self, newest_first: Sequence[_Item], serialize: Callable[[_Item], Any], **more: Any) -> Json:
+        """The response. `serialize` is called for the items of the page alone; `more` are fields beside the list."""
         ordered = newest_first if self.sort == "-created_at" else newest_first[::-1]
         begin = (self.page - 1) * self.page_size
         total = len(ordered)
@@ -36,11 +36,11 @@ class Paging(BaseModel):
             "page_count": -(-total // self.page_size),
             "total_count": total,
         }
-        return Json({"data": [shape(item) for item in ordered[begin : begin + self.page_size]], "pagination": pagination, **more})
+        return Json({"data": [serialize(item) for item in ordered[begin : begin + self.page_size]], "pagination": pagination, **more})
 
 
 def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Objects by their age, the newest first; of two of one second, by name."""
+    """Objects sorted newest first; those of one second by name."""
     return sorted(items, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]), reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""The members of a body as they were written: a flow has to come back with its numbers, its escapes and its order of keys."""
+"""The members of a request's body as raw JSON text: a flow is stored and returned with its numbers, escapes and key order unchanged."""
 
 from __future__ import annotations
 

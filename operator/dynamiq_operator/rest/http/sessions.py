@@ -1,4 +1,4 @@
-"""Who calls: the token of a request, and whom the API server takes it for."""
+"""Authentication: the bearer token of a request, and the user that the API server says it belongs to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 KNOWN_FOR = 60.0
-"""Seconds for which a token's user is remembered. What is read or written goes to the API server with the token all the same."""
+"""Seconds for which a token's user is cached. Every read and write still goes to the API server with the token."""
 KNOWN_MOST = 10_000
 USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
 """Namespace of users' ids: the id of a user is the version 5 UUID of the username in it."""
@@ -33,7 +33,7 @@ class User:
 
     username: str
     names: tuple[str, str] = ("", "")
-    """First and last name, where authentication gives them."""
+    """First and last name, from the claims given_name and family_name where the API server passes them on."""
 
     @property
     def id(self) -> str:
@@ -54,7 +54,7 @@ class User:
 
 @dataclass(frozen=True)
 class CallerSession:
-    """One request's caller: the client that acts with the token, and the user."""
+    """The caller of one request: the client that sends the caller's token, and the user."""
 
     api: ApiClient
     user: User
@@ -62,7 +62,7 @@ class CallerSession:
 
 
 class Sessions:
-    """Sessions by token. Thread-safe; tokens are kept only as their hashes."""
+    """A cache of users by token. Thread-safe; tokens are kept only as their hashes."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -70,14 +70,14 @@ class Sessions:
         self._lock = threading.Lock()
 
     def known(self, token: str) -> CallerSession | None:
-        """The session of a token that was looked at a moment ago."""
+        """The session of a cached token; None where it is not cached or its entry expired."""
         digest = _hash(token)
         with self._lock:
             until, user = self._known.get(digest, (0.0, None))
         return CallerSession(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
 
     def open(self, token: str) -> CallerSession:
-        """Asks the API server whose token it is. Raises errors.Denied with status 401, and other errors.ApiError."""
+        """Reviews the token with the API server (SelfSubjectReview). Raises NotAllowed, errors.Denied with status 401, other errors.ApiError."""
         api = self._server.of(token)
         try:
             found = api.request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
@@ -97,7 +97,7 @@ class Sessions:
 
 
 def token_of(header: str | None) -> str | None:
-    """The token of an Authorization header."""
+    """The bearer token of an Authorization header; None where it holds none."""
     found = _TOKEN.fullmatch((header or "").strip())
     return found[1] if found else None
 

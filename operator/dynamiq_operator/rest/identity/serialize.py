@@ -1,4 +1,4 @@
-"""A namespace as the contract's project. Pure."""
+"""Serializes a namespace as the contract's project. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The API server as this API sees it: the client that acts for a caller, the index of ids, and what is cached of rows."""
+"""Access to the API server: the client that sends a caller's token, the index of ids, and the cache of pins."""

@@ -1,6 +1,6 @@
-"""Requests to the API server in the name of whoever calls: with the caller's own bearer token, over one bounded pool of connections.
+"""Requests to the API server with the caller's own bearer token, over one bounded pool of connections.
 
-The pool that carries callers' requests holds no certificate and no token of this program: a request is the caller's or nobody's.
+The pool for callers' requests holds no certificate and no token of this program: a request is authenticated as the caller or not at all.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
-MERGE_PATCH = "application/merge-patch+json"
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds
 CONNECTIONS = 64
 RETRY_AFTER = 2
-"""Seconds that a client is asked to wait where the API server names none."""
+"""Seconds in the header Retry-After where the API server names none."""
 
 Answer = urllib3.BaseHTTPResponse
 
 
 class ApiServer:
-    """One API server: where it is and whom to trust. `own` sends this program's credentials, `of` a caller's and nothing else."""
+    """One API server: its address and its CA. `own` sends this program's credentials, `of` a caller's and nothing else."""
 
     def __init__(self, configuration: Any) -> None:
         self._configuration = configuration
@@ -55,24 +54,24 @@ class ApiServer:
         return cls(configuration)
 
     def of(self, token: str) -> ApiClient:
-        """A client that acts with a caller's token."""
+        """A client that authenticates with a caller's token."""
         return ApiClient(self.host, self._callers, lambda: f"Bearer {token}")
 
     @property
     def own(self) -> ApiClient:
-        """A client that acts under this program's own account; a service account's token is read anew."""
+        """A client that authenticates as this program; a service account's token is read again when it is rotated."""
         return ApiClient(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
 
 
 class ApiClient:
-    """`actions.api.Api` for one identity; thread-safe, since it keeps nothing but how to log in."""
+    """`kube.api.Api` for one identity. Thread-safe: it holds no state but its credentials."""
 
     def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], str | None]) -> None:
         self._host, self._pool, self._authorization = host, pool, authorization
 
     @property
-    def login(self) -> tuple[str | None, str | None]:
-        """What goes out with its requests: the Authorization header, and the certificate's file."""
+    def credentials(self) -> tuple[str | None, str | None]:
+        """The credentials of its requests: the Authorization header, and the client certificate's file."""
         return self._authorization(), self._pool.connection_pool_kw.get("cert_file")
 
     def request(
@@ -89,7 +88,7 @@ class ApiClient:
         return _parsed(self._answered(method, path, query, body, content_type, accept), f"{method} {path}")
 
     def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
-        """What a GET is answered, as it came. Raises as `request` does."""
+        """The raw body of a GET's response. Raises as `request` does."""
         return self._answered("GET", path, query, None, PLAIN, PLAIN)
 
     def _answered(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
@@ -111,7 +110,7 @@ class ApiClient:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise errors.Unavailable(f"GET {path}: {type(error).__name__}") from error
         finally:
-            # What is left of a watch has no end: the connection can't carry another request.
+            # The response of a watch has no end, so the connection cannot be reused.
             response.close()
 
     def _send(
@@ -142,7 +141,7 @@ class ApiClient:
             try:
                 return connections.urlopen(method, url, body=data, headers=headers, timeout=timeout, **options)
             except urllib3.exceptions.ProtocolError as error:
-                # A kept connection may have ended meanwhile: what only reads is sent once more.
+                # A kept-alive connection may have been closed meanwhile: a read is safe to send again.
                 if not tries:
                     raise _silent(error) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -155,12 +154,12 @@ def _silent(error: Exception) -> errors.Unavailable:
 
 @functools.lru_cache(8)
 def _connections(pool: urllib3.PoolManager, host: str) -> tuple[urllib3.HTTPConnectionPool, str]:
-    """The connections to the one host, and what stands before its paths; a pool manager looks for them anew at each request."""
+    """The pool of the one host, and the prefix of its paths. Cached: a pool manager looks both up for each request."""
     return pool.connection_from_url(host), urllib3.util.parse_url(host).path or ""
 
 
 def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
-    """Connections to the API server; only with `with_certificate` do they prove who this program is."""
+    """A connection pool; only with `with_certificate` does it hold this program's client certificate."""
     trust: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED" if configuration.verify_ssl else "CERT_NONE"}
     if configuration.ssl_ca_cert:
         trust["ca_certs"] = configuration.ssl_ca_cert
@@ -172,7 +171,7 @@ def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
 
 
 def _written(body: Any) -> bytes:
-    """Compact JSON, in UTF-8: a flow in another script than Latin would be too large a request with every letter escaped."""
+    """Compact JSON in UTF-8: escaping every letter would make a flow in a non-Latin script larger than a request may be."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # a lone surrogate

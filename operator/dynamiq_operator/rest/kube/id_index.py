@@ -1,4 +1,4 @@
-"""From ids to objects and back: the metadata of namespaces and of our kinds, listed once and watched from then on.
+"""An index of objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched.
 
 It holds names and ids alone, under this program's own account; whatever is read of an object is read with the caller's token.
 An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` lists once more, under a
@@ -21,19 +21,18 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
 LOG = logging.getLogger(__name__)
-EVENT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 280
 SILENCE = 330.0
-"""A watch that is longer silent than the API server lets it live is dead, seconds."""
+"""Seconds. A watch that sends nothing for longer than the API server lets it live is dead."""
 PAUSE_MOST = 5.0
-"""Seconds between two tries, at most: so much the index is behind when an API server is back."""
+"""Most seconds between two retries: so long the index stays stale after an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 GONE_KEPT = 10_000
 WAITING_MOST = 16
-"""Requests that may wait at once for a list that looks for their id."""
+"""Most requests that wait at once for a relist that may have their id."""
 FIND_WITHIN = 10.0  # seconds
 REST_AFTER = 4.0
-"""A list for unknown ids is followed by a rest of so many times as long as it took."""
+"""A relist for unknown ids is followed by a pause of this many times its duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Entry:
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     first: int = 0
-    """The version that was seen first: of two objects of one second, the one with the lower was made before."""
+    """The first resourceVersion observed: of two objects created in one second, the lower one is the older object."""
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
@@ -70,10 +69,10 @@ class Entry:
 
 
 class KindIndex:
-    """The objects of one resource, by id and by name, and the thread that keeps them."""
+    """The objects of one resource, by uid and by name, and the list and watch that keep them up to date. Thread-safe."""
 
     def __init__(self, resource: ApiResource, api: ApiClient) -> None:
-        # Closed rows are asked for by id, too.
+        # Without the field selector that the operator watches with: closed rows have ids, too.
         self.resource, self._api = resource, api
         self._changed = threading.Condition()
         self._by_id: dict[str, Entry] = {}
@@ -81,9 +80,9 @@ class KindIndex:
         self._by_group: dict[str, dict[str, Entry]] = {}
         self._gone: dict[str, None] = {}
         self.listed = threading.Event()
-        self._looks_begun = self._looks_ended = 0
-        self._looking = False
-        self._may_look_at = 0.0
+        self._relists_begun = self._relists_ended = 0
+        self._is_relisting = False
+        self._may_relist_at = 0.0
         self._failure: errors.ApiError | None = None
 
     def get(self, uid: str) -> Entry | None:
@@ -101,7 +100,7 @@ class KindIndex:
             return list(self._by_group.get(group, {}).values())
 
     def put(self, raw: Manifest) -> None:
-        """Takes in an object, as a write of ours or an event tells of it; what is older than what is known is left."""
+        """Stores an object from a watch event or from a write of ours; an older version than the stored one is ignored."""
         with self._changed:
             self._put(Entry.of(self.resource, raw))
 
@@ -109,27 +108,29 @@ class KindIndex:
         with self._changed:
             self._remove(uid)
 
-    def look(self) -> None:
-        """Lists once more, or waits for a list that began after this was called. Raises errors.ApiError."""
+    def relist(self) -> None:
+        """Relists, or waits for a relist that began after the call. Raises errors.ApiError."""
         deadline = time.monotonic() + FIND_WITHIN
         with self._changed:
-            mine = self._looks_begun + 1
-            while self._looks_ended < mine:
+            mine = self._relists_begun + 1
+            while self._relists_ended < mine:
                 now = time.monotonic()
                 if now > deadline:
                     raise errors.Unavailable("too many unknown ids are looked for at this moment")
-                if self._looking or now < self._may_look_at:
-                    self._changed.wait(min(deadline - now, max(self._may_look_at - now, 0.01)) if not self._looking else deadline - now)
+                if self._is_relisting or now < self._may_relist_at:
+                    self._changed.wait(
+                        min(deadline - now, max(self._may_relist_at - now, 0.01)) if not self._is_relisting else deadline - now
+                    )
                     continue
-                self._look()
+                self._relist()
             if self._failure is not None:
                 raise self._failure
 
-    def _look(self) -> None:
-        """One list, with the condition let go meanwhile."""
-        self._looking = True
-        self._looks_begun += 1
-        number = self._looks_begun
+    def _relist(self) -> None:
+        """One relist, with the condition released meanwhile."""
+        self._is_relisting = True
+        self._relists_begun += 1
+        number = self._relists_begun
         self._changed.release()
         began = time.monotonic()
         failure: errors.ApiError | None = None
@@ -140,12 +141,12 @@ class KindIndex:
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            self._may_look_at = ended + REST_AFTER * (ended - began)
-            self._looking, self._looks_ended, self._failure = False, number, failure
+            self._may_relist_at = ended + REST_AFTER * (ended - began)
+            self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
     def list(self) -> str:
-        """Takes in all there is; returns the version from which a watch goes on. Raises errors.ApiError."""
+        """Lists everything; returns the resourceVersion to watch from. Raises errors.ApiError."""
         found: list[Entry] = []
         version = ""
         for page in kube_api.pages(self._api, self.resource, accept=kube_api.METADATA):
@@ -157,7 +158,7 @@ class KindIndex:
         return version
 
     def keep(self, ends: threading.Event) -> None:
-        """Lists and watches until `ends` is set; an error, or a watch that told nothing, is followed by another try, later each time."""
+        """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
         failures, version = 0, ""
         while not ends.is_set():
             try:
@@ -176,7 +177,7 @@ class KindIndex:
                 ends.wait(min(errors.backoff(failures), PAUSE_MOST))
 
     def _watch(self, version: str) -> str:
-        """Follows the watch to its end; returns the version from which the next goes on. Raises errors.ApiError."""
+        """Consumes one watch until it ends; returns the resourceVersion to watch from next. Raises errors.ApiError."""
         query: dict[str, str | int] = {
             "watch": 1,
             "allowWatchBookmarks": "true",
@@ -184,7 +185,7 @@ class KindIndex:
             "timeoutSeconds": WATCH_SECONDS,
         }
         try:
-            for event in self._api.stream(self.resource.path(), query, EVENT, SILENCE):
+            for event in self._api.stream(self.resource.path(), query, kube_api.METADATA_ONE, SILENCE):
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
@@ -234,7 +235,7 @@ class KindIndex:
 
 
 class IdIndex:
-    """The kinds together."""
+    """The indexes of all kinds, and the threads that keep them."""
 
     def __init__(self, api: ApiClient) -> None:
         self._kinds = {resource.kind: KindIndex(resource, api) for resource in _whole(INDEXED)}
@@ -250,7 +251,7 @@ class IdIndex:
 
     @property
     def is_ready(self) -> bool:
-        """Whether everything has been listed once."""
+        """Whether every kind has been listed once."""
         return all(kind.listed.is_set() for kind in self._kinds.values())
 
     def of(self, resource: ApiResource) -> KindIndex:
@@ -261,21 +262,21 @@ class IdIndex:
         return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
 
     def find(self, resource: ApiResource, uid: str) -> Entry | None:
-        """The object of an id; None once a list that began after the call has not had it. Raises errors.ApiError."""
+        """The object of an id; None where a relist that began after the call does not have it either. Raises errors.ApiError."""
         kind = self.of(resource)
         if (found := kind.get(uid)) is not None:
             return found
         if not self._waiting.acquire(blocking=False):
             raise errors.Unavailable("too many unknown ids are looked for at this moment")
         try:
-            kind.look()
+            kind.relist()
         finally:
             self._waiting.release()
         return kind.get(uid)
 
 
 def _whole(resources: Iterable[ApiResource]) -> Iterable[ApiResource]:
-    """The resources without the selectors by which the operator watches them."""
+    """The resources without the selectors that the operator watches with."""
     return (ApiResource(each.group, each.version, each.plural, each.kind, each.namespaced) for each in resources)
 
 

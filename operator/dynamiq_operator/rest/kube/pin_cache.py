@@ -1,4 +1,4 @@
-"""What rows pin, remembered for a minute for the token that was let read it: it never changes, and each deploy tells of the live row's."""
+"""A cache of the pins of rows, by token and row: pins never change, and every deploy answers with those of the live row."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 KNOWN_FOR = 60.0
-"""Seconds: as long as a token's user is remembered."""
+"""Seconds: as long as a token's user is cached."""
 KNOWN_MOST = 2_000
 
 Pins = Mapping[str, Any]
 
 
 class PinCache:
-    """Thread-safe; what one token read is no other's."""
+    """Thread-safe. What was read with one token is given to no other."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[float, Pins]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, token_hash: str, row: str) -> Pins | None:
-        """The pins of a row, by its uid."""
+        """The pins of the row of this uid; None where they are not cached or expired."""
         with self._lock:
             until, pins = self._known.get((token_hash, row), (0.0, None))
         return pins if until > time.monotonic() else None

@@ -1,4 +1,4 @@
-"""Which namespaces a caller may read: asked of the API server with the caller's token, never decided here."""
+"""What a caller may read. The API server decides, asked with the caller's token; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def may_read(api: Api, namespace: str) -> bool:
 
 
 def or_empty(read: Callable[[], list[Manifest]]) -> list[Manifest]:
-    """What a list has; nothing where the caller may not list it. Raises errors.ApiError."""
+    """The result of a list; empty where the caller may not list. Raises errors.ApiError."""
     try:
         return read()
     except errors.Denied as error:

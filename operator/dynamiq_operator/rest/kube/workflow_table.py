@@ -1,4 +1,4 @@
-"""Workflows as the API server's Table shows them: without their flows, which may be large."""
+"""Workflows read as a Table of the API server: without their flows, which may be large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def list_workflows(api: Api, namespace: str) -> list[Manifest]:
-    """Workflows as a list shows them, without their flows: their metadata, and `description`. Raises errors.ApiError."""
+    """The workflows of a namespace, or of all: `metadata` and `description`. Raises errors.ApiError."""
     return [each for page in kube_api.pages(api, WORKFLOWS, namespace, accept=kube_api.TABLE) for each in _lines(page)]
 
 

@@ -1,1 +1,1 @@
-"""What Apps and their deployments have in common: the parts of their bodies and answers."""
+"""What Apps and deployments share: parts of their requests and responses, and how these are parsed and serialized."""

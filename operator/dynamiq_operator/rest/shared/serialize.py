@@ -1,4 +1,4 @@
-"""Objects of the API server as the contract's JSON. Pure; what an object does not hold is looked up by `Ids`."""
+"""Serializes rows and their parts as the contract's JSON. Pure; ids that an object does not hold are looked up in `Ids`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IN_ORDER = dict.fromkeys(Deployment.model_fields)
 
 
 class Ids(Protocol):
-    """Ids by name."""
+    """Looks up ids by name."""
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
         """The uid of an object; None where there is none of that name."""
@@ -42,7 +42,7 @@ class Ids(Protocol):
 
 
 def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Data:
-    """One row. For a row that is not pinned yet, `workflow` is what its App deploys, and `kept` the pins that are live."""
+    """Serializes one row. For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row."""
     meta, spec = raw["metadata"], raw["spec"]
     row = HistoryRow.of(raw)
     pinned = spec.get("pinned") or {}
@@ -95,7 +95,7 @@ def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> M
 
 
 def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """What a row that is not pinned yet will run: what it asks for, else what is live."""
+    """The config of a row that is not pinned yet: what it asks for, over what is live."""
     asked, live = asked or {}, live or {}
     if asked.get("type", live.get("type")) != live.get("type"):
         return asked
@@ -103,7 +103,7 @@ def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> 
 
 
 def changed_at(meta: Mapping[str, Any]) -> str:
-    """When somebody last wrote an object, its status apart."""
+    """When the object was last written by anyone, writes of its status apart."""
     times: list[str] = [
         each["time"] for each in meta.get("managedFields") or () if each.get("time") and each.get("subresource") != "status"
     ]

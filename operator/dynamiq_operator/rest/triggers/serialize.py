@@ -1,4 +1,4 @@
-"""Triggers, and the Jobs that ran them, as the contract's JSON. Pure."""
+"""Serializes triggers, and the Jobs that ran them, as the contract's JSON. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Data:
 
 
 def event(trigger_id: str, job: Manifest, told: str | None = None) -> Data:
-    """A run. `told`: what the App's status says of it."""
+    """A run. `told`: the message about it in the App's status."""
     meta, status = job["metadata"], job.get("status") or {}
     ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
     failed = ends.get("Failed")

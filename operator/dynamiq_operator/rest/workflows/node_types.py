@@ -27,15 +27,15 @@ def node_types(session: SessionOf, paging: PagingOf) -> Json:
     """The node types that the newest Runtime runs: a flow of others does not go Live on it. `complete` says whether they are all."""
     version, engine, message = _engine(session)
     more = {"runtime": version, "engine": engine, "complete": message is None, "message": message}
-    return paging.of(NODE_TYPES, _shape, **more)
+    return paging.of(NODE_TYPES, _serialize, **more)
 
 
-def _shape(name: str) -> dict[str, str]:
+def _serialize(name: str) -> dict[str, str]:
     return {"type": name, "name": name.rpartition(".")[2]}
 
 
 def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:
-    """The version and the engine of the newest Runtime, and why the list that is kept here does not tell all of it."""
+    """The version and the engine of the newest Runtime, and why the list kept here is not complete for it, or None."""
     try:
         found = newest_runtime([Runtime.of(raw) for raw in kube_api.items(session.api, RUNTIMES)])
     except errors.Denied as error:

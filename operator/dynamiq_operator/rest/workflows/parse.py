@@ -1,4 +1,4 @@
-"""The flow and the layout of a body, as they are stored."""
+"""Parses the flow and the layout of a body into the text that is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows and their releases as the contract's JSON."""
+"""Serializes workflows and their releases as the contract's JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def version(raw: Manifest, workflow_id: str) -> Data:
 
 
 def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
-    """The answer that has a workflow with its draft. What is stored as JSON goes out as it stands."""
+    """The response with a workflow and its draft. A flow that is stored as JSON is sent unchanged."""
     spec = raw["spec"]
     try:
         flow, wrong = flows.as_json(spec["flow"]), None
@@ -51,7 +51,7 @@ def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
 
 
 def _layout(text: str | None) -> str:
-    """A layout as JSON: what kubectl stored and is none goes as a string."""
+    """A layout as JSON; text that kubectl stored and that is not JSON becomes a string."""
     if text is None:
         return "null"
     try:

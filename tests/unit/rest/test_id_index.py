@@ -1,0 +1,152 @@
+"""The index of ids over a scripted API server: it lists, follows watches, and lists once more for an id that it does not know."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from kubernetes import client as kubernetes
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
+from tests.support.rest_stage import UNKNOWN, RestStage
+from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
+
+PATH = APPS.path()
+PATIENCE = 30.0  # seconds
+
+
+def _app(name: str, version: int = 1, **meta: Any) -> Manifest:
+    return {"metadata": {"name": name, "namespace": "demo", "uid": f"uid-of-{name}", "resourceVersion": str(version), **meta}}
+
+
+def _event(kind: str, made: Manifest) -> Manifest:
+    return {"type": kind, "object": made}
+
+
+def _watch(*events: Any) -> Reply:
+    return Reply(stream=events)
+
+
+@contextmanager
+def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
+    """The index of Apps after these watches, one after the other, and after the next one has begun."""
+    came, ends, over = threading.Event(), threading.Event(), threading.Event()
+
+    def last(_: Sent) -> Reply:
+        came.set()
+        return Reply(stream=(None for _ in iter(over.wait, True)))
+
+    script.on("GET", PATH, *watches, last, query={"watch": "1"})
+    with ScriptedServer(script) as server:
+        configuration = kubernetes.Configuration()
+        configuration.host = server.url
+        index = IdIndex(ApiServer(configuration).own)
+        thread = threading.Thread(target=index.of(APPS).keep, args=(ends,), daemon=True)
+        thread.start()
+        try:
+            assert came.wait(PATIENCE), script.sent
+            yield index
+        finally:
+            ends.set()
+            over.set()
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+def _watched_from(script: Script) -> list[str]:
+    return [sent.query["resourceVersion"] for sent in script.sent if "watch" in sent.query]
+
+
+def test_what_a_watch_tells_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script().on("GET", PATH, listed(_app("a"), _app("b"), version="5"))
+    bookmark = _event("BOOKMARK", {"metadata": {"resourceVersion": "12"}})
+    events = [_event("ADDED", _app("c", 10)), _event("DELETED", _app("a", 11)), _event("MODIFIED", _app("b", 11)), bookmark]
+    with _watching(script, _watch(*events)) as index:
+        assert {entry.name for entry in index.of(APPS).all()} == {"b", "c"}
+        assert index.of(APPS).named("demo", "c") == index.find(APPS, "uid-of-c")
+        assert _watched_from(script) == ["5", "12"], "it goes on from where it was"
+        assert len(script.bodies("GET", PATH)) == 3, "everything is listed once"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "expired",
+    [
+        failure(410, "Expired", "too old resource version"),
+        _watch(_event("ERROR", {"code": 410, "reason": "Expired", "message": "too old resource version"})),
+        _watch({"type": "ADDED", "object": {"kind": "nothing of ours"}}),
+    ],
+)
+def test_after_a_gap_everything_is_listed_again(expired: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("b", 8), version="9"))
+    with _watching(script, expired) as index:
+        assert [entry.name for entry in index.of(APPS).all()] == ["b"]
+        assert _watched_from(script) == ["5", "9"]
+    assert [record.message for record in caplog.records if "apps" in record.message]
+
+
+@pytest.mark.parametrize("broken", [Reply(cut=True), _watch(b'{"type": "ADDED", "obj'), failure(503, "ServiceUnavailable")])
+def test_a_watch_that_breaks_goes_on_from_where_it_was(broken: Reply) -> None:
+    script = Script().on("GET", PATH, listed(_app("a"), version="5"))
+    with _watching(script, broken) as index:
+        assert [entry.name for entry in index.of(APPS).all()] == ["a"]
+        assert set(_watched_from(script)) == {"5"}
+
+
+def test_a_list_that_fails_is_tried_again() -> None:
+    script = Script().on("GET", PATH, failure(503, "ServiceUnavailable"), listed(_app("a"), version="5"))
+    with _watching(script) as index:
+        assert [entry.name for entry in index.of(APPS).all()] == ["a"]
+        assert index.of(APPS).listed.is_set()
+        assert not index.is_ready, "the other kinds were not listed"
+
+
+def test_an_older_list_takes_nothing_out_that_came_after_it() -> None:
+    script = Script().on("GET", PATH, listed(version="5"))
+    with _watching(script) as index:
+        index.of(APPS).put(_app("new", 9))
+        index.of(APPS).list()
+        assert index.find(APPS, "uid-of-new") is not None
+
+
+# Ids that are not known.
+
+
+def test_what_another_replica_made_a_moment_ago_is_found(stage: RestStage) -> None:
+    made = {**_app("new", 9, uid=UNKNOWN, creationTimestamp="2026-11-24T12:00:00Z"), "spec": {"workflow": "chat"}}
+    stage.script.on("GET", PATH, listed(made))
+    stage.script.on("GET", APPS.path("demo", "new"), made)
+    assert stage.get(f"/v1/apps/{UNKNOWN}")["name"] == "new"
+
+
+def test_where_it_cannot_be_looked_for_it_is_not_said_to_be_unknown(stage: RestStage) -> None:
+    stage.script.on("GET", PATH, failure(503, "ServiceUnavailable", "away"))
+    assert "away" in stage.call("GET", f"/v1/apps/{UNKNOWN}").error(503)["message"]
+
+
+def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage) -> None:
+    may_answer = threading.Event()
+
+    def slow(_: Sent) -> Manifest:
+        assert may_answer.wait(PATIENCE)
+        return listed()
+
+    stage.script.on("GET", PATH, slow)
+    before = len(stage.script.bodies("GET", PATH))
+    with ThreadPoolExecutor(WAITING_MOST + 1) as pool:
+        asked = [pool.submit(stage.context.index.find, APPS, f"uid-{number}") for number in range(WAITING_MOST + 1)]
+        done, waiting = wait(asked, PATIENCE, FIRST_COMPLETED)
+        (refused,) = done
+        with pytest.raises(errors.Unavailable, match="too many"):
+            refused.result()
+        may_answer.set()
+        assert [each.result(PATIENCE) for each in waiting] == [None] * WAITING_MOST
+    assert len(stage.script.bodies("GET", PATH)) - before <= 2, "they share a list"
