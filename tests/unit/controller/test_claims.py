@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS, FOREIGN_ROUTE_TTL, INGRESSES, OWN_CLAIM_TTL
+from dynamiq_operator.controller.claims import CLAIMS, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, HTTP_ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, parse_time
 from dynamiq_operator.plan.snapshot import Claim, ClaimState
@@ -18,6 +18,7 @@ from tests.support.controller import SYSTEM, Process, stored
 from tests.support.scripted import Script, failure, listed
 
 KEY = (given.NAMESPACE, given.NAME)
+INGRESSES = BY_KIND["Ingress"]
 HOST = "chat.example.com"
 CHAT = given.an_app(given.with_hostname(HOST))
 PATH = CLAIMS.path(SYSTEM, names.claim(HOST))
