@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions.deploy import Deploy, preview
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_deploy
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.refusals import Refusal, Unknown
-from dynamiq_operator.actions.release import plan_release, release
-from dynamiq_operator.actions.rollback import rollback
-from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.actions.release import perform_release, plan_release
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
 from dynamiq_operator.model import kinds
 from dynamiq_operator.views.history import HistoryRow, history
-from dynamiq_operator.views.preview import Preview
 from tests.support import factories
 from tests.support.api import ActionClient, Api
 from tests.support.history_stage import APP, HistoryStage
@@ -34,18 +31,18 @@ def served(stage: HistoryStage, operator: Operator) -> HistoryStage:
     return stage
 
 
-def asked(stage: HistoryStage, **fields: object) -> Deploy:
-    return Deploy(stage.namespace, APP, **fields)  # type: ignore[arg-type]
+def asked(stage: HistoryStage, **fields: object) -> DeployRequest:
+    return DeployRequest(stage.namespace, APP, **fields)  # type: ignore[arg-type]
 
 
-def carried_out(acting: ActionClient, stage: HistoryStage, previewed: Preview) -> HistoryRow:
-    """Does what was previewed, waits for its end, and checks that what it pinned is what the preview said."""
-    name = requests.create(acting, RECORDS, previewed.record)["metadata"]["name"]
+def carried_out(acting: ActionClient, stage: HistoryStage, planned: PreviewedDeploy) -> HistoryRow:
+    """Does what was planned, waits for its end, and checks that what it pinned is what the preview said."""
+    name = perform_deploy(acting, planned).made["metadata"]["name"]
     *_, last = follow(acting, stage.namespace, name, app=APP)
     assert last.succeeded, last
     row = stage.row(name)
     pinned = row["spec"]["pinned"]
-    then = previewed.then
+    then = planned.preview.then
     assert (pinned["workflowVersion"], pinned["workflowHash"]) == (then.version, then.flow_hash)
     assert (pinned["runtime"]["version"], pinned["config"]) == (then.runtime, then.config)
     return HistoryRow.of(row)
@@ -57,70 +54,70 @@ def template_of(stage: HistoryStage) -> tuple[str, str]:
 
 def test_a_deploy_is_what_its_preview_said(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    previewed = preview(acting, asked(served, version="v3", message="why not"))
-    assert previewed.now is not None
-    assert (previewed.now.version, previewed.now.sequence, previewed.then.version) == ("v2", 2, "v3")
-    assert previewed.restarts
-    assert not previewed.no_op
-    changed = [line for line in previewed.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    planned = plan_deploy(acting, asked(served, version="v3", message="why not"))
+    assert planned.preview.now is not None
+    assert (planned.preview.now.version, planned.preview.now.sequence, planned.preview.then.version) == ("v2", 2, "v3")
+    assert planned.preview.restarts
+    assert not planned.preview.no_op
+    changed = [line for line in planned.preview.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
     assert [line[0] for line in changed] == ["-", "+"]
     assert "v2" in changed[0]
     assert "v3" in changed[1]
-    row = carried_out(acting, served, previewed)
+    row = carried_out(acting, served, planned)
     assert row.message == "why not"
     assert template_of(served) != before
 
 
 def test_a_change_of_scaling_alone_restarts_nothing(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    previewed = preview(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
-    assert (previewed.restarts, previewed.no_op, previewed.flow_diff) == (False, False, ())
-    assert previewed.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
-    carried_out(acting, served, previewed)
+    planned = plan_deploy(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
+    assert (planned.preview.restarts, planned.preview.no_op, planned.preview.flow_diff) == (False, False, ())
+    assert planned.preview.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
+    carried_out(acting, served, planned)
     assert template_of(served) == before
 
 
 def test_what_runs_already_is_a_no_op_and_one_more_row(acting: ActionClient, served: HistoryStage) -> None:
-    previewed = preview(acting, asked(served, version="v2"))
-    assert (previewed.restarts, previewed.no_op) == (False, True)
-    assert carried_out(acting, served, previewed).sequence == 3
+    planned = plan_deploy(acting, asked(served, version="v2"))
+    assert (planned.preview.restarts, planned.preview.no_op) == (False, True)
+    assert carried_out(acting, served, planned).sequence == 3
 
 
 def test_a_rollback_goes_to_the_last_good_row_and_keeps_the_scaling(acting: ActionClient, served: HistoryStage) -> None:
-    previewed = preview(acting, rollback(acting, served.namespace, APP))
-    assert previewed.then.version == "v1"
-    assert previewed.then.config["autoscaling"]["maxReplicas"] == 4
-    row = carried_out(acting, served, previewed)
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP))
+    assert planned.preview.then.version == "v1"
+    assert planned.preview.then.config["autoscaling"]["maxReplicas"] == 4
+    row = carried_out(acting, served, planned)
     assert row.provenance == "restores #1"
-    back = preview(acting, rollback(acting, served.namespace, APP))
-    assert back.then.version == "v2"
+    back = plan_rollback(acting, RollbackRequest(served.namespace, APP))
+    assert back.preview.then.version == "v2"
 
 
 def test_a_rollback_brings_the_config_back_where_asked(acting: ActionClient, served: HistoryStage) -> None:
-    previewed = preview(acting, rollback(acting, served.namespace, APP, row=1, with_config=True))
-    assert previewed.then.config["autoscaling"]["maxReplicas"] == 2
-    carried_out(acting, served, previewed)
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP, row=1, with_config=True))
+    assert planned.preview.then.config["autoscaling"]["maxReplicas"] == 2
+    carried_out(acting, served, planned)
 
 
 def test_a_rollback_finds_what_a_version_ran_though_the_version_is_gone(acting: ActionClient, served: HistoryStage) -> None:
     served.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
-    previewed = preview(acting, rollback(acting, served.namespace, APP, version="v1"))
-    assert previewed.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
-    assert previewed.flow_diff
-    assert carried_out(acting, served, previewed).version == "v1"
+    planned = plan_rollback(acting, RollbackRequest(served.namespace, APP, version="v1"))
+    assert planned.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
+    assert planned.preview.flow_diff
+    assert carried_out(acting, served, planned).version == "v1"
 
 
 def test_what_cannot_be_done_is_said_with_the_next_step(acting: ActionClient, served: HistoryStage) -> None:
     where = f"in namespace {served.namespace}"
     refusals: list[tuple[type[Refusal], str, object]] = [
-        (Unknown, f"no version v9 of {APP}; released are v1 to v4", lambda: preview(acting, asked(served, version="v9"))),
-        (Unknown, f"no App other {where}; Apps there: {APP}", lambda: preview(acting, Deploy(served.namespace, "other"))),
-        (Unknown, f"no row #9 of {APP} {where}; rows are #1 to #2", lambda: rollback(acting, served.namespace, APP, row=9)),
-        (Unknown, "no Runtime none; there are: ", lambda: preview(acting, asked(served, runtime="none"))),
-        (Refusal, "to scale to zero, use type serverless", lambda: preview(acting, asked(served, config=_scaled(0)))),
-        (Refusal, "minReplicas 5 is above maxReplicas 4", lambda: preview(acting, asked(served, config=_scaled(5)))),
-        (Refusal, "needs Knative Serving", lambda: preview(acting, asked(served, config={"type": "serverless"}))),
-        (Refusal, "less than or equal to 1000", lambda: preview(acting, asked(served, config=_scaled(2000)))),
+        (Unknown, f"no version v9 of {APP}; released are v1 to v4", lambda: plan_deploy(acting, asked(served, version="v9"))),
+        (Unknown, f"no App other {where}; Apps there: {APP}", lambda: plan_deploy(acting, DeployRequest(served.namespace, "other"))),
+        (Unknown, f"no row #9 of {APP} {where}; rows are #1 to #2", lambda: resolve(acting, RollbackRequest(served.namespace, APP, row=9))),
+        (Unknown, "no Runtime none; there are: ", lambda: plan_deploy(acting, asked(served, runtime="none"))),
+        (Refusal, "to scale to zero, use type serverless", lambda: plan_deploy(acting, asked(served, config=_scaled(0)))),
+        (Refusal, "minReplicas 5 is above maxReplicas 4", lambda: plan_deploy(acting, asked(served, config=_scaled(5)))),
+        (Refusal, "needs Knative Serving", lambda: plan_deploy(acting, asked(served, config={"type": "serverless"}))),
+        (Refusal, "less than or equal to 1000", lambda: plan_deploy(acting, asked(served, config=_scaled(2000)))),
     ]
     for kind, sentence, action in refusals:
         with pytest.raises(kind) as refusal:
@@ -136,25 +133,25 @@ def _scaled(fewest: int) -> dict[str, object]:
 def test_a_first_deploy_has_nothing_to_go_back_to(acting: ActionClient, stage: HistoryStage, operator: Operator) -> None:
     stage.app(APP, workflow=APP)
     with pytest.raises(Refusal, match="nothing to go back to"):
-        rollback(acting, stage.namespace, APP)
-    previewed = preview(acting, asked(stage, version="v1", runtime=stage.default_runtime))
-    assert previewed.now is None
-    assert "pods are started" in "\n".join(previewed.lines())
-    carried_out(acting, stage, previewed)
+        resolve(acting, RollbackRequest(stage.namespace, APP))
+    planned = plan_deploy(acting, asked(stage, version="v1", runtime=stage.default_runtime))
+    assert planned.preview.now is None
+    assert "pods are started" in "\n".join(planned.preview.lines())
+    carried_out(acting, stage, planned)
     with pytest.raises(Refusal, match="has never run anything but v1"):
-        rollback(acting, stage.namespace, APP)
+        resolve(acting, RollbackRequest(stage.namespace, APP))
 
 
 def test_a_failed_deploy_is_followed_to_its_reason(acting: ActionClient, served: HistoryStage) -> None:
     beyond = {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}
-    previewed = preview(acting, asked(served, version="v3", config=beyond))
-    name = requests.create(acting, RECORDS, previewed.record)["metadata"]["name"]
+    planned = plan_deploy(acting, asked(served, version="v3", config=beyond))
+    name = perform_deploy(acting, planned).made["metadata"]["name"]
     *_, last = follow(acting, served.namespace, name, app=APP)
     assert (last.phase, last.succeeded) == ("Failed", False)
     assert last.message
     newest = history(served.rows(APP))[0]
     assert (newest.status, newest.reason) == ("Failed", last.message)
-    assert rollback(acting, served.namespace, APP).restores == served.rows(APP)[0]["metadata"]["name"], "v2 is live"
+    assert resolve(acting, RollbackRequest(served.namespace, APP)).restores == served.rows(APP)[0]["metadata"]["name"], "v2 is live"
 
 
 def test_a_draft_is_released_under_the_next_number(acting: ActionClient, stage: HistoryStage) -> None:
@@ -162,8 +159,8 @@ def test_a_draft_is_released_under_the_next_number(acting: ActionClient, stage: 
     planned = plan_release(acting, stage.namespace, APP)
     assert (planned.before, planned.version, planned.is_no_op) == ("v4", "v5", False)
     other = plan_release(acting, stage.namespace, APP)
-    assert release(acting, planned)["metadata"]["name"] == f"{APP}-v5"
-    assert release(acting, other)["metadata"]["name"] == f"{APP}-v6"
+    assert perform_release(acting, planned)["metadata"]["name"] == f"{APP}-v5"
+    assert perform_release(acting, other)["metadata"]["name"] == f"{APP}-v6"
     again = plan_release(acting, stage.namespace, APP)
     assert again.is_no_op
     assert "nothing changed since v6" in "\n".join(again.lines())

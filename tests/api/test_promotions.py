@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.actions.follow import follow
-from dynamiq_operator.actions.promote import plan_promotion, promote
+from dynamiq_operator.actions.promote import PromotionPlan, PromotionRequest, perform_promotion, plan_promotion
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import kinds, names
@@ -50,10 +50,14 @@ def staged(stage: HistoryStage, *modifiers: factories.Modifier, version: str = "
     return stage.live(APP, version, runtime=stage.default_runtime, config={"autoscaling": {"maxReplicas": 3}})
 
 
+def planned_for(acting: ActionClient, stage: HistoryStage, **options: str) -> PromotionPlan:
+    return plan_promotion(acting, PromotionRequest(stage.namespace, APP, **options))
+
+
 def promoted(acting: ActionClient, stage: HistoryStage, production: HistoryStage, **options: str) -> HistoryRow:
     """Promotes as planned; returns the row once it is Live."""
-    planned = plan_promotion(acting, stage.namespace, APP, **options)
-    name = promote(acting, planned)["metadata"]["name"]
+    planned = planned_for(acting, stage, **options)
+    name = perform_promotion(acting, planned).made["metadata"]["name"]
     *_, last = follow(acting, production.namespace, name, app=APP)
     assert last.succeeded, last
     return HistoryRow.of(production.row(name))
@@ -61,7 +65,7 @@ def promoted(acting: ActionClient, stage: HistoryStage, production: HistoryStage
 
 def test_a_first_promotion_makes_the_app_as_it_is_scaled_here(acting: ActionClient, stage: HistoryStage, production: HistoryStage) -> None:
     source = staged(stage)
-    planned = plan_promotion(acting, stage.namespace, APP)
+    planned = planned_for(acting, stage)
     assert planned.target_namespace == production.namespace
     assert f"App {APP} is made in {production.namespace}" in "\n".join(planned.lines())
     row = promoted(acting, stage, production, message="out")
@@ -87,7 +91,7 @@ def test_a_first_promotion_whose_row_was_not_made_is_still_the_first(
 ) -> None:
     staged(stage)
     with pytest.raises(errors.Unavailable):
-        promote(without := WithoutRows(acting.api), plan_promotion(without, stage.namespace, APP))
+        perform_promotion(without := WithoutRows(acting.api), planned_for(without, stage))
     assert production.find(kinds.APP.kind, APP) is not None
     assert production.rows(APP) == []
     row = promoted(acting, stage, production)
@@ -101,12 +105,12 @@ def test_a_later_promotion_keeps_what_is_the_targets_own(acting: ActionClient, s
     promoted(acting, stage, production)
     production.live(APP, "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 9}})
     stage.live(APP, "v2")
-    planned = plan_promotion(acting, stage.namespace, APP)
+    planned = planned_for(acting, stage)
     assert (planned.new_app, planned.preview.then.version) == (None, "v2")
     row = promoted(acting, stage, production)
     assert row.config is not None
     assert row.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 9, "targetCPUUtilizationPercentage": 80}
-    again = plan_promotion(acting, stage.namespace, APP)
+    again = planned_for(acting, stage)
     assert (again.version, again.preview.no_op) == (None, True)
 
 
@@ -119,7 +123,7 @@ def test_a_version_whose_name_is_taken_gets_the_next_free_one_and_keeps_its_orig
     assert row.version == "v2"
     copy = production.get(kinds.WORKFLOW_VERSION.kind, f"{APP}-v2")
     assert copy["metadata"]["annotations"][names.ORIGIN_ANNOTATION] == f"{stage.namespace}/{APP} v1"
-    assert plan_promotion(acting, stage.namespace, APP).version is None, "it is found again by its flow"
+    assert planned_for(acting, stage).version is None, "it is found again by its flow"
 
 
 def test_what_the_target_lacks_is_said_and_nothing_is_made(acting: ActionClient, stage: HistoryStage, production: HistoryStage) -> None:
@@ -127,13 +131,13 @@ def test_what_the_target_lacks_is_said_and_nothing_is_made(acting: ActionClient,
     stage.create({**stage.named("Secret", "vault"), "stringData": {"token": "x"}})
     staged(stage, factories.with_variables(secret), factories.with_hostname("chat.staging.example"))
     with pytest.raises(Refusal, match="needs a hostname of its own there"):
-        plan_promotion(acting, stage.namespace, APP)
+        planned_for(acting, stage)
     with pytest.raises(Refusal, match="variable TOKEN needs Secret vault"):
-        plan_promotion(acting, stage.namespace, APP, hostname="chat.example")
+        planned_for(acting, stage, hostname="chat.example")
     vault = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vault", "namespace": production.namespace}}
     production.create(vault)
     with pytest.raises(Refusal, match="variable TOKEN needs key token of Secret vault"):
-        plan_promotion(acting, stage.namespace, APP, hostname="chat.example")
+        planned_for(acting, stage, hostname="chat.example")
     assert production.find(kinds.APP.kind, APP) is None
     assert production.find(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1") is None
     assert production.api.merge(vault, {"stringData": {"token": "x"}}).ok
@@ -144,15 +148,15 @@ def test_what_the_target_lacks_is_said_and_nothing_is_made(acting: ActionClient,
 def test_where_it_cannot_go_is_said(acting: ActionClient, stage: HistoryStage, production: HistoryStage) -> None:
     stage.app(APP, workflow=APP)
     with pytest.raises(Refusal, match="serves nothing"):
-        plan_promotion(acting, stage.namespace, APP)
+        planned_for(acting, stage)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     with pytest.raises(Unknown, match="no environment qa; there are: production, staging"):
-        plan_promotion(acting, stage.namespace, APP, environment="qa")
+        planned_for(acting, stage, environment="qa")
     with pytest.raises(Refusal, match="is staging itself"):
-        plan_promotion(acting, stage.namespace, APP, environment="staging")
+        planned_for(acting, stage, environment="staging")
     production.app(APP, workflow="other")
     with pytest.raises(Taken, match="runs workflow other"):
-        plan_promotion(acting, stage.namespace, APP)
+        planned_for(acting, stage)
 
 
 def test_who_may_not_is_told_which_right_is_missing(acting: ActionClient, api: Api, stage: HistoryStage, production: HistoryStage) -> None:
@@ -160,10 +164,10 @@ def test_who_may_not_is_told_which_right_is_missing(acting: ActionClient, api: A
     stage.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=stage.namespace)
     alice = ActionClient(api.acting_as("alice"))
     with pytest.raises(NotAllowed, match="name the target's"):
-        plan_promotion(alice, stage.namespace, APP)
+        planned_for(alice, stage)
     production.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=production.namespace)
     with pytest.raises(NotAllowed, match=r"create deployments.dynamiq.getdynamiq.ai and create apps"):
-        plan_promotion(alice, stage.namespace, APP, target_namespace=production.namespace)
+        planned_for(alice, stage, target_namespace=production.namespace)
 
 
 def test_a_claim_that_does_not_hold_is_marked(stage: HistoryStage, production: HistoryStage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -297,11 +297,13 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
         assert [each["id"] for each in place.anna.get(f"/v1/apps/{row['app_id']}/deployments")] == [row["id"]]
 
 
-def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
+@contextlib.contextmanager
+def promotable(place: Place, api: Api, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The path of an App in staging that serves v1, and the namespaces by environment that anna may promote it to."""
     stage = place.stage
-    app = place.new_app("Promoted once", workflow_version_id=place.versions["v1"])
+    app = place.new_app(name, workflow_version_id=place.versions["v1"])
     place.until(app["id"], app["latest_deployment_id"], "Live")
-    path = f"/v1/apps/{app['id']}/promote"
+    path = f"/v1/apps/{app['id']}"
     _label(api, stage.namespace, stage.namespace, "staging")
     with contextlib.ExitStack() as stack:
         targets = {}
@@ -311,7 +313,16 @@ def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
             for role in ("view", "dynamiq-promoter"):
                 rest.bind(api, target, "anna", role, stage.namespace)
             asked = {"environment": environment}
-            eventually("the promoter's rights apply", lambda asked=asked: place.anna("POST", f"{path}/preview", asked).status_code == 200)  # type: ignore[misc]
+            eventually(
+                "the promoter's rights apply",
+                lambda asked=asked: place.anna("POST", f"{path}/promote/preview", asked).status_code == 200,  # type: ignore[misc]
+            )
+        yield path, targets
+
+
+def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
+    with promotable(place, api, "Promoted once") as (app, targets):
+        path = f"{app}/promote"
         body = {"hostname": "once.example.test", "message": "accepted"}
         answered = at_once(place.anna, path, [body] * 6, "once")
         assert {answer.status_code for answer in answered} == {201}, [answer.text for answer in answered]
@@ -328,13 +339,23 @@ def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
         for other in others:
             problem(place.anna("POST", path, other, headers={"Idempotency-Key": "once"}), 422, "Idempotency-Key")
         problem(
-            place.anna("POST", f"/v1/apps/{app['id']}/deploy", place.asked("v2"), headers={"Idempotency-Key": "once"}),
+            place.anna("POST", f"{app}/deploy", place.asked("v2"), headers={"Idempotency-Key": "once"}),
             422,
             "Idempotency-Key",
         )
         assert place.anna.post(path, body, key="once")["id"] == row
         assert api.get(kinds.APP.kind, "", targets["qa"]).body["items"] == []
         assert len(api.get(kinds.RECORD.kind, "", targets["production"]).body["items"]) == 1
+
+
+def test_promotions_with_one_key_and_other_targets_at_once_are_one(place: Place, api: Api) -> None:
+    with promotable(place, api, "Promoted to two") as (app, targets):
+        asked = [{"environment": environment} for environment in targets for _ in range(3)]
+        answered = at_once(place.anna, f"{app}/promote", asked, "two targets")
+        assert sorted({answer.status_code for answer in answered}) == [201, 422], [answer.text for answer in answered]
+        (row,) = {answer.json()["data"]["id"] for answer in answered if answer.status_code == 201}
+        made = [each for target in targets.values() for each in api.get(kinds.RECORD.kind, "", target).body["items"]]
+        assert [each["metadata"]["uid"] for each in made] == [row]
 
 
 def _label(api: Api, namespace: str, project: str, environment: str) -> None:

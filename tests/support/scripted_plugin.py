@@ -25,7 +25,7 @@ import pytest
 from dynamiq_operator import cli
 from dynamiq_operator.cli import completion
 from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest

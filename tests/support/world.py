@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, is_labelled, is_owned, owner
+from dynamiq_operator.desired.access_keys import access_keys
+from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, ChildKey, app_of, is_labelled, is_owned, owner
+from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
@@ -22,7 +23,7 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
 from tests.support.objects import Objects, copied, key_of
@@ -170,9 +171,9 @@ class World(Objects):
             case operations.CreateFlow(app=app, flow_hash=wanted, version=version):
                 text = self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
                 assert flow_hash(text) == wanted
-                self._create(app, content.flow(app, wanted, text), wanted)
+                self._create(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
-                self._create(app, content.access_keys(app, "key"), "")
+                self._create(app, access_keys(app, "key"), "")
             case operations.TellOfKeys(uid=uid, version=version):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
@@ -225,7 +226,9 @@ class World(Objects):
                 Hindrance.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
             )
         elif found is not None and not (is_owned(found, app) or is_labelled(found, app)):
-            self.problems[name] = ChildProblem(Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's")
+            self.problems[name] = ChildProblem(
+                Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=app_of(found)
+            )
         elif found is None:
             self.problems.pop(name, None)
             self.add(manifest)

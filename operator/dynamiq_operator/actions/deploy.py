@@ -1,17 +1,20 @@
-"""Deploying: one new row. The preview completes it as the operator will, with the same rules over the same objects."""
+"""Deploying: one new row. A plan holds the record byte for byte as it is written; a preview completes it as the operator will,
+with the same rules over the same objects. `perform_deploy` is the only place outside of the operator that writes a row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import history, idempotency
+from dynamiq_operator.actions.idempotency import Claim, Key, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown, refused
-from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -29,8 +32,8 @@ from dynamiq_operator.views.preview import Preview, Side, flow_diff
 
 
 @dataclass(frozen=True)
-class Deploy:
-    """What somebody asks to be deployed, in the fields of a record's spec: what is None is left to the operator.
+class DeployRequest:
+    """What is asked to be deployed, in the fields of a record's spec: what is None is left to the operator.
 
     `restores` is a row's name. `config` and `promoted_from` are JSON data.
     """
@@ -43,6 +46,22 @@ class Deploy:
     config: Mapping[str, Any] | None = None
     message: str | None = None
     promoted_from: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class DeployPlan:
+    """A deploy that has not been done. `record` is written as it stands; with a `claim` its name is the one of an idempotency key."""
+
+    request: DeployRequest
+    record: Manifest
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewedDeploy(DeployPlan):
+    """A plan that can be shown: what its record would do. `preview.record` is `record`."""
+
+    preview: Preview
 
 
 @dataclass(frozen=True)
@@ -59,50 +78,89 @@ class Flow:
         return cls(released, spec["flow"])
 
 
-def record_of(asked: Deploy, name: str | None = None) -> Manifest:
+def plan_deploy(api: Api, request: DeployRequest, settings: Settings = Settings(), *, key: Key | None = None) -> PreviewedDeploy:  # noqa: B008 - frozen
+    """The plan of a deploy with its preview. Raises Refusal where it can't be done, and kube.errors.ApiError."""
+    app = history.find_app(api, request.namespace, request.app)
+    plan = plan_unseen(request, claim_of(request, app.meta.uid, key))
+    return previewed(api, plan, app, history.open_rows(api, request.namespace, request.app), settings=settings)
+
+
+def plan_unseen(request: DeployRequest, claim: Claim | None = None) -> DeployPlan:
+    """The plan of a deploy whose preview nobody asks for: it sends no request, and its record is the one that a preview has."""
+    record = record_of(request)
+    return DeployPlan(request, claim.marked(record) if claim else record, claim)
+
+
+def claim_of(request: DeployRequest, app_uid: str, key: Key | None) -> Claim | None:
+    """What a deploy under an idempotency key claims; None without a key."""
+    return Claim.of(key, "deploy", app_uid, request, request.app) if key else None
+
+
+def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ()) -> Performed:
+    """Writes the row; or returns the one that the same request made before under its key, and says so.
+
+    `elsewhere`: other namespaces in which a promotion may have used the key. Raises KeyReused and kube.errors.ApiError.
+    """
+    claim, namespace = plan.claim, plan.request.namespace
+    if claim is not None:
+        idempotency.find_row(api, elsewhere, claim)
+    try:
+        return Performed(api.request("POST", RECORDS.path(namespace), body=plan.record))
+    except errors.AlreadyExists:
+        found = idempotency.find_row(api, [namespace], claim) if claim is not None else None
+        if found is None:
+            raise
+    return Performed(found, is_replayed=True)
+
+
+def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
     """The record to create; without `name` the API server completes `<app>-`."""
     spec = {
-        "app": asked.app,
-        "workflowVersion": asked.version,
-        "restores": asked.restores,
-        "runtime": asked.runtime,
-        "config": asked.config,
-        "message": asked.message,
-        "promotedFrom": asked.promoted_from,
+        "app": request.app,
+        "workflowVersion": request.version,
+        "restores": request.restores,
+        "runtime": request.runtime,
+        "config": request.config,
+        "message": request.message,
+        "promotedFrom": request.promoted_from,
     }
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.RECORD.kind,
-        "metadata": {"namespace": asked.namespace, **({"name": name} if name else {"generateName": f"{asked.app}-"})},
+        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": f"{request.app}-"})},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
 
 
-def preview(api: Api, asked: Deploy, settings: Settings = Settings()) -> Preview:  # noqa: B008 - frozen
-    """What the deploy would do. Raises Refusal where it can't be done, and kube.errors.ApiError."""
-    app = history.find_app(api, asked.namespace, asked.app)
-    return foresee(api, asked, app, history.open_rows(api, asked.namespace, asked.app), settings=settings)
+def previewed(
+    api: Api,
+    plan: DeployPlan,
+    app: App,
+    rows: History,
+    arriving: Flow | None = None,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+) -> PreviewedDeploy:
+    """The plan with its preview, for an App, there or not, with these rows. `arriving`: a release that is not beside the App yet.
 
-
-def foresee(api: Api, asked: Deploy, app: App, rows: History, arriving: Flow | None = None, settings: Settings = Settings()) -> Preview:  # noqa: B008
-    """The preview for an App, there or not, with these rows. `arriving`: a release that is yet to be put beside the App."""
-    record = record_of(asked)
-    warnings = _try(api, record) if arriving is None else ()
+    Raises Refusal and kube.errors.ApiError.
+    """
+    request, record = plan.request, plan.record
+    warnings = _dry_run(api, plan) if arriving is None else ()
     try:
         draft = Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
     except ValidationError as error:
         first = error.errors()[0]
         raise Refusal(first["msg"], ".".join(str(part) for part in first["loc"])) from None
-    restored = _restored(api, asked)
-    release = arriving or (_release(api, asked, app) if restored is None else None)
-    text = release.text if release is not None else _flow_text(api, asked, restored)
+    restored = _restored(api, request)
+    release = arriving or (_release(api, request, app) if restored is None else None)
+    text = release.text if release is not None else _flow_text(api, request, restored)
     then = complete(
         draft,
         Known(
             app=app,
             live=rows.live,
             versions=[release.version] if release is not None else [],
-            runtimes=_runtimes(api, asked, rows),
+            runtimes=_runtimes(api, request, rows),
             rows={restored.name: restored} if restored is not None else {},
             flows=frozenset([flow_hash(text)] if text is not None else []),
             settings=settings,
@@ -116,10 +174,10 @@ def foresee(api: Api, asked: Deploy, app: App, rows: History, arriving: Flow | N
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
-    return _seen(api, app, rows, then, text, record, warnings)
+    return PreviewedDeploy(request, record, plan.claim, preview=_preview(api, app, rows, then, text, record, warnings))
 
 
-def _seen(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
+def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
     live, target = rows.live, rows.target
     now = live.pinned if live is not None else None
     before = history.flow_of(api, app.meta.namespace, app.meta.name, now) if now and now.workflow_hash != then.workflow_hash else text
@@ -135,8 +193,8 @@ def _seen(api: Api, app: App, rows: History, then: Pinned, text: str | None, rec
         now=_side(now, live) if now is not None else None,
         then=_side(then, None),
         flow_diff=diff,
-        restarts=running is not None and inputs(app, running) != inputs(app, then),
-        no_op=running is not None and inputs(app, running) == inputs(app, then) and running.config == then.config,
+        restarts=running is not None and template_digest(app, running) != template_digest(app, then),
+        no_op=running is not None and template_digest(app, running) == template_digest(app, then) and running.config == then.config,
         record=record,
         under_way=events.title(rows.candidate) if rows.candidate is not None else None,
         warnings=warnings,
@@ -154,10 +212,15 @@ def _side(pinned: Pinned, row: Record | None) -> Side:
     )
 
 
-def _try(api: Api, record: Manifest) -> tuple[str, ...]:
-    """Lets the API server check the record without keeping it. Whoever may only read still gets a preview, with a warning."""
+def _dry_run(api: Api, plan: DeployPlan) -> tuple[str, ...]:
+    """Lets the API server check the record without keeping it; returns warnings. A caller who may only read gets a preview, too."""
     try:
-        requests.create(api, RECORDS, record, dry_run=True)
+        requests.create(api, RECORDS, plan.record, dry_run=True)
+    except errors.AlreadyExists:
+        if plan.claim is None:
+            raise
+        idempotency.find_row(api, [plan.request.namespace], plan.claim)
+        return ("this was deployed before under the same key: no row is added",)
     except errors.Invalid as error:
         raise refused(error) from None
     except errors.Denied as error:
@@ -165,35 +228,35 @@ def _try(api: Api, record: Manifest) -> tuple[str, ...]:
     return ()
 
 
-def _release(api: Api, asked: Deploy, app: App) -> Flow | None:
+def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
     """The release that is asked for, else the newest; None where there is none at all."""
     workflow = app.spec.workflow
-    if asked.version is not None:
+    if request.version is not None:
         try:
-            return Flow.of(requests.get(api, VERSIONS, asked.namespace, f"{workflow}-{asked.version}"))
+            return Flow.of(requests.get(api, VERSIONS, request.namespace, f"{workflow}-{request.version}"))
         except errors.NotFound:
-            raise history.unknown_version(workflow, asked.version, history.releases(api, asked.namespace, workflow)) from None
-    released = history.releases(api, asked.namespace, workflow)
-    return Flow.of(requests.get(api, VERSIONS, asked.namespace, released[-1].name)) if released else None
+            raise history.unknown_version(workflow, request.version, history.releases(api, request.namespace, workflow)) from None
+    released = history.releases(api, request.namespace, workflow)
+    return Flow.of(requests.get(api, VERSIONS, request.namespace, released[-1].name)) if released else None
 
 
-def _restored(api: Api, asked: Deploy) -> Record | None:
-    return Record.of(history.find_row(api, asked.namespace, asked.app, asked.restores)) if asked.restores is not None else None
+def _restored(api: Api, request: DeployRequest) -> Record | None:
+    return Record.of(history.find_row(api, request.namespace, request.app, request.restores)) if request.restores is not None else None
 
 
-def _flow_text(api: Api, asked: Deploy, restored: Record | None) -> str | None:
+def _flow_text(api: Api, request: DeployRequest, restored: Record | None) -> str | None:
     if restored is None or restored.pinned is None:
         return None
-    return history.flow_of(api, asked.namespace, asked.app, restored.pinned)
+    return history.flow_of(api, request.namespace, request.app, restored.pinned)
 
 
-def _runtimes(api: Api, asked: Deploy, rows: History) -> dict[str, Runtime]:
+def _runtimes(api: Api, request: DeployRequest, rows: History) -> dict[str, Runtime]:
     """The Runtimes that may be chosen: the one that is asked for, none where the live row's is kept, else all."""
-    if asked.runtime is None and rows.live is not None:
+    if request.runtime is None and rows.live is not None:
         return {}
     try:
-        found = [requests.get(api, RUNTIMES, "", asked.runtime)] if asked.runtime is not None else requests.items(api, RUNTIMES)
+        found = [requests.get(api, RUNTIMES, "", request.runtime)] if request.runtime is not None else requests.items(api, RUNTIMES)
     except errors.NotFound:
         there = ", ".join(requests.names_of(api, RUNTIMES)) or "none"
-        raise Unknown(f"no Runtime {asked.runtime}; there are: {there}", "runtime") from None
+        raise Unknown(f"no Runtime {request.runtime}; there are: {there}", "runtime") from None
     return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -23,7 +23,7 @@ NAMED_MOST = 10
 
 
 @dataclass(frozen=True)
-class Release:
+class Released:
     """A WorkflowVersion as a list shows it."""
 
     name: str
@@ -76,14 +76,20 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
 
 
-def releases(api: Api, namespace: str, workflow: str) -> list[Release]:
+def may_belong_to(app_uid: str, row: Manifest) -> bool:
+    """Whether a row is not of another App that had, or has, the same name: the operator makes the App of a row its owner."""
+    owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
+    return not owners or app_uid in owners
+
+
+def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     """The releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    found = [Release(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
+    found = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
     return sorted(found, key=lambda release: release.number)
 
 
-def unknown_version(workflow: str, version: str, released: Iterable[Release]) -> Unknown:
+def unknown_version(workflow: str, version: str, released: Iterable[Released]) -> Unknown:
     """`no version v9 of support; released are v1 to v7`."""
     found = list(released)
     numbers = [release.number for release in found]

@@ -1,16 +1,17 @@
 """Promoting: what an App serves here is deployed to the App of the same name in another environment of the same project.
 
 The version travels by its flow's hash, and the target keeps its own config, hostname, keys and variables. All of it goes
-out in the name of whoever promotes, who needs the rights in both namespaces; what is lacking is said before anything is made.
+out in the name of the caller, who needs the rights in both namespaces; what is lacking is said before anything is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import Deploy, Flow, foresee
+from dynamiq_operator.actions import history, idempotency
+from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
+from dynamiq_operator.actions.idempotency import Claim, Key, Performed
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.actions.rights import may
@@ -28,6 +29,8 @@ from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.preview import Preview
 
 PRODUCTION = "production"
+TRIES = 8
+"""Of a promotion under a key, while the same request is carried out elsewhere."""
 NOT_COPIED = ("hostname", "exposure", "deploy", "triggers")
 """What a first promotion does not take along: it belongs to one environment."""
 
@@ -37,57 +40,67 @@ class NeedsHostname(Refusal):
 
 
 @dataclass(frozen=True)
-class Promotion:
-    """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
+class PromotionRequest:
+    """What is asked to be promoted, and where to. `target_namespace` stands for a search by label, which takes the right to list namespaces.
 
-    source: Record
+    `hostname`: of a first promotion, the App's hostname in the target.
+    """
+
     namespace: str
     app: str
+    environment: str = PRODUCTION
+    target_namespace: str | None = None
+    hostname: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class PromotionPlan:
+    """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
+
+    request: PromotionRequest
+    source: Record
     target_namespace: str
-    environment: str
     version: Manifest | None
     new_app: Manifest | None
-    preview: Preview
+    deploy: PreviewedDeploy
+
+    @property
+    def preview(self) -> Preview:
+        return self.deploy.preview
 
     def lines(self) -> list[str]:
         """The promotion as text."""
-        source = self.source.pinned
+        source, app = self.source.pinned, self.request.app
         said = [
-            f"promote {self.namespace}/{self.app} {source.workflow_version if source else ''} (#{self.source.sequence}) to {self.environment}"
+            f"promote {self.request.namespace}/{app} {source.workflow_version if source else ''} (#{self.source.sequence})"
+            f" to {self.request.environment}"
         ]
         if self.new_app is not None:
-            said.append(f"  App {self.app} is made in {self.target_namespace}")
+            said.append(f"  App {app} is made in {self.target_namespace}")
         if self.version is not None:
             said.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
         return said + self.preview.lines()
 
 
-def plan_promotion(
-    api: Api,
-    namespace: str,
-    app: str,
-    *,
-    environment: str = PRODUCTION,
-    target_namespace: str | None = None,
-    hostname: str | None = None,
-    message: str | None = None,
-) -> Promotion:
-    """What promoting the live row would do. `target_namespace` spares the search by label, which needs the right to list namespaces.
+def plan_promotion(api: Api, request: PromotionRequest, target: str | None = None, claim: Claim | None = None) -> PromotionPlan:
+    """What promoting the live row would do. `target`: the target's namespace where a surface found it in its own way.
 
     Raises Refusal where the target lacks something, NotAllowed where the caller does, and kube.errors.ApiError.
     """
+    namespace, app, environment = request.namespace, request.app, request.environment
     source_app = history.find_app(api, namespace, app)
     source = history.open_rows(api, namespace, app).live
     if source is None or source.pinned is None:
         raise Refusal(f"{app} serves nothing in namespace {namespace} yet: deploy it there first")
-    target = target_namespace or find_target(api, namespace, environment)
+    target = target or request.target_namespace or find_target(api, namespace, environment)
     if target == namespace:
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
     text = history.flow_of(api, namespace, app, source.pinned)
     if text is None:
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     there = _there(api, target, app)
-    new_app = _first(source_app, target, environment, hostname) if there is None else None
+    new_app = _first(source_app, target, environment, request.hostname) if there is None else None
     _require_rights(api, target, RECORDS, *([APPS] if new_app is not None else []))
     deployed = there or App.of(new_app or {})
     if deployed.spec.workflow != source.pinned.workflow:
@@ -98,22 +111,59 @@ def plan_promotion(
         _require_rights(api, target, VERSIONS)
     rows = history.open_rows(api, target, app) if there is not None else History(())
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
-    asked = _asked(source, namespace, app, target, flow.version.version, message, first=rows.live is None)
-    preview = foresee(api, asked, deployed, rows, arriving=flow)
-    preview = replace(preview, warnings=preview.warnings + _warnings(source_app, deployed, there is None))
-    return Promotion(source, namespace, app, target, environment, made, new_app, preview)
+    asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)
+    deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow)
+    warnings = deploy.preview.warnings + _warnings(source_app, deployed, there is None)
+    deploy = replace(deploy, preview=replace(deploy.preview, warnings=warnings))
+    return PromotionPlan(request, source, target, made, new_app, deploy)
 
 
-def promote(api: Api, planned: Promotion) -> Manifest:
-    """Makes what the target lacks, then the row, which is returned. Raises Refusal and kube.errors.ApiError."""
+def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
+    """Makes what the target lacks, then the row. Raises Refusal, Taken where others make the same now, and kube.errors.ApiError."""
+    if (claim := plan.deploy.claim) is not None:
+        idempotency.note(api, plan.request.namespace, plan.request.app, claim)
     try:
-        if planned.version is not None:
-            _make(api, VERSIONS, planned.version)
-        if planned.new_app is not None:
-            _make(api, APPS, planned.new_app)
-        return requests.create(api, RECORDS, planned.preview.record)
+        if plan.version is not None:
+            _make(api, VERSIONS, plan.version)
+        if plan.new_app is not None:
+            _make(api, APPS, plan.new_app)
+        return perform_deploy(api, plan.deploy)
     except errors.Invalid as error:
         raise refused(error) from None
+
+
+def promote_once(
+    api: Api,
+    request: PromotionRequest,
+    claim: Claim,
+    *,
+    target_of: Callable[[], str],
+    places_of: Callable[[], Iterable[str]],
+) -> Performed:
+    """Plans and performs a promotion under an idempotency key; a repeat gives the row that was made before.
+
+    A plan made after the first one would not be the same, so the row that is there is looked for before. `target_of` finds the target's
+    namespace, and `places_of` the namespaces in which a row of the key may be. Raises as planning and performing do, and KeyReused.
+    """
+    left = TRIES
+    while True:
+        if (found := idempotency.find_row(api, places_of(), claim)) is not None:
+            return Performed(found, is_replayed=True)
+        target = target_of()
+        if (found := idempotency.find_row(api, [target], claim)) is not None:
+            return Performed(found, is_replayed=True)
+        try:
+            return perform_promotion(api, plan_promotion(api, request, target, claim))
+        except (errors.AlreadyExists, Taken):
+            # The same request is carried out by another thread or replica at this moment.
+            left -= 1
+            if not left:
+                raise
+
+
+def claim_of(request: PromotionRequest, app_uid: str, key: Key | None) -> Claim | None:
+    """What a promotion under an idempotency key claims, whatever its target; None without a key. `app_uid`: of the App that is promoted."""
+    return Claim.of(key, "promote", app_uid, request, request.app) if key else None
 
 
 def find_target(api: Api, namespace: str, environment: str) -> str:
@@ -185,7 +235,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
             except errors.NotFound:
                 lacking.append(f"variable {variable.name} needs {resource.kind} {named.name}")
             except errors.Denied:
-                continue  # whoever may not read it finds out by the row's condition
+                continue  # a caller who may not read it finds out by the row's condition
             else:
                 if named.key not in (found.get("data") or {}):
                     lacking.append(f"variable {variable.name} needs key {named.key} of {resource.kind} {named.name}")
@@ -216,18 +266,17 @@ def _copy(namespace: str, pinned: Pinned, text: str, version: str, origin: str) 
     return Flow.of(manifest), manifest
 
 
-def _asked(source: Record, namespace: str, app: str, target: str, version: str, message: str | None, *, first: bool) -> Deploy:
-    pinned = source.pinned
-    if pinned is None:  # a live row always has its pins
-        raise Refusal(f"row {source.name} was never rolled out")
-    return Deploy(
+def _deploy_request(
+    source: Record, pinned: Pinned, request: PromotionRequest, target: str, version: str, *, is_first: bool
+) -> DeployRequest:
+    return DeployRequest(
         target,
-        app,
+        request.app,
         version=version,
-        runtime=pinned.runtime.name if first else None,
-        config=pinned.config.as_json() if first else None,
-        message=message,
-        promoted_from={"namespace": namespace, "app": app, "row": source.name, "hash": pinned.workflow_hash},
+        runtime=pinned.runtime.name if is_first else None,
+        config=pinned.config.as_json() if is_first else None,
+        message=request.message,
+        promoted_from={"namespace": request.namespace, "app": request.app, "row": source.name, "hash": pinned.workflow_hash},
     )
 
 

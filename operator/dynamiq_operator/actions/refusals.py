@@ -1,4 +1,8 @@
-"""Why something that was asked cannot be done, in a sentence with the next step. What the API server refuses stays its ApiError."""
+"""Why something that was asked cannot be done, in a sentence with the next step: one vocabulary for every surface.
+
+REST translates each class into a status (`rest/http/errors.py`), the plugin into a sentence and an exit code. What the API server
+refuses stays its `kube.errors.ApiError`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,22 @@ from dynamiq_operator.kube.errors import ApiError
 
 
 class Refusal(Exception):  # noqa: N818 - what is refused is no failure of the program
-    """It can't be done as asked. `field`: the part of the request that is wrong, as the record's spec names it, or empty."""
+    """It can't be done as asked.
 
-    def __init__(self, message: str, field: str = "") -> None:
+    `field`: the part of the request that is wrong, as the object's spec names it, or empty. `reason`: what is said of that field, the
+    whole message where nothing shorter is given.
+    """
+
+    def __init__(self, message: str, field: str = "", reason: str = "") -> None:
         super().__init__(message)
-        self.field = field
+        self.field, self.reason = field, reason or message
+
+
+class InvalidField(Refusal):
+    """A field of the request has a value that it can't have."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}", field, reason)
 
 
 class Unknown(Refusal):
@@ -21,8 +36,25 @@ class Taken(Refusal):
     """A name or hostname belongs to something else already."""
 
 
+class NotNow(Refusal):
+    """It would be valid at another time: the state that the object is in, or the writes of others, do not allow it at this moment."""
+
+
 class NotAllowed(Refusal):
     """The caller lacks a right, which the message names."""
+
+
+class LeftBehind(Refusal):
+    """An action failed halfway. `cause`: why; `left`: what it had made and could not delete again, with its `uid`."""
+
+    def __init__(self, cause: ApiError | Refusal, left: str, uid: str) -> None:
+        super().__init__(f"{cause}; {left}")
+        self.cause, self.left, self.uid = cause, left, uid
+
+
+def unknown_id(what: str, uid: str) -> Unknown:
+    """Of an object named by its id: what the caller may not see is refused in the same words."""
+    return Unknown(f"no {what} has the id {uid}, or you may not see it")
 
 
 def refused(error: ApiError) -> Refusal:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.actions.refusals import NotNow, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -20,8 +20,11 @@ TRIES = 8
 
 
 @dataclass(frozen=True)
-class Release:
-    """A release that has not been made. `before`: the newest version there is; `record` is what would be created."""
+class ReleasePlan:
+    """A release that has not been made. `before`: the newest version there is; `manifest` is what would be created.
+
+    Where nobody asked for a comparison, `flow_diff` is empty and `is_no_op` is False.
+    """
 
     namespace: str
     workflow: str
@@ -39,35 +42,41 @@ class Release:
         return said + (["", *self.flow_diff] if self.flow_diff else [])
 
 
-def plan_release(api: Api, namespace: str, workflow: str, *, description: str | None = None, flow: str | None = None) -> Release:
-    """The next version of a workflow: of its draft, or of `flow`. Raises Unknown and kube.errors.ApiError."""
-    if flow is None or description is None:
+def plan_release(
+    api: Api, namespace: str, workflow: str, *, description: str | None = None, flow: str | None = None, is_compared: bool = True
+) -> ReleasePlan:
+    """The next version of a workflow: of its draft, or of `flow`. `is_compared`: with a diff to the version before, which takes a request.
+
+    Raises Unknown and kube.errors.ApiError.
+    """
+    if flow is None:
         draft = _draft(api, namespace, workflow)["spec"]
-        flow = draft["flow"] if flow is None else flow
+        flow = draft["flow"]
         description = draft.get("description") if description is None else description
     released = history.releases(api, namespace, workflow)
-    before = requests.get(api, VERSIONS, namespace, released[-1].name)["spec"] if released else None
-    version = _next(released)
-    return Release(
+    version, newest = _next(released), released[-1] if released else None
+    before = requests.get(api, VERSIONS, namespace, newest.name)["spec"]["flow"] if newest is not None and is_compared else None
+    return ReleasePlan(
         namespace=namespace,
         workflow=workflow,
         version=version,
-        before=before["version"] if before else None,
-        flow_diff=flow_diff(before["flow"], flow, before["version"], version) if before else (),
-        is_no_op=before is not None and before["flow"] == flow,
+        before=newest.version if newest is not None else None,
+        flow_diff=flow_diff(before, flow, newest.version, version) if newest is not None else (),
+        is_no_op=before is not None and before == flow,
         manifest=version_manifest(namespace, workflow, version, flow, description),
     )
 
 
-def release(api: Api, planned: Release) -> Manifest:
-    """Makes the release; where somebody took its number meanwhile, it gets the next. Raises Refusal and kube.errors.ApiError."""
-    return _made(api, planned.manifest)
-
-
-def release_flow(api: Api, namespace: str, workflow: str, flow: str, description: str | None) -> Manifest:
-    """Releases a flow as the next version, without a look at what it changes. Raises as `release` does."""
-    version = _next(history.releases(api, namespace, workflow))
-    return _made(api, version_manifest(namespace, workflow, version, flow, description))
+def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
+    """Makes the release; where its number was taken meanwhile, it gets the next. Raises NotNow and kube.errors.ApiError."""
+    manifest, spec = plan.manifest, plan.manifest["spec"]
+    for _ in range(TRIES):
+        try:
+            return requests.create(api, VERSIONS, manifest)
+        except errors.AlreadyExists:
+            version = _next(history.releases(api, plan.namespace, plan.workflow))
+            manifest = version_manifest(plan.namespace, plan.workflow, version, spec["flow"], spec.get("description"))
+    raise NotNow(f"others release {plan.workflow} at this moment: try again")
 
 
 def version_manifest(namespace: str, workflow: str, version: str, flow: str, description: str | None) -> Manifest:
@@ -81,18 +90,7 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
     }
 
 
-def _made(api: Api, manifest: Manifest) -> Manifest:
-    for _ in range(TRIES):
-        try:
-            return requests.create(api, VERSIONS, manifest)
-        except errors.AlreadyExists:
-            namespace, spec = manifest["metadata"]["namespace"], manifest["spec"]
-            version = _next(history.releases(api, namespace, spec["workflow"]))
-            manifest = version_manifest(namespace, spec["workflow"], version, spec["flow"], spec.get("description"))
-    raise Refusal(f"others release {manifest['spec']['workflow']} at this moment: try again")
-
-
-def _next(released: Sequence[history.Release]) -> str:
+def _next(released: Sequence[history.Released]) -> str:
     return f"v{released[-1].number + 1 if released else 1}"
 
 

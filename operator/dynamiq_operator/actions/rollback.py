@@ -1,48 +1,59 @@
-"""Rolling back: a deploy of what ran before. It only finds out what to deploy; `deploy` previews and does it."""
+"""Rolling back: a deploy of what ran before. Its plan is the plan of a deploy, and `perform_deploy` does it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import Deploy
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.settings import Settings
 
 
-def rollback(
-    api: Api,
-    namespace: str,
-    app: str,
-    *,
-    version: str | None = None,
-    row: str | int | None = None,
-    with_config: bool = False,
-    runtime: str | None = None,
-    message: str | None = None,
-) -> Deploy:
-    """The deploy that brings back a row (its name or sequence), the newest row that ran a version, or the last good row.
+@dataclass(frozen=True)
+class RollbackRequest:
+    """What is asked to be brought back: a row (its name or sequence), the newest row that ran a version, or else the last good row.
 
     Scaling stays what is live, but for `with_config`: then it is the row's. A version that never ran is deployed as any other.
-    Raises Refusal where there is nothing to go back to, and kube.errors.ApiError.
     """
-    if row is not None:
-        target: Manifest | None = history.find_row(api, namespace, app, row)
+
+    namespace: str
+    app: str
+    version: str | None = None
+    row: str | int | None = None
+    with_config: bool = False
+    runtime: str | None = None
+    message: str | None = None
+
+
+def plan_rollback(api: Api, request: RollbackRequest, settings: Settings = Settings()) -> PreviewedDeploy:  # noqa: B008 - frozen
+    """The plan of the deploy that brings it back. Raises Refusal where there is nothing to go back to, and kube.errors.ApiError."""
+    return plan_deploy(api, resolve(api, request), settings)
+
+
+def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
+    """The deploy that a rollback is. Raises Refusal where there is nothing to go back to, and kube.errors.ApiError."""
+    namespace, app, version = request.namespace, request.app, request.version
+    if request.row is not None:
+        target: Manifest | None = history.find_row(api, namespace, app, request.row)
     else:
         rows = history.rows(api, namespace, app)
         target = _newest_of(rows, version) if version is not None else last_good(rows, app)
     if target is None:
-        if with_config:
+        if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config to bring back: leave out --with-config")
-        return Deploy(namespace, app, version=version, runtime=runtime, message=message)
+        return DeployRequest(namespace, app, version=version, runtime=request.runtime, message=request.message)
     pinned = _pins(target)
     if not pinned:
         raise Refusal(f"row {target['metadata']['name']} of {app} was never rolled out, so there is nothing to bring back")
-    config = pinned["config"] if with_config else None
-    return Deploy(namespace, app, restores=target["metadata"]["name"], runtime=runtime, config=config, message=message)
+    config = pinned["config"] if request.with_config else None
+    name = target["metadata"]["name"]
+    return DeployRequest(namespace, app, restores=name, runtime=request.runtime, config=config, message=request.message)
 
 
 def last_good(rows: Iterable[Manifest], app: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""A preview is shown, confirmed where somebody sits there, and then carried out and followed."""
+"""A preview is shown, confirmed on a terminal, and then performed and followed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.deploy import Deploy, preview
+from dynamiq_operator.actions.deploy import PreviewedDeploy, perform_deploy
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.progress import followed
-from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 
 if TYPE_CHECKING:
@@ -20,20 +18,21 @@ NOTHING_DONE = "nothing was done"
 QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", "release": "Release"}
 
 
-def preview_and_deploy(context: CommandContext, asked: Deploy) -> int:
-    api = context.api
-    seen = preview(api, asked)
-    return create_and_follow(context, seen.lines(), seen.as_json(), lambda: requests.create(api, RECORDS, seen.record), seen.namespace)
+def show_and_deploy(context: CommandContext, plan: PreviewedDeploy) -> int:
+    preview = plan.preview
+    return perform_and_follow(
+        context, preview.lines(), preview.as_json(), lambda: perform_deploy(context.api, plan).made, preview.namespace
+    )
 
 
-def create_and_follow(
-    context: CommandContext, lines: Iterable[str], data: dict[str, Any], make: Callable[[], Manifest], namespace: str
+def perform_and_follow(
+    context: CommandContext, lines: Iterable[str], data: dict[str, Any], perform: Callable[[], Manifest], namespace: str
 ) -> int:
-    """Shows the preview, asks, makes the row, and follows it; returns the exit code."""
+    """Shows the preview, asks, performs the plan, and follows its row; returns the exit code."""
     options = context.options
     if not agreed(context, lines, data):
         return 0 if options.preview else declined(context)
-    name = make()["metadata"]["name"]
+    name = perform()["metadata"]["name"]
     if options.no_wait:
         context.out.lines([name])
         return 0
@@ -41,7 +40,7 @@ def create_and_follow(
 
 
 def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) -> bool:
-    """Shows the preview, and asks where somebody sits there. Of what is to be read by a program only the end is on standard output."""
+    """Shows the preview, and asks on a terminal. Of what is to be read by a program only the end is on standard output."""
     options = context.options
     if options.preview:
         if options.output is not None:

@@ -9,9 +9,10 @@ from time import monotonic
 
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.references import CachedKeys
+from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.snapshot import AccessKeys
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 
-from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.desired.base import CONFIG_MAP, INGRESS
+from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.model.settings import Settings
@@ -24,7 +24,6 @@ OWN_CLAIM_TTL = 30.0
 FOREIGN_ROUTE_TTL = 14.0
 """Seconds for which a foreign route of the hostname is cached: to find one reads every route of the cluster."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
-INGRESSES = BY_KIND[INGRESS.kind]
 
 
 class Claims:
@@ -122,7 +121,7 @@ class Claims:
         return kind
 
     async def _find_foreign_route(self, key: AppKey, host: str) -> str | None:
-        for resource in (INGRESSES, HTTP_ROUTES):
+        for resource in ROUTES:
             for namespace in sorted(self._namespaces or {""}):
                 try:
                     async for page in self._client.pages(resource, namespace):

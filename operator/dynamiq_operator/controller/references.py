@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND
-from dynamiq_operator.plan.observed.problems import ChildKey
 
 TTL = 2.0
 """Seconds for which the keys of an object are cached: a deploy needs those of one Secret several times."""

@@ -1,8 +1,8 @@
-"""What every child carries: name, labels, and the App as its owner."""
+"""What every child has: a resource of the API, a name, labels, and the App as its owner."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,31 +10,39 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, Manifest
 
+ChildKey = tuple[str, str]
+"""Kind and name of a child."""
+
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of child as the API server's paths have it."""
+    """The API's resource of a kind of child, and how a child of that kind is named: by the App and by what tells it from others."""
 
     api_version: str
     kind: str
     plural: str
+    name: Callable[..., str]
+
+    def key(self, *of: str) -> ChildKey:
+        """The child that is named by the App, and by what `name` takes beside it."""
+        return self.kind, self.name(*of)
 
 
-SERVICE = Resource("v1", "Service", "services")
-INGRESS = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
-HTTP_ROUTE = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
-SECRET = Resource("v1", "Secret", "secrets")
-WORKLOAD = Resource("apps/v1", "Deployment", "deployments")
-AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
-NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
-DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
-CRON_JOB = Resource("batch/v1", "CronJob", "cronjobs")
-JOB = Resource("batch/v1", "Job", "jobs")
+SERVICE = Resource("v1", "Service", "services", names.service)
+INGRESS = Resource("networking.k8s.io/v1", "Ingress", "ingresses", names.route)
+HTTP_ROUTE = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", names.route)
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", names.network_policy)
+WORKLOAD = Resource("apps/v1", "Deployment", "deployments", names.workload)
+AUTOSCALER = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", names.autoscaler)
+DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", names.disruption_budget)
+CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps", names.flow)
+SECRET = Resource("v1", "Secret", "secrets", names.access_keys)
+CRON_JOB = Resource("batch/v1", "CronJob", "cronjobs", names.trigger)
+JOB = Resource("batch/v1", "Job", "jobs", names.run_now)
 
 
 def owner(app: App) -> dict[str, Any]:
-    """The ownerReference to an App, which ends its children and its rows with it."""
+    """The ownerReference to an App, with which its children and its rows are deleted."""
     return {"apiVersion": API_VERSION, "kind": "App", "name": app.meta.name, "uid": app.meta.uid, "controller": True}
 
 
@@ -49,6 +57,10 @@ def child(app: App, resource: Resource, name: str, *, annotations: Mapping[str, 
     if annotations:
         metadata["annotations"] = dict(annotations)
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **content}
+
+
+def key_of(manifest: Manifest) -> ChildKey:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def is_owned(observed: Mapping[str, Any], app: App) -> bool:
@@ -66,6 +78,12 @@ def is_labelled(observed: Mapping[str, Any], app: App) -> bool:
     """Whether an object carries our labels for this App, as one that a backup brought back does, whose owner is gone."""
     found = observed["metadata"].get("labels") or {}
     return names.labels(app.meta.name).items() <= found.items()
+
+
+def app_of(observed: Mapping[str, Any]) -> str:
+    """The name of the App whose child an object is, by our labels; empty where they are not on it."""
+    found = observed["metadata"].get("labels") or {}
+    return str(found.get(names.APP_LABEL, "")) if found.get(names.MANAGED_BY) == names.FIELD_MANAGER else ""
 
 
 def is_ours(observed: Mapping[str, Any], app: App) -> bool:

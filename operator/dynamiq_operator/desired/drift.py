@@ -1,50 +1,72 @@
-"""Whether an object is as we want it: every field that we state has our value; fields that we do not state are others'."""
+"""Whether an object is as desired: every field that we state has our value; fields that we do not state are others'."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dynamiq_operator.desired.kinds import ChildKind, child_kind
 from dynamiq_operator.desired.quantities import amount
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
 
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
-_WHOLE = frozenset({".spec.selector", ".spec.parentRefs[0]"})
-"""Maps whose every key is ours: one more in a Service's selector, and it finds no pod; in an HTTPRoute's parent, and it is another."""
-_EXACT = (".spec.ingress[", ".spec.egress[", ".spec.podSelector.")
-"""Where the maps of a NetworkPolicy begin: one key more or less in any of them, and it lets through what it should not."""
 
 
-def drifted(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str | None:
-    """The first field of `desired` that `observed` has otherwise, as a path; None where there is none."""
-    return _differs(desired, observed, "")
+def drifted(desired: Manifest, observed: Manifest) -> str | None:
+    """The first field of `desired` that `observed` has otherwise, as a path; None where there is none. Raises KeyError for no child."""
+    return _differs(desired, observed, "", child_kind(desired["kind"]))
 
 
-def _differs(desired: Any, observed: Any, path: str) -> str | None:
+def left_over(desired: Manifest, observed: Manifest) -> str | None:
+    """The first annotation, or field of a spec that is pruned, that our field manager owns and `desired` lacks, as a path."""
+    return next((f".{path}" for path in _left_over(desired, observed)), None)
+
+
+def _differs(desired: Any, observed: Any, path: str, kind: ChildKind) -> str | None:
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
-        exact = f"{path}.".startswith(_EXACT)
-        if (exact or path in _WHOLE) and observed.keys() - desired.keys():
-            return path
-        for key, value in desired.items():
-            if key not in observed:
-                if value in ({}, [], "", None, False) and not exact:
-                    continue  # the API server drops what is empty
-                return f"{path}.{key}"
-            if (found := _differs(value, observed[key], f"{path}.{key}")) is not None:
-                return found
-        return None
+        return _of_maps(desired, observed, path, kind)
     if isinstance(desired, list) and isinstance(observed, list):
-        if path.endswith(".ownerReferences"):
-            return None if all(reference in observed for reference in desired) else path
-        if len(desired) != len(observed):
-            return path
-        return next(
-            (
-                found
-                for index, (one, other) in enumerate(zip(desired, observed, strict=True))
-                if (found := _differs(one, other, f"{path}[{index}]"))
-            ),
-            None,
-        )
+        return _of_lists(desired, observed, path, kind)
     if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)):
         return None
     return path
+
+
+def _of_maps(desired: Mapping[str, Any], observed: Mapping[str, Any], path: str, kind: ChildKind) -> str | None:
+    exact = f"{path}.".startswith(kind.exact)
+    if (exact or path in kind.closed) and observed.keys() - desired.keys():
+        return path
+    for key, value in desired.items():
+        if key not in observed:
+            if value in ({}, [], "", None, False) and not exact:
+                continue  # the API server drops what is empty
+            return f"{path}.{key}"
+        if (found := _differs(value, observed[key], f"{path}.{key}", kind)) is not None:
+            return found
+    return None
+
+
+def _of_lists(desired: list[Any], observed: list[Any], path: str, kind: ChildKind) -> str | None:
+    if path.endswith(".ownerReferences"):
+        return None if all(reference in observed for reference in desired) else path
+    if len(desired) != len(observed):
+        return path
+    for index, (one, other) in enumerate(zip(desired, observed, strict=True)):
+        if (found := _differs(one, other, f"{path}[{index}]", kind)) is not None:
+            return found
+    return None
+
+
+def _left_over(desired: Manifest, observed: Manifest) -> Iterator[str]:
+    for entry in observed["metadata"].get("managedFields") or ():
+        if entry.get("manager") == names.FIELD_MANAGER and not entry.get("subresource"):
+            owned: dict[str, Any] = entry.get("fieldsV1") or {}
+            annotations = owned.get("f:metadata", {}).get("f:annotations", {})
+            yield from _missing(annotations, desired["metadata"].get("annotations") or {}, "metadata.annotations")
+            if child_kind(desired["kind"]).prunes_spec:
+                yield from _missing(owned.get("f:spec", {}), desired["spec"], "spec")
+
+
+def _missing(owned: Mapping[str, Any], stated: Mapping[str, Any], path: str) -> Iterator[str]:
+    return (f"{path}.{field[2:]}" for field in owned if field.startswith("f:") and field[2:] not in stated)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, child
+from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
 from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
-from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.objects import Manifest
 
 DNS_PORTS = (53, 5353)
 """A policy sees the port of the DNS server's pod, which some distributions put at 5353 behind a Service at 53."""
@@ -15,14 +16,14 @@ NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where a cache of DNS on each node listens: it is no pod, and no selector finds it."""
 
 
-def network_policy(app: App) -> Manifest | None:
-    """The NetworkPolicy of the App's pods; None for an App that limits nothing.
+def network_policy(inputs: Inputs) -> list[Manifest]:
+    """None for an App that limits nothing.
 
-    What is stated is stated in full: in a policy, a field that somebody adds can let more through, and so can one that is missing.
+    What is stated is stated in full: in a policy, a field that another manager adds can let more through, and so can one that is missing.
     """
-    network = app.spec.network
+    app, network = inputs.app, inputs.app.spec.network
     if network is None or not network.limits:
-        return None
+        return []
     spec: dict[str, Any] = {"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}, "policyTypes": []}
     if network.ingress_from is not None:
         triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
@@ -31,11 +32,11 @@ def network_policy(app: App) -> Manifest | None:
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
         spec["egress"] = [_dns(), *map(_rule, network.egress)]
-    return child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)
+    return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
 
 
 def _dns() -> dict[str, Any]:
-    """Inside of the cluster alone: at any address, port 53 would be a way out."""
+    """DNS inside the cluster alone: allowed at any address, port 53 would be a way out."""
     return {
         "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}],
         "ports": [{"protocol": protocol, "port": port} for port in DNS_PORTS for protocol in ("UDP", "TCP")],

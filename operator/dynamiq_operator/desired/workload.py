@@ -13,6 +13,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.exposure import HTTP
+from dynamiq_operator.desired.inputs import Inputs, Template, scale_of
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
@@ -34,18 +35,55 @@ MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
 STORAGE_LIMIT = "1Gi"
 """For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
 TMP_SIZE = "64Mi"
+BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
+"""Fields that follow the App or its keys while the template stays."""
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 
 
-def inputs(app: App, pinned: Pinned) -> str:
+def template_digest(app: App, pinned: Pinned) -> str:
     """Digest of all that the pod template depends on, as 16 hex characters: it is also a label of the pods."""
     own = {"variables": [variable.as_json() for variable in app.spec.variables], "private": app.spec.is_private}
     return _digest(_pins(pinned) | own)
 
 
+def workload(inputs: Inputs) -> list[Manifest]:
+    """None for an App that runs nothing. The template that was applied is kept where its inputs are the same.
+
+    `replicas` is for its creation alone: from then on the autoscaler owns it.
+    """
+    pinned, observed = inputs.pinned, inputs.workload
+    if pinned is None:
+        return []
+    if observed is None:
+        replicas = scale_of(pinned).min_replicas
+        return [] if inputs.template is Template.OBSERVED else [_manifest(inputs, _pinned_note(inputs.app, pinned, None), replicas)]
+    if inputs.template is Template.OBSERVED:
+        return [observed]
+    note = _applied_note(observed) if inputs.template is Template.APPLIED else _pinned_note(inputs.app, pinned, observed)
+    return [_manifest(inputs, note) if note is not None else observed]
+
+
+def has_pins(observed: Manifest, pinned: Pinned) -> bool:
+    """Whether the template that was applied is of a row with these pins."""
+    return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
+
+
+def runs(observed: Mapping[str, Any], digest: str) -> bool:
+    """Whether the workload's template is the one of this digest."""
+    labels = observed["spec"]["template"]["metadata"].get("labels") or {}
+    return bool(labels.get(names.TEMPLATE_LABEL) == digest)
+
+
+def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
+    """Whether a difference is another manager's edit: not where the note of the applied template changes, nor in fields beside it."""
+    noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+    wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
+    return noted == wanted and not path.endswith(BESIDE_THE_TEMPLATE)
+
+
 def _pins(pinned: Pinned) -> dict[str, Any]:
-    """The part of the inputs that comes from the row."""
+    """The part of the template's inputs that comes from the row."""
     return {
         "flow": pinned.workflow_hash,
         "runtime": pinned.runtime.as_json(),
@@ -57,34 +95,8 @@ def _digest(content: Mapping[str, Any]) -> str:
     return canonical(content).removeprefix("sha256:")[:16]
 
 
-def workload(
-    app: App, record: str, pinned: Pinned, observed: Mapping[str, Any] | None, *, replicas: int | None = None, keys: str | None = None
-) -> Manifest:
-    """The workload of `app` that runs the pins of `record`.
-
-    `observed` is the workload as it is, whose template is kept where its inputs are the same. `replicas` is for its
-    creation alone: from then on the autoscaler owns it. `keys`: what is noted of the Access Keys, which is no part of the template.
-    """
-    wanted = inputs(app, pinned)
-    template = _applied(observed, wanted) or _template(app, pinned, wanted)
-    return _workload(app, record, {"inputs": wanted, "pins": _digest(_pins(pinned)), "template": template}, replicas, keys)
-
-
-def held(app: App, record: str, observed: Manifest, *, keys: str | None = None) -> Manifest:
-    """The workload with the template that was applied, though the App wants other variables or another access by now."""
-    noted = _note(observed)
-    template = _applied(observed, str(noted.get("inputs")))
-    if template is None:
-        return observed
-    return _workload(app, record, {**noted, "template": template}, None, keys)
-
-
-def has_pins(observed: Manifest, pinned: Pinned) -> bool:
-    """Whether the template that was applied is of a row with these pins."""
-    return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
-
-
-def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | None, keys: str | None) -> Manifest:
+def _manifest(inputs: Inputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
+    app, keys = inputs.app, inputs.key_note
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
@@ -97,16 +109,24 @@ def _workload(app: App, record: str, note: Mapping[str, Any], replicas: int | No
     return child(
         app,
         WORKLOAD,
-        names.workload(app.meta.name, record),
+        names.workload(app.meta.name, inputs.row),
         annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 
 
-def runs(observed: Mapping[str, Any], wanted: str) -> bool:
-    """Whether the workload's template is the one of these inputs."""
-    labels = observed["spec"]["template"]["metadata"].get("labels") or {}
-    return bool(labels.get(names.TEMPLATE_LABEL) == wanted)
+def _pinned_note(app: App, pinned: Pinned, observed: Manifest | None) -> dict[str, Any]:
+    """The note of the template of these pins: the one that was applied, where its inputs are the same."""
+    digest = template_digest(app, pinned)
+    template = _applied(observed, digest) or _template(app, pinned, digest)
+    return {"inputs": digest, "pins": _digest(_pins(pinned)), "template": template}
+
+
+def _applied_note(observed: Manifest) -> dict[str, Any] | None:
+    """The note of the template that was applied; None where another manager edited it."""
+    note = _note(observed)
+    template = _applied(observed, str(note.get("inputs")))
+    return {**note, "template": template} if template is not None else None
 
 
 def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
@@ -114,12 +134,12 @@ def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] 
     try:
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
     except (KeyError, TypeError):
-        return None  # somebody edited the note: the template is written anew
+        return None  # edited by another manager: the template is written anew
     return note["template"] if note and note.get("inputs") == wanted == labelled else None
 
 
 def _note(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was noted of the template when it was applied; empty where nothing was, or where somebody edited it."""
+    """What was noted of the template when it was applied; empty where nothing was, or where another manager edited it."""
     noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
     try:
         note = json.loads(noted) if noted else {}

@@ -13,11 +13,15 @@ if TYPE_CHECKING:  # it brings the models along, and with them pydantic
 
 PAGE = 500
 PLAIN = "application/json"
+MERGE = "application/merge-patch+json"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 """Accept header of a list, or an object, as what `kubectl get` prints of it: no flow, which may be large, is in it."""
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept header of a list that has nothing but metadata in it."""
+
+METADATA_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The same of one object, and of the events of a watch."""
 
 
 class Api(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from dynamiq_operator.desired import base
+from dynamiq_operator.desired.kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
 from dynamiq_operator.model.record import CLOSED
@@ -41,9 +42,9 @@ def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
     return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector)
 
 
-def _child(resource: base.Resource, *, optional: bool = False) -> ApiResource:
-    group, _, version = resource.api_version.rpartition("/")
-    return ApiResource(group, version, resource.plural, resource.kind, label_selector=names.MANAGED_SELECTOR, optional=optional)
+def _child(entry: ChildKind) -> ApiResource:
+    group, _, version = entry.resource.api_version.rpartition("/")
+    return ApiResource(group, version, entry.resource.plural, entry.kind, label_selector=entry.selector, optional=entry.optional)
 
 
 APPS = _ours(kinds.APP)
@@ -51,28 +52,18 @@ RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLO
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
-HTTP_ROUTES = _child(base.HTTP_ROUTE, optional=True)
-CHILDREN = (
-    *map(
-        _child,
-        (
-            base.SERVICE,
-            base.INGRESS,
-            base.CONFIG_MAP,
-            base.WORKLOAD,
-            base.AUTOSCALER,
-            base.DISRUPTION_BUDGET,
-            base.NETWORK_POLICY,
-            base.CRON_JOB,
-        ),
-    ),
-    HTTP_ROUTES,
-)
-SECRETS = _child(base.SECRET)
+BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
+"""Resource of a child by its kind."""
+JOBS = BY_KIND[base.JOB.kind]
+"""Runs of triggers: made by a CronJob, by the operator, or by a caller of the API."""
+SECRETS = BY_KIND[base.SECRET.kind]
+HTTP_ROUTES = BY_KIND[base.HTTP_ROUTE.kind]
+ROUTES = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.serves_hostname)
+"""What can serve a hostname."""
+CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource is not base.JOB)
+"""What is observed as children of an App; Jobs are observed as runs of its triggers."""
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
-JOBS = _child(base.JOB)
-"""Runs of triggers: made by a CronJob, by the operator, or by whoever asks the API for one."""
 EVENTS = ApiResource("", "v1", "events", "Event")
 POLICIES = tuple(
     ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)
@@ -81,6 +72,4 @@ POLICIES = tuple(
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS)
-"""What is listed at start and watched from then on, where the cluster has it. Secrets are not: they are read one by one, by name."""
-BY_KIND = {resource.kind: resource for resource in (*CHILDREN, JOBS, SECRETS)}
-"""Resource of a child by its kind."""
+"""What is listed at start and watched from then on, where the cluster has it."""

@@ -38,6 +38,10 @@ KEY_ANNOTATION = f"{GROUP}/idempotency-key"
 """Of an App: a hash of the key under which it was made, with its user."""
 REQUEST_ANNOTATION = f"{GROUP}/request"
 """Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
+AUTHOR_ANNOTATION = f"{GROUP}/created-by"
+"""Of an App: who created it through the management API. Informative: no decision depends on it."""
+PROMOTIONS_ANNOTATION = f"{GROUP}/promotions"
+"""Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of what was asked with it."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
@@ -122,6 +126,12 @@ def flow_label(flow_hash: str) -> str:
 def trigger(app: str, name: str) -> str:
     """The CronJob of a trigger: shorter than other names, since its Jobs' names carry a suffix."""
     return shortened(f"{app}-{name}", CRON_JOB_MAX)
+
+
+def trigger_apart(app: str, name: str) -> str:
+    """The CronJob of a trigger whose plain name is that of another App's, as App `a` with `b-c` and App `a-b` with `c` have one name."""
+    digest = hashlib.sha256(json.dumps([app, name]).encode()).hexdigest()[:_SUFFIX]
+    return f"{shortened(f'{app}-{name}', CRON_JOB_MAX - _SUFFIX - 1)}-{digest}"
 
 
 def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:

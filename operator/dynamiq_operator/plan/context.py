@@ -77,7 +77,7 @@ class Context:
     @cached_property
     def template(self) -> str | None:
         """What the template label of the target's pods says; None where nothing is to run."""
-        return workloads.inputs(self.app, self.pinned) if self.pinned is not None else None
+        return workloads.template_digest(self.app, self.pinned) if self.pinned is not None else None
 
     @property
     def is_rolled(self) -> bool:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.model import names
+from dynamiq_operator.desired.base import WORKLOAD, ChildKey
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem
 
 
 class KeysPresence(Enum):
@@ -90,4 +89,4 @@ class Snapshot:
 
     def workload_of(self, row: Record | None) -> Manifest | None:
         """The workload that runs, or is to run, `row`."""
-        return self.children.get((WORKLOAD.kind, names.workload(self.name, row.name if row else "")))
+        return self.children.get(WORKLOAD.key(self.name, row.name if row else ""))

@@ -49,6 +49,17 @@ class ApiContext:
             raise unknown_id(WORDS[resource], uid, field)
         return found
 
+    def find_all(self, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
+        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does."""
+        found = {}
+        for where, (resource, uid) in named.items():
+            if uid is None:
+                continue
+            if (entry := self.index.find(resource, uid.lower())) is None:
+                raise unknown_id(WORDS[resource], uid, where)
+            found[where] = entry
+        return found
+
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
         """Reads the object with the caller's token. Raises HttpProblem 404 where it is gone, replaced by another, or not visible to the caller."""
         with hidden_as_unknown(WORDS[resource], entry.uid):
@@ -57,13 +68,14 @@ class ApiContext:
             raise unknown_id(WORDS[resource], entry.uid)
         return found
 
-    def read_cached(self, session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest:
-        """Reads from the API server's watch cache: takes half the time, and may be stale by a moment. Raises as `read` does."""
+    def open_cached(self, session: CallerSession, resource: ApiResource, uid: str) -> tuple[Entry, Manifest]:
+        """Reads the object of an id from the API server's watch cache: takes half the time, and may be stale by a moment. Raises as `read` does."""
+        entry = self.find(resource, uid)
         with contextlib.suppress(errors.NotFound, errors.Denied):
             found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
             if found["metadata"]["uid"] == entry.uid:
-                return found
-        return self.read(session, resource, entry)
+                return entry, found
+        return entry, self.read(session, resource, entry)
 
     def in_parallel(self, *calls: Callable[[], _T]) -> list[_T]:
         """Runs the calls concurrently; returns their results in order. Raises what the first of them raised."""

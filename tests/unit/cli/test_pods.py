@@ -6,7 +6,7 @@ import webbrowser
 
 import pytest
 
-from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
@@ -36,7 +36,7 @@ def running(plugin: ScriptedPlugin) -> ScriptedPlugin:
 def selector(version: str, name: str, sequence: int) -> str:
     row = given.a_row(name, given.live(sequence, version))
     assert row.pinned is not None
-    return f"{names.APP_LABEL}={NAME},{names.TEMPLATE_LABEL}={inputs(given.an_app(), row.pinned)}"
+    return f"{names.APP_LABEL}={NAME},{names.TEMPLATE_LABEL}={template_digest(given.an_app(), row.pinned)}"
 
 
 def test_logs_becomes_kubectl_logs_of_the_live_rows_pods(running: ScriptedPlugin) -> None:

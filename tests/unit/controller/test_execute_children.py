@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired import content
+from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
+from dynamiq_operator.desired.flow import flow as config_map
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
@@ -150,7 +151,7 @@ async def test_child_that_is_being_deleted_is_waited_for(process: Process, scrip
 
 
 async def test_config_map_with_another_flow_is_left_alone(process: Process, script: Script) -> None:
-    flow = content.flow(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists"))
     script.on("GET", path, stored({**flow, "data": {"flow": "another"}}))
@@ -228,7 +229,7 @@ async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, scri
 
 
 async def test_flow_is_read_from_its_version_and_written_as_it_is(process: Process, script: Script) -> None:
-    flow = content.flow(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), stored(flow))
     await execute(process, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
@@ -257,7 +258,7 @@ async def test_access_keys_are_created_once_and_then_observed(process: Process, 
 async def test_access_keys_that_may_not_be_created_are_a_problem(process: Process, script: Script) -> None:
     script.on("POST", at(SECRETS), failure(403, "Forbidden", "quota"))
     await execute(process, operations.CreateAccessKeys(CHAT))
-    found = problem(process, content.access_keys(CHAT, ""))
+    found = problem(process, access_keys(CHAT, ""))
     assert found is not None
     assert found.hindrance is Hindrance.DENIED
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from dynamiq_operator.desired.base import SERVICE
+from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.desired.workload import workload
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
@@ -209,5 +210,5 @@ def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
 
 
 def _settings(pinned: Pinned) -> dict[str, str]:
-    made = workload(given.an_app(), "a", pinned, None)
+    (made,) = workload(Inputs(given.an_app(), row="a", pinned=pinned))
     return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}

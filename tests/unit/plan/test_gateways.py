@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import HTTP_ROUTE
+from dynamiq_operator.desired.http_route import http_route
+from dynamiq_operator.desired.ingress import ingress
+from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.service import service
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
@@ -29,7 +32,7 @@ def an_app(**parent: str) -> App:
 
 
 def a_snapshot(app: App, *observed: Manifest, gateway: ParentRef | None = OPERATORS, **known: Any) -> Snapshot:
-    found = {(each["kind"], each["metadata"]["name"]): each for each in (exposure.service(app), *observed)}
+    found = {(each["kind"], each["metadata"]["name"]): each for each in (*service(Inputs(app)), *observed)}
     return Snapshot(given.NAMESPACE, given.NAME, given.NOW, Settings(gateway=gateway), app=app, children=found, **{"claim": OURS, **known})
 
 
@@ -44,14 +47,12 @@ def said(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def the_route(app: App) -> Manifest:
-    made = exposure.route(app, Settings(gateway=OPERATORS))
-    assert made is not None
+    (made,) = http_route(Inputs(app, Settings(gateway=OPERATORS), may_route=True))
     return made
 
 
 def the_ingress() -> Manifest:
-    made = exposure.route(given.an_app(given.public(), given.with_hostname(HOST)), Settings())
-    assert made is not None
+    (made,) = ingress(Inputs(given.an_app(given.public(), given.with_hostname(HOST)), may_route=True))
     return made
 
 
@@ -76,7 +77,7 @@ def test_the_route_names_its_gateway_its_host_and_the_service(parent: dict[str, 
 
 def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname() -> None:
     app = given.an_app(given.public(), given.exposed("Gateway"))
-    assert exposure.route(app, Settings(gateway=OPERATORS)) is None
+    assert http_route(Inputs(app, Settings(gateway=OPERATORS), may_route=True)) == []
     assert said(a_snapshot(app, claim=Claim())) == []
 
 

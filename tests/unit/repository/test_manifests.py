@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from dynamiq_operator.desired.kinds import CHILD_KINDS
 from dynamiq_operator.kube import resources
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
-from dynamiq_operator.plan.children import convergence
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from local import images
 
@@ -52,16 +52,15 @@ def needed() -> Rights:
 
     for resource in resources.WATCHED:
         ask(resource, "list", "watch")
-    for resource in resources.CHILDREN:
-        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*convergence.REMOVABLE, "ConfigMap", "CronJob") else []))
-        if resource.kind == "Deployment":
+    for entry in CHILD_KINDS:
+        resource = resources.BY_KIND[entry.kind]
+        ask(resource, "get", "create", *(["patch"] if entry.written else []), *(["delete"] if entry.removable else []))
+        if entry.scaled:
             ask(resource, "patch", subresource="/scale")
-    ask(resources.JOBS, "get", "create", "patch")
     ask(resources.RECORDS, "get", "create", "patch", "delete")
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.VERSIONS, "get")
-    ask(resources.SECRETS, "get", "create")
     ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create")
     for resource in resources.POLICIES:

@@ -22,6 +22,7 @@ def _path(stage: RestStage, more: str = "") -> str:
 def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) -> Any:
     """Promotes; the App and the row are there from then on."""
     stage.script.on("POST", APPS.path("prod"), lambda sent: Reply(201, stage.put(sent.body)))
+    stage.script.on("PATCH", APPS.path("demo", "chat"), {})
     answered = stage.call("POST", _path(stage), body, **more)
     assert answered.status == 201, answered.content
     return answered
@@ -158,6 +159,7 @@ def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: R
     """It may be gone a moment later, with a deleted App of this name."""
     stage.put(make.app_manifest(make.in_namespace("prod")))
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.script.on("PATCH", APPS.path("demo", "chat"), {})
     stage.script.on("POST", RECORDS.path("prod"), failure(409, "AlreadyExists", "it is there"))
     stage.script.on("POST", RECORDS.path("prod"), created, query={"dryRun": "All"})
     assert stage.call("POST", _path(stage), key="a key").status in (404, 409)

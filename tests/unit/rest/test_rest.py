@@ -10,12 +10,12 @@ import urllib3
 from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
+from dynamiq_operator.actions.create_app import slug
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest.apps import responses as of_apps
-from dynamiq_operator.rest.apps.create import slug
 from dynamiq_operator.rest.deployments import responses as of_deployments
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.errors import HttpProblem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.deploy import Deploy
+from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def run(context: CommandContext) -> int:
     options = context.options
-    asked = Deploy(
+    request = DeployRequest(
         context.namespace, options.app, version=options.version, runtime=options.runtime, config=_config(context), message=options.message
     )
-    return confirm.preview_and_deploy(context, asked)
+    return confirm.show_and_deploy(context, plan_deploy(context.api, request))
 
 
 def _config(context: CommandContext) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import kubectl
-from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 MOST_PODS = 50
-"""kubectl follows five pods at a time where nobody allows more."""
+"""Without a limit, kubectl follows at most five pods at a time."""
 
 
 def run(context: CommandContext) -> int:
@@ -42,7 +42,7 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext, app: App) -> Record:
-    """The row whose pods are asked for. Raises Refusal."""
+    """The row of --row, else the live one, else the candidate. Raises Refusal."""
     if context.options.row is not None:
         row = Record.of(reading.find_row(context.api, context.namespace, app.meta.name, context.options.row))
         if row.pinned is None:
@@ -56,7 +56,7 @@ def _row(context: CommandContext, app: App) -> Record:
 
 def _template(app: App, row: Record) -> str:
     assert row.pinned is not None  # noqa: S101 - for the type checker: `_row` refuses others
-    return inputs(app, row.pinned)
+    return template_digest(app, row.pinned)
 
 
 def _title(row: Record) -> str:

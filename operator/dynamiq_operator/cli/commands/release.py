@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.release import plan_release, release
+from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.cli import confirm, output
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def run(context: CommandContext) -> int:
     if planned.is_no_op:
         context.err.lines([f"the draft of {planned.workflow} is {planned.before} already: {confirm.NOTHING_DONE}"])
         return 0
-    made = release(api, planned)
+    made = perform_release(api, planned)
     if options.output is not None:
         context.out.lines([output.formatted(made, options.output)])
     else:

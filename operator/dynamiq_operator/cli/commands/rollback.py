@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.rollback import rollback
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.cli import confirm
 
 if TYPE_CHECKING:
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     options = context.options
     row = int(number) if options.to_row and (number := options.to_row.removeprefix("#")).isdecimal() else options.to_row
-    asked = rollback(
-        context.api,
+    request = RollbackRequest(
         context.namespace,
         options.app,
         version=options.to,
@@ -24,4 +23,4 @@ def run(context: CommandContext) -> int:
         runtime=options.runtime,
         message=options.message,
     )
-    return confirm.preview_and_deploy(context, asked)
+    return confirm.show_and_deploy(context, plan_rollback(context.api, request))

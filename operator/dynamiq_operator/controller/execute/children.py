@@ -5,8 +5,10 @@ from __future__ import annotations
 from dynamiq_operator.controller.execute.apply import adopt, apply
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refusals import report_taken, reporting
-from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.access_keys import access_keys
+from dynamiq_operator.desired.base import WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.flow import flow
+from dynamiq_operator.desired.kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, SECRETS, VERSIONS
 from dynamiq_operator.model import names
@@ -65,14 +67,14 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
     text = version["spec"]["flow"]
     if flow_hash(text) != operation.flow_hash:
         raise errors.Conflict(f"WorkflowVersion {operation.version} was made again with another flow")
-    manifest = content.flow(operation.app, operation.flow_hash, text)
+    manifest = flow(operation.app, operation.flow_hash, text)
     await create_child(execution, operations.CreateChild(operation.app, manifest, operation.flow_hash))
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
     """Creates the Secret with a new key. One that exists is left as it is: the next reconcile observes whose it is."""
     execution.state.access_keys = None
-    with reporting(execution, (manifest := content.access_keys(operation.app, execution.make_key())), "") as problem:
+    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as problem:
         try:
             await execution.client.create(SECRETS, manifest)
         except errors.AlreadyExists:
@@ -86,13 +88,15 @@ async def _take_back(execution: Execution, app: App, manifest: Manifest) -> None
     found = await execution.client.get(resource, meta["namespace"], meta["name"])
     if is_ending(found):
         raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
-    if not is_ours(found, app) or not _has_same_flow(manifest, found):
-        report_taken(execution, manifest)
+    if not is_ours(found, app) or not _may_be_applied(manifest, found):
+        report_taken(execution, manifest, found)
         return
-    spec = {key: value for key, value in manifest.get("spec", {}).items() if manifest["kind"] != WORKLOAD.kind or key != "replicas"}
+    at_creation = child_kind(manifest["kind"]).at_creation
+    spec = {key: value for key, value in manifest.get("spec", {}).items() if key not in at_creation}
     kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
     execution.cache.update(resource, await apply(execution.client, resource, kept))
 
 
-def _has_same_flow(manifest: Manifest, found: Manifest) -> bool:
-    return manifest["kind"] != CONFIG_MAP.kind or bool(found.get("data") == manifest["data"])
+def _may_be_applied(manifest: Manifest, found: Manifest) -> bool:
+    """Whether an object of this name can become what the manifest says: an immutable one only where it has that content."""
+    return not child_kind(manifest["kind"]).immutable or bool(found.get("data") == manifest["data"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.desired.base import app_of
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
@@ -37,8 +38,9 @@ class reporting:  # noqa: N801 - used like a function
         return True
 
 
-def report_taken(execution: Execution, manifest: Manifest) -> None:
+def report_taken(execution: Execution, manifest: Manifest, found: Manifest) -> None:
     """Another manager's object has the name of a child: it is left alone, and the problem says so."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-    execution.state.problems[(kind, name)] = (ChildProblem(Hindrance.TAKEN, message), execution.states.clock())
+    problem = ChildProblem(Hindrance.TAKEN, message, other_app=app_of(found))
+    execution.state.problems[(kind, name)] = (problem, execution.states.clock())

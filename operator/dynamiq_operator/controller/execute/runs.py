@@ -20,7 +20,7 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
         except errors.AlreadyExists:
             job = await execution.client.get(JOBS, meta["namespace"], meta["name"])
             if not is_ours(job, operation.app) or not meta["labels"].items() <= (job["metadata"].get("labels") or {}).items():
-                report_taken(execution, operation.manifest)
+                report_taken(execution, operation.manifest, job)
                 return
         execution.cache.update(JOBS, job)
         problem.resolve()

@@ -9,11 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.desired.base import HTTP_ROUTE
-from dynamiq_operator.model import names
+from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
 from dynamiq_operator.plan.operations import Action, ClaimHostname, KeepClaim, ReleaseClaim
 from dynamiq_operator.plan.snapshot import ClaimState
 
@@ -81,7 +80,7 @@ def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 
 
 def _route_key(app: App) -> ChildKey:
-    return exposure.route_resource(app).kind, names.route(app.meta.name)
+    return exposure.route_resource(app).key(app.meta.name)
 
 
 def _is_ours(context: Context) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.desired.base import CONFIG_MAP, SECRET
+from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey
 from dynamiq_operator.model.app import KeyOf, Variable
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildKey
 from dynamiq_operator.plan.snapshot import Snapshot
 
 MISSING = "VariableMissing"

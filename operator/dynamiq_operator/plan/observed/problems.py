@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-ChildKey = tuple[str, str]
-"""Kind and name of a child."""
-
 
 class Hindrance(Enum):
     """What keeps a child from being made."""
@@ -21,8 +18,13 @@ class Hindrance(Enum):
 
 @dataclass(frozen=True)
 class ChildProblem:
-    """A child that could not be made. For `REFUSED`, `digest` is that of the manifest the API server found invalid."""
+    """A child that could not be made.
+
+    For `REFUSED`, `digest` is that of the manifest the API server found invalid. For `TAKEN`, `other_app` is the name of the App
+    whose child has the name, empty where it is no child of an App.
+    """
 
     hindrance: Hindrance
     message: str
     digest: str = ""
+    other_app: str = ""

@@ -8,13 +8,11 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import Hindrance
-from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.records.numbering import end_row
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 
@@ -57,7 +55,7 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
 def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     """The rollout of the candidate, which has these pins and is the target."""
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
-    if state is not None and state.complete and _is_converged(context):
+    if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
     cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), state)
     began = parse_time(pinned.created_at)
@@ -71,11 +69,6 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
         return RolloutStatus(RolloutState.ROLLING, cause if reported else None, (changes_at - waited).total_seconds())
     silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod says why")
     return RolloutStatus(RolloutState.BROKEN, cause or silent)
-
-
-def _is_converged(context: Context) -> bool:
-    """Whether every child is as the target wants it."""
-    return all(isinstance(action, Emit) for action in convergence.converge_children(context))
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
@@ -92,13 +85,9 @@ def _refusal(context: Context) -> Cause | None:
     if lacks := variables.missing_variables(context):
         return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
     problems = manifests.child_problems(context)
-    problem = next((problems[key] for key in _needed(context.target, context.app.meta.name) if key in problems), None)
+    app, row = context.app.meta.name, context.target.name if context.target is not None else ""
+    problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None
     gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
     return Cause(gravity, problem.hindrance.value, problem.message)
-
-
-def _needed(target: Record | None, app: str) -> tuple[tuple[str, str], ...]:
-    """The children without which no pod starts."""
-    return (WORKLOAD.kind, names.workload(app, target.name if target else "")), (SECRET.kind, names.access_keys(app))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import exposure
+from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
@@ -12,7 +13,7 @@ from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.records.deploy_spec import name_taken, override
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.status.conditions import (

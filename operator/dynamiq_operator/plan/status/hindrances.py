@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.children.variables import missing_variables
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.status.conditions import CHILDREN, TRIGGERS, VARIABLES
 from dynamiq_operator.plan.triggers.schedules import trigger_problems

@@ -1,7 +1,6 @@
 """What is planned for an App's triggers: a CronJob for each schedule that is to run, and one Job for each moment that has come.
 
-A CronJob is there only while its trigger is to run, and is made anew when its times change: Kubernetes would run at once what one seems
-to have missed while it was suspended, or before it was changed. Its runs outlive it and are owned by the App from then on.
+The runs of a CronJob outlive it, as when it is replaced, and are owned by the App from then on.
 """
 
 from __future__ import annotations
@@ -10,56 +9,34 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from dynamiq_operator.desired import triggers as desired
-from dynamiq_operator.desired.base import CRON_JOB, JOB, is_ending, is_owned
-from dynamiq_operator.model import cron, triggers
+from dynamiq_operator.desired import cron_job, job, kinds
+from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
+from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.plan.children.convergence import converge
-from dynamiq_operator.plan.children.manifests import key_of, manifest_digest
+from dynamiq_operator.plan.children.convergence import converge_to
+from dynamiq_operator.plan.children.manifests import digests_of, made_of, manifest_digest, still_hindering
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
-from dynamiq_operator.plan.operations import Action, DeleteChild, OwnChild, RunOnce
+from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.operations import Action, OwnChild, RunOnce
 
 
 def trigger_actions(context: Context) -> tuple[Action, ...]:
     """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
-    actions: list[Action] = []
-    wanted = {key_of(each): each for each in _cron_jobs(context)}
-    for key, manifest in wanted.items():
-        observed = context.snapshot.children.get(key)
-        if observed is None or desired.same_times(observed, manifest):
-            actions += converge(context, key, manifest)
-        elif not is_ending(observed):
-            actions.append(DeleteChild(observed, keep_dependents=True))
-    actions += [
-        DeleteChild(observed, keep_dependents=True)
-        for key, observed in context.snapshot.children.items()
-        if key[0] == CRON_JOB.kind and key not in wanted and is_owned(observed, context.app) and not is_ending(observed)
-    ]
-    actions += [
-        RunOnce(context.app, manifest, manifest_digest(manifest)) for manifest in _due(context) if not _is_refused(context, manifest)
-    ]
-    actions += [
-        OwnChild(context.app, run.raw)
-        for run in context.snapshot.runs
-        if not run.raw["metadata"].get("ownerReferences") and not is_ending(run.raw) and run.made_at >= context.app.meta.created
-    ]
-    return tuple(actions)
+    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)]
+    return (
+        *converge_to(context, _scheduled(context), of_triggers=True),
+        *(RunOnce(context.app, manifest, digest) for manifest, digest in due if not _is_hindered(context, manifest, digest)),
+        *_own_orphaned(context),
+    )
 
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
-    """What keeps CronJobs and Jobs that are wanted from being made."""
-    found = {key: problem for key, problem in context.snapshot.problems.items() if key[0] in (CRON_JOB.kind, JOB.kind)}
-    if not found:
+    """What keeps CronJobs and Jobs that are desired from being made."""
+    if not any(kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
         return {}
-    manifests = (*_cron_jobs(context), *_due(context))
-    wanted = {key_of(each): each for each in manifests}
-    return {
-        key: problem
-        for key, problem in found.items()
-        if key in wanted and (problem.hindrance is not Hindrance.REFUSED or problem.digest == manifest_digest(wanted[key]))
-    }
+    return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
 
 
 def invalid(app: App) -> dict[str, str]:
@@ -90,12 +67,22 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
         yield at + triggers.GRACE
 
 
-def _cron_jobs(context: Context) -> Iterator[Manifest]:
+def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
+    """The CronJobs of an App that serves something."""
     if context.target is None:
-        return
-    for trigger in active(context):
-        if trigger.schedule is not None and not why_not(trigger):
-            yield desired.cron_job(context.app, trigger, context.settings)
+        return {}
+    scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
+    schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
+    return made_of(Inputs(context.app, context.settings, schedules=schedules), of_triggers=True)
+
+
+def _cron_job_name(context: Context, trigger: Trigger) -> str:
+    """The plain name, or another one where a CronJob of another App has that; a CronJob that is there keeps its name."""
+    plain = CRON_JOB.key(context.app.meta.name, trigger.name)
+    apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
+    children, problem = context.snapshot.children, context.snapshot.problems.get(plain)
+    is_taken = apart in children or (problem is not None and bool(problem.other_app))
+    return apart[1] if is_taken and plain not in children else plain[1]
 
 
 def _due(context: Context) -> Iterator[Manifest]:
@@ -107,13 +94,20 @@ def _due(context: Context) -> Iterator[Manifest]:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
-        if desired.once_name(context.app, trigger) not in made:
-            yield desired.run_once(context.app, trigger, context.settings)
+        if job.once_name(context.app, trigger) not in made:
+            yield job.run_once(context.app, trigger, context.settings)
 
 
-def _is_refused(context: Context, manifest: Manifest) -> bool:
-    problem = context.snapshot.problems.get((JOB.kind, manifest["metadata"]["name"]))
-    return problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == manifest_digest(manifest))
+def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
+    return bool(still_hindering(context, {key_of(manifest): digest}))
+
+
+def _own_orphaned(context: Context) -> Iterator[OwnChild]:
+    """Runs that outlived their CronJob."""
+    for run in context.snapshot.runs:
+        owners = run.raw["metadata"].get("ownerReferences")
+        if not owners and not is_ending(run.raw) and run.made_at >= context.app.meta.created:
+            yield OwnChild(context.app, run.raw)
 
 
 def _status(trigger: Trigger, now: datetime) -> triggers.Status:
@@ -129,7 +123,7 @@ def why_not(trigger: Trigger) -> str | None:
         if trigger.timezone and trigger.timezone not in triggers.zones():
             return f"there is no time zone {trigger.timezone}: use an IANA name, such as Europe/Berlin"
         try:
-            cron.check(desired.schedule(trigger))
+            cron.check(cron_job.schedule(trigger))
         except cron.CronError as error:
             return f"schedule {trigger.schedule}: {error}"
     return _why_not_input(trigger)

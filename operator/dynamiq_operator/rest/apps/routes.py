@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
@@ -9,17 +10,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from dynamiq_operator.actions.create_app import perform_app, plan_app
+from dynamiq_operator.actions.delete_app import perform_deletion, plan_deletion
+from dynamiq_operator.actions.refusals import LeftBehind
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.apps import responses, serialize
-from dynamiq_operator.rest.apps.create import create_with_first_row
+from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.errors import HttpProblem, unknown_id
 from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -29,6 +33,7 @@ from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workf
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
+LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/apps", tags=["apps"])
 
 
@@ -72,9 +77,23 @@ def every_app(
 @router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
 def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
     """Creates the App and its first deployment; where that is refused, nothing is left of the App."""
-    made, row, is_replayed = create_with_first_row(context, session, body, key)
-    shaped = shape_app(context, made, row, row, None)
-    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
+    project = context.find(NAMESPACES, body.project_id, "project_id")
+    try:
+        request = app_request(context, session, project, body)
+        plan = plan_app(session.api, request, session.user.username, project.uid, key)
+        performed = perform_app(session.api, plan)
+    except (HttpProblem, errors.Denied) as error:
+        # What does not fit the project, or may not be done in it, would tell that there is one.
+        if error.status != 401 and not may_read(session.api, project.name):
+            raise unknown_id("project", body.project_id, "project_id") from None
+        raise
+    except LeftBehind as error:
+        LOG.warning("App %s is left without a row in %s: %s", error.uid, project.name, error.__cause__)
+        raise
+    context.index.of(APPS).put(performed.app)
+    context.index.of(RECORDS).put(performed.row)
+    shaped = shape_app(context, performed.app, performed.row, performed.row, None)
+    return Json({"data": shaped}, 201, REPLAYED if performed.is_replayed else None)
 
 
 @router.get("/{app_id}", responses=documented(One[responses.App], 404, 422))
@@ -95,13 +114,8 @@ def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
 def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
     """Deletes the App, and with it its history and triggers. An App whose history is protected stays: 403."""
     entry = context.find(APPS, app_id)
-    options = {"preconditions": {"uid": entry.uid}, "propagationPolicy": "Background"}
     try:
-        session.api.request("DELETE", APPS.path(entry.namespace, entry.name), body=options)
-    except errors.NotFound:
-        raise unknown_id("App", app_id) from None
-    except errors.Conflict:  # another App has this name by now
-        raise unknown_id("App", app_id) from None
+        perform_deletion(session.api, plan_deletion(entry.namespace, entry.name, entry.uid))
     except errors.Denied:
         context.read(session, APPS, entry)
         raise

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
-from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.names import AUTHOR_ANNOTATION
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
-
-AUTHOR_ANNOTATION = f"{GROUP}/created-by"
-"""On an App: who created it through this API. Informative: no decision depends on it."""
 
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from dynamiq_operator.actions import deploy as deploying
+from dynamiq_operator.actions.deploy import claim_of, perform_deploy, plan_deploy, plan_unseen
+from dynamiq_operator.actions.history import may_belong_to
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import parse, promotions, responses, rows, serialize
 from dynamiq_operator.rest.deployments.pins import kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
-from dynamiq_operator.rest.http import idempotency
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import hidden_as_unknown
-from dynamiq_operator.rest.http.idempotency import KeyedRequest, KeyOf
+from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
-from dynamiq_operator.rest.shared.ownership import may_belong_to
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
@@ -46,30 +47,32 @@ def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id
 @router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
-    entry = context.find(APPS, app_id)
-    app = context.read_cached(session, APPS, entry)
-    asked = parse.deploy(context, session, app, body)
-    keyed = KeyedRequest.of(session, key, "deploy", entry.uid, body, entry.name)
-    if keyed is not None:
-        idempotency.find_row(session, promotions.places_of(context, keyed, entry.namespace) - {entry.namespace}, keyed)
-    kept = kept_pins(context, session, app, asked.runtime)
+    entry, app = context.open_cached(session, APPS, app_id)
+    request = parse.deploy_request(context, session, app, body)
+    claim = claim_of(request, entry.uid, key)
+    elsewhere = promotions.places_of(context, claim, entry.namespace) - {entry.namespace} if claim is not None else ()
+    kept = None
     if body.deployment_config is not None:
+        kept = kept_pins(context, session, app, request.runtime)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
-    row, is_replayed = idempotency.create_row(session, deploying.record_of(asked), keyed)
+    row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
+    # The row is there: that the API server does not answer what it keeps is no failure of the deploy.
+    with contextlib.suppress(errors.ApiError):
+        kept = kept or kept_pins(context, session, app, request.runtime)
     shaped = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
-    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
 def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
     """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
     app = context.read(session, APPS, context.find(APPS, app_id))
-    asked = parse.deploy(context, session, app, body)
+    request = parse.deploy_request(context, session, app, body)
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
-    return Json({"data": serialize.preview(deploying.preview(session.api, asked, context.settings).as_json())})
+    return Json({"data": serialize.preview(plan_deploy(session.api, request, context.settings).preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
@@ -77,18 +80,15 @@ def promote(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
 ) -> Json:
     """Deploys what the App serves to the App of this name in another environment of the project, which is made where it is not there."""
-    asked = body or Promotion()
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    row, is_replayed = promotions.promote(
-        context, session, entry, asked, KeyedRequest.of(session, key, "promote", entry.uid, asked, entry.name)
-    )
+    row, is_replayed = promotions.promote(context, session, entry, body or Promotion(), key)
     context.index.of(RECORDS).put(row)
     target = row["metadata"]["namespace"]
     app = session.api.request("GET", APPS.path(target, entry.name))
     context.index.of(APPS).put(app)
     shaped = serialize_deployment(row, app["metadata"]["uid"], context, app["spec"]["workflow"], kept_pins(context, session, app, None))
-    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
@@ -96,12 +96,11 @@ def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, bod
     """What the promotion would do, and what the target lacks. Nothing is made."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
-    asked = body or Promotion()
-    planned = promotions.plan(session, entry, asked, promotions.target_of(context, session, entry, asked))
+    planned = promotions.plan(context, session, entry, body or Promotion())
     shaped = {
         **serialize.preview(planned.preview.as_json()),
         "project_id": context.id_of(NAMESPACES, "", planned.target_namespace),
-        "environment": planned.environment,
+        "environment": planned.request.environment,
         "new_app": planned.new_app is not None,
         "new_version": planned.version["spec"]["version"] if planned.version else None,
     }

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
+from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
@@ -20,6 +20,7 @@ from dynamiq_operator.rest.kube.client import RETRY_AFTER
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unknown, 404),
     (Taken, 409),
+    (NotNow, 409),
     (NotAllowed, 403),
     (Refusal, 422),
     (errors.NotFound, 404),
@@ -106,8 +107,13 @@ def problem_of(error: Exception) -> HttpProblem:
     """The response for any error: of the API server, of an action, of validation, or one that was not expected."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
+        case LeftBehind():
+            cause = problem_of(error.cause)
+            return HttpProblem(cause.status, f"{cause}; {error.left}", {**cause.details, "app_id": error.uid}, cause.headers)
+        case InvalidField():
+            return invalid_field(_FIELDS.get(error.field, error.field), error.reason)
         case Refusal():
-            return HttpProblem(status, str(error), {error.field: str(error)} if error.field else None)
+            return HttpProblem(status, str(error), {error.field: error.reason} if error.field else None)
         case RequestValidationError():
             return _invalid_request(status, error)
         case errors.ApiError():
@@ -145,6 +151,10 @@ _FIELDS = {
     "spec.config.autoscaling.maxReplicas": "deployment_config.config.autoscaling.max_replicas",
     "spec.config.autoscaling.targetCPUUtilizationPercentage": "deployment_config.config.autoscaling.target_cpu_utilization_percentage",
     "spec.flowUI": "flow_ui",
+    "timezone": "config.timezone",
+    "schedule": "config.schedule",
+    "runAt": "config.run_at",
+    "expiresAt": "config.expires_at",
 }
 
 

@@ -21,7 +21,6 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
 LOG = logging.getLogger(__name__)
-EVENT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 WATCH_SECONDS = 280
 SILENCE = 330.0
 """Seconds. A watch that sends nothing for longer than the API server lets it live is dead."""
@@ -186,7 +185,7 @@ class KindIndex:
             "timeoutSeconds": WATCH_SECONDS,
         }
         try:
-            for event in self._api.stream(self.resource.path(), query, EVENT, SILENCE):
+            for event in self._api.stream(self.resource.path(), query, kube_api.METADATA_ONE, SILENCE):
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.completion import Refused, complete_config
 from dynamiq_operator.model.record import Config
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
 from dynamiq_operator.rest.shared.requests import DeploymentConfig
 
 KNATIVE = "/apis/serving.knative.dev"
 _NO_RUNTIME = PinnedRuntime(name="none", version="0", image="none")
 
 
-def workflow_of(context: ApiContext, namespace: str, workflow_id: str) -> Entry:
-    """The workflow of an id, which must be of the namespace. Raises HttpProblem."""
-    found = context.find(WORKFLOWS, workflow_id, "workflow_id")
-    if found.namespace != namespace:
+class NamesWorkflow(Protocol):
+    """A body that names a workflow, and may name a version of it and a Runtime, by their ids."""
+
+    workflow_id: str
+    workflow_version_id: str | None
+    runtime_id: str | None
+
+
+class Named(NamedTuple):
+    """What the ids of a body name. `version` is one such as `v3`."""
+
+    workflow: str
+    version: str | None
+    runtime: str | None
+
+
+def resolve(context: ApiContext, namespace: str, body: NamesWorkflow) -> Named:
+    """What a body names: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
+    found = context.find_all(
+        workflow_id=(WORKFLOWS, body.workflow_id),
+        workflow_version_id=(VERSIONS, body.workflow_version_id),
+        runtime_id=(RUNTIMES, body.runtime_id),
+    )
+    workflow, version, runtime = found["workflow_id"], found.get("workflow_version_id"), found.get("runtime_id")
+    if workflow.namespace != namespace:
         # It may be one that the caller may not see.
-        raise unknown_id("workflow", workflow_id, "workflow_id")
-    return found
-
-
-def version_of(context: ApiContext, workflow: Entry, version_id: str | None) -> str | None:
-    """The version, such as `v3`, of an id, which must be of the workflow. Raises HttpProblem."""
-    if version_id is None:
-        return None
-    found = context.find(VERSIONS, version_id, "workflow_version_id")
-    named, _, version = found.name.rpartition("-")
-    if found.namespace != workflow.namespace:
-        raise unknown_id("workflow version", version_id, "workflow_version_id")
+        raise unknown_id("workflow", body.workflow_id, "workflow_id")
+    if version is None:
+        return Named(workflow.name, None, runtime.name if runtime else None)
+    named, _, number = version.name.rpartition("-")
+    if version.namespace != namespace:
+        raise unknown_id("workflow version", body.workflow_version_id or "", "workflow_version_id")
     if named != workflow.name:
-        raise invalid_field("workflow_version_id", f"{found.name} is a version of workflow {named}, not of {workflow.name}")
-    return version
+        raise invalid_field("workflow_version_id", f"{version.name} is a version of workflow {named}, not of {workflow.name}")
+    return Named(workflow.name, number, runtime.name if runtime else None)
 
 
 def check_config(session: CallerSession, given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:

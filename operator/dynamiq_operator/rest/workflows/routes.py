@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from dynamiq_operator.actions import release as releasing
-from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.actions.draft import perform_draft, perform_workflow, plan_draft, plan_workflow
+from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
-from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown, invalid_field, unknown_id
+from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.raw_body import MembersOf
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.id_index import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
-from dynamiq_operator.rest.workflows import drafts, parse, responses, serialize
+from dynamiq_operator.rest.workflows import parse, responses, serialize
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
+from dynamiq_operator.rest.workflows.versions import released
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"])
 WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]
@@ -56,17 +57,9 @@ def every_workflow(
 def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, members: MembersOf) -> Json:
     """Creates a workflow with its first draft. Nothing is released."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
-    spec = {"description": body.description, "flow": parse.flow_of(members), "flowUI": parse.flow_ui_of(members)}
-    manifest = {
-        "apiVersion": API_VERSION,
-        "kind": WORKFLOWS.kind,
-        "metadata": {"name": body.name, "namespace": project.name},
-        "spec": {name: value for name, value in spec.items() if value is not None},
-    }
+    flow, layout = parse.flow_of(members), parse.flow_ui_of(members)
     try:
-        made = kube_api.create(session.api, WORKFLOWS, manifest)
-    except errors.AlreadyExists:
-        raise HttpProblem(409, f"the project has a workflow named {body.name} already: use another name", {"name": "taken"}) from None
+        made = perform_workflow(session.api, plan_workflow(project.name, body.name, flow, description=body.description, layout=layout))
     except errors.Denied as error:
         if error.status != 401 and not may_read(session.api, project.name):
             raise unknown_id("project", body.project_id, "project_id") from None
@@ -92,7 +85,7 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
         )
     if "description" not in body.model_fields_set:
         return serialize.detail(context, context.read(session, WORKFLOWS, entry))
-    return serialize.detail(context, drafts.change(context, session, entry, {"description": body.description}))
+    return serialize.detail(context, _written(session, entry, {"description": body.description}))
 
 
 @router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
@@ -101,7 +94,7 @@ def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: 
     entry = context.find(WORKFLOWS, workflow_id)
     spec = {"flow": parse.flow_of(members)}
     layout = {"flowUI": parse.flow_ui_of(members)} if "flow_ui" in body.model_fields_set else {}
-    return serialize.detail(context, drafts.change(context, session, entry, {**spec, **layout}))
+    return serialize.detail(context, _written(session, entry, {**spec, **layout}))
 
 
 @router.post(
@@ -118,10 +111,9 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
         raise unknown_id("workflow", workflow_id)
     flow = parse.flow_of(members)
     parse.flow_ui_of(members)
-    try:
-        made = releasing.release_flow(session.api, entry.namespace, entry.name, flow, body.name or draft["description"])
-    except Refusal as error:
-        raise HttpProblem(409, str(error)) from None
+    description = body.name or draft["description"]
+    plan = plan_release(session.api, entry.namespace, entry.name, description=description, flow=flow, is_compared=False)
+    made = perform_release(session.api, plan)
     context.index.of(VERSIONS).put(made)
     spec = made["spec"]
     told = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}
@@ -133,8 +125,12 @@ def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_
     """Every release of the workflow, newest first, without their flows."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
-        found = drafts.versions(session.api, entry)
+        found = released(session.api, entry)
     return paging.of(found, lambda raw: serialize.version(raw, entry.uid))
+
+
+def _written(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
+    return perform_draft(session.api, plan_draft(entry.namespace, entry.name, entry.uid, spec))
 
 
 def _of_each_namespace(context: ApiContext, session: CallerSession) -> list[Manifest]:

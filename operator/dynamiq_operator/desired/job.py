@@ -1,7 +1,7 @@
-"""What runs an App's triggers: a CronJob for a schedule, a Job for a run at one moment or at once.
+"""The Jobs that run an App's triggers: at one moment, at once, or as a CronJob makes them.
 
 Their pods call the App's Service, so whatever is live answers. They have neither the App's label, by which its Service selects, nor
-a right in the cluster. A run is one pod that is never started again: the caller in it knows when it may try anew.
+a right in the cluster. A run is one pod that is never started again: the caller in it knows when it may retry.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from dynamiq_operator.desired.base import CRON_JOB, JOB, child
+from dynamiq_operator.desired.base import JOB, child
 from dynamiq_operator.model import names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest, format_time
@@ -18,56 +18,22 @@ from dynamiq_operator.model.settings import Settings
 
 CONTAINER = "caller"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
-UTC = "Etc/UTC"
-HISTORY = 5
-"""Runs of each outcome that a CronJob keeps."""
 KEPT_SECONDS = 7 * 24 * 3600
-"""For so long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
+"""How long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
 CONNECT_SECONDS = 120
 ANSWER_SECONDS = 600
 DRAIN_SECONDS = 330
-"""For so long a pod whose node is drained goes on waiting for the answer: the runtime gives a run up after 300 s."""
+"""How long a pod whose node is drained goes on waiting for the answer: the runtime ends a run after 300 s."""
 END_SECONDS = 1800
-"""After so long a run is given up, whatever its pod waits for."""
+"""How long a run may take, whatever its pod waits for."""
 PIECE = 30_000
 """Characters of one environment variable: Linux takes 128 KiB, and a character has up to 4 bytes."""
 
 
-def schedule(trigger: Trigger) -> str:
-    """The cron expression, as a CronJob is given it."""
-    return " ".join((trigger.schedule or "").split())
-
-
-def cron_job(app: App, trigger: Trigger, settings: Settings) -> Manifest:
-    """Of a trigger that has a schedule and is to run; one that is not has no CronJob, since what it missed would run when it is resumed."""
-    made = child(
-        app,
-        CRON_JOB,
-        names.trigger(app.meta.name, trigger.name),
-        spec={
-            "schedule": schedule(trigger),
-            "timeZone": trigger.timezone or UTC,
-            "suspend": False,
-            "concurrencyPolicy": "Allow",
-            "startingDeadlineSeconds": int(triggers.GRACE.total_seconds()),
-            "successfulJobsHistoryLimit": HISTORY,
-            "failedJobsHistoryLimit": HISTORY,
-            "jobTemplate": {"metadata": {"labels": _labels(app, trigger)}, "spec": _job(app, trigger, settings)},
-        },
-    )
-    made["metadata"]["labels"] = _labels(app, trigger)
-    return made
-
-
-def same_times(observed: Manifest, wanted: Manifest) -> bool:
-    """Whether a CronJob runs when it should. One whose times change is made anew, or it would run what its new times seem to have missed."""
-    return all(observed["spec"].get(field) == wanted["spec"][field] for field in ("schedule", "timeZone", "suspend"))
-
-
 def run(app: App, trigger: Trigger, settings: Settings, name: str) -> Manifest:
     """One run, now."""
-    made = child(app, JOB, name, spec=_job(app, trigger, settings))
-    made["metadata"]["labels"] = _labels(app, trigger)
+    made = child(app, JOB, name, spec=job_spec(app, trigger, settings))
+    made["metadata"]["labels"] = labels(app, trigger)
     return made
 
 
@@ -82,11 +48,13 @@ def once_name(app: App, trigger: Trigger) -> str:
     return names.run_once(app.meta.uid, app.meta.name, trigger.name, format_time(at) if at else "")
 
 
-def _labels(app: App, trigger: Trigger) -> dict[str, str]:
+def labels(app: App, trigger: Trigger) -> dict[str, str]:
+    """Labels of a trigger's CronJob and Jobs."""
     return names.labels(app.meta.name) | names.run_selector(app.meta.name, trigger.name)
 
 
-def _job(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
+def job_spec(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
+    """One pod, which calls the App until it has its answer or runs out of time."""
     return {
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",  # a pod that is told to end has failed when it has ended so, and not before

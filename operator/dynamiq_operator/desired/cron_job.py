@@ -1,0 +1,50 @@
+"""The CronJobs of an App's triggers: one for each schedule that is to run.
+
+A CronJob exists only while its trigger is to run, and is replaced when its times change: Kubernetes would run at once what one
+seems to have missed while it was suspended, or before it was changed.
+"""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired.base import CRON_JOB, child
+from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.job import job_spec, labels
+from dynamiq_operator.model import triggers
+from dynamiq_operator.model.app import Trigger
+from dynamiq_operator.model.objects import Manifest
+
+UTC = "Etc/UTC"
+HISTORY = 5
+"""Runs of each outcome that a CronJob keeps."""
+
+
+def schedule(trigger: Trigger) -> str:
+    """The cron expression, as a CronJob is given it."""
+    return " ".join((trigger.schedule or "").split())
+
+
+def cron_jobs(inputs: Inputs) -> list[Manifest]:
+    """One for each trigger that is to run on its schedule."""
+    return [_cron_job(inputs, name, trigger) for name, trigger in inputs.schedules.items()]
+
+
+def other_times(manifest: Manifest, observed: Manifest) -> bool:
+    """Whether a CronJob runs at other times than it should."""
+    return any(observed["spec"].get(field) != manifest["spec"][field] for field in ("schedule", "timeZone", "suspend"))
+
+
+def _cron_job(inputs: Inputs, name: str, trigger: Trigger) -> Manifest:
+    app = inputs.app
+    spec = {
+        "schedule": schedule(trigger),
+        "timeZone": trigger.timezone or UTC,
+        "suspend": False,
+        "concurrencyPolicy": "Allow",
+        "startingDeadlineSeconds": int(triggers.GRACE.total_seconds()),
+        "successfulJobsHistoryLimit": HISTORY,
+        "failedJobsHistoryLimit": HISTORY,
+        "jobTemplate": {"metadata": {"labels": labels(app, trigger)}, "spec": job_spec(app, trigger, inputs.settings)},
+    }
+    made = child(app, CRON_JOB, name, spec=spec)
+    made["metadata"]["labels"] = labels(app, trigger)
+    return made

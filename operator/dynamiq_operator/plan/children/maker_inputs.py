@@ -1,0 +1,34 @@
+"""What the makers of an App's children are given, from what was observed of the App."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired import workload
+from dynamiq_operator.desired.inputs import Inputs, Template
+from dynamiq_operator.plan.children import access_keys, hostnames, variables
+from dynamiq_operator.plan.context import Context
+
+
+def maker_inputs(context: Context) -> Inputs:
+    """Those of the target, or, without one, of an App that runs nothing; triggers are left out."""
+    return Inputs(
+        context.app,
+        context.settings,
+        row=context.target.name if context.target is not None else "",
+        pinned=context.pinned,
+        may_route=hostnames.may_route(context),
+        template=_template(context),
+        workload=context.workload,
+        key_note=access_keys.key_note(context),
+    )
+
+
+def _template(context: Context) -> Template:
+    """The pins' one, but for what its pods could not start without, or must not mount."""
+    if not context.has_flow or access_keys.are_foreign(context):
+        return Template.OBSERVED
+    if not variables.missing_variables(context):
+        return Template.PINNED
+    if context.workload is None:
+        return Template.OBSERVED
+    keeps_pins = context.pinned is not None and workload.has_pins(context.workload, context.pinned)
+    return Template.APPLIED if keeps_pins else Template.PINNED

@@ -1,0 +1,26 @@
+"""From the body of a new App to what the action is asked for. What does not fit together is refused before anything is made."""
+
+from __future__ import annotations
+
+from dynamiq_operator.actions.create_app import AppRequest
+from dynamiq_operator.rest.apps.requests import NewApp
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.shared.parse import check_config, resolve
+
+
+def app_request(context: ApiContext, session: CallerSession, project: Entry, body: NewApp) -> AppRequest:
+    """Raises HttpProblem and errors.ApiError."""
+    named = resolve(context, project.name, body)
+    check_config(session, body.deployment_config, None)
+    return AppRequest(
+        project.name,
+        body.name,
+        named.workflow,
+        version=named.version,
+        runtime=named.runtime,
+        config=body.deployment_config.as_record() if body.deployment_config else None,
+        description=body.description,
+        access=body.access_control.access_type if body.access_control else None,
+    )

@@ -1,0 +1,168 @@
+"""An App and its first row, both or neither."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dynamiq_operator.actions.create_app import AppRequest, perform_app, plan_app
+from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.scripted import Reply, ScriptedApi, Sent
+from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, holding
+
+REQUEST = AppRequest(given.NAMESPACE, "Customer support", given.NAME, version="v1", description="Answers", access="public")
+KEY = Key("anna", "once")
+PROJECT = "uid-of-the-project"
+ROWS, APP_LIST = RECORDS.path(given.NAMESPACE), APPS.path(given.NAMESPACE)
+APP_PATH = APPS.path(given.NAMESPACE, "customer-support")
+
+
+def rows_refused(sent: Sent) -> Reply:
+    """A row may be tried, and is refused when it is to be made."""
+    return created(sent) if "dryRun" in sent.query else FORBIDDEN
+
+
+def made_under(key: Key | None = KEY, request: AppRequest = REQUEST) -> tuple[Manifest, Manifest]:
+    """The App and the row that a request made."""
+    api = ScriptedApi(holding())
+    performed = perform_app(api, plan_app(api, request, "anna", PROJECT, key))
+    return performed.app, performed.row
+
+
+def test_the_row_is_tried_before_the_app_is_made() -> None:
+    script = holding()
+    api = ScriptedApi(script)
+    performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+    assert [(sent.path, sent.query.get("dryRun")) for sent in script.writes()] == [(ROWS, "All"), (APP_LIST, None), (ROWS, None)]
+    assert performed.app["metadata"]["annotations"] == {names.AUTHOR_ANNOTATION: "anna"}
+    assert performed.app["spec"] == {
+        "displayName": "Customer support",
+        "description": "Answers",
+        "workflow": given.NAME,
+        "access": {"type": "public"},
+    }
+    assert performed.row["spec"] == {"app": "customer-support", "workflowVersion": "v1"}
+    assert not performed.is_replayed
+
+
+def test_what_would_be_refused_makes_nothing() -> None:
+    script = holding().on("POST", ROWS, FORBIDDEN)
+    with pytest.raises(errors.Denied):
+        plan_app(ScriptedApi(script), REQUEST, "anna", PROJECT)
+    script = holding().on("POST", ROWS, EXISTS)
+    with pytest.raises(errors.AlreadyExists):
+        plan_app(ScriptedApi(script), REQUEST, "anna", PROJECT)
+    assert [sent.path for sent in script.writes()] == [ROWS]
+
+
+def test_a_name_is_taken_once() -> None:
+    there = given.app_manifest(given.with_spec(displayName="Customer support"))
+    with pytest.raises(Taken) as taken:
+        plan_app(ScriptedApi(holding(there)), REQUEST, "anna", PROJECT)
+    assert (taken.value.field, taken.value.reason) == ("name", "taken")
+
+
+def test_an_object_name_that_another_app_has_gets_a_suffix() -> None:
+    other = given.stored(given.app_manifest(given.with_spec(displayName="Customer-Support"), name="customer-support"))
+    script = holding().on("POST", APP_LIST, EXISTS, created).on("GET", APP_PATH, other)
+    api = ScriptedApi(script)
+    app = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT)).app
+    assert app["metadata"]["name"].startswith("customer-support-")
+    suffixed = script.on("POST", APP_LIST, EXISTS).on("GET", APPS.path(given.NAMESPACE, app["metadata"]["name"]), other)
+    with pytest.raises(Taken):
+        perform_app(ScriptedApi(suffixed), plan_app(api, REQUEST, "anna", PROJECT))
+
+
+def test_an_app_of_the_name_that_appeared_meanwhile_is_in_the_way() -> None:
+    there = given.stored(given.app_manifest(given.with_spec(displayName="Customer support"), name="customer-support"))
+    script = holding().on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, there)
+    api = ScriptedApi(script)
+    with pytest.raises(Taken):
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+
+
+def test_the_app_of_a_refused_row_is_deleted_again() -> None:
+    script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, {})
+    api = ScriptedApi(script)
+    with pytest.raises(errors.Denied):
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+    ((options,),) = [script.bodies("DELETE", APP_PATH)]
+    assert list(options["preconditions"]) == ["uid"], "no other App of the name is deleted"
+    script.on("DELETE", APP_PATH, NOT_FOUND)
+    with pytest.raises(errors.Denied):
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+
+
+def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
+    script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
+    api = ScriptedApi(script)
+    with pytest.raises(LeftBehind, match="you may not; App customer-support is there without a deployment") as left:
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+    assert isinstance(left.value.cause, errors.Denied)
+    assert left.value.uid
+
+
+def test_a_repeat_under_a_key_gives_what_was_made_before() -> None:
+    app, row = made_under()
+    script = holding(app).on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    api = ScriptedApi(script)
+    assert perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY)) == (app, row, True)
+    with pytest.raises(KeyReused):
+        plan_app(api, replace(REQUEST, description="other"), "anna", PROJECT, KEY)
+
+
+def test_another_request_with_the_key_is_refused_though_its_app_is_not_there_yet() -> None:
+    _, row = made_under()
+    script = holding().on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    with pytest.raises(KeyReused):
+        plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
+
+
+def test_the_same_request_at_the_same_moment_shares_the_app() -> None:
+    app, row = made_under()
+    script = holding().on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, app)
+    script.on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    api = ScriptedApi(script)
+    plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
+    script.on("POST", ROWS, EXISTS)
+    assert perform_app(api, plan) == (app, row, True)
+
+
+def test_an_app_whose_row_was_made_elsewhere_meanwhile_stays() -> None:
+    _, row = made_under()
+    script = holding().on("POST", ROWS, rows_refused).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    api = ScriptedApi(script)
+    performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
+    assert (performed.row, performed.is_replayed) == (row, True)
+    assert script.bodies("DELETE", APP_PATH) == []
+
+
+def test_an_app_that_was_there_before_stays_whatever_becomes_of_its_row() -> None:
+    app, row = made_under()
+    script = holding(app).on("POST", ROWS, FORBIDDEN).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
+    api = ScriptedApi(script)
+    plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
+    with pytest.raises(errors.Denied):
+        perform_app(api, plan)
+    script.on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), Reply(503))
+    with pytest.raises(errors.Denied):
+        perform_app(api, plan)
+    assert script.bodies("DELETE", APP_PATH) == []
+
+
+def test_a_row_of_a_deleted_app_of_the_same_name_is_not_taken_for_the_first() -> None:
+    app, row = made_under()
+    owner = {"kind": APPS.kind, "uid": "uid of the App of before"}
+    row = {**row, "metadata": {**row["metadata"], "ownerReferences": [owner]}}
+    script = holding(app).on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
+    api = ScriptedApi(script)
+    with pytest.raises(NotNow, match="was deleted a moment ago"):
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
+    assert issubclass(NotNow, Refusal)

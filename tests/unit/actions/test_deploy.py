@@ -1,0 +1,177 @@
+"""Planning a deploy and performing it: what is previewed is what is written, under a key once."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.actions.deploy import DeployRequest, claim_of, perform_deploy, plan_deploy, plan_unseen
+from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
+from tests.support import factories as given
+from tests.support.scripted import Script, ScriptedApi, failure
+from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking
+
+ROWS = RECORDS.path(given.NAMESPACE)
+KEY = Key("anna", "once")
+REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
+
+
+@pytest.fixture
+def script() -> Script:
+    """An App that serves v1 of two versions."""
+    row = given.row_manifest("chat-1", given.live(1, "v1"))
+    releases = (given.version_manifest("v1"), given.version_manifest("v2"))
+    return lacking(holding(given.app_manifest(), row, *releases), flow_path("v1"), flow_path("v2"))
+
+
+def written(script: Script) -> list[object]:
+    """The rows that were not only tried."""
+    return [sent.body for sent in script.sent if (sent.method, sent.path) == ("POST", ROWS) and "dryRun" not in sent.query]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_is_previewed_is_what_is_written(script: Script, key: Key | None) -> None:
+    api = ScriptedApi(script)
+    plan = plan_deploy(api, REQUEST, key=key)
+    assert (plan.preview.now, plan.preview.then.version) == (plan.preview.now, "v2")
+    assert written(script) == []
+    performed = perform_deploy(api, plan)
+    (tried,) = [sent.body for sent in script.sent if sent.query.get("dryRun") == "All"]
+    assert [tried] == written(script) == [plan.record] == [plan.preview.record]
+    assert not performed.is_replayed
+    unseen = plan_unseen(REQUEST, claim_of(REQUEST, given.an_app().meta.uid, key))
+    assert unseen.record == plan.record, "the plan that nobody is shown has the same record"
+
+
+def test_a_preview_says_what_changes(script: Script) -> None:
+    preview = plan_deploy(ScriptedApi(script), REQUEST).preview
+    assert preview.now is not None
+    assert (preview.now.version, preview.now.sequence, preview.then.sequence) == ("v1", 1, None)
+    assert (preview.restarts, preview.no_op, preview.warnings) == (True, False, ())
+    assert any("v2" in line for line in preview.flow_diff)
+
+
+def test_what_runs_already_changes_nothing(script: Script) -> None:
+    preview = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, version="v1")).preview
+    assert (preview.restarts, preview.no_op, preview.flow_diff) == (False, True, ())
+
+
+def test_without_a_version_it_is_the_newest(script: Script) -> None:
+    assert plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME)).preview.then.version == "v2"
+
+
+def test_a_first_deploy_takes_the_newest_runtime() -> None:
+    script = holding(given.app_manifest(), given.version_manifest("v1"))
+    script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
+    preview = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME)).preview
+    assert (preview.now, preview.then.version, preview.then.runtime) == (None, "v1", "1.0.0")
+
+
+def test_a_row_is_restored_though_its_version_is_gone() -> None:
+    rows = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
+    script = lacking(holding(given.app_manifest(), *rows, given.version_manifest("v2")), flow_path("v2"))
+    script.on("GET", flow_path("v1"), {"metadata": {}, "data": {FLOW_KEY: given.flow("v1")}})
+    plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1"))
+    assert plan.record["spec"] == {"app": given.NAME, "restores": "chat-1"}
+    assert (plan.preview.then.version, bool(plan.preview.flow_diff)) == ("v1", True)
+
+
+def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
+    script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(given.with_deploy(workflowVersion="v1"))))
+    script.on("POST", ROWS, FORBIDDEN)
+    script.on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), NOT_FOUND)
+    warnings = plan_deploy(ScriptedApi(script), REQUEST).preview.warnings
+    assert [warning.partition(":")[0] for warning in warnings] == [
+        "you could not do this",
+        "the flows cannot be compared",
+        "Git deploys this App, too",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "says"),
+    [
+        (DeployRequest(given.NAMESPACE, "other"), Unknown, "no App other in namespace demo; Apps there: chat"),
+        (DeployRequest(given.NAMESPACE, given.NAME, version="v9"), Unknown, "no version v9 of chat; released: v1, v2"),
+        (DeployRequest(given.NAMESPACE, given.NAME, runtime="none"), Unknown, "no Runtime none; there are: tiny-1"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config={"type": "serverless"}), Refusal, "needs Knative Serving"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config={"autoscaling": {"minReplicas": "x"}}), Refusal, "valid integer"),
+        (DeployRequest(given.NAMESPACE, given.NAME, restores="gone"), Unknown, "no row gone of chat"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_next_step(script: Script, request_: DeployRequest, kind: type[Refusal], says: str) -> None:
+    lacking(script, APPS.path(given.NAMESPACE, "other"), VERSIONS.path(given.NAMESPACE, "chat-v9"), RUNTIMES.path("", "none"))
+    lacking(script, RECORDS.path(given.NAMESPACE, "gone"))
+    script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
+    with pytest.raises(kind, match=says):
+        plan_deploy(ScriptedApi(script), request_)
+    assert written(script) == []
+
+
+def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
+    script = holding(given.app_manifest())
+    script.on("GET", RUNTIMES.path(), {"metadata": {}, "items": [given.stored(given.runtime_manifest())]})
+    with pytest.raises(Unknown):
+        plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME))
+
+
+def test_what_the_api_server_finds_invalid_is_a_refusal(script: Script) -> None:
+    script.on("POST", ROWS, failure(422, "Invalid", 'Deployment "chat-x" is invalid: spec.message: too long'))
+    with pytest.raises(Refusal) as refused:
+        plan_deploy(ScriptedApi(script), REQUEST)
+    assert str(refused.value) == "spec.message: too long"
+
+
+def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:
+    api = ScriptedApi(script)
+    plan = plan_unseen(REQUEST, claim_of(REQUEST, "uid", KEY))
+    first = perform_deploy(api, plan).made
+    script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    again = perform_deploy(api, plan)
+    assert (again.made, again.is_replayed) == (first, True)
+    other = DeployRequest(given.NAMESPACE, given.NAME, version="v1")
+    with pytest.raises(KeyReused) as refused:
+        perform_deploy(api, plan_unseen(other, claim_of(other, "uid", KEY)))
+    assert refused.value.field == "Idempotency-Key"
+
+
+def test_the_preview_of_a_repeat_says_that_no_row_is_added(script: Script) -> None:
+    api = ScriptedApi(script)
+    uid = given.an_app().meta.uid
+    first = perform_deploy(api, plan_unseen(REQUEST, claim_of(REQUEST, uid, KEY))).made
+    script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    assert plan_deploy(api, REQUEST, key=KEY).preview.warnings == ("this was deployed before under the same key: no row is added",)
+
+
+def test_a_key_that_a_promotion_used_elsewhere_is_refused(script: Script) -> None:
+    claim = claim_of(REQUEST, "uid", KEY)
+    assert claim is not None
+    other = given.row_manifest(claim.row, given.in_namespace("production"))
+    script.on("GET", RECORDS.path("production", claim.row), given.stored(other))
+    with pytest.raises(KeyReused):
+        perform_deploy(ScriptedApi(script), plan_unseen(REQUEST, claim), elsewhere=["production"])
+    assert written(script) == []
+
+
+def test_without_a_key_a_conflict_stays_one(script: Script) -> None:
+    script.on("POST", ROWS, EXISTS, created)
+    with pytest.raises(errors.AlreadyExists):
+        perform_deploy(ScriptedApi(script), plan_unseen(REQUEST))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claim_of(REQUEST, "uid", Key("bo", "once")),
+        claim_of(REQUEST, "uid", Key("anna", "twice")),
+        claim_of(REQUEST, "uid of another App", KEY),
+    ],
+)
+def test_a_key_is_its_users_and_its_apps(other: object) -> None:
+    claim = claim_of(REQUEST, "uid", KEY)
+    assert claim is not None
+    assert claim == claim_of(REQUEST, "uid", KEY)
+    assert claim.row != getattr(other, "row", None)

@@ -1,0 +1,62 @@
+"""Following a row until it has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.actions import follow as following
+from dynamiq_operator.actions.follow import Pods, follow, pods_of
+from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import BY_KIND, RECORDS
+from tests.support import factories as given
+from tests.support.scripted import Reply, Script, ScriptedApi
+from tests.support.scripted_namespace import FORBIDDEN, NOT_FOUND
+
+ROW = RECORDS.path(given.NAMESPACE, "chat-2")
+PODS = BY_KIND[WORKLOAD.kind].path(given.NAMESPACE, given.NAME)
+WORKLOAD_STATUS = {"spec": {"replicas": 3}, "status": {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3}}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "EVERY", 0.0)
+
+
+def row(modifier: given.Modifier, **status: Any) -> Any:
+    made = given.stored(given.row_manifest("chat-2", modifier))
+    return {**made, "status": {**made.get("status", {}), **status}}
+
+
+def test_a_rollout_is_followed_to_its_end() -> None:
+    waiting = {"type": "Succeeded", "status": "Unknown", "message": "1 of 3 pods is ready"}
+    script = Script().on("GET", PODS, WORKLOAD_STATUS)
+    script.on("GET", ROW, row(given.progressing(2), conditions=[waiting]), Reply(503), row(given.live(2)))
+    first, last = follow(ScriptedApi(script), given.NAMESPACE, "chat-2", app=given.NAME)
+    assert (first.phase, first.message, first.is_done, first.pods) == ("Progressing", "1 of 3 pods is ready", False, Pods(3, 3, 1, 3))
+    assert (last.phase, last.is_done, last.succeeded, last.pods) == ("Live", True, True, None)
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    script = Script().on("GET", ROW, row(given.failed(2, reason="bad image")))
+    (last,) = follow(ScriptedApi(script), given.NAMESPACE, "chat-2", app=given.NAME)
+    assert (last.phase, last.message, last.succeeded) == ("Failed", "bad image", False)
+
+
+def test_a_row_that_goes() -> None:
+    with pytest.raises(Unknown, match="row chat-2 is gone"):
+        list(follow(ScriptedApi(Script().on("GET", ROW, NOT_FOUND)), given.NAMESPACE, "chat-2", app=given.NAME))
+
+
+def test_an_api_server_that_stays_away_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PATIENCE", -1.0)
+    with pytest.raises(errors.Unavailable):
+        list(follow(ScriptedApi(Script().on("GET", ROW, Reply(cut=True))), given.NAMESPACE, "chat-2", app=given.NAME))
+
+
+@pytest.mark.parametrize("answer", [NOT_FOUND, FORBIDDEN])
+def test_pods_that_are_not_there_or_not_to_be_seen(answer: Reply) -> None:
+    assert pods_of(ScriptedApi(Script().on("GET", PODS, answer)), given.NAMESPACE, given.NAME, "chat-2") is None
