@@ -19,7 +19,8 @@ from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
-from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, serving
+from tests.support.waiting import eventually
 
 CHUNKS = 10 * events.BUFFER_EVENTS
 
@@ -47,9 +48,9 @@ def test_a_failure_in_a_stream_is_an_event_of_the_usual_shape(tmp_path: Path) ->
 def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(1) as pool:
         stream = pool.submit(served.run, {"seconds": 2}, stream=True)
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
-        eventually(lambda: served.request("GET", "/readyz").status == 503)
+        eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
         assert stream.result().events == [("result", {"result": "slept"})]
         assert served.process.wait(DEADLINE) == 0
 
