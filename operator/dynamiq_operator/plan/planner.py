@@ -81,5 +81,5 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, hindrances: 
         times.append(RETRY_HINDERED)
     if hindrances.variables:
         times.append(RETRY_MISSING)
-    times += [*schedules.requeue_times(context), *run_statuses.requeue_times(context)]
+    times += [*schedules.trigger_times(context), *run_statuses.run_times(context)]
     return min(times, default=None)

@@ -44,7 +44,7 @@ class ClaimState(Enum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class HostnameClaim:
     """The claim of the App's hostname. `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it."""
 
     state: ClaimState = ClaimState.NOT_NEEDED
@@ -81,7 +81,7 @@ class Snapshot:
     named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     runs: tuple[TriggerJob, ...] = ()
-    claim: Claim = Claim()
+    claim: HostnameClaim = HostnameClaim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)

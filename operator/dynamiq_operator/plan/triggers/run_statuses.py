@@ -56,7 +56,7 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
             )
 
 
-def requeue_times(context: Context) -> Iterator[float]:
+def run_times(context: Context) -> Iterator[float]:
     """Seconds after which time alone changes the status of a run."""
     for run in context.snapshot.runs:
         if run.ended_at and _awaits_last_word(context, run):

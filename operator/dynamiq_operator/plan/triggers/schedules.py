@@ -49,7 +49,7 @@ def active(context: Context) -> list[Trigger]:
     return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
 
 
-def requeue_times(context: Context) -> Iterator[float]:
+def trigger_times(context: Context) -> Iterator[float]:
     """Seconds until each moment at which a trigger starts, ends or is missed."""
     for trigger in context.app.spec.triggers:
         if trigger.suspend:
