@@ -1,4 +1,4 @@
-"""Jobs of triggers that run once, and what running pods are told."""
+"""Jobs of triggers that run once, and the annotation by which a running pod learns of new Access Keys."""
 
 from __future__ import annotations
 
