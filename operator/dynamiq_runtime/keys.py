@@ -46,14 +46,14 @@ class AccessKeys:
             return
 
     def _signature(self) -> tuple[object, ...]:
-        """Changes with the content: the kubelet swaps the link `..data`; a plain folder is told by its files' times."""
+        """Changes with the content: the kubelet swaps the link `..data`; of a plain folder the times of its files change."""
         entries = [(path.name, path.lstat()) for path in sorted(self._folder.iterdir())]
         return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in entries)
 
     def _read(self) -> tuple[bytes, ...]:
         files = [path for path in sorted(self._folder.iterdir()) if not path.name.startswith(".") and path.is_file()]
         contents = [path.read_bytes().strip() for path in files]
-        return tuple(_digest(content) for content in contents if content)  # an empty file would let everybody in
+        return tuple(_digest(content) for content in contents if content)  # an empty file would allow every caller
 
 
 def _digest(key: bytes) -> bytes:

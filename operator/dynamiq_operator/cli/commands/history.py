@@ -10,7 +10,7 @@ from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
-from dynamiq_operator.model.plain import API_VERSION, Manifest
+from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, history
 
