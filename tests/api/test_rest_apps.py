@@ -107,9 +107,9 @@ def test_an_app_and_its_history(place: Place) -> None:
     second = place.deploy(made["id"], "v2", message="Routes questions")
     Deployment.model_validate(second)
     assert second["status"] in ("Pending", "Progressing")
+    second = place.until(made["id"], second["id"], "Live")  # a row that is Pending has pinned nothing yet
     assert (second["runtime_id"], second["runtime"]["version"]) == (place.runtime, first["runtime"]["version"])
     assert second["workflow_version"]["version"] == "v2"
-    place.until(made["id"], second["id"], "Live")
     third = place.deploy(made["id"], restores=first["id"])
     live = place.until(made["id"], third["id"], "Live")
     place.until(made["id"], second["id"], "Superseded")
