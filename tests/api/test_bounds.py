@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,7 @@ def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
         yield made
 
 
+@functools.cache
 def _spec(kind: str) -> Manifest:
     found: Manifest = crd.schema(next(known for known in KINDS if known.kind == kind).spec)
     return found
