@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import builds, clusters, gateway, images, metrics, processes, state
+from local import builds, clusters, gateway, images, metrics, prepare, processes, state
 from local.errors import LocalError
 from local.images import ImageError
 from local.progress import say
@@ -116,10 +116,7 @@ def _metrics(options: argparse.Namespace) -> None:
 
 
 def _build(_: argparse.Namespace) -> None:
-    builds.ensure((*builds.NODE, *(each for each in builds.CONTROL_PLANE if each not in builds.NODE)))
-    gateway.ensure()
-    metrics.ensure()
-    images.ensure()
+    prepare.for_tests()
     say("all that clusters and images are made of is built")
 
 

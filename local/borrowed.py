@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local import builds, pki
+from local import builds, components, pki
 from local.errors import LocalError
 from local.progress import say
 from local.state import Record
@@ -25,7 +25,7 @@ ANSWER_SECONDS = 30
 def kubectl() -> Path:
     """Our own kubectl where it is built already, else the one on PATH, which spares a build."""
     found = shutil.which("kubectl")
-    return Path(found) if found and not builds.is_built(builds.KUBERNETES) else builds.ensure([builds.KUBERNETES])["kubectl"]
+    return Path(found) if found and not builds.is_built(components.KUBERNETES) else builds.ensure([components.KUBERNETES])["kubectl"]
 
 
 def start(record: Record) -> Record:

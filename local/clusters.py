@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import borrowed, builds, cgroups, node, processes, resolver, sandbox, simulated, state
+from local import borrowed, builds, cgroups, components, node, processes, resolver, sandbox, simulated, state
 from local.api import Api
 from local.errors import LocalError
 from local.progress import say
@@ -46,7 +46,7 @@ class Cluster:
         """Makes images of OCI archives available to pods; simulated pods need none, a cluster asked for by context refuses."""
         record = _require(self.name)
         if self.profile == "node":
-            node.load_images(record, builds.ensure(builds.NODE), archives)
+            node.load_images(record, builds.ensure(components.NODE), archives)
         elif self.profile == "kind":
             borrowed.load_into_kind(record, archives)
         elif self.profile == "context":
@@ -56,7 +56,7 @@ class Cluster:
         """Opens a loopback port (`port`, or a free one) that leads to `target`, host:port as the node sees it, and returns it."""
         if self.profile != "node":
             raise LocalError(f"the {self.profile} profile has no node that can be entered: use kubectl port-forward")
-        return node.forward(_require(self.name), builds.ensure(builds.NODE), target, port)
+        return node.forward(_require(self.name), builds.ensure(components.NODE), target, port)
 
     def add_daemon(self, name: str, command: list[str | Path]) -> processes.Daemons:
         """Starts one more process on the node (control-plane: on this machine), which ends with the cluster.
@@ -145,8 +145,8 @@ def _start(record: Record, choice: resolver.Choice, nodes: int, started: float) 
 
 
 def _versions(profile: str) -> tuple[str, ...]:
-    components = builds.NODE if profile == "node" else builds.CONTROL_PLANE
-    return tuple(f"{item.name}-{item.version}-{item.digest[:12]}" for item in components)
+    used = components.NODE if profile == "node" else components.CONTROL_PLANE
+    return tuple(f"{item.name}-{item.version}-{item.digest[:12]}" for item in used)
 
 
 def _is_current(record: Record, choice: resolver.Choice) -> bool:
@@ -205,7 +205,7 @@ def _cluster(record: Record) -> Cluster:
         name=record.name,
         profile=record.profile,  # type: ignore[arg-type]
         kubeconfig=record.kubeconfig,
-        kubectl=builds.ensure([builds.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
+        kubectl=builds.ensure([components.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
         real_pods=record.profile != "control-plane",
         audit_log=record.folder / "audit" / "audit.log" if ours else None,
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from local import builds, controlplane, envoy, state
+from local import builds, components, controlplane, envoy, state
 from local.api import Api
 from local.clusters import Cluster
 from local.errors import LocalError
@@ -49,7 +49,7 @@ class Gateway:
 
 def ensure() -> None:
     """Builds and downloads what is missing: Contour takes 1 to 3 minutes, once per version."""
-    builds.ensure(builds.GATEWAY)
+    builds.ensure(components.GATEWAY)
     envoy.ensure()
 
 
@@ -61,9 +61,9 @@ def start(cluster: Cluster) -> Gateway:
         record = _record(cluster)
         if (found := _of(record)) is not None:
             return found
-        programs, program = builds.ensure(builds.GATEWAY), envoy.ensure()
+        programs, program = builds.ensure(components.GATEWAY), envoy.ensure()
         api = Api(record.ports["api"], record.folder / "pki")
-        for crds in (builds.GATEWAY_API_CRDS, builds.CONTOUR_CRDS):
+        for crds in (components.GATEWAY_API_CRDS, components.CONTOUR_CRDS):
             _install(api, programs[crds])
         values = {"gateway_ip": INSIDE_IP, "node_ip": NODE_IP, "http": INSIDE_HTTP, "https": INSIDE_HTTPS}
         objects = controlplane.render_objects("gateway.yaml", **values)

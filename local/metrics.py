@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from local import builds, controlplane, state
+from local import builds, components, controlplane, state
 from local.api import Api
 from local.clusters import Cluster
 from local.controlplane import METRICS_SERVER
@@ -26,7 +26,7 @@ KNOWN_WITHIN = 90.0  # seconds: two looks at the kubelet, 10 s apart, and the AP
 
 def ensure() -> None:
     """Builds what is missing: 2 to 7 minutes, once per version."""
-    builds.ensure([builds.METRICS_SERVER])
+    builds.ensure([components.METRICS_SERVER])
 
 
 def start(cluster: Cluster) -> None:
@@ -51,7 +51,7 @@ def start(cluster: Cluster) -> None:
 
 def _start(cluster: Cluster, record: Record, api: Api) -> None:
     """The APIService is taken last: while nothing answers for it the API server can't say what it serves."""
-    program = builds.ensure([builds.METRICS_SERVER])[METRICS_SERVER]
+    program = builds.ensure([components.METRICS_SERVER])[METRICS_SERVER]
     authority = base64.b64encode((record.folder / "pki" / "ca.crt").read_bytes()).decode()
     *objects, service = controlplane.render_objects("metrics.yaml", node_ip=NODE_IP, port=PORT, authority=authority)
     wait_for("metrics-server's objects to be taken", lambda: all(map(api.apply, objects)))

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import builds, cgroups, controlplane, images, packages, sandbox
+from local import builds, cgroups, components, controlplane, images, prepare, sandbox
 from local.api import Api
 from local.controlplane import FIXED_PORTS, POD_CIDR, Place, render, render_objects
 from local.errors import LocalError
@@ -28,8 +28,8 @@ DNS_READY = "127.0.0.1:8181"
 
 def programs() -> dict[str, Path]:
     """Builds what is missing, installs what the distribution has, and returns the built programs."""
-    packages.ensure()
-    return builds.ensure(builds.NODE)
+    prepare.for_node()
+    return builds.programs(components.NODE)
 
 
 def node_name(record: Record) -> str:

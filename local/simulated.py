@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local import builds, controlplane
+from local import builds, components, controlplane, prepare
 from local.api import Api
 from local.controlplane import FIXED_PORTS, Place, free_ports, require_ports
 from local.processes import Daemons
@@ -21,7 +21,8 @@ NODE_LEASE_SECONDS = "40"
 
 def programs() -> dict[str, Path]:
     """Builds what is missing and returns the programs."""
-    return builds.ensure(builds.CONTROL_PLANE)
+    prepare.for_control_plane()
+    return builds.programs(components.CONTROL_PLANE)
 
 
 def node_name(number: int) -> str:
@@ -48,7 +49,7 @@ def start(record: Record, built: dict[str, Path], nodes: int = 1) -> Record:
         "--kubeconfig",
         place.etc / "admin.kubeconfig",
         "--config",
-        built[builds.KWOK_STAGES],
+        built[components.KWOK_STAGES],
     ]
     kwok += ["--manage-all-nodes", "--cidr", POD_ADDRESSES, "--node-lease-duration-seconds", NODE_LEASE_SECONDS]
     daemons.start("kwok", kwok)
