@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from local import steps
-from local.components import Component, go_environment, modules_of
+from local.components import Component, go_environment, modules_of, number_of_packages
 from local.progress import say
-from local.steps import Commands, Step
+from local.steps import Step, Task
 
 GO_AT_LEAST = (1, 26)
 # The compiler's processes are short-lived: they collect no garbage before they hold this much, which takes a fifth less time.
@@ -97,7 +97,7 @@ def _require_go() -> None:
         raise BuildError(f"Go {wanted} or newer is needed to build Kubernetes; {go} is {found}")
 
 
-def _build(component: Component, commands: Commands) -> str:
+def _build(component: Component, task: Task) -> str:
     """Builds one component, unless another process has built it meanwhile, and returns its size for the reader."""
     with locked("builds") as root:
         target = _folder(root, component)
@@ -106,7 +106,7 @@ def _build(component: Component, commands: Commands) -> str:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             try:
-                _fill(unfinished, component, commands)
+                _fill(unfinished, component, task)
             except steps.CommandError as error:
                 raise BuildError(f"{_title(component)} could not be built in {component.module}:\n{error}") from error
             unfinished.rename(target)
@@ -114,16 +114,32 @@ def _build(component: Component, commands: Commands) -> str:
         return f"{size:.0f} MB"
 
 
-def _fill(folder: Path, component: Component, commands: Commands) -> None:
+def _fill(folder: Path, component: Component, task: Task) -> None:
     environment = {"GOGC": "off", "GOMEMLIMIT": COMPILER_MEMORY} | go_environment()
     for name, package in component.packages:
-        command: list[str | Path] = ["go", "build", *component.flags, "-o", folder / name, package]
-        commands.run(command, cwd=component.module, env=environment)
+        command: list[str | Path] = ["go", "build", "-v", *component.flags, "-o", folder / name, package]
+        task.run(command, cwd=component.module, env=environment, on_line=_Compiled(task, number_of_packages(component, package)))
         _require_listed(component, folder / name)
     for name, module, sources in component.joined:
-        (folder / name).write_text(_join(component.module, module, sources, commands))
+        (folder / name).write_text(_join(component.module, module, sources, task))
     for link in component.links:
         (folder / link).symlink_to(component.packages[0][0])
+
+
+class _Compiled:
+    """Counts the packages that `go build -v` names, one a line: those that the Go cache does not have, of all that there are."""
+
+    def __init__(self, task: Task, total: int) -> None:
+        self._task = task
+        self._total = total
+        self._number = 0
+
+    def __call__(self, line: str) -> bool:
+        if " " in line or line.startswith("#"):
+            return line.startswith("go: downloading ")
+        self._number += 1
+        self._task.detail = f"{self._number} of {self._total} packages"
+        return True
 
 
 def _require_listed(component: Component, program: Path) -> None:
@@ -136,8 +152,8 @@ def _require_listed(component: Component, program: Path) -> None:
         )
 
 
-def _join(folder: Path, module: str, sources: Sequence[str], commands: Commands) -> str:
-    commands.run(["go", "mod", "download", module], cwd=folder, env=go_environment())
+def _join(folder: Path, module: str, sources: Sequence[str], task: Task) -> str:
+    task.run(["go", "mod", "download", module], cwd=folder, env=go_environment())
     listed = subprocess.run(
         ["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=folder, env=go_environment(), capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -167,6 +167,11 @@ def go_environment() -> dict[str, str]:
     return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
 
 
+def number_of_packages(component: Component, package: str) -> int:
+    """How many packages `go build` compiles for a program of the component, with an empty Go cache."""
+    return len(_go(["list", "-deps", "-tags", component.tags, package], component.module).splitlines())
+
+
 def modules_of(program: Path) -> set[str]:
     """The modules that a built program says it is made of, as `path version`."""
     listed = _go(["version", "-m", str(program)], program.parent)

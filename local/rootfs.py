@@ -16,7 +16,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from local.steps import CommandError, Commands
+from local.steps import CommandError, Task
 
 APP = "app"
 ENVIRONMENT = {
@@ -53,7 +53,7 @@ class RootError(Exception):
     """The folder could not be made; the message says what is missing, and what to do."""
 
 
-def make_root(root: Path, lock: Path, built: Sequence[str], commands: Commands, *, whole: bool = False) -> None:
+def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool = False) -> None:
     """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError.
 
     `whole`: with the seldom used parts of the standard library, too.
@@ -64,7 +64,7 @@ def make_root(root: Path, lock: Path, built: Sequence[str], commands: Commands, 
     for name, content in FILES.items():
         (root / name).write_text(content)
     _copy_python(root, STDLIB_LEFT_OUT if whole else STDLIB_LEFT_OUT + STDLIB_SELDOM_USED)
-    _install(root / APP, lock, built, commands)
+    _install(root / APP, lock, built, task)
     _copy_libraries(root)
     compile_all(root, [_stdlib(root), root / APP])
 
@@ -76,7 +76,7 @@ def add_sources(root: Path, package: Path) -> None:
 
 
 def compile_all(root: Path, folders: Iterable[Path]) -> None:
-    """Byte-compiles for an unwritable root: the result is trusted without a look at the source, and is the same everywhere."""
+    """Byte-compiles for an unwritable root: the result is used without checking the source, and is the same everywhere."""
     mode = ["-q", "--invalidation-mode", "unchecked-hash"]
     command = [str(_interpreter()), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
     # Of a wheel's test data some files are not Python of this version; such a file stays uncompiled.
@@ -108,12 +108,12 @@ def _copy_python(root: Path, left_out: Sequence[str]) -> None:
         (root / "usr/local/bin" / link).symlink_to(name)
 
 
-def _install(target: Path, lock: Path, built: Sequence[str], commands: Commands) -> None:
+def _install(target: Path, lock: Path, built: Sequence[str], task: Task) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     if built:  # by the setuptools of this environment: one that pip fetched would be of no lock
         command += ["--no-binary", ",".join(built), "--no-build-isolation"]
     try:
-        commands.run([*command, "--no-compile", "--target", target, "--requirement", lock])
+        task.run([*command, "--no-compile", "--target", target, "--requirement", lock])
     except CommandError as error:
         if "No module named pip" in str(error):
             raise RootError(

@@ -1,4 +1,4 @@
-"""Runs the steps of a long command, some beside others, and tells in one line what runs, for how long, and what comes next.
+"""Runs the steps of a long command, some beside others, and tells in one line what runs, how far it is, and what comes next.
 
 A lane is a sequence of steps that run one after the other; lanes run side by side, one that compiles beside one that downloads.
 The first step that fails ends the others.
@@ -25,40 +25,69 @@ class CommandError(Exception):
     """A command of a step failed; the message is the end of what it wrote to its standard error."""
 
 
-class InterruptedStepError(Exception):
+class AbandonedError(Exception):
     """The step was ended because another one failed."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step: `run` does it and returns what the reader is told about the result, such as its size."""
+
+    title: str
+    run: Callable[[Task], str]
+
+
 @dataclass
+class Task:
+    """A step that runs. `detail` is shown beside the time that it has taken; `run` runs a command of it."""
+
+    title: str
+    number: int
+    commands: Commands
+    started: float = field(default_factory=time.monotonic)
+    detail: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def run(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_line: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Runs one command until it ends.
+
+        `on_line` is called with each line of its standard error, and returns whether the line is progress and no error. Raises
+        CommandError, or AbandonedError after another step has failed.
+        """
+        self.commands.run(command, cwd, env, on_line)
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.seconds:.0f} s{self.detail and f', {self.detail}'}"
+
+
 class Commands:
-    """Runs the commands of steps, and can end all that run."""
+    """Runs the commands of all steps, and can end those that run."""
 
-    _running: set[subprocess.Popen[str]] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _ended: bool = False
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
 
-    def run(self, command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-        """Runs one command until it ends. Raises CommandError, or InterruptedStepError after `end` was called."""
+    def run(self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, on_line: Callable[[str], bool]) -> None:
+        """See Task.run."""
+        with self._start(command, cwd, env) as process:
+            assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
+            errors = "".join(line for line in process.stderr if not on_line(line.rstrip()))
+            process.wait()
         with self._lock:
-            if self._ended:
-                raise InterruptedStepError
-            process = subprocess.Popen(
-                list(map(str, command)),
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            self._running.add(process)
-        try:
-            _, errors = process.communicate()
-        finally:
-            with self._lock:
-                self._running.discard(process)
+            self._running.discard(process)
         if self._ended:
-            raise InterruptedStepError
+            raise AbandonedError
         if process.returncode:
             raise CommandError(errors.strip()[-TAIL:])
 
@@ -75,61 +104,64 @@ class Commands:
             if process.poll() is None:
                 process.kill()
 
+    def _start(self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._ended:
+                raise AbandonedError
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(
+                list(map(str, command)), cwd=cwd, env=env, text=True, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
+            )
+            self._running.add(process)
+        return process
 
-@dataclass(frozen=True)
-class Step:
-    """One step: `run` does it and returns what the reader is told about the result, such as its size."""
 
-    title: str
-    run: Callable[[Commands], str]
-
-
-@dataclass
 class _Board:
     """What runs and what is left, shared by the lanes."""
 
-    left: list[list[Step]]
-    line: Line
-    total: int = 0
-    started: dict[str, float] = field(default_factory=dict)
-    number: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    error: BaseException | None = None
+    def __init__(self, lanes: Sequence[Sequence[Step]], line: Line) -> None:
+        self.lanes = [list(lane) for lane in lanes if lane]
+        self.error: BaseException | None = None
+        self._line = line
+        self._total = sum(map(len, lanes))
+        self._number = 0
+        self._running: list[Task] = []
+        self._lock = threading.Lock()
 
-    def take(self, lane: list[Step]) -> tuple[Step, int] | None:
-        """The next step of a lane and its number; None when there is none, or another lane has failed."""
-        with self.lock:
+    def start_next(self, lane: list[Step], commands: Commands) -> tuple[Step, Task] | None:
+        """Starts the next step of a lane; None when none is left, or another lane has failed."""
+        with self._lock:
             if self.error is not None or not lane:
                 return None
             step = lane.pop(0)
-            self.number += 1
-            self.started[step.title] = time.monotonic()
-            return step, self.number
+            self._number += 1
+            task = Task(step.title, self._number, commands)
+            self._running.append(task)
+            return step, task
 
-    def finish(self, step: Step, number: int, result: str) -> None:
-        with self.lock:
-            seconds = time.monotonic() - self.started.pop(step.title)
-            self.line.say(f"[{number}/{self.total}] {step.title}: done in {seconds:.0f} s{result and f', {result}'}")
+    def finish(self, task: Task, result: str) -> None:
+        with self._lock:
+            self._running.remove(task)
+            self._line.say(f"[{task.number}/{self._total}] {task.title}: done in {task.seconds:.0f} s{result and f', {result}'}")
 
     def fail(self, error: BaseException) -> None:
-        with self.lock:
+        with self._lock:
             self.error = self.error or error
 
     def show(self) -> None:
-        with self.lock:
-            if not self.started or self.error is not None:
-                return
-            now = time.monotonic()
-            running = ", ".join(f"{title}: {now - since:.0f} s" for title, since in self.started.items())
-            following = " and ".join(lane[0].title for lane in self.left if lane)
-            self.line.still(f"[{self.number}/{self.total}] {running} … {following and f'next: {following}'}".rstrip(), STEP_REPEAT)
+        """Tells what runs and what comes next."""
+        with self._lock:
+            if self._running and self.error is None:
+                running = " and ".join(map(str, self._running))
+                following = " and ".join(lane[0].title for lane in self.lanes if lane)
+                next_ = f" … next: {following}" if following else " …"
+                self._line.still(f"[{self._number}/{self._total}] {running}{next_}", STEP_REPEAT)
 
 
 def run(*lanes: Sequence[Step], line: Line = LINE) -> None:
     """Runs the lanes side by side until all steps are done. Raises the error of the first step that failed."""
-    board = _Board([list(lane) for lane in lanes], line, total=sum(map(len, lanes)))
-    commands = Commands()
-    threads = [threading.Thread(target=_run_lane, args=(board, lane, commands)) for lane in board.left if lane]
+    board, commands = _Board(lanes, line), Commands()
+    threads = [threading.Thread(target=_run_lane, args=(board, lane, commands)) for lane in board.lanes]
     try:
         for thread in threads:
             thread.start()
@@ -139,7 +171,7 @@ def run(*lanes: Sequence[Step], line: Line = LINE) -> None:
                 thread.join(REFRESH / len(threads))
     finally:
         if any(thread.is_alive() for thread in threads):
-            board.fail(InterruptedStepError())
+            board.fail(AbandonedError())
             commands.end()
             for thread in threads:
                 thread.join()
@@ -149,11 +181,11 @@ def run(*lanes: Sequence[Step], line: Line = LINE) -> None:
 
 
 def _run_lane(board: _Board, lane: list[Step], commands: Commands) -> None:
-    while taken := board.take(lane):
-        step, number = taken
+    while started := board.start_next(lane, commands):
+        step, task = started
         try:
-            result = step.run(commands)
+            result = step.run(task)
         except BaseException as error:  # raised again by the thread that waits
             board.fail(error)
             return
-        board.finish(step, number, result)
+        board.finish(task, result)
