@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from local import steps
-from local.components import Component, go_environment, modules_of, number_of_packages
+from local.components import Component, GoError, folder_of, go_environment, modules_of, number_of_packages
 from local.progress import say
 from local.steps import Step, Task
 
@@ -107,7 +107,7 @@ def _build(component: Component, task: Task) -> str:
             unfinished.mkdir(parents=True)
             try:
                 _fill(unfinished, component, task)
-            except steps.CommandError as error:
+            except (steps.CommandError, GoError) as error:
                 raise BuildError(f"{_title(component)} could not be built in {component.module}:\n{error}") from error
             unfinished.rename(target)
         size = sum(path.stat().st_size for path in target.iterdir() if not path.is_symlink()) / 1e6
@@ -121,7 +121,7 @@ def _fill(folder: Path, component: Component, task: Task) -> None:
         task.run(command, cwd=component.module, env=environment, on_line=_Compiled(task, number_of_packages(component, package)))
         _require_listed(component, folder / name)
     for name, module, sources in component.joined:
-        (folder / name).write_text(_join(component.module, module, sources, task))
+        (folder / name).write_text(_join(component, module, sources, task))
     for link in component.links:
         (folder / link).symlink_to(component.packages[0][0])
 
@@ -152,9 +152,7 @@ def _require_listed(component: Component, program: Path) -> None:
         )
 
 
-def _join(folder: Path, module: str, sources: Sequence[str], task: Task) -> str:
-    task.run(["go", "mod", "download", module], cwd=folder, env=go_environment())
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=folder, env=go_environment(), capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return "---\n".join((Path(listed) / source).read_text() for source in sources)
+def _join(component: Component, module: str, sources: Sequence[str], task: Task) -> str:
+    task.run(["go", "mod", "download", module], cwd=component.module, env=go_environment())
+    folder = folder_of(component, module)
+    return "---\n".join((folder / source).read_text() for source in sources)

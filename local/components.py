@@ -26,6 +26,10 @@ LINKER_FLAGS = "-s -w"
 ARCHITECTURES = ("amd64", "arm64")
 
 
+class GoError(Exception):
+    """Go could not answer a question about its modules; the message is its own."""
+
+
 @dataclass(frozen=True)
 class Component:
     """One project: `packages` maps a program's name to its Go package, `links` are further names of the first program.
@@ -172,6 +176,11 @@ def number_of_packages(component: Component, package: str) -> int:
     return len(_go(["list", "-deps", "-tags", component.tags, package], component.module).splitlines())
 
 
+def folder_of(component: Component, module: str) -> Path:
+    """Where the files of a module lie, of the version that the component is built with."""
+    return Path(_go(["list", "-m", "-f", "{{.Dir}}", module], component.module).strip())
+
+
 def modules_of(program: Path) -> set[str]:
     """The modules that a built program says it is made of, as `path version`."""
     listed = _go(["version", "-m", str(program)], program.parent)
@@ -198,7 +207,10 @@ def _needed_modules(component: Component) -> set[str]:
 
 
 def _go(arguments: list[str], folder: Path, **environment: str) -> str:
-    done = subprocess.run(["go", *arguments], cwd=folder, env=go_environment() | environment, capture_output=True, text=True, check=True)
+    environment = go_environment() | environment
+    done = subprocess.run(["go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GoError(f"`go {' '.join(arguments)}`: {done.stderr.strip()[-2000:]}")
     return done.stdout
 
 
