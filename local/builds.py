@@ -99,7 +99,7 @@ def _require_go() -> None:
 
 def _build(component: Component, task: Task) -> str:
     """Builds one component, unless another process has built it meanwhile, and returns its size for the reader."""
-    with locked("builds") as root:
+    with locked(f"build-{component.name}") as root:
         target = _folder(root, component)
         if not target.exists():
             unfinished = target.with_name(target.name + ".partial")

@@ -1,6 +1,7 @@
 """What a command needs before a cluster starts: built, downloaded or installed, and only what is missing.
 
-What compiles keeps the processors busy, and what is downloaded and installed waits for the network: each is a lane of its own.
+One lane compiles Kubernetes and what runs beside it. The other downloads and installs, which waits for the network, and compiles
+Contour, which uses the processors when Kubernetes' packages wait for one another.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from local.progress import say
 from local.resolver import Profile
 from local.steps import Step
 
-FOR_TESTS = (*components.NODE, components.KWOK, components.METRICS_SERVER, *components.GATEWAY)
+FOR_TESTS = (*components.NODE, components.KWOK, components.METRICS_SERVER)
 
 
 def for_cluster(profile: Profile) -> None:
@@ -24,8 +25,8 @@ def for_cluster(profile: Profile) -> None:
 def for_demo(profile: Profile) -> None:
     """What the demo needs: a cluster, the images, and where it can be entered a gateway. Raises BuildError, ImageError, LocalError."""
     if profile == "node":
-        compiled = builds.missing((*components.NODE, *components.GATEWAY))
-        _run(compiled, [*packages.missing(), *envoy.missing(), *images.missing()])
+        beside = [*packages.missing(), *envoy.missing(), *images.missing(), *builds.missing(components.GATEWAY)]
+        _run(builds.missing(components.NODE), beside)
     elif profile == "kind":
         _run(images.missing())
     else:
@@ -34,7 +35,7 @@ def for_demo(profile: Profile) -> None:
 
 def for_tests() -> None:
     """What `make test` needs. Raises BuildError, ImageError, LocalError."""
-    _run(builds.missing(FOR_TESTS), [*envoy.missing(), *images.missing()])
+    _run(builds.missing(FOR_TESTS), [*envoy.missing(), *images.missing(), *builds.missing(components.GATEWAY)])
 
 
 def _run(*lanes: list[Step]) -> None:

@@ -38,7 +38,7 @@ STDLIB_LEFT_OUT = (
     *("test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "venv", "pydoc_data"),
     *("_test*.so", "_ctypes_test*.so", "_xx*.so", "xx*.so", "_tkinter*.so"),
 )
-# Each drags in a shared library, and nothing in a server of ours asks for them.
+# Each needs a shared library, and no server of ours imports them.
 STDLIB_SELDOM_USED = (*("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),)
 PACKAGES_LEFT_OUT = ("bin", "kubernetes/docs", "kubernetes/test", "kubernetes/e2e_test")
 SOURCES_LEFT_OUT = {".c", ".h", ".pyx", ".pxd", ".pyi"}  # nothing is built in a pod

@@ -1,4 +1,4 @@
-"""The record of the machine's resources that a cluster of ours uses, saved before they are allocated, so that a later start can free them.
+"""The record of the resources that a cluster of ours uses, saved before they are allocated, so that a later start can free them.
 
 One folder per cluster, `<cache>/clusters/<name>/`, with `state.json` in it. It refuses names that could not be a node's, and it
 never lists anything as ours that is not in a record.
