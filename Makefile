@@ -10,11 +10,9 @@ LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Says every 10 s that the command after it still runs.
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
-FIRST_TESTS := $(wildcard tests/unit tests/flow)
-TESTS := $(FIRST_TESTS) $(wildcard tests/images tests/cluster tests/node)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk bench soak clean
+.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,13 +66,14 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m dynamiq_operator.generate crds --check
 
-check: lint ## lint and the tests that need no cluster, in under a minute
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(FIRST_TESTS)
+check: $(READY) ## lint, the tests that need no cluster, and what they reach of each layer, in under a minute
+	@$(BIN)/python -m tests.run check
 
-test: $(READY) ## every test, on clusters of their own
-	@echo "tests: $(TESTS), on clusters that are started for them and stopped after them; what is missing is built first, once"
-	@$(BIN)/python -m local build
-	@$(BIN)/python -m pytest $(TESTS)
+test: $(READY) ## every test, on clusters that are started for them and stopped after them; what is missing is built first, once
+	@$(BIN)/python -m tests.run test
+
+ci: $(READY) ## what has to pass: lint, every test, and those with Dynamiq's SDK
+	@$(BIN)/python -m tests.run ci
 
 test-sdk: $(READY) $(SDK_READY) ## the runtime with Dynamiq's SDK as its engine: servers of .venv-sdk, a model of our own, no network
 	@echo "tests: tests/sdk, with the SDK in .venv-sdk, which takes seconds to load each time"
@@ -84,8 +83,11 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
 soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/cluster tests/sdk \
+	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/api tests/sdk \
 		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
+
+dist: $(READY) ## what a release consists of: the wheel, and the manifests in one file, in build/dist
+	@$(BIN)/python -m local.dist
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
 	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.clusters import Cluster
-from tests import harness
-from tests.harness import Api, Kubectl
+from tests.support.api import Api, fresh_namespace
+from tests.support.cluster import Kubectl
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ def api(cluster: Cluster) -> Api:
 @pytest.fixture
 def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh namespace for this test."""
-    with harness.fresh_namespace(api, request.function.__name__.removeprefix("test_")) as name:
+    with fresh_namespace(api, request.function.__name__.removeprefix("test_")) as name:
         yield name

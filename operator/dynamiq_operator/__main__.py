@@ -1,4 +1,4 @@
-"""`python -m dynamiq_operator`: runs the operator, serves the management API, or verifies a history."""
+"""`python -m dynamiq_operator`: runs the operator, or serves the management API."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kubernetes.aio.config import ConfigException
 
-from dynamiq_operator.cluster.errors import ApiError
-from dynamiq_operator.controller import verify
 from dynamiq_operator.controller.run import LIST_AGAIN_EVERY, Options, run
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.plain import on_one_line
@@ -70,7 +67,6 @@ def parser() -> argparse.ArgumentParser:
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _log_level(running)
     _api_parser(commands)
-    _verify_parser(commands)
     return made
 
 
@@ -87,20 +83,6 @@ def _api_parser(commands: Any) -> None:
     _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _trigger_image(serving)
     _log_level(serving)
-
-
-def _verify_parser(commands: Any) -> None:
-    verifying = commands.add_parser(
-        "verify",
-        help="verify that nobody changed or removed a row of an App's history",
-        description="Walks the chain of digests of an App's rows, oldest first, and names the first row that does not fit.",
-        epilog="exit codes: 0 every row fits, 1 a row does not, 2 a wrong option or no answer from the cluster, 3 no row",
-    )
-    verifying.add_argument("app", help="name of the App")
-    verifying.add_argument("-n", "--namespace", help="its namespace (default: default; with --file: any)")
-    verifying.add_argument("--file", type=Path, help="an export (kubectl get deployments.dynamiq -o yaml) in place of the cluster")
-    verifying.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
-    _cluster(verifying)
 
 
 def _cluster(to: argparse.ArgumentParser) -> None:
@@ -149,7 +131,7 @@ def _port(text: str) -> int:
 
 def main() -> int:
     given = parser().parse_args()
-    return {"run": _run, "api": _api, "verify": _verify}[given.command](given)
+    return {"run": _run, "api": _api}[given.command](given)
 
 
 def _api(given: argparse.Namespace) -> int:
@@ -169,20 +151,6 @@ def _api(given: argparse.Namespace) -> int:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _verify(given: argparse.Namespace) -> int:
-    try:
-        if given.file is not None:
-            rows = verify.from_file(given.file, given.namespace, given.app)
-        else:
-            rows = asyncio.run(verify.from_cluster(given.kubeconfig, given.context, given.namespace or "default", given.app))
-    except (ApiError, ConfigException, OSError, ValueError, yaml.YAMLError) as error:
-        print(f"the history cannot be read: {error}", file=sys.stderr)
-        return 2
-    text, code = verify.check(given.app, rows, given.expect)
-    print(text)
-    return code
 
 
 def _log(level: str) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from local.clusters import Cluster
-from tests import harness
+from tests.support.cluster import session_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
-    with harness.session_cluster("control-plane", pytestconfig) as started:
+    with session_cluster("control-plane", pytestconfig) as started:
         yield started

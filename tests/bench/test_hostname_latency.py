@@ -20,11 +20,11 @@ import pytest
 from local import components, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests import harness
-from tests.factories import public
-from tests.harness import REPOSITORY, Manifest
-from tests.node.stage import Stage, operator, stage
-from tests.node.through import ThroughTheGateway, until_answer
+from tests.support.api import Manifest
+from tests.support.cluster import REPOSITORY, session_cluster
+from tests.support.factories import public
+from tests.support.gateway import ThroughTheGateway, until_answer
+from tests.support.stage import Stage, operator, stage
 
 DOMAIN = "apps.example.test"
 APP, BY_HAND = "timed", "by-hand"
@@ -37,7 +37,7 @@ LOG = REPOSITORY / "docs" / "measured" / "hostname-latency.txt"
 @pytest.fixture(scope="module")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A node whose pods answer, in place of this folder's simulated ones."""
-    with harness.session_cluster("node", pytestconfig) as started:
+    with session_cluster("node", pytestconfig) as started:
         yield started
 
 

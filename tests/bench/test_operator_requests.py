@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from local.clusters import Cluster
-from tests import factories as given
-from tests import harness, operating
-from tests.faults import audit, deploys, operators
-from tests.faults.audit import Audit, Request
-from tests.harness import Api
+from tests.support import factories as given
+from tests.support.api import Api
+from tests.support.faults import audit, deploys, operators
+from tests.support.faults.audit import Audit, Request
+from tests.support.operator import install_rights
+from tests.support.waiting import eventually
 
 APPS = 20
 AT_REST = 30.0  # seconds
@@ -29,7 +30,7 @@ COLUMNS: dict[str, Callable[[Request], bool]] = {
 
 @pytest.mark.timeout(600)
 def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
-    operating.install_rights(cluster)
+    install_rights(cluster)
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace)
     measured: dict[str, list[Request]] = {}
@@ -59,7 +60,7 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
 
 def _deploy(api: Api, namespace: str, name: str, **asked: Any) -> None:
     deploys.create_row(api, namespace, name, **asked)
-    harness.eventually(f"row {name} is Live", lambda: deploys.phase(api, namespace, name) == "Live", deploys.END_WITHIN)
+    eventually(f"row {name} is Live", lambda: deploys.phase(api, namespace, name) == "Live", deploys.END_WITHIN)
 
 
 def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:
@@ -67,7 +68,7 @@ def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:
         name = f"{given.NAME}-{number}"
         deploys.create_app(api, namespace, name)
         _deploy_app(api, namespace, name)
-    harness.eventually("all are Live", lambda: _live(api, namespace) == APPS, deploys.END_WITHIN, 0.5)
+    eventually("all are Live", lambda: _live(api, namespace) == APPS, deploys.END_WITHIN, 0.5)
     deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
     audited = Audit(cluster, namespace)
     time.sleep(AT_REST)  # what is made in this time is the figure

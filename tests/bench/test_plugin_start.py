@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from local.clusters import Cluster
-from tests import factories, harness
-from tests.cluster.plugin import Plugin
-from tests.harness import Api
+from tests.support import factories
+from tests.support.api import Api, fresh_namespace
+from tests.support.cluster import Kubectl
+from tests.support.plugin import Plugin
 
 ROWS = 50
 ROUNDS = 15
@@ -18,12 +19,12 @@ RATIO_MOST = 4.0
 
 def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_path: Path) -> None:
     api = Api.of(cluster)
-    with harness.fresh_namespace(api, "plugin-start") as namespace:
+    with fresh_namespace(api, "plugin-start") as namespace:
         for number in range(1, ROWS + 1):
             made = factories.row_manifest(f"chat-{number}", factories.in_namespace(namespace), factories.superseded(number))
             created = api.create(made)
             assert created.ok, created.message
-        kubectl, plugin = harness.Kubectl(cluster), Plugin(cluster, namespace, tmp_path)
+        kubectl, plugin = Kubectl(cluster), Plugin(cluster, namespace, tmp_path)
         took: dict[str, list[float]] = {"get": [], "history": []}
         for _ in range(ROUNDS):
             began = time.perf_counter()

@@ -25,11 +25,13 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local import components
 from local.clusters import Cluster
-from tests import factories as given
-from tests import harness, operating
-from tests.cluster import rest, swarm
-from tests.cluster.swarm import Request
-from tests.harness import REPOSITORY, Api, Manifest, eventually
+from tests.support import factories as given
+from tests.support import rest, swarm
+from tests.support.api import Api, Manifest, fresh_namespace, path
+from tests.support.cluster import REPOSITORY
+from tests.support.operator import install_rights
+from tests.support.swarm import Request
+from tests.support.waiting import eventually
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-latency.txt"
 ROWS = 10_000
@@ -72,10 +74,10 @@ class Connection:
 def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Makes the rows: half of them in the namespace that is measured."""
     folder = tmp_path_factory.mktemp("latency")
-    operating.install_rights(cluster)
+    install_rights(cluster)
     api = Api.of(cluster)
     with ExitStack() as stack:
-        namespaces = [stack.enter_context(harness.fresh_namespace(api, f"latency {number}")) for number in range(NAMESPACES)]
+        namespaces = [stack.enter_context(fresh_namespace(api, f"latency {number}")) for number in range(NAMESPACES)]
         measured = namespaces[0]
         apps = {name: _app(api, measured, name) for name in ("few", "many", "deployed")}
         for version in RELEASES:
@@ -134,7 +136,7 @@ async def _create(cluster: Cluster, rows: list[Manifest]) -> None:
     async with swarm.swarm(cluster) as connections:
 
         async def create(_: int, row: Manifest) -> None:
-            answer = await connections.send(Request("POST", harness.path(row, named=False), row))
+            answer = await connections.send(Request("POST", path(row, named=False), row))
             assert answer.ok, answer.message
 
         await swarm.shared(rows, create)

@@ -20,8 +20,8 @@ from threading import local
 
 import pytest
 
-from tests.harness import REPOSITORY
-from tests.unit.runtime.serving import ECHO, OPERATOR, serving
+from tests.support.cluster import REPOSITORY
+from tests.support.runtime import ECHO, OPERATOR, serving
 
 LOG = REPOSITORY / "docs" / "measured" / "runtime.txt"
 SDK = REPOSITORY / ".venv-sdk" / "bin" / "python"

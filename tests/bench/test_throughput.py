@@ -12,10 +12,11 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests import factories as given
-from tests import harness, operating
-from tests.faults import deploys, operators
-from tests.harness import Api, Manifest
+from tests.support import factories as given
+from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.faults import deploys, operators
+from tests.support.operator import install_rights
+from tests.support.waiting import eventually
 
 APPS = 200
 CONNECTIONS = 8
@@ -32,18 +33,18 @@ RATIO_MOST = 15.0
 
 @pytest.mark.timeout(900)
 def test_apps_deployed_at_once(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
-    operating.install_rights(cluster)
+    install_rights(cluster)
     operators.allow_leases(api, namespace)
     deploys.prepare(api, namespace, versions=("v1",))
     apps = [f"{given.NAME}-{number}" for number in range(APPS)]
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda name: deploys.create_app(api, namespace, name), apps))
         with operators.running(operators.Login.of(cluster, api), namespace, tmp_path):
-            harness.eventually("every App has its Service", lambda: _served(api, namespace) >= APPS, 300, 0.5)
+            eventually("every App has its Service", lambda: _served(api, namespace) >= APPS, 300, 0.5)
             began = time.monotonic()
             list(pool.map(lambda name: deploys.create_row(api, namespace, f"{name}-a", app=name, workflowVersion="v1"), apps))
             created = time.monotonic() - began
-            harness.eventually("all are Live", lambda: _live(api, namespace) == APPS, 600, 0.2)
+            eventually("all are Live", lambda: _live(api, namespace) == APPS, 600, 0.2)
             live = time.monotonic() - began
         plain = _plain(api, namespace, pool)
     print(f"\n{APPS} Apps at once: rows created in {created:.1f} s, all Live after {live:.1f} s, {APPS / live:.1f} a second")
@@ -55,12 +56,12 @@ def test_apps_deployed_at_once(cluster: Cluster, api: Api, namespace: str, tmp_p
 
 def _plain(api: Api, namespace: str, pool: ThreadPoolExecutor) -> float:
     """Seconds for creating copies of all children in a namespace of their own, and their pods."""
-    with harness.fresh_namespace(api, "plain") as other:
+    with fresh_namespace(api, "plain") as other:
         copies = [_copy(each, other) for kind, version in CHILDREN.items() for each in _children(api, namespace, kind, version)]
         began = time.monotonic()
         for answer in pool.map(api.create, copies):
             assert answer.ok, answer.message
-        harness.eventually("all pods are ready", lambda: _available(api, other) == APPS, 300, 0.2)
+        eventually("all pods are ready", lambda: _available(api, other) == APPS, 300, 0.2)
         return time.monotonic() - began
 
 

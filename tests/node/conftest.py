@@ -9,13 +9,13 @@ import pytest
 from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests import harness
+from tests.support.cluster import session_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A cluster of the node profile with our resources installed, or the one that the environment names."""
-    with harness.session_cluster("node", pytestconfig) as started:
+    with session_cluster("node", pytestconfig) as started:
         yield started
 
 

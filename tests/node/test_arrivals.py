@@ -8,9 +8,9 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import exposed, public, with_hostname, with_triggers
-from tests.harness import Manifest
-from tests.node.stage import Stage, operator, said, stage
+from tests.support.api import Manifest
+from tests.support.factories import exposed, public, with_hostname, with_triggers
+from tests.support.stage import Stage, operator, said, stage
 
 DEADLINE = 10  # seconds, the shortest there is
 SLACK = 60  # seconds more, on a busy machine

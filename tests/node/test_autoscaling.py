@@ -9,9 +9,9 @@ import pytest
 from dynamiq_operator.model import names
 from local import metrics
 from local.clusters import Cluster
-from tests.faults.audit import Audit
-from tests.harness import eventually
-from tests.node.stage import Stage, operator, stage, uids
+from tests.support.faults.audit import Audit
+from tests.support.stage import Stage, operator, stage, uids
+from tests.support.waiting import eventually
 
 APP = "busy"
 MOST = 3

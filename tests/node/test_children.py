@@ -10,9 +10,10 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import exposed, public, with_hostname
-from tests.harness import Manifest, eventually
-from tests.node.stage import Stage, back_after, operator, restarts, stage, uids
+from tests.support.api import Manifest
+from tests.support.factories import exposed, public, with_hostname
+from tests.support.stage import Stage, back_after, operator, restarts, stage, uids
+from tests.support.waiting import eventually
 
 APP = "shop"
 KEYED = "keyed"

@@ -12,9 +12,11 @@ from dynamiq_operator.model import digests
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from local import images
 from local.clusters import Cluster
-from tests.factories import public
-from tests.harness import Kubectl, Manifest, eventually
-from tests.node.stage import Stage, condition, flow, operator, restarts, said, stage, took, uids
+from tests.support.api import Manifest
+from tests.support.cluster import Kubectl
+from tests.support.factories import public
+from tests.support.stage import Stage, condition, flow, operator, restarts, said, stage, took, uids
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

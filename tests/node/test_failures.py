@@ -15,9 +15,10 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import Modifier, public, with_variables
-from tests.harness import Manifest, eventually
-from tests.node.stage import Stage, operator, restarts, said, stage, took, uids
+from tests.support.api import Manifest
+from tests.support.factories import Modifier, public, with_variables
+from tests.support.stage import Stage, operator, restarts, said, stage, took, uids
+from tests.support.waiting import eventually
 
 DEADLINE = 20  # seconds, of those that fail for no other reason
 SLACK = 90  # seconds more, on a busy machine

@@ -14,10 +14,10 @@ from dynamiq_operator.model import kinds
 from local import gateway, pki
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.factories import exposed, public, with_hostname
-from tests.harness import eventually
-from tests.node.stage import Stage, operator, stage
-from tests.node.through import ROUTED_WITHIN, TIMEOUT, ThroughTheGateway, answer, asked, until_answer
+from tests.support.factories import exposed, public, with_hostname
+from tests.support.gateway import ROUTED_WITHIN, TIMEOUT, ThroughTheGateway, answer, asked, until_answer
+from tests.support.stage import Stage, operator, stage
+from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
 

@@ -17,10 +17,10 @@ from dynamiq_operator.model import names
 from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.factories import exposed
-from tests.harness import eventually
-from tests.node.stage import Stage, operator, stage, uids
-from tests.node.through import ThroughTheGateway, answer, asked, until_answer
+from tests.support.factories import exposed
+from tests.support.gateway import ThroughTheGateway, answer, asked, until_answer
+from tests.support.stage import Stage, operator, stage, uids
+from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
 LONG = 60 if os.environ.get("SOAK") else 20

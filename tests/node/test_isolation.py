@@ -11,9 +11,10 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.factories import public
-from tests.harness import Manifest, eventually
-from tests.node.stage import Stage, flow, operator, restarts, stage
+from tests.support.api import Manifest
+from tests.support.factories import public
+from tests.support.stage import Stage, flow, operator, restarts, stage
+from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
 WILD = "wild"

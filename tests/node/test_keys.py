@@ -10,8 +10,8 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.harness import eventually
-from tests.node.stage import Stage, operator, restarts, stage, uids
+from tests.support.stage import Stage, operator, restarts, stage, uids
+from tests.support.waiting import eventually
 
 APP = "keyed"
 IN_FORCE_WITHIN = 60  # seconds: what we promise

@@ -9,10 +9,12 @@ import pytest
 
 from local import images
 from local.clusters import Cluster
-from tests import operating
-from tests.harness import REPOSITORY, Api, Kubectl, eventually
-from tests.node import stage as stages
-from tests.node.stage import Stage
+from tests.support import stage as stages
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.operator import OPERATOR_NAMESPACE, install_rights
+from tests.support.stage import Stage
+from tests.support.waiting import eventually
 
 READY_WITHIN = 180  # seconds
 GET = """
@@ -38,7 +40,7 @@ def on(cluster: Cluster) -> Iterator[Stage]:
 def installed(cluster: Cluster, on: Stage, api: Api) -> Iterator[None]:
     """The API of this checkout, gone at the end."""
     cluster.load_images(images.ensure([images.OPERATOR]).values())
-    operating.install_rights(cluster)
+    install_rights(cluster)
     kubectl = Kubectl(cluster)
     manifests = str(REPOSITORY / "manifests" / "api")
     kubectl("apply", "--server-side", "--force-conflicts", "-k", manifests)
@@ -48,7 +50,7 @@ def installed(cluster: Cluster, on: Stage, api: Api) -> Iterator[None]:
             "status",
             "deployment/dynamiq-api",
             f"--timeout={READY_WITHIN}s",
-            namespace=operating.NAMESPACE,
+            namespace=OPERATOR_NAMESPACE,
             timeout=READY_WITHIN + 5,
         )
         yield
@@ -63,7 +65,7 @@ def test_it_answers_through_its_service(on: Stage, installed: None) -> None:
     eventually("the caller runs", lambda: on.get("Pod", "caller")["status"]["phase"] == "Running")
 
     def get(path: str, token: str) -> tuple[int, str]:
-        url = f"http://dynamiq-api.{operating.NAMESPACE}.svc{path}"
+        url = f"http://dynamiq-api.{OPERATOR_NAMESPACE}.svc{path}"
         said = on.kubectl("exec", "caller", "--", "python3", "-c", GET, url, token, namespace=on.namespace).stdout
         status, _, body = said.partition(" ")
         return int(status), body

@@ -13,11 +13,11 @@ import pytest
 from local import components, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.cluster.ledger import counted
-from tests.harness import REPOSITORY
-from tests.node.rollouts import Heard, Timeline, called, roll
-from tests.node.stage import Stage, operator, stage
-from tests.node.through import until_answer
+from tests.support.cluster import REPOSITORY
+from tests.support.gateway import until_answer
+from tests.support.history_stage import counted
+from tests.support.rollouts import Heard, Timeline, called, roll
+from tests.support.stage import Stage, operator, stage
 
 DOMAIN = "apps.example.test"
 ROLLOUTS = int(os.environ.get("ROLLOUTS") or 100)

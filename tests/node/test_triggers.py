@@ -20,8 +20,10 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time, parse_time
 from local import components
 from local.clusters import Cluster
-from tests.harness import REPOSITORY, Manifest, eventually
-from tests.node.stage import Stage, flow, operator, stage
+from tests.support.api import Manifest
+from tests.support.cluster import REPOSITORY
+from tests.support.stage import Stage, flow, operator, stage
+from tests.support.waiting import eventually
 
 SOAK = bool(os.environ.get("SOAK"))
 LOG = REPOSITORY / "docs" / "measured" / "triggers.txt"

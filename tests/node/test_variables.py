@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from local.clusters import Cluster
-from tests.factories import with_spec, with_variables
-from tests.harness import Manifest, eventually
-from tests.node.stage import Stage, flow, operator, restarts, said, stage, uids
+from tests.support.api import Manifest
+from tests.support.factories import with_spec, with_variables
+from tests.support.stage import Stage, flow, operator, restarts, said, stage, uids
+from tests.support.waiting import eventually
 
 GREETS = "greets"
 """A workflow that answers with the variable GREETING."""

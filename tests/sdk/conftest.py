@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import REPOSITORY
+from tests.support.cluster import REPOSITORY
 
 PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 

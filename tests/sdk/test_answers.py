@@ -14,8 +14,8 @@ import yaml
 
 from dynamiq_runtime.engine import Report, RunFailedError
 from dynamiq_runtime.tiny import Tiny
-from tests.harness import REPOSITORY
-from tests.unit.runtime.serving import ECHO, OPERATOR, SDK_START, a_flow, refused
+from tests.support.cluster import REPOSITORY
+from tests.support.runtime import ECHO, OPERATOR, SDK_START, a_flow, refused
 
 QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
 API = {
@@ -99,7 +99,7 @@ def answered(sdk: str) -> list[dict[str, Any]]:
     """What the SDK's engine makes of all of the above, in that order."""
     asked = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
     done = subprocess.run(
-        [sdk, "-m", "tests.sdk.answering"],
+        [sdk, "-m", "tests.support.sdk_answers"],
         input=json.dumps(asked),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}"},
         capture_output=True,

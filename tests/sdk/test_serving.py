@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.sdk import model
-from tests.unit.runtime.collector import attributes_of, collecting
-from tests.unit.runtime.serving import SDK_START, Served, a_flow, eventually, listening, serving
+from tests.support import openai
+from tests.support.collector import attributes_of, collecting
+from tests.support.runtime import SDK_START, Served, a_flow, eventually, listening, serving
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50
@@ -80,16 +80,16 @@ def test_every_line_of_the_log_is_json_and_holds_no_input(napping: Served) -> No
 
 
 @pytest.fixture(scope="module")
-def asking(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, model.Model, Any]]:
+def asking(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Any]]:
     """A flow that asks a model and streams what it says, with traces."""
-    with model.serving() as answering, collecting() as (collector, endpoint):
-        variables = {"MODEL_URL": answering.url, "MODEL_KEY": model.KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    with openai.serving() as answering, collecting() as (collector, endpoint):
+        variables = {"MODEL_URL": answering.url, "MODEL_KEY": openai.KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
         folder, more = tmp_path_factory.mktemp("asking"), {"DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_WORKFLOW_VERSION": "v7"}
-        with serving(folder, model.a_flow(streaming=True), python=sdk, **variables, **more) as served:
+        with serving(folder, openai.a_flow(streaming=True), python=sdk, **variables, **more) as served:
             yield served, answering, collector
 
 
-def test_tokens_and_cost_are_counted(asking: tuple[Served, model.Model, Any]) -> None:
+def test_tokens_and_cost_are_counted(asking: tuple[Served, openai.Model, Any]) -> None:
     served, *_ = asking
     names = [f'dynamiq_runtime_tokens_total{{kind="{kind}",node="model"}}' for kind in ("prompt", "completion")]
     names.append('dynamiq_runtime_cost_usd_total{node="model"}')
@@ -97,11 +97,11 @@ def test_tokens_and_cost_are_counted(asking: tuple[Served, model.Model, Any]) ->
     assert served.run({"question": "how are you"}, timeout=WITHIN).body == {"answer": "how are you"}
     served.run({"question": "how are you"}, stream=True, timeout=WITHIN)
     used = [served.metric(name) - was for name, was in zip(names, before, strict=True)]
-    price = model.PROMPT_TOKENS * model.PROMPT_PRICE + model.COMPLETION_TOKENS * model.COMPLETION_PRICE
-    assert used == [2 * model.PROMPT_TOKENS, 2 * model.COMPLETION_TOKENS, pytest.approx(2 * price)]
+    price = openai.PROMPT_TOKENS * openai.PROMPT_PRICE + openai.COMPLETION_TOKENS * openai.COMPLETION_PRICE
+    assert used == [2 * openai.PROMPT_TOKENS, 2 * openai.COMPLETION_TOKENS, pytest.approx(2 * price)]
 
 
-def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, model.Model, Any]) -> None:
+def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, openai.Model, Any]) -> None:
     served, answering, _ = asking
     answering.go.clear()
     words = []
@@ -117,7 +117,7 @@ def test_a_stream_brings_each_word_when_it_is_said(asking: tuple[Served, model.M
     assert (words, name) == (["one ", "two ", "three "], "result")
 
 
-def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, model.Model, Any]) -> None:
+def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, openai.Model, Any]) -> None:
     served, _, collector = asking
     run_id = served.run({"question": "trace"}, "/v1/runs", timeout=WITHIN).body["data"]["id"]
 
@@ -130,12 +130,12 @@ def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, model.Mo
     nodes = {span.name: attributes_of(span) for span in collector.spans if span.parent_span_id == run.span_id}
     assert list(nodes) == ["node start", "node the model", "node end"]
     asked = nodes["node the model"]
-    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.usage.output_tokens"]) == (model.PROMPT_TOKENS, model.COMPLETION_TOKENS)
-    assert model.KEY.encode() not in collector.raw
-    assert model.KEY not in served.log.read_text()
+    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.usage.output_tokens"]) == (openai.PROMPT_TOKENS, openai.COMPLETION_TOKENS)
+    assert openai.KEY.encode() not in collector.raw
+    assert openai.KEY not in served.log.read_text()
 
 
-def test_a_stop_lets_an_open_stream_end(asking: tuple[Served, model.Model, Any]) -> None:
+def test_a_stop_lets_an_open_stream_end(asking: tuple[Served, openai.Model, Any]) -> None:
     """The last of this file: its server is stopped."""
     served, answering, _ = asking
     answering.go.clear()

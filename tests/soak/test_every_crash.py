@@ -9,16 +9,17 @@ import pytest
 
 from local import components
 from local.clusters import Cluster
-from tests import operating
-from tests.faults import crashes
-from tests.harness import REPOSITORY, Api
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY
+from tests.support.faults import crashes
+from tests.support.operator import install_rights
 
 LOG = REPOSITORY / "docs" / "measured" / "crashes.txt"
 
 
 @pytest.mark.timeout(3600)
 def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path) -> None:
-    operating.install_rights(cluster)
+    install_rights(cluster)
     began = time.monotonic()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as log:

@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.refusals import Refusal, Unknown, refused
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
@@ -24,7 +24,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Versi
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import events
-from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.preview import Preview, Side, flow_diff
 
 
@@ -79,7 +79,7 @@ def record_of(asked: Deploy, name: str | None = None) -> Manifest:
 
 
 def preview(api: Api, asked: Deploy, settings: Settings = Settings()) -> Preview:  # noqa: B008 - frozen
-    """What the deploy would do. Raises Refusal where it can't be done, and cluster.errors.ApiError."""
+    """What the deploy would do. Raises Refusal where it can't be done, and kube.errors.ApiError."""
     app = history.find_app(api, asked.namespace, asked.app)
     return foresee(api, asked, app, history.open_rows(api, asked.namespace, asked.app), settings=settings)
 

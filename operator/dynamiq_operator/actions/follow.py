@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import BY_KIND, RECORDS
 from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import BY_KIND, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Phase, Result
@@ -65,7 +65,7 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
 
 
 def pods_of(api: Api, namespace: str, app: str, row: str) -> Pods | None:
-    """The pods of an App; None where there is no workload, or it may not be read. Raises cluster.errors.ApiError."""
+    """The pods of an App; None where there is no workload, or it may not be read. Raises kube.errors.ApiError."""
     try:
         workload = requests.get(api, BY_KIND[WORKLOAD.kind], namespace, names.workload(app, row))
     except (errors.NotFound, errors.Denied):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import api as requests
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.history import newest_first
 
 NAMED_MOST = 10

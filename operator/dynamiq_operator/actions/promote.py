@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.deploy import Deploy, Flow, foresee
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.actions.rights import may
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, Manifest, Record
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.preview import Preview
 
 PRODUCTION = "production"
@@ -74,7 +74,7 @@ def plan_promotion(
 ) -> Promotion:
     """What promoting the live row would do. `target_namespace` spares the search by label, which needs the right to list namespaces.
 
-    Raises Refusal where the target lacks something, NotAllowed where the caller does, and cluster.errors.ApiError.
+    Raises Refusal where the target lacks something, NotAllowed where the caller does, and kube.errors.ApiError.
     """
     source_app = history.find_app(api, namespace, app)
     source = history.open_rows(api, namespace, app).live
@@ -105,7 +105,7 @@ def plan_promotion(
 
 
 def promote(api: Api, planned: Promotion) -> Manifest:
-    """Makes what the target lacks, then the row, which is returned. Raises Refusal and cluster.errors.ApiError."""
+    """Makes what the target lacks, then the row, which is returned. Raises Refusal and kube.errors.ApiError."""
     try:
         if planned.version is not None:
             _make(api, VERSIONS, planned.version)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.cluster.errors import ApiError
+from dynamiq_operator.kube.errors import ApiError
 
 
 class Refusal(Exception):  # noqa: N818 - what is refused is no failure of the program

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynamiq_operator.actions import api as requests
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.refusals import Refusal, Unknown
-from dynamiq_operator.cluster import errors
-from dynamiq_operator.cluster.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
@@ -40,7 +40,7 @@ class Release:
 
 
 def plan_release(api: Api, namespace: str, workflow: str, *, description: str | None = None, flow: str | None = None) -> Release:
-    """The next version of a workflow: of its draft, or of `flow`. Raises Unknown and cluster.errors.ApiError."""
+    """The next version of a workflow: of its draft, or of `flow`. Raises Unknown and kube.errors.ApiError."""
     if flow is None or description is None:
         draft = _draft(api, namespace, workflow)["spec"]
         flow = draft["flow"] if flow is None else flow
@@ -60,7 +60,7 @@ def plan_release(api: Api, namespace: str, workflow: str, *, description: str | 
 
 
 def release(api: Api, planned: Release) -> Manifest:
-    """Makes the release; where somebody took its number meanwhile, it gets the next. Raises Refusal and cluster.errors.ApiError."""
+    """Makes the release; where somebody took its number meanwhile, it gets the next. Raises Refusal and kube.errors.ApiError."""
     return _made(api, planned.manifest)
 
 

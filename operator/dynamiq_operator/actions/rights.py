@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.actions.api import Api
-from dynamiq_operator.cluster.resources import ApiResource
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import ApiResource
 
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 
 
 def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = "") -> bool:
-    """Whether the caller may do this in a namespace, or to one object of it. Raises cluster.errors.ApiError."""
+    """Whether the caller may do this in a namespace, or to one object of it. Raises kube.errors.ApiError."""
     asked = {"namespace": namespace, "group": resource.group, "resource": resource.plural, "verb": verb, "name": name}
     review = {
         "apiVersion": REVIEWS.api_version,

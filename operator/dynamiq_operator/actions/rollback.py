@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.api import Api
 from dynamiq_operator.actions.deploy import Deploy
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Result
 
@@ -27,7 +27,7 @@ def rollback(
     """The deploy that brings back a row (its name or sequence), the newest row that ran a version, or the last good row.
 
     Scaling stays what is live, but for `with_config`: then it is the row's. A version that never ran is deployed as any other.
-    Raises Refusal where there is nothing to go back to, and cluster.errors.ApiError.
+    Raises Refusal where there is nothing to go back to, and kube.errors.ApiError.
     """
     if row is not None:
         target: Manifest | None = history.find_row(api, namespace, app, row)

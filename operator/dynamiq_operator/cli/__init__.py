@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 
-from dynamiq_operator.cli import kubeflags
+from dynamiq_operator.cli import kubectl_flags
 from dynamiq_operator.cli.connection import Connection
 
 
 def main() -> int:
     """The plugin's entry; returns the exit code."""
-    given = kubeflags.split(sys.argv[1:])
+    given = kubectl_flags.split(sys.argv[1:])
     try:
         with Connection(given) as connection:
             if given.needs_cluster:

@@ -6,14 +6,12 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
+
 PROG = "kubectl dynamiq"
 FOLLOW_SECONDS = 600.0
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
 KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
-FIELDS = (
-    "-o json prints a list, the newest row first. Fields, null where a row has none: name, uid, app, version, description, status,"
-    " createdBy, runtime, date (RFC 3339, when the deploy began), sequence, config, message, provenance, duration (seconds), digest, reason"
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,7 +63,7 @@ def _reading(commands: Any) -> None:
         commands,
         "history",
         "show the rows of an App, the newest first",
-        f"-o wide adds sequence, config, message, where a row came from, how long it took, digest and name. {FIELDS}.",
+        _outputs_of_history(),
         ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch"),
     )
     _app(shown)
@@ -98,11 +96,27 @@ def _reading(commands: Any) -> None:
         "verify",
         "verify that nobody changed or removed a row of an App's history",
         "Walks the chain of digests, oldest row first, and names the first row that does not fit.",
-        ("support", "support --expect sha256:…"),
-        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage or no answer from the cluster, 3 no row",
+        ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
+        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
     _app(verify)
+    verify.add_argument(
+        "--file",
+        metavar="FILE",
+        help="an export (`kubectl get deployments.dynamiq -o yaml`) in place of the cluster, which is not asked then;"
+        " its rows may be of any namespace where no -n is given",
+    )
     verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
+
+
+def _outputs_of_history() -> str:
+    """What `-o wide` and `-o json` print of a row."""
+    *added, last = (column.spoken for column in of_plugin(wide=True) if column.wide)
+    fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
+    return (
+        f"-o wide adds {', '.join(added)} and {last}."
+        f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}."
+    )
 
 
 def _acting(commands: Any) -> None:

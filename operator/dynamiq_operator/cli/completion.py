@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 
-from dynamiq_operator.cli import arguments, kubeflags
+from dynamiq_operator.cli import arguments, kubectl_flags
 from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.history_columns import path_of
 from dynamiq_operator.model.plain import GROUP
 
-NO_FILES = ":4"
+NO_FILES, FILES = ":4", ":0"
+"""Directives: whether the shell adds the names of files."""
 NO_VALUE = "<no value>"
 TIMEOUT = 3  # seconds
 Offered = Iterable[tuple[str, str]]
@@ -36,7 +38,7 @@ def _quoted(path: str) -> str:
 
 APPS = _template(".metadata.name", ".status.live.workflowVersion")
 VERSIONS = _template(".spec.version", ".spec.description")
-ROWS = _template(".spec.sequence", ".spec.pinned.workflowVersion", ".status.phase", ".spec.pinned.createdAt", ".spec.message")
+ROWS = _template(*map(path_of, ("sequence", "version", "status", "date", "message")))
 RUNTIMES = _template(".metadata.name", ".spec.version")
 WORKFLOWS = _template(".metadata.name", ".spec.description")
 ENVIRONMENTS = _template(f'index .metadata.labels "{GROUP}/environment"')
@@ -47,7 +49,7 @@ def main() -> int:
     """The entry: arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
     *typed, begun = sys.argv[1:] or [""]
     try:
-        said = [*_lines(offered(typed, begun), begun), NO_FILES]
+        said = [*_lines(offered(typed, begun), begun), FILES if typed[-1:] == [kubectl_flags.FILE] else NO_FILES]
     except (NotConnected, OSError, subprocess.SubprocessError):
         said = [NO_FILES]
     sys.stdout.write("\n".join(said) + "\n")
@@ -57,9 +59,9 @@ def main() -> int:
 def offered(typed: list[str], begun: str) -> Offered:
     """What may stand at this place, whatever of it is typed already."""
     last = typed[-1] if typed else ""
-    if last in kubeflags.WITH_VALUE | kubeflags.NAMESPACE:
+    if last in kubectl_flags.WITH_VALUE | kubectl_flags.NAMESPACE:
         return _kubectls(last, begun)
-    given = kubeflags.split(typed)
+    given = kubectl_flags.split(typed)
     parser = arguments.parser()
     commands = arguments.commands_of(parser)
     if not given.rest:
@@ -67,14 +69,14 @@ def offered(typed: list[str], begun: str) -> Offered:
     command = given.rest[0]
     if command not in commands:
         return ()
-    if last in kubeflags.OWN_WITH_VALUE:
+    if last in kubectl_flags.OWN_WITH_VALUE:
         return _value(given, command, last)
     if begun.startswith("-"):
         return [*arguments.options(commands[command]).items(), *_flags()]
     return _argument(given, command)
 
 
-def _argument(given: kubeflags.Given, command: str) -> Offered:
+def _argument(given: kubectl_flags.CommandLine, command: str) -> Offered:
     """An App, a workflow, or for `diff` a row."""
     before = _positional(given)
     if command == "release":
@@ -84,7 +86,7 @@ def _argument(given: kubeflags.Given, command: str) -> Offered:
     return _rows(given, before[0]) if command == "diff" and len(before) < 3 else ()
 
 
-def _value(given: kubeflags.Given, command: str, option: str) -> Offered:
+def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Offered:
     """What the option before the cursor takes."""
     app = (_positional(given) or [""])[0]
     choices: dict[str, Callable[[], Offered]] = {
@@ -104,17 +106,17 @@ def _formats(command: str) -> Offered:
     return [(str(choice), "") for action in parser._actions if "-o" in action.option_strings for choice in action.choices or ()]
 
 
-def _versions(given: kubeflags.Given, app: str) -> Offered:
+def _versions(given: kubectl_flags.CommandLine, app: str) -> Offered:
     workflow = next(iter(_get(given, "apps", WORKFLOW_OF, app)), ("", ""))[0] if app else ""
     return list(_get(given, "workflowversions", VERSIONS, selector=f"spec.workflow={workflow}"))[::-1] if workflow else ()
 
 
-def _rows(given: kubeflags.Given, app: str) -> Offered:
+def _rows(given: kubectl_flags.CommandLine, app: str) -> Offered:
     found = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
     return sorted(found, key=lambda row: -int(row[0]))
 
 
-def _get(given: kubeflags.Given, plural: str, template: str, *names: str, selector: str = "") -> Offered:
+def _get(given: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Offered:
     """Values and descriptions that kubectl finds. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural == "namespaces" else f"{plural}.{GROUP}"
     command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
@@ -146,17 +148,17 @@ def _kubectls(flag: str, begun: str) -> Offered:
 def _flags() -> Offered:
     return [
         (flag, "as kubectl has it")
-        for flag in sorted(kubeflags.WITH_VALUE | kubeflags.NAMESPACE | kubeflags.ALONE)
+        for flag in sorted(kubectl_flags.WITH_VALUE | kubectl_flags.NAMESPACE | kubectl_flags.ALONE)
         if flag.startswith("--")
     ]
 
 
-def _positional(given: kubeflags.Given) -> list[str]:
+def _positional(given: kubectl_flags.CommandLine) -> list[str]:
     """The arguments after the command that are neither options nor their values."""
     found: list[str] = []
     left = iter(given.rest[1:])
     for argument in left:
-        if argument in kubeflags.OWN_WITH_VALUE:
+        if argument in kubectl_flags.OWN_WITH_VALUE:
             next(left, None)
         elif not argument.startswith("-"):
             found.append(argument)

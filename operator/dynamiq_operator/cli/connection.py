@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from dynamiq_operator.cli.kubeflags import Given
+from dynamiq_operator.cli.kubectl_flags import CommandLine
 
 NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable KUBECTL"
 DEFAULT_NAMESPACE = "default"
@@ -43,7 +43,7 @@ class _Child:
 class Connection:
     """Begun at once, awaited when it is needed. Use it as a context manager: it ends the proxy."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: CommandLine) -> None:
         self.given = given
         self._folder = ""
         self._held = -1

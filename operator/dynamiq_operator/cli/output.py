@@ -6,13 +6,9 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from dynamiq_operator.model.plain import Phase, on_one_line
-
-if TYPE_CHECKING:
-    from dynamiq_operator.views.history import HistoryRow
 
 GAP = "   "
 DOT = "●"
@@ -146,11 +142,6 @@ def cut(text: str, width: int) -> str:
     return f"{kept}…"
 
 
-def row_as_json(row: HistoryRow) -> dict[str, Any]:
-    """A row's fields in camelCase, in a fixed order; what is not there is null."""
-    return {_camel(name): value for name, value in asdict(row).items()}
-
-
 def as_json(data: Any, *, compact: bool = False) -> str:
     """JSON text. Only ASCII: nothing that users wrote reaches a terminal as it is."""
     import json
@@ -165,22 +156,6 @@ def as_yaml(data: Any) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")
 
 
-def in_seconds(duration: float | None) -> str:
-    """A duration as people read it: `8 s`, `2 min 5 s`."""
-    if duration is None:
-        return ""
-    minutes, rest = divmod(round(duration), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def formatted(data: Any, how: str) -> str:
     """Data as `json` or `yaml`."""
     return as_yaml(data) if how == "yaml" else as_json(data)
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)

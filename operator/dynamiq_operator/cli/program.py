@@ -5,43 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.cli.connection import Connection, NotConnected
-from dynamiq_operator.cli.kubeflags import Given
+from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.cli.transport import Transport, sentence
-from dynamiq_operator.cluster.errors import ApiError
-
-if TYPE_CHECKING:
-    import argparse
+from dynamiq_operator.kube.errors import ApiError
 
 REFUSED, USAGE, CLOSED_PIPE = 1, 2, 141
 TRACEBACK = "KUBECTL_DYNAMIQ_TRACEBACK"
 
 
-@dataclass
-class Session:
-    """What a command works with: its options, the API server, and where to print."""
-
-    given: Given
-    options: argparse.Namespace
-    connection: Connection
-    api: Transport
-    out: Screen
-    err: Screen
-
-    @cached_property
-    def namespace(self) -> str:
-        """The namespace to work in. Raises NotConnected."""
-        return self.connection.namespace()
-
-
-def run(given: Given, connection: Connection) -> int:
+def run(given: CommandLine, connection: Connection) -> int:
     """Parses and runs; returns the exit code."""
     # Looking for plugins of pydantic takes as long as a request.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -52,11 +31,11 @@ def run(given: Given, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if given.lacking is not None:
         parser.error(f"argument {given.lacking}: expected one argument")
-    session = Session(given, options, connection, Transport(connection), Screen.out(), Screen.err())
+    context = CommandContext(given, options, connection, Transport(connection), Screen.out(), Screen.err())
     try:
-        return _command(options.command)(session)
+        return _command(options.command)(context)
     except (Refusal, ApiError, NotConnected) as error:
-        session.err.lines([f"error: {safe(sentence(error))}"])
+        context.err.lines([f"error: {safe(sentence(error))}"])
         return USAGE if options.command == "verify" else REFUSED
     except BrokenPipeError:
         # What is still in the buffer would be written at exit, and fail once more.
@@ -65,26 +44,14 @@ def run(given: Given, connection: Connection) -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
-        session.err.lines([f"error: the plugin itself failed, {safe(repr(error))}: please report it, with what {TRACEBACK}=1 shows"])
+        context.err.lines([f"error: the plugin itself failed, {safe(repr(error))}: please report it, with what {TRACEBACK}=1 shows"])
         return REFUSED
 
 
-def _command(name: str) -> Callable[[Session], int]:
+def _command(name: str) -> Callable[[CommandContext], int]:
     """The function of a command; only its own module is imported."""
     from importlib import import_module
 
-    modules = {
-        "history": "histories",
-        "status": "statuses",
-        "diff": "statuses",
-        "verify": "statuses",
-        "deploy": "deploys",
-        "rollback": "deploys",
-        "promote": "deploys",
-        "release": "deploys",
-        "logs": "pods",
-        "open": "pods",
-    }
-    module: Any = import_module(f"dynamiq_operator.cli.{modules[name]}")
-    found: Callable[[Session], int] = getattr(module, f"{name}_command")
+    module: Any = import_module(f"dynamiq_operator.cli.commands.{name}")
+    found: Callable[[CommandContext], int] = module.run
     return found

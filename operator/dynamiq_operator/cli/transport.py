@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from dynamiq_operator.actions.api import PLAIN
 from dynamiq_operator.cli.connection import Connection, NotConnected
-from dynamiq_operator.cluster import errors
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN
 from dynamiq_operator.model.plain import API_VERSION, Manifest
 
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing

@@ -1,1 +1,1 @@
-"""The operator's process: kopf watches, each event puts an App on the queue, workers make and carry out its plan."""
+"""The operator's process: informers fill a cache, a deduplicating workqueue, leader election, and reconciling: observe, plan, execute."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.resources import WATCHED, ApiResource
-from dynamiq_operator.controller.watching import Watching
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.informers import Watching
+from dynamiq_operator.kube.resources import WATCHED, ApiResource
 
 BACKOFFS = (0.1, 0.5, 1.0, 2.0, 5.0)
 PAGE = 500

@@ -14,18 +14,18 @@ from typing import Any
 
 import kopf
 
-from dynamiq_operator.cluster.claims import Claims
-from dynamiq_operator.cluster.client import Client
-from dynamiq_operator.cluster.errors import backoff
-from dynamiq_operator.cluster.gateway_api import GatewayApi
-from dynamiq_operator.cluster.lease import Lease
-from dynamiq_operator.cluster.observe import Observer
-from dynamiq_operator.cluster.perform import Performer
-from dynamiq_operator.cluster.queue import Queue
-from dynamiq_operator.cluster.store import AppKey, Store
 from dynamiq_operator.controller import handlers
-from dynamiq_operator.controller.watching import Watching
-from dynamiq_operator.controller.working import Working
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.execute import Performer
+from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.informers import Watching
+from dynamiq_operator.controller.leader import Lease
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.workers import Working
+from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.model.settings import Settings
 
 LIST_AGAIN_EVERY = 600.0

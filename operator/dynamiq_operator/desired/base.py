@@ -56,8 +56,8 @@ def is_owned(observed: Mapping[str, Any], app: App) -> bool:
     return any(reference.get("uid") == app.meta.uid for reference in observed["metadata"].get("ownerReferences") or ())
 
 
-def is_doomed(observed: Mapping[str, Any], app: App | None) -> bool:
-    """Whether an object goes with an App of before that had this App's name: the garbage collector has not come to it yet."""
+def awaits_garbage_collection(observed: Mapping[str, Any], app: App | None) -> bool:
+    """Whether an object is owned by a deleted App of the same name: the garbage collector is going to delete it."""
     owners = [reference for reference in observed["metadata"].get("ownerReferences") or () if reference.get("kind") == "App"]
     return app is not None and bool(owners) and all(reference.get("uid") != app.meta.uid for reference in owners)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynamiq_operator.desired.base import WORKLOAD, child
-from dynamiq_operator.desired.network import HTTP
+from dynamiq_operator.desired.exposure import HTTP
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable

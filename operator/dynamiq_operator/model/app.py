@@ -22,7 +22,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
-from dynamiq_operator.model.isolation import Network
+from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.record import Config
 
 

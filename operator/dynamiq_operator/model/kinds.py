@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dynamiq_operator.model import history_columns
 from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
 from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
@@ -82,17 +83,8 @@ RECORD = Kind(
     default_status=DEFAULT_RECORD_STATUS,
     short_names=("ddep",),
     selectable=(".spec.app", ".status.phase"),
-    columns=(
-        Column("APP", ".spec.app"),
-        Column("VERSION", ".spec.pinned.workflowVersion"),
-        Column("DESCRIPTION", ".spec.pinned.description"),
-        Column("STATUS", ".status.phase"),
-        Column("CREATED BY", ".spec.createdBy"),
-        Column("RUNTIME", ".spec.pinned.runtime.version"),
-        Column("DATE", ".spec.pinned.createdAt", description="When the deploy began."),
-        Column("SEQ", ".spec.sequence", "integer", wide=True),
-        Column("CONFIG", ".spec.pinned.config", wide=True),
-        Column("MESSAGE", ".spec.message", wide=True),
+    columns=tuple(
+        Column(column.title, column.path, column.type, column.wide, column.description) for column in history_columns.of_kubectl()
     ),
 )
 WORKFLOW = Kind(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Outcome, Pinned
-from dynamiq_operator.plan.actions import Emit
+from dynamiq_operator.plan.operations import Emit
 
 
 def title(row: Record) -> str:

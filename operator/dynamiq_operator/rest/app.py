@@ -1,33 +1,41 @@
-"""The application: its routes, what stands before them, and how whatever goes wrong is answered."""
+"""The application: its routes, its middleware, and its exception handlers."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.routing import Match
+from fastapi import FastAPI
 
-from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cluster.errors import ApiError
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.rest import openapi, problems
-from dynamiq_operator.rest.caller import CONNECTIONS, ApiServer
-from dynamiq_operator.rest.gate import Gate
-from dynamiq_operator.rest.identity import Sessions
-from dynamiq_operator.rest.index import Index
-from dynamiq_operator.rest.problems import Problem
-from dynamiq_operator.rest.routes import apps, deploys, health, identity, nodes, triggers, workflows
-from dynamiq_operator.rest.service import Service
+from dynamiq_operator.rest import probes
+from dynamiq_operator.rest.apps import routes as apps
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.deployments import routes as deployments
+from dynamiq_operator.rest.http import openapi
+from dynamiq_operator.rest.http.exception_handlers import HANDLERS
+from dynamiq_operator.rest.http.middleware import Middleware
+from dynamiq_operator.rest.http.sessions import Sessions
+from dynamiq_operator.rest.identity import routes as identity
+from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.rest.triggers import routes as triggers
+from dynamiq_operator.rest.workflows import node_types
+from dynamiq_operator.rest.workflows import routes as workflows
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-LOG = logging.getLogger(__name__)
+ROUTERS = (
+    probes.router,
+    openapi.router,
+    identity.router,
+    apps.router,
+    deployments.history,
+    deployments.router,
+    workflows.router,
+    node_types.router,
+    triggers.router,
+)
+"""In the order of the OpenAPI document."""
 DESCRIPTION = (
     "The management API of a self-hosted Dynamiq: the public product's calls, answered by this cluster with the caller's own rights."
 )
@@ -35,8 +43,8 @@ DESCRIPTION = (
 
 def create_app(server: ApiServer, settings: Settings) -> FastAPI:
     """The API of one cluster. Its index begins to fill when it is started."""
-    index = Index(server.own)
-    service = Service(server, settings, index, Sessions(server))
+    index = IdIndex(server.own)
+    context = ApiContext(server, settings, index, Sessions(server))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,64 +64,10 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
-    app.add_middleware(Gate, sessions=service.sessions, index=index)
-    for handled, handler in _HANDLERS.items():
+    app.state.context = context
+    app.add_middleware(Middleware, sessions=context.sessions, index=index)
+    for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)
-    for module in (health, openapi, identity, apps, deploys, workflows, nodes, triggers):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - registered for it
-    return error.response()
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError | Refusal)  # noqa: S101
-    return problems.of(error).response()
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    details: dict[str, Any] = {}
-    for found in error.errors():
-        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
-        details.setdefault(where, found["msg"])
-    return Problem(422, "; ".join(f"{where}: {said}" for where, said in details.items()), details).response()
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    says = {
-        404: "there is no such path: see /openapi.json",
-        405: f"this path has no {request.method}: see the header Allow",
-    }
-    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
-    return Problem(error.status_code, says.get(error.status_code, str(error.detail)), headers=headers).response()
-
-
-def _methods(request: Request) -> list[str]:
-    """What the path can be asked for, over all of its routes: Starlette looks at the first alone."""
-    found: set[str] = set()
-    for method in METHODS:
-        scope = {**request.scope, "method": method}
-        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
-            found.add(method)
-    return sorted(found)
-
-
-async def _unforeseen(_: Request, __: Exception) -> Response:
-    # Starlette raises it again after the answer, and the server logs it.
-    return Problem(500, "something went wrong here, and was logged").response()
-
-
-_HANDLERS: dict[Any, Any] = {
-    Problem: _problem,
-    ApiError: _refused,
-    Refusal: _refused,
-    RequestValidationError: _invalid,
-    HTTPException: _http,
-    Exception: _unforeseen,
-}

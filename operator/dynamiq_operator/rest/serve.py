@@ -11,7 +11,7 @@ import uvicorn
 
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
-from dynamiq_operator.rest.caller import ApiServer
+from dynamiq_operator.rest.kube.client import ApiServer
 
 KEEP_ALIVE = 75
 """Seconds: longer than an ingress keeps a connection, so that it is never the server who ends it first."""

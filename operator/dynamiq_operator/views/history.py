@@ -6,16 +6,20 @@ It reads rows as the API server sends them: a row of a history of thousands is l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.plain import Manifest, Phase, parse_time
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. What a row does not have yet is None."""
+    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. What a row does not have yet is None.
+
+    `more`: by key, the values of those columns of `model.history_columns` that have no field here.
+    """
 
     name: str
     uid: str
@@ -33,6 +37,7 @@ class HistoryRow:
     duration: float | None
     digest: str | None
     reason: str | None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, raw: Manifest) -> HistoryRow:
@@ -57,7 +62,22 @@ class HistoryRow:
             duration=_between(began, outcome.get("at")),
             digest=pinned.get("digest"),
             reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
+            more={column.key: at_path(raw, column.path) for column in _MORE},
         )
+
+
+_FIELDS = frozenset(each.name for each in fields(HistoryRow))
+_MORE = tuple(column for column in COLUMNS if column.key not in _FIELDS)
+
+
+def at_path(raw: Manifest, path: str) -> Any:
+    """What stands at a JSON path of names, such as `.spec.app`; None where nothing does."""
+    found: Any = raw
+    for name in path.removeprefix(".").split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(name)
+    return found
 
 
 def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
@@ -97,6 +117,21 @@ def config_in_words(config: Mapping[str, Any] | None) -> str:
     fewest, most = scaling["minReplicas"], scaling["maxReplicas"]
     pods = f"{fewest} pod{'s' if fewest != 1 else ''}" if fewest == most else f"{fewest} to {most} pods"
     return f"{pods} at {scaling.get('targetCPUUtilizationPercentage', 80)} % CPU"
+
+
+def duration_in_words(seconds: float) -> str:
+    """A duration as people read it: `8 s`, `2 min 5 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def title(row: HistoryRow) -> str:
+    """A row as a sentence names it: `v2 (#4, support-x7k2p)`."""
+    version = f"{row.version} " if row.version else ""
+    return f"{version}(#{row.sequence}, {row.name})" if row.sequence else f"{version}({row.name})"
 
 
 def _age(raw: Manifest) -> tuple[float, str, tuple[tuple[int, int, str], ...]]:

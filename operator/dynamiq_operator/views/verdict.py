@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dynamiq_operator.model.chain import Verdict, verify
 from dynamiq_operator.model.plain import Manifest
-from dynamiq_operator.plan.chain import Verdict, verify
 
 
 def report(app: str, verdict: Verdict) -> tuple[str, int]:

@@ -9,8 +9,8 @@ import pytest
 
 from local import images
 from local.clusters import Cluster
-from tests.harness import eventually
-from tests.node.stage import Stage, flow, operator, restarts, said, stage, took
+from tests.support.stage import Stage, flow, operator, restarts, said, stage, took
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(3600)
 ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
@@ -58,7 +58,7 @@ def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> 
     assert heard["failed"] == 0, heard["errors"]
     assert set(heard["by_output"]) == {'{"answer":"v1"}', '{"answer":"v2"}'}
     assert restarts(pods) == 0
-    assert 'dynamiq_runtime_info{app="moved",engine="sdk",version="0.1.0",workflow_version="v2"} 1.0' in metrics
+    assert f'dynamiq_runtime_info{{app="moved",engine="sdk",version="{images.version()}",workflow_version="v2"}} 1.0' in metrics
     memory = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("process_resident_memory_bytes "))
     print(f"resident memory of the pod's process: {memory / 1e6:.0f} MB")
 

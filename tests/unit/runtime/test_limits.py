@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.unit.runtime.serving import DEADLINE, ECHO, SLOW, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, eventually, serving
 
 ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
 

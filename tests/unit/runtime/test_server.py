@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.runtime.serving import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
+from dynamiq_runtime import __version__
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
 
 VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
 
@@ -159,7 +160,7 @@ def test_metrics_count_runs(echo: Served) -> None:
     assert echo.metric(succeeded) == before + 1
     assert echo.metric("dynamiq_runtime_runs_in_flight") == 0
     assert echo.metric("dynamiq_runtime_run_duration_seconds_count") > 0
-    assert echo.metric('dynamiq_runtime_info{app="hello",engine="tiny",version="0.1.0",workflow_version="v3"}') == 1
+    assert echo.metric(f'dynamiq_runtime_info{{app="hello",engine="tiny",version="{__version__}",workflow_version="v3"}}') == 1
 
 
 def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.unit.runtime.collector import attributes_of, collecting
-from tests.unit.runtime.serving import DEADLINE, a_flow, serving
+from tests.support.collector import attributes_of, collecting
+from tests.support.runtime import DEADLINE, a_flow, serving
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 FAILING = a_flow("def run(d):\n    if d['secret']:\n        raise ValueError(d['secret'])\n    return 1\n")

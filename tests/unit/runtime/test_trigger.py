@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runtime.serving import DEADLINE, ECHO, a_flow, environment, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, a_flow, environment, eventually, serving
 
 HASH = "sha256:" + "a" * 64
 

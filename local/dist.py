@@ -1,0 +1,93 @@
+"""Builds what a release consists of: the wheel, and the installation as one file of manifests for each range of Kubernetes versions.
+
+The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: the wheel is built from a
+copy without caches and leftovers of older builds, with fixed times and modes. It needs no network and pushes nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from local import borrowed
+from local.images import REPOSITORY, version
+
+OUT = REPOSITORY / "build" / "dist"
+SUMS = "SHA256SUMS"
+BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36"}
+"""What a bundle's name ends with, and the kustomization that it is made of."""
+PACKAGED = ("pyproject.toml", "README.md", "operator")
+ZIP_EPOCH = "315532800"
+"""1980-01-01 in Unix seconds: the first moment that a zip file can hold."""
+BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+
+
+class DistError(Exception):
+    """A part of the release could not be built; the message says which, and shows what the program said."""
+
+
+def build(out: Path) -> list[Path]:
+    """Builds the wheel and the bundles into `out`, with their SHA-256 sums in one more file. Raises DistError."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = [build_wheel(out), *(bundle(out, suffix) for suffix in BUNDLES)]
+    sums = out / SUMS
+    sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made))
+    return [*made, sums]
+
+
+def build_wheel(out: Path) -> Path:
+    """The wheel with both packages, the operator's and the reference runtime's. Raises DistError."""
+    with tempfile.TemporaryDirectory(prefix="dynamiq-dist-") as folder:
+        source = Path(folder)
+        for name in PACKAGED:
+            _copy(REPOSITORY / name, source / name)
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
+        said = _run("the wheel", [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], source, environment)
+    return out / said.splitlines()[-1]
+
+
+def bundle(out: Path, suffix: str) -> Path:
+    """The manifests of a whole installation in one file, as `kubectl kustomize` prints them. Raises DistError."""
+    path = out / f"dynamiq-operator-{version()}{suffix}.yaml"
+    path.write_text(_run(path.name, [str(borrowed.kubectl()), "kustomize", BUNDLES[suffix]], REPOSITORY, dict(os.environ)))
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file or a folder, with modes that do not depend on the umask at the checkout."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    else:
+        shutil.copy(source, target)
+    for path in [target, *target.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _run(what: str, command: list[str], cwd: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=cwd, env=environment, umask=0o022, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DistError(f"{what} could not be built, {command[0]} ended with exit code {done.returncode}:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def main() -> int:
+    """Builds everything anew into build/dist/ and says what it made; returns the exit code."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    try:
+        made = build(OUT)
+    except DistError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"version {version()}, in {OUT.relative_to(REPOSITORY)}/:")
+    for path in made:
+        print(f"  {path.name}  {path.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

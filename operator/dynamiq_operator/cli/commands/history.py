@@ -1,0 +1,108 @@
+"""`history`: the rows of an App. It needs no model of them and imports none, which halves the time to its first line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.kube.api import pages_at
+from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
+from dynamiq_operator.model.plain import API_VERSION, Manifest
+from dynamiq_operator.views.columns import as_data, cell
+from dynamiq_operator.views.history import HistoryRow, history
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    how = context.options.output
+    found, version = _rows(context)
+    if not found and not context.options.watch:
+        return _nothing(context)
+    shown = history(found)
+    columns = of_plugin(wide=how == "wide")
+    rows = [_cells(row, columns) for row in shown]
+    table = Table([column.title for column in columns], rows, context.out, cut=_cut(how), status="STATUS")
+    if how in ("json", "yaml"):
+        if not context.options.watch:
+            context.out.lines([output.formatted([as_data(row) for row in shown], how)])
+        else:
+            context.out.lines(_document(row, how) for row in reversed(shown))
+    else:
+        context.out.lines([table.header(), *map(table.row, rows)])
+    if context.options.watch:
+        _follow(context, table, {row.name: row for row in shown}, version)
+    return 0
+
+
+def _cut(how: str | None) -> str:
+    """The column that is shortened where a line is too long for the terminal."""
+    return "" if how == "wide" else "DESCRIPTION"
+
+
+def _cells(row: HistoryRow, columns: Sequence[HistoryColumn]) -> list[str]:
+    return [safe(cell(row, column)) for column in columns]
+
+
+def _document(row: HistoryRow, how: str) -> str:
+    """One row of a stream: a line of JSON, or a document of YAML."""
+    data = as_data(row)
+    return f"---\n{output.as_yaml(data)}" if how == "yaml" else output.as_json(data, compact=True)
+
+
+def _nothing(context: CommandContext) -> int:
+    """No row: either nothing was deployed, or there is no such App, which is refused."""
+    from dynamiq_operator.actions.history import find_app
+
+    app = context.options.app
+    find_app(context.api, context.namespace, app)
+    if context.options.output in ("json", "yaml"):
+        context.out.lines(["[]"])
+    context.err.lines([f"nothing of {app} was deployed yet: `kubectl dynamiq deploy {app}`"])
+    return 0
+
+
+def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
+    """The App's rows, and the version of the collection from which a watch goes on."""
+    found: list[Manifest] = []
+    version = ""
+    for page in pages_at(context.api, _path(context), field=f"spec.app={context.options.app}"):
+        found += page["items"]
+        version = page["metadata"]["resourceVersion"]
+    return found, version
+
+
+def _path(context: CommandContext) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/deployments"
+
+
+def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str) -> None:
+    """Prints each row again that changes what is shown of it, until interrupted."""
+    how = context.options.output
+    columns = of_plugin(wide=how == "wide")
+
+    def show(row: HistoryRow) -> None:
+        if known.get(row.name) != row:
+            known[row.name] = row
+            context.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, columns))])
+
+    while True:
+        for raw in _changes(context, version):
+            show(HistoryRow.of(raw))
+        # The server ends a watch now and then, and may have forgotten where it was.
+        found, version = _rows(context)
+        for row in reversed(history(found)):
+            show(row)
+
+
+def _changes(context: CommandContext, version: str) -> Iterator[Manifest]:
+    query = {"fieldSelector": f"spec.app={context.options.app}", "resourceVersion": version}
+    for event in context.api.watch(_path(context), query):
+        if event["type"] == "ERROR":
+            return
+        if event["type"] in ("ADDED", "MODIFIED"):
+            yield event["object"]

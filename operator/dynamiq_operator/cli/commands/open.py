@@ -1,0 +1,44 @@
+"""`open`: the address of an App."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions import history as reading
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model import names
+from dynamiq_operator.model.app import ExposureType
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    """Prints the address; where it can be called from here and there is a desktop, opens it."""
+    app = reading.find_app(context.api, context.namespace, context.options.app)
+    hostname = app.status.hostname
+    if not hostname:
+        raise Refusal(f"{app.meta.name} has no address yet: see `kubectl dynamiq status {app.meta.name}`")
+    exposure = app.spec.exposure
+    url = f"{'https' if exposure is not None and exposure.tls is not None else 'http'}://{hostname}"
+    context.out.lines([safe(url)])
+    if (exposure is not None and exposure.type is ExposureType.CLUSTER_IP) or hostname.endswith(f".{app.meta.namespace}.svc"):
+        context.err.lines(
+            [
+                f"that is inside the cluster; from here: `kubectl port-forward -n {app.meta.namespace} service/{names.service(app.meta.name)} 8080:80`"
+            ]
+        )
+    elif _is_desktop():
+        import webbrowser
+
+        webbrowser.open(url)
+    return 0
+
+
+def _is_desktop() -> bool:
+    if not sys.stdout.isatty():
+        return False
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,29 @@
+"""`release`: the draft of a workflow becomes its next version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.release import plan_release, release
+from dynamiq_operator.cli import confirm, output
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    options, api = context.options, context.api
+    planned = plan_release(api, context.namespace, options.workflow, description=options.description)
+    data = {"namespace": planned.namespace, "workflow": planned.workflow, "from": planned.before, "to": planned.version}
+    if not confirm.agreed(context, planned.lines(), {**data, "flowDiff": "\n".join(planned.flow_diff), "noOp": planned.is_no_op}):
+        return 0 if options.preview else confirm.declined(context)
+    if planned.is_no_op:
+        context.err.lines([f"the draft of {planned.workflow} is {planned.before} already: {confirm.NOTHING_DONE}"])
+        return 0
+    made = release(api, planned)
+    if options.output is not None:
+        context.out.lines([output.formatted(made, options.output)])
+    else:
+        version = made["spec"]["version"]
+        context.out.lines([f"{planned.workflow} {version} is released: deploy it by `kubectl dynamiq deploy APP --version {version}`"])
+    return 0

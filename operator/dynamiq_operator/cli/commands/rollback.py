@@ -1,0 +1,27 @@
+"""`rollback`: what an App ran before becomes one more row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.rollback import rollback
+from dynamiq_operator.cli import confirm
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    row = int(number) if options.to_row and (number := options.to_row.removeprefix("#")).isdecimal() else options.to_row
+    asked = rollback(
+        context.api,
+        context.namespace,
+        options.app,
+        version=options.to,
+        row=row,
+        with_config=options.with_config,
+        runtime=options.runtime,
+        message=options.message,
+    )
+    return confirm.preview_and_deploy(context, asked)

@@ -1,0 +1,32 @@
+"""What every command works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.cli.connection import Connection
+from dynamiq_operator.cli.kubectl_flags import CommandLine
+from dynamiq_operator.cli.output import Screen
+from dynamiq_operator.cli.transport import Transport
+
+if TYPE_CHECKING:
+    import argparse
+
+
+@dataclass
+class CommandContext:
+    """One call of a command: its options, the API server, and where to print."""
+
+    given: CommandLine
+    options: argparse.Namespace
+    connection: Connection
+    api: Transport
+    out: Screen
+    err: Screen
+
+    @cached_property
+    def namespace(self) -> str:
+        """The namespace to work in. Raises NotConnected."""
+        return self.connection.namespace()

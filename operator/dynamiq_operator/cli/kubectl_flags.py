@@ -1,0 +1,90 @@
+"""kubectl's own flags among the plugin's arguments: they are set apart, and handed to kubectl as they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+WITH_VALUE = frozenset(
+    (
+        *("--as", "--as-group", "--as-uid", "--as-user-extra", "--cache-dir", "--certificate-authority", "--client-certificate"),
+        *("--client-key", "--cluster", "--context", "--kubeconfig", "--kuberc", "--password", "--proxy-url", "--request-timeout"),
+        *("--server", "-s", "--tls-server-name", "--token", "--user", "--username", "--v", "-v"),
+    )
+)
+ALONE = frozenset(("--disable-compression", "--insecure-skip-tls-verify", "--match-server-version", "--warnings-as-errors"))
+NAMESPACE = frozenset(("-n", "--namespace"))
+OWN_WITH_VALUE = frozenset(
+    (
+        *("-m", "--message", "-o", "--output", "--version", "--runtime", "--min", "--max", "--cpu", "--timeout", "--to", "--to-row"),
+        *("--hostname", "--target-namespace", "--description", "--expect", "--file", "--since", "--tail", "--row"),
+    )
+)
+"""Options of the commands that take a value: what follows one is its value, whatever it looks like. A test compares it with the parser."""
+
+HELP = frozenset(("-h", "--help"))
+FILE = "--file"
+"""With it `verify` reads a file in place of the cluster."""
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What was typed. `kubectl`: kubectl's flags but for the namespace; `rest`: the plugin's own arguments.
+
+    `lacking`: one of kubectl's flags that stands at the end without its value.
+    """
+
+    kubectl: tuple[str, ...]
+    namespace: str | None
+    rest: tuple[str, ...]
+    lacking: str | None = None
+
+    @property
+    def needs_cluster(self) -> bool:
+        """Whether this can be more than a question for help or about a file."""
+        if not self.rest or self.lacking is not None or self.rest[0] == "help" or HELP & set(self.rest):
+            return False
+        return self.rest[0] != "verify" or not any(argument.partition("=")[0] == FILE for argument in self.rest)
+
+    def value_of(self, flag: str) -> str | None:
+        """The value of one of kubectl's flags, the last one given."""
+        found = None
+        for at, argument in enumerate(self.kubectl):
+            if argument == flag:
+                found = self.kubectl[at + 1] if at + 1 < len(self.kubectl) else None
+            elif argument.startswith(f"{flag}="):
+                found = argument.partition("=")[2]
+        return found
+
+
+def split(arguments: list[str]) -> CommandLine:
+    """Sets kubectl's flags apart. After `--` nothing is a flag."""
+    kubectl: list[str] = []
+    rest: list[str] = []
+    namespace: str | None = None
+    lacking: str | None = None
+    values: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, has_value, value = argument.partition("=")
+        if argument == "--":
+            rest += [argument, *left]
+        elif name in OWN_WITH_VALUE:
+            rest += [argument] if has_value else [argument, *_next(left)]
+        elif name in NAMESPACE or (argument.startswith("-n") and not argument.startswith("--")):
+            namespace = value if has_value else argument[2:] if name not in NAMESPACE else next(left, "")
+            lacking = name if not namespace else lacking
+        elif name in WITH_VALUE:
+            kubectl += [argument] if has_value else [argument, *(values := _next(left))]
+            lacking = name if not has_value and not values else lacking
+        elif name in ALONE or argument.startswith(("-v", "-s=")):
+            kubectl.append(argument)
+        else:
+            rest.append(argument)
+    return CommandLine(tuple(kubectl), namespace, tuple(rest), lacking)
+
+
+def _next(left: Iterator[str]) -> list[str]:
+    """The value of the flag before it; nothing where the arguments end there, which whoever parses them then says."""
+    return list(islice(left, 1))

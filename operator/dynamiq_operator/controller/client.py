@@ -1,0 +1,162 @@
+"""Requests to the API server, by the official client's configuration and connection pool. Errors come as `errors.ApiError`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client as kubernetes
+from kubernetes.aio import config as kubernetes_config
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import in_a_pod
+from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.model.names import FIELD_MANAGER
+from dynamiq_operator.model.objects import Manifest
+
+PAGE = 500
+TIMEOUT = 30.0  # seconds for one request
+CONNECTIONS = 32
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+# Without a charset the client would encode the bytes once more.
+APPLY = "application/apply-patch+yaml; charset=utf-8"
+
+
+class Client:
+    """One connection pool to one API server. Use it as an async context manager."""
+
+    def __init__(self, configuration: Any) -> None:
+        configuration.connection_pool_maxsize = CONNECTIONS
+        self._api = kubernetes.ApiClient(configuration)
+        self._configuration = configuration
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Client:
+        """A client by kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
+        configuration = kubernetes.Configuration()
+        if kubeconfig is None and context is None and in_a_pod():
+            kubernetes_config.load_incluster_config(configuration)
+        else:
+            path = str(kubeconfig) if kubeconfig else None
+            await kubernetes_config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
+        return cls(configuration)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._api.close()
+
+    async def credentials(self) -> dict[str, Any]:
+        """How this client logs in now, as the fields of kopf's ConnectionInfo; a service account's token is read anew."""
+        configuration = self._configuration
+        token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return {
+            "server": configuration.host,
+            "ca_path": configuration.ssl_ca_cert,
+            "insecure": not configuration.verify_ssl,
+            "certificate_path": configuration.cert_file,
+            "private_key_path": configuration.key_file,
+            "token": token.split(" ", 1)[-1] if token else None,
+        }
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        """Sends one request and returns the JSON of its answer. Raises errors.ApiError."""
+        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            response = await self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT)
+            raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        if response.status < 400:
+            return _parsed(raw, f"{method} {path}")
+        raise errors.from_answer(response.status, raw, f"{method} {path}")
+
+    async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def pages(self, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> AsyncIterator[Manifest]:
+        """The lists, each of at most `PAGE` items, that a collection comes in."""
+        query: dict[str, str | int] = {"limit": PAGE}
+        if label:
+            query["labelSelector"] = label
+        if field:
+            query["fieldSelector"] = field
+        while True:
+            page = await self.request("GET", resource.path(namespace), query=query)
+            # A list leaves these out of its items.
+            page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"]]
+            yield page
+            if not (token := page["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def create(self, resource: ApiResource, manifest: Manifest) -> Manifest:
+        """POST: it never touches an object that is there. Raises errors.AlreadyExists."""
+        path = resource.path(manifest["metadata"].get("namespace", ""))
+        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+
+    async def apply(self, resource: ApiResource, manifest: Manifest) -> Manifest:
+        """Server-side apply, taking back fields of ours that others changed."""
+        meta = manifest["metadata"]
+        # The body is parsed as YAML, which knows no surrogate escapes: 🦊 goes as it is.
+        return await self.request(
+            "PATCH",
+            resource.path(meta.get("namespace", ""), meta["name"]),
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=json.dumps(manifest, ensure_ascii=False).encode(),
+            content_type=APPLY,
+        )
+
+    async def patch(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        subresource: str = "",
+        kind: str = MERGE,
+        manager: str = FIELD_MANAGER,
+    ) -> Manifest:
+        """A merge patch, or with `kind=JSON_PATCH` a list of operations."""
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
+
+    async def delete(
+        self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None, keep_dependents: bool = False
+    ) -> None:
+        """Deletes the object of this uid, its dependents in the background; one that is gone or another one is left alone.
+
+        With `version`, one that was written since is left alone, too. With `keep_dependents` they stay, and lose it as their owner.
+        """
+        preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        options = {"preconditions": preconditions, "propagationPolicy": "Orphan" if keep_dependents else "Background"}
+        try:
+            await self.request("DELETE", resource.path(namespace, name), body=options)
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _parsed(raw: bytes, asked: str) -> Manifest:
+    try:
+        parsed = json.loads(raw)
+    except ValueError as error:
+        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+    return parsed if isinstance(parsed, dict) else {}

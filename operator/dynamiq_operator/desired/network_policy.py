@@ -1,0 +1,59 @@
+"""The NetworkPolicy of an App that limits its network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamiq_operator.desired.base import NETWORK_POLICY, child
+from dynamiq_operator.model import names
+from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
+from dynamiq_operator.model.objects import App, Manifest
+
+DNS_PORTS = (53, 5353)
+"""A policy sees the port of the DNS server's pod, which some distributions put at 5353 behind a Service at 53."""
+NODE_LOCAL_DNS = "169.254.20.10/32"
+"""Where a cache of DNS on each node listens: it is no pod, and no selector finds it."""
+
+
+def network_policy(app: App) -> Manifest | None:
+    """The NetworkPolicy of the App's pods; None for an App that limits nothing.
+
+    What is stated is stated in full: in a policy, a field that somebody adds can let more through, and so can one that is missing.
+    """
+    network = app.spec.network
+    if network is None or not network.limits:
+        return None
+    spec: dict[str, Any] = {"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}, "policyTypes": []}
+    if network.ingress_from is not None:
+        triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
+        spec["policyTypes"].append("Ingress")
+        spec["ingress"] = [{"from": [triggers, *map(_peer, network.ingress_from)]}]
+    if network.egress is not None:
+        spec["policyTypes"].append("Egress")
+        spec["egress"] = [_dns(), *map(_rule, network.egress)]
+    return child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)
+
+
+def _dns() -> dict[str, Any]:
+    """Inside of the cluster alone: at any address, port 53 would be a way out."""
+    return {
+        "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}],
+        "ports": [{"protocol": protocol, "port": port} for port in DNS_PORTS for protocol in ("UDP", "TCP")],
+    }
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    return peer.as_json()
+
+
+def _rule(rule: Egress) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if rule.to is not None:
+        made["to"] = [_peer(peer) for peer in rule.to]
+    if rule.ports is not None:
+        made["ports"] = [_port(port) for port in rule.ports]
+    return made
+
+
+def _port(port: Port) -> dict[str, Any]:
+    return {"protocol": Protocol.TCP.value, **port.as_json()}

@@ -1,0 +1,64 @@
+"""Access Keys: made once, the user's from then on, and in force in the pods soon after each change.
+
+A kubelet refreshes what its pods mount every 60 to 90 s, but at once when a pod's own object changes: so running pods get an
+annotation with the Secret's version. They are not replaced by it, since it is no part of their template. Since when that
+version is known is noted on the workload, so that it survives a restart of the operator; pods created later mount that version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, format_time, parse_time
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.operations import CreateAccessKeys, TellOfKeys
+from dynamiq_operator.plan.snapshot import KeysPresence
+
+CLOCKS = timedelta(seconds=60)
+"""How far the operator's clock may be behind that of the API server, which dates pods: a pod is annotated once too often, never too little."""
+
+
+def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
+    """The Secret, where there is none."""
+    if context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.ABSENT:
+        yield CreateAccessKeys(context.app)
+
+
+def are_foreign(context: Context) -> bool:
+    """Whether the Secret of the App's keys belongs to another owner. No pod may mount it: naming an App so would make it readable."""
+    return context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
+
+
+def key_note(context: Context) -> str | None:
+    """What the workload notes of the keys: their version, and, where it changed under running pods, since when."""
+    if not context.app.spec.is_private:
+        return None
+    seen, noted = context.snapshot.access_keys, _noted(context.workload)
+    if not seen.version or seen.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == seen.version):
+        return noted
+    return f"{seen.version} {format_time(seen.since)}" if noted and seen.since else seen.version
+
+
+def tell_pods_of_keys(context: Context) -> Iterator[TellOfKeys]:
+    """The pods that were created before the keys were last changed, and that are not annotated with that change."""
+    version, since = _parsed(key_note(context))
+    if since is None:
+        return
+    for pod in context.snapshot.pods:
+        if pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
+            yield TellOfKeys(context.app, pod.name, pod.uid, version)
+
+
+def _noted(observed: Manifest | None) -> str | None:
+    found: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.KEYS_ANNOTATION)
+    return found
+
+
+def _parsed(noted: str | None) -> tuple[str, datetime | None]:
+    version, _, since = (noted or "").partition(" ")
+    try:
+        return version, parse_time(since) if since else None
+    except ValueError:
+        return version, None  # edited by another manager

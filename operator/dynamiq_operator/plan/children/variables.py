@@ -1,0 +1,70 @@
+"""Whether the keys that the App's variables name exist: no template is rolled out whose pods could not start for want of one.
+
+They are read only while a template that does not run yet is to be rolled out: an App at rest costs no read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynamiq_operator.desired.base import CONFIG_MAP, SECRET
+from dynamiq_operator.model.app import KeyOf, Variable
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ChildKey
+from dynamiq_operator.plan.snapshot import Snapshot
+
+MISSING = "VariableMissing"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A variable that takes its value from `key` of the Secret or ConfigMap `of`."""
+
+    variable: str
+    of: ChildKey
+    key: str
+
+
+def references(app: App) -> tuple[Reference, ...]:
+    """Every key that the App's variables name."""
+    return tuple(Reference(variable.name, (kind, one.name), one.key) for variable in app.spec.variables for kind, one in _named(variable))
+
+
+def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
+    """The Secrets and ConfigMaps whose keys this plan needs: none where all that is to run runs already."""
+    named = frozenset(reference.of for reference in references(app))
+    if not named:
+        return named
+    context = Context.of(snapshot, app)
+    arriving = any(row.outcome is None and row.pinned is None for row in context.history.rows)
+    return named if arriving or _is_new(context) else frozenset()
+
+
+def missing_variables(context: Context) -> str:
+    """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
+    lacks = "; ".join(_lacks(context)) if context.target is not None and context.snapshot.named else ""
+    return lacks if lacks and _is_new(context) else ""
+
+
+def _is_new(context: Context) -> bool:
+    """Whether the target's pods are not yet those that its workload makes."""
+    return context.pinned is not None and not context.is_rolled
+
+
+def _lacks(context: Context) -> Iterator[str]:
+    for reference in references(context.app):
+        kind, name = reference.of
+        keys = context.snapshot.named.get(reference.of, frozenset({reference.key}))  # what could not be read is not reported missing
+        if keys is None:
+            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which does not exist"
+        elif reference.key not in keys:
+            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which has no such key"
+
+
+def _named(variable: Variable) -> Iterator[tuple[str, KeyOf]]:
+    if variable.secret is not None:
+        yield SECRET.kind, variable.secret
+    if variable.config_map is not None:
+        yield CONFIG_MAP.kind, variable.config_map

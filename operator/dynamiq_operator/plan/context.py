@@ -1,0 +1,104 @@
+"""What a plan is decided from: one frozen value that every step of the planner takes, and passes on with the rows that it completes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.operations import Action
+from dynamiq_operator.plan.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Context:
+    """A snapshot whose App exists, and the App's rows as they are once the steps before have been carried out.
+
+    `history` and `ledger` start as observed. `waits`: by name of a row that cannot be pinned yet, what it waits for.
+    `reserved`: the highest sequence that this plan gives to a row, None where it gives none.
+    """
+
+    snapshot: Snapshot
+    app: App
+    history: History
+    ledger: Ledger
+    waits: Mapping[str, str] = field(default_factory=dict)
+    reserved: int | None = None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, app: App) -> Context:
+        history = History.of(snapshot.records)
+        return cls(snapshot, app, history, snapshot.ledger.having(history.rows))
+
+    def having(self, *changed: Record) -> Context:
+        """This context with each of `changed` in place of the row of its name."""
+        return replace(self, history=self.history.having(*changed), ledger=self.ledger.having(changed)) if changed else self
+
+    @property
+    def now(self) -> datetime:
+        return self.snapshot.now
+
+    @property
+    def settings(self) -> Settings:
+        return self.snapshot.settings
+
+    @property
+    def target(self) -> Record | None:
+        """The row whose pins the workload is to run; None where nothing has been deployed."""
+        return self.history.target
+
+    @property
+    def pinned(self) -> Pinned | None:
+        """The pins of the target."""
+        return self.target.pinned if self.target is not None else None
+
+    @property
+    def last_sequence(self) -> int:
+        """The highest sequence that was ever given to a row of the App, 0 where none was."""
+        return self.reserved or max(self.app.status.last_sequence or 0, self.ledger.highest)
+
+    @cached_property
+    def deploy_rows(self) -> tuple[LedgerRow, ...]:
+        """The rows that were made of `App.spec.deploy`, oldest first, as far as the ledger is known."""
+        return self.ledger.of_deploy_spec(self.app.meta.name)
+
+    @cached_property
+    def workload(self) -> Manifest | None:
+        """The workload that runs, or is to run, the target, as observed."""
+        return self.snapshot.workload_of(self.target)
+
+    @cached_property
+    def template(self) -> str | None:
+        """What the template label of the target's pods says; None where nothing is to run."""
+        return workloads.inputs(self.app, self.pinned) if self.pinned is not None else None
+
+    @property
+    def is_rolled(self) -> bool:
+        """Whether the workload makes the target's pods already, Ready or not."""
+        return self.template is not None and self.workload is not None and workloads.runs(self.workload, self.template)
+
+    @property
+    def release_of_flow(self) -> str | None:
+        """The name of a WorkflowVersion that has the target's flow."""
+        wanted = self.pinned.workflow_hash if self.pinned is not None else None
+        return next((version.name for version in self.snapshot.versions if version.flow_hash == wanted), None)
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether the target's flow can be mounted: from a ConfigMap that is there, or one made of a WorkflowVersion."""
+        return self.pinned is not None and (self.pinned.workflow_hash in self.snapshot.flows or self.release_of_flow is not None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of the planner decides: `actions`, and the context as it is once they have been carried out."""
+
+    context: Context
+    actions: tuple[Action, ...] = ()

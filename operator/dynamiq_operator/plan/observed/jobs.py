@@ -1,0 +1,68 @@
+"""The Jobs that run an App's triggers, and their pods, as the cluster shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, parse_time
+
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+
+
+@dataclass(frozen=True)
+class CallerPod:
+    """The pod of a run. `last_word`: its termination message. `why`: why it ended, in Kubernetes' words; `waits`: for what it waits."""
+
+    job: str
+    ended: bool
+    last_word: str = ""
+    why: str = ""
+    waits: str = ""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> CallerPod:
+        status = raw.get("status") or {}
+        state = next((each.get("state") or {} for each in status.get("containerStatuses") or ()), {})
+        terminated = state.get("terminated") or {}
+        why = status.get("reason") or (f"exit code {terminated['exitCode']}, {terminated.get('reason')}" if terminated else "")
+        return cls(
+            job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
+            ended=status.get("phase") in ("Succeeded", "Failed"),
+            last_word=terminated.get("message") or "",
+            why=why,
+            waits=(state.get("waiting") or {}).get("reason") or "",
+        )
+
+
+@dataclass(frozen=True)
+class TriggerJob:
+    """A Job that runs, or has run, a trigger. `failed`: why, in Kubernetes' words, empty where it has not."""
+
+    job: str
+    uid: str
+    trigger: str
+    made_at: datetime
+    ended_at: datetime | None
+    failed: str
+    raw: Manifest
+    pod: CallerPod | None = None
+
+    @classmethod
+    def of(cls, raw: Manifest, pod: CallerPod | None = None) -> TriggerJob:
+        meta, status = raw["metadata"], raw.get("status") or {}
+        ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
+        end = ends.get("Failed") or ends.get("Complete")
+        return cls(
+            job=meta["name"],
+            uid=meta.get("uid", ""),
+            trigger=meta["labels"][names.TRIGGER_LABEL],
+            made_at=parse_time(meta["creationTimestamp"]),
+            ended_at=parse_time(status.get("completionTime") or end["lastTransitionTime"]) if end else None,
+            failed=ends["Failed"].get("reason") or "Failed" if "Failed" in ends else "",
+            raw=raw,
+            pod=pod,
+        )

@@ -1,0 +1,70 @@
+"""Deploys from Git: a change of `App.spec.deploy` is one row, and what was asked last is read from the rows alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.record import Source
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
+from dynamiq_operator.plan.operations import CreateRecord
+
+
+def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
+    """The row that `deploy` asks for, where it asks for something else than the row that was made of it last.
+
+    The row's name is a hash of the App, of what is asked and of that last row's sequence: made twice it is one row, and going
+    from A to B and back to A is three.
+    """
+    wanted = _wanted(context)
+    if wanted is None or wanted[0] in context.ledger.rows or context.app.spec.deploy is None:
+        return ()
+    return (CreateRecord(context.app, *wanted, context.app.spec.deploy.changed_by),)
+
+
+def name_taken(context: Context) -> str | None:
+    """The name of the row that `deploy` asks for, where another row has it."""
+    wanted = _wanted(context)
+    row = context.ledger.rows.get(wanted[0]) if wanted else None
+    return row.name if row is not None and wanted is not None and row.asked != wanted[1] else None
+
+
+def override(context: Context) -> tuple[LedgerRow, Record] | None:
+    """The row that `deploy` asked for last and the newer one, made by hand, that runs in its place."""
+    last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
+    if last is None or context.target is None or context.target.sequence <= last.sequence:
+        return None
+    return last, context.target
+
+
+def source_of(context: Context, record: Record) -> Source:
+    """Where a numbered row that is about to be pinned came from."""
+    row = LedgerRow.of(record)
+    before = next((each for each in reversed(context.deploy_rows) if each.sequence < row.sequence), None)
+    made = names.declared_row(context.app.meta.name, row.asked, before.sequence if before else 0)
+    return Source.APP if record.name == made else Source.RECORD
+
+
+def _asked(app: App) -> dict[str, Any] | None:
+    """What `deploy` asks, without who changed it."""
+    if app.spec.deploy is None:
+        return None
+    deploy = app.spec.deploy.as_json()
+    return {name: deploy[name] for name in ASKED_IN_APP if name in deploy}
+
+
+def _wanted(context: Context) -> tuple[str, dict[str, Any]] | None:
+    """Name and content of the row that `deploy` asks for; None where it asks for what it asked for last."""
+    asked = _asked(context.app)
+    if asked is None or not context.ledger.known:
+        return None
+    last = _last(context)
+    if last is not None and last.asked == asked:
+        return None
+    return names.declared_row(context.app.meta.name, asked, last.sequence if last else 0), asked
+
+
+def _last(context: Context) -> LedgerRow | None:
+    return context.deploy_rows[-1] if context.deploy_rows else None

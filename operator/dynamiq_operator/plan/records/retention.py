@@ -1,0 +1,73 @@
+"""What is deleted once a history is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names.
+
+The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.record import Result
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.ledger import LedgerRow
+from dynamiq_operator.plan.operations import Action, DeleteChild, DeleteRecord
+
+ONCE_LIVE_KEPT = 5
+NEWEST_KEPT = 5
+"""Kept however they ended: the caller who made one comes to see why it failed."""
+AT_ONCE = 50
+"""Rows deleted in one reconcile, so that a limit that was lowered a lot does not hold up a deploy."""
+
+
+def delete_expired(context: Context) -> tuple[Action, ...]:
+    """Deletes what is above the limit; nothing where there is none, or where the whole history is not known."""
+    app = context.app
+    limit = app.spec.history.limit if app.spec.history else None
+    if limit is None or not context.ledger.known:
+        return ()
+    gone = expired(context, limit)
+    kept = [row for row in context.ledger.rows.values() if row not in gone]
+    flows = {names.flow(app.meta.name, row.flow_hash) for row in kept if row.flow_hash}
+    unneeded = [
+        DeleteChild(found)
+        for (kind, name), found in context.snapshot.children.items()
+        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and _is_flow(app, name)
+    ]
+    # Rows first: a flow goes only when no row that could bring it back is left.
+    return (*(DeleteRecord(app, row.name, row.uid) for row in gone), *([] if gone or context.history.candidate else unneeded))
+
+
+def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
+    """The oldest rows above the limit that may go.
+
+    Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that was made of
+    `App.spec.deploy` with those that its name is derived from, what a row in flight restores, and the 5 newest of all. Each pinned
+    row that is newer than one of these is kept, too: what is left is one chain, which verifies from its oldest row on. A row that
+    was never pinned is in no chain.
+    """
+    ledger, history = context.ledger, context.history
+    rows = ledger.in_order
+    once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
+    of_deploy_spec = {row.name for row in _telling_the_last(context.deploy_rows)}
+    named = {row.restores for row in ledger.rows.values() if row.result is None and row.restores}
+    protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | of_deploy_spec
+    if history.live is not None:
+        protected.add(history.live.name)
+    chain = min((row.sequence for row in rows if row.digest and (row.result is None or row.name in protected)), default=0)
+    candidates = [
+        row for row in rows if row.result is not None and row.name not in protected and (row.digest is None or row.sequence < chain)
+    ]
+    return tuple(candidates[: min(max(len(rows) - limit, 0), AT_ONCE)])
+
+
+def _telling_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
+    """Of the rows made of `App.spec.deploy` the last, and, while one is known by its name alone, those that its name is derived from."""
+    pinned = next((place for place in range(len(rows) - 1, -1, -1) if rows[place].from_app), 0)
+    return rows[pinned:]
+
+
+def _is_flow(app: App, name: str) -> bool:
+    return name.startswith(f"{app.meta.name}-flow-")

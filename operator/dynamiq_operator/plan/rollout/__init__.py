@@ -1,0 +1,1 @@
+"""How a rollout stands, and why it does not progress."""

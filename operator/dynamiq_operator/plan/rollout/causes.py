@@ -1,0 +1,89 @@
+"""Why a rollout does not come to an end, in words for a user, from the status of its pods and of its workload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.plan.observed.pods import Container, Pod
+
+CONFIGURATION_ERROR = 2
+"""Exit code by which a runtime says that it can never serve this flow with these settings."""
+
+
+class Gravity(IntEnum):
+    """How long a cause may last before the deploy has failed."""
+
+    UNTIL_DEADLINE = 0
+    A_MINUTE = 1
+    AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Cause:
+    gravity: Gravity
+    reason: str
+    message: str
+
+
+_AT_ONCE = {"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"}
+_PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError"}
+_START = {"CreateContainerError", "RunContainerError"}
+_NOT_SEEN_YET = "failed to sync"
+"""How a kubelet that is busy begins when it has not read a Secret or ConfigMap yet: that is no reason to give up."""
+
+
+def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | None:
+    """The gravest thing that keeps these pods, the new ones, from being Ready; None where nothing can be seen yet."""
+    found = [cause for pod in pods if not pod.deleting and not pod.ready and (cause := _of_pod(pod)) is not None]
+    if workload is not None and workload.failure is not None:
+        found.append(Cause(Gravity.UNTIL_DEADLINE, "PodsRefused", f"pods cannot be created: {workload.failure}"))
+    return max(found, key=lambda cause: cause.gravity, default=None)
+
+
+def _of_pod(pod: Pod) -> Cause | None:
+    if pod.unschedulable is not None:
+        return Cause(Gravity.UNTIL_DEADLINE, "Unschedulable", f"no node can take pod {pod.name}: {pod.unschedulable}")
+    container = pod.container
+    if container is None:
+        return None
+    return _waiting(pod, container) or _ended(pod, container) or _not_ready(pod, container)
+
+
+def _waiting(pod: Pod, container: Container) -> Cause | None:
+    reason = container.waiting_reason or ""
+    said = f": {container.waiting_message}" if container.waiting_message else ""
+    if reason == "InvalidImageName":
+        return Cause(Gravity.AT_ONCE, reason, f"image name {container.image} is not valid")
+    if reason in _AT_ONCE:
+        gravity = Gravity.A_MINUTE if (container.waiting_message or "").startswith(_NOT_SEEN_YET) else Gravity.AT_ONCE
+        return Cause(gravity, reason, f"pod {pod.name} cannot be started{said}")
+    if reason in _PULL:
+        return Cause(Gravity.A_MINUTE, reason, f"image {container.image} cannot be pulled{said}")
+    if reason in _START:
+        return Cause(Gravity.A_MINUTE, reason, f"pod {pod.name} cannot be started{said}")
+    return None
+
+
+def _ended(pod: Pod, container: Container) -> Cause | None:
+    if container.exit_code is None or (container.running and container.ready):
+        return None
+    if container.exit_code == 0 and not container.restarts:
+        return None
+    lines = (container.exit_message or "").strip().splitlines()
+    said = f": {lines[-1]}" if lines else ""
+    if container.exit_code == CONFIGURATION_ERROR:
+        return Cause(Gravity.AT_ONCE, "ConfigurationError", f"the runtime cannot run this flow{said}")
+    if container.exit_reason == "OOMKilled":
+        return Cause(Gravity.A_MINUTE, "OOMKilled", f"pod {pod.name} was killed: it used more memory than its limit")
+    return Cause(Gravity.A_MINUTE, "Crashed", f"the runtime of pod {pod.name} ends with exit code {container.exit_code}{said}")
+
+
+def _not_ready(pod: Pod, container: Container) -> Cause | None:
+    if container.running and not container.ready:
+        return Cause(
+            Gravity.UNTIL_DEADLINE, "NotReady", f"the readiness probe of pod {pod.name} does not succeed: it runs and is not ready"
+        )
+    return None

@@ -1,0 +1,104 @@
+"""Whether a deploy goes on, is complete, or has failed: named first, with its cause, and then acted upon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from dynamiq_operator.desired.base import SECRET, WORKLOAD
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.plan.children import convergence, manifests, variables
+from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.records.numbering import end_row
+from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
+
+WITHOUT_PROGRESS = timedelta(seconds=60)
+"""How long pull errors and crash loops may go on without progress."""
+QUIET = timedelta(seconds=10)
+"""How long a pod may be unready before a cause that only the deadline ends is reported."""
+
+
+class RolloutState(Enum):
+    ROLLING = "rolling out"
+    COMPLETE = "complete"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class RolloutStatus:
+    """`cause` is what is in the way, where it shows; `requeue_after` the seconds after which time alone changes the state."""
+
+    state: RolloutState
+    cause: Cause | None = None
+    requeue_after: float | None = None
+
+
+def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
+    """Ends the candidate where its rollout is complete or broken; else what is known of a rollout that goes on."""
+    row = context.history.candidate
+    if row is None or row.pinned is None:
+        return Step(context), None
+    status = evaluate(context, row.pinned)
+    if status.state is RolloutState.ROLLING:
+        return Step(context), status
+    if status.state is RolloutState.COMPLETE:
+        ended, actions = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
+    else:
+        ended, actions = end_row(context, row, Result.FAILED, status.cause.message if status.cause else "")
+    return Step(context.having(ended), actions), None
+
+
+def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
+    """The rollout of the candidate, which has these pins and is the target."""
+    state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
+    if state is not None and state.complete and _is_converged(context):
+        return RolloutStatus(RolloutState.COMPLETE)
+    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), state)
+    began = parse_time(pinned.created_at)
+    since = max(began, state.progressed_at) if state and state.progressed_at else began
+    deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)
+    limit = _limit(cause, deadline)
+    waited = context.now - since
+    if waited < limit and not (state and state.deadline_exceeded):
+        reported = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
+        changes_at = limit if reported or cause is None else min(QUIET, limit)
+        return RolloutStatus(RolloutState.ROLLING, cause if reported else None, (changes_at - waited).total_seconds())
+    silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod says why")
+    return RolloutStatus(RolloutState.BROKEN, cause or silent)
+
+
+def _is_converged(context: Context) -> bool:
+    """Whether every child is as the target wants it."""
+    return all(isinstance(action, Emit) for action in convergence.converge_children(context))
+
+
+def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
+    """How long a rollout may go without progress while this is in its way."""
+    if cause is None or cause.gravity is Gravity.UNTIL_DEADLINE:
+        return deadline
+    return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)
+
+
+def _refusal(context: Context) -> Cause | None:
+    """Why the target's workload itself cannot be made."""
+    if not context.has_flow:
+        return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
+    if lacks := variables.missing_variables(context):
+        return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
+    problems = manifests.child_problems(context)
+    problem = next((problems[key] for key in _needed(context.target, context.app.meta.name) if key in problems), None)
+    if problem is None:
+        return None
+    gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
+    return Cause(gravity, problem.hindrance.value, problem.message)
+
+
+def _needed(target: Record | None, app: str) -> tuple[tuple[str, str], ...]:
+    """The children without which no pod starts."""
+    return (WORKLOAD.kind, names.workload(app, target.name if target else "")), (SECRET.kind, names.access_keys(app))

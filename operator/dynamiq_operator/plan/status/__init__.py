@@ -1,0 +1,1 @@
+"""What the statuses of an App and of its rows say."""

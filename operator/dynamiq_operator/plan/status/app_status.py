@@ -1,0 +1,175 @@
+"""An App's status: what is live, what failed, the runs of its triggers, and its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dynamiq_operator.desired import exposure
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.record import Result
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children import variables
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.records.deploy_spec import name_taken, override
+from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.status.conditions import (
+    AVAILABLE,
+    CHILDREN,
+    LIVE,
+    OVERRIDDEN,
+    PROGRESSING,
+    TRIGGERS,
+    VARIABLES,
+    condition,
+    dated,
+    ready,
+)
+from dynamiq_operator.plan.status.hindrances import Hindrances, held_back
+from dynamiq_operator.plan.triggers import run_statuses, schedules
+
+
+def app_status(context: Context, hindrances: Hindrances) -> AppStatus:
+    """The App's whole status."""
+    app, failed = context.app, _failed(context)
+    conditions = [
+        _live(context, failed),
+        _children(hindrances.children),
+        _available(context, hindrances.variables),
+        _progressing(context, failed),
+        *_variables(context, hindrances.variables),
+        *([_triggers(context, hindrances.triggers)] if app.spec.triggers else []),
+        *([_overridden(context)] if app.spec.deploy is not None else []),
+    ]
+    return AppStatus(
+        observed_generation=app.meta.generation,
+        last_sequence=context.last_sequence or None,
+        live=_live_row(context),
+        failed=failed,
+        hostname=exposure.hostname(app, context.settings),
+        triggers=run_statuses.last_runs(context),
+        conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
+    )
+
+
+def _live_row(context: Context) -> LiveRow | None:
+    live = context.history.live
+    if live is None or live.pinned is None:
+        return None
+    return LiveRow(
+        row=live.name, sequence=live.sequence, workflow_version=live.pinned.workflow_version, runtime=live.pinned.runtime.version
+    )
+
+
+def _failed(context: Context) -> FailedRow | None:
+    """The newest row above the live one that failed; one that is closed, and so not watched, is kept from the status of before."""
+    after = context.history.live.sequence if context.history.live else 0
+    for row in reversed(context.history.rows):
+        if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after:
+            return FailedRow(row=row.name, sequence=row.sequence, reason=row.outcome.reason)
+    kept = context.app.status.failed
+    return kept if kept is not None and kept.sequence > after else None
+
+
+def _live(context: Context, failed: FailedRow | None) -> Condition:
+    if context.history.live is not None:
+        return condition(LIVE, True, "Serving", f"{events.title(context.history.live)} is live")
+    if failed is not None:
+        return condition(LIVE, False, "DeployFailed", f"the deploy {failed.row} failed, and there is nothing to return to: {failed.reason}")
+    return condition(LIVE, False, "NotDeployed", "nothing has been deployed yet: create a Deployment (ddep) that names this App")
+
+
+def _children(problems: Mapping[ChildKey, ChildProblem]) -> Condition:
+    if problems:
+        return _hindered(CHILDREN, problems)
+    return condition(CHILDREN, True, "Applied", "all that the App needs is in place")
+
+
+def _available(context: Context, lacks: str) -> Condition:
+    if context.workload is None:
+        if context.target is not None and not context.has_flow:
+            title = events.title(context.target)
+            return condition(
+                AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
+            )
+        if lacks:
+            return condition(AVAILABLE, False, variables.MISSING, held_back(lacks))
+        return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
+    state = WorkloadState.of(context.workload)
+    if state.available:
+        return condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
+    cause = find_cause(context.snapshot.pods, state)
+    if cause is None or cause.reason == "NotReady":
+        return condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+    return condition(AVAILABLE, False, cause.reason, cause.message)
+
+
+def _progressing(context: Context, failed: FailedRow | None) -> Condition:
+    history, waits = context.history, context.waits
+    waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
+    if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
+        return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
+    if waiting is not None:
+        return condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
+    if history.live is not None and (cause := _cause_of_live(context)) is not None:
+        return condition(PROGRESSING, False, cause.reason, f"not all pods of {events.title(history.live)} serve: {cause.message}")
+    if failed is not None:
+        return condition(PROGRESSING, False, "DeployFailed", f"the deploy {failed.row} (#{failed.sequence}) failed: {failed.reason}")
+    return condition(PROGRESSING, False, "Settled", "no deploy is under way")
+
+
+def _cause_of_live(context: Context) -> Cause | None:
+    """Why pods of the live row, the target, do not serve, such as those of changed variables; a cause that may pass is not reported."""
+    if all(pod.ready for pod in context.snapshot.pods):
+        return None
+    cause = find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), None)
+    return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
+
+
+def _variables(context: Context, lacks: str) -> Iterator[Condition]:
+    """Not a condition that Ready depends on: while a key is missing the App serves with the variables that it had."""
+    if context.target is None or not variables.references(context.app):
+        return
+    if lacks:
+        yield condition(VARIABLES, False, variables.MISSING, held_back(lacks))
+    else:
+        yield condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
+
+
+def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
+    """Whether each active trigger will run. Ready does not depend on it: callers of the App are served all the same."""
+    if wrong := schedules.invalid(context.app):
+        return condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
+    if problems:
+        return _hindered(TRIGGERS, problems)
+    if context.target is None:
+        return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
+    active = ", ".join(trigger.name for trigger in schedules.active(context))
+    return condition(TRIGGERS, True, "Scheduled", f"active: {active}" if active else "none of the triggers is active")
+
+
+def _overridden(context: Context) -> Condition:
+    if (name := name_taken(context)) is not None:
+        message = (
+            f"row {name}, made by hand, has the name of the row that spec.deploy asks for: change spec.deploy.message, and it gets another"
+        )
+        return condition(OVERRIDDEN, True, "NameTaken", message)
+    found = override(context)
+    if found is None:
+        return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
+    last, instead = found
+    asked = last.asked.get("workflowVersion", "the newest version")
+    return condition(
+        OVERRIDDEN,
+        True,
+        "NewerRow",
+        f"spec.deploy asks {asked} (#{last.sequence}, {last.name}), and {events.title(instead)}, made by hand, runs in its place until spec.deploy changes",
+    )
+
+
+def _hindered(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
+    """False, for the reason of the first problem, with the messages of all."""
+    keys = sorted(problems)
+    return condition(type_, False, problems[keys[0]].hindrance.value, "; ".join(problems[key].message for key in keys))

@@ -1,0 +1,46 @@
+"""Conditions of Apps and rows: how one is made, and since when it has had its status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import format_time
+
+READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
+TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
+SUCCEEDED = "Succeeded"
+DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
+"""What Ready needs, in the order in which the first that is not True gives its reason."""
+
+
+def condition(type_: str, status: bool | None, reason: str, message: str) -> Condition:
+    """A condition without a time yet; None stands for Unknown."""
+    text = "Unknown" if status is None else str(status)
+    return Condition(type=type_, status=text, reason=reason, message=message[:2048], last_transition_time="")
+
+
+def ready(others: Sequence[Condition]) -> Condition:
+    """Ready, derived from the conditions that it depends on, here alone."""
+    by_type = {each.type: each for each in others}
+    first = next((by_type[type_] for type_ in DEPENDENTS if by_type[type_].status != "True"), None)
+    if first is not None:
+        return condition(READY, False, first.reason, first.message)
+    return condition(READY, True, "Serving", by_type[LIVE].message)
+
+
+def dated(conditions: Sequence[Condition], before: Sequence[Condition], now: datetime, generation: int | None) -> tuple[Condition, ...]:
+    """The conditions with their transition times: those of before where the status is the same, else now."""
+    known = {each.type: each for each in before}
+    return tuple(
+        each.model_copy(
+            update={
+                "last_transition_time": old.last_transition_time
+                if (old := known.get(each.type)) and old.status == each.status
+                else format_time(now),
+                "observed_generation": generation,
+            }
+        )
+        for each in conditions
+    )

@@ -1,0 +1,44 @@
+"""What keeps an App from being as it should: found once in a plan, for its conditions, its Events and the time of the next reconcile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children.manifests import child_problems
+from dynamiq_operator.plan.children.variables import missing_variables
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem
+from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.status.conditions import CHILDREN, TRIGGERS, VARIABLES
+from dynamiq_operator.plan.triggers.schedules import trigger_problems
+
+
+@dataclass(frozen=True)
+class Hindrances:
+    """`variables`: what new pods would lack, as one sentence, empty where they lack nothing."""
+
+    children: Mapping[ChildKey, ChildProblem]
+    triggers: Mapping[ChildKey, ChildProblem]
+    variables: str
+
+    @classmethod
+    def of(cls, context: Context) -> Hindrances:
+        return cls(child_problems(context), trigger_problems(context), missing_variables(context))
+
+
+def hindrance_events(context: Context, hindrances: Hindrances) -> tuple[Emit, ...]:
+    """An Event for each problem that no condition of the App tells of yet."""
+    known = {condition.type: condition.message for condition in context.app.status.conditions}
+    told = f"{known.get(CHILDREN, '')} {known.get(TRIGGERS, '')}"
+    problems = {**hindrances.children, **hindrances.triggers}.values()
+    found = [events.hindered(context.app, problem.message) for problem in problems if problem.message not in told]
+    if hindrances.variables and (lacks := held_back(hindrances.variables)) != known.get(VARIABLES, ""):
+        found.append(events.lacking(context.app, lacks))
+    return tuple(found)
+
+
+def held_back(lacks: str) -> str:
+    """The message for an App whose new pods would lack something."""
+    return f"{lacks}: until then no new pod is made"[:1024]

@@ -1,0 +1,105 @@
+"""Statuses of rows: the phase of each and its condition Succeeded, written where they say something new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dynamiq_operator.model.app import Rollout
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.operations import Action, Plan, SetRecordStatus
+from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
+from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
+from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.status.conditions import SUCCEEDED, condition, dated
+
+
+@dataclass(frozen=True)
+class RowStatuses:
+    """The writes for rows that stay open or go Live, and those that close rows: a new row reads Live before the one before it reads Superseded."""
+
+    opening: tuple[Action, ...]
+    closing: tuple[Action, ...]
+
+
+def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses:
+    """The status of each row that does not read so yet. `rollout` is that of the candidate."""
+    app, history = context.app, context.history
+    opening: list[Action] = []
+    closing: list[Action] = []
+    for row in reversed(history.rows):
+        phase = history.phase(row)
+        waits = context.waits.get(row.name, "")
+        status = row_status(row, phase, context.now, waits=waits, rollout=rollout if row is history.candidate else None)
+        if says_nothing_new(row, status):
+            continue
+        actions = closing if phase in CLOSED else opening
+        if phase is Phase.SUPERSEDED and row.phase is Phase.LIVE and history.live is not None:
+            actions += events.superseded(app, row, history.live)
+        if waits:
+            actions += events.waits(app, row, waits)
+        actions.append(SetRecordStatus(row, status))
+    return RowStatuses(tuple(opening), tuple(closing))
+
+
+def rows_without_app(snapshot: Snapshot) -> Plan:
+    """Rows whose App does not exist wait for it, without a number and without an end: an App's status keeps the numbers.
+
+    So do rows that have ended and that a restore brought back before their App. One that has waited too long says so, and stays
+    open: closed it would not be watched when its App comes.
+    """
+    policy = Rollout()
+    actions: list[Action] = []
+    left: list[float] = []
+    for row in History.of(snapshot.records).rows:
+        if row.meta.owners:
+            continue  # its App was deleted, and the garbage collector will delete it
+        message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
+        if row.outcome is None and snapshot.now >= waits_until(row, policy):
+            message = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+            status = given_up_status(row, snapshot.now, message)
+        else:
+            status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
+            left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
+        if not says_nothing_new(row, status):
+            actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
+    return Plan(tuple(actions), min(left, default=None))
+
+
+def row_status(row: Record, phase: Phase, now: datetime, *, waits: str = "", rollout: RolloutStatus | None = None) -> RecordStatus:
+    """A row's whole status. It has no condition Ready: a failed row of the past must not hang a GitOps wait."""
+    ended = row.outcome is not None and phase is not Phase.PENDING
+    if row.outcome is not None and ended:
+        found = condition(SUCCEEDED, row.outcome.result is Result.SUCCEEDED, row.outcome.result.value, row.outcome.reason)
+    elif phase is Phase.PENDING:
+        found = condition(SUCCEEDED, None, "Waiting", waits)
+    elif rollout is not None and rollout.cause is not None:
+        found = condition(SUCCEEDED, None, rollout.cause.reason, rollout.cause.message[:1024])
+    else:
+        found = condition(SUCCEEDED, None, "Progressing", "")
+    return RecordStatus(
+        phase=phase,
+        observed_generation=row.meta.generation if ended else 0,
+        conditions=dated([found], row.status.conditions, now, None),
+    )
+
+
+def given_up_status(row: Record, now: datetime, message: str) -> RecordStatus:
+    """Of a row whose App has not come in time. GitOps tools take it for done, as they do each row that failed."""
+    return RecordStatus(
+        phase=Phase.PENDING,
+        observed_generation=row.meta.generation,
+        conditions=dated([condition(SUCCEEDED, False, "AppMissing", message)], row.status.conditions, now, None),
+    )
+
+
+def says_nothing_new(row: Record, status: RecordStatus) -> bool:
+    """Whether the row reads so already: the schema's default says that a row is under way, so that need not be written."""
+    if row.status == status:
+        return True
+    under_way = status.phase is Phase.PROGRESSING and all(not each.message for each in status.conditions)
+    return under_way and row.status.phase is Phase.PROGRESSING and not row.status.conditions

@@ -1,0 +1,1 @@
+"""An App's triggers: their CronJobs and Jobs, and what became of each run."""

@@ -1,0 +1,146 @@
+"""What the App's status keeps of its triggers' runs, and the Events that tell of those that ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.model import triggers
+from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
+from dynamiq_operator.model.objects import App, format_time, parse_time
+from dynamiq_operator.model.plain import on_one_line
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.jobs import TriggerJob
+from dynamiq_operator.plan.operations import Emit
+
+MESSAGE_MAX = 200
+LAST_WORD = timedelta(seconds=10)
+"""For so long a Job that has ended waits to be told of, while its pod does not read so yet: the pod's last word comes with it."""
+UNSEEN = timedelta(seconds=60)
+"""A Job that is not there so long after it began is gone: a moment after it began it may only not have been seen yet."""
+_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+
+
+def last_runs(context: Context) -> tuple[TriggerRun, ...]:
+    """The newest runs as the App's status is to show them, the newest first. What it says of one that ended stays, since its Job does not."""
+    known = {run.job: run for run in context.app.status.triggers}
+    found: dict[str, TriggerRun] = {}
+    for run in context.snapshot.runs:
+        before = known.get(run.job)
+        if run.made_at >= context.app.meta.created:
+            found[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
+    for job, run_before in known.items():
+        if job not in found:
+            found[job] = run_before if run_before.ended_at or _may_be_unseen(context, run_before) else _gone(context, run_before)
+    for missed in _missed(context):
+        found.setdefault(missed.job, missed)
+    newest = sorted(found.values(), key=lambda run: (run.started_at, run.job), reverse=True)
+    return tuple(newest[:RUNS_KEPT])
+
+
+def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
+    """An Event for each run that has ended since the status was written."""
+    known = {run.job for run in app.status.triggers if run.ended_at}
+    for run in reversed(runs):
+        if run.ended_at and run.job not in known:
+            version = f", {run.workflow_version}" if run.workflow_version else ""
+            said = f": {run.message}" if run.message else ""
+            yield Emit(
+                app,
+                f"Trigger{run.outcome.value}",
+                f"trigger {run.trigger} ({run.job}{version}){said}",
+                key=f"run/{run.job}/{run.started_at}",
+                warning=run.outcome is not RunOutcome.SUCCEEDED,
+            )
+
+
+def requeue_times(context: Context) -> Iterator[float]:
+    """Seconds after which time alone changes what is said of a run."""
+    for run in context.snapshot.runs:
+        if run.ended_at and _is_to_speak(context, run):
+            yield (run.ended_at + LAST_WORD - context.now).total_seconds()
+    seen = {run.job for run in context.snapshot.runs}
+    for known in context.app.status.triggers:
+        if not known.ended_at and known.job not in seen and _may_be_unseen(context, known):
+            yield (parse_time(known.started_at) + UNSEEN - context.now).total_seconds()
+
+
+def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> TriggerRun:
+    shown = TriggerRun(
+        trigger=run.trigger,
+        job=run.job,
+        started_at=format_time(run.made_at),
+        outcome=RunOutcome.RUNNING,
+        message=_hindered(context, run) or (before.message if before else None),
+    )
+    if run.ended_at is None or _is_to_speak(context, run):
+        return shown
+    message, flow_hash = _last_word(run)
+    ended = {
+        "ended_at": format_time(run.ended_at),
+        "outcome": RunOutcome.FAILED if run.failed else RunOutcome.SUCCEEDED,
+        "message": message or (shown.message if run.failed else None) or (f"its Job failed: {run.failed}" if run.failed else None),
+        "workflow_version": _version(context, flow_hash),
+    }
+    return shown.model_copy(update=ended)
+
+
+def _is_to_speak(context: Context, run: TriggerJob) -> bool:
+    """Whether the Job reads as ended, and its pod not yet."""
+    return bool(run.pod and not run.pod.ended and run.ended_at and context.now < run.ended_at + LAST_WORD)
+
+
+def _hindered(context: Context, run: TriggerJob) -> str | None:
+    if run.pod is None or not run.pod.waits or run.pod.waits in ("ContainerCreating", "PodInitializing"):
+        return None
+    if run.pod.waits in _NO_IMAGE:
+        return f"its image {context.settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
+    return f"its pod cannot start: {run.pod.waits}"[:MESSAGE_MAX]
+
+
+def _last_word(run: TriggerJob) -> tuple[str | None, str | None]:
+    """What the caller said, as one line, and the hash of the flow that answered it."""
+    if run.pod is None:
+        return None, None
+    try:
+        said = json.loads(run.pod.last_word)
+        message, flow_hash = said["message"], said.get("workflowHash")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return (f"its pod ended with {run.pod.why}"[:MESSAGE_MAX] if run.failed and run.pod.why else None), None
+    return on_one_line(str(message))[:MESSAGE_MAX], flow_hash if isinstance(flow_hash, str) else None
+
+
+def _version(context: Context, flow_hash: str | None) -> str | None:
+    if flow_hash is None:
+        return None
+    rows = [context.history.live, context.history.candidate, *reversed(context.history.rows)]
+    deployed = (row.pinned.workflow_version for row in rows if row and row.pinned and row.pinned.workflow_hash == flow_hash)
+    released = (version.version for version in context.snapshot.versions if version.flow_hash == flow_hash)
+    return next(deployed, None) or next(released, None)
+
+
+def _may_be_unseen(context: Context, run: TriggerRun) -> bool:
+    return context.now < parse_time(run.started_at) + UNSEEN
+
+
+def _gone(context: Context, run: TriggerRun) -> TriggerRun:
+    ended = {"ended_at": format_time(context.now), "outcome": RunOutcome.FAILED, "message": "its Job was deleted before it had ended"}
+    return run.model_copy(update=ended)
+
+
+def _missed(context: Context) -> Iterator[TriggerRun]:
+    """Runs of triggers that run once, whose time passed while nobody could make them."""
+    for trigger in context.app.spec.triggers:
+        at = triggers.moment(trigger.run_at)
+        if at is None or trigger.suspend or at < context.app.meta.created or context.now <= at + triggers.GRACE:
+            continue
+        yield TriggerRun(
+            trigger=trigger.name,
+            job=desired.once_name(context.app, trigger),
+            started_at=format_time(at),
+            ended_at=format_time(at + triggers.GRACE),
+            outcome=RunOutcome.MISSED,
+            message=f"it was to run at {format_time(at)}, and did not within {int(triggers.GRACE.total_seconds() // 60)} min",
+        )

@@ -1,0 +1,1 @@
+"""Apps: list, create, read, delete."""

@@ -1,0 +1,182 @@
+"""Apps: list, create, read, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.apps import responses, serialize
+from dynamiq_operator.rest.apps.create import create_with_first_row
+from dynamiq_operator.rest.apps.requests import NewApp
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.models import Id, Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.visibility import may_read, or_empty
+from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+
+router = APIRouter(prefix="/v1/apps", tags=["apps"])
+
+
+@router.get("", responses=documented(Many[responses.App], 404, 422))
+def every_app(
+    context: ContextOf,
+    session: SessionOf,
+    paging: PagingOf,
+    project_id: Annotated[Id | None, Query(description="Apps of this project alone.")] = None,
+    workflow_id: Annotated[Id | None, Query(description="Apps of this workflow alone.")] = None,
+    include_archived: Annotated[bool, Query(description="No App is ever archived here.")] = False,  # noqa: ARG001 - clients send it
+) -> Json:
+    """The Apps that the caller may list."""
+    field, namespaces = "", [""]
+    if project_id is not None:
+        namespaces = [context.find(NAMESPACES, project_id).name]
+    if workflow_id is not None:
+        if project_id is not None:
+            _check_readable(session, namespaces[0], "project", project_id)
+        workflow = context.find(WORKFLOWS, workflow_id)
+        if namespaces not in ([""], [workflow.namespace]):
+            _check_readable(session, workflow.namespace, "workflow", workflow_id)
+            return paging.of([], lambda found: found)
+        field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
+    try:
+        found = kube_api.items(session.api, APPS, namespaces[0], field=field)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        if namespaces != [""]:
+            raise unknown_id("workflow" if workflow_id else "project", workflow_id or project_id or "") from None
+        found, namespaces = _of_each_namespace(context, session)
+    served, described = _beside(context, session, namespaces)
+
+    def shape(raw: Manifest) -> Data:
+        return shape_app(context, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
+
+    return paging.of(newest(found), shape)
+
+
+@router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
+def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
+    """Creates the App and its first deployment; where that is refused, nothing is left of the App."""
+    made, row, is_replayed = create_with_first_row(context, session, body, key)
+    shaped = shape_app(context, made, row, row, None)
+    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
+
+
+@router.get("/{app_id}", responses=documented(One[responses.App], 404, 422))
+def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """The App, and what it serves."""
+    entry = context.find(APPS, app_id)
+    raw = context.read(session, APPS, entry)
+    latest = context.latest_row(entry.uid)
+    served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
+    row, described = context.in_parallel(
+        partial(_row, session, entry.namespace, served),
+        partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
+    )
+    return Json({"data": shape_app(context, raw, row, None, (described or {}).get("description"))})
+
+
+@router.delete("/{app_id}", status_code=204, responses=documented(None, 404, 409, 422, status=204))
+def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
+    """Deletes the App, and with it its history and triggers. An App whose history is protected stays: 403."""
+    entry = context.find(APPS, app_id)
+    options = {"preconditions": {"uid": entry.uid}, "propagationPolicy": "Background"}
+    try:
+        session.api.request("DELETE", APPS.path(entry.namespace, entry.name), body=options)
+    except errors.NotFound:
+        raise unknown_id("App", app_id) from None
+    except errors.Conflict:  # another App has this name by now
+        raise unknown_id("App", app_id) from None
+    except errors.Denied:
+        context.read(session, APPS, entry)
+        raise
+    context.index.of(APPS).remove(entry.uid)
+    return Response(status_code=204)
+
+
+def shape_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> Data:
+    """An App beside the row that it serves, and its newest row where that is at hand."""
+    uid = raw["metadata"]["uid"]
+    shaped = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
+    entry = context.latest_row(uid)
+    latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
+    return serialize.app(raw, shaped, latest_id, described, context, context.settings)
+
+
+def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
+    """What an answer tells of two ids, it must not tell of one that the caller may not see. Raises HttpProblem 404."""
+    if not may_read(session.api, namespace):
+        raise unknown_id(what, uid)
+
+
+def _row(session: CallerSession, namespace: str, name: str | None) -> Manifest | None:
+    if name is None:
+        return None
+    try:
+        return session.api.request("GET", RECORDS.path(namespace, name))
+    except (errors.NotFound, errors.Denied):
+        return None
+
+
+def _described(session: CallerSession, namespace: str, workflow: str) -> Manifest | None:
+    try:
+        return read_workflow(session.api, namespace, workflow)
+    except (errors.NotFound, errors.Denied):
+        return None
+
+
+def _of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list[Manifest], list[str]]:
+    """The Apps of every namespace in which the caller may list them, and those namespaces."""
+    there = sorted({entry.namespace for entry in context.index.of(APPS).all()})
+
+    def listed(namespace: str) -> list[Manifest] | None:
+        try:
+            return kube_api.items(session.api, APPS, namespace)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+            return None
+
+    found = [(namespace, items) for namespace, items in zip(there, context.map_parallel(listed, there), strict=True) if items is not None]
+    return [item for _, items in found for item in items], [namespace for namespace, _ in found]
+
+
+def _beside(
+    context: ApiContext, session: CallerSession, namespaces: list[str]
+) -> tuple[Mapping[tuple[str, str], Manifest], Mapping[tuple[str, str], str | None]]:
+    """What stands beside Apps in a list: by App the row that it serves, else its newest open one; by workflow, what it does."""
+
+    def rows(namespace: str) -> list[Manifest]:
+        return or_empty(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
+
+    def workflows(namespace: str) -> list[Manifest]:
+        return or_empty(lambda: list_workflows(session.api, namespace))
+
+    found = context.in_parallel(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
+    by_app: dict[tuple[str, str], Manifest] = {}
+    for row in sorted((row for some in found[: len(namespaces)] for row in some), key=_preference):
+        by_app[(row["metadata"]["namespace"], row["spec"]["app"])] = row
+    return by_app, {_key(each): each["description"] for some in found[len(namespaces) :] for each in some}
+
+
+def _preference(row: Manifest) -> tuple[bool, int]:
+    return (row["spec"].get("outcome") or {}).get("result") == "Succeeded", row["spec"].get("sequence") or 0
+
+
+def _key(raw: Manifest) -> tuple[str, str]:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]

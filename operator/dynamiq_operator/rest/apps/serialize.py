@@ -1,0 +1,47 @@
+"""An App as the contract's JSON. Pure."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired import exposure
+from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
+
+AUTHOR_ANNOTATION = f"{GROUP}/created-by"
+"""On an App: who made it through this API. It is told, and nothing rests on it."""
+
+
+def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
+    """An App. `row`: the deployment that it serves, or else its newest; `latest_id`: of the newest; `described`: what its workflow does."""
+    meta, spec = raw["metadata"], raw["spec"]
+    found = App.of(raw)
+    namespace, workflow = meta["namespace"], spec["workflow"]
+    workflow_id = ids.id_of(WORKFLOWS, namespace, workflow)
+    creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
+    version = row["workflow_version"] if row else None
+    return {
+        "id": meta["uid"],
+        "name": spec.get("displayName") or meta["name"],
+        "description": spec.get("description"),
+        "project_id": ids.id_of(NAMESPACES, "", namespace),
+        "hostname": found.status.hostname or exposure.hostname(found, settings),
+        "runtime_id": row["runtime_id"] if row else None,
+        "workflow_id": workflow_id,
+        "workflow_version_id": row["workflow_version_id"] if row else None,
+        "deployment_config": row["deployment_config"] if row else config(None),
+        "access_control": {"access_type": "private" if found.spec.is_private else "public"},
+        "created_at": meta["creationTimestamp"],
+        "created_by": creator,
+        "updated_at": max(changed_at(meta), row["created_at"] if row else ""),
+        "updated_by": (row["created_by"] if row else None) or creator,
+        "archived_at": None,
+        "archived_by": None,
+        "latest_deployment_id": latest_id,
+        "runtime": row["runtime"] if row else None,
+        "workflow": {"id": workflow_id, "name": workflow, "description": described},
+        "workflow_version": {**version, "created_at": ids.created_at(VERSIONS, namespace, f"{workflow}-{version['version']}")}
+        if version
+        else None,
+    }

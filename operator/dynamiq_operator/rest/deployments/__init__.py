@@ -1,0 +1,1 @@
+"""Deployments of an App: its history, deploy, rollback, promote, and their previews."""

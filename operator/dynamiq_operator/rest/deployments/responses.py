@@ -1,0 +1,55 @@
+"""What is answered about deployments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import Id, ResponseModel, example
+from dynamiq_operator.rest.shared.examples import CONFIG, PROJECT
+from dynamiq_operator.rest.shared.responses import ConfigShape
+
+_PREVIEW: dict[str, Any] = {
+    "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", "runtime": "1.4.0", "config": CONFIG},
+    "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", "runtime": "1.4.0", "config": CONFIG},
+    "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
+    "pods_restart": True,
+    "no_op": False,
+    "under_way": None,
+    "warnings": [],
+}
+
+
+class PreviewSide(ResponseModel):
+    row: str | None
+    sequence: int | None
+    version: str
+    flow_hash: str
+    runtime: str
+    config: ConfigShape
+
+
+class PreviewShape(ResponseModel):
+    """What a deploy would do."""
+
+    model_config = example(**_PREVIEW)
+
+    from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
+    to: PreviewSide
+    flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
+    pods_restart: bool
+    no_op: Annotated[bool, Field(description="The App would run exactly what it runs now.")]
+    under_way: Annotated[str | None, Field(description="A row that is being rolled out, and would be overtaken.")]
+    warnings: list[str]
+
+
+class PromotionPreview(PreviewShape):
+    """What a promotion would do."""
+
+    model_config = example(**_PREVIEW, project_id=PROJECT, environment="production", new_app=False, new_version="v1")
+
+    project_id: Annotated[Id | None, Field(description="The target.")]
+    environment: str
+    new_app: Annotated[bool, Field(description="The target has no such App yet.")]
+    new_version: Annotated[str | None, Field(description="The version that would be put into the target.")]

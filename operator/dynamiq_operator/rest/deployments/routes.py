@@ -1,0 +1,108 @@
+"""Deploying an App, rolling it back, and promoting what it serves: each makes one row, and each has a preview."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from dynamiq_operator.actions import deploy as deploying
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.deployments import parse, promotions, responses, rows, serialize
+from dynamiq_operator.rest.deployments.pins import kept_pins
+from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
+from dynamiq_operator.rest.http import idempotency
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import hidden_as_unknown
+from dynamiq_operator.rest.http.idempotency import KeyedRequest, KeyOf
+from dynamiq_operator.rest.http.models import Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.shared.ownership import may_belong_to
+from dynamiq_operator.rest.shared.parse import check_config
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.shared.serialize import serialize_deployment
+from dynamiq_operator.views.history import newest_first
+
+history = APIRouter(prefix="/v1/apps", tags=["apps"])
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
+ERRORS = (404, 409, 413, 415, 422)
+
+
+@history.get("/{app_id}/deployments", responses=documented(Many[Deployment], 404, 422))
+def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
+    """Every deployment of the App, newest first: its history."""
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        found = rows.of_app(session, app.namespace, app.name)
+    ordered = newest_first(row for row in found if may_belong_to(app.uid, row))
+    kept = next((row["spec"]["pinned"] for row in ordered if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
+    workflow = kept["workflow"] if kept else None
+    return paging.of(ordered, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
+
+
+@router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
+def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
+    """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
+    entry = context.find(APPS, app_id)
+    app = context.read_cached(session, APPS, entry)
+    asked = parse.deploy(context, session, app, body)
+    keyed = KeyedRequest.of(session, key, "deploy", entry.uid, body, entry.name)
+    if keyed is not None:
+        idempotency.find_row(session, promotions.places_of(context, keyed, entry.namespace) - {entry.namespace}, keyed)
+    kept = kept_pins(context, session, app, asked.runtime)
+    if body.deployment_config is not None:
+        check_config(session, body.deployment_config, (kept or {}).get("config"))
+    row, is_replayed = idempotency.create_row(session, deploying.record_of(asked), keyed)
+    context.index.of(RECORDS).put(row)
+    shaped = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
+    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+
+
+@router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
+def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
+    """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
+    app = context.read(session, APPS, context.find(APPS, app_id))
+    asked = parse.deploy(context, session, app, body)
+    if body.deployment_config is not None:
+        kept = kept_pins(context, session, app, None)
+        check_config(session, body.deployment_config, (kept or {}).get("config"))
+    return Json({"data": serialize.preview(deploying.preview(session.api, asked, context.settings).as_json())})
+
+
+@router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
+def promote(
+    context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
+) -> Json:
+    """Deploys what the App serves to the App of this name in another environment of the project, which is made where it is not there."""
+    asked = body or Promotion()
+    entry = context.find(APPS, app_id)
+    context.read(session, APPS, entry)
+    row, is_replayed = promotions.promote(
+        context, session, entry, asked, KeyedRequest.of(session, key, "promote", entry.uid, asked, entry.name)
+    )
+    context.index.of(RECORDS).put(row)
+    target = row["metadata"]["namespace"]
+    app = session.api.request("GET", APPS.path(target, entry.name))
+    context.index.of(APPS).put(app)
+    shaped = serialize_deployment(row, app["metadata"]["uid"], context, app["spec"]["workflow"], kept_pins(context, session, app, None))
+    return Json({"data": shaped}, 201, idempotency.REPLAYED if is_replayed else None)
+
+
+@router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
+def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
+    """What the promotion would do, and what the target lacks. Nothing is made."""
+    entry = context.find(APPS, app_id)
+    context.read(session, APPS, entry)
+    asked = body or Promotion()
+    planned = promotions.plan(session, entry, asked, promotions.target_of(context, session, entry, asked))
+    shaped = {
+        **serialize.preview(planned.preview.as_json()),
+        "project_id": context.id_of(NAMESPACES, "", planned.target_namespace),
+        "environment": planned.environment,
+        "new_app": planned.new_app is not None,
+        "new_version": planned.version["spec"]["version"] if planned.version else None,
+    }
+    return Json({"data": shaped})

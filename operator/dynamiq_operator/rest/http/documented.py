@@ -1,0 +1,53 @@
+"""What the OpenAPI document says of a call's answers: the model of the good one, and each error that it can have."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from dynamiq_operator.rest.http.errors import CODES
+from dynamiq_operator.rest.http.models import Error
+
+Responses = dict[int | str, dict[str, Any]]
+
+_SAYS = {
+    401: "No token, or one that is not valid.",
+    403: "The token is valid, and its user may not do this.",
+    404: "An id that does not exist, or that the caller may not see.",
+    405: "The path has no such method.",
+    409: "A name or hostname is taken, or somebody changed the same at the same moment.",
+    413: "The body is larger than 2 MiB.",
+    415: "The body is not JSON.",
+    422: "The request does not validate; details names each field.",
+    429: "The API server asks to wait.",
+    503: "The cluster cannot be reached now.",
+}
+_EVERY = (401, 403, 429, 503)
+_WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
+
+
+def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
+    """The documented answers of a call that can fail with `problems`, and with what every call can."""
+    found: Responses = {status: {"description": says, **({"model": model} if model else {})}}
+    if model is not None and (example := _example(model)) is not None:
+        found[status]["content"] = {"application/json": {"example": example}}
+    for code in sorted({*_EVERY, *problems}):
+        example = {"error": {"code": CODES[code], "message": _SAYS[code], "details": {}}}
+        found[code] = {"model": Error, "description": _SAYS[code], "content": {"application/json": {"example": example}}}
+        if code in (429, 503):
+            found[code]["headers"] = _WAITING
+    return found
+
+
+def _example(model: type[BaseModel]) -> Any:
+    """The example of a model, or of `One` or `Many` of a model that has one."""
+    (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
+    extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
+    if not (examples := extra.get("examples")):
+        return None
+    if inner is model:
+        return examples[0]
+    if "pagination" in model.model_fields:
+        return {"data": examples[:1], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
+    return {"data": examples[0]}

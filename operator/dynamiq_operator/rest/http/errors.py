@@ -1,0 +1,158 @@
+"""What goes wrong, as the contract answers it: `{"error": {"code", "message", "details"}}`.
+
+This is the one place that chooses a status: `STATUSES` has the status of each kind of error, `problem_of` the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
+from dynamiq_operator.kube import errors
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.kube.client import RETRY_AFTER
+
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (Unknown, 404),
+    (Taken, 409),
+    (NotAllowed, 403),
+    (Refusal, 422),
+    (errors.NotFound, 404),
+    (errors.AlreadyExists, 409),
+    (errors.Conflict, 409),
+    (errors.Denied, 403),
+    (errors.Invalid, 422),
+    (errors.ApiError, 503),
+    (RequestValidationError, 422),
+    (Exception, 500),
+)
+"""By kind of error, the first that fits. A route that knows better raises an HttpProblem with its status."""
+PASSED_ON = frozenset({401, 413, 429})
+"""Statuses of the API server that are answered as they are, whatever the kind of error."""
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+"""The machine word of each status."""
+
+
+class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
+    """An answer that is not what was asked for. `details`: by field, what is wrong with it."""
+
+    def __init__(
+        self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
+
+    def response(self) -> Response:
+        return Json(
+            {"error": {"code": CODES.get(self.status, "error"), "message": str(self), "details": self.details}}, self.status, self.headers
+        )
+
+
+def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
+    return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
+    """404 of an id; what the caller may not see answers the same."""
+    return HttpProblem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
+
+
+def invalid_field(field: str, message: str) -> HttpProblem:
+    return HttpProblem(422, f"{field}: {message}", {field: message})
+
+
+def invalid_body(message: str) -> HttpProblem:
+    return HttpProblem(422, message, {"body": message})
+
+
+@contextlib.contextmanager
+def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
+    """What the caller may not see answers as an unknown id does."""
+    try:
+        yield
+    except errors.NotFound:
+        raise unknown_id(what, uid) from None
+    except errors.Denied as error:
+        raise (unauthorized() if error.status == 401 else unknown_id(what, uid)) from None
+
+
+def unavailable(message: str, after: int | None = None) -> HttpProblem:
+    return HttpProblem(503, message, headers={"Retry-After": str(after or RETRY_AFTER)})
+
+
+_TOO_LARGE = ("request is too large", "larger than max")
+"""What the API server says where its storage, which takes less than it does, refused an object."""
+
+
+def problem_of(error: Exception) -> HttpProblem:
+    """The answer for what the API server or an action refuses, or for what was not foreseen."""
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    match error:
+        case Refusal():
+            return HttpProblem(status, str(error), {error.field: str(error)} if error.field else None)
+        case RequestValidationError():
+            return _invalid_request(status, error)
+        case errors.ApiError():
+            return _api_error(error.status if error.status in PASSED_ON else status, error)
+        case _:
+            return HttpProblem(status, "something went wrong here, and was logged")
+
+
+def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
+    if status == 401:
+        return unauthorized()
+    if status == 429:
+        return HttpProblem(status, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
+    if isinstance(error, errors.Invalid):
+        return HttpProblem(status, _said(error), {_field(field): said for field, said in error.causes})
+    if status != 503:
+        return HttpProblem(status, str(error))
+    if any(said in str(error) for said in _TOO_LARGE):
+        return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
+    return unavailable(str(error), error.retry_after)
+
+
+def _invalid_request(status: int, error: RequestValidationError) -> HttpProblem:
+    details: dict[str, Any] = {}
+    for found in error.errors():
+        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+        details.setdefault(where, found["msg"])
+    return HttpProblem(status, "; ".join(f"{where}: {said}" for where, said in details.items()), details)
+
+
+_FIELDS = {
+    "spec.displayName": "name",
+    "metadata.name": "name",
+    "spec.config.autoscaling.minReplicas": "deployment_config.config.autoscaling.min_replicas",
+    "spec.config.autoscaling.maxReplicas": "deployment_config.config.autoscaling.max_replicas",
+    "spec.config.autoscaling.targetCPUUtilizationPercentage": "deployment_config.config.autoscaling.target_cpu_utilization_percentage",
+    "spec.flowUI": "flow_ui",
+}
+
+
+def _field(theirs: str) -> str:
+    """A field of an object as the contract names it."""
+    return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
+
+
+def _said(error: errors.Invalid) -> str:
+    _, found, reason = str(error).partition(" is invalid: ")
+    return reason if found else str(error)

@@ -1,0 +1,58 @@
+"""Answers what a route raises, for every kind of error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.kube.errors import ApiError
+from dynamiq_operator.rest.http.errors import HttpProblem, problem_of
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpProblem)  # noqa: S101 - registered for it
+    return error.response()
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    # What was not foreseen is raised again by Starlette after the answer, and the server logs it.
+    return problem_of(error).response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """Of a path or a method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    says = {
+        404: "there is no such path: see /openapi.json",
+        405: f"this path has no {request.method}: see the header Allow",
+    }
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods of the path, over all of its routes: Starlette looks at the first alone."""
+    found: set[str] = set()
+    for method in METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found.add(method)
+    return sorted(found)
+
+
+HANDLERS: dict[Any, Any] = {
+    HttpProblem: _problem,
+    ApiError: _error,
+    Refusal: _error,
+    RequestValidationError: _error,
+    HTTPException: _http,
+    Exception: _error,
+}

@@ -1,0 +1,56 @@
+"""The models that every resource's requests and responses are made of. A model's name is its name in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+IdInput = Annotated[str, Field(pattern=ID_PATTERN, json_schema_extra={"format": "uuid"})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
+_T = TypeVar("_T")
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The config of a model with an example."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [fields]})
+
+
+class RequestModel(BaseModel):
+    """A part of a request's body. Strict: a number is no string and a string no number; fields that are not known here are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class ResponseModel(BaseModel):
+    """A part of a response, for the OpenAPI document alone: what is answered is serialized by hand and validated by no model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(ResponseModel):
+    code: Annotated[str, Field(description="A word for programs, such as not_found.")]
+    message: Annotated[str, Field(description="What is wrong, and how to mend it.")]
+    details: Annotated[dict[str, Any], Field(description="By field of the request, what is wrong with it.")]
+
+
+class Error(ResponseModel):
+    error: ErrorBody
+
+
+class Pagination(ResponseModel):
+    page: int
+    page_size: int
+    page_count: int
+    total_count: int
+
+
+class One(ResponseModel, Generic[_T]):
+    data: _T
+
+
+class Many(ResponseModel, Generic[_T]):
+    data: list[_T]
+    pagination: Pagination

@@ -1,0 +1,74 @@
+"""Who calls, and where: the user, the cluster as one organisation, and the namespaces that the caller may read as projects."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from dynamiq_operator.kube.resources import NAMESPACES
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem, unavailable, unknown_id
+from dynamiq_operator.rest.http.models import Id, Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.identity import responses, serialize
+from dynamiq_operator.rest.identity.projects import readable_projects
+from dynamiq_operator.rest.kube.visibility import may_read
+from dynamiq_operator.rest.shared.serialize import Data
+
+router = APIRouter(prefix="/v1")
+CLUSTER = "kube-system"
+"""The namespace whose uid stands for the cluster's."""
+
+
+@router.get("/me", tags=["identity"], responses=documented(One[responses.Me]))
+def me(session: SessionOf) -> Json:
+    """The user of the token. 403 for a service account, which is no user: its token is valid all the same."""
+    user = session.user
+    if user.is_service_account:
+        raise HttpProblem(403, f"{user.username} is a service account, which is no user; its token is valid")
+    first, last = user.names
+    return Json({"data": {**user.as_author(), "first_name": first, "last_name": last}})
+
+
+@router.get("/orgs", tags=["identity"], responses=documented(Many[responses.Organisation], 422))
+def organisations(context: ContextOf, paging: PagingOf) -> Json:
+    """The cluster, as one organisation."""
+    return paging.of([_organisation(context)], lambda found: found)
+
+
+@router.get("/orgs/{org_id}", tags=["identity"], responses=documented(One[responses.Organisation], 404, 422))
+def organisation(context: ContextOf, org_id: Annotated[Id, Path()]) -> Json:
+    """The cluster."""
+    found = _organisation(context)
+    if found["id"] != org_id.lower():
+        raise unknown_id("organisation", org_id)
+    return Json({"data": found})
+
+
+@router.get("/projects", tags=["identity"], responses=documented(Many[responses.Project], 422))
+def every_project(context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[str | None, Query()] = None) -> Json:
+    """The namespaces that the caller may read, or may list Apps in."""
+    organisation = _organisation(context)["id"]
+    if org_id is not None and org_id.lower() != organisation:
+        return paging.of([], lambda found: found)
+    found = sorted(readable_projects(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
+    return paging.of(found, lambda entry: serialize.project(entry.uid, entry.name, entry.labels, organisation))
+
+
+@router.get("/projects/{project_id}", tags=["identity"], responses=documented(One[responses.Project], 404, 422))
+def project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> Json:
+    """A namespace."""
+    entry = context.find(NAMESPACES, project_id)
+    if not may_read(session.api, entry.name):
+        raise unknown_id("project", project_id)
+    return Json({"data": serialize.project(entry.uid, entry.name, entry.labels, _organisation(context)["id"])})
+
+
+def _organisation(context: ContextOf) -> Data:
+    found = context.index.of(NAMESPACES).named("", CLUSTER)
+    if found is None:
+        raise unavailable("the cluster's id is not known yet")
+    return {"id": found.uid, "name": "kubernetes"}

@@ -1,0 +1,194 @@
+"""Requests to the API server in the name of whoever calls: with the caller's own bearer token, over one bounded pool of connections.
+
+The pool that carries callers' requests holds no certificate and no token of this program: a request is the caller's or nobody's.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import urllib3
+from kubernetes import client as kubernetes
+from kubernetes import config as kubernetes_config
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN, in_a_pod
+from dynamiq_operator.model.objects import Manifest
+
+MERGE_PATCH = "application/merge-patch+json"
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 30.0  # seconds
+CONNECTIONS = 64
+RETRY_AFTER = 2
+"""Seconds that a client is asked to wait where the API server names none."""
+
+Answer = urllib3.BaseHTTPResponse
+
+
+class ApiServer:
+    """One API server: where it is and whom to trust. `own` sends this program's credentials, `of` a caller's and nothing else."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        self.host: str = configuration.host.rstrip("/")
+        self._callers = _pool(configuration, with_certificate=False)
+        self._own = _pool(configuration, with_certificate=True)
+
+    @classmethod
+    def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> ApiServer:
+        """By kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster.
+
+        Raises kubernetes.config.ConfigException.
+        """
+        configuration = kubernetes.Configuration()
+        if kubeconfig is None and context is None and in_a_pod():
+            kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        else:
+            path = str(kubeconfig) if kubeconfig else None
+            kubernetes_config.load_kube_config(path, context, configuration)  # type: ignore[no-untyped-call]
+        return cls(configuration)
+
+    def of(self, token: str) -> ApiClient:
+        """A client that acts with a caller's token."""
+        return ApiClient(self.host, self._callers, lambda: f"Bearer {token}")
+
+    @property
+    def own(self) -> ApiClient:
+        """A client that acts under this program's own account; a service account's token is read anew."""
+        return ApiClient(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
+
+
+class ApiClient:
+    """`actions.api.Api` for one identity; thread-safe, since it keeps nothing but how to log in."""
+
+    def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], str | None]) -> None:
+        self._host, self._pool, self._authorization = host, pool, authorization
+
+    @property
+    def login(self) -> tuple[str | None, str | None]:
+        """What goes out with its requests: the Authorization header, and the certificate's file."""
+        return self._authorization(), self._pool.connection_pool_kw.get("cert_file")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = PLAIN,
+        accept: str = PLAIN,
+    ) -> Manifest:
+        """The JSON of the answer. Raises kube.errors.ApiError, with `causes` and `retry_after` where the API server gives them."""
+        return _parsed(self._answered(method, path, query, body, content_type, accept), f"{method} {path}")
+
+    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
+        """What a GET is answered, as it came. Raises as `request` does."""
+        return self._answered("GET", path, query, None, PLAIN, PLAIN)
+
+    def _answered(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
+        response = self._send(method, path, query, body, content_type, accept, READ_TIMEOUT)
+        if response.status >= 400:
+            raise _failure(response, f"{method} {path}")
+        return response.data
+
+    def stream(self, path: str, query: Mapping[str, str | int], accept: str, silence: float) -> Iterator[Manifest]:
+        """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError."""
+        response = self._send("GET", path, query, None, PLAIN, accept, silence, stream=True)
+        try:
+            if response.status >= 400:
+                raise _failure(response, f"GET {path}")
+            rest = b""
+            for chunk in response.stream(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (_parsed(line, f"GET {path}") for line in lines if line.strip())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise errors.Unavailable(f"GET {path}: {type(error).__name__}") from error
+        finally:
+            # What is left of a watch has no end: the connection can't carry another request.
+            response.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Any,
+        content_type: str,
+        accept: str,
+        read_timeout: float,
+        stream: bool = False,
+    ) -> Answer:
+        headers = {"Accept": accept, "User-Agent": "dynamiq-api"}
+        if (authorization := self._authorization()) is not None:
+            headers["Authorization"] = authorization
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = _written(body)
+        connections, prefix = _connections(self._pool, self._host)
+        url = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
+        options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream, "pool_timeout": CONNECT_TIMEOUT}
+        tries = 2 if method == "GET" else 1
+        while True:
+            tries -= 1
+            try:
+                return connections.urlopen(method, url, body=data, headers=headers, timeout=timeout, **options)
+            except urllib3.exceptions.ProtocolError as error:
+                # A kept connection may have ended meanwhile: what only reads is sent once more.
+                if not tries:
+                    raise _silent(error) from error
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise _silent(error) from error
+
+
+def _silent(error: Exception) -> errors.Unavailable:
+    return errors.Unavailable(f"the Kubernetes API server does not answer ({type(error).__name__})")
+
+
+@functools.lru_cache(8)
+def _connections(pool: urllib3.PoolManager, host: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+    """The connections to the one host, and what stands before its paths; a pool manager looks for them anew at each request."""
+    return pool.connection_from_url(host), urllib3.util.parse_url(host).path or ""
+
+
+def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
+    """Connections to the API server; only with `with_certificate` do they prove who this program is."""
+    trust: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED" if configuration.verify_ssl else "CERT_NONE"}
+    if configuration.ssl_ca_cert:
+        trust["ca_certs"] = configuration.ssl_ca_cert
+    if configuration.tls_server_name:
+        trust["server_hostname"] = configuration.tls_server_name
+    if with_certificate and configuration.cert_file:
+        trust |= {"cert_file": configuration.cert_file, "key_file": configuration.key_file}
+    return urllib3.PoolManager(num_pools=2, maxsize=CONNECTIONS, block=True, **trust)
+
+
+def _written(body: Any) -> bytes:
+    """Compact JSON, in UTF-8: a flow in another script than Latin would be too large a request with every letter escaped."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _parsed(raw: bytes, asked: str) -> Manifest:
+    try:
+        parsed = orjson.loads(raw)
+    except ValueError as error:
+        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _failure(response: Answer, asked: str) -> errors.ApiError:
+    failure = errors.from_answer(response.status, response.data, asked)
+    if (after := response.headers.get("Retry-After", "")).isdecimal():
+        failure.retry_after = int(after)
+    return failure

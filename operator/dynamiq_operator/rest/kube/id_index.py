@@ -1,0 +1,284 @@
+"""From ids to objects and back: the metadata of namespaces and of our kinds, listed once and watched from then on.
+
+It holds names and ids alone, under this program's own account; whatever is read of an object is read with the caller's token.
+An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` lists once more, under a
+bound, before it says so. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.kube.client import ApiClient
+
+LOG = logging.getLogger(__name__)
+EVENT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+WATCH_SECONDS = 280
+SILENCE = 330.0
+"""A watch that is longer silent than the API server lets it live is dead, seconds."""
+PAUSE_MOST = 5.0
+"""Seconds between two tries, at most: so much the index is behind when an API server is back."""
+INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
+GONE_KEPT = 10_000
+WAITING_MOST = 16
+"""Requests that may wait at once for a list that looks for their id."""
+FIND_WITHIN = 10.0  # seconds
+REST_AFTER = 4.0
+"""A list for unknown ids is followed by a rest of so many times as long as it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object. `labels` are a namespace's.
+
+    `group` is what it is found by with others: for a row the uid of its App, once the operator has taken it up; for a version the
+    namespace and name of its workflow.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    created: str
+    group: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    first: int = 0
+    """The version that was seen first: of two objects of one second, the one with the lower was made before."""
+
+    @classmethod
+    def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
+        meta = raw["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        group = ""
+        if resource.kind == RECORDS.kind:
+            group = next((each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind), "")
+        elif resource.kind == VERSIONS.kind:
+            group = f"{namespace}/{name.rpartition('-')[0]}"
+        labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
+        created = meta.get("creationTimestamp") or ""
+        version = int(meta.get("resourceVersion") or 0)
+        return cls(namespace, name, meta["uid"], version, created, group, labels, version)
+
+
+class KindIndex:
+    """The objects of one resource, by id and by name, and the thread that keeps them."""
+
+    def __init__(self, resource: ApiResource, api: ApiClient) -> None:
+        # Closed rows are asked for by id, too.
+        self.resource, self._api = resource, api
+        self._changed = threading.Condition()
+        self._by_id: dict[str, Entry] = {}
+        self._by_name: dict[tuple[str, str], Entry] = {}
+        self._by_group: dict[str, dict[str, Entry]] = {}
+        self._gone: dict[str, None] = {}
+        self.listed = threading.Event()
+        self._looks_begun = self._looks_ended = 0
+        self._looking = False
+        self._may_look_at = 0.0
+        self._failure: errors.ApiError | None = None
+
+    def get(self, uid: str) -> Entry | None:
+        return self._by_id.get(uid)
+
+    def named(self, namespace: str, name: str) -> Entry | None:
+        return self._by_name.get((namespace, name))
+
+    def all(self) -> list[Entry]:
+        with self._changed:
+            return list(self._by_id.values())
+
+    def group(self, group: str) -> list[Entry]:
+        with self._changed:
+            return list(self._by_group.get(group, {}).values())
+
+    def put(self, raw: Manifest) -> None:
+        """Takes in an object, as a write of ours or an event tells of it; what is older than what is known is left."""
+        with self._changed:
+            self._put(Entry.of(self.resource, raw))
+
+    def remove(self, uid: str) -> None:
+        with self._changed:
+            self._remove(uid)
+
+    def look(self) -> None:
+        """Lists once more, or waits for a list that began after this was called. Raises errors.ApiError."""
+        deadline = time.monotonic() + FIND_WITHIN
+        with self._changed:
+            mine = self._looks_begun + 1
+            while self._looks_ended < mine:
+                now = time.monotonic()
+                if now > deadline:
+                    raise errors.Unavailable("too many unknown ids are looked for at this moment")
+                if self._looking or now < self._may_look_at:
+                    self._changed.wait(min(deadline - now, max(self._may_look_at - now, 0.01)) if not self._looking else deadline - now)
+                    continue
+                self._look()
+            if self._failure is not None:
+                raise self._failure
+
+    def _look(self) -> None:
+        """One list, with the condition let go meanwhile."""
+        self._looking = True
+        self._looks_begun += 1
+        number = self._looks_begun
+        self._changed.release()
+        began = time.monotonic()
+        failure: errors.ApiError | None = None
+        try:
+            self.list()
+        except errors.ApiError as error:
+            failure = error
+        finally:
+            self._changed.acquire()
+            ended = time.monotonic()
+            self._may_look_at = ended + REST_AFTER * (ended - began)
+            self._looking, self._looks_ended, self._failure = False, number, failure
+            self._changed.notify_all()
+
+    def list(self) -> str:
+        """Takes in all there is; returns the version from which a watch goes on. Raises errors.ApiError."""
+        found: list[Entry] = []
+        version = ""
+        for page in kube_api.pages(self._api, self.resource, accept=kube_api.METADATA):
+            version = version or page["metadata"]["resourceVersion"]
+            found += [Entry.of(self.resource, item) for item in page["items"] or ()]
+        with self._changed:
+            self._replace(found, int(version))
+        self.listed.set()
+        return version
+
+    def keep(self, ends: threading.Event) -> None:
+        """Lists and watches until `ends` is set; an error, or a watch that told nothing, is followed by another try, later each time."""
+        failures, version = 0, ""
+        while not ends.is_set():
+            try:
+                began = version or self.list()
+                version = self._watch(began)
+                failures = failures + 1 if version == began else 0
+            except errors.ApiError as error:
+                failures += 1
+                if error.status in (400, 410):
+                    version = ""
+                LOG.warning("index of %s: %s", self.resource.plural, error)
+            except Exception:
+                failures, version = failures + 1, ""
+                LOG.exception("index of %s", self.resource.plural)
+            if failures:
+                ends.wait(min(errors.backoff(failures), PAUSE_MOST))
+
+    def _watch(self, version: str) -> str:
+        """Follows the watch to its end; returns the version from which the next goes on. Raises errors.ApiError."""
+        query: dict[str, str | int] = {
+            "watch": 1,
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        try:
+            for event in self._api.stream(self.resource.path(), query, EVENT, SILENCE):
+                kind, raw = event["type"], event["object"]
+                if kind == "ERROR":
+                    raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
+                version = raw["metadata"]["resourceVersion"]
+                if kind == "DELETED":
+                    self.remove(raw["metadata"]["uid"])
+                elif kind != "BOOKMARK":
+                    self.put(raw)
+        except errors.Unavailable as error:
+            if error.status:
+                raise
+            LOG.info("watch of %s ended: %s", self.resource.plural, error)
+        return version
+
+    def _replace(self, found: Iterable[Entry], version: int) -> None:
+        listed = {entry.uid: entry for entry in found}
+        for entry in [entry for entry in self._by_id.values() if entry.uid not in listed and entry.version <= version]:
+            self._remove(entry.uid)
+        for entry in listed.values():
+            self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        known = self._by_id.get(entry.uid)
+        if entry.uid in self._gone or (known is not None and known.version >= entry.version):
+            return
+        if known is not None:
+            entry = replace(entry, first=known.first)
+        self._by_id[entry.uid] = entry
+        key = (entry.namespace, entry.name)
+        if (named := self._by_name.get(key)) is None or named.version <= entry.version:
+            self._by_name[key] = entry
+        if entry.group:
+            self._by_group.setdefault(entry.group, {})[entry.uid] = entry
+
+    def _remove(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
+        if (entry := self._by_id.pop(uid, None)) is None:
+            return
+        if self._by_name.get((entry.namespace, entry.name)) is entry:
+            del self._by_name[(entry.namespace, entry.name)]
+        if entry.group and (members := self._by_group.get(entry.group)) is not None:
+            members.pop(uid, None)
+            if not members:
+                del self._by_group[entry.group]
+
+
+class IdIndex:
+    """The kinds together."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._kinds = {resource.kind: KindIndex(resource, api) for resource in _whole(INDEXED)}
+        self._ends = threading.Event()
+        self._waiting = threading.BoundedSemaphore(WAITING_MOST)
+
+    def start(self) -> None:
+        for kind in self._kinds.values():
+            threading.Thread(target=kind.keep, args=(self._ends,), daemon=True, name=f"index-{kind.resource.plural}").start()
+
+    def stop(self) -> None:
+        self._ends.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything has been listed once."""
+        return all(kind.listed.is_set() for kind in self._kinds.values())
+
+    def of(self, resource: ApiResource) -> KindIndex:
+        return self._kinds[resource.kind]
+
+    def versions(self, namespace: str, workflow: str) -> list[str]:
+        """The releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
+        return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
+
+    def find(self, resource: ApiResource, uid: str) -> Entry | None:
+        """The object of an id; None once a list that began after the call has not had it. Raises errors.ApiError."""
+        kind = self.of(resource)
+        if (found := kind.get(uid)) is not None:
+            return found
+        if not self._waiting.acquire(blocking=False):
+            raise errors.Unavailable("too many unknown ids are looked for at this moment")
+        try:
+            kind.look()
+        finally:
+            self._waiting.release()
+        return kind.get(uid)
+
+
+def _whole(resources: Iterable[ApiResource]) -> Iterable[ApiResource]:
+    """The resources without the selectors by which the operator watches them."""
+    return (ApiResource(each.group, each.version, each.plural, each.kind, each.namespaced) for each in resources)
+
+
+def newest_of(versions: Sequence[str]) -> str | None:
+    """The newest of versions such as `v2` and `v10`."""
+    return max(versions, key=natural, default=None)

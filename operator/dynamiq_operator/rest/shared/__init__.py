@@ -1,0 +1,1 @@
+"""What Apps and their deployments have in common: the parts of their bodies and answers."""

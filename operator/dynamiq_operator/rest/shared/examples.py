@@ -1,0 +1,22 @@
+"""One App, its workflow and its row, as the examples of the OpenAPI document show them."""
+
+from __future__ import annotations
+
+APP, PROJECT, CLUSTER = (
+    "005c60c5-18dd-4f38-a146-a82be134a95f",
+    "7c2eedb0-2296-4575-86f2-b8e1993949b6",
+    "8edbb8b9-8c07-4568-9512-10a7d587e53e",
+)
+WORKFLOW, VERSION, RUNTIME = (
+    "04ac8f75-612f-4ff0-b239-7cda6a0aa611",
+    "54c9b714-e3d5-41d7-a132-cd127c54fbab",
+    "3d71afb7-2ad8-47f2-a802-ae42cf825731",
+)
+ROW = "fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"
+ANNA = {"id": "f2f4c7fb-6c53-5d3c-b3ac-3b3c6cf8d1a7", "email": "anna@example.com", "username": "anna@example.com"}
+CONFIG = {
+    "deployment_type": "server_based",
+    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+}
+RUNS_ON = {"id": RUNTIME, "version": "1.4.0", "label": "Python 3.11, stable"}
+RELEASE = {"id": VERSION, "version": "v2", "description": "Passes the question to the right team"}

@@ -1,0 +1,113 @@
+"""What is answered about Apps and deployments alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from dynamiq_operator.model.history_columns import of_rest
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
+from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
+
+
+class Author(ResponseModel):
+    id: Id
+    email: Annotated[str | None, Field(description="The username, where it is an address.")]
+    username: str
+
+
+class RuntimeShape(ResponseModel):
+    id: Id | None
+    version: str | None
+    label: str | None
+
+
+class VersionRef(ResponseModel):
+    id: Annotated[Id | None, Field(description="None where the WorkflowVersion was deleted: the row still has what it ran.")]
+    version: str
+    description: str | None
+
+
+class AutoscalingShape(ResponseModel):
+    min_replicas: int
+    max_replicas: int
+    target_cpu_utilization_percentage: int
+
+
+class ConfigBody(ResponseModel):
+    autoscaling: Annotated[AutoscalingShape | None, Field(description="Left out for serverless.")] = None
+
+
+class ConfigShape(ResponseModel):
+    deployment_type: Annotated[str, Field(json_schema_extra={"enum": ["serverless", "server_based"]})]
+    config: ConfigBody
+
+
+class PromotedFrom(ResponseModel):
+    namespace: str
+    app: str
+    row: str
+    hash: str
+
+
+class Deployment(ResponseModel):
+    """One row of an App's history; the fields after `message` say where it came from."""
+
+    model_config = example(
+        id=ROW,
+        app_id=APP,
+        status="Live",
+        created_at="2026-11-24T22:22:45Z",
+        created_by=ANNA,
+        runtime_id=RUNTIME,
+        runtime=RUNS_ON,
+        workflow_id=WORKFLOW,
+        workflow_version_id=VERSION,
+        workflow_version=RELEASE,
+        deployment_config=CONFIG,
+        message="Questions go to the right team",
+        name="support-x8cc4",
+        sequence=2,
+        restores=None,
+        promoted_from=None,
+        provenance=None,
+        source="Record",
+        digest="sha256:e07b1d22dcc3888f1197f7c7ac2ed05ac1ae9a5ae951459ad6109d8fd6b118ad",
+        reason=None,
+        duration_seconds=4.0,
+    )
+
+    id: Id
+    app_id: Id
+    status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
+    created_at: Annotated[Time, Field(description="When the deploy began.")]
+    created_by: Author | None
+    runtime_id: Id | None
+    runtime: RuntimeShape | None
+    workflow_id: Id | None
+    workflow_version_id: Id | None
+    workflow_version: VersionRef | None
+    deployment_config: ConfigShape
+    message: str | None
+    name: Annotated[str, Field(description="The record's name: kubectl get ddep.")]
+    sequence: Annotated[int | None, Field(description="Place in the history; none until the operator has taken the row up.")]
+    restores: Annotated[str | None, Field(description="Name of the row that this one brought back.")]
+    promoted_from: PromotedFrom | None
+    provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
+    source: Annotated[str | None, Field(description="App: from Git, by App.spec.deploy. Record: somebody created the row.")]
+    digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
+    reason: Annotated[str | None, Field(description="Why it did not go Live.")]
+    duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema, with those columns of a history that no field above says more of."""
+        made = handler(core_schema)
+        schema = handler.resolve_ref_schema(made)
+        for column in of_rest():
+            if column.rest not in cls.model_fields:
+                schema["properties"][column.rest] = column.json_schema()
+                schema["required"].append(column.rest)
+        return made

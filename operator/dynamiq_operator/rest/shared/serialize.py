@@ -1,0 +1,110 @@
+"""Objects of the API server as the contract's JSON. Pure; what an object does not hold is looked up by `Ids`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
+from dynamiq_operator.model.history_columns import of_rest
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.http.sessions import User
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.views.columns import value
+from dynamiq_operator.views.history import HistoryRow
+
+Data = dict[str, Any]
+SERVER, SERVERLESS = "server_based", "serverless"
+_SCALING = (
+    ("min_replicas", "minReplicas"),
+    ("max_replicas", "maxReplicas"),
+    ("target_cpu_utilization_percentage", "targetCPUUtilizationPercentage"),
+)
+_DEFAULT_SCALING = DEFAULT_AUTOSCALING.as_json()
+_COLUMNS = tuple(of_rest())
+_IN_ORDER = dict.fromkeys(Deployment.model_fields)
+"""The names of a row's fields, so that they come in the order of the OpenAPI document."""
+
+
+class Ids(Protocol):
+    """Ids by name."""
+
+    def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
+        """The uid of an object; None where there is none of that name."""
+
+    def created_at(self, resource: ApiResource, namespace: str, name: str) -> str | None:
+        """When an object was made."""
+
+    def newest_version(self, namespace: str, workflow: str) -> str | None:
+        """The newest release of a workflow, such as `v3`."""
+
+
+def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Data:
+    """One row. For a row that is not pinned yet, `workflow` is what its App deploys, and `kept` the pins that are live."""
+    meta, spec = raw["metadata"], raw["spec"]
+    row = HistoryRow.of(raw)
+    pinned = spec.get("pinned") or {}
+    namespace = meta["namespace"]
+    workflow = pinned.get("workflow") or workflow
+    version = row.version or (ids.newest_version(namespace, workflow) if workflow and "restores" not in spec else None)
+    runtime = pinned.get("runtime") or _runtime_to_be(spec, (kept or {}).get("runtime"))
+    version_id = ids.id_of(VERSIONS, namespace, f"{workflow}-{version}") if workflow and version else None
+    runtime_id = ids.id_of(RUNTIMES, "", runtime["name"]) if runtime else None
+    source = spec.get("promotedFrom")
+    composed = {
+        "app_id": app_id,
+        "created_by": author(row.created_by),
+        "runtime_id": runtime_id,
+        "runtime": {"id": runtime_id, "version": runtime.get("version"), "label": runtime.get("label")} if runtime else None,
+        "workflow_id": ids.id_of(WORKFLOWS, namespace, workflow) if workflow else None,
+        "workflow_version_id": version_id,
+        "workflow_version": {"id": version_id, "version": version, "description": row.description} if version else None,
+        "deployment_config": config(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
+        "restores": (pinned.get("restores") or {}).get("row") or spec.get("restores"),
+        "promoted_from": dict(source) if source else None,
+        "source": pinned.get("source"),
+    }
+    return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
+
+
+def author(username: str | None) -> Data | None:
+    return dict(_author(username)) if username else None
+
+
+@functools.lru_cache(10_000)
+def _author(username: str) -> Data:
+    return User(username).as_author()
+
+
+def config(given: Mapping[str, Any] | None) -> Data:
+    """A record's config as the contract's `deployment_config`; what is left out has its default."""
+    given = given or {}
+    if given.get("type") == "serverless":
+        return {"deployment_type": SERVERLESS, "config": {}}
+    scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
+    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in _SCALING}}}
+
+
+def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The runtime of a row that is not pinned yet."""
+    if "runtime" not in spec:
+        return kept
+    return kept if kept is not None and kept["name"] == spec["runtime"] else {"name": spec["runtime"]}
+
+
+def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What a row that is not pinned yet will run: what it asks for, else what is live."""
+    asked, live = asked or {}, live or {}
+    if asked.get("type", live.get("type")) != live.get("type"):
+        return asked
+    return {**live, **asked, "autoscaling": {**(live.get("autoscaling") or {}), **(asked.get("autoscaling") or {})}}
+
+
+def changed_at(meta: Mapping[str, Any]) -> str:
+    """When somebody last wrote an object, its status apart."""
+    times: list[str] = [
+        each["time"] for each in meta.get("managedFields") or () if each.get("time") and each.get("subresource") != "status"
+    ]
+    return max(times, default=str(meta["creationTimestamp"]))

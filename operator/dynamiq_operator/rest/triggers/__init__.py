@@ -1,0 +1,1 @@
+"""Triggers of an App, their runs and events."""

@@ -1,0 +1,82 @@
+"""The bodies of requests about triggers. Whether times are to come and zones exist is checked by `parse`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from dynamiq_operator.rest.http.models import RequestModel
+from dynamiq_operator.rest.triggers.responses import CONFIG, TRANSFORMER
+
+PROVIDER = "schedule"
+RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+SHOWN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+Moment = Annotated[str, Field(pattern=RFC_3339, json_schema_extra={"format": "date-time"})]
+Name = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=SHOWN, description="What people call it; no other trigger of the App is called so.")
+]
+
+
+def _provider(given: Any) -> Any:
+    if given == "pipedream":
+        raise PydanticCustomError("provider", "pipedream belongs to the product's cloud: here a trigger has the provider schedule")
+    if given != PROVIDER:
+        raise PydanticCustomError("provider", "the provider is schedule")
+    return given
+
+
+Provider = Annotated[
+    Any,
+    PlainValidator(_provider),
+    WithJsonSchema({"type": "string", "enum": [PROVIDER]}),
+    Field(description="schedule. The product's other provider, pipedream, belongs to its cloud."),
+]
+
+
+class TriggerConfig(RequestModel):
+    """When a trigger runs its App: exactly one of schedule and run_at."""
+
+    timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
+    schedule: Annotated[
+        str | None,
+        Field(max_length=128, description="Cron expression of five fields: minute, hour, day of month, month, day of week (0 to 6)."),
+    ] = None
+    run_at: Annotated[Moment | None, Field(description="Once, at this time to come.")] = None
+    expires_at: Annotated[Moment | None, Field(description="No run of the schedule after this time to come.")] = None
+
+
+class TriggerInput(RequestModel):
+    """Makes the input of a run, as a node's input_transformer does."""
+
+    path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
+    selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]] | None, Field(max_length=64, description="By field: a JSONPath, or a text.")
+    ] = None
+
+
+class NewTrigger(RequestModel):
+    """A trigger, which is a draft until it is activated."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "Every working day", "provider": PROVIDER, "config": CONFIG, "input_transformer": TRANSFORMER}]
+        }
+    )
+
+    name: Name
+    provider: Provider = PROVIDER
+    config: TriggerConfig
+    input_transformer: TriggerInput | None = None
+
+
+class TriggerChange(RequestModel):
+    """What is to be different of a trigger. What is left out stays; config is replaced as a whole."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Every working day", "config": CONFIG}]})
+
+    name: Name | None = None
+    provider: Provider = PROVIDER
+    config: TriggerConfig | None = None
+    input_transformer: TriggerInput | None = None

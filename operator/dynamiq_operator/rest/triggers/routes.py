@@ -1,0 +1,131 @@
+"""Triggers of an App: a part of its spec, so that Git and this API say the same."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube.resources import APPS, JOBS
+from dynamiq_operator.model import names, triggers
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http import idempotency
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.idempotency import KeyOf
+from dynamiq_operator.rest.http.models import Id, Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.triggers import edits, responses, serialize
+from dynamiq_operator.rest.triggers.parse import Trigger
+from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
+
+router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"])
+TriggerId = Annotated[Id, Path(description="The trigger's id.")]
+ONE = One[responses.Trigger]
+BODY = (404, 409, 413, 415, 422)
+
+
+@router.get("", responses=documented(Many[responses.Trigger], 404, 422))
+def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
+    """The App's triggers, the one that was added last first."""
+    app = _app(context, session, app_id)
+    now = edits.now()
+    return paging.of(edits.of_app(app)[::-1], lambda raw: serialize.trigger(app["metadata"]["uid"], raw, now))
+
+
+@router.post("", status_code=201, responses=documented(ONE, *BODY, status=201, says="The trigger, a draft."))
+def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: NewTrigger) -> Json:
+    """Adds a trigger, which is a draft: it does not run until it is activated. An App has at most 32."""
+    entry = context.find(APPS, app_id)
+    now = edits.now()
+    made = edits.change(context, session, entry, lambda app: edits.add(app, body, now))
+    return _told(entry.uid, made, 201)
+
+
+@router.get("/{trigger_id}", responses=documented(ONE, 404, 422))
+def trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
+    """One trigger."""
+    app = _app(context, session, app_id)
+    return _told(app["metadata"]["uid"], edits.find(app, trigger_id))
+
+
+@router.put("/{trigger_id}", responses=documented(ONE, *BODY))
+def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, body: TriggerChange) -> Json:
+    """Changes a trigger, which stays active or not; its id stays, whatever it is called."""
+    entry = context.find(APPS, app_id)
+    now = edits.now()
+    changed = edits.change_one(context, session, entry, trigger_id, lambda found, others: edits.alter(found, others, body, now))
+    return _told(entry.uid, changed)
+
+
+@router.delete("/{trigger_id}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))
+def delete_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Response:
+    """Deletes a trigger."""
+
+    def edit(app: Manifest) -> None:
+        found = edits.find(app, trigger_id)
+        app["spec"]["triggers"] = [each for each in edits.of_app(app) if each is not found]
+
+    edits.change(context, session, context.find(APPS, app_id), edit)
+    return Response(status_code=204)
+
+
+@router.post("/{trigger_id}/activate", responses=documented(ONE, *BODY))
+def activate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
+    """Makes a trigger active. One that has expired is refused with 409."""
+    entry = context.find(APPS, app_id)
+    now = edits.now()
+    return _told(entry.uid, edits.change_one(context, session, entry, trigger_id, lambda found, _: edits.activate(found, now)))
+
+
+@router.post("/{trigger_id}/deactivate", responses=documented(ONE, *BODY))
+def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
+    """Makes an active trigger inactive. A draft stays a draft."""
+    entry = context.find(APPS, app_id)
+    return _told(entry.uid, edits.change_one(context, session, entry, trigger_id, lambda found, _: edits.deactivate(found)))
+
+
+@router.post(
+    "/{trigger_id}/run",
+    status_code=202,
+    responses=documented(One[responses.TriggerEvent], *BODY, status=202, says="The run, which has begun."),
+)
+def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, key: KeyOf = None) -> Json:
+    """Runs an active trigger now: makes a Job, for which the caller needs the right. Its end is among the events."""
+    app = _app(context, session, app_id)
+    found = edits.find(app, trigger_id)
+    status = triggers.status(found, edits.now())
+    if status is not triggers.Status.ACTIVE:
+        raise HttpProblem(409, f"only an active trigger runs, and this one is {status}", {"status": status.value})
+    if not (app.get("status") or {}).get("live"):
+        raise HttpProblem(409, "nothing of this App is live yet: deploy it first")
+    job, is_replayed = edits.run_now(context, session, app, found, key)
+    uid = triggers.id_of(app["metadata"]["uid"], found["name"])
+    return Json({"data": serialize.event(uid, job)}, 202, idempotency.REPLAYED if is_replayed else None)
+
+
+@router.get("/{trigger_id}/events", responses=documented(Many[responses.TriggerEvent], 404, 422))
+def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId, trigger_id: TriggerId) -> Json:
+    """What the trigger has run, newest first: its Jobs, with how they ended."""
+    app = _app(context, session, app_id)
+    name = edits.find(app, trigger_id)["name"]
+    meta = app["metadata"]
+    label = ",".join(f"{key}={value}" for key, value in names.run_selector(meta["name"], name).items())
+    jobs = kube_api.items(session.api, JOBS, meta["namespace"], label=label)
+    uid = triggers.id_of(meta["uid"], name)
+    told = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
+    return paging.of(newest(jobs), lambda job: serialize.event(uid, job, told.get(job["metadata"]["name"])))
+
+
+def _app(context: ApiContext, session: CallerSession, app_id: str) -> Manifest:
+    return context.read(session, APPS, context.find(APPS, app_id))
+
+
+def _told(app_uid: str, raw: Trigger, status: int = 200) -> Json:
+    return Json({"data": serialize.trigger(app_uid, raw, edits.now())}, status)

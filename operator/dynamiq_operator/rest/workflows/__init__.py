@@ -1,0 +1,1 @@
+"""Workflows: drafts, releases, and the node types that a flow may have."""

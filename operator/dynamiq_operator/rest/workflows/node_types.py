@@ -1,0 +1,49 @@
+"""The node types that a flow may have here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RUNTIMES
+from dynamiq_operator.model.completion import newest_runtime
+from dynamiq_operator.model.engines import NODE_TYPES
+from dynamiq_operator.model.objects import Runtime
+from dynamiq_operator.model.runtime import Engine
+from dynamiq_operator.rest.context import SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.workflows.responses import NodeTypes
+
+router = APIRouter(prefix="/v1/agent-builder", tags=["workflows"])
+EVERY = "these are the types that every engine runs"
+
+
+@router.get("/nodes", responses=documented(NodeTypes, 422))
+def node_types(session: SessionOf, paging: PagingOf) -> Json:
+    """The node types that the newest Runtime runs: a flow of others does not go Live on it. `complete` says whether they are all."""
+    version, engine, message = _engine(session)
+    more = {"runtime": version, "engine": engine, "complete": message is None, "message": message}
+    return paging.of(NODE_TYPES, _shape, **more)
+
+
+def _shape(name: str) -> dict[str, str]:
+    return {"type": name, "name": name.rpartition(".")[2]}
+
+
+def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:
+    """The version and the engine of the newest Runtime, and why the list that is kept here does not tell all of it."""
+    try:
+        found = newest_runtime([Runtime.of(raw) for raw in kube_api.items(session.api, RUNTIMES)])
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return None, None, f"you may not list Runtimes: {EVERY}"
+    if found is None:
+        return None, None, f"there is no Runtime that is not deprecated: {EVERY}"
+    engine = found.spec.engine or Engine.TINY
+    why = f"what the SDK in the image of Runtime {found.meta.name} runs beyond these is not known here: {EVERY}"
+    return found.spec.version, engine.value, None if engine is Engine.TINY else why

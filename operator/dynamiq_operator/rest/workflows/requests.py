@@ -1,0 +1,101 @@
+"""The bodies of requests about workflows. Whether a flow is one is checked here; its text is kept as it was sent, see `http.raw_body`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from dynamiq_operator.model.base import DNS_LABEL, DNS_LABEL_MAX
+from dynamiq_operator.rest.http.models import IdInput, RequestModel
+from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI
+
+_NODES = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "items": {"type": "object"}},
+        {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}},
+    ]
+}
+
+
+def _flow(given: Any) -> Any:
+    if not isinstance(given, dict):
+        raise PydanticCustomError("flow", "a flow is an object")
+    nodes = given.get("nodes")
+    listed = list(nodes.values()) if isinstance(nodes, dict) else nodes
+    if not isinstance(listed, list) or not listed or not all(isinstance(node, dict) for node in listed):
+        raise PydanticCustomError("flow", "a flow has nodes: a list of objects, or objects by id, and at least one")
+    return given
+
+
+Flow = Annotated[
+    Any,
+    PlainValidator(_flow),
+    WithJsonSchema({"type": "object", "required": ["nodes"], "properties": {"nodes": _NODES}}),
+    Field(
+        description="The DAG, at most 900 KiB as compact JSON in UTF-8. It comes back as it was written; a key that is there twice is refused."
+    ),
+]
+FlowUi = Annotated[Any, Field(description="Canvas layout: any JSON of at most 256 KiB. It is kept and not looked at.")]
+Description = Annotated[str | None, Field(max_length=512, description="What the workflow does.")]
+
+
+class NewWorkflow(RequestModel):
+    """A workflow and its first draft."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "support",
+                    "project_id": "7c2eedb0-2296-4575-86f2-b8e1993949b6",
+                    "description": "Answers customers' questions",
+                    "flow": FLOW,
+                    "flow_ui": FLOW_UI,
+                }
+            ]
+        }
+    )
+
+    name: Annotated[
+        str, Field(max_length=DNS_LABEL_MAX, pattern=DNS_LABEL, description="Lower-case letters, digits and '-', beginning with a letter.")
+    ]
+    project_id: IdInput
+    description: Description = None
+    flow: Flow
+    flow_ui: FlowUi = None
+
+
+class WorkflowChange(RequestModel):
+    """What is told of a workflow. What is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "support", "description": "Answers customers' questions"}]})
+
+    name: Annotated[str | None, Field(description="The name that it has: versions are named after it, so it stays.")] = None
+    description: Description = None
+
+
+class Draft(RequestModel):
+    """The draft, as it shall be from now on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"flow": FLOW, "flow_ui": FLOW_UI}]})
+
+    flow: Flow
+    flow_ui: Annotated[FlowUi, Field(description="Canvas layout: any JSON of at most 256 KiB. Left out: the one that is there stays.")] = (
+        None
+    )
+
+
+class NewVersion(RequestModel):
+    """A release of a flow."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Passes the question to the right team", "flow": FLOW, "flow_ui": FLOW_UI}]}
+    )
+
+    name: Annotated[
+        str | None, Field(max_length=512, description="What is new, for the history. Versions are numbered. Left out: the workflow's.")
+    ] = None
+    flow: Flow
+    flow_ui: Annotated[FlowUi, Field(description="Taken and not kept: a version is what runs.")] = None

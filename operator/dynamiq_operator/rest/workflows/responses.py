@@ -1,0 +1,113 @@
+"""What is answered about workflows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import Id, Pagination, ResponseModel, Time, example
+from dynamiq_operator.rest.shared.examples import PROJECT, WORKFLOW
+
+_INPUT, _PYTHON, _OUTPUT = "in", "answer", "out"
+FLOW: dict[str, Any] = {
+    "id": "c0b1d1a5-6c68-44c4-9b0e-0d8f7d8f2f4e",
+    "nodes": [
+        {"id": _INPUT, "name": "Input", "type": "dynamiq.nodes.utils.Input", "depends": []},
+        {
+            "id": _PYTHON,
+            "name": "Answer",
+            "type": "dynamiq.nodes.tools.Python",
+            "code": "def run(input_data):\n    return {'content': 'Hello, ' + input_data['name']}",
+            "depends": [{"node": _INPUT}],
+            "input_transformer": {"selector": {"name": "$.in.output.name"}},
+        },
+        {
+            "id": _OUTPUT,
+            "name": "Output",
+            "type": "dynamiq.nodes.utils.Output",
+            "depends": [{"node": _PYTHON}],
+            "input_transformer": {"selector": {"output": "$.answer.output.content"}},
+        },
+    ],
+}
+FLOW_UI: dict[str, Any] = {"positions": {_INPUT: [0, 0], _PYTHON: [240, 0], _OUTPUT: [480, 0]}}
+_LISTED = {
+    "id": WORKFLOW,
+    "name": "support",
+    "description": "Answers customers' questions",
+    "project_id": PROJECT,
+    "created_at": "2026-11-24T22:10:05Z",
+}
+
+
+class Workflow(ResponseModel):
+    """A workflow as a list has it."""
+
+    model_config = example(**_LISTED)
+
+    id: Id
+    name: str
+    description: str | None
+    project_id: Id | None
+    created_at: Time
+
+
+class WorkflowDetail(Workflow):
+    """A workflow with its draft."""
+
+    model_config = example(**_LISTED, updated_at="2026-11-24T22:18:11Z", flow=FLOW, flow_ui=FLOW_UI, flow_error=None)
+
+    updated_at: Time
+    flow: Annotated[dict[str, Any] | None, Field(description="As it was written; YAML that was stored by kubectl as JSON.")]
+    flow_ui: Annotated[Any, Field(description="Canvas layout, as it was sent.")]
+    flow_error: Annotated[str | None, Field(description="Why flow is null: what kubectl stored can't be told as JSON.")]
+
+
+class Version(ResponseModel):
+    """A release, which never changes."""
+
+    model_config = example(
+        id="54c9b714-e3d5-41d7-a132-cd127c54fbab",
+        workflow_id=WORKFLOW,
+        version="v2",
+        name="Passes the question to the right team",
+        description="Passes the question to the right team",
+        created_at="2026-11-24T22:19:23Z",
+    )
+
+    id: Id
+    workflow_id: Id
+    version: str
+    name: Annotated[str | None, Field(description="The same as description.")]
+    description: Annotated[str | None, Field(description="What is new; the history of an App shows it.")]
+    created_at: Time
+
+
+class NodeType(ResponseModel):
+    model_config = example(type="dynamiq.nodes.tools.Python", name="Python")
+
+    type: Annotated[str, Field(description="The SDK's class path.")]
+    name: str
+
+
+class NodeTypes(ResponseModel):
+    """A list of node types, and whether they are all that the runtime runs."""
+
+    model_config = example(
+        data=[
+            {"type": f"dynamiq.nodes.{name}", "name": name.rpartition(".")[2]} for name in ("utils.Input", "tools.Python", "utils.Output")
+        ],
+        pagination={"page": 1, "page_size": 25, "page_count": 1, "total_count": 3},
+        runtime="1.4.0",
+        engine="tiny",
+        complete=True,
+        message=None,
+    )
+
+    data: list[NodeType]
+    pagination: Pagination
+    runtime: Annotated[str | None, Field(description="Version of the newest Runtime that is not deprecated.")]
+    engine: Annotated[str | None, Field(description="What runs flows in it: tiny or sdk.")]
+    complete: Annotated[bool, Field(description="True: the runtime runs these and no others.")]
+    message: Annotated[str | None, Field(description="Why the list is not complete.")]

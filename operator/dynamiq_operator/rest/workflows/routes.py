@@ -1,0 +1,144 @@
+"""Workflows: their drafts, which one call alone changes, and their releases, which nothing changes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from dynamiq_operator.actions import release as releasing
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown, invalid_field, unknown_id
+from dynamiq_operator.rest.http.models import Id, Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.raw_body import MembersOf
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.visibility import may_read, or_empty
+from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.workflows import drafts, parse, responses, serialize
+from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
+
+router = APIRouter(prefix="/v1/workflows", tags=["workflows"])
+WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]
+DETAIL = One[responses.WorkflowDetail]
+BODY = (404, 409, 413, 415, 422)
+
+
+@router.get("", responses=documented(Many[responses.Workflow], 404, 422))
+def every_workflow(
+    context: ContextOf,
+    session: SessionOf,
+    paging: PagingOf,
+    project_id: Annotated[Id | None, Query(description="Workflows of this project alone.")] = None,
+) -> Json:
+    """The workflows that the caller may list, without their flows."""
+    namespace = context.find(NAMESPACES, project_id).name if project_id is not None else ""
+    try:
+        found = list_workflows(session.api, namespace)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        if project_id is not None:
+            raise unknown_id("project", project_id) from None
+        found = _of_each_namespace(context, session)
+    return paging.of(newest(found), lambda raw: serialize.workflow(raw, context))
+
+
+@router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
+def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, members: MembersOf) -> Json:
+    """Creates a workflow with its first draft. Nothing is released."""
+    project = context.find(NAMESPACES, body.project_id, "project_id")
+    spec = {"description": body.description, "flow": parse.flow_of(members), "flowUI": parse.flow_ui_of(members)}
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": WORKFLOWS.kind,
+        "metadata": {"name": body.name, "namespace": project.name},
+        "spec": {name: value for name, value in spec.items() if value is not None},
+    }
+    try:
+        made = kube_api.create(session.api, WORKFLOWS, manifest)
+    except errors.AlreadyExists:
+        raise HttpProblem(409, f"the project has a workflow named {body.name} already: use another name", {"name": "taken"}) from None
+    except errors.Denied as error:
+        if error.status != 401 and not may_read(session.api, project.name):
+            raise unknown_id("project", body.project_id, "project_id") from None
+        raise
+    context.index.of(WORKFLOWS).put(made)
+    return serialize.detail(context, made, 201)
+
+
+@router.get("/{workflow_id}", responses=documented(DETAIL, 404, 422))
+def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) -> Json:
+    """The workflow with its draft: the flow as it was written."""
+    return serialize.detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
+
+
+@router.put("/{workflow_id}", responses=documented(DETAIL, *BODY))
+def change_workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: WorkflowChange) -> Json:
+    """Changes the description. A changed name is refused: versions and Apps know the workflow by it."""
+    entry = context.find(WORKFLOWS, workflow_id)
+    if body.name is not None and body.name != entry.name:
+        context.read(session, WORKFLOWS, entry)
+        raise invalid_field(
+            "name", f"a workflow keeps its name, {entry.name}: its versions and Apps name it. To rename, create another with this flow"
+        )
+    if "description" not in body.model_fields_set:
+        return serialize.detail(context, context.read(session, WORKFLOWS, entry))
+    return serialize.detail(context, drafts.change(context, session, entry, {"description": body.description}))
+
+
+@router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
+def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, members: MembersOf) -> Json:
+    """Replaces the draft: the only call that changes it. What runs is not touched."""
+    entry = context.find(WORKFLOWS, workflow_id)
+    spec = {"flow": parse.flow_of(members)}
+    layout = {"flowUI": parse.flow_ui_of(members)} if "flow_ui" in body.model_fields_set else {}
+    return serialize.detail(context, drafts.change(context, session, entry, {**spec, **layout}))
+
+
+@router.post(
+    "/{workflow_id}/release",
+    status_code=201,
+    responses=documented(One[responses.Version], *BODY, status=201, says="The new version."),
+)
+def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, members: MembersOf) -> Json:
+    """Releases the flow of the body as the next version, which never changes. The draft stays as it is."""
+    entry = context.find(WORKFLOWS, workflow_id)
+    with hidden_as_unknown("workflow", workflow_id):
+        draft = read_workflow(session.api, entry.namespace, entry.name)
+    if draft["metadata"]["uid"] != entry.uid:
+        raise unknown_id("workflow", workflow_id)
+    flow = parse.flow_of(members)
+    parse.flow_ui_of(members)
+    try:
+        made = releasing.release_flow(session.api, entry.namespace, entry.name, flow, body.name or draft["description"])
+    except Refusal as error:
+        raise HttpProblem(409, str(error)) from None
+    context.index.of(VERSIONS).put(made)
+    spec = made["spec"]
+    told = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}
+    return Json({"data": serialize.version(told, entry.uid)}, 201)
+
+
+@router.get("/{workflow_id}/versions", responses=documented(Many[responses.Version], 404, 422))
+def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
+    """Every release of the workflow, newest first, without their flows."""
+    entry = context.find(WORKFLOWS, workflow_id)
+    with hidden_as_unknown("workflow", workflow_id):
+        found = drafts.versions(session.api, entry)
+    return paging.of(found, lambda raw: serialize.version(raw, entry.uid))
+
+
+def _of_each_namespace(context: ApiContext, session: CallerSession) -> list[Manifest]:
+    """The workflows of every namespace in which the caller may list them."""
+    there = sorted({entry.namespace for entry in context.index.of(WORKFLOWS).all()})
+    listed = context.map_parallel(lambda namespace: or_empty(lambda: list_workflows(session.api, namespace)), there)
+    return [each for some in listed for each in some]

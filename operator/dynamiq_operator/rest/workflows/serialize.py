@@ -1,0 +1,65 @@
+"""Workflows and their releases as the contract's JSON."""
+
+from __future__ import annotations
+
+import json
+
+from dynamiq_operator.kube.resources import NAMESPACES
+from dynamiq_operator.model import flows
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.encoding import Json, dumps
+from dynamiq_operator.rest.shared.serialize import Data, Ids, changed_at
+
+
+def workflow(raw: Manifest, ids: Ids) -> Data:
+    """A workflow without its draft: its metadata, and `description`."""
+    meta = raw["metadata"]
+    return {
+        "id": meta["uid"],
+        "name": meta["name"],
+        "description": raw["description"],
+        "project_id": ids.id_of(NAMESPACES, "", meta["namespace"]),
+        "created_at": meta["creationTimestamp"],
+    }
+
+
+def version(raw: Manifest, workflow_id: str) -> Data:
+    """A release without its flow: its metadata, `version` and `description`."""
+    return {
+        "id": raw["metadata"]["uid"],
+        "workflow_id": workflow_id,
+        "version": raw["version"],
+        "name": raw["description"],
+        "description": raw["description"],
+        "created_at": raw["metadata"]["creationTimestamp"],
+    }
+
+
+def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
+    """The answer that has a workflow with its draft. What is stored as JSON goes out as it stands."""
+    spec = raw["spec"]
+    try:
+        flow, wrong = flows.as_json(spec["flow"]), None
+    except flows.FlowError as error:
+        flow, wrong = "null", str(error)
+    shaped = workflow({"metadata": raw["metadata"], "description": spec.get("description")}, context)
+    shaped |= {"updated_at": changed_at(raw["metadata"]), "flow_error": wrong}
+    layout = _layout(spec.get("flowUI"))
+    told = dumps(shaped)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
+    return Json(b'{"data":' + told + b"}", status)
+
+
+def _layout(text: str | None) -> str:
+    """A layout as JSON: what kubectl stored and is none goes as a string."""
+    if text is None:
+        return "null"
+    try:
+        json.loads(text, parse_constant=_refused, parse_float=len, parse_int=len)
+    except (ValueError, RecursionError):
+        return json.dumps(text)
+    return text
+
+
+def _refused(name: str) -> None:
+    raise ValueError(name)

@@ -1,0 +1,34 @@
+"""The columns of a history as text and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dynamiq_operator.model.history_columns import COLUMNS, Format, HistoryColumn
+from dynamiq_operator.views.history import HistoryRow, config_in_words, duration_in_words
+
+DIGEST_SHOWN = len("sha256:") + 12
+
+_TEXT: dict[Format, Callable[[Any], str]] = {
+    Format.PLAIN: str,
+    Format.CONFIG: config_in_words,
+    Format.DURATION: duration_in_words,
+    Format.DIGEST: lambda digest: str(digest)[:DIGEST_SHOWN],
+}
+
+
+def value(row: HistoryRow, column: HistoryColumn) -> Any:
+    """A row's value of a column; None where it has none."""
+    return row.more[column.key] if column.key in row.more else getattr(row, column.key)
+
+
+def cell(row: HistoryRow, column: HistoryColumn) -> str:
+    """The value as a table shows it, empty where there is none. What users wrote is not escaped yet."""
+    found = value(row, column)
+    return "" if found is None else _TEXT[column.format](found)
+
+
+def as_data(row: HistoryRow) -> dict[str, Any]:
+    """A row's values by their names in camelCase, in a fixed order; what is not there is None."""
+    return {column.json_name: value(row, column) for column in COLUMNS}

@@ -1,0 +1,89 @@
+"""One real control plane for all tests of this folder; its pods are simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.support import admission, history_stage
+from tests.support.api import Api, fresh_namespace
+from tests.support.cluster import session_cluster
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator, admission_policies, install_account
+from tests.support.plugin import Plugin
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A cluster of the control-plane profile with our resources installed, or the one that the environment names."""
+    with session_cluster("control-plane", pytestconfig) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig of the operator's own service account, which has its rights and no others."""
+    return install_account(cluster, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture(scope="module")
+def policies(cluster: Cluster) -> Iterator[None]:
+    """The admission policies, for a module's tests."""
+    with admission_policies(cluster):
+        yield
+
+
+@pytest.fixture
+def stage(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[HistoryStage]:
+    """A namespace with a Runtime and releases v1 to v4."""
+    with history_stage.stage(cluster, request.function.__name__.removeprefix("test_")) as made:
+        yield made
+
+
+@pytest.fixture
+def operator(account: Path, stage: HistoryStage, tmp_path: Path) -> Iterator[Operator]:
+    """The operator, at work in the stage's namespace, under its own account."""
+    with Operator(account, tmp_path, [stage.namespace]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster: Cluster, account: Path, policies: None) -> Iterator[None]:
+    """Every one of the admission policies at work, and the rights of `manifests/rbac/`, for a module's tests."""
+    with admission.settled(Api.of(cluster)):
+        yield
+
+
+@pytest.fixture(scope="module")
+def production(cluster: Cluster) -> Iterator[str]:
+    """A namespace that is the production of the theatre's project."""
+    with fresh_namespace(Api.of(cluster), "production") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def theatre(
+    cluster: Cluster, account: Path, production: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[HistoryStage]:
+    """A stage with an operator at work, for all tests of a module, each of which makes an App of its own. It is a project's staging."""
+    purpose = request.module.__name__.rpartition("test_")[2]
+    with history_stage.stage(cluster, purpose) as made:
+        for name, environment in ((made.namespace, "staging"), (production, "production")):
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            labels = {names.PROJECT_LABEL: made.namespace, names.ENVIRONMENT_LABEL: environment}
+            labelled = made.api.merge(namespace, {"metadata": {"labels": labels}})
+            assert labelled.ok, labelled.message
+        with Operator(account, tmp_path_factory.mktemp("operator"), [made.namespace, production]):
+            yield made
+
+
+@pytest.fixture
+def plugin(theatre: HistoryStage, tmp_path: Path) -> Iterator[Plugin]:
+    """`kubectl dynamiq` in the module's namespace; at the end of the test no proxy of it may be left."""
+    made = Plugin(theatre.cluster, theatre.namespace, tmp_path)
+    yield made
+    made.nothing_left()

@@ -1,0 +1,171 @@
+"""Deploy, roll back and release as every surface does them: what the preview foretells is what the operator then does."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.actions.deploy import Deploy, preview
+from dynamiq_operator.actions.follow import follow
+from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.actions.release import plan_release, release
+from dynamiq_operator.actions.rollback import rollback
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import kinds
+from dynamiq_operator.views.history import HistoryRow, history
+from dynamiq_operator.views.preview import Preview
+from tests.support import factories
+from tests.support.api import ActionClient, Api
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+
+
+@pytest.fixture
+def acting(api: Api) -> ActionClient:
+    return ActionClient(api)
+
+
+@pytest.fixture
+def served(stage: HistoryStage, operator: Operator) -> HistoryStage:
+    """An App that ran v1, then v2."""
+    stage.app(APP, workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    stage.live(APP, "v2", config={"autoscaling": {"maxReplicas": 4}})
+    return stage
+
+
+def asked(stage: HistoryStage, **fields: object) -> Deploy:
+    return Deploy(stage.namespace, APP, **fields)  # type: ignore[arg-type]
+
+
+def carried_out(acting: ActionClient, stage: HistoryStage, foreseen: Preview) -> HistoryRow:
+    """Does what was foreseen, waits for its end, and checks that what it pinned is what the preview said."""
+    name = requests.create(acting, RECORDS, foreseen.record)["metadata"]["name"]
+    *_, last = follow(acting, stage.namespace, name, app=APP)
+    assert last.succeeded, last
+    row = stage.row(name)
+    pinned = row["spec"]["pinned"]
+    then = foreseen.then
+    assert (pinned["workflowVersion"], pinned["workflowHash"]) == (then.version, then.flow_hash)
+    assert (pinned["runtime"]["version"], pinned["config"]) == (then.runtime, then.config)
+    return HistoryRow.of(row)
+
+
+def template_of(stage: HistoryStage) -> tuple[str, str]:
+    return stage.mounted()
+
+
+def test_a_deploy_is_what_its_preview_foretold(acting: ActionClient, served: HistoryStage) -> None:
+    before = template_of(served)
+    foreseen = preview(acting, asked(served, version="v3", message="why not"))
+    assert foreseen.now is not None
+    assert (foreseen.now.version, foreseen.now.sequence, foreseen.then.version) == ("v2", 2, "v3")
+    assert foreseen.restarts
+    assert not foreseen.no_op
+    changed = [line for line in foreseen.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    assert [line[0] for line in changed] == ["-", "+"]
+    assert "v2" in changed[0]
+    assert "v3" in changed[1]
+    row = carried_out(acting, served, foreseen)
+    assert row.message == "why not"
+    assert template_of(served) != before
+
+
+def test_a_change_of_scaling_alone_restarts_nothing(acting: ActionClient, served: HistoryStage) -> None:
+    before = template_of(served)
+    foreseen = preview(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
+    assert (foreseen.restarts, foreseen.no_op, foreseen.flow_diff) == (False, False, ())
+    assert foreseen.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
+    carried_out(acting, served, foreseen)
+    assert template_of(served) == before
+
+
+def test_what_runs_already_is_a_no_op_and_one_more_row(acting: ActionClient, served: HistoryStage) -> None:
+    foreseen = preview(acting, asked(served, version="v2"))
+    assert (foreseen.restarts, foreseen.no_op) == (False, True)
+    assert carried_out(acting, served, foreseen).sequence == 3
+
+
+def test_a_rollback_goes_to_the_last_good_row_and_keeps_the_scaling(acting: ActionClient, served: HistoryStage) -> None:
+    foreseen = preview(acting, rollback(acting, served.namespace, APP))
+    assert foreseen.then.version == "v1"
+    assert foreseen.then.config["autoscaling"]["maxReplicas"] == 4
+    row = carried_out(acting, served, foreseen)
+    assert row.provenance == "restores #1"
+    back = preview(acting, rollback(acting, served.namespace, APP))
+    assert back.then.version == "v2"
+
+
+def test_a_rollback_brings_the_config_back_where_asked(acting: ActionClient, served: HistoryStage) -> None:
+    foreseen = preview(acting, rollback(acting, served.namespace, APP, row=1, with_config=True))
+    assert foreseen.then.config["autoscaling"]["maxReplicas"] == 2
+    carried_out(acting, served, foreseen)
+
+
+def test_a_rollback_finds_what_a_version_ran_though_the_version_is_gone(acting: ActionClient, served: HistoryStage) -> None:
+    served.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
+    foreseen = preview(acting, rollback(acting, served.namespace, APP, version="v1"))
+    assert foreseen.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
+    assert foreseen.flow_diff
+    assert carried_out(acting, served, foreseen).version == "v1"
+
+
+def test_what_cannot_be_done_is_said_with_the_next_step(acting: ActionClient, served: HistoryStage) -> None:
+    where = f"in namespace {served.namespace}"
+    refusals: list[tuple[type[Refusal], str, object]] = [
+        (Unknown, f"no version v9 of {APP}; released are v1 to v4", lambda: preview(acting, asked(served, version="v9"))),
+        (Unknown, f"no App other {where}; Apps there: {APP}", lambda: preview(acting, Deploy(served.namespace, "other"))),
+        (Unknown, f"no row #9 of {APP} {where}; rows are #1 to #2", lambda: rollback(acting, served.namespace, APP, row=9)),
+        (Unknown, "no Runtime none; there are: ", lambda: preview(acting, asked(served, runtime="none"))),
+        (Refusal, "to scale to zero, use type serverless", lambda: preview(acting, asked(served, config=_scaled(0)))),
+        (Refusal, "minReplicas 5 is above maxReplicas 4", lambda: preview(acting, asked(served, config=_scaled(5)))),
+        (Refusal, "needs Knative Serving", lambda: preview(acting, asked(served, config={"type": "serverless"}))),
+        (Refusal, "less than or equal to 1000", lambda: preview(acting, asked(served, config=_scaled(2000)))),
+    ]
+    for kind, sentence, action in refusals:
+        with pytest.raises(kind) as refusal:
+            action()  # type: ignore[operator]
+        assert sentence in str(refusal.value)
+    assert len(served.rows(APP)) == 2
+
+
+def _scaled(fewest: int) -> dict[str, object]:
+    return {"autoscaling": {"minReplicas": fewest}}
+
+
+def test_a_first_deploy_has_nothing_to_go_back_to(acting: ActionClient, stage: HistoryStage, operator: Operator) -> None:
+    stage.app(APP, workflow=APP)
+    with pytest.raises(Refusal, match="nothing to go back to"):
+        rollback(acting, stage.namespace, APP)
+    foreseen = preview(acting, asked(stage, version="v1", runtime=stage.default_runtime))
+    assert foreseen.now is None
+    assert "pods are started" in "\n".join(foreseen.lines())
+    carried_out(acting, stage, foreseen)
+    with pytest.raises(Refusal, match="has never run anything but v1"):
+        rollback(acting, stage.namespace, APP)
+
+
+def test_a_failed_deploy_is_followed_to_its_reason(acting: ActionClient, served: HistoryStage) -> None:
+    beyond = {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}
+    foreseen = preview(acting, asked(served, version="v3", config=beyond))
+    name = requests.create(acting, RECORDS, foreseen.record)["metadata"]["name"]
+    *_, last = follow(acting, served.namespace, name, app=APP)
+    assert (last.phase, last.succeeded) == ("Failed", False)
+    assert last.message
+    newest = history(served.rows(APP))[0]
+    assert (newest.status, newest.reason) == ("Failed", last.message)
+    assert rollback(acting, served.namespace, APP).restores == served.rows(APP)[0]["metadata"]["name"], "v2 is live"
+
+
+def test_a_draft_is_released_under_the_next_number(acting: ActionClient, stage: HistoryStage) -> None:
+    stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
+    planned = plan_release(acting, stage.namespace, APP)
+    assert (planned.before, planned.version, planned.is_no_op) == ("v4", "v5", False)
+    other = plan_release(acting, stage.namespace, APP)
+    assert release(acting, planned)["metadata"]["name"] == f"{APP}-v5"
+    assert release(acting, other)["metadata"]["name"] == f"{APP}-v6"
+    again = plan_release(acting, stage.namespace, APP)
+    assert again.is_no_op
+    assert "nothing changed since v6" in "\n".join(again.lines())
+    with pytest.raises(Unknown, match=f"workflows there: {APP}"):
+        plan_release(acting, stage.namespace, "none")

@@ -1,0 +1,355 @@
+"""What the admission policies stamp and refuse, request by request: rows, Apps, statuses, flows, and what a restorer brings back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import digests, names
+from local.clusters import Cluster
+from tests.support.admission import (
+    ADMIN,
+    COLLECTOR,
+    NOBODY,
+    OPERATOR,
+    PRUNE,
+    RESTORING,
+    SYNC,
+    SYSTEM,
+    admin,
+    adopt,
+    essence,
+    made,
+    operator,
+    owned_by,
+    refused,
+    restorer,
+    set_status,
+    without_stamps,
+)
+from tests.support.api import Answer, Api, Manifest
+from tests.support.factories import (
+    Modifier,
+    annotated,
+    app_manifest,
+    asking,
+    flow,
+    in_namespace,
+    live,
+    numbered,
+    row_manifest,
+    with_meta,
+    with_spec,
+)
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": NOBODY}
+PROTECTED = with_spec(history={"protect": True})
+
+
+def flow_map(namespace: str, **metadata: Any) -> Manifest:
+    """The ConfigMap of a flow, as the operator makes it."""
+    text = flow("v1")
+    flow_hash = digests.flow_hash(text)
+    meta = {
+        "name": names.flow("chat", flow_hash),
+        "namespace": namespace,
+        "labels": names.labels("chat"),
+        "annotations": {names.FLOW_HASH_ANNOTATION: flow_hash},
+        **metadata,
+    }
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True, "data": {"flow": text}}
+
+
+def row(namespace: str, *modifiers: Modifier, name: str = "first") -> Manifest:
+    return row_manifest(name, in_namespace(namespace), asking(message="why"), *modifiers)
+
+
+def app(namespace: str, *modifiers: Modifier) -> Manifest:
+    return app_manifest(in_namespace(namespace), *modifiers)
+
+
+# Rows: created.
+
+
+def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: str) -> None:
+    found = made(api.create(row(namespace, with_spec(createdBy="mallory"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))))
+    assert found["spec"]["createdBy"] == ADMIN
+    assert not {"ownerReferences", "finalizers"} & found["metadata"].keys()
+    assert found["metadata"]["annotations"] == {SYNC: "Prune=false", PRUNE: "disabled"}
+
+
+@pytest.mark.parametrize("who", [operator, restorer], ids=["operator", "restorer"])
+def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: str, who: Callable[[Api], Api]) -> None:
+    owned = with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"])
+    found = made(who(api).create(row(namespace, with_spec(createdBy="ada"), owned)))
+    assert found["spec"]["createdBy"] == "ada"
+    assert not {"ownerReferences", "finalizers"} & found["metadata"].keys()
+    assert made(who(api).create(row(namespace, name="second")))["spec"]["createdBy"] in (OPERATOR, "restorer")
+
+
+COMPLETED = {"sequence": numbered(1), "pinned and outcome": live(1)}
+
+
+@pytest.mark.parametrize("what", COMPLETED)
+def test_a_completed_row_is_created_by_the_operator_or_a_restorer(api: Api, namespace: str, what: str) -> None:
+    asked = row(namespace, COMPLETED[what])
+    refused(api.create(asked), "written by the operator, not by admin: leave them out", "dynamiq:restorers")
+    for name, who in (("second", operator(api)), ("third", restorer(api))):
+        asked["metadata"]["name"] = name
+        assert made(who.create(asked))["spec"]["sequence"] == 1
+
+
+SYNC_OPTIONS = {
+    "": "Prune=false",
+    "Prune=false": "Prune=false",
+    "ServerSideApply=true": "ServerSideApply=true,Prune=false",
+    "Prune=true, Validate=false": "Validate=false,Prune=false",
+    "Validate=false , Prune=false": "Validate=false , Prune=false",
+}
+
+
+@pytest.mark.parametrize("sent", SYNC_OPTIONS)
+@pytest.mark.parametrize("make", [row, app], ids=["row", "App"])
+def test_argo_cd_prunes_nothing(api: Api, namespace: str, make: Callable[..., Manifest], sent: str) -> None:
+    found = made(api.create(make(namespace, annotated(**{SYNC: sent, "kept": "yes"}))))
+    assert found["metadata"]["annotations"] == {SYNC: SYNC_OPTIONS[sent], PRUNE: "disabled", "kept": "yes"}
+    for taken in ({SYNC: None, PRUNE: None}, None):
+        again = made(api.merge(found, {"metadata": {"annotations": taken}}))["metadata"]["annotations"]
+        assert (again[SYNC].split(",")[-1].strip(), again[PRUNE]) == ("Prune=false", "disabled")
+
+
+def test_a_row_without_a_spec_is_refused_by_its_schema(api: Api, namespace: str) -> None:
+    empty = row(namespace)
+    del empty["spec"]
+    answer = api.create(empty)
+    assert answer.status == 422, answer.message
+    assert "spec: Required value" in answer.message
+
+
+# Rows: updated.
+
+
+def stored(api: Api, namespace: str) -> tuple[Manifest, Manifest]:
+    """An App, and a completed row that it owns."""
+    owner = made(api.create(app(namespace)))
+    found = made(restorer(api).create(row(namespace, live(1), with_spec(createdBy="ada"))))
+    adopt(api, owner, found)
+    return owner, made(api.read(found))
+
+
+CHANGES: dict[str, Manifest] = {
+    "a finalizer": {"metadata": {"finalizers": ["a.test/b"]}},
+    "an owner that does not exist": {"metadata": {"ownerReferences": [STRANGER]}},
+    "sequence": {"spec": {"sequence": 2}},
+    "outcome": {"spec": {"outcome": {"reason": "better"}}},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_row_stays_as_it_is(api: Api, namespace: str, what: str) -> None:
+    _, found = stored(api, namespace)
+    answer = api.merge(found, CHANGES[what])
+    assert answer.status in (403, 422), answer.message
+    assert essence(made(api.read(found))) == essence(found)
+
+
+def test_what_an_update_leaves_out_is_put_back(api: Api, namespace: str) -> None:
+    _, found = stored(api, namespace)
+    sparse = copy.deepcopy(found)
+    sparse["spec"] = {"app": found["spec"]["app"]}
+    del sparse["metadata"]["ownerReferences"]
+    again = made(api.replace(sparse))
+    assert essence(again) == essence(found)
+    assert again["metadata"]["generation"] == found["metadata"]["generation"]
+    for field in ("createdBy", "pinned"):
+        assert essence(made(api.merge(found, {"spec": {field: None}}))) == essence(found)
+
+
+def test_an_author_that_is_sent_again_changes_nothing(api: Api, namespace: str) -> None:
+    _, found = stored(api, namespace)
+    assert essence(made(admin(api, "eve").merge(found, {"spec": {"createdBy": "eve"}}))) == essence(found)
+
+
+def test_the_operator_completes_and_owns_a_row(api: Api, namespace: str) -> None:
+    owner, found = made(api.create(app(namespace))), made(api.create(row(namespace)))
+    completed = row(namespace, live(1))["spec"]
+    for part in ({"sequence": 1}, {"pinned": completed["pinned"]}, {"outcome": completed["outcome"]}):
+        refused(api.merge(found, {"spec": part}), "leave them out")
+        made(operator(api).merge(found, {"spec": part}))
+    adopt(api, owner, found)
+    assert made(api.read(found))["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("user", SYSTEM)
+def test_the_cluster_may_let_go_of_a_row(api: Api, namespace: str, user: str) -> None:
+    _, found = stored(api, namespace)
+    found = made(admin(api, user).merge(found, {"metadata": {"ownerReferences": None, "finalizers": ["foregroundDeletion"]}}))
+    assert "ownerReferences" not in found["metadata"]
+    assert admin(api, user).merge(found, {"spec": {"outcome": {"reason": "better"}}}).status == 422
+    again = made(admin(api, user).merge(found, {"metadata": {"finalizers": None}}))
+    assert "finalizers" not in again["metadata"]
+
+
+# Statuses.
+
+
+@pytest.mark.parametrize("make", [row, app], ids=["row", "App"])
+def test_a_status_is_written_by_the_operator_alone(api: Api, namespace: str, make: Callable[..., Manifest]) -> None:
+    found = made(api.create(make(namespace)))
+    for user in (ADMIN, *SYSTEM):
+        refused(set_status(admin(api, user), found), "status is written by the operator")
+    # the role has no right on statuses: RBAC is first to refuse a restorer
+    assert set_status(restorer(api), found).status == 403
+    refused(api.apply({**make(namespace), "status": {}}, subresource="/status"))
+    made(set_status(operator(api), found))
+
+
+# Apps.
+
+
+def deploys(api: Api, namespace: str, user: str, deploy: Manifest | None) -> str | None:
+    """Sets `spec.deploy` as `user` does who replaces the App; returns who is said to have changed it."""
+    found = made(api.read(app(namespace)))
+    found["spec"].pop("deploy", None)
+    if deploy is not None:
+        found["spec"]["deploy"] = deploy
+    said: str | None = made(admin(api, user).replace(found))["spec"].get("deploy", {}).get("changedBy")
+    return said
+
+
+def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
+    first = made(admin(api, "ada").create(app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "mallory"}))))
+    assert first["spec"]["deploy"]["changedBy"] == "ada"
+    config = {"autoscaling": {"maxReplicas": 3}}
+    table: list[tuple[str, Manifest | None, str | None]] = [
+        ("bob", {"workflowVersion": "v1"}, "ada"),
+        ("bob", {"workflowVersion": "v1", "changedBy": "bob"}, "ada"),
+        ("bob", {"workflowVersion": "v1", "changedBy": "ada"}, "ada"),
+        ("bob", {"workflowVersion": "v2", "changedBy": "ada"}, "bob"),
+        ("ada", {"workflowVersion": "v2", "message": "why"}, "ada"),
+        ("bob", {"workflowVersion": "v2", "message": "why", "config": config}, "bob"),
+        ("ada", {"workflowVersion": "v2", "message": "why", "config": config}, "bob"),
+        ("ada", {"workflowVersion": "v2", "config": config}, "ada"),
+        ("bob", {}, "bob"),
+        ("ada", {"changedBy": "ada"}, "bob"),
+        ("ada", None, None),
+        ("ada", {}, "ada"),
+        ("bob", {"runtime": "tiny-2"}, "bob"),
+        (OPERATOR, {"runtime": "tiny-2"}, "bob"),
+    ]
+    assert [deploys(api, namespace, user, deploy) for user, deploy, _ in table] == [said for *_, said in table]
+    print(f"{len(table) + 1} changes and repeats of spec.deploy: each names who changed it last")
+
+
+def test_a_protected_app_stays(api: Api, namespace: str) -> None:
+    found = made(api.create(app(namespace, PROTECTED)))
+    for user in (ADMIN, OPERATOR, COLLECTOR):
+        for options in ({}, {"propagationPolicy": "Foreground"}, {"propagationPolicy": "Orphan"}):
+            refused(admin(api, user).delete(found, **options), "set spec.history.protect to false first")
+    refused(api.merge(found, {"metadata": {"ownerReferences": [STRANGER]}}), "set spec.history.protect to false first")
+    made(api.merge(found, {"spec": {"history": {"protect": False}}}))
+    assert api.delete(found).ok
+
+
+# Flows.
+
+
+FLOW_CHANGES: dict[str, Manifest] = {
+    "a label": {"metadata": {"labels": {names.MANAGED_BY: "me"}}},
+    "no labels": {"metadata": {"labels": None}},
+    "its hash": {"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: "sha256:0"}}},
+    "an annotation more": {"metadata": {"annotations": {"a": "b"}}},
+    "an owner that does not exist": {"metadata": {"ownerReferences": [STRANGER]}},
+    "a finalizer": {"metadata": {"finalizers": ["a.test/b"]}},
+}
+
+
+@pytest.mark.parametrize("owned", [False, True], ids=["restored", "owned"])
+def test_the_configmap_of_a_flow_stays(api: Api, namespace: str, owned: bool) -> None:
+    owner = made(api.create(app(namespace)))
+    found = made(operator(api).create(flow_map(namespace, **({"ownerReferences": [owned_by(owner)]} if owned else {}))))
+    for change in FLOW_CHANGES.values():
+        refused(api.merge(found, change), "holds a flow that rows name")
+    for options in ({}, {"gracePeriodSeconds": 0}, {"propagationPolicy": "Orphan"}):
+        refused(api.delete(found, **options), "holds a flow that rows name")
+    assert api.merge(found, {"data": {"flow": "other"}}).status == 422
+    assert made(api.read(found)) == found
+    made(operator(api).merge(found, {"metadata": {"annotations": {"a": "b"}}}))
+    assert operator(api).delete(found).ok
+
+
+def test_other_configmaps_are_their_users(api: Api, namespace: str) -> None:
+    for name, labels in (("plain", {}), ("labelled", names.labels("chat"))):
+        meta = {"name": name, "namespace": namespace, "labels": labels}
+        found = made(api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "b"}}))
+        made(api.merge(found, {"metadata": {"labels": None, "annotations": {"a": "b"}}, "data": {"a": "c"}}))
+        assert api.delete(found).ok
+
+
+# Restorers.
+
+
+def test_a_restored_app_stands_still_and_is_nobodys(api: Api, namespace: str) -> None:
+    sent = app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "ada"}), with_meta(ownerReferences=[STRANGER]))
+    found = made(restorer(api).create(sent))
+    assert found["metadata"]["annotations"][RESTORING] == "true"
+    assert "ownerReferences" not in found["metadata"]
+    assert found["spec"]["deploy"]["changedBy"] == "ada"
+    again = made(restorer(api).merge(found, {"metadata": {"ownerReferences": [STRANGER]}}))
+    assert "ownerReferences" not in again["metadata"]
+    free = made(restorer(api).merge(found, {"metadata": {"annotations": {RESTORING: None}}}))
+    assert RESTORING not in free["metadata"]["annotations"]
+    assert RESTORING not in made(api.create({**sent, "metadata": {"name": "other", "namespace": namespace}}))["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_what_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str, kind: str) -> None:
+    owner = made(api.create(app(namespace)))
+    old = owned_by(owner, uid=NOBODY)
+    meta = {"name": "keys", "namespace": namespace, "ownerReferences": [old]}
+    sent = {"apiVersion": "v1", "kind": kind, "metadata": meta}
+    found = made(restorer(api).create(sent))
+    assert "ownerReferences" not in found["metadata"]
+    made(api.merge(found, {"metadata": {"ownerReferences": [owned_by(owner)]}}))
+    again = made(restorer(api).merge(found, {"metadata": {"ownerReferences": [owned_by(owner), old]}}))
+    assert again["metadata"]["ownerReferences"] == [owned_by(owner)]
+    mixed = {**meta, "name": "mixed", "ownerReferences": [old, STRANGER]}
+    assert made(restorer(api).create({**sent, "metadata": mixed}))["metadata"]["ownerReferences"] == [STRANGER]
+    assert made(api.create({**sent, "metadata": {**meta, "name": "users"}}))["metadata"]["ownerReferences"] == [old]
+
+
+def test_a_row_brought_back_twice_keeps_the_owner_that_it_has_by_then(api: Api, namespace: str) -> None:
+    sent = row(namespace, live(1), with_spec(createdBy="ada"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))
+    found = made(restorer(api).create(sent))
+    assert essence(made(restorer(api).apply(sent))) == essence(found)
+    adopt(api, made(api.create(app(namespace))), found)
+    owned = made(api.read(found))
+    assert essence(made(restorer(api).apply(sent))) == essence(owned)
+
+
+# Without the policies that stamp.
+
+
+def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, namespace: str) -> None:
+    def creates(*modifiers: Modifier, make: Callable[..., Manifest] = row) -> Answer:
+        return api.create(make(namespace, *modifiers), dry_run=True)
+
+    with without_stamps(cluster):
+        assert "createdBy" not in made(creates())["spec"]
+        assert made(creates(with_spec(createdBy=ADMIN)))["spec"]["createdBy"] == ADMIN
+        refused(creates(with_spec(createdBy="mallory")), "createdBy of a row is whoever creates it, which is admin: leave it out")
+        for metadata in ({"ownerReferences": [STRANGER]}, {"finalizers": ["a.test/b"]}):
+            refused(creates(with_meta(**metadata)), "leave them out")
+        asked = {"workflowVersion": "v1"}
+        made(creates(with_spec(deploy=asked), make=app))
+        refused(creates(with_spec(deploy={**asked, "changedBy": "mallory"}), make=app), "which is admin")
+        found = made(api.create(app(namespace, with_spec(deploy={**asked, "changedBy": ADMIN}))))
+        refused(api.merge(found, {"spec": {"deploy": {"changedBy": "mallory"}}}), "leave changedBy as it is")
+        made(admin(api, "bob").merge(found, {"spec": {"description": "unchanged is who asked"}}))
+        refused(admin(api, "bob").merge(found, {"spec": {"deploy": {"workflowVersion": "v2"}}}), "which is bob", "set it to null")
+        made(admin(api, "bob").merge(found, {"spec": {"deploy": {"workflowVersion": "v2", "changedBy": None}}}))

@@ -1,0 +1,158 @@
+"""Every bound and enumeration of the schemas on the real API server, through each way in which an object gets there: the last value that is accepted, the first that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import crd
+from dynamiq_operator.model.kinds import KINDS
+from dynamiq_operator.model.objects import Manifest
+from local.clusters import Cluster
+from tests.support.api import Api, fresh_namespace
+from tests.support.factories import in_namespace
+from tests.support.schema import writes
+from tests.support.schema.rules import BASES
+from tests.support.schema.writes import CHANGED, NEW, Way
+
+ITEM, VALUE = "[0]", ".any"
+"""Steps into a list, and into a map."""
+
+UNREACHABLE = ("maxLength", 3 * 1024 * 1024)
+"""A request that large is not read: a flow is bounded by a rule, see test_large_flows."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`inside` is the last value that the field may have, `outside` one that it may not."""
+
+    kind: str
+    steps: tuple[str, ...]
+    about: str
+    inside: Any
+    outside: Any
+    says: str
+
+    @property
+    def path(self) -> str:
+        return "".join(self.steps).removeprefix(".")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path} {self.about}"
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    with fresh_namespace(Api.of(cluster), "bounds") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
+    """What updates are made to."""
+    with writes.stored(Api.of(cluster), namespace) as made:
+        yield made
+
+
+def _spec(kind: str) -> Manifest:
+    found: Manifest = crd.schema(next(known for known in KINDS if known.kind == kind).spec)
+    return found
+
+
+def _bounds(kind: str, schema: Manifest, steps: tuple[str, ...]) -> Iterator[Bound]:
+    for about, inside, outside, says in _bounds_of(schema):
+        yield Bound(kind, steps, about, inside, outside, says)
+    for name, part in schema.get("properties", {}).items():
+        yield from _bounds(kind, part, (*steps, f".{name}"))
+    if "items" in schema:
+        yield from _bounds(kind, schema["items"], (*steps, ITEM))
+    if "additionalProperties" in schema:
+        yield from _bounds(kind, schema["additionalProperties"], (*steps, VALUE))
+
+
+def _bounds_of(schema: Manifest) -> Iterator[tuple[str, Any, Any, str]]:
+    for name, bound in schema.items():
+        if (name, bound) == UNREACHABLE:
+            continue
+        match name:
+            case "minimum":
+                yield f"from {bound}", bound, bound - 1, f"should be greater than or equal to {bound}"
+            case "maximum":
+                yield f"to {bound}", bound, bound + 1, f"should be less than or equal to {bound}"
+            case "minLength":
+                yield f"from {bound} characters", "x" * bound, "x" * (bound - 1), f"should be at least {bound} chars long"
+            case "maxLength":
+                yield f"to {bound} characters", "x" * bound, "x" * (bound + 1), f"Too long: may not be more than {bound} bytes"
+            case "maxItems":
+                inside, outside = ([_example(schema["items"], str(number)) for number in range(size)] for size in (bound, bound + 1))
+                yield f"to {bound} items", inside, outside, f"must have at most {bound} items"
+            case "maxProperties":
+                fits, passes = ({f"a{number}": "" for number in range(size)} for size in (bound, bound + 1))
+                yield f"to {bound} keys", fits, passes, f"must have at most {bound} items"
+            case "enum":
+                for value in bound:
+                    yield f"may be {value}", value, f"{value}s", "supported values: " + ", ".join(f'"{one}"' for one in bound)
+            case "format":
+                yield "is a time", "2027-01-01T00:00:00Z", "2027-01-01", "must be of type date-time"
+
+
+def _example(schema: Manifest, which: str = "") -> Any:
+    """The least that has the schema's shape; no two of different `which` have the same texts."""
+    if schema["type"] == "object":
+        return {name: _example(schema["properties"][name], which) for name in schema.get("required", ())}
+    return {"string": schema.get("enum", [f"x{which}"])[0], "integer": 1, "boolean": True, "array": []}[schema["type"]]
+
+
+def _placed(schema: Manifest, steps: tuple[str, ...], value: Any) -> Any:
+    """The least object of the schema's shape that has `value` at `steps`."""
+    if not steps:
+        return value
+    step, *rest = steps
+    if step == ITEM:
+        return [_placed(schema["items"], tuple(rest), value)]
+    if "properties" not in schema:
+        return {"any": _placed(schema["additionalProperties"], tuple(rest), value)}
+    name = step.removeprefix(".")
+    return {**_example(schema), name: _placed(schema["properties"][name], tuple(rest), value)}
+
+
+BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kind), (".spec",))]
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=str)
+def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound) -> None:
+    def answer(way: Way, value: Any) -> str:
+        made = BASES[bound.kind](in_namespace(namespace))
+        made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind != "Runtime" else {})}
+        made["spec"] = _placed(_spec(bound.kind), bound.steps[1:], value)
+        return way(api, stored[bound.kind], made).message
+
+    for way in (*NEW, *CHANGED):
+        assert bound.says not in answer(way, bound.inside), way.__name__
+        refused = answer(way, bound.outside)
+        assert bound.path in refused, way.__name__
+        assert bound.says in refused, way.__name__
+
+
+def test_there_are_bounds_to_test() -> None:
+    assert {bound.kind for bound in BOUNDS} == set(BASES)
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Progressing", "Live", "Superseded", "Failed"])
+def test_a_status_is_written_beside_the_spec(api: Api, namespace: str, phase: str) -> None:
+    row = BASES["Deployment"](in_namespace(namespace))
+    created = api.apply(row).body
+    answer = api.merge(row, {"status": {"phase": phase}, "spec": {"app": "other"}}, subresource="/status", dry_run=True)
+    assert answer.ok, answer.message
+    assert answer.body["status"]["phase"] == phase
+    assert (answer.body["spec"], answer.body["metadata"]["generation"]) == (created["spec"], created["metadata"]["generation"])
+
+
+def test_a_status_has_a_phase_of_the_life_cycle(api: Api, namespace: str) -> None:
+    row = BASES["Deployment"](in_namespace(namespace))
+    api.apply(row)
+    refused = api.merge(row, {"status": {"phase": "Deploying"}}, subresource="/status", dry_run=True)
+    assert 'supported values: "Pending", "Progressing", "Live", "Superseded", "Failed"' in refused.message

@@ -1,0 +1,152 @@
+"""Commands of README.md and docs/ that no shell session of tests/system runs: each is run here, or, without Docker, looked up."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local.clusters import Cluster
+from tests.support import documents
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
+from tests.support.history_stage import APP as WORKFLOW
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator, install_rights
+
+README = REPOSITORY / "README.md"
+LEDGER = REPOSITORY / "docs" / "ledger.md"
+APPS = REPOSITORY / "docs" / "apps.md"
+APP = "support"
+"""The App of the documents, in their namespace `demo`."""
+
+
+def blocks(document: Path) -> list[str]:
+    """What stands in the document's blocks of commands, one after the other; those marked as another language are none."""
+    found, inside, marked = [], False, False
+    for line in document.read_text().splitlines():
+        if line.startswith("```"):
+            marked = not inside and line not in ("```", "```sh")
+            inside = not inside
+            if inside and not marked:
+                found.append("")
+        elif inside and not marked:
+            found[-1] += f"{line}\n"
+    return found
+
+
+def shell(script: str, cluster: Cluster, folder: Path, kubeconfig: Path | None = None) -> str:
+    """What the script says, with kubectl and this Python first on its PATH. Raises AssertionError where it fails."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(cluster.kubectl.parent), os.environ["PATH"]])
+    env = os.environ | {"PATH": path, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+# README.md.
+
+
+def test_make_has_what_the_documents_name() -> None:
+    documents = [README, *(REPOSITORY / "docs").glob("*.md")]
+    commands = "".join(block for each in documents for block in blocks(each))
+    commands += "\n".join(text for each in documents for text in re.findall(r"`(make [^`]*)`", each.read_text()))
+    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", commands))
+    listed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True).stdout
+    assert {"demo", "test", "check", "cluster", "cluster-down"} <= named
+    assert named <= set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
+
+
+def test_the_programs_that_the_readme_names_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
+    assert "--image-policy" in shell("python -m dynamiq_operator run --help", cluster, tmp_path)
+    assert "__start_kubectl" in shell("source <(kubectl completion bash); complete -p kubectl", cluster, tmp_path)
+    said = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
+    assert said.startswith("node/")
+
+
+def test_the_overlay_of_the_installation_names_the_images_that_were_pushed(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:
+    """Docker is not needed: that its targets are there is read from the Dockerfile."""
+    (block,) = [each for each in blocks(README) if "docker build" in each]
+    built = dict(re.findall(r"docker build --target (\w+) -t (\S+) \.", block))
+    targets = re.findall(r"^FROM \S+ AS (\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(built) == {"operator", "runtime"} <= set(targets)
+    assert re.findall(r"docker push (\S+)", block) == list(built.values())
+
+    for folder in ("manifests", "crds"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    written = "".join(line for line in block.splitlines(keepends=True) if not line.startswith("docker "))
+    assert "\nkubectl apply -k mine\n" in written
+    install_rights(cluster)  # its namespace, without which nothing can be tried in it
+    trying = written.replace(
+        "kubectl apply -k mine", "kubectl apply --server-side --force-conflicts --dry-run=server -k mine; kubectl kustomize mine > rendered"
+    )
+    shell(trying, cluster, tmp_path)
+    containers = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]
+        for each in yaml.safe_load_all((tmp_path / "rendered").read_text())
+        if each["kind"] == "Deployment"
+    }
+    assert set(containers) == {"dynamiq-operator", "dynamiq-api"}
+    for container in containers.values():
+        assert container["image"] == built["operator"]
+        assert {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": built["runtime"]} in container["env"]
+
+
+# docs/.
+
+
+@pytest.fixture
+def support(stage: HistoryStage, operator: Operator) -> str:
+    """The documents' App, with two rows, the newest of them live."""
+    stage.app(APP, workflow=WORKFLOW)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    stage.live(APP, "v2")
+    return APP
+
+
+@pytest.fixture
+def logged_in(stage: HistoryStage, tmp_path: Path) -> Path:
+    """A kubeconfig whose namespace is the stage's."""
+    content = yaml.safe_load(stage.cluster.kubeconfig.read_text())
+    content["contexts"][0]["context"]["namespace"] = stage.namespace
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    exported = stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout
+    (tmp_path / "export.yaml").write_text(exported)
+    digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
+    checks, restoring = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
+    said = shell(checks, stage.cluster, tmp_path, logged_in).splitlines()
+    assert len(said) == len(checks.splitlines()) == 2
+    assert all("2 rows fit" in line and digest in line for line in said), said
+    assert "annotated" in shell(restoring, stage.cluster, tmp_path, logged_in)
+
+
+def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    session, keys = blocks(APPS)
+    said = shell(keys, stage.cluster, tmp_path, logged_in).splitlines()
+    assert [line.partition(" ")[2] for line in said] == ["patched", "patched"]
+    variable = {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "api-key"}}
+    stage.change("App", APP, spec={"variables": [variable]})
+    stage.until_condition(APP, "VariablesResolved", "False")
+    command, shown = session.removeprefix("$ ").replace("-n demo", f"-n {stage.namespace}").splitlines()
+    assert shell(command, stage.cluster, tmp_path, logged_in).strip() == shown
+    assert "restarted" in shell("kubectl rollout restart deployment.apps/support", stage.cluster, tmp_path, logged_in)
+    assert "kubectl rollout restart deployment.apps/support" in APPS.read_text()
+
+
+def test_ports_of_a_session_are_free_ones() -> None:
+    session = ["kubectl port-forward -n a service/b 18080:80 >/dev/null 2>&1 &", "curl localhost:18080/v1?n=180801"]
+    forward, curl = documents.with_free_ports(session)
+    (port,) = documents.FORWARD.findall(forward)
+    assert port != "18080"
+    assert curl == f"curl localhost:{port}/v1?n=180801"

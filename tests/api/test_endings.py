@@ -1,0 +1,283 @@
+"""A row ends with its App or its namespace, at once, whether an operator runs or not, and in no other way."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import names
+from tests.support.admission import NOBODY, adopt, essence, made, operator, owned_by, restorer
+from tests.support.api import Answer, Api, Manifest, fresh_namespace, path
+from tests.support.cluster import Kubectl
+from tests.support.factories import app_manifest, in_namespace, live, row_manifest, superseded, with_meta, with_spec
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+WITHIN = 10.0  # seconds
+SLOWER = 3
+ROWS = 50
+COLLECTION = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{}/deployments"
+CLUSTER_ADMIN = "operator-of-the-cluster"
+
+
+def history(api: Api, namespace: str, rows: int, **spec: Manifest) -> tuple[Manifest, list[Manifest]]:
+    """An App with rows and the ConfigMaps of their flows, all owned by it, as the operator leaves them."""
+    app = made(api.create(app_manifest(in_namespace(namespace), with_spec(**spec))))
+    found = []
+    for number in range(1, rows + 1):
+        state = live(number) if number == rows else superseded(number)
+        row = row_manifest(f"row-{number}", in_namespace(namespace), state, with_meta(labels={"of": "history"}))
+        found.append(made(restorer(api).create(row)))
+        flow: Manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": f"flow-{number}",
+                "namespace": namespace,
+                "labels": names.labels("chat"),
+                "annotations": {names.FLOW_HASH_ANNOTATION: f"sha256:{number:064}"},
+                "ownerReferences": [owned_by(app, controller=True)],
+            },
+            "immutable": True,
+            "data": {"flow": str(number)},
+        }
+        made(operator(api).create(flow))
+    adopt(api, app, *found)
+    return app, [made(api.read(row)) for row in found]
+
+
+def rows_of(api: Api, namespace: str) -> list[Manifest]:
+    items: list[Manifest] = made(api.request("GET", COLLECTION.format(namespace)))["items"]
+    return items
+
+
+def flows_of(api: Api, namespace: str) -> list[Manifest]:
+    items: list[Manifest] = made(api.get("ConfigMap", "", namespace, labelSelector=names.MANAGED_SELECTOR))["items"]
+    return items
+
+
+# In no other way.
+
+ByKubectl = list[str]
+DELETES: dict[str, ByKubectl] = {
+    "by name": ["delete", "ddep", "row-1"],
+    "by force": ["delete", "ddep", "row-1", "--force", "--grace-period=0"],
+    "now": ["delete", "ddep", "row-1", "--now"],
+    "with what it owns": ["delete", "ddep", "row-1", "--cascade=foreground"],
+    "without what it owns": ["delete", "ddep", "row-1", "--cascade=orphan"],
+    "all": ["delete", "ddep", "--all"],
+    "all by force": ["delete", "ddep", "--all", "--force", "--grace-period=0"],
+    "by label": ["delete", "ddep", "-l", "of=history"],
+    "by field": ["delete", "ddep", "--field-selector=spec.app=chat"],
+    "the category": ["delete", "deployments.dynamiq.getdynamiq.ai", "--all", "--wait=false"],
+    "as a cluster administrator": ["delete", "ddep", "--all", f"--as={CLUSTER_ADMIN}", "--as-group=system:masters"],
+    "as the cluster's root account": ["delete", "ddep", "--all", "--as=system:admin", "--as-group=system:masters"],
+    "as a service account with all rights": ["delete", "ddep", "--all", "--as=system:serviceaccount:kube-system:clusterrole-aggregation-controller", "--as-group=system:masters"],
+    "as a restorer": ["delete", "ddep", "--all", "--as=restorer", "--as-group=dynamiq:restorers"],
+    "as the API server": ["delete", "ddep", "--all", "--as=system:apiserver", "--as-group=system:masters"],
+    "by path": ["delete", "--raw", f"{COLLECTION}/row-1"],
+    "the collection by path": ["delete", "--raw", COLLECTION],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DELETES)
+def test_kubectl_deletes_no_row(api: Api, kubectl: Kubectl, namespace: str, what: str) -> None:
+    _, before = history(api, namespace, 2)
+    arguments = [argument.format(namespace) for argument in DELETES[what]]
+    done = kubectl(*arguments, namespace=namespace, check=False)
+    assert done.returncode != 0
+    assert "orbidden" in done.stderr
+    unchanged(api, namespace, before)
+
+
+def test_neither_replacing_nor_pruning_deletes_one(api: Api, kubectl: Kubectl, namespace: str) -> None:
+    _, before = history(api, namespace, 2)
+    sent = [row_manifest(row["metadata"]["name"], in_namespace(namespace)) for row in before]
+    forced = kubectl("replace", "--force", "-f", "-", input=sent, check=False)
+    assert "it ends with its App or its namespace" in forced.stderr
+    labelled = with_meta(labels={"of": "git"})
+    kubectl("apply", "-f", "-", input=row_manifest("applied", in_namespace(namespace), labelled))
+    pruning = ("apply", "--selector=of=git", "--prune", "--prune-allowlist=dynamiq.getdynamiq.ai/v1alpha1/Deployment", "-f", "-")
+    pruned = kubectl(*pruning, input=row_manifest("other", in_namespace(namespace), labelled), namespace=namespace, check=False)
+    assert "it ends with its App or its namespace" in pruned.stderr
+    assert {row["metadata"]["name"] for row in rows_of(api, namespace)} == {"row-1", "row-2", "applied", "other"}
+    unchanged(api, namespace, before)
+
+
+def test_nor_does_a_set_of_what_was_applied(api: Api, kubectl: Kubectl, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECTL_APPLYSET", "true")  # kubectl still asks for it
+    members = [row_manifest(name, in_namespace(namespace)) for name in ("first", "second")]
+    arguments = ("apply", "--server-side", "--prune", "--applyset=configmap/members", "-f", "-")
+    kubectl(*arguments, input=members, namespace=namespace)
+    before = rows_of(api, namespace)
+    assert len(before) == len(members)
+    done = kubectl(*arguments, input=members[:1], namespace=namespace, check=False)
+    assert "it ends with its App or its namespace" in done.stderr
+    unchanged(api, namespace, before, flows=False)
+
+
+def requests(api: Api, app: Manifest, row: Manifest) -> dict[str, Callable[[], Answer]]:
+    """Plain requests that would end a row."""
+    namespace = row["metadata"]["namespace"]
+    collection, finalize = COLLECTION.format(namespace), f"/api/v1/namespaces/{namespace}/finalize"
+    space = made(api.get("Namespace", namespace, ""))
+    gone = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": NOBODY}
+    return {
+        "delete": lambda: api.delete(row),
+        "delete in the foreground": lambda: api.delete(row, propagationPolicy="Foreground"),
+        "delete in the background at once": lambda: api.delete(row, propagationPolicy="Background", gracePeriodSeconds=0),
+        "delete as an orphan": lambda: api.delete(row, propagationPolicy="Orphan"),
+        "delete what cannot be read": lambda: api.delete(row, ignoreStoreReadErrorWithClusterBreakingPotential=True),
+        "delete this one": lambda: api.delete(row, preconditions={"uid": row["metadata"]["uid"]}),
+        "delete the collection": lambda: api.request("DELETE", collection),
+        "delete the collection by label": lambda: api.request("DELETE", collection, query={"labelSelector": "of=history"}),
+        "set the time of its deletion": lambda: api.merge(row, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+        "add a finalizer": lambda: api.merge(row, {"metadata": {"finalizers": ["a.test/b"]}}),
+        "add the collector's finalizer": lambda: api.merge(row, {"metadata": {"finalizers": ["foregroundDeletion"]}}),
+        "replace its owner": lambda: api.merge(row, {"metadata": {"ownerReferences": [gone]}}),
+        "add an owner": lambda: api.json_patch(row, {"op": "add", "path": "/metadata/ownerReferences/-", "value": gone}),
+        "change its owner's uid": lambda: api.json_patch(
+            row, {"op": "replace", "path": "/metadata/ownerReferences/0/uid", "value": NOBODY}
+        ),
+        "apply a finalizer and an owner": lambda: api.apply(applied(row, finalizers=["a.test/b"], ownerReferences=[gone])),
+        "the same through its status": lambda: api.merge(row, {"metadata": {"ownerReferences": [gone]}}, subresource="/status"),
+        "end the namespace's finalizers": lambda: api.request("PUT", finalize, {**space, "spec": {"finalizers": []}}),
+        "evict it": lambda: api.request("POST", path(row) + "/eviction", {"apiVersion": "policy/v1", "kind": "Eviction"}),
+        "protect and delete its App": lambda: (api.merge(app, {"spec": {"history": {"protect": True}}}), api.delete(app))[1],
+    }
+
+
+HARMLESS = ("set the time of its deletion", "end the namespace's finalizers")
+
+
+def applied(row: Manifest, **metadata: object) -> Manifest:
+    meta = {name: row["metadata"][name] for name in ("name", "namespace")}
+    return {"apiVersion": row["apiVersion"], "kind": row["kind"], "metadata": {**meta, **metadata}, "spec": {"app": row["spec"]["app"]}}
+
+
+def test_no_request_ends_a_row(api: Api, namespace: str) -> None:
+    app, before = history(api, namespace, 2)
+    tried = requests(api, app, before[0])
+    accepted = [what for what, send in tried.items() if send().ok]
+    assert set(accepted) <= set(HARMLESS)
+    unchanged(api, namespace, before)
+    print(f"{len(tried)} requests and {len(DELETES)} forms of kubectl delete: 0 rows gone")
+
+
+def test_an_app_that_is_deleted_without_its_rows_leaves_them(api: Api, namespace: str) -> None:
+    app, before = history(api, namespace, 2)
+    assert api.delete(app, propagationPolicy="Orphan").ok
+    eventually("the App is gone", lambda: api.read(app).status == 404)
+    assert {row["metadata"]["name"] for row in rows_of(api, namespace)} == {row["metadata"]["name"] for row in before}
+    assert all("ownerReferences" not in row["metadata"] for row in rows_of(api, namespace))
+
+
+def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool = True) -> None:
+    """The rows are as before, and with them, where they had `flows`, the ConfigMap of each."""
+    found = {row["metadata"]["name"]: row for row in rows_of(api, namespace)}
+    for row in before:
+        again = found[row["metadata"]["name"]]
+        assert again["metadata"]["uid"] == row["metadata"]["uid"]
+        assert "deletionTimestamp" not in again["metadata"]
+        assert essence(again) == essence(row)
+    assert len(flows_of(api, namespace)) == (len(before) if flows else 0)
+
+
+# With the App, or the namespace.
+
+
+Working = tuple[str, Callable[[Api, Manifest], contextlib.AbstractContextManager[None]]]
+CHILDREN = {"Service": "v1", "Secret": "v1", "ConfigMap": "v1", "Deployment": "apps/v1"}
+
+
+@pytest.fixture(params=["no operator", "an operator"])
+def working(request: pytest.FixtureRequest, account: Path, tmp_path: Path) -> Working:
+    """What is there besides, and an operator at work in a namespace while a block runs, which has acted on the App, or none."""
+
+    @contextlib.contextmanager
+    def one(api: Api, app: Manifest) -> Iterator[None]:
+        if request.param == "no operator":
+            yield
+            return
+        with Operator(account, tmp_path, [app["metadata"]["namespace"]]):
+            eventually("the operator has seen the App", lambda: "observedGeneration" in made(api.read(app)).get("status", {}))
+            yield
+
+    return request.param, one
+
+
+def children_of(api: Api, namespace: str) -> list[str]:
+    """What was made for Apps, flows included."""
+    listed = {
+        kind: made(api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR))
+        for kind, version in CHILDREN.items()
+    }
+    return [f"{kind} {each['metadata']['name']}" for kind, found in listed.items() for each in found["items"]]
+
+
+def in_time(api: Api, took: float, objects: int, **options: str) -> None:
+    """Less than WITHIN; where the machine is too busy for that, not much more than what so many ConfigMaps take in the same moment."""
+    if took >= WITHIN:
+        plain = seconds_of_plain(api, objects, **options)
+        print(f"too busy a machine for {WITHIN:.0f} s: {objects} ConfigMaps took {plain:.1f} s to end in the same way")
+        assert took < SLOWER * plain
+
+
+def seconds_of_plain(api: Api, objects: int, **options: str) -> float:
+    """Until ConfigMaps are gone with the one that owns them, deleted by these `options`, or where there are none with their namespace."""
+    with fresh_namespace(api, "plain") as namespace:
+        config: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": namespace}}
+        owner = made(api.create(config))
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "blockOwnerDeletion": True}
+        for number in range(objects):
+            named = {"name": f"plain-{number}", "namespace": namespace, "labels": {"of": "plain"}, "ownerReferences": [reference]}
+            made(api.create({**config, "metadata": named}))
+        started = time.monotonic()
+        if options:
+            assert api.delete(owner, **options).ok
+            eventually("they are gone", lambda: not made(api.get("ConfigMap", "", namespace, labelSelector="of=plain"))["items"])
+        else:
+            assert api.delete(made(api.get("Namespace", namespace, ""))).ok
+            eventually("their namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
+        return time.monotonic() - started
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground"])
+def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, working: Working, policy: str) -> None:
+    besides, an_operator = working
+    app, _ = history(api, namespace, ROWS)
+    with an_operator(api, app):
+        before = len(children_of(api, namespace))
+        started = time.monotonic()
+        assert api.delete(app, propagationPolicy=policy).ok
+        eventually("nothing is left", lambda: not rows_of(api, namespace) and not children_of(api, namespace))
+        eventually("the App is gone", lambda: api.read(app).status == 404)
+        took = time.monotonic() - started
+    print(f"an App with {ROWS} rows and {before} children, deleted in the {policy.lower()}, {besides}: gone in {took:.1f} s")
+    assert not children_of(api, namespace), "they came back"
+    in_time(api, took, 2 * ROWS, propagationPolicy=policy)
+
+
+@pytest.mark.parametrize("protected", [False, True], ids=["free", "protected"])
+def test_rows_and_flows_go_with_their_namespace(api: Api, working: Working, protected: bool) -> None:
+    besides, an_operator = working
+    with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
+        app, _ = history(api, namespace, ROWS, history={"protect": protected})
+        until_the_end.enter_context(an_operator(api, app))
+        # what was created under an owner and a finalizer, too, holds nothing up
+        loose = row_manifest("loose", in_namespace(namespace), with_meta(finalizers=["a.test/b"]))
+        made(api.create(loose))
+        space = made(api.get("Namespace", namespace, ""))
+        started = time.monotonic()
+        assert api.delete(space).ok
+        eventually("the namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
+        took = time.monotonic() - started
+    kept = "a protected App" if protected else "an App"
+    print(f"a namespace with {kept}, {ROWS + 1} rows and {ROWS} flows, {besides}: gone in {took:.1f} s")
+    in_time(api, took, 2 * ROWS)

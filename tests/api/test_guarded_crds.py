@@ -1,0 +1,248 @@
+"""Our CustomResourceDefinitions under the policies: nobody deletes or weakens one unawares, and a release may still change them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.model import crd
+from dynamiq_operator.model.base import RULES, VERSION
+from dynamiq_operator.model.kinds import KINDS, RECORD
+from local.clusters import Cluster
+from tests.support.admission import ADMIN, COLLECTOR, MANIFESTS, NAMESPACE_CONTROLLER, NOBODY, OPERATOR, POLICIES, admin, made, refused
+from tests.support.api import Answer, Api, Manifest
+from tests.support.cluster import Kubectl
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+DELETABLE, WEAKER = "dynamiq.getdynamiq.ai/allow-delete", "dynamiq.getdynamiq.ai/allow-weakening"
+FROZEN = ("Deployment", "WorkflowVersion", "Runtime")
+COLLECTION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WALKED = 7
+"""Levels of a schema below its root that the policy looks at."""
+
+Change = Callable[[Manifest], Any]
+
+
+def definition(name: str) -> Manifest:
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
+
+
+def stored(api: Api, kind: str = "Deployment") -> Manifest:
+    (name,) = (known.crd_name for known in KINDS if known.kind == kind)
+    return made(api.read(definition(name)))
+
+
+def spec_of(found: Manifest) -> Manifest:
+    schema: Manifest = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema
+
+
+def tried(api: Api, change: Change, kind: str = "Deployment", annotations: Manifest | None = None) -> Answer:
+    """The answer to an update of a definition, as a dry run: other tests need it as it is."""
+    found = stored(api, kind)
+    change(found)
+    found["metadata"].setdefault("annotations", {}).update(annotations or {})
+    return api.replace(found, dry_run=True)
+
+
+# Deleted.
+
+
+@pytest.mark.parametrize("kind", [kind.kind for kind in KINDS])
+def test_a_definition_is_not_deleted_unawares(api: Api, kind: str) -> None:
+    found = stored(api, kind)
+    for user in (ADMIN, OPERATOR, COLLECTOR, NAMESPACE_CONTROLLER):
+        refused(admin(api, user).delete(found), f"deletes every {kind} of the cluster", DELETABLE)
+    assert stored(api, kind)["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def test_nor_among_others(api: Api) -> None:
+    refused(api.request("DELETE", COLLECTION), DELETABLE)
+    assert all("deletionTimestamp" not in stored(api, kind.kind)["metadata"] for kind in KINDS)
+
+
+def test_nor_by_an_owner_that_does_not_exist(api: Api) -> None:
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": "gone", "uid": NOBODY}
+    found = made(api.merge(stored(api, "Workflow"), {"metadata": {"ownerReferences": [owner]}}))
+    try:
+        refused(admin(api, COLLECTOR).delete(found), DELETABLE)
+    finally:
+        made(api.merge(found, {"metadata": {"ownerReferences": None}}))
+
+
+def test_a_definition_is_deleted_by_whoever_says_so(api: Api) -> None:
+    found = made(api.merge(stored(api, "Workflow"), {"metadata": {"annotations": {DELETABLE: "true"}}}))
+    try:
+        assert api.request("DELETE", f"{COLLECTION}/{found['metadata']['name']}", query={"dryRun": "All"}).ok
+    finally:
+        made(api.merge(found, {"metadata": {"annotations": {DELETABLE: None}}}))
+
+
+def test_other_definitions_are_their_owners(api: Api) -> None:
+    other = copy.deepcopy(crd.crd(RECORD))
+    other["spec"]["group"], other["metadata"]["name"] = "other.test", "deployments.other.test"
+    made(api.create(other))
+    found = made(api.merge(other, {"spec": {"names": {"shortNames": ["other"]}}}))
+    made(api.json_patch(found, {"op": "remove", "path": f"/spec/versions/0/schema/openAPIV3Schema/properties/spec/{RULES}"}))
+    assert api.delete(other).ok
+
+
+# Weakened.
+
+
+def nodes(schema: Manifest, *path: str) -> Iterator[tuple[str, ...]]:
+    """The path of each object or field of a schema."""
+    yield path
+    for name, below in schema.get("properties", {}).items():
+        yield from nodes(below, *path, name)
+
+
+def at(schema: Manifest, path: tuple[str, ...]) -> Manifest:
+    for name in path:
+        schema = schema["properties"][name]
+    return schema
+
+
+RULED = [
+    (kind.kind, path, number)
+    for kind in KINDS
+    if kind.kind in FROZEN
+    for path in nodes(crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+    for number in range(len(at(crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"], path).get(RULES, ())))
+]
+
+
+def test_no_rule_of_what_is_frozen_can_be_dropped(api: Api) -> None:
+    for kind, path, number in RULED:
+
+        def drop(found: Manifest, path: tuple[str, ...] = path, number: int = number) -> None:
+            del at(found["spec"]["versions"][0]["schema"]["openAPIV3Schema"], path)[RULES][number]
+
+        answer = tried(api, drop, kind)
+        refused(answer, "this schema drops rules that keep objects as they are (1), the first being", WEAKER)
+    print(f"{len(RULED)} rules of {', '.join(FROZEN)}, each dropped: 0 accepted")
+
+
+def test_the_schemas_are_no_deeper_than_the_policy_looks() -> None:
+    for kind in KINDS:
+        root = crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert max(map(len, nodes(root))) <= WALKED
+        if kind.kind in FROZEN:
+            spec = root["properties"]["spec"]
+            assert not [path for path in nodes(spec) if {"items", "additionalProperties"} & at(spec, path).keys()]
+
+
+def another_version(found: Manifest) -> None:
+    """Served beside the stored one, with another schema."""
+    free = copy.deepcopy(found["spec"]["versions"][0]) | {"name": "v1", "storage": False}
+    free["schema"]["openAPIV3Schema"]["properties"]["spec"][RULES].pop()
+    del free["selectableFields"]  # the API server takes the same ones in two versions only beside the same schema
+    found["spec"]["versions"].append(free)
+
+
+def unserved(found: Manifest) -> None:
+    found["spec"]["versions"].append(copy.deepcopy(found["spec"]["versions"][0]) | {"name": "v1", "storage": False})
+    found["spec"]["versions"][0]["served"] = False
+
+
+def without_status(found: Manifest) -> None:
+    del found["spec"]["versions"][0]["subresources"]
+
+
+WEAKENINGS: dict[str, Change] = {
+    "all rules": lambda found: spec_of(found).pop(RULES),
+    "a rule that says something else": lambda found: spec_of(found)[RULES][0].update(rule="true"),
+    "a field gone": lambda found: spec_of(found)["properties"]["pinned"]["properties"].pop("previousDigest"),
+    "a deep field gone": lambda found: spec_of(found)["properties"]["pinned"]["properties"]["runtime"]["properties"]["probes"]["properties"].pop("startup"),
+    "another type": lambda found: spec_of(found)["properties"]["message"].update(type="integer", maxLength=None),
+    "nulls": lambda found: spec_of(found)["properties"]["message"].update(nullable=True),
+    "unknown fields": lambda found: spec_of(found).update({"x-kubernetes-preserve-unknown-fields": True}),
+    "a default of a field": lambda found: spec_of(found)["properties"]["message"].update(default="x"),
+    "a new field with a default": lambda found: spec_of(found)["properties"].update(more={"type": "string", "default": "x"}),
+    "a deep default": lambda found: spec_of(found)["properties"]["pinned"]["properties"]["runtime"]["properties"]["port"].update(default=1),
+    "a version with fewer rules": another_version,
+    "the version not served": unserved,
+    "no status apart": without_status,
+    "a conversion webhook": lambda found: found["spec"].update(
+        conversion={"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://conversion.test"}}}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WEAKENINGS)
+def test_a_weaker_schema_is_refused(api: Api, what: str) -> None:
+    answer = tried(api, WEAKENINGS[what])
+    refused(answer, WEAKER)
+    allowed = tried(api, WEAKENINGS[what], annotations={WEAKER: "true"})
+    assert "ValidatingAdmissionPolicy" not in allowed.message
+
+
+GROWTH: dict[str, Change] = {
+    "nothing": lambda found: found,
+    "a label": lambda found: found["metadata"]["labels"].update(a="b"),
+    "a new field": lambda found: spec_of(found)["properties"].update(more={"type": "string"}),
+    "another rule": lambda found: spec_of(found)[RULES].append({"rule": "self.app != 'x'", "message": "x is taken"}),
+    "another description": lambda found: spec_of(found).update(description="Another one."),
+    "another column": lambda found: found["spec"]["versions"][0]["additionalPrinterColumns"].pop(),
+    "a version with the same schema": lambda found: found["spec"]["versions"].append(
+        copy.deepcopy(found["spec"]["versions"][0]) | {"name": "v1", "storage": False}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GROWTH)
+def test_a_schema_may_grow(api: Api, what: str) -> None:
+    assert made(tried(api, GROWTH[what]))
+
+
+@pytest.mark.parametrize("kind", [kind.kind for kind in KINDS])
+def test_a_release_is_applied_again_and_statuses_are_written(api: Api, kind: str) -> None:
+    (known,) = (known for known in KINDS if known.kind == kind)
+    assert made(api.apply(crd.crd(known), manager="kubectl"))
+    conditions = stored(api, kind)["status"]["conditions"]
+    made(api.merge(stored(api, kind), {"status": {"conditions": conditions}}, subresource="/status"))
+
+
+# The policies themselves.
+
+
+def rendered(kubectl: Kubectl, folder: str) -> list[Manifest]:
+    return list(yaml.safe_load_all(kubectl("kustomize", folder).stdout))
+
+
+def test_the_policies_type_check(cluster: Cluster, kubectl: Kubectl, api: Api) -> None:
+    """The API server checks types only where a policy names its versions: so do these copies, which nothing binds."""
+    names = []
+    for policy in rendered(kubectl, str(POLICIES)):
+        if policy["kind"] != "ValidatingAdmissionPolicy":
+            continue
+        policy["metadata"] = {"name": f"{policy['metadata']['name']}-typed"}
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]:
+            rule["apiVersions"] = [VERSION if rule["apiGroups"] == [RECORD.crd_name.partition(".")[2]] else "v1"]
+        kubectl("apply", "--server-side", "-f", "-", input=policy)
+        names.append(policy["metadata"]["name"])
+
+    def checked(name: str) -> Manifest | None:
+        status: Manifest = made(api.request("GET", f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{name}")).get(
+            "status", {}
+        )
+        return status if "typeChecking" in status else None
+
+    try:
+        warnings = {name: eventually(f"{name} is checked", lambda name=name: checked(name))["typeChecking"] for name in names}  # type: ignore[misc]
+    finally:
+        kubectl("delete", "validatingadmissionpolicy", *names)
+    assert warnings == {name: {} for name in names}
+    print(f"{len(names)} policies: no warning")
+
+
+def test_before_1_36_only_the_stamps_are_missing(kubectl: Kubectl) -> None:
+    whole, before = (rendered(kubectl, str(folder)) for folder in (MANIFESTS, MANIFESTS / "overlays" / "before-1.36"))
+    assert [made for made in whole if not made["kind"].startswith("Mutating")] == before
+    assert len(whole) - len(before) == 6

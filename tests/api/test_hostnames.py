@@ -1,0 +1,170 @@
+"""A hostname belongs to one App in the cluster: the first to claim it, until it has been gone for a while."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.objects import format_time
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.cluster import Kubectl
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import OPERATOR_NAMESPACE, Operator
+from tests.support.waiting import eventually
+
+DOMAIN = "apps.example.test"
+RACES = 20
+Stages = tuple[HistoryStage, HistoryStage]
+
+
+@pytest.fixture
+def two(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Stages]:
+    """Two namespaces."""
+    api, kubectl = Api.of(cluster), Kubectl(cluster)
+    with contextlib.ExitStack() as stack:
+        names_ = [stack.enter_context(fresh_namespace(api, f"{side}-{request.function.__name__[5:]}")) for side in ("a", "b")]
+        yield (HistoryStage(cluster, api, kubectl, names_[0]), HistoryStage(cluster, api, kubectl, names_[1]))
+
+
+@pytest.fixture
+def operator(account: Path, two: Stages, tmp_path: Path) -> Iterator[Operator]:
+    with Operator(account, tmp_path, [each.namespace for each in two], ["--domain", DOMAIN]) as running:
+        yield running
+
+
+def host(two: Stages, name: str = "chat") -> str:
+    """A hostname that no other test uses."""
+    return f"{name}.{two[0].namespace}.example.test"
+
+
+def routes(stage: HistoryStage, app: str) -> bool:
+    return stage.find("Ingress", app) is not None
+
+
+def settled(stage: HistoryStage, app: str) -> bool:
+    """Whether the App has a route, or a condition that says why not."""
+    return routes(stage, app) or stage.condition(app, "ChildrenApplied").get("reason") == "HostnameTaken"
+
+
+def refused(stage: HistoryStage, app: str) -> str:
+    """What the App's conditions say of its hostname, once they do."""
+    said = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
+    assert not routes(stage, app)
+    assert stage.condition(app, "Ready")["status"] == "False"
+    return said
+
+
+def claim(hostname: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.claim(hostname), "namespace": OPERATOR_NAMESPACE}}
+
+
+def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
+    """Turns the clock of a claim that another App asks for: its grace has passed."""
+    noted = names.RELEASED_ANNOTATION
+    eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body["metadata"].get("annotations", {}))
+    then = format_time(datetime.now(UTC) - timedelta(seconds=61))
+    assert stage.api.merge(claim(hostname), {"metadata": {"annotations": {noted: then}}}).ok
+
+
+def test_the_second_claimant_gets_a_condition_and_no_route(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    ours.app("first", given.with_hostname(host(two)))
+    eventually("the first has its route", lambda: routes(ours, "first"))
+    ours.app("second", given.with_hostname(host(two)))
+    theirs.app("third", given.with_hostname(host(two)))
+    assert refused(ours, "second") == f"hostname {host(two)} is that of App first in this namespace: choose another"
+    assert refused(theirs, "third") == f"hostname {host(two)} is another App's: choose another"
+    assert ours.namespace not in str(theirs.get(kinds.APP.kind, "third")["status"]).replace(host(two), "")
+    assert ours.get("Ingress", "first")["spec"]["rules"][0]["host"] == host(two)
+    theirs.change(kinds.APP.kind, "third", spec={"hostname": host(two, "other")})
+    eventually("with another hostname it has its route", lambda: routes(theirs, "third"))
+
+
+def test_two_at_the_same_moment_end_with_one_holder(two: Stages, operator: Operator) -> None:
+    hosts = {number: host(two, f"race-{number}") for number in range(RACES)}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        making = [pool.submit(stage.app, f"race-{number}", given.with_hostname(name)) for number, name in hosts.items() for stage in two]
+        for each in making:
+            each.result()
+    holders = {}
+    for number in hosts:
+        app = f"race-{number}"
+        eventually(f"both {app} are settled", lambda app=app: all(settled(stage, app) for stage in two))  # type: ignore[misc]
+        holders[number] = [stage.namespace for stage in two if routes(stage, app)]
+    assert {len(found) for found in holders.values()} == {1}
+    operator.restart()
+    for stage in two:
+        for number in hosts:
+            stage.change(kinds.APP.kind, f"race-{number}", spec={"description": "looked at again"})
+            eventually("it was looked at", lambda: stage.seen(f"race-{number}"))  # noqa: B023 - called at once
+    assert {number: [stage.namespace for stage in two if routes(stage, f"race-{number}")] for number in hosts} == holders
+    print(f"{RACES} times two Apps at once: {RACES} times one holder, the same after a restart")
+
+
+def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    ours.app("holder", given.with_hostname(host(two)))
+    eventually("it has its route", lambda: routes(ours, "holder"))
+    theirs.app("waiting", given.with_hostname(host(two)))
+    refused(theirs, "waiting")
+    ours.delete(kinds.APP.kind, "holder")
+    said = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
+    eventually("the other is told", lambda: said in theirs.condition("waiting", "ChildrenApplied")["message"])
+    eventually("the route is gone", lambda: not routes(ours, "holder"))
+    ours.app("holder", given.with_hostname(host(two)))
+    eventually("it has its route again", lambda: routes(ours, "holder"))
+    noted = names.RELEASED_ANNOTATION
+    eventually(
+        "nothing is noted on the claim", lambda: noted not in (ours.api.read(claim(host(two))).body["metadata"].get("annotations") or {})
+    )
+    assert "another App's" in refused(theirs, "waiting")
+
+
+@pytest.mark.parametrize("gives_up", ["deleted", "renamed"])
+def test_after_the_grace_period_it_goes_to_the_other(two: Stages, operator: Operator, gives_up: str) -> None:
+    ours, theirs = two
+    ours.app("holder", given.with_hostname(host(two)))
+    eventually("it has its route", lambda: routes(ours, "holder"))
+    theirs.app("waiting", given.with_hostname(host(two)))
+    refused(theirs, "waiting")
+    if gives_up == "deleted":
+        ours.delete(kinds.APP.kind, "holder")
+    else:
+        ours.change(kinds.APP.kind, "holder", spec={"hostname": host(two, "new")})
+    asked_long_ago(theirs, host(two))
+    eventually("the other has the route", lambda: routes(theirs, "waiting"))
+    ours.app("late", given.with_hostname(host(two)))
+    assert refused(ours, "late") == f"hostname {host(two)} is another App's: choose another"
+
+
+def test_a_strangers_ingress_counts(two: Stages, operator: Operator) -> None:
+    ours, _ = two
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    rule = {"host": host(two), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    stranger = {**ours.named("Ingress", "web"), "spec": {"rules": [rule]}}
+    ours.create(stranger)
+    ours.app("chat", given.with_hostname(host(two)))
+    assert "is served by an Ingress that is not ours" in refused(ours, "chat")
+    assert ours.get("Ingress", "web")["spec"]["rules"][0]["host"] == host(two)
+    ours.delete("Ingress", "web")
+    eventually("the App has its route", lambda: routes(ours, "chat"))
+
+
+def test_an_apps_own_name_in_the_domain_is_reserved(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    own = f"chat.{ours.namespace}.{DOMAIN}"
+    theirs.app("thief", given.with_hostname(own))
+    assert refused(theirs, "thief") == f"hostname {own} is reserved for the App whose name and namespace it is made of: choose another"
+    ours.app("chat")
+    eventually("the App has its route", lambda: routes(ours, "chat"))
+    assert ours.get("Ingress", "chat")["spec"]["rules"][0]["host"] == own
+    theirs.app("free", given.with_hostname(f"free-{ours.namespace}.{DOMAIN}"))
+    eventually("another name in the domain is free", lambda: routes(theirs, "free"))

@@ -1,0 +1,204 @@
+"""What kubectl shows of the resources: columns, short names, selectors, explanations, and a row that no operator has seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import crd
+from dynamiq_operator.model.kinds import KINDS, Kind
+from dynamiq_operator.model.objects import Manifest
+from local.clusters import Cluster
+from tests.support.api import Api, fresh_namespace
+from tests.support.cluster import Kubectl
+from tests.support.factories import (
+    app_manifest,
+    asking,
+    in_namespace,
+    in_phase,
+    live,
+    of_app,
+    row_manifest,
+    runtime_manifest,
+    superseded,
+    version_manifest,
+    with_spec,
+    workflow_manifest,
+)
+from tests.support.waiting import eventually
+
+COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
+WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE"]
+
+by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace in which nobody changes the rows `first`, `second`, `third` (of another App) and `fresh`, nor one of each other kind."""
+    api = Api.of(cluster)
+    with fresh_namespace(api, "kubectl") as name:
+        here = in_namespace(name)
+        runtime = runtime_manifest(name=name)
+        for made in (
+            row_manifest("first", here, superseded(1), in_phase("Superseded"), with_spec(createdBy="ada")),
+            row_manifest("second", here, live(2, "v2"), asking(message="Answer faster"), with_spec(createdBy="ada")),
+            row_manifest("third", here, of_app("other")),
+            row_manifest("fresh", here),
+            app_manifest(here),
+            workflow_manifest(here),
+            version_manifest("v1", here),
+            runtime,
+        ):
+            created = api.create(made)
+            assert created.ok, created.message
+            if "status" in made:
+                assert api.merge(made, {"status": made["status"]}, subresource="/status").ok
+        yield name
+        api.delete(runtime)
+
+
+def _table(text: str) -> list[list[str]]:
+    """Rows of cells, cut where the header's columns begin."""
+    header, *rows = text.splitlines()
+    begins = [match.start() for match in re.finditer(r"(?:^|(?<=   ))\S", header)]
+    ends = [*begins[1:], None]
+    return [[line[begin:end].strip() for begin, end in zip(begins, ends, strict=True)] for line in (header, *rows)]
+
+
+def test_deployments_dynamiq_is_the_history_with_the_products_columns(kubectl: Kubectl, namespace: str) -> None:
+    header, *rows = _table(kubectl("get", "deployments.dynamiq", namespace=namespace).stdout)
+    assert header == ["NAME", *COLUMNS]
+    assert rows == [
+        ["first", "chat", "v1", "What v1 does", "Superseded", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
+        ["fresh", "chat", "", "", "Progressing", "", "", ""],
+        ["second", "chat", "v2", "What v2 does", "Live", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
+        ["third", "other", "", "", "Progressing", "", "", ""],
+    ]
+
+
+def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str) -> None:
+    header, *rows = _table(kubectl("get", "deployments.dynamiq", "second", "-o", "wide", namespace=namespace).stdout)
+    assert header == ["NAME", *WIDE]
+    assert rows[0][-3] == "2"
+    assert '"minReplicas":1' in rows[0][-2]
+    assert rows[0][-1] == "Answer faster"
+
+
+def test_rows_sort_by_sequence(kubectl: Kubectl, namespace: str) -> None:
+    listed = kubectl("get", "ddep", "--sort-by=.spec.sequence", "-o", "name", "--field-selector=spec.app=chat", namespace=namespace)
+    assert [line.split("/")[1] for line in listed.stdout.split()][-2:] == ["first", "second"]
+
+
+def test_plain_deployments_stay_those_of_kubernetes(kubectl: Kubectl, namespace: str) -> None:
+    for name in ("deployments", "deployment", "deploy"):
+        assert kubectl("get", name, "-o", "name", namespace=namespace).stdout == ""
+
+
+@by_kind
+def test_short_names_and_group_prefix(kubectl: Kubectl, namespace: str, kind: Kind) -> None:
+    for name in (*kind.short_names, f"{kind.plural}.dynamiq", f"{kind.singular}.dynamiq", kind.crd_name):
+        listed = kubectl("get", name, "-o", "name", namespace=namespace if kind.namespaced else None).stdout.split()
+        assert listed, f"kubectl get {name} finds nothing"
+        assert all(line.startswith(f"{kind.singular}.dynamiq.getdynamiq.ai/") for line in listed)
+
+
+def test_the_category_holds_every_kind(kubectl: Kubectl, namespace: str) -> None:
+    listed = kubectl("get", "dynamiq", "-o", "name", namespace=namespace).stdout.split()
+    assert {line.split(".")[0] for line in listed} == {kind.singular for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("selector", "rows"),
+    [
+        ("spec.app=chat", ["first", "fresh", "second"]),
+        ("spec.app=other", ["third"]),
+        ("status.phase=Progressing", ["fresh", "third"]),
+        ("status.phase!=Superseded", ["fresh", "second", "third"]),
+        ("status.phase!=Superseded,status.phase!=Failed", ["fresh", "second", "third"]),
+        ("status.phase!=Superseded,spec.app=chat", ["fresh", "second"]),
+    ],
+)
+def test_rows_are_selected_by_app_and_phase(kubectl: Kubectl, namespace: str, selector: str, rows: list[str]) -> None:
+    listed = kubectl("get", "ddep", f"--field-selector={selector}", "-o", "name", namespace=namespace).stdout.split()
+    assert [line.split("/")[1] for line in listed] == rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector"), [("dapp", "spec.workflow=chat"), ("dwfv", "spec.workflow=chat,spec.version=v1")], ids=["App", "WorkflowVersion"]
+)
+def test_other_kinds_are_selected_too(kubectl: Kubectl, namespace: str, kind: str, selector: str) -> None:
+    assert kubectl("get", kind, f"--field-selector={selector}", "-o", "name", namespace=namespace).stdout.strip()
+    assert not kubectl("get", kind, f"--field-selector={selector}x", "-o", "name", namespace=namespace).stdout.strip()
+
+
+def test_what_no_operator_has_seen_is_not_done(api: Api, namespace: str) -> None:
+    assert api.get("Deployment", "fresh", namespace).body["status"] == {"phase": "Progressing", "observedGeneration": 0}
+    assert api.get("App", "chat", namespace).body["status"] == {"observedGeneration": 0}
+
+
+@pytest.mark.parametrize("by", ["merge patch", "apply"])
+def test_the_first_part_of_a_status_does_not_make_it_done(api: Api, namespace: str, by: str) -> None:
+    """The operator reserves a sequence before it has looked at all of the App."""
+    app = app_manifest(in_namespace(namespace), name=by.replace(" ", "-"))
+    assert api.create(app).ok
+    status = {"lastSequence": 1}
+    if by == "apply":
+        identity = {key: app[key] for key in ("apiVersion", "kind", "metadata")}
+        answer = api.apply({**identity, "status": status}, subresource="/status")
+    else:
+        answer = api.merge(app, {"status": status}, subresource="/status")
+    assert answer.ok, answer.message
+    assert api.read(app).body["status"] == {"observedGeneration": 0, "lastSequence": 1}
+
+
+@by_kind
+def test_kubectl_explains_every_field(kubectl: Kubectl, kind: Kind) -> None:
+    def explained() -> str:
+        return " ".join(kubectl("explain", f"{kind.short_names[0]}.spec", check=False).stdout.split())
+
+    text = eventually("the API server publishes the schema", explained)
+    for name, field in crd.schema(kind.spec)["properties"].items():
+        assert re.search(rf" {name} <\S+>", text), f"{name} is not shown"
+        assert " ".join(field["description"].split()) in text
+
+
+def _fields(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
+    """Every field at every level with its path; `metadata` is the API server's own."""
+    for name, field in schema.get("properties", {}).items():
+        yield f"{path}.{name}", field
+        yield from _fields(field, f"{path}.{name}") if (path, name) != ("", "metadata") else ()
+    if isinstance(part := schema.get("items", schema.get("additionalProperties")), dict):
+        yield from _fields(part, f"{path}[]")
+
+
+def _served(api: Api, kind: Kind) -> Manifest:
+    answer = api.get("CustomResourceDefinition", kind.crd_name, "", api_version="apiextensions.k8s.io/v1")
+    assert answer.ok, answer.message
+    found: Manifest = answer.body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
+@by_kind
+def test_every_field_at_every_level_has_a_description(api: Api, kind: Kind) -> None:
+    without = [path for path, field in _fields(_served(api, kind), "") if path != ".metadata" and not field.get("description", "").strip()]
+    assert without == []
+
+
+@by_kind
+def test_nothing_under_a_spec_has_a_default(api: Api, kind: Kind) -> None:
+    spec = _served(api, kind)["properties"]["spec"]
+    assert [path for path, field in _fields({"properties": {"spec": spec}}, "") if "default" in field] == []
+
+
+@by_kind
+def test_nothing_is_kept_that_is_not_in_the_schema(api: Api, kind: Kind) -> None:
+    def preserved(node: Any) -> bool:
+        if isinstance(node, dict):
+            return bool(node.get("x-kubernetes-preserve-unknown-fields")) or any(preserved(value) for value in node.values())
+        return isinstance(node, list) and any(preserved(value) for value in node)
+
+    assert not preserved(_served(api, kind))

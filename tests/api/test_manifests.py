@@ -1,0 +1,65 @@
+"""Whatever `kubectl apply -k` takes in this repository, the real API server takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.operator import install_rights
+
+FOLDERS = sorted(
+    path.parent.relative_to(REPOSITORY)
+    for top in ("crds", "manifests", "examples")
+    for path in (REPOSITORY / top).rglob("kustomization.yaml")
+)
+HARMFUL = {"Deployment", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy", "CustomResourceDefinition", "Namespace", "ClusterRole"}
+"""Where one of these is among them, other tests would meet them, so the API server is only asked whether it would take them. Other tests
+apply them in earnest: the demo all of `manifests/`."""
+
+LEAST = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rights(cluster: Cluster) -> None:
+    """With them there is the namespace of the operator, without which nothing can be tried in it."""
+    install_rights(cluster)
+
+
+def rendered(kubectl: Kubectl, folder: Path) -> list[Manifest]:
+    return [each for each in yaml.safe_load_all(kubectl("kustomize", str(REPOSITORY / folder)).stdout) if each]
+
+
+@contextlib.contextmanager
+def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
+    """Those that the objects are in and bring along: a dry run makes none."""
+    wanted = [each for each in objects if each["kind"] == "Namespace" and not api.read(each).ok]
+    for each in wanted:
+        assert api.create(each).ok
+    yield
+    for each in wanted:
+        api.delete(each)
+
+
+def test_none_is_overlooked() -> None:
+    assert len(FOLDERS) >= LEAST, FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_the_api_server_takes_it(api: Api, kubectl: Kubectl, folder: Path) -> None:
+    objects = rendered(kubectl, folder)
+    arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "-k", str(REPOSITORY / folder)]
+    harmful = {each["kind"] for each in objects} & (HARMFUL | {kind.kind for kind in kinds.KINDS})
+    with namespaces_of(api, objects):
+        said = kubectl(*arguments, *(["--dry-run=server"] if harmful else [])).stdout.splitlines()
+    assert len(said) == len(objects)
+    print(f"{folder}: {len(said)} objects {'would be taken' if harmful else 'applied'}")
+    if not harmful:
+        kubectl("delete", "-k", str(REPOSITORY / folder))

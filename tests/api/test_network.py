@@ -1,0 +1,97 @@
+"""The NetworkPolicy of an App on the real API server: made, repaired to the letter, changed and removed as the App says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names
+from tests.support.api import Manifest
+from tests.support.factories import with_spec
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+KIND = "NetworkPolicy"
+GATEWAY = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "projectcontour"}}}
+OFFICE = {"ipBlock": {"cidr": "203.0.113.0/24", "except": ["203.0.113.7/32"]}}
+OWN_TRIGGERS = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: APP}}}
+MODEL = {"to": [{"ipBlock": {"cidr": "198.51.100.0/24"}}], "ports": [{"port": 443}, {"port": 8000, "endPort": 8010, "protocol": "UDP"}]}
+LIMITED: Manifest = {"ingressFrom": [GATEWAY, OFFICE], "egress": [MODEL]}
+
+
+def policy(on: HistoryStage) -> Manifest:
+    """The App's policy, once there is one."""
+    return eventually("there is a policy", lambda: on.find(KIND, APP))
+
+
+def serve(on: HistoryStage, **network: Any) -> Manifest:
+    on.app(APP, with_spec(network=network))
+    return policy(on)
+
+
+def test_what_an_app_limits(stage: HistoryStage, operator: Operator) -> None:
+    made = serve(stage, **LIMITED)
+    spec = made["spec"]
+    assert [each["name"] for each in made["metadata"]["ownerReferences"]] == [APP]
+    assert spec["podSelector"] == {"matchLabels": {names.APP_LABEL: APP}}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE]}]
+    dns, model = spec["egress"]
+    assert {(port["protocol"], port["port"]) for port in dns["ports"]} >= {("UDP", 53), ("TCP", 53)}
+    assert {"namespaceSelector": {}} in dns["to"]
+    assert model["to"] == MODEL["to"]
+    assert model["ports"] == [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 8000, "endPort": 8010}]
+    stage.until_condition(APP, "ChildrenApplied", "True")
+
+
+@pytest.mark.parametrize(("asked", "types"), [({"ingressFrom": []}, ["Ingress"]), ({"egress": []}, ["Egress"])], ids=["ingress", "egress"])
+def test_one_side_alone_with_nothing_allowed(stage: HistoryStage, operator: Operator, asked: Manifest, types: list[str]) -> None:
+    """An empty list lets nobody through but the triggers, or nothing but DNS: in a policy itself it would let everything through."""
+    spec = serve(stage, **asked)["spec"]
+    assert spec["policyTypes"] == types
+    assert spec.get("ingress", [{"from": [OWN_TRIGGERS]}]) == [{"from": [OWN_TRIGGERS]}]
+    assert ["ports" in rule and "to" in rule for rule in spec.get("egress", ())] == [True] * len(spec.get("egress", ()))
+
+
+def test_it_follows_the_app_and_goes_with_the_option(stage: HistoryStage, operator: Operator) -> None:
+    serve(stage, **LIMITED)
+    stage.change("App", APP, spec={"network": {"egress": None}})
+    eventually("egress is free", lambda: policy(stage)["spec"]["policyTypes"] == ["Ingress"])
+    assert "egress" not in policy(stage)["spec"]
+    stage.change("App", APP, spec={"network": {"ingressFrom": [GATEWAY]}})
+    eventually("the office is out", lambda: policy(stage)["spec"]["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY]}])
+    stage.change("App", APP, spec={"network": None})
+    eventually("there is no policy", lambda: stage.find(KIND, APP) is None)
+
+
+EDITS: dict[str, Manifest] = {
+    "everybody let in": {"ingress": [{}]},
+    "a peer more": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE, {"podSelector": {}}]}]},
+    "a peer widened": {"ingress": [{"from": [{**OWN_TRIGGERS, "namespaceSelector": {}}, GATEWAY, OFFICE]}]},
+    "a label less": {"ingress": [{"from": [{"podSelector": {}}, GATEWAY, OFFICE]}]},
+    "the exception gone": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, {"ipBlock": {"cidr": "203.0.113.0/24"}}]}]},
+    "fewer pods": {"podSelector": {"matchLabels": {"version": "v1"}}},
+    "fewer pods by expression": {"podSelector": {"matchExpressions": [{"key": "version", "operator": "Exists"}]}},
+    "egress free": {"policyTypes": ["Ingress"]},
+    "ports gone": {"egress": [{"to": [{"namespaceSelector": {}}]}]},
+}
+
+
+def test_whatever_somebody_edits_is_as_it_was(stage: HistoryStage, operator: Operator) -> None:
+    before = serve(stage, **LIMITED)["spec"]
+    for about, edit in EDITS.items():
+        stage.change(KIND, APP, spec=edit)
+        assert stage.get(KIND, APP)["metadata"]["generation"] > 1
+        eventually(f"after {about} it is as it was: {before}", lambda: policy(stage)["spec"] == before)
+    stage.delete(KIND, APP)
+    assert policy(stage)["spec"] == before
+
+
+def test_a_policy_of_somebody_else_stays_and_is_said(stage: HistoryStage, operator: Operator) -> None:
+    theirs = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    stage.create(stage.named(KIND, APP) | {"spec": theirs})
+    stage.app(APP, with_spec(network=LIMITED))
+    stage.until_condition(APP, "ChildrenApplied", "False", reason="NameTaken")
+    assert stage.get(KIND, APP)["spec"] == theirs

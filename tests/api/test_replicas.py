@@ -1,0 +1,40 @@
+"""Replicas are the autoscaler's: whatever is deployed, the operator does not write them, by the API server's audit log."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.clusters import Cluster
+from tests.support import history_stage
+from tests.support.faults import operators
+from tests.support.faults.audit import Audit, Scaling
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+AUTOSCALER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+HELD = 5
+DEPLOYS = 200
+
+
+@pytest.mark.timeout(1800)
+def test_deploys_and_rollbacks_leave_the_replicas_to_the_autoscaler(cluster: Cluster, stage: HistoryStage, operator: Operator) -> None:
+    """The autoscaler is at 5 pods while the rows ask for 1 to 10, so that whoever wrote a row's own numbers would be seen."""
+    stage.app(APP, workflow=APP)
+    rows = [stage.live(APP, "v1", runtime=stage.default_runtime)]
+    audit = Audit(cluster, stage.namespace)
+    stage.live(APP, config={"autoscaling": {"minReplicas": HELD, "maxReplicas": 10}})
+    eventually("the autoscaler holds its minimum", lambda: stage.workload(APP)["spec"]["replicas"] == HELD, 60)
+    rows.append(stage.live(APP, "v2", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 10}}))
+    deploys = history_stage.counted(DEPLOYS)
+    for number in range(deploys // 2):
+        stage.live(APP, restores=rows[number % 2])
+        stage.live(APP, f"v{3 + number % 2}")
+        assert stage.workload(APP)["spec"]["replicas"] == HELD
+    written = audit.scalings(APP)
+    print(f"\n{deploys} deploys and rollbacks at {HELD} pods: {_by(written, operators.USER)} writes of replicas by the operator")
+    assert written == [Scaling(AUTOSCALER, HELD)]
+
+
+def _by(written: list[Scaling], user: str) -> int:
+    return sum(each.user == user for each in written)

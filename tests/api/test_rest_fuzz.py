@@ -1,0 +1,254 @@
+"""schemathesis over the document of the management API, all checks, against the real thing: no server error, no undocumented answer.
+
+`make soak` runs it in full, `make test` a part that is the same each time. Ids of real objects are mixed into what it makes up, so that
+its cases get past the door; who calls may edit one namespace and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import GROUP
+from local import components
+from local.clusters import Cluster
+from tests.support import factories, rest, rest_rehearsal
+from tests.support.api import Api, fresh_namespace
+from tests.support.cluster import REPOSITORY
+from tests.support.history_stage import APP, counted
+from tests.support.rest_rehearsal import Rehearsal
+
+LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
+FULL = 5000
+SEED = 20261124
+KEPT, SPENT = 3, 40
+"""Apps whose ids are drawn: by every call, and by those that delete."""
+OFTEN = 0.8
+READERS = "tests-runtimes-readers"
+WITHIN = 3000  # seconds
+ANSWERS_WITHIN = 60
+ASKED_EVERY = 0.5
+IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
+A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=18", "--generation-deterministic")
+"""The same each time: without the coverage phase, whose cases are as many for any count."""
+NEVER_GOOD = ("GET /v1/me", "POST /v1/apps/{app_id}/triggers/{trigger_id}/run")
+"""Whoever calls is a service account, which is no user; and triggers are not run yet."""
+TRIGGERS = 16
+REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
+"""What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rehearsal whose project has a production, too, to which its caller may promote."""
+
+    at: Rehearsal
+    production: str
+    """The namespace's id."""
+
+
+@pytest.fixture
+def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
+    with rest_rehearsal.rehearsal(cluster, account, tmp_path, "fuzz") as at:
+        api, home = at.stage.api, at.stage.namespace
+        at.stage.runtime("newest", image=factories.IMAGE, by_default=True)  # for an App's first row in production
+        labels = {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: "production"}
+        with fresh_namespace(api, "fuzz production", labels) as production:
+            staging = {"metadata": {"labels": {**labels, names.ENVIRONMENT_LABEL: "staging"}}}
+            assert api.merge({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}, staging).ok
+            rest.bind(api, production, "anna", "dynamiq-promoter", home)
+            # Runtimes belong to the cluster: whoever promotes has to be let read them.
+            readers = {"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list"]}
+            assert api.apply({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": READERS}, "rules": [readers]}).ok
+            rest.bind(api, "", "anna", READERS, home)
+            yield Place(at, rest.uid(api, "Namespace", production))
+
+
+def configuration(place: Place) -> str:
+    """schemathesis.toml: which ids are drawn, and what a refusal may be."""
+    at = place.at
+    kept = [at.new_app(f"Kept {number}") for number in range(KEPT)]
+    for number in range(SPENT):
+        at.stage.app(f"spent-{number}", workflow=APP)
+    spent = [rest.uid(at.stage.api, kinds.APP.kind, f"spent-{number}", at.stage.namespace) for number in range(SPENT)]
+    triggers = [_trigger(at, kept[0], number) for number in range(TRIGGERS)]
+    rows = [row["id"] for app in kept for row in at.history(app)]
+    known = {
+        "app": kept,
+        "spent": spent,
+        "workflow": [at.ids["workflow"]],
+        "version": [at.ids[version] for version in ("v1", "v2", "v3")],
+        "runtime": [at.ids["runtime"]],
+        "project": [at.ids["project"]],
+        "organisation": [at.caller.get("/v1/orgs")[0]["id"]],
+        "production": [place.production],
+        "environment": ["production"],
+        "row": rows,
+        "triggered": kept[:1],
+        "trigger": triggers[: TRIGGERS // 2],
+        "spent_trigger": triggers[TRIGGERS // 2 :],
+    }
+    bound = {
+        "path.app_id": "app",
+        "path.workflow_id": "workflow",
+        "path.project_id": "project",
+        "path.org_id": "organisation",
+        "query.project_id": "project",
+        "query.workflow_id": "workflow",
+        "query.org_id": "organisation",
+        "body.workflow_id": "workflow",
+        "body.workflow_version_id": "version",
+        "body.runtime_id": "runtime",
+        "body.project_id": "project",
+        "body.restores": "row",
+        "body.environment": "environment",
+    }
+    lines = ["[dictionaries]", *(f"{name} = {{ values = {json.dumps(values)} }}" for name, values in known.items())]
+    lines += ["[parameters]", *(_bound(parameter, name) for parameter, name in bound.items())]
+    lines += ["[checks.positive_data_acceptance]", f"expected-statuses = {json.dumps(REFUSALS)}"]
+    lines += _of("DELETE /v1/apps/{app_id}", {"path.app_id": "spent"})
+    for method, path, _ in calls(at):
+        if "{trigger_id}" in path:
+            drawn = "spent_trigger" if method == "DELETE" else "trigger"
+            lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.trigger_id": drawn})
+        elif "/promote" in path:
+            lines += _of(f"{method} {path}", {"body.project_id": "production"})
+    return "\n".join(lines) + "\n"
+
+
+def calls(at: Rehearsal) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Method, path and description of every call of the document."""
+    document = at.caller("GET", "/openapi.json").json()
+    return [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
+
+
+def _trigger(at: Rehearsal, app: str, number: int) -> str:
+    body = {"name": f"nightly-{number}", "provider": "schedule", "config": {"timezone": "UTC", "schedule": "0 3 * * *"}}
+    return str(at.caller.post(f"/v1/apps/{app}/triggers", body)["id"])
+
+
+def _of(call: str, bound: Mapping[str, str]) -> list[str]:
+    """What is drawn for one call alone."""
+    return ["[[operations]]", f'include-name = "{call}"', "[operations.parameters]", *(_bound(*each) for each in bound.items())]
+
+
+def _bound(parameter: str, name: str) -> str:
+    return f'"{parameter}" = {{ dictionary = "{name}", probability = {OFTEN} }}'
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What schemathesis did: how many cases, by phase, by status of their answers, and which calls ever got a good one."""
+
+    by_phase: Counter[str]
+    by_status: Counter[int]
+    good: Counter[str]
+
+    @classmethod
+    def of(cls, report: Path) -> Cases:
+        found = cls(Counter(), Counter(), Counter())
+        for line in report.read_text().splitlines():
+            scenario = json.loads(line).get("ScenarioFinished")
+            if scenario is None:
+                continue
+            recorded = scenario["recorder"]
+            for key, interaction in recorded.get("interactions", {}).items():
+                status = (interaction["response"] or {}).get("status_code", 0)
+                found.by_phase[scenario["phase"]] += 1
+                found.by_status[status] += 1
+                case = recorded["cases"][key]["value"]
+                if 200 <= status < 300:
+                    found.good[f"{case['method']} {case['path']}"] += 1
+        return found
+
+    @property
+    def total(self) -> int:
+        return self.by_status.total()
+
+    def lines(self, of: Sequence[str]) -> Iterator[str]:
+        yield f"{self.total} cases: " + ", ".join(f"{count} {phase}" for phase, count in self.by_phase.most_common())
+        yield "answers: " + ", ".join(f"{count} times {status or 'none'}" for status, count in sorted(self.by_status.items()))
+        yield f"2xx: {self.good.total()} cases, {100 * self.good.total() // self.total} %; for each call of the document:"
+        yield from (f"  {self.good[call]:5d}  {call}" for call in of)
+
+
+def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
+    """Exit code of schemathesis, what it says, and its report."""
+    config, report = folder / "schemathesis.toml", folder / "events.ndjson"
+    config.write_text(configuration(place))
+    at = place.at
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{at.url}/openapi.json", *options]
+    command += ["--checks=all", f"--header=Authorization: Bearer {at.token}", f"--report-ndjson-path={report}", "--no-color"]
+    command += ["--continue-on-failure", "--suppress-health-check=all", f"--request-timeout={ANSWERS_WITHIN}", "--warnings=off"]
+    done = subprocess.run(
+        command, cwd=folder, env=rest_rehearsal.environment(), capture_output=True, text=True, timeout=WITHIN, check=False
+    )
+    return done.returncode, done.stdout + done.stderr, report
+
+
+@pytest.mark.timeout(WITHIN + 300)
+def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp_path: Path) -> None:
+    at = place.at
+    wanted, began = counted(FULL), time.monotonic()
+    in_full = wanted == FULL
+    with asked_meanwhile(at.stage.api) as away:
+        code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
+    cases = Cases.of(report)
+    document = [f"{method} {path}" for method, path, _ in calls(at)]
+    lines = [
+        f"{'make soak' if in_full else 'make test'}: Kubernetes {components.KUBERNETES.version}, schemathesis {version('schemathesis')}, "
+        f"all checks, against the API and an operator at work; {time.monotonic() - began:.0f} s",
+        *cases.lines(document),
+    ]
+    print("\n".join(lines))
+    if in_full:
+        LOG.write_text("\n".join([*lines, "", _without_token(said, at)]))
+    assert code == 0, said
+    assert not [status for status in cases.by_status if status >= 500 and status != 503]
+    assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
+    assert cases.total >= wanted
+    never = [call for call in document if call not in cases.good and call not in NEVER_GOOD]
+    assert not never, "no case reached what these calls do"
+
+
+@contextlib.contextmanager
+def asked_meanwhile(api: Api) -> Iterator[list[str]]:
+    """Asks the API server itself while the block runs; holds what was no answer."""
+    away: list[str] = []
+    ends = threading.Event()
+
+    def ask() -> None:
+        while not ends.wait(ASKED_EVERY):
+            try:
+                answer = api.request("GET", "/readyz")
+                if not answer.ok:
+                    away.append(answer.message)
+            except (OSError, urllib3.exceptions.HTTPError) as error:
+                away.append(str(error))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield away
+    finally:
+        ends.set()
+        asking.join(ANSWERS_WITHIN)
+
+
+def _without_token(said: str, at: Rehearsal) -> str:
+    """Also without trailing blanks and colours."""
+    return "\n".join(line.rstrip() for line in said.replace(at.token, "TOKEN").splitlines()) + "\n"

@@ -1,0 +1,269 @@
+"""A user with rights in one namespace sees and does nothing elsewhere: neither by the management API nor by the kubectl plugin.
+
+The calls are those of the OpenAPI document and the commands those of the plugin's parser, so that none is forgotten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dynamiq_operator.cli import arguments
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support import factories, history_stage, rest, rest_rehearsal
+from tests.support.api import Manifest, fresh_namespace
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.plugin import Plugin
+from tests.support.rest import UNKNOWN, Client
+from tests.support.rest_rehearsal import Rehearsal
+
+OTHERS_APP = "confidential"
+SHARED = {"org_id", "runtime_id"}
+"""Ids of what belongs to the cluster, and so to nobody else: the organisation, and Runtimes, which every row may name."""
+
+PATH_ID = re.compile(r"{(\w+)}")
+SETTLED = ("App", "Deployment", "Workflow", "WorkflowVersion")
+
+
+@dataclass(frozen=True)
+class Two:
+    """Two projects alike. `mine` is the caller's; the caller has no rights in the other one, and `otto` has."""
+
+    at: Rehearsal
+    others: HistoryStage
+    otto: Client
+    mine: Mapping[str, str]
+    theirs: Mapping[str, str]
+    calls: list[tuple[str, str, Manifest]]
+    components: Mapping[str, Manifest]
+
+    @property
+    def caller(self) -> Client:
+        return self.at.caller
+
+    def body(self, call: Manifest, ids: Mapping[str, str], **swapped: str) -> Manifest | None:
+        """A body by the document's own example, its ids replaced; those that are `swapped` are put in where they may stand."""
+        content = (call.get("requestBody") or {}).get("content", {}).get("application/json")
+        if content is None:
+            return None
+        schema = self.schema(call)
+        made: Manifest = json.loads(json.dumps(schema["examples"][0]))
+        made |= {field: ids[field] for field in made if field in ids}
+        return {**made, **swapped}
+
+    def schema(self, call: Manifest) -> Manifest:
+        """The schema of a call's body."""
+        schema = call["requestBody"]["content"]["application/json"]["schema"]
+        reference = next(each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each)
+        return self.components[reference.rpartition("/")[2]]
+
+    def traces(self) -> list[str]:
+        """What would give the others away."""
+        return [self.others.namespace, OTHERS_APP, *(uid for name, uid in self.theirs.items() if name not in SHARED)]
+
+
+@pytest.fixture(scope="module")
+def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    with (
+        rest_rehearsal.rehearsal(cluster, account, tmp_path_factory.mktemp("isolation"), "mine") as at,
+        history_stage.stage(cluster, "others") as others,
+    ):
+        others.create(factories.workflow_manifest(factories.in_namespace(others.namespace), name=APP))
+        others.app(OTHERS_APP, workflow=APP)
+        otto = rest_rehearsal.somebody(others, at.url, "otto")
+        app = at.new_app("Mine")
+        document = requests.get(f"{at.url}/openapi.json", timeout=30).json()
+        calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
+        of_others = _ids(otto, rest_rehearsal.ids(others), rest.uid(at.stage.api, kinds.APP.kind, OTHERS_APP, others.namespace))
+        mine = _ids(at.caller, at.ids, app)
+        yield Two(at, others, otto, mine, of_others, calls, document["components"]["schemas"])
+
+
+def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
+    """Ids by the names of the parameters and fields that take them. It makes a row and a trigger."""
+    asked = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v2"], "runtime_id": ids["runtime"]}
+    row = client.post(f"/v1/apps/{app}/deploy", asked)["id"]
+    nightly = {"name": "nightly", "provider": "schedule", "config": {"timezone": "UTC", "schedule": "0 3 * * *"}}
+    return {
+        "app_id": app,
+        "project_id": ids["project"],
+        "workflow_id": ids["workflow"],
+        "workflow_version_id": ids["v1"],
+        "runtime_id": ids["runtime"],
+        "org_id": client.get("/v1/orgs")[0]["id"],
+        "restores": row,
+        "trigger_id": client.post(f"/v1/apps/{app}/triggers", nightly)["id"],
+    }
+
+
+@pytest.fixture
+def unchanged(two: Two) -> Iterator[None]:
+    """After the test the others have what they had before it, and the caller has made nothing anywhere."""
+    before = _state(two)
+    yield
+    assert _state(two) == before
+
+
+def _state(two: Two) -> list[tuple[str, str, Any]]:
+    found = []
+    for namespace, what in ((two.others.namespace, "resourceVersion"), (two.at.stage.namespace, "uid")):
+        for kind in SETTLED:
+            found += [
+                (kind, each["metadata"]["name"], each["metadata"][what]) for each in two.at.stage.api.get(kind, "", namespace).body["items"]
+            ]
+    return found
+
+
+def _says(answer: requests.Response, ids: Mapping[str, str]) -> str:
+    """An answer's body, with the ids that were sent put away."""
+    text = answer.text
+    for uid in ids.values():
+        text = text.replace(uid, "ID")
+    return text
+
+
+def test_every_id_of_the_document_is_known_here(two: Two) -> None:
+    known = set(two.theirs)
+    for method, path, call in two.calls:
+        named = set(PATH_ID.findall(path)) | {each["name"] for each in call.get("parameters", ()) if each["name"].endswith("_id")}
+        if "requestBody" in call:
+            named |= {field for field in two.schema(call)["properties"] if field.endswith("_id")}
+        assert named <= known, f"{method} {path}: teach this test where ids of {named - known} come from"
+
+
+def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchanged: None) -> None:
+    asked = 0
+    for method, path, call in two.calls:
+        names = [name for name in PATH_ID.findall(path) if name not in SHARED]
+        if not names:
+            continue
+        nobodys = dict.fromkeys(names, UNKNOWN)
+        for ids in (two.theirs, {**two.theirs, "app_id": two.mine["app_id"]}):
+            body = two.body(call, two.theirs)
+            answer = two.caller(method, path.format(**ids), body)
+            assert answer.status_code == 404, (method, path, answer.text)
+            if ids is two.theirs:
+                assert _says(answer, two.theirs) == _says(two.caller(method, path.format(**nobodys), body), nobodys), (method, path)
+            asked += 1
+            if names == ["app_id"] or "app_id" not in names:
+                break
+    assert asked >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
+
+
+def test_their_owner_is_answered(two: Two) -> None:
+    """The calls before are refused for whom they are from, not for how they are made."""
+    for method, path, call in two.calls:
+        if PATH_ID.findall(path) and method != "DELETE":
+            answer = two.otto(method, path.format(**two.theirs), two.body(call, two.theirs))
+            assert answer.status_code != 404, (method, path, answer.text)
+
+
+def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> None:
+    asked = 0
+    for method, path, call in two.calls:
+        for parameter in call.get("parameters", ()):
+            name = parameter["name"]
+            if parameter["in"] != "query" or not name.endswith("_id") or name in SHARED:
+                continue
+            answer = two.caller(method, path, params={name: two.theirs[name]})
+            assert answer.status_code == 404, (path, name, answer.text)
+            assert _says(answer, two.theirs) == _says(two.caller(method, path, params={name: UNKNOWN}), {"": UNKNOWN})
+            assert two.otto.get(path, params={name: two.theirs[name]}), "the owner sees something"
+            asked += 1
+    assert asked >= 3
+
+
+def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: None) -> None:
+    """Each id may be the caller's, the others', a third one's or nobody's: those that are not the caller's answer as nobody's do."""
+    asked = 0
+    with fresh_namespace(two.at.stage.api, "third") as third:
+        made = two.at.stage.api.create(factories.workflow_manifest(factories.in_namespace(third), name=APP))
+        assert made.ok, made.message
+        thirds = {"project_id": rest.uid(two.at.stage.api, "Namespace", third), "workflow_id": made.body["metadata"]["uid"]}
+        for method, path, call in two.calls:
+            names = [each["name"] for each in call.get("parameters", ()) if each["in"] == "query" and each["name"].endswith("_id")]
+            names = [name for name in names if name not in SHARED]
+            if len(names) < 2:
+                continue
+            nobodys = dict.fromkeys(names, UNKNOWN)
+            for given in itertools.product((two.mine, two.theirs, thirds, nobodys), repeat=len(names)):
+                ids = {name: whose[name] for name, whose in zip(names, given, strict=True)}
+                hidden = {name: uid for name, uid in ids.items() if uid != two.mine[name]}
+                answer = two.caller(method, path, params=ids)
+                assert answer.status_code == (404 if hidden else 200), (path, ids, answer.text)
+                unknown = two.caller(method, path, params={**ids, **dict.fromkeys(hidden, UNKNOWN)})
+                if hidden:
+                    assert _says(answer, hidden) == _says(unknown, {"": UNKNOWN}), (path, ids)
+                asked += 1
+    assert asked >= 16
+
+
+def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
+    asked = 0
+    for method, path, call in two.calls:
+        if "requestBody" not in call:
+            continue
+        fields = [field for field in two.schema(call)["properties"] if field in two.theirs and field not in SHARED]
+        for field in fields:
+            body = two.body(call, two.mine, **{field: two.theirs[field]})
+            assert body is not None
+            if field == "restores":
+                body.pop("workflow_version_id", None)
+            answer = two.caller(method, path.format(**two.mine), body)
+            assert answer.status_code in (404, 422), (method, path, field, answer.text)
+            assert field in answer.json()["error"]["details"], (method, path, field, answer.text)
+            unknown = two.caller(method, path.format(**two.mine), {**body, field: UNKNOWN})
+            assert (answer.status_code, _says(answer, two.theirs)) == (unknown.status_code, _says(unknown, {"": UNKNOWN})), (path, field)
+            asked += 1
+    assert asked >= 9
+
+
+def test_lists_have_nothing_of_others(two: Two) -> None:
+    for method, path, _ in two.calls:
+        if method == "GET" and "{" not in path:
+            answer = two.caller(method, path, params={"page_size": 500})
+            assert answer.status_code in (200, 403), answer.text
+            assert not [trace for trace in two.traces() if trace in answer.text], path
+    shown = "".join(two.otto("GET", path).text for path in ("/v1/projects", "/v1/apps", "/v1/workflows"))
+    for name in ("project_id", "app_id", "workflow_id"):
+        assert two.theirs[name] in shown
+
+
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "history": (OTHERS_APP,),
+    "status": (OTHERS_APP,),
+    "diff": (OTHERS_APP, "1", "1"),
+    "verify": (OTHERS_APP,),
+    "deploy": (OTHERS_APP, "--version", "v1", "--yes", "--no-wait"),
+    "rollback": (OTHERS_APP, "--yes", "--no-wait"),
+    "promote": (OTHERS_APP, "--yes", "--no-wait"),
+    "release": (APP, "--yes"),
+    "logs": (OTHERS_APP,),
+    "open": (OTHERS_APP,),
+}
+
+
+def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: None) -> None:
+    (commands,) = (each for each in arguments.parser()._actions if isinstance(each, argparse._SubParsersAction))
+    assert set(COMMANDS) == set(commands.choices)
+    login = rest_rehearsal.login(two.at.stage, two.at.token, tmp_path / "anna.kubeconfig")
+    elsewhere = Plugin(two.others.cluster, two.others.namespace, tmp_path, more={"KUBECONFIG": str(login)})
+    for command, given in COMMANDS.items():
+        done = elsewhere(command, *given)
+        assert done.returncode in (1, 2), (command, done)
+        assert "forbidden" in done.stderr, (command, done.stderr)
+        assert done.stdout == "", command
+        assert not [uid for uid in two.theirs.values() if uid in done.stderr]
+    at_home = Plugin(two.others.cluster, two.at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
+    assert at_home.data("history", two.at.named(two.mine["app_id"])), "at home it sees its rows"
+    elsewhere.nothing_left()

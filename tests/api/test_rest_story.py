@@ -1,0 +1,210 @@
+"""A whole story by curl alone, and its history by three ways: the management API, the kubectl plugin and kubectl."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.clusters import Cluster
+from tests.support import rest_rehearsal
+from tests.support.api import Manifest
+from tests.support.plugin import Plugin
+from tests.support.rest_rehearsal import Rehearsal
+from tests.support.waiting import eventually
+
+WORKFLOW = "greeter"
+USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
+"""As docs/rest.md has it: the id of a user is the version 5 UUID of the username in it."""
+INPUT, PYTHON, OUTPUT = (f"dynamiq.nodes.{name}" for name in ("utils.Input", "tools.Python", "utils.Output"))
+
+
+@pytest.fixture
+def at(cluster: Cluster, guarded: None, account: Path, tmp_path: Path) -> Iterator[Rehearsal]:
+    with rest_rehearsal.rehearsal(cluster, account, tmp_path, "story") as made:
+        yield made
+
+
+def flow(answer: str) -> Manifest:
+    """A flow in the API's form, with what survives only where it is kept as it was written."""
+    code = f"def run(inputs):\n    return {answer!r}  # «{answer}» \u2028 \U0001f680"
+    return {
+        "id": "5f1d6c8e-9d8c-4f3d-9c58-3cf1b7f1a001",
+        "nodes": [
+            {"id": "input", "name": "Input", "type": INPUT, "depends": []},
+            {
+                "id": "answer",
+                "name": "Answer",
+                "type": PYTHON,
+                "code": code,
+                "depends": [{"node": "input"}],
+                "weight": 1.50,
+                "many": 2**53 + 1,
+            },
+            {
+                "id": "output",
+                "name": "Output",
+                "type": OUTPUT,
+                "depends": [{"node": "answer"}],
+                "input_transformer": {"path": None, "selector": {"answer": "$.answer.output.content"}},
+            },
+        ],
+    }
+
+
+def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Path) -> None:
+    def get(path: str) -> Any:
+        return at.curl(at.url + path)["data"]
+
+    def post(path: str, body: Manifest) -> Any:
+        return at.curl("--request", "POST", "--json", json.dumps(body), at.url + path)["data"]
+
+    def until_live(app: str, row: Manifest) -> None:
+        def seen() -> bool:
+            rows = get(f"/v1/apps/{app}/deployments")
+            return [each["id"] for each in rows if each["status"] in ("Pending", "Progressing", "Live")] == [row["id"]] and any(
+                each["status"] == "Live" for each in rows
+            )
+
+        eventually(f"deployment {row['name']} is Live", seen, rest_rehearsal.LIVE_WITHIN)
+
+    (project,) = (each["id"] for each in get("/v1/projects") if each["name"] == at.stage.namespace)
+    layout = {"positions": {"input": [0, 0.5]}}
+    workflow = post("/v1/workflows", {"name": WORKFLOW, "project_id": project, "flow": flow("one"), "flow_ui": layout})["id"]
+    first = post(f"/v1/workflows/{workflow}/release", {"name": "Says one", "flow": flow("one"), "flow_ui": layout})
+    post(f"/v1/workflows/{workflow}/save", {"flow": flow("two"), "flow_ui": layout})
+    read = get(f"/v1/workflows/{workflow}")
+    assert (read["name"], read["flow"], read["flow_ui"]) == (WORKFLOW, flow("two"), layout)
+    second = post(f"/v1/workflows/{workflow}/release", {"name": "Says two", "flow": flow("two"), "flow_ui": layout})
+    assert [each["version"] for each in get(f"/v1/workflows/{workflow}/versions")] == ["v2", "v1"]
+
+    config = {
+        "deployment_type": "server_based",
+        "config": {"autoscaling": {"min_replicas": 2, "max_replicas": 3, "target_cpu_utilization_percentage": 70}},
+    }
+    asked = {
+        "name": "Greeter",
+        "project_id": project,
+        "workflow_id": workflow,
+        "workflow_version_id": first["id"],
+        "runtime_id": at.ids["runtime"],
+        "access_control": {"access_type": "private"},
+        "deployment_config": config,
+    }
+    app = post("/v1/apps", asked)
+    assert app["hostname"] == get(f"/v1/apps/{app['id']}")["hostname"]
+    until_live(app["id"], get(f"/v1/apps/{app['id']}/deployments")[0])
+    deploy = f"/v1/apps/{app['id']}/deploy"
+    until_live(app["id"], post(deploy, {"workflow_id": workflow, "workflow_version_id": second["id"], "message": "Says two instead"}))
+    back = {"workflow_id": workflow, "workflow_version_id": first["id"], "message": "“Two” was wrong"}
+    until_live(app["id"], post(deploy, back))
+
+    rows = get(f"/v1/apps/{app['id']}/deployments")
+    assert [(row["sequence"], row["workflow_version"]["version"], row["status"]) for row in rows] == [
+        (3, "v1", "Live"),
+        (2, "v2", "Superseded"),
+        (1, "v1", "Superseded"),
+    ]
+    assert {json.dumps(row["deployment_config"]) for row in rows} == {json.dumps(config)}, "what is left out keeps what is live"
+    assert rows[0]["created_by"]["username"] == f"system:serviceaccount:{at.stage.namespace}:anna"
+    name = at.named(app["id"])
+    stored = _by_kubectl(at, name)
+    assert rows == [_as_row(at, each) for each in stored]
+    login = rest_rehearsal.login(at.stage, at.token, tmp_path / "anna.kubeconfig")
+    plugin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
+    printed = plugin.data("history", name)
+    # The contract's config has no requests of CPU and memory.
+    assert [line["config"].pop("resources") for line in printed] == [each["spec"]["pinned"]["config"]["resources"] for each in stored]
+    assert [_as_line(row, name) for row in rows] == printed
+    plugin.nothing_left()
+
+
+def _by_kubectl(at: Rehearsal, app: str) -> list[Manifest]:
+    """The App's rows as kubectl prints them, newest first."""
+    listed = at.stage.kubectl("get", "deployments.dynamiq", f"--field-selector=spec.app={app}", "-o", "json", namespace=at.stage.namespace)
+    return sorted(json.loads(listed.stdout)["items"], key=lambda row: -int(row["spec"]["sequence"]))
+
+
+def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
+    """A record, as kubectl shows it, as the contract has it: every field, from what is stored and from nothing else."""
+    meta, spec = stored["metadata"], stored["spec"]
+    pinned, outcome = spec["pinned"], spec["outcome"]
+    scaling = pinned["config"]["autoscaling"]
+    began, ended = (datetime.fromisoformat(text) for text in (pinned["createdAt"], outcome["at"]))
+
+    def uid(resource: str, name: str) -> str:
+        return at.stage.kubectl("get", resource, name, "-o", "jsonpath={.metadata.uid}", namespace=at.stage.namespace).stdout
+
+    runtime = uid("runtimes.dynamiq", pinned["runtime"]["name"])
+    version = uid("workflowversions.dynamiq", f"{pinned['workflow']}-{pinned['workflowVersion']}")
+    return {
+        "id": meta["uid"],
+        "app_id": uid("apps.dynamiq", spec["app"]),
+        "status": stored["status"]["phase"],
+        "created_at": pinned["createdAt"],
+        "created_by": {
+            "id": str(uuid.uuid5(USERS, spec["createdBy"])),
+            "email": None,
+            "username": spec["createdBy"],
+        },
+        "runtime_id": runtime,
+        "runtime": {"id": runtime, "version": pinned["runtime"]["version"], "label": pinned["runtime"].get("label")},
+        "workflow_id": uid("workflows.dynamiq", pinned["workflow"]),
+        "workflow_version_id": version,
+        "workflow_version": {"id": version, "version": pinned["workflowVersion"], "description": pinned.get("description")},
+        "deployment_config": {
+            "deployment_type": {"server": "server_based", "serverless": "serverless"}[pinned["config"]["type"]],
+            "config": {
+                "autoscaling": {
+                    "min_replicas": scaling["minReplicas"],
+                    "max_replicas": scaling["maxReplicas"],
+                    "target_cpu_utilization_percentage": scaling["targetCPUUtilizationPercentage"],
+                }
+            },
+        },
+        "message": spec.get("message"),
+        "name": meta["name"],
+        "sequence": spec["sequence"],
+        "restores": spec.get("restores"),
+        "promoted_from": spec.get("promotedFrom"),
+        "provenance": None,
+        "source": pinned["source"],
+        "digest": pinned["digest"],
+        "reason": None if outcome["result"] == "Succeeded" else outcome["reason"],
+        "duration_seconds": (ended - began).total_seconds(),
+    }
+
+
+def _as_line(row: Mapping[str, Any], app: str) -> Manifest:
+    """A row of the API as the plugin prints it with `-o json`."""
+    scaling = row["deployment_config"]["config"]["autoscaling"]
+    return {
+        "name": row["name"],
+        "uid": row["id"],
+        "app": app,
+        "version": row["workflow_version"]["version"],
+        "description": row["workflow_version"]["description"],
+        "status": row["status"],
+        "createdBy": row["created_by"]["username"],
+        "runtime": row["runtime"]["version"],
+        "date": row["created_at"],
+        "sequence": row["sequence"],
+        "config": {
+            "type": {"server_based": "server"}[row["deployment_config"]["deployment_type"]],
+            "autoscaling": {
+                "minReplicas": scaling["min_replicas"],
+                "maxReplicas": scaling["max_replicas"],
+                "targetCPUUtilizationPercentage": scaling["target_cpu_utilization_percentage"],
+            },
+        },
+        "message": row["message"],
+        "provenance": row["provenance"],
+        "duration": row["duration_seconds"],
+        "digest": row["digest"],
+        "reason": row["reason"],
+    }

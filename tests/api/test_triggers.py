@@ -1,0 +1,202 @@
+"""Triggers on a real control plane: the CronJobs that the API server takes, the Jobs that outlive them, and one run for one moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import format_time
+from tests.support.api import Manifest
+from tests.support.factories import with_triggers
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin", "input": '{"question": "$(HOME)?"}'}
+CRON = names.trigger(APP, "nightly")
+SEEN_WITHIN = 90.0
+
+
+@pytest.fixture
+def on(stage: HistoryStage, operator: Operator) -> HistoryStage:
+    return stage
+
+
+def serve(on: HistoryStage, *triggers: Manifest) -> None:
+    """The App with these triggers, v1 of it live."""
+    on.create(on.manifest(with_triggers(*triggers)))
+    on.live(APP, "v1", runtime=on.default_runtime)
+
+
+def change(on: HistoryStage, *triggers: Manifest) -> None:
+    on.change("App", APP, spec={"triggers": list(triggers) or None})
+
+
+def cron_job(on: HistoryStage, name: str = CRON) -> Manifest | None:
+    found = on.find("CronJob", name)
+    return found if found is None or "deletionTimestamp" not in found["metadata"] else None
+
+
+def until_made(on: HistoryStage, before: Manifest | None = None) -> Manifest:
+    """The CronJob; another one than `before`."""
+
+    def made() -> Manifest | None:
+        found = cron_job(on)
+        return found if found and (before is None or found["metadata"]["uid"] != before["metadata"]["uid"]) else None
+
+    return eventually("the CronJob is made", made, SEEN_WITHIN)
+
+
+def jobs(on: HistoryStage) -> list[Manifest]:
+    found: list[Manifest] = on.api.get("Job", "", on.namespace, api_version="batch/v1", labelSelector=names.MANAGED_SELECTOR).body["items"]
+    return found
+
+
+def runs(on: HistoryStage) -> list[Manifest]:
+    found: list[Manifest] = on.get("App", APP)["status"].get("triggers", [])
+    return found
+
+
+def until_ran(on: HistoryStage, count: int = 1) -> list[Manifest]:
+    """The App's runs, once so many of them have ended."""
+
+    def ended() -> list[Manifest] | None:
+        found = runs(on)
+        return found if sum("endedAt" in run for run in found) == count else None
+
+    return eventually(f"{count} runs have ended: {runs(on)}", ended, SEEN_WITHIN)
+
+
+def fire(on: HistoryStage, job: str) -> None:
+    on.kubectl("create", "job", job, f"--from=cronjob/{CRON}", namespace=on.namespace)
+
+
+def soon(seconds: float) -> str:
+    return format_time(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def owners(found: Manifest) -> list[tuple[str, str]]:
+    return [(each["kind"], each["name"]) for each in found["metadata"].get("ownerReferences", ())]
+
+
+def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: HistoryStage) -> None:
+    serve(on, NIGHTLY)
+    made = until_made(on)
+    assert owners(made) == [("App", APP)]
+    assert (made["spec"]["schedule"], made["spec"]["timeZone"]) == ("0 3 * * *", "Europe/Berlin")
+    on.until_condition(APP, "TriggersReady", "True", reason="Scheduled")
+    on.quiet()
+    settled = on.get("CronJob", CRON)
+    assert settled["metadata"]["generation"] == 1, "what the API server makes of it is no drift"
+
+    edits: list[dict[str, Any]] = [
+        {"spec": {"startingDeadlineSeconds": 7}},
+        {"spec": {"jobTemplate": {"spec": {"backoffLimit": 6}}}},
+        {"metadata": {"labels": {names.APP_LABEL: "other"}}},
+    ]
+    for edit in edits:
+        on.change("CronJob", CRON, **edit)
+        eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled), SEEN_WITHIN)
+    bare = {name: value for name, value in NIGHTLY.items() if name != "input"}
+    for wanted, access in ((bare, "public"), (NIGHTLY, "private")):
+        on.change("App", APP, spec={"triggers": [wanted], "access": {"type": access}})
+        _until_sends(on, (wanted is NIGHTLY, access == "private"))
+    assert _stated(on.get("CronJob", CRON)) == _stated(settled)
+    assert on.get("CronJob", CRON)["metadata"]["uid"] == settled["metadata"]["uid"]
+    on.delete("CronJob", CRON)
+    again = until_made(on, settled)
+    assert _stated(again) == _stated(settled)
+    on.change("CronJob", CRON, spec={"suspend": True})
+    until_made(on, again)
+    change(on)
+    eventually("it goes with its trigger", lambda: on.find("CronJob", CRON) is None, SEEN_WITHIN)
+
+
+def _until_sends(on: HistoryStage, wanted: tuple[bool, bool]) -> None:
+    eventually(f"it sends input and key: {wanted}", lambda: _sends(on) == wanted, SEEN_WITHIN)
+
+
+def _sends(on: HistoryStage) -> tuple[bool, bool]:
+    """Whether a run sends an input, and a key."""
+    spec = on.get("CronJob", CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return bool(spec["containers"][0].get("env")), bool(spec.get("volumes"))
+
+
+def _stated(found: Manifest) -> tuple[Any, ...]:
+    return found["spec"], found["metadata"]["labels"], owners(found)
+
+
+def test_runs_outlive_their_cron_job_and_go_with_the_app(on: HistoryStage) -> None:
+    serve(on, NIGHTLY)
+    first = until_made(on)
+    fire(on, "by-hand")
+    (run,) = until_ran(on)
+    assert (run["trigger"], run["job"], run["outcome"]) == ("nightly", "by-hand", "Succeeded")
+    assert "TriggerSucceeded" in on.events(APP)
+    change(on, {**NIGHTLY, "schedule": "0 4 * * *"})
+    second = until_made(on, first)
+    assert second["spec"]["schedule"] == "0 4 * * *"
+    eventually("the App owns the run", lambda: [owners(job) for job in jobs(on)] == [[("App", APP)]], SEEN_WITHIN)
+    change(on, {**NIGHTLY, "suspend": True})
+    eventually("no CronJob", lambda: on.find("CronJob", CRON) is None, SEEN_WITHIN)
+    assert [job["metadata"]["name"] for job in jobs(on)] == ["by-hand"]
+    on.delete("App", APP)
+    eventually("the run is gone", lambda: jobs(on) == [], SEEN_WITHIN)
+
+
+def test_a_stranger_is_left_alone_and_what_can_never_run_is_said(on: HistoryStage) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "theirs", "image": "registry.test/theirs:1"}]}
+    spec = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    stranger = on.create({**on.named("CronJob", CRON), "spec": spec})
+    serve(on, NIGHTLY)
+    found = on.until_condition(APP, "TriggersReady", "False", reason="NameTaken")
+    assert CRON in found["message"]
+    assert on.get("CronJob", CRON)["spec"] == stranger["spec"]
+    assert on.condition(APP, "Ready")["status"] == "True"
+    change(on, {"name": "odd", "schedule": "0 3 * * *", "timezone": "Mars/Base"}, {"name": "fine", "schedule": "0 3 * * *"})
+    found = on.until_condition(APP, "TriggersReady", "False", reason="Invalid")
+    assert found["message"].startswith("trigger odd: there is no time zone Mars/Base")
+    eventually("the other one is scheduled", lambda: cron_job(on, names.trigger(APP, "fine")), SEEN_WITHIN)
+
+
+def test_a_moment_is_run_once_whenever_the_operator_is_started_anew(on: HistoryStage, operator: Operator) -> None:
+    serve(on)
+    on.until_condition(APP, "Ready", "True")
+    operator.stop()
+    moment = soon(2)
+    change(on, {"name": "once", "runAt": moment})
+    eventually("the moment has come", lambda: soon(0) > moment)
+    operator.start()
+    (run,) = until_ran(on)
+    assert (run["trigger"], run["outcome"]) == ("once", "Succeeded")
+    (job,) = jobs(on)
+    assert owners(job) == [("App", APP)]
+    operator.restart()
+    on.change("App", APP, spec={"description": "looked at by the operator that was started anew"})
+    on.quiet()
+    assert [(each["metadata"]["name"], each["metadata"]["uid"]) for each in jobs(on)] == [(job["metadata"]["name"], job["metadata"]["uid"])]
+    on.delete("Job", job["metadata"]["name"])
+    eventually("the Job is gone", lambda: jobs(on) == [], SEEN_WITHIN)
+    operator.restart()
+    on.change("App", APP, spec={"description": "and once more"})
+    on.quiet()
+    assert jobs(on) == [], "the App's status tells that it was run"
+    assert len(runs(on)) == 1
+
+
+def test_a_moment_that_is_to_come_is_run_then(on: HistoryStage) -> None:
+    moment = soon(3)
+    serve(on, {"name": "once", "runAt": moment})
+    (run,) = until_ran(on)
+    assert run["startedAt"] >= moment
+
+
+def test_a_schedule_that_has_expired_has_no_cron_job(on: HistoryStage) -> None:
+    ends = soon(8)
+    serve(on, {**NIGHTLY, "expiresAt": ends})
+    until_made(on)
+    eventually("it is gone when it expires", lambda: cron_job(on) is None, SEEN_WITHIN)
+    assert soon(0) >= ends

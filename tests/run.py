@@ -1,0 +1,136 @@
+"""`python -m tests.run check|test|ci`: the suites side by side, as `make check`, `make test` and `.ci/run` want them.
+
+Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
+what pytest would say of all of them together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import results
+from tests.support.lanes import Interrupted, Lanes, Ran, Step
+
+REPOSITORY = Path(__file__).parents[1]
+OUT = REPOSITORY / "build" / "tests"
+PARALLEL = ("-n", "4", "--dist", "loadfile")
+"""Unit tests wait for processes of their own now and then: more workers than cores."""
+
+COVERED = ("--cov", "--cov-report=")
+WIDTH = 100
+BORROWED = ("CLUSTER", "CLUSTER_NAME")
+"""Variables that name a cluster that is there already: all suites get the same, so they run one after another."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: steps of `first` side by side, group after group, up to one that fails; then the lanes side by side."""
+
+    lanes: tuple[tuple[Step, ...], ...]
+    first: tuple[tuple[Step, ...], ...] = ()
+
+
+def python(name: str, module: str, *arguments: str, shown: bool = False) -> Step:
+    """A step that runs a module."""
+    return Step(name, (sys.executable, "-m", module, *arguments), OUT / f"{name}.log", shown=shown)
+
+
+def make(target: str, name: str) -> Step:
+    """A step that runs a target of the Makefile."""
+    return Step(name, ("make", "--no-print-directory", target), OUT / f"{name}.log")
+
+
+def suite(name: str, *arguments: str) -> Step:
+    """A step that runs tests/`name`."""
+    found = OUT / f"{name}.xml"
+    command = (sys.executable, "-m", "pytest", f"tests/{name}", "--verbose", f"--junitxml={found}", *arguments)
+    return Step(name, command, OUT / f"{name}.log", found)
+
+
+def check() -> Plan:
+    """Lint beside the unit tests, whose coverage is then looked at."""
+    covered = (suite("unit", *PARALLEL, *COVERED), python("coverage", "tests.support.layer_coverage", shown=True))
+    return Plan(((make("lint", "lint"),), covered))
+
+
+def test() -> Plan:
+    """Every suite that `make test` promises: those that need no root beside those with real pods, whose clusters start while unit tests run."""
+    lanes = ((suite("unit", *PARALLEL),), (suite("api"),), (suite("node"), suite("system")))
+    return Plan(lanes, first=((python("build", "local", "build"),),))
+
+
+def ci() -> Plan:
+    """All that has to pass: lint, and while programs are built the SDK is installed; then every suite."""
+    (unit, api, pods), (build,) = test().lanes, test().first
+    return Plan((unit, (*api, suite("sdk")), pods), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
+
+
+PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci}
+
+
+def execute(plan: Plan, lanes: Lanes) -> bool:
+    """Runs a plan; true where all of it ended well. Raises Interrupted."""
+    for beside in plan.first:
+        if not lanes.run(*((step,) for step in beside), stop_at_failure=True):
+            return False
+    if any(os.environ.get(name) for name in BORROWED):
+        return lanes.run([step for lane in plan.lanes for step in lane])
+    return lanes.run(*plan.lanes)
+
+
+def report(ran: Sequence[Ran], seconds: float) -> list[str]:
+    """What is said at the end: failures, each step's time, the slowest tests, and how many passed."""
+    whole = results.read(*(each.step.results for each in ran if each.step.results is not None))
+    lines = []
+    for each in ran:
+        if each.code is not None and (each.step.shown or (not each.ok and each.step.results is None)):
+            lines += [_title(each.step.name), each.step.log.read_text().rstrip()]
+    for failure in whole.failures:
+        lines += [_title(failure.test), failure.text]
+    lines += [_title("time of each step"), *(_about(each) for each in ran)]
+    if whole.tests:
+        lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
+    if whole.failures:
+        lines += [_title("failed"), *(failure.test for failure in whole.failures)]
+    return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
+
+
+def _about(ran: Ran) -> str:
+    if ran.code is None:
+        return f"       -    {ran.step.name:<12} not begun"
+    found = results.read(ran.step.results) if ran.step.results is not None else None
+    said = found.counts() if found is not None and found.tests else "done" if ran.ok else f"exit code {ran.code}"
+    more = "" if ran.ok else f"  see {ran.step.log.relative_to(REPOSITORY)}"
+    return f"{ran.seconds:8.1f} s  {ran.step.name:<12} {said}{more}"
+
+
+def _title(text: str) -> str:
+    return f" {text} ".center(WIDTH, "=")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a plan and returns the exit status: 0 where all is well, 130 after an interrupt, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.run", description="Runs the suites side by side.")
+    parser.add_argument("plan", choices=PLANS)
+    plan = PLANS[parser.parse_args(arguments).plan]()
+    began, lanes = time.monotonic(), Lanes()
+    for left in OUT.glob("*.xml"):
+        left.unlink()
+    code = 0
+    try:
+        if not execute(plan, lanes):
+            code = 1
+    except Interrupted:
+        code = 130
+    print("\n".join(report(lanes.ran, time.monotonic() - began)), flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

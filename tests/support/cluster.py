@@ -1,0 +1,154 @@
+"""A real API server for tests: a cluster for the session, with our resources installed, and kubectl against it.
+
+It never takes a cluster for granted: what can't be started or found is an error that says what to do, not a skipped test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.kinds import KINDS
+from local import builds, clusters
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.progress import say
+from tests.support.api import Api, Manifest
+from tests.support.waiting import eventually
+
+REPOSITORY = Path(__file__).parents[2]
+CRDS = REPOSITORY / "crds"
+SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
+COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
+ESTABLISHED_TIMEOUT = 120  # seconds
+
+
+@contextlib.contextmanager
+def session_cluster(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
+    """The cluster of a test session, with our resources installed.
+
+    `$CLUSTER_NAME` takes one of ours that runs already, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile`
+    is started for this session alone and stopped at its end, or left with `$KEEP_CLUSTER`, which the next session then takes over.
+    """
+    if name := os.environ.get("CLUSTER_NAME"):
+        with _shown(pytest_config):
+            cluster = clusters.find(name)
+            if cluster is None:
+                raise LocalError(f"CLUSTER_NAME={name}, but no such cluster runs: start it with `python -m local up --name {name}`")
+            say(f"tests: cluster {name} ({cluster.profile}) is used as it is")
+            install(cluster)
+        yield cluster
+        return
+    borrowed = bool(os.environ.get("CLUSTER"))
+    keep = bool(os.environ.get("KEEP_CLUSTER"))
+    with _own_name(SESSION_NAMES[profile]) as name:
+        try:
+            with _shown(pytest_config):
+                if not keep and clusters.stop(name):
+                    say(f"tests: cluster {name}, left by a session that was killed, is gone")
+                cluster = clusters.start(name, None if borrowed else profile)
+                install(cluster)
+            yield cluster
+        finally:
+            with _shown(pytest_config):
+                if keep:
+                    say(f"tests: cluster {name} goes on running: KEEP_CLUSTER is set")
+                elif clusters.stop(name) and not borrowed:
+                    say(f"tests: cluster {name} is stopped")
+
+
+def install(cluster: Cluster) -> None:
+    """Applies `crds/` and waits until the API server serves them."""
+    say(f"tests: applying {CRDS.relative_to(REPOSITORY)}/ to cluster {cluster.name}")
+    kubectl = Kubectl(cluster)
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CRDS))
+    names = [f"crd/{kind.crd_name}" for kind in KINDS]
+    kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *names, timeout=ESTABLISHED_TIMEOUT + 5)
+    api = Api.of(cluster)
+    eventually("every kind is in the API server's discovery", lambda: {kind.kind for kind in KINDS} <= _discovered(api))
+    # What kubectl remembers from before the resources were there: it would not know their category.
+    shutil.rmtree(kubectl.cache, ignore_errors=True)
+
+
+def _discovered(api: Api) -> set[str]:
+    """Kinds of our group that discovery names, and whose lists are served."""
+    version = f"/apis/{API_VERSION}"
+    found = [resource["kind"] for resource in api.request("GET", version).body.get("resources", ())]
+    aggregated = api.request("GET", "/apis", accept="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").body
+    known = {
+        resource["responseKind"]["kind"]
+        for group in aggregated.get("items", ())
+        if version.startswith(f"/apis/{group['metadata']['name']}/")
+        for served in group["versions"]
+        for resource in served["resources"]
+    }
+    return {kind for kind in found if kind in known and api.get(kind, "", "default").ok}
+
+
+@contextlib.contextmanager
+def _own_name(base: str) -> Iterator[str]:
+    """The first of base, base-2, base-3… that no other session holds: sessions run side by side, a killed one frees its name."""
+    folder = builds.cache_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        name = f"{base}-{number}" if number > 1 else base
+        with (folder / f".{name}.session").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield name
+            return
+
+
+def _shown(pytest_config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    """Lets through pytest's capture what is printed within: a start may take minutes where something is built."""
+    capture = pytest_config.pluginmanager.getplugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Runs kubectl against a cluster: `kubectl("get", "pods", namespace="x")`. A failure raises, unless `check=False`."""
+
+    cluster: Cluster
+
+    @property
+    def cache(self) -> Path:
+        """Where kubectl keeps what it discovered of this cluster: another cluster may have had the same port before."""
+        return self.cluster.kubeconfig.parent / "kubectl-cache"
+
+    def __call__(
+        self,
+        *arguments: str,
+        input: str | Manifest | Sequence[Manifest] | None = None,  # noqa: A002 - subprocess's own name
+        namespace: str | None = None,
+        check: bool = True,
+        timeout: float = COMMAND_TIMEOUT,
+    ) -> subprocess.CompletedProcess[str]:
+        """`input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own words."""
+        command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
+        if self.cluster.profile == "context":
+            command += ["--context", os.environ["CLUSTER"]]
+        command += [*(["--namespace", namespace] if namespace else []), *arguments]
+        done = subprocess.run(command, input=_text(input), capture_output=True, text=True, timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done
+
+
+def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:
+    if given is None or isinstance(given, str):
+        return given
+    return yaml.safe_dump_all([given] if isinstance(given, dict) else list(given))

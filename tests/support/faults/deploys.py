@@ -1,0 +1,176 @@
+"""A deploy, a redeploy and a rollback on a real control plane, and what must be so at their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.model import digests, names
+from tests.support import factories as given
+from tests.support.api import Api, Manifest
+from tests.support.waiting import eventually
+
+END_WITHIN = 150.0  # seconds for one row to be Live, restarts of the operator included
+ROWS: dict[str, Manifest] = {"a": {"workflowVersion": "v1"}, "b": {"workflowVersion": "v2"}, "c": {"restores": "a"}}
+"""Deploy, redeploy, rollback."""
+PHASES = {"a": "Superseded", "b": "Superseded", "c": "Live"}
+
+
+def prepare(api: Api, namespace: str, *, name: str = given.NAME, versions: tuple[str, ...] = ("v1", "v2")) -> None:
+    """An App, the releases of its workflow, and a Runtime, before anything is deployed."""
+    here = given.in_namespace(namespace)
+    shared = given.runtime_manifest()
+    for manifest in (shared, *(given.version_manifest(version, here) for version in versions)):
+        answer = api.apply(manifest)
+        assert answer.ok, answer.message
+    create_app(api, namespace, name)
+
+
+def create_app(api: Api, namespace: str, name: str) -> None:
+    answer = api.apply(given.app_manifest(given.in_namespace(namespace), name=name))
+    assert answer.ok, answer.message
+
+
+def create_row(api: Api, namespace: str, name: str, *, app: str = given.NAME, **asked: Any) -> None:
+    row = given.row_manifest(name, given.in_namespace(namespace), given.of_app(app), given.asking(**asked))
+    answer = api.create(row)
+    assert answer.ok, answer.message
+
+
+def phase(api: Api, namespace: str, name: str) -> str | None:
+    found = api.get("Deployment", name, namespace).body.get("status", {}).get("phase")
+    return str(found) if found else None
+
+
+def deploy(api: Api, namespace: str, *rows: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Creates the rows, each when the one before it is Live; `meanwhile` is called again and again."""
+
+    def is_live(name: str) -> Callable[[], bool]:
+        def check() -> bool:
+            meanwhile()
+            return phase(api, namespace, name) == "Live"
+
+        return check
+
+    for name in rows:
+        create_row(api, namespace, name, **ROWS[name])
+        eventually(f"row {name} of {namespace} is Live", is_live(name), END_WITHIN)
+
+
+def deploy_all(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
+    """The three rows; returns how it ended once the operator has nothing left to say."""
+    deploy(api, namespace, *ROWS, meanwhile=meanwhile)
+
+    def settled() -> bool:
+        meanwhile()
+        return is_settled(api, namespace)
+
+    eventually(f"all is told in {namespace}", settled, END_WITHIN)
+    return End.of(api, namespace)
+
+
+def is_settled(api: Api, namespace: str) -> bool:
+    """Whether rows and App read as they must in the end."""
+    rows = {row["metadata"]["name"]: row["status"]["phase"] for row in api.get("Deployment", "", namespace).body["items"]}
+    status = api.get("App", given.NAME, namespace).body["status"]
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
+    return (
+        rows == PHASES
+        and status.get("live", {}).get("row") == "c"
+        and (conditions.get("Ready"), conditions.get("Progressing")) == ("True", "False")
+    )
+
+
+@dataclass(frozen=True)
+class End:
+    """What must be the same however often the operator was ended: no times, no uids, and of sequences only their order."""
+
+    rows: list[dict[str, Any]]
+    children: list[str]
+    conditions: dict[str, tuple[str, str]]
+    live: str
+    mounted: str
+    revision: str
+    said: list[str]
+
+    @classmethod
+    def of(cls, api: Api, namespace: str) -> End:
+        rows = sorted(api.get("Deployment", "", namespace).body["items"], key=lambda row: row["spec"]["sequence"])
+        status = api.get("App", given.NAME, namespace).body["status"]
+        _require_sound(rows, status)
+        workload = api.get("Deployment", given.NAME, namespace, api_version="apps/v1").body
+        return cls(
+            rows=[_row(row) for row in rows],
+            children=_children(api, namespace),
+            conditions={each["type"]: (each["status"], each["reason"]) for each in status["conditions"]},
+            live=status["live"]["workflowVersion"],
+            mounted=workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"],
+            revision=workload["metadata"]["annotations"]["deployment.kubernetes.io/revision"],
+            said=_said(api, namespace),
+        )
+
+
+def _row(row: Manifest) -> dict[str, Any]:
+    spec = row["spec"]
+    condition = row["status"]["conditions"][0]
+    return {
+        "name": row["metadata"]["name"],
+        "phase": row["status"]["phase"],
+        "outcome": (spec["outcome"]["result"], spec["outcome"]["reason"]),
+        "pinned": (spec["pinned"]["workflowVersion"], spec["pinned"]["workflowHash"], spec["pinned"].get("restores", {}).get("row")),
+        "succeeded": (condition["status"], condition["reason"]),
+        "owned": [owner["kind"] for owner in row["metadata"]["ownerReferences"]],
+    }
+
+
+def _children(api: Api, namespace: str) -> list[str]:
+    found = []
+    for kind, version in (
+        ("Service", "v1"),
+        ("ConfigMap", "v1"),
+        ("Secret", "v1"),
+        ("Deployment", "apps/v1"),
+        ("HorizontalPodAutoscaler", "autoscaling/v2"),
+        ("PodDisruptionBudget", "policy/v1"),
+    ):
+        listed = api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR).body["items"]
+        found += [f"{kind} {each['metadata']['name']}" for each in listed]
+    return sorted(found)
+
+
+def _said(api: Api, namespace: str) -> list[str]:
+    """Every Event of the operator's: a list and not a set, since nothing is said twice."""
+    events = api.get("Event", "", namespace).body["items"]
+    ours = [event for event in events if event["source"].get("component") == names.FIELD_MANAGER]
+    return sorted(f"{event['involvedObject']['kind']} {event['involvedObject']['name']}: {event['reason']}" for event in ours)
+
+
+def _require_sound(rows: list[Manifest], status: Manifest) -> None:
+    """No row twice, no sequence twice, in the order in which they were made, each digest right and over the one before it."""
+    assert [row["metadata"]["name"] for row in rows] == list(ROWS)
+    sequences = [row["spec"]["sequence"] for row in rows]
+    assert len(set(sequences)) == len(sequences)
+    assert status["lastSequence"] >= sequences[-1]
+    previous = None
+    for row in rows:
+        spec = row["spec"]
+        pins, outcome = spec["pinned"], spec["outcome"]
+        assert pins.get("previousDigest") == previous, row["metadata"]["name"]
+        assert pins["digest"] == digests.row_digest(spec), row["metadata"]["name"]
+        assert outcome["digest"] == digests.outcome_digest(pins["digest"], outcome), row["metadata"]["name"]
+        previous = pins["digest"]
+
+
+def until_calm(count: Callable[[], int], seconds: float, within: float = 180) -> None:
+    """Waits until a number has not changed for some seconds."""
+    last, since = count(), time.monotonic()
+
+    def calm() -> bool:
+        nonlocal last, since
+        if (now := count()) != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since >= seconds
+
+    eventually("nothing more is counted", calm, within)

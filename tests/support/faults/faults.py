@@ -1,0 +1,146 @@
+"""What can go wrong between an operator and its API server, as faults of the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.support.faults.proxy import Answer, Call, Cut, Fault
+
+
+@dataclass
+class Kill(Fault):
+    """Ends a process (SIGKILL) at the `nth` request of a name: before the API server gets it, or after it was carried out."""
+
+    name: str
+    nth: int
+    after_it: bool
+    process: Callable[[], int]
+    done: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    async def before(self, call: Call) -> Answer | None:
+        if not self.after_it and self._is_it(call):
+            self._kill()
+        return None
+
+    async def after(self, call: Call) -> None:
+        if self.after_it and self._is_it(call):
+            self._kill()
+
+    def _is_it(self, call: Call) -> bool:
+        return not self.done.is_set() and (call.name, call.nth) == (self.name, self.nth)
+
+    def _kill(self) -> None:
+        os.kill(self.process(), signal.SIGKILL)
+        self.done.set()
+        raise Cut
+
+
+class Fails(Fault):
+    """Answers a share of all requests with one of some errors, by a seeded chance."""
+
+    def __init__(self, share: float, *answers: Answer, seed: int = 0) -> None:
+        self._share, self._answers = share, answers
+        self._chance = random.Random(seed)  # noqa: S311
+        self.count = 0
+
+    async def before(self, call: Call) -> Answer | None:
+        if self._chance.random() >= self._share:
+            return None
+        self.count += 1
+        return self._chance.choice(self._answers)
+
+
+INTERNAL = Answer(500, "InternalError")
+TOO_MANY = Answer(429, "TooManyRequests", {"Retry-After": "1"})
+UNAVAILABLE = Answer(503, "ServiceUnavailable")
+CONFLICT = Answer(409, "Conflict")
+
+
+class LosesAnswers(Fault):
+    """Cuts the connection after a share of the writes: the API server carried them out, and the operator never hears."""
+
+    def __init__(self, share: float, seed: int = 0) -> None:
+        self._share, self._chance = share, random.Random(seed)  # noqa: S311
+        self.count = 0
+
+    async def after(self, call: Call) -> None:
+        if call.is_write and self._chance.random() < self._share:
+            self.count += 1
+            raise Cut
+
+
+class CutsWatches(Fault):
+    """Cuts every watch this many seconds after it began."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.count = 0
+
+    async def watching(self, call: Call) -> None:
+        await asyncio.sleep(self._seconds)
+        self.count += 1
+
+
+class Down(Fault):
+    """For some seconds 503 to everything."""
+
+    def __init__(self) -> None:
+        self.is_down = threading.Event()
+        self.count = 0
+
+    @contextlib.contextmanager
+    def for_seconds(self, seconds: float) -> Iterator[None]:
+        """Is down while the block runs, and for so many seconds at least."""
+        began = time.monotonic()
+        self.is_down.set()
+        try:
+            yield
+            time.sleep(max(seconds - (time.monotonic() - began), 0))
+        finally:
+            self.is_down.clear()
+
+    async def before(self, call: Call) -> Answer | None:
+        if not self.is_down.is_set():
+            return None
+        self.count += 1
+        return UNAVAILABLE
+
+
+class HidesDeletions(Fault):
+    """Watches of a resource never say that an object is gone."""
+
+    def __init__(self, resource: str) -> None:
+        self._resource = f"/{resource}"
+        self.count = 0
+
+    def passes(self, call: Call, line: bytes) -> bool:
+        if not call.path.endswith(self._resource) or json.loads(line)["type"] != "DELETED":
+            return True
+        self.count += 1
+        return False
+
+
+class Holds(Fault):
+    """Holds back the first request of a name until it is let go: a request that was long on its way."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.held, self.let_go = threading.Event(), threading.Event()
+        self.call: Call | None = None
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.name == self._name and not self.held.is_set():
+            self.call = call
+            self.held.set()
+            await asyncio.to_thread(self.let_go.wait)
+        return None

@@ -1,0 +1,154 @@
+"""Operators under test: the checkout's own process, with the identity and the rights that `manifests/` give it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local.clusters import Cluster
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY
+from tests.support.faults.proxy import Proxy
+from tests.support.operator import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
+from tests.support.waiting import eventually
+
+USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
+WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
+ENDS_WITHIN = 90.0
+
+
+def allow_leases(api: Api, namespace: str) -> None:
+    """Lets the operator keep its lease in a test's namespace, so that operators of tests side by side do not share one."""
+    meta = {"name": "lease-of-the-operator-under-test", "namespace": namespace}
+    group = "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update"]}]
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": meta["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR_ACCOUNT, "namespace": OPERATOR_NAMESPACE}],
+    }
+    for manifest in (role, binding):
+        answer = api.apply(manifest)
+        assert answer.ok, answer.message
+
+
+def token(api: Api) -> str:
+    """A token of the operator's account, for an hour."""
+    path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_ACCOUNT}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    answer = api.request("POST", path, request)
+    assert answer.ok, answer.message
+    return str(answer.body["status"]["token"])
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where an operator finds its API server and who it is there; a proxy adds the token by itself. `authority`: base64 of PEM."""
+
+    server: str
+    authority: str = ""
+    token: str = "given-by-the-proxy"
+
+    @classmethod
+    def of(cls, cluster: Cluster, api: Api) -> Login:
+        """Past any proxy, as the operator's account."""
+        found = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+        return cls(found["server"], found["certificate-authority-data"], token(api))
+
+    def write(self, path: Path) -> None:
+        """As a kubeconfig."""
+        place = {"server": self.server, **({"certificate-authority-data": self.authority} if self.authority else {})}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": place}],
+            "users": [{"name": "operator", "user": {"token": self.token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "operator"}}],
+            "current-context": "it",
+        }
+        path.write_text(yaml.safe_dump(kubeconfig))
+
+
+@contextlib.contextmanager
+def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
+    """A proxy in front of the cluster's API server that logs in as the operator."""
+    login = Login.of(cluster, api)
+    authority = base64.b64decode(login.authority).decode()
+    with Proxy(login.server, ssl.create_default_context(cadata=authority), login.token) as proxy:
+        yield proxy
+
+
+@dataclass
+class Operator:
+    """One process of the operator; its log is in `log`."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the process and waits for its end; returns its exit code."""
+        if self.alive:
+            self.send(signal.SIGCONT)
+            self.send(number)
+        return self.process.wait(ENDS_WITHIN)
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text(errors="replace")
+
+    def wait_until_working(self, seconds: float = WORKS_WITHIN) -> None:
+        eventually("the operator works", lambda: self.said("working as") or not self.alive, seconds)
+        assert self.alive, self.log.read_text()
+
+
+def start(
+    server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None
+) -> Operator:
+    """Starts `python -m dynamiq_operator run` against an API server, or by its URL against a proxy."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex[:8]
+    kubeconfig = folder / f"{name}.kubeconfig"
+    (Login(server) if isinstance(server, str) else server).write(kubeconfig)
+    command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(kubeconfig), "--lease-name", lease]
+    command += ["--namespace", namespace] if namespace else []
+    command += ["--lease-namespace", lease_namespace or namespace or OPERATOR_NAMESPACE, *flags]
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=REPOSITORY)
+    return Operator(process, log)
+
+
+@contextlib.contextmanager
+def running(server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[Operator]:
+    """An operator that works, ended at the end."""
+    operator = start(server, namespace, folder, *flags, lease=lease)
+    try:
+        operator.wait_until_working()
+        yield operator
+    finally:
+        operator.stop()

@@ -1,0 +1,132 @@
+"""The operator of this checkout, as it is installed: under its service account, with the admission policies or without them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from local.clusters import Cluster
+from tests.support import factories
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.waiting import eventually
+
+OPERATOR_NAMESPACE = "dynamiq-system"
+OPERATOR_ACCOUNT = "dynamiq-operator"
+BASE = REPOSITORY / "manifests" / "base"
+RBAC = REPOSITORY / "manifests" / "rbac"
+ADMISSION = REPOSITORY / "manifests" / "admission"
+WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
+ENDS_WITHIN = 90.0
+
+
+def install_rights(cluster: Cluster) -> None:
+    """Gives the cluster the operator's account and its rights, and no operator."""
+    kubectl = Kubectl(cluster)
+    for file in ("namespace.yaml", "service-account.yaml"):
+        document = (BASE / file).read_text()
+        kubectl(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            "-",
+            input=document,
+            namespace=OPERATOR_NAMESPACE if "account" in file else None,
+        )
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(RBAC))
+
+
+def install_account(cluster: Cluster, folder: Path) -> Path:
+    """Installs the operator's account and rights; returns a kubeconfig in `folder` that logs in as that account."""
+    install_rights(cluster)
+    kubectl = Kubectl(cluster)
+    token = kubectl("create", "token", OPERATOR_ACCOUNT, "--duration=12h", namespace=OPERATOR_NAMESPACE).stdout.strip()
+    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
+    made["users"][0]["user"] = {"token": token}
+    path = folder / "operator.kubeconfig"
+    path.write_text(yaml.safe_dump(made))
+    path.chmod(0o600)
+    return path
+
+
+@contextlib.contextmanager
+def admission_policies(cluster: Cluster) -> Iterator[None]:
+    """The admission policies, at work while the block runs and gone after it."""
+    kubectl, api = Kubectl(cluster), Api.of(cluster)
+    try:
+        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ADMISSION))
+        eventually("the policies work", lambda: _guarded(api) and _stamped(api))
+        yield
+    finally:
+        kubectl("delete", "--ignore-not-found", "-k", str(ADMISSION))
+        eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
+
+
+def _guarded(api: Api) -> bool:
+    return not api.create(_probe(factories.numbered(1)), dry_run=True).ok
+
+
+def _stamped(api: Api) -> bool:
+    """A refusal says nothing of the stamp: what is refused is a name that nobody stamped, until the API server has learnt of that, too."""
+    row = api.create(_probe(factories.with_spec(createdBy="nobody")), dry_run=True)
+    return row.ok and row.body["spec"].get("createdBy") != "nobody"
+
+
+def _probe(modify: factories.Modifier) -> Manifest:
+    return factories.row_manifest("probe", factories.in_namespace("default"), modify)
+
+
+class Operator:
+    """One operator process at a time for these namespaces; start and stop it as often as you like."""
+
+    def __init__(self, kubeconfig: Path, folder: Path, namespaces: Sequence[str], options: Sequence[str] = ()) -> None:
+        self._kubeconfig, self._folder, self._namespaces, self._options = kubeconfig, folder, namespaces, options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "operator.log"
+
+    def start(self) -> None:
+        """Returns once it works. Raises AssertionError naming its log."""
+        assert self._process is None, "it runs already"
+        self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
+        command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(self._kubeconfig), *self._options]
+        command += [f"--lease-namespace={OPERATOR_NAMESPACE}", *(f"--namespace={each}" for each in self._namespaces)]
+        with self.log.open("wb") as output:
+            self._process = process = subprocess.Popen(
+                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
+            )
+        eventually(
+            f"the operator works: see {self.log}", lambda: process.poll() is None and "working as" in self.log.read_text(), WORKS_WITHIN
+        )
+
+    def stop(self) -> None:
+        """Ends it as Kubernetes does, and fails where it does not end well."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            code = process.wait(timeout=ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        assert code == 0, f"the operator ended with exit code {code}: see {self.log}"
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Operator:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()

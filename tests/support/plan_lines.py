@@ -1,0 +1,54 @@
+"""A plan as lines that a table of tests can hold: one per action, in the order in which they are done."""
+
+from __future__ import annotations
+
+from dynamiq_operator.model.names import TRIGGER_LABEL
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.plan import operations
+
+
+def shown(plan: operations.Plan) -> list[str]:
+    """What the plan does, Events left out."""
+    return [_line(action) for action in plan.actions if not isinstance(action, operations.Emit)]
+
+
+def told(plan: operations.Plan) -> list[str]:
+    """What the plan says, as `about reason`; what is said of a row is said of its App as well and shown once."""
+    said = [action for action in plan.actions if isinstance(action, operations.Emit)]
+    return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in said))
+
+
+def _about(said: operations.Emit) -> str:
+    return "app" if isinstance(said.about, App) else said.about.name
+
+
+def _line(action: operations.Action) -> str:
+    match action:
+        case operations.SetAppStatus(status=status):
+            ready = next(condition for condition in status.conditions if condition.type == "Ready")
+            return f"app: Ready={ready.status} {ready.reason}, last #{status.last_sequence or 0}"
+        case operations.CompleteRecord(record=record, sequence=sequence, pinned=pinned):
+            number = f" #{sequence}" if sequence else ""
+            return f"{record.name}:{number}" + (f" pinned {pinned.workflow_version}" if pinned else "")
+        case operations.EndRecord(record=record, outcome=outcome):
+            return f"{record.name}: {outcome.result.value}"
+        case operations.SetRecordStatus(record=record, status=row_status):
+            return f"{record.name} reads {row_status.phase.value if row_status.phase else '-'}"
+        case operations.CreateChild(manifest=manifest):
+            return f"create {manifest['kind']}"
+        case operations.ApplyChild(manifest=manifest, found=found):
+            return f"apply {manifest['kind']} for {found}"
+        case operations.DeleteChild(observed=observed):
+            return f"delete {observed['kind']}"
+        case operations.RunOnce(manifest=manifest):
+            return f"run {manifest['metadata']['labels'][TRIGGER_LABEL]}"
+        case operations.CreateFlow(version=version):
+            return f"create flow of {version}"
+        case operations.CreateAccessKeys():
+            return "create access keys"
+        case operations.TellOfKeys(pod=pod):
+            return f"tell {pod} of keys"
+        case operations.ScaleWorkload(replicas=replicas):
+            return f"scale to {replicas}"
+        case _:
+            return type(action).__name__

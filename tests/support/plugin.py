@@ -1,0 +1,174 @@
+"""The kubectl plugin as users start it: `kubectl dynamiq …`, with pipes or on a terminal of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.clusters import Cluster
+from tests.support.waiting import eventually
+
+ENDS_WITHIN = 90.0
+COLUMNS = 160
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Runs the plugin in a namespace. `flags`: kubectl's, put at the end of each call."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    flags: tuple[str, ...] = ()
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs it without a terminal."""
+        command, env = self.command(*arguments), self.environment(**environment)
+        return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
+
+    def said(self, *arguments: str) -> str:
+        """What it prints. Raises AssertionError where it does not end well."""
+        done = self(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def data(self, *arguments: str) -> Any:
+        """The JSON that it prints."""
+        return json.loads(self.said(*arguments, "-o", "json"))
+
+    def refused(self, *arguments: str, code: int = 1) -> str:
+        """The one sentence by which it refuses, on standard error and with nothing beside it."""
+        done = self(*arguments)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        lines = done.stderr.splitlines()
+        assert lines[-1:] == lines, lines
+        assert lines[0].startswith("error: ")
+        assert "Traceback" not in done.stderr
+        return lines[0].removeprefix("error: ")
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """It running beside, its output in pipes; it is ended when the block is left."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=ENDS_WITHIN)
+
+    @contextlib.contextmanager
+    def on_terminal(self, *arguments: str, **environment: str) -> Iterator[Terminal]:
+        """It running on a terminal, which takes what is typed."""
+        command, env = self.command(*arguments), self.environment(**{"TERM": "xterm", **environment})
+        process, control = pty.fork()
+        if process == 0:
+            try:
+                os.execve(command[0], command, env)  # noqa: S606 - no shell is wanted
+            finally:
+                os._exit(127)  # a second pytest must not go on here
+        termios.tcsetwinsize(control, (40, COLUMNS))
+        terminal = Terminal(process, control)
+        try:
+            yield terminal
+        finally:
+            terminal.close()
+
+    def command(self, *arguments: str) -> list[str]:
+        context = [f"--context={os.environ['CLUSTER']}"] if self.cluster.profile == "context" else []
+        return [
+            str(self.cluster.kubectl),
+            "dynamiq",
+            *arguments,
+            *self.flags,
+            *([f"-n={self.namespace}"] if self.namespace else []),
+            *context,
+        ]
+
+    def environment(self, **environment: str) -> dict[str, str]:
+        """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(Path(self.cluster.kubectl).parent), os.environ["PATH"]])
+        known = {"PATH": path, "KUBECONFIG": str(self.cluster.kubeconfig), "TMPDIR": str(self.folder), "XDG_RUNTIME_DIR": ""}
+        return {**os.environ, **known, "COLUMNS": "", **self.more, **environment}
+
+    def leftovers(self) -> list[str]:
+        """Proxies of this plugin that still run, by their command lines, and the folders of their sockets."""
+        found = [str(path) for path in self.folder.glob("kubectl-dynamiq-*")]
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") if entry.name.isdecimal() else ""
+                if str(self.folder) in line and "--unix-socket" in line:
+                    found.append(line)
+        return found
+
+    def nothing_left(self) -> None:
+        """Waits until neither proxy nor socket is left."""
+        eventually("no proxy and no socket is left", lambda: not self.leftovers())
+
+
+@dataclass
+class Terminal:
+    """A program on a terminal: what it printed so far, and its keyboard."""
+
+    process: int
+    control: int
+    shown: str = ""
+    code: int | None = None
+
+    def until(self, pattern: str, seconds: float = ENDS_WITHIN) -> str:
+        """All that was printed, once it matches. Raises AssertionError with it."""
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.shown):
+            if not self._read(deadline):
+                raise AssertionError(f"never on the terminal: {pattern}; it showed {self.shown!r}")
+        return self.shown
+
+    def press(self, keys: str) -> None:
+        os.write(self.control, keys.encode())
+
+    def end(self, seconds: float = ENDS_WITHIN) -> int:
+        """The exit code, once it has ended by itself."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline):
+            pass
+        _, status = os.waitpid(self.process, 0)
+        self.code = os.waitstatus_to_exitcode(status)
+        return self.code
+
+    def close(self) -> None:
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process, signal.SIGKILL)
+            os.waitpid(self.process, 0)
+        os.close(self.control)
+
+    def _read(self, deadline: float) -> bool:
+        """Reads what is there, waiting for it; False at the end or after the deadline."""
+        ready, _, _ = select.select([self.control], [], [], max(deadline - time.monotonic(), 0))
+        try:
+            part = os.read(self.control, 65536) if ready else b""
+        except OSError:  # how a terminal says that nobody has it open any more
+            part = b""
+        self.shown += part.decode(errors="replace")
+        return bool(part)

@@ -1,0 +1,169 @@
+"""The management API as a process of this checkout, under its own account or behind a proxy, and callers of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from dynamiq_operator.model.base import GROUP
+from local.clusters import Cluster
+from tests.support import identities
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.operator import OPERATOR_NAMESPACE
+from tests.support.waiting import eventually
+
+ACCOUNT = "dynamiq-api"
+READY_WITHIN = 120.0  # seconds
+ENDS_WITHIN = 90.0
+RBAC = "rbac.authorization.k8s.io"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass
+class Client:
+    """Somebody with a token, calling one process. Nothing raises for a refusal."""
+
+    url: str
+    token: str | None
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        headers = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **options.pop("headers", {})}
+        given = {"json": body} if body is not None else {}
+        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=60, **given, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        """The `data` of an answer that has to be good."""
+        answer = self("GET", path, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def post(self, path: str, body: Any = None, status: int = 201, *, key: str | None = None) -> Any:
+        """The `data` of an answer that has to have this status. `key`: an Idempotency-Key."""
+        answer = self("POST", path, body, headers={"Idempotency-Key": key} if key else {})
+        assert answer.status_code == status, answer.text
+        return answer.json()["data"]
+
+    def at(self, url: str) -> Client:
+        """The same caller at another process."""
+        return Client(url, self.token)
+
+
+def problem(answer: requests.Response, status: int, *says: str) -> Manifest:
+    """The error of an answer, which has the contract's shape, this status and these words."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "details"}
+    for word in says:
+        assert word in answer.text, answer.text
+    found: Manifest = body["error"]
+    return found
+
+
+def install(cluster: Cluster, folder: Path) -> Path:
+    """Installs the API's account and rights; returns a kubeconfig that logs in as it."""
+    kubectl = Kubectl(cluster)
+    for name in ("service-account.yaml", "rbac.yaml"):
+        text = (REPOSITORY / "manifests" / "api" / name).read_text()
+        namespace = OPERATOR_NAMESPACE if "account" in name else None
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text, namespace=namespace)
+    token = kubectl("create", "token", ACCOUNT, "--duration=12h", namespace=OPERATOR_NAMESPACE).stdout.strip()
+    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
+    made["users"][0]["user"] = {"token": token}
+    path = folder / "api.kubeconfig"
+    path.write_text(yaml.safe_dump(made))
+    path.chmod(0o600)
+    return path
+
+
+@contextlib.contextmanager
+def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -> Iterator[str]:
+    """The API as a process; the URL that it answers at, once it is ready."""
+    port = _free_port()
+    log = folder / f"api-{port}.log"
+    command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(kubeconfig), "--port", str(port), *options]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        eventually(f"the API answers: see {log}", lambda: process.poll() is None and _status(url) == (200 if ready else 503), READY_WITHIN)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            code = process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert code == 0, log.read_text()[-2000:]
+    assert "Traceback" not in log.read_text(), log.read_text()[-4000:]
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(f"{url}/readyz", timeout=5).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def client(api: Api, url: str, namespace: str, name: str, *roles: str) -> Client:
+    """A service account of a namespace with these ClusterRoles there."""
+    token = account(api, namespace, name, *roles)
+    return Client(url, token)
+
+
+def account(api: Api, namespace: str, name: str, *roles: str) -> str:
+    """The token of a new service account with these ClusterRoles in its namespace."""
+    known = identities.account(api, namespace, name)
+    for role in roles:
+        bind(api, namespace, name, role, namespace)
+    assert known.credentials is not None
+    assert known.credentials.token is not None
+    return known.credentials.token
+
+
+def bind(api: Api, namespace: str, name: str, role: str, home: str) -> None:
+    """Gives a service account of `home` a ClusterRole in a namespace, or with an empty namespace everywhere."""
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+    binding = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": kind,
+        "metadata": {"name": f"{home}-{name}-{role}", **({"namespace": namespace} if namespace else {})},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
+    }
+    assert api.apply(binding).ok
+
+
+def allowed(api: Api, user: str, namespace: str, verb: str, resource: str) -> bool:
+    """Whether somebody may do something with a kind of ours: rights take a moment to be heeded."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": {"group": GROUP, "resource": resource, "verb": verb, "namespace": namespace}},
+    }
+    found = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(found.body["status"]["allowed"])
+
+
+def uid(api: Api, kind: str, name: str, namespace: str = "") -> str:
+    """An object's id."""
+    return str(api.get(kind, name, namespace).body["metadata"]["uid"])

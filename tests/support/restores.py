@@ -1,0 +1,114 @@
+"""A backup as any tool takes it, the end of what it was taken from, and bringing it back in any order."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import GROUP
+from tests.support.api import Manifest
+from tests.support.history_stage import APP, RESTORERS, HistoryStage
+from tests.support.waiting import eventually
+
+OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
+STAMP = names.RESTORING_ANNOTATION
+
+
+def export(stage: HistoryStage) -> list[Manifest]:
+    """`kubectl get … -o json` of what a backup has: uids and owners of before are in it, and resourceVersions are dropped."""
+    found: list[Manifest] = []
+    for query in ((OURS,), ("configmaps", "-l", names.MANAGED_SELECTOR), ("secrets", "-l", names.MANAGED_SELECTOR)):
+        found += json.loads(stage.kubectl("get", *query, "-o", "json", namespace=stage.namespace).stdout)["items"]
+    for each in found:
+        del each["metadata"]["resourceVersion"]
+    return found
+
+
+def of_kind(backup: Iterable[Manifest], *kinds_: str) -> list[Manifest]:
+    return [each for each in backup if each["kind"] in kinds_]
+
+
+def lose_the_namespace(stage: HistoryStage) -> float:
+    """Deletes the namespace and makes it anew; returns the seconds that its end took."""
+    began = time.monotonic()
+    stage.kubectl("delete", "namespace", stage.namespace)
+    took = time.monotonic() - began
+    eventually(
+        "the namespace can be made again", lambda: stage.kubectl("create", "namespace", stage.namespace, check=False).returncode == 0
+    )
+    return took
+
+
+def without_uids(backup: Iterable[Manifest]) -> list[Manifest]:
+    """The backup as tools that know better than kubectl have it."""
+    return [{**each, "metadata": {key: value for key, value in each["metadata"].items() if key != "uid"}} for each in backup]
+
+
+def apply(stage: HistoryStage, backup: Iterable[Manifest], order: random.Random, *, first: bool) -> None:
+    """One pass over the backup in an order that `order` draws, object by object, as a member of the restorers alone.
+
+    What is there already the API server keeps from a backup with the uids of before: after the `first` pass every object of such
+    a one is refused, and for nothing else.
+    """
+    shuffled = list(backup)
+    order.shuffle(shuffled)
+    told = [line for line in _send(stage, shuffled, check=first or "uid" not in shuffled[0]["metadata"]).splitlines() if "for: " in line]
+    assert not told or not first
+    assert all("metadata.uid: Invalid value" in line for line in told), told
+    assert len(told) in (0, len(shuffled)), told
+
+
+def _send(stage: HistoryStage, backup: list[Manifest], *, check: bool = True) -> str:
+    return stage.as_user("restorer", "apply", "-f", "-", group=RESTORERS, input=backup, timeout=120, check=check).stderr
+
+
+def take_the_stamp_off(stage: HistoryStage, app: str = APP) -> None:
+    stage.as_user("restorer", "annotate", f"apps.{GROUP}", app, f"{STAMP}-", group=RESTORERS)
+
+
+def keys(stage: HistoryStage, app: str = APP) -> Manifest:
+    data: Manifest = stage.get("Secret", names.access_keys(app))["data"]
+    return data
+
+
+@dataclass
+class Watcher:
+    """Looks all along at what the App serves and runs, and keeps each thing that it sees that is new."""
+
+    stage: HistoryStage
+    seen: list[tuple[str | None, str | None]] = field(default_factory=list)
+    _end: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Watcher:
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def rows(self) -> set[str]:
+        """Rows that the App's status named as live."""
+        return {row for row, _ in self.seen if row}
+
+    @property
+    def flows(self) -> set[str]:
+        """Flows that the workload mounted."""
+        return {flow for _, flow in self.seen if flow}
+
+    def _loop(self) -> None:
+        while not self._end.wait(0.05):
+            app, workload = self.stage.find(kinds.APP.kind, APP), self.stage.find("Workload", APP)
+            row = (app or {}).get("status", {}).get("live", {}).get("row")
+            flow = workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] if workload else None
+            if not self.seen or self.seen[-1] != (row, flow):
+                self.seen.append((row, flow))

@@ -1,0 +1,72 @@
+"""What pytest wrote of a run as JUnit XML: how many tests passed and failed, which, why, and how long each took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+LINES_OF_A_FAILURE = 60
+SLOWEST = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A test that failed, or whose set-up or end did, and what pytest said of it."""
+
+    test: str
+    text: str
+
+
+@dataclass
+class Results:
+    """Of one run or several: what they came to, and seconds by test."""
+
+    tests: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def passed(self) -> int:
+        return self.tests - self.failed - self.errors - self.skipped
+
+    def counts(self) -> str:
+        """As pytest counts: `2 failed, 31 passed, 1 error`."""
+        named = ((self.failed, "failed"), (self.passed, "passed"), (self.skipped, "skipped"), (self.errors, "errors"))
+        return ", ".join(f"{count} {name}" for count, name in named if count or name == "passed")
+
+    def slowest(self, count: int = SLOWEST) -> list[tuple[str, float]]:
+        """The slowest tests, set-up and end included, the slowest first."""
+        return sorted(self.seconds.items(), key=lambda one: -one[1])[:count]
+
+
+def read(*files: Path) -> Results:
+    """Of all these files together; a run that ended before it wrote its file counts for nothing."""
+    whole = Results()
+    for file in files:
+        if file.exists():
+            _add(whole, ElementTree.parse(file).getroot().iter("testsuite"))  # noqa: S314 - pytest wrote it
+    return whole
+
+
+def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
+    for suite in suites:
+        whole.tests += int(suite.get("tests", 0))
+        whole.failed += int(suite.get("failures", 0))
+        whole.errors += int(suite.get("errors", 0))
+        whole.skipped += int(suite.get("skipped", 0))
+        for case in suite.iter("testcase"):
+            test = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            whole.seconds[test] = whole.seconds.get(test, 0.0) + float(case.get("time", 0))
+            for kind in ("failure", "error"):
+                whole.failures += [Failure(test, _end_of(found.text or found.get("message") or "")) for found in case.iter(kind)]
+
+
+def _end_of(text: str) -> str:
+    lines = text.splitlines()
+    left_out = len(lines) - LINES_OF_A_FAILURE
+    return "\n".join([f"… {left_out} lines before", *lines[left_out:]] if left_out > 0 else lines)

@@ -1,0 +1,199 @@
+"""Starts the runtime as a process on a loopback port, the way a pod starts it, and talks HTTP to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+OPERATOR = Path(__file__).parents[2] / "operator"
+DEADLINE = 60.0
+SDK_START = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
+
+INPUT = {"type": "dynamiq.nodes.utils.Input"}
+
+
+def a_flow(code: str, **python: Any) -> str:
+    """The SDK's form: input → `code` → output; the answer is {"result": what `run` returns}."""
+    nodes = {
+        "input": INPUT,
+        "code": {
+            "type": "dynamiq.nodes.tools.Python",
+            "depends": [{"node": "input"}],
+            "input_transformer": {"path": "$.input.output"},
+            "code": code,
+            **python,
+        },
+        "output": {
+            "type": "dynamiq.nodes.utils.Output",
+            "depends": [{"node": "code"}],
+            "input_transformer": {"selector": {"result": "$.code.output.content"}},
+        },
+    }
+    return json.dumps({"nodes": nodes, "flows": {"f": {"nodes": list(nodes)}}, "workflows": {"w": {"flow": "f"}}})
+
+
+ECHO = a_flow("def run(inputs):\n    return inputs\n")
+SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")
+
+
+@dataclass
+class Answer:
+    """What came back; `body` is parsed where it is JSON."""
+
+    status: int
+    body: Any
+    headers: Message
+
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        """The events of a stream: name and data."""
+        return events_in(self.body)
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    port: int
+    process: subprocess.Popen[str]
+    log: Path
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Answer:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, body, dict(headers or {}), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return _answer(response.status, response.read(), response.headers)
+        except urllib.error.HTTPError as error:
+            return _answer(error.code, error.read(), error.headers)
+
+    def run(
+        self,
+        given: Any,
+        path: str = "/",
+        *,
+        key: str | None = None,
+        stream: Any = None,
+        accept: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Answer:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent |= ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Accept": accept} if accept else {})
+        body = {"input": given} | ({} if stream is None else {"stream": stream})
+        return self.request("POST", path, json.dumps(body).encode(), sent, timeout)
+
+    def events(self, given: Any, timeout: float = DEADLINE) -> Iterator[tuple[str, Any]]:
+        """A stream's events as they come: name and data."""
+        body = json.dumps({"input": given, "stream": True}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            block = ""
+            for line in response:
+                block += line.decode()
+                if not line.strip():
+                    yield from events_in(block)
+                    block = ""
+
+    def metric(self, name: str) -> float:
+        """One sample of /metrics, by its name with labels as it is written there; 0 for one that is not there yet."""
+        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics").body.splitlines()]
+        return next((float(value) for key, value in lines if key == name), 0.0)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+
+def _answer(status: int, raw: bytes, headers: Message) -> Answer:
+    try:
+        return Answer(status, json.loads(raw), headers)
+    except ValueError:
+        return Answer(status, raw.decode(), headers)
+
+
+def events_in(text: str) -> list[tuple[str, Any]]:
+    """Server-sent events, without comments: name and data."""
+    events = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            events.append((fields["event"], json.loads(fields["data"])))
+    return events
+
+
+def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
+    """The variables of a pod that serves `flow`, written to `folder`."""
+    (folder / "flow").write_text(flow)
+    own = {"PYTHONPATH": str(OPERATOR), "DYNAMIQ_FLOW": str(folder / "flow"), "PORT": "0", "DYNAMIQ_ENGINE": "tiny"}
+    return {"PATH": os.environ["PATH"], "TERMINATION_LOG": str(folder / "termination-log"), **own, **variables}
+
+
+@contextmanager
+def serving(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
+    """A server that is ready; it is killed at the end if it still runs."""
+    with listening(folder, flow, python=python, **variables) as served:
+        eventually(lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
+        assert served.process.poll() is None, served.log.read_text()
+        yield served
+
+
+def _start(variables: Mapping[str, str]) -> float:
+    return SDK_START if variables.get("DYNAMIQ_ENGINE") == "sdk" else DEADLINE
+
+
+@contextmanager
+def listening(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
+    """A server that listens and may still load its flow; it is killed at the end if it still runs."""
+    log = folder / "log"
+    with log.open("w") as output:
+        command = [python, "-m", "dynamiq_runtime", "serve"]
+        process = subprocess.Popen(command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True)
+    try:
+        eventually(lambda: '"listening"' in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield Served(json.loads(log.read_text().splitlines()[0])["port"], process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def refused(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> tuple[int, str]:
+    """The exit code and the one line on stderr of a server that does not start."""
+    done = subprocess.run(
+        [python, "-m", "dynamiq_runtime", "serve"],
+        env=environment(folder, flow, **variables),
+        capture_output=True,
+        text=True,
+        timeout=_start(variables),
+        check=False,
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return done.returncode, lines[0]
+
+
+def eventually(condition: Callable[[], bool], within: float = DEADLINE) -> None:
+    """Waits until `condition` holds; an AssertionError after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)

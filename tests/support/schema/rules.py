@@ -1,0 +1,222 @@
+"""One object accepted and one refused for each rule, with the sentence that a user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dynamiq_operator.model.objects import Manifest
+from tests.support.factories import (
+    Modifier,
+    app_manifest,
+    asking,
+    exposed,
+    row_manifest,
+    runtime_manifest,
+    version_manifest,
+    with_deploy,
+    with_hostname,
+    with_meta,
+    with_spec,
+    with_triggers,
+    with_variables,
+    workflow_manifest,
+)
+
+BASES: dict[str, Callable[..., Manifest]] = {
+    "App": app_manifest,
+    "Deployment": lambda *modifiers: row_manifest("row", asking(message="first"), *modifiers),
+    "Workflow": workflow_manifest,
+    "WorkflowVersion": lambda *modifiers: version_manifest("v1", *modifiers),
+    "Runtime": runtime_manifest,
+}
+DNS_LABEL = "use lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
+OBJECT_NAME = "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+VERSION_NAME = "a version is v and a number from 1, such as v3"
+AMOUNT = "an amount is a number and, where needed, a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory"
+HASH = "a hash is sha256: and 64 digits of 0-9 and a-f"
+HOSTNAME = "hostname is not a DNS name: use lower-case letters, digits and '-' between dots, such as chat.example.com"
+ONE_SOURCE = "a variable has exactly one of value, secret and configMap"
+OWN_NAMES = "names that begin with DYNAMIQ_, and PORT, are the runtime's own: choose another name"
+ONE_TIME = "a trigger has exactly one of schedule and runAt"
+FOR_INGRESS = "className, tls and annotations are for type Ingress: remove them, or use type Ingress"
+NO_OTHER_FIELD = "a serverless config has no other field: remove autoscaling and resources, or use type server"
+MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
+MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
+
+ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
+NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
+VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
+LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
+
+LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
+SECRET = {"name": "keys", "key": "API_KEY"}
+PARENT = {"name": "public", "namespace": "gateways", "sectionName": "http"}
+NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *"}
+PROMOTED = {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha256:" + "a" * 64}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`good` is accepted; `bad` is refused, saying `says` of `field`."""
+
+    kind: str
+    about: str
+    good: Modifier
+    bad: Modifier
+    field: str
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.about}"
+
+    @property
+    def of_the_name(self) -> bool:
+        """Whether the rule is about `metadata.name`, which no update can change."""
+        return self.field == "metadata.name"
+
+
+def _named(name: str) -> Modifier:
+    return with_meta(name=name)
+
+
+def _variable(**fields: object) -> Modifier:
+    return with_variables({"name": "MODEL", **fields})
+
+
+def _trigger(**fields: object) -> Modifier:
+    return with_triggers({"name": "nightly", **fields})
+
+
+def _network(**fields: object) -> Modifier:
+    return with_spec(network=fields)
+
+
+def _from(**peer: object) -> Modifier:
+    return _network(ingressFrom=[peer])
+
+
+def _with_label(**requirement: object) -> Modifier:
+    return _from(podSelector={"matchExpressions": [{"key": "team", **requirement}]})
+
+
+def _ports(**port: object) -> Modifier:
+    return _network(egress=[{"ports": [port]}])
+
+
+def _scaling(minimum: int, maximum: int) -> Manifest:
+    return {"autoscaling": {"minReplicas": minimum, "maxReplicas": maximum}}
+
+
+def _config(**config: object) -> Modifier:
+    return asking(config=config)
+
+
+def _cpu(amount: str) -> Modifier:
+    return _config(resources={"requests": {"cpu": amount}})
+
+
+def _app(about: str, good: Modifier, bad: Modifier, field: str, says: str) -> Rule:
+    return Rule("App", about, good, bad, field, says)
+
+
+def _row(about: str, good: Modifier, bad: Modifier, field: str, says: str) -> Rule:
+    return Rule("Deployment", about, good, bad, field, says)
+
+
+def _name_rules(kind: str, what: str) -> tuple[Rule, ...]:
+    says = (
+        f"the name of {what} has at most 40 characters: lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
+    )
+    return (
+        Rule(kind, "a name of 40 characters, of 41", _named("a" * 40), _named("a" * 41), "metadata.name", says),
+        Rule(kind, "a name with dots", _named("a-b"), _named("a.b"), "metadata.name", says),
+        Rule(kind, "a name that begins with a digit", _named("a1"), _named("1a"), "metadata.name", says),
+    )
+
+
+APP_RULES = (
+    *_name_rules("App", "an App"),
+    _app("its workflow's name", with_spec(workflow="a-1"), with_spec(workflow="Chat"), "spec.workflow", f"this name is not a DNS label: {DNS_LABEL}"),
+    _app("its workflow's name at the limit", with_spec(workflow="a" * 40), with_spec(workflow="a" * 41), "spec.workflow", "Too long: may not be more than 40 bytes"),
+    _app("display name", with_spec(displayName="Émile's chat-bot 2.0 / 日本_"), with_spec(displayName="chat #1"), "spec.displayName", "displayName has only letters, digits, spaces, and . / _ ' -"),
+    _app("hostname", with_hostname("chat.example.com"), with_hostname("Chat.example.com"), "spec.hostname", HOSTNAME),
+    _app("hostname with a sign", with_hostname("my-chat.example.com"), with_hostname("my_chat.example.com"), "spec.hostname", HOSTNAME),
+    _app("hostname with a port", with_hostname("chat"), with_hostname("chat:80"), "spec.hostname", HOSTNAME),
+    _app("hostname's parts", with_hostname("a.b"), with_hostname("a..b"), "spec.hostname", HOSTNAME),
+    _app("wildcard hostname", with_hostname("a.example.com"), with_hostname("*.example.com"), "spec.hostname", HOSTNAME),
+    _app("hostname's longest part", with_hostname("a" * 63 + ".test"), with_hostname("a" * 64 + ".test"), "spec.hostname", "hostname is not a DNS name: each part between dots has at most 63 characters"),
+    _app("address as hostname", with_hostname("1.example.com"), with_hostname("10.0.0.1"), "spec.hostname", "hostname is an address: use a DNS name, such as chat.example.com"),
+    _app("longest hostname", with_hostname(LONGEST_HOSTNAME), with_hostname(LONGEST_HOSTNAME + "d"), "spec.hostname", "Too long: may not be more than 253 bytes"),
+    _app("hostname inside the cluster", exposed("ClusterIP"), with_spec(exposure={"type": "ClusterIP"}, hostname="chat.example.com"), "spec", "hostname is for types Ingress and Gateway: an App of type ClusterIP is called by its Service's name"),
+    _app("class inside the cluster", exposed("Ingress", className="nginx"), exposed("ClusterIP", className="nginx"), "spec.exposure", FOR_INGRESS),
+    _app("TLS inside the cluster", exposed("Ingress", tls={"secretName": "tls"}), exposed("ClusterIP", tls={"secretName": "tls"}), "spec.exposure", FOR_INGRESS),
+    _app("annotations inside the cluster", exposed("Ingress", annotations={"a": "b"}), exposed("ClusterIP", annotations={"a": "b"}), "spec.exposure", FOR_INGRESS),
+    _app("TLS of a Gateway", exposed("Gateway"), exposed("Gateway", tls={"secretName": "tls"}), "spec.exposure", FOR_INGRESS),
+    _app("Gateway of an Ingress", exposed("Gateway", parentRef=PARENT), exposed("Ingress", parentRef=PARENT), "spec.exposure", "parentRef is for type Gateway: remove it, or use type Gateway"),
+    _app("name of a Gateway", exposed("Gateway", parentRef=PARENT), exposed("Gateway", parentRef={"name": "Public"}), "spec.exposure.parentRef.name", OBJECT_NAME),
+    _app("kind of exposure", exposed("Ingress"), exposed("NodePort"), "spec.exposure.type", 'supported values: "Ingress", "Gateway", "ClusterIP"'),
+    _app("access", with_spec(access={"type": "public"}), with_spec(access={"type": "open"}), "spec.access.type", 'supported values: "private", "public"'),
+    _app("variable without a value", _variable(value=""), _variable(), "spec.variables[0]", ONE_SOURCE),
+    _app("variable with two values", _variable(secret=SECRET), _variable(secret=SECRET, value="x"), "spec.variables[0]", ONE_SOURCE),
+    _app("variable of a ConfigMap and a Secret", _variable(configMap=SECRET), _variable(secret=SECRET, configMap=SECRET), "spec.variables[0]", ONE_SOURCE),
+    _app("the runtime's variables", with_variables({"name": "MY_DYNAMIQ_KEY", "value": ""}), with_variables({"name": "DYNAMIQ_KEY", "value": ""}), "spec.variables[0]", OWN_NAMES),
+    _app("the runtime's port", with_variables({"name": "PORT_2", "value": ""}), with_variables({"name": "PORT", "value": ""}), "spec.variables[0]", OWN_NAMES),
+    _app("variable's name", with_variables({"name": "_a1", "value": ""}), with_variables({"name": "1a", "value": ""}), "spec.variables[0].name", "the name of a variable has letters, digits and '_', and begins with no digit"),
+    _app("variable given twice", with_variables({"name": "A", "value": ""}, {"name": "B", "value": ""}), with_variables({"name": "A", "value": ""}, {"name": "A", "value": "x"}), "spec.variables", "uplicate"),
+    _app("key of a Secret", _variable(secret={**SECRET, "key": "a.b_C-1"}), _variable(secret={**SECRET, "key": "a/b"}), "spec.variables[0].secret.key", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'"),
+    _app("name of a ConfigMap", _variable(configMap={**SECRET, "name": "a.b"}), _variable(configMap={**SECRET, "name": "A"}), "spec.variables[0].configMap.name", OBJECT_NAME),
+    _app("trigger without a time", _trigger(schedule="0 3 * * *"), _trigger(), "spec.triggers[0]", ONE_TIME),
+    _app("trigger with two times", _trigger(runAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", schedule="0 3 * * *"), "spec.triggers[0]", ONE_TIME),
+    _app("end of a single run", _trigger(schedule="0 3 * * *", expiresAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", expiresAt="2027-01-01T00:00:00Z"), "spec.triggers[0]", "expiresAt is for a trigger with a schedule: remove it"),
+    _app("draft that does not run", _trigger(schedule="0 3 * * *", suspend=True, draft=True), _trigger(schedule="0 3 * * *", draft=True), "spec.triggers[0]", "a draft does not run: set suspend to true beside it, or remove draft"),
+    _app("trigger's input", _trigger(schedule="0 3 * * *", displayName="Night, daily", inputTransformer={"path": "$", "selector": {"a": "$.b"}}), _trigger(schedule="0 3 * * *", inputTransformer={"selector": {"a": "x" * 4097}}), "spec.triggers[0].inputTransformer.selector.a", "Too long: may not be more than 4096 bytes"),
+    _app("trigger's time", _trigger(runAt="2027-01-01T00:00:00+01:00"), _trigger(runAt="tomorrow"), "spec.triggers[0].runAt", "must be of type date-time"),
+    _app("trigger's schedule", _trigger(schedule="*/5 9-17 * * MON-FRI"), _trigger(schedule="0 3 * *"), "spec.triggers[0].schedule", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
+    _app("trigger's name at the limit", with_triggers({**NIGHTLY, "name": "a" * 20}), with_triggers({**NIGHTLY, "name": "a" * 21}), "spec.triggers[0].name", "Too long: may not be more than 20 bytes"),
+    _app("trigger's name", with_triggers({**NIGHTLY, "name": "a-1"}), with_triggers({**NIGHTLY, "name": "a_1"}), "spec.triggers[0].name", f"this name of a trigger is not a DNS label: {DNS_LABEL}"),
+    _app("trigger given twice", with_triggers(NIGHTLY, {**NIGHTLY, "name": "daily"}), with_triggers(NIGHTLY, NIGHTLY), "spec.triggers", "uplicate"),
+    _app("a peer", _from(podSelector={}, namespaceSelector={}), _from(podSelector={}, ipBlock={"cidr": "10.0.0.0/8"}), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
+    _app("a peer that names nothing", _from(namespaceSelector={}), _from(), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
+    _app("a range of addresses", _from(ipBlock={"cidr": "2001:db8::/32"}), _from(ipBlock={"cidr": "2001:db8::1/32"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
+    _app("an address", _from(ipBlock={"cidr": "10.0.0.1/32"}), _from(ipBlock={"cidr": "10.0.0.1"}), "spec.network.ingressFrom[0].ipBlock.cidr", NO_RANGE),
+    _app("a range left out", _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}), _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}), "spec.network.ingressFrom[0].ipBlock.except", "except has ranges inside of cidr"),
+    _app("a label's values", _with_label(operator="In", values=["a"]), _with_label(operator="In"), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
+    _app("a label without values", _with_label(operator="Exists"), _with_label(operator="Exists", values=["a"]), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
+    _app("ports in a row", _ports(port=80, endPort=80), _ports(port=80, endPort=79), "spec.network.egress[0].ports[0]", LAST_PORT),
+    _app("a last port alone", _ports(port=80), _ports(endPort=80), "spec.network.egress[0].ports[0]", LAST_PORT),
+    _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule has to, ports or both: to limit nothing, leave egress out"),
+    _app("peers of a rule", _network(egress=[{"to": [{"podSelector": {}}]}]), _network(egress=[{"to": []}]), "spec.network.egress[0].to", "should have at least 1 items"),
+    _app("version in Git", with_deploy(workflowVersion="v1"), with_deploy(workflowVersion="1"), "spec.deploy.workflowVersion", VERSION_NAME),
+    _app("config in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(2, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_MAX),
+    _app("scale to zero in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(0, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_ONE),
+    _app("serverless in Git", with_deploy(config={"type": "serverless"}), with_deploy(config={"type": "serverless", **_scaling(1, 1)}), "spec.deploy.config", NO_OTHER_FIELD),
+)  # fmt: skip
+ROW_RULES = (
+    _row("its App's name", with_spec(app="a-1"), with_spec(app="a_1"), "spec.app", f"this name is not a DNS label: {DNS_LABEL}"),
+    _row("its App's name at the limit", with_spec(app="a" * 40), with_spec(app="a" * 41), "spec.app", "Too long: may not be more than 40 bytes"),
+    _row("its App", with_spec(), with_spec(app=None), "spec.app", "Required value"),
+    _row("version", asking(workflowVersion="v10"), asking(workflowVersion="v01"), "spec.workflowVersion", VERSION_NAME),
+    _row("version 0", asking(workflowVersion="v1"), asking(workflowVersion="v0"), "spec.workflowVersion", VERSION_NAME),
+    _row("longest version", asking(workflowVersion="v" + "9" * 10), asking(workflowVersion="v" + "9" * 11), "spec.workflowVersion", "Too long: may not be more than 11 bytes"),
+    _row("version and restored row", asking(restores="row-1"), asking(restores="row-1", workflowVersion="v1"), "spec", "name either workflowVersion or restores: restores already takes the version of the row that it names"),
+    _row("restored row", asking(restores="row.1"), asking(restores="row_1"), "spec.restores", OBJECT_NAME),
+    _row("runtime", asking(runtime="tiny-1.0"), asking(runtime="tiny:1.0"), "spec.runtime", OBJECT_NAME),
+    _row("fewest and most pods", _config(**_scaling(3, 3)), _config(**_scaling(4, 3)), "spec.config.autoscaling.minReplicas", MIN_MAX),
+    _row("scale to zero", _config(**_scaling(1, 3)), _config(**_scaling(0, 3)), "spec.config.autoscaling.minReplicas", MIN_ONE),
+    _row("autoscaling of serverless", _config(type="serverless"), _config(type="serverless", **_scaling(1, 1)), "spec.config", NO_OTHER_FIELD),
+    _row("resources of serverless", _config(type="server", resources={}), _config(type="serverless", resources={}), "spec.config", NO_OTHER_FIELD),
+    _row("type", _config(type="server"), _config(type="lambda"), "spec.config.type", 'supported values: "server", "serverless"'),
+    _row("amount", _cpu("1.5"), _cpu("much"), "spec.config.resources.requests.cpu", AMOUNT),
+    _row("negative amount", _cpu("100m"), _cpu("-1"), "spec.config.resources.requests.cpu", AMOUNT),
+    _row("source of a promotion", asking(promotedFrom=PROMOTED), asking(promotedFrom={**PROMOTED, "hash": "sha256:A"}), "spec.promotedFrom.hash", HASH),
+)  # fmt: skip
+OTHER_RULES = (
+    *_name_rules("Workflow", "a Workflow"),
+    Rule("Workflow", "a flow", with_spec(flow="{}"), with_spec(flow=""), "spec.flow", "should be at least 1 chars long"),
+    Rule("WorkflowVersion", "its name", _named("chat-v1"), _named("chat-v2"), "metadata.name", "a WorkflowVersion is named <workflow>-<version>: name this one chat-v1"),
+    Rule("WorkflowVersion", "its version", with_spec(), with_spec(version="1"), "spec.version", VERSION_NAME),
+    Rule("Runtime", "engine", with_spec(engine="sdk"), with_spec(engine="large"), "spec.engine", 'supported values: "tiny", "sdk"'),
+    Rule("Runtime", "probe", with_spec(probes={"liveness": {"path": "/"}}), with_spec(probes={"liveness": {"path": "healthz"}}), "spec.probes.liveness.path", "a path begins with /, such as /readyz"),
+)  # fmt: skip
+RULES = (*APP_RULES, *ROW_RULES, *OTHER_RULES)

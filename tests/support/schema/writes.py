@@ -1,0 +1,61 @@
+"""Each way in which an object, or a change of it, gets to the API server; nothing is kept, every request is a dry run."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+
+from dynamiq_operator.model.objects import Manifest
+from tests.support.api import Answer, Api
+from tests.support.factories import in_namespace, with_meta
+from tests.support.schema.rules import BASES
+
+Way = Callable[[Api, Manifest, Manifest], Answer]
+"""Sends the object that is wanted: a new one, or in the place of the one that is stored."""
+
+
+@contextlib.contextmanager
+def stored(api: Api, namespace: str) -> Iterator[dict[str, Manifest]]:
+    """An object of each kind, as the API server stored it: what updates are made to. The Runtime is named after the namespace."""
+    made = {}
+    for kind, base in BASES.items():
+        manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind == "Runtime" else []))
+        if kind == "Runtime":
+            del manifest["metadata"]["namespace"]
+        answer = api.apply(manifest)
+        assert answer.ok, answer.message
+        made[kind] = answer.body
+    yield made
+    api.delete(made["Runtime"])
+
+
+def create(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
+    return api.create(wanted, dry_run=True)
+
+
+def apply(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:
+    return api.apply(wanted, dry_run=True)
+
+
+def merge_patch(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    removed = {name: None for name in stored["spec"] if name not in wanted["spec"]}
+    return api.merge(stored, {"spec": {**wanted["spec"], **removed}}, dry_run=True)
+
+
+def apply_over(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    return api.apply({**wanted, "metadata": _identity(stored)}, dry_run=True)
+
+
+def replace(api: Api, stored: Manifest, wanted: Manifest) -> Answer:
+    replaced = copy.deepcopy(stored)
+    replaced["spec"] = wanted["spec"]
+    return api.replace(replaced, dry_run=True)
+
+
+def _identity(stored: Manifest) -> Manifest:
+    return {key: value for key, value in stored["metadata"].items() if key in ("name", "namespace")}
+
+
+NEW: tuple[Way, ...] = (create, apply)
+CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)

@@ -1,0 +1,236 @@
+"""A transport whose answers a test writes: the edge below `kube/` for unit tests of actions, controller, rest and cli.
+
+A `Script` maps a method and a path to answers. It holds no objects and decides nothing, so it is no fake API server: what an
+API server does with a request is tested on a real one. `ScriptedServer` serves a script over HTTP, so that the real clients
+send real bytes; `ScriptedApi` is the same without a socket, for code that takes a `kube.api.Api`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN
+from dynamiq_operator.model.plain import Manifest
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request as it arrived. `body`: parsed where it is JSON, else the bytes, None where there is none."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer. `body`: JSON data, or bytes as they are. `stream`: the events of a watch, a line each, in place of `body`.
+
+    `cut`: the connection is closed without an answer.
+    """
+
+    status: int = 200
+    body: Any = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Iterable[Any] | None = None
+    cut: bool = False
+
+    def encoded(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+Answer = Reply | Mapping[str, Any] | Callable[[Sent], "Reply | Mapping[str, Any]"]
+
+
+def failure(status: int, reason: str, message: str = "", causes: Mapping[str, str] | None = None, **headers: str) -> Reply:
+    """A Status object as the API server answers with an error; `causes`: a message for each field."""
+    details = {"causes": [{"field": name, "message": said} for name, said in (causes or {}).items()]}
+    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message or reason, "details": details}
+    return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, Any]:
+    """One page of a list; `token` continues it."""
+    return {"metadata": {"resourceVersion": version, **({"continue": token} if token else {})}, "items": list(items)}
+
+
+@dataclass
+class _Line:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    answers: list[Answer]
+
+    def fits(self, sent: Sent) -> bool:
+        return (self.method, self.path) == (sent.method, sent.path) and self.query.items() <= sent.query.items()
+
+
+class Script:
+    """What is answered to what. `sent`: every request, in order; `unscripted`: those that no line fits."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.unscripted: list[Sent] = []
+        self._lines: list[_Line] = []
+        self._lock = threading.Lock()
+
+    def on(self, method: str, path: str, *answers: Answer, query: Mapping[str, str] | None = None) -> Script:
+        """Answers one after the other, the last one from then on. A later line stands before an earlier one; `query`: a part of it."""
+        self._lines.insert(0, _Line(method, path, query or {}, list(answers) or [Reply()]))
+        return self
+
+    def writes(self) -> list[Sent]:
+        """The requests that were more than reads."""
+        return [sent for sent in self.sent if sent.method != "GET"]
+
+    def bodies(self, method: str, path: str) -> list[Any]:
+        """What was sent to a path by a method, in order."""
+        return [sent.body for sent in self.sent if (sent.method, sent.path) == (method, path)]
+
+    def answer(self, sent: Sent) -> Reply:
+        """The scripted answer; for a request without one, 501, which no code of ours expects."""
+        with self._lock:
+            self.sent.append(sent)
+            line = next((line for line in self._lines if line.fits(sent)), None)
+            if line is None:
+                self.unscripted.append(sent)
+                return failure(501, "Unscripted", f"the script has no answer to {sent.method} {sent.path} {dict(sent.query)}")
+            chosen = line.answers.pop(0) if len(line.answers) > 1 else line.answers[0]
+        said = chosen(sent) if callable(chosen) else chosen
+        return said if isinstance(said, Reply) else Reply(body=said)
+
+
+class ScriptedApi:
+    """`kube.api.Api` over a script, without a socket."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        content_type: str = PLAIN,
+        accept: str = PLAIN,
+    ) -> Manifest:
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        read = {name: str(value) for name, value in (query or {}).items()}
+        kept = json.loads(json.dumps(body)) if body is not None else None
+        reply = self.script.answer(Sent(method, path, read, headers, kept))
+        if reply.cut:
+            raise errors.Unavailable(f"{method} {path}: the connection was cut")
+        if reply.status >= 400:
+            raise errors.from_answer(reply.status, reply.encoded(), f"{method} {path}")
+        parsed: Manifest = json.loads(reply.encoded())
+        return parsed
+
+
+class ScriptedServer:
+    """Serves a script over HTTP, at `url`, or with `unix` over a socket of that path. Use it as a context manager."""
+
+    def __init__(self, script: Script, unix: Path | None = None) -> None:
+        self.script = script
+        # Only TCP knows of a delay that can be turned off.
+        handler = type("Handler", (_Handler,), {"script": script, "disable_nagle_algorithm": unix is None})
+        self._server = _Unix(unix, handler) if unix is not None else ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> ScriptedServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Unix(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._path = path
+        super().__init__(("localhost", 0), handler)
+
+    def server_bind(self) -> None:
+        self.socket.bind(str(self._path))
+        self.server_name, self.server_port = "localhost", 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    script: Script
+
+    def handle_one(self) -> None:
+        parts = urlsplit(self.path)
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = Sent(self.command, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), dict(self.headers), _parsed(raw))
+        reply = self.script.answer(sent)
+        if reply.cut:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        body = reply.encoded()
+        headers = {"Content-Type": "application/json", **reply.headers}
+        if reply.stream is not None:
+            headers["Connection"] = "close"
+            self.close_connection = True
+        else:
+            headers["Content-Length"] = str(len(body))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if reply.stream is None:
+            self.wfile.write(body)
+            return
+        for event in reply.stream:
+            self.wfile.write((event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n")
+            self.wfile.flush()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
+
+    def address_string(self) -> str:
+        return "scripted"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Says nothing: what was sent is in the script."""
+
+
+def _parsed(raw: bytes) -> Any:
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def kubeconfig(server: ScriptedServer) -> dict[str, Any]:
+    """A kubeconfig, as data, whose only context is the scripted server."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "scripted",
+        "clusters": [{"name": "scripted", "cluster": {"server": server.url}}],
+        "users": [{"name": "tester", "user": {"token": "token-of-a-test"}}],
+        "contexts": [{"name": "scripted", "context": {"cluster": "scripted", "user": "tester", "namespace": "demo"}}],
+    }

@@ -1,0 +1,184 @@
+"""The kubectl plugin over a script: its real entry, connection and transport, with a stand-in for the program `kubectl`.
+
+The stand-in serves the script where `kubectl proxy --unix-socket` would serve the cluster, says the namespace of the
+context, and prints its arguments for everything else. `complains` makes it end as kubectl does that cannot connect.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from dynamiq_operator import cli
+from dynamiq_operator.cli import completion
+from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import Script, ScriptedServer, listed
+
+KUBECTL = """#!/bin/sh
+case "$1" in
+proxy)
+    [ ! -e "$STAND_IN/complaint" ] || { cat "$STAND_IN/complaint" >&2; exit 1; }
+    for argument; do case "$argument" in --unix-socket=*) ln -s "$STAND_IN/api" "${argument#*=}";; esac; done
+    echo "Starting to serve on the socket"
+    [ ! -e "$STAND_IN/says" ] || cat "$STAND_IN/says" >&2
+    exec sleep 600;;
+config) cat "$STAND_IN/namespace";;
+get) cat "$STAND_IN/get-$2";;
+*) printf '%s\\n' "$@";;
+esac
+"""
+RELEASES = {"columnDefinitions": [{"name": "Workflow"}, {"name": "Version"}, {"name": "Description"}, {"name": "Age"}]}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call ended: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Keyboard(io.StringIO):
+    """A standard input at which somebody sits, who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Display(io.StringIO):
+    """An output stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class ScriptedPlugin:
+    """Calls `kubectl dynamiq` in this process. `typed`: what is typed at a terminal, where there is one. Use it as a context manager."""
+
+    capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
+    script: Script = field(default_factory=Script)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="plugin-", dir="/tmp")))
+    _server: ScriptedServer | None = None
+
+    def __enter__(self) -> ScriptedPlugin:
+        kubectl = self.folder / "kubectl"
+        kubectl.write_text(KUBECTL)
+        kubectl.chmod(0o755)
+        (self.folder / "namespace").write_text(NAMESPACE)
+        for name, value in self.environment(kubectl).items():
+            self.patch.setenv(name, value)
+        self._server = ScriptedServer(self.script, unix=self.folder / "api")
+        self._server.__enter__()
+        return self
+
+    def environment(self, kubectl: Path) -> Mapping[str, str]:
+        """What the plugin finds in its environment: no terminal's colours or width, no desktop."""
+        mine = {"KUBECTL": str(kubectl), "STAND_IN": str(self.folder), "XDG_RUNTIME_DIR": "", "TMPDIR": str(self.folder)}
+        return mine | {
+            "COLUMNS": "",
+            "NO_COLOR": "",
+            "TERM": "xterm",
+            "DISPLAY": "",
+            "WAYLAND_DISPLAY": "",
+            "KUBECTL_DYNAMIQ_TRACEBACK": "",
+        }
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._server is not None
+        self._server.__exit__(kind, error, trace)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __call__(self, *arguments: str, typed: str | None = None, terminal: bool = False) -> Ended:
+        """Runs it by its entry. `typed`: at a keyboard; else nobody sits there. `terminal`: it writes to one."""
+        return self._run(cli.main, ["kubectl-dynamiq", *arguments], typed, terminal)
+
+    def complete(self, *arguments: str) -> list[str]:
+        """The lines that completion prints after `kubectl dynamiq` and these arguments."""
+        return self._run(completion.main, ["kubectl_complete-dynamiq", *arguments], None, False).out.splitlines()
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """It in a process of its own, its output in pipes."""
+        command = [sys.executable, "-c", "import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def complains(self, text: str) -> None:
+        """`kubectl proxy` ends with this on standard error."""
+        (self.folder / "complaint").write_text(text)
+
+    def says(self, text: str) -> None:
+        """`kubectl proxy` says this on standard error while it serves."""
+        (self.folder / "says").write_text(text)
+
+    def gets(self, resource: str, *lines: str) -> None:
+        """`kubectl get` of a resource, as completion asks for it, prints these lines."""
+        (self.folder / f"get-{resource}").write_text("".join(f"{line}\n" for line in lines))
+
+    def _run(self, entry: Any, arguments: list[str], typed: str | None, terminal: bool) -> Ended:
+        self.capture.readouterr()
+        out, err = Display(), Display()
+        with self.patch.context() as patch:
+            patch.setattr(sys, "argv", arguments)
+            if typed is not None:
+                patch.setattr(sys, "stdin", Keyboard(typed))
+            if terminal:
+                patch.setattr(sys, "stdout", out)
+                patch.setattr(sys, "stderr", err)
+            try:
+                code = entry()
+            except SystemExit as end:  # argparse's own
+                code = int(end.code or 0)
+        if terminal:
+            return Ended(code, out.getvalue(), err.getvalue())
+        wrote = self.capture.readouterr()
+        return Ended(code, wrote.out, wrote.err)
+
+    # What the cluster holds.
+
+    def rows(self, *rows: Manifest, namespace: str = NAMESPACE) -> None:
+        """The rows of every App, in lists and one by one."""
+        path = RECORDS.path(namespace)
+        self.script.on("GET", path, listed(*rows))
+        open_ones = [row for row in rows if row["status"]["phase"] not in ("Superseded", "Failed")]
+        self.script.on("GET", path, listed(*open_ones), query={"fieldSelector": f"spec.app={NAME},{RECORDS.field_selector}"})
+        for row in rows:
+            self.script.on("GET", RECORDS.path(namespace, row["metadata"]["name"]), row)
+
+    def app(self, app: Manifest, namespace: str = NAMESPACE) -> None:
+        self.script.on("GET", APPS.path(namespace, app["metadata"]["name"]), app)
+
+    def releases(self, *versions: Manifest, namespace: str = NAMESPACE) -> None:
+        """WorkflowVersions, in lists as tables and one by one."""
+        lines = [
+            {"object": {"metadata": made["metadata"]}, "cells": [made["spec"]["workflow"], made["spec"]["version"], "", "1m"]}
+            for made in versions
+        ]
+        self.script.on("GET", VERSIONS.path(namespace), {**RELEASES, "metadata": {}, "rows": lines})
+        for made in versions:
+            self.script.on("GET", VERSIONS.path(namespace, made["metadata"]["name"]), made)
+
+    def runtimes(self, *runtimes: Manifest) -> None:
+        self.script.on("GET", RUNTIMES.path(), listed(*runtimes))
+        for made in runtimes:
+            self.script.on("GET", RUNTIMES.path("", made["metadata"]["name"]), made)
+
+    def draft(self, workflow: Manifest) -> None:
+        self.script.on("GET", WORKFLOWS.path(NAMESPACE, workflow["metadata"]["name"]), workflow)

@@ -1,0 +1,373 @@
+"""A stage for tests on real pods: a namespace with an operator from this checkout, Apps, deploys, and callers inside the cluster.
+
+What it asks of the cluster it asks as a user would, and every wait has a deadline.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
+from local import images
+from local.clusters import Cluster
+from tests.support import factories
+from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.factories import Modifier
+from tests.support.waiting import eventually
+
+WORKFLOW = "answers"
+"""The workflow of every App that names no other; each version answers with its own name."""
+
+FAST = {
+    "engine": "tiny",
+    "drainSeconds": 1,
+    "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1}},
+    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+}
+LIVE_WITHIN = 120.0  # seconds: several Apps may start at once on two cores
+END_WITHIN = 90.0
+LOGS_WITHIN = 120.0
+ENDED = {
+    "Live": {"Failed", "Superseded"},
+    "Failed": {"Live", "Superseded"},
+    "Superseded": {"Failed"},
+    "Progressing": {"Failed"},
+    "Pending": {"Failed", "Live"},
+}
+"""Phases from which a row never comes to another."""
+
+PROGRAM = ("-m", "dynamiq_operator")
+
+ASK = """
+import json, sys, urllib.error, urllib.request
+url, key = sys.argv[1:]
+headers = {"Content-Type": "application/json", **({"Authorization": "Bearer " + key} if key else {})}
+request = urllib.request.Request(url, b'{"input": {}}', headers)
+try:
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        print(json.dumps([answer.status, answer.read().decode()]))
+except urllib.error.HTTPError as error:
+    print(json.dumps([error.code, error.read().decode()]))
+except OSError as error:
+    print(json.dumps([0, str(error)]))
+"""
+WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
+TELL_IT_TO_END = "import os, signal; os.kill(1, signal.SIGTERM)"
+
+
+def flow(answer: str) -> str:
+    """A flow whose answer is `{"answer": answer}`."""
+    input_, python, output = ("dynamiq.nodes.utils.Input", "dynamiq.nodes.tools.Python", "dynamiq.nodes.utils.Output")
+    code = f"def run(inputs):\n    return {answer!r}\n"
+    selector = {"selector": {"answer": "$.answer.output.content"}}
+    nodes = {
+        "input": {"type": input_},
+        "answer": {"type": python, "depends": [{"node": "input"}], "code": code},
+        "output": {"type": output, "depends": [{"node": "answer"}], "input_transformer": selector},
+    }
+    return json.dumps({"nodes": nodes, "flows": {"main": {"nodes": list(nodes)}}, "workflows": {"main": {"flow": "main"}}})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One namespace of one cluster. Runtimes made here are named after it, and gone with it."""
+
+    cluster: Cluster
+    api: Api
+    kubectl: Kubectl
+    namespace: str
+
+    # What users make.
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """Creates what must not be there yet. Raises AssertionError with the API server's sentence."""
+        created = self.api.create(manifest)
+        assert created.ok, created.message
+        return created.body
+
+    def app(self, name: str, *modifiers: Modifier, workflow: str = WORKFLOW) -> None:
+        self.create(
+            factories.app_manifest(factories.in_namespace(self.namespace), factories.with_spec(workflow=workflow), *modifiers, name=name)
+        )
+
+    def change(self, kind: str, name: str, **fields: Any) -> None:
+        """Merges `fields` into an object, as a user does who edits it."""
+        changed = self.api.merge(self.named(kind, name), fields)
+        assert changed.ok, changed.message
+
+    def delete(self, kind: str, name: str) -> None:
+        deleted = self.api.delete(self.named(kind, name))
+        assert deleted.ok, deleted.message
+
+    def release(self, *versions: str, workflow: str = WORKFLOW, text: str | None = None) -> None:
+        """Releases versions, each of which answers with its name; `text` is another flow."""
+        for version in versions:
+            chosen = factories.with_spec(flow=text or flow(version))
+            self.create(factories.version_manifest(version, factories.in_namespace(self.namespace), chosen, workflow=workflow))
+
+    def runtime(self, name: str, *, image: str = images.RUNTIME.reference, by_default: bool = False, **spec: Any) -> str:
+        """A Runtime that no deploy gets unless it is named, or `by_default`; returns its name."""
+        full = f"{self.namespace}-{name}"
+        changed = factories.with_spec(version=name[:63], label=None, port=None, image=image, deprecated=not by_default, **(FAST | spec))
+        self.create(factories.runtime_manifest(changed, name=full))
+        return full
+
+    def deploy(self, app: str, version: str | None = None, *, row: str | None = None, **asked: Any) -> str:
+        """Creates a row as `kubectl create` does; returns its name."""
+        wanted = {"app": app, "workflowVersion": version, **asked}
+        made = factories.row_manifest(row or "", factories.in_namespace(self.namespace), factories.with_spec(**wanted))
+        if row is None:
+            made["metadata"] = {"generateName": f"{app[:30]}-", "namespace": self.namespace}
+        return str(self.create(made)["metadata"]["name"])
+
+    # What users see.
+
+    def find(self, kind: str, name: str) -> Manifest | None:
+        """An object as it is now; None where there is none. The kind `Workload` is the apps/v1 Deployment."""
+        answer = self.api.read(self.named(kind, name))
+        assert answer.ok or answer.status == 404, answer.message
+        return answer.body if answer.ok else None
+
+    def get(self, kind: str, name: str) -> Manifest:
+        found = self.find(kind, name)
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    def row(self, name: str) -> Manifest:
+        return self.get(kinds.RECORD.kind, name)
+
+    def rows(self, app: str) -> list[Manifest]:
+        """The App's rows in the order of their sequence."""
+        found: list[Manifest] = self.api.get(kinds.RECORD.kind, "", self.namespace, fieldSelector=f"spec.app={app}").body["items"]
+        return sorted(found, key=lambda row: row["spec"].get("sequence", 0))
+
+    def workload(self, app: str) -> Manifest:
+        return self.get("Workload", app)
+
+    def pods(self, app: str) -> list[Manifest]:
+        """Pods of the App that are not being deleted."""
+        found = self.api.get("Pod", "", self.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def until(self, row: str, phase: str, seconds: float = LIVE_WITHIN) -> Manifest:
+        """The row once it reads `phase`. Fails at once where the row has ended otherwise."""
+
+        def seen() -> Manifest | None:
+            found = self.row(row)
+            now = found.get("status", {}).get("phase")
+            assert now not in ENDED[phase], f"row {row} is {now}: {said(found)}"
+            return found if now == phase else None
+
+        return eventually(f"row {row} is {phase}", seen, seconds, 0.1)
+
+    def live(self, app: str, version: str | None = None, seconds: float = LIVE_WITHIN, **asked: Any) -> str:
+        """Deploys and waits until the row is Live; returns its name."""
+        row = self.deploy(app, version, **asked)
+        self.until(row, "Live", seconds)
+        return row
+
+    def until_settled(self, app: str) -> list[Manifest]:
+        """The App's pods once the workload's rollout is complete and no other pod is left."""
+
+        def settled() -> list[Manifest] | None:
+            workload, pods = self.workload(app), self.pods(app)
+            status, wanted = workload["status"], workload["spec"]["replicas"]
+            counts = [status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+            seen = status.get("observedGeneration") == workload["metadata"]["generation"]
+            return pods if seen and counts == [wanted] * 3 and len(pods) == wanted else None
+
+        return eventually(f"the workload of App {app} is settled", settled)
+
+    def condition(self, app: str, type_: str) -> Manifest:
+        """A condition of the App, empty where it has none of this type."""
+        return condition(self.get(kinds.APP.kind, app), type_)
+
+    def until_condition(self, app: str, type_: str, status: str, seconds: float = END_WITHIN, **more: str) -> Manifest:
+        """The App's condition once it is so, its other fields included."""
+        wanted = {"status": status, **more}
+
+        def seen() -> Manifest | None:
+            found = self.condition(app, type_)
+            return found if wanted.items() <= found.items() else None
+
+        return eventually(f"{type_} of App {app} is {wanted}: {self.condition(app, type_)}", seen, seconds)
+
+    def events(self, about: str) -> dict[str, str]:
+        """Messages of the Events of an App or a row, by reason."""
+        found = self.api.get("Event", "", self.namespace, fieldSelector=f"involvedObject.name={about}").body["items"]
+        return {event["reason"]: event["message"] for event in found if event["source"].get("component") == names.FIELD_MANAGER}
+
+    # What callers see.
+
+    def key(self, app: str, name: str = "default") -> str:
+        """An Access Key of the App."""
+        secret = eventually(f"App {app} has keys", lambda: self.find("Secret", names.access_keys(app)))
+        return base64.b64decode(secret["data"][name]).decode()
+
+    def call(self, app: str, key: str | None = None, *, host: str | None = None) -> tuple[int, str]:
+        """Calls the App's Service from a pod: the HTTP status, 0 where nothing answered, and the body."""
+        url = f"http://{host or f'{app}.{self.namespace}.svc'}/"
+        done = self.kubectl("exec", "caller", "--", "python3", "-c", ASK, url, key or "", namespace=self.namespace)
+        status, body = json.loads(done.stdout)
+        return status, body
+
+    def answer(self, app: str, key: str | None = None) -> str:
+        """What the App answers. Raises AssertionError where it refuses."""
+        status, body = self.call(app, key)
+        assert status == 200, f"{status} {body}"
+        return str(json.loads(body)["answer"])
+
+    def until_answer(self, app: str, answer: str, key: str | None = None) -> None:
+        """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
+        wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
+        eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted)
+
+    @contextlib.contextmanager
+    def load(
+        self, app: str, *, every: float = 0.05, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
+    ) -> Iterator[Manifest]:
+        """Calls the App all along from a pod of its own; what it heard is in the yielded mapping when the block has ended.
+
+        `url` is another way to the App than its Service. Without `--quiet`, `lines` has what was printed of each call.
+        """
+        pod = f"{pod}-{app}"
+        url = url or f"http://{app}.{self.namespace}.svc/"
+        command = ["python3", "-m", "dynamiq_runtime", "call", url, "--key-file=/keys/default", f"--every={every}", *options]
+        self.create(_caller(pod, self.namespace, command, keys_of=app))
+        eventually(f"pod {pod} runs", lambda: self.get("Pod", pod)["status"]["phase"] == "Running")
+        heard: Manifest = {}
+        yield heard
+        self.kubectl("exec", pod, "--", "python3", "-c", TELL_IT_TO_END, namespace=self.namespace)
+        eventually(f"pod {pod} ends", lambda: self.get("Pod", pod)["status"]["phase"] in ("Succeeded", "Failed"))
+        *lines, summary = self.kubectl("logs", pod, namespace=self.namespace, timeout=LOGS_WITHIN).stdout.splitlines()
+        heard |= {**json.loads(summary), "lines": lines}
+
+    def named(self, kind: str, name: str) -> Manifest:
+        """What names an object of this namespace."""
+        version, real = _KINDS.get(kind, ("v1", kind))
+        return {"apiVersion": version, "kind": real, "metadata": {"name": name, "namespace": self.namespace}}
+
+
+_KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
+    "Workload": ("apps/v1", "Deployment"),
+    "Ingress": ("networking.k8s.io/v1", "Ingress"),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
+    "Lease": ("coordination.k8s.io/v1", "Lease"),
+    "CronJob": ("batch/v1", "CronJob"),
+    "Job": ("batch/v1", "Job"),
+}
+
+
+def condition(found: Manifest, type_: str) -> Manifest:
+    """A condition of an object, empty where it has none of this type."""
+    return next((each for each in found.get("status", {}).get("conditions", ()) if each["type"] == type_), {})
+
+
+def said(row: Manifest) -> str:
+    """What the row's condition says of its deploy."""
+    return str(condition(row, "Succeeded").get("message", ""))
+
+
+def took(row: Manifest) -> float:
+    """Seconds from the moment the deploy began until it had ended."""
+    began, ended = (datetime.fromisoformat(text) for text in (row["spec"]["pinned"]["createdAt"], row["spec"]["outcome"]["at"]))
+    return (ended - began).total_seconds()
+
+
+def back_after(repaired: Manifest, since: float) -> float:
+    """Seconds from `since` until the operator wrote an object, by the API server's clock, which counts whole seconds: up to one less.
+
+    Where the API server noted no time, as for a change of scale, the seconds until now.
+    """
+    ours = {names.FIELD_MANAGER, names.REPLICAS_MANAGER}
+    noted = [entry["time"] for entry in repaired["metadata"]["managedFields"] if entry["manager"] in ours and "time" in entry]
+    later = [moment for moment in (datetime.fromisoformat(each).timestamp() for each in noted) if moment >= int(since)]
+    return max(max(later, default=time.time()) - since, 0)
+
+
+def uids(pods: list[Manifest]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods}
+
+
+def restarts(pods: list[Manifest]) -> int:
+    return sum(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", ()))
+
+
+@contextlib.contextmanager
+def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
+    """A namespace with a caller pod, gone at the end with the Runtimes that were made for it."""
+    _load_images(cluster)
+    api, kubectl = Api.of(cluster), Kubectl(cluster)
+    with fresh_namespace(api, purpose) as namespace:
+        made = Stage(cluster, api, kubectl, namespace)
+        made.create(_caller("caller", namespace, ["python3", "-c", WAIT_FOR_THE_END]))
+        try:
+            yield made
+        finally:
+            for runtime in api.get(kinds.RUNTIME.kind, "", "").body["items"]:
+                if runtime["metadata"]["name"].startswith(f"{namespace}-"):
+                    made.delete(kinds.RUNTIME.kind, runtime["metadata"]["name"])
+
+
+@contextlib.contextmanager
+def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[None]:
+    """The operator of this checkout for these stages, working while the block runs; its log is in `folder`."""
+    first = stages[0]
+    command = [sys.executable, *program, "run", "--kubeconfig", str(first.cluster.kubeconfig), *options]
+    command += [f"--lease-namespace={first.namespace}", *(f"--namespace={each.namespace}" for each in stages)]
+    log = folder / f"operator-{uuid.uuid4().hex[:6]}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
+    try:
+        eventually(f"the operator works: see {log}", lambda: process.poll() is None and "working as" in log.read_text(), LIVE_WITHIN)
+        eventually("the callers run", lambda: all(each.get("Pod", "caller")["status"]["phase"] == "Running" for each in stages))
+        yield
+    finally:
+        process.terminate()
+        code = process.wait(timeout=END_WITHIN)
+    assert code == 0, f"the operator ended with exit code {code}: see {log}"
+
+
+@functools.cache
+def _load_images(cluster: Cluster) -> None:
+    """Once for each cluster: an import takes seconds."""
+    cluster.load_images(images.ensure([images.RUNTIME]).values())
+
+
+def _caller(name: str, namespace: str, command: list[str], *, keys_of: str | None = None) -> Manifest:
+    """A pod of the runtime's image that calls from inside the cluster, `keys_of` an App mounted."""
+    container: Manifest = {
+        "name": "caller",
+        "image": images.RUNTIME.reference,
+        "command": command,
+        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    if keys_of is not None:
+        spec["volumes"] = [{"name": "keys", "secret": {"secretName": names.access_keys(keys_of)}}]
+        container["volumeMounts"] = [{"name": "keys", "mountPath": "/keys", "readOnly": True}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}

@@ -1,0 +1,68 @@
+"""What `make dist` builds: the same every time, of the project's version, and what it was built from."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import zipfile
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local import borrowed, dist, images
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    dist.build(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(made: Path) -> zipfile.ZipFile:
+    (path,) = made.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def metadata(wheel: zipfile.ZipFile, name: str) -> bytes:
+    return wheel.read(f"dynamiq_operator-{images.version()}.dist-info/{name}")
+
+
+def test_the_wheel_has_the_version_and_what_the_operator_needs(wheel: zipfile.ZipFile) -> None:
+    found = BytesParser().parsebytes(metadata(wheel, "METADATA"))
+    assert (found["Name"], found["Version"]) == ("dynamiq-operator", images.version())
+    assert any(needed.startswith("kopf") for needed in found.get_all("Requires-Dist", []))
+    assert b"kubectl-dynamiq = dynamiq_operator.cli:main" in metadata(wheel, "entry_points.txt")
+
+
+def test_the_wheel_has_every_module_of_both_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    source = images.REPOSITORY / "operator"
+    modules = {str(path.relative_to(source)) for path in source.glob("dynamiq_*/**/*.py")}
+    typed = {"dynamiq_operator/py.typed", "dynamiq_runtime/py.typed"}
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == modules | typed
+
+
+def test_the_wheel_is_the_same_whenever_it_is_built(made: Path, tmp_path: Path) -> None:
+    again = dist.build_wheel(tmp_path)
+    assert again.read_bytes() == (made / again.name).read_bytes()
+
+
+@pytest.mark.parametrize(("suffix", "folder"), dist.BUNDLES.items())
+def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str, folder: str) -> None:
+    rendered = subprocess.run(
+        [borrowed.kubectl(), "kustomize", images.REPOSITORY / folder], capture_output=True, text=True, check=True
+    ).stdout
+    bundle = (made / f"dynamiq-operator-{images.version()}{suffix}.yaml").read_text()
+    assert bundle == rendered
+    deployments = [each for each in yaml.safe_load_all(bundle) if each["kind"] == "Deployment"]
+    used = {container["image"] for each in deployments for container in each["spec"]["template"]["spec"]["containers"]}
+    assert used == {images.OPERATOR.reference}
+
+
+def test_the_sums_are_those_of_all_that_was_made(made: Path) -> None:
+    lines = (made / dist.SUMS).read_text().splitlines()
+    found = {f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in made.iterdir() if path.name != dist.SUMS}
+    assert set(lines) == found

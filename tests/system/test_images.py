@@ -1,0 +1,211 @@
+"""The images: valid, the same every time, small, and able to run what they are for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dynamiq_runtime
+from local import images, rootfs
+from tests.support.runtime import ECHO, eventually
+
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+
+
+@pytest.fixture(scope="module")
+def archives() -> dict[str, Path]:
+    return images.ensure()
+
+
+@pytest.fixture
+def runtime(archives: dict[str, Path]) -> Path:
+    return archives[images.RUNTIME.reference]
+
+
+class Layout:
+    """An OCI archive, every blob of it checked against its digest."""
+
+    def __init__(self, path: Path) -> None:
+        with tarfile.open(path) as archive:
+            self.files = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+        assert json.loads(self.files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+        for name, content in self.files.items():
+            if name.startswith("blobs/sha256/"):
+                assert hashlib.sha256(content).hexdigest() == name.removeprefix("blobs/sha256/")
+        listed = json.loads(self.files["index.json"])["manifests"]
+        self.names = [entry["annotations"]["io.containerd.image.name"] for entry in listed]
+        self.index = listed[0]
+        self.manifest = json.loads(self.blob(self.index))
+        self.image = json.loads(self.blob(self.manifest["config"]))
+        self.layer = self.blob(self.manifest["layers"][0])
+
+    def blob(self, descriptor: dict[str, Any]) -> bytes:
+        content = self.files["blobs/" + descriptor["digest"].replace(":", "/")]
+        assert len(content) == descriptor["size"]
+        return content
+
+
+def a_folder(root: Path) -> Path:
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "program").write_text("#!/bin/sh\n")
+    (root / "bin" / "program").chmod(0o700)
+    (root / "data").write_text("data")
+    (root / "data").chmod(0o640)
+    (root / "link").symlink_to("bin/program")
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    return root
+
+
+def test_an_image_keeps_files_and_drops_the_traces_of_its_machine(tmp_path: Path) -> None:
+    digest = images.write_image(tmp_path / "i.tar", "x.test/app/web:v1", a_folder(tmp_path / "r"), entrypoint=["/bin/program"])
+    layout = Layout(tmp_path / "i.tar")
+    assert layout.index["digest"] == digest == images.digest_of(tmp_path / "i.tar")
+    assert layout.names == ["x.test/app/web:v1", f"x.test/app/web@{digest}"]
+    assert layout.image["config"]["Entrypoint"] == ["/bin/program"]
+    assert layout.image["config"]["User"] == "65532"
+    assert layout.image["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layout.layer).hexdigest()]
+    with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
+        found = {member.name: (member.mode, member.uid, member.mtime, member.linkname) for member in layer}
+    assert found == {
+        "bin": (0o755, 0, 0, ""),
+        "bin/program": (0o755, 0, 0, ""),
+        "data": (0o644, 0, 0, ""),
+        "link": (0o777, 0, 0, "bin/program"),
+        "tmp": (0o1777, 0, 0, ""),
+    }
+
+
+def test_the_same_files_give_the_same_image(tmp_path: Path) -> None:
+    first, second = (
+        images.write_image(tmp_path / f"{n}.tar", "x.test/a:1", a_folder(tmp_path / n), entrypoint=["/a"], env={"A": "b"})
+        for n in ("one", "two")
+    )
+    assert first == second
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+def test_a_name_that_containerd_would_take_for_docker_hubs_is_refused(tmp_path: Path) -> None:
+    for name in ("web:v1", "team/web:v1", "x.test/web", "x.test:5000/web"):
+        with pytest.raises(images.ImageError, match="is not host"):
+            images.write_image(tmp_path / "i.tar", name, tmp_path, entrypoint=["/a"])
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    os.mkfifo(tmp_path / "r" / "pipe")
+    with pytest.raises(images.ImageError, match="pipe is neither a file"):
+        images.write_image(tmp_path / "i.tar", "x.test/a:1", tmp_path / "r", entrypoint=["/a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> None:
+    assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "runtime")]
+    for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 250e6)):
+        layout = Layout(archives[image.reference])
+        assert len(layout.layer) < limit
+        assert layout.image["config"]["User"] == "65532"
+        assert layout.image["config"]["Entrypoint"] == ["/usr/local/bin/python3", "-m", image.package]
+        assert layout.image["config"]["Cmd"] == [image.command]
+        with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
+            assert not [member.name for member in layer if member.mode & 0o022 and not member.issym() and member.name != "tmp"]
+
+
+def test_a_second_build_from_nothing_is_the_same_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+    monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path))
+    assert images.digest_of(images.ensure([images.RUNTIME])[images.RUNTIME.reference]) == images.digest_of(runtime)
+
+
+def test_a_build_is_kept_until_an_input_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    lock, source = tmp_path / "locks", tmp_path / "operator" / "dynamiq_runtime"
+    for folder in (lock, source):
+        folder.mkdir(parents=True)
+    (lock / "runtime.txt").write_text("")
+    (source / "__init__.py").write_text("")
+    shutil.copy(images.REPOSITORY / "pyproject.toml", tmp_path)
+    monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(images, "REPOSITORY", tmp_path)
+    built = images.ensure([images.RUNTIME])
+    assert "building" in capfd.readouterr().out
+    assert images.ensure([images.RUNTIME]) == built
+    assert capfd.readouterr().out == ""
+    (source / "__init__.py").write_text("x = 1\n")
+    assert images.ensure([images.RUNTIME]) != built
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text("no-such-package-of-ours==1 --hash=sha256:" + "0" * 64 + "\n")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(rootfs.RootError, match=r"pip could not install lock\.txt"):
+        rootfs.make_root(tmp_path / "root", tmp_path / "lock.txt")
+
+
+@contextmanager
+def unpacked(archive: Path, folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The command that runs a program in the image as a pod does (read-only root, user 65532), and its environment."""
+    folder.mkdir()
+    layout = Layout(archive)
+    with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
+        layer.extractall(folder, filter="fully_trusted")  # noqa: S202 - our own archive
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot --userspec=65532:65532 "$0" "$@"'
+    environment = dict(entry.split("=", 1) for entry in layout.image["config"]["Env"])
+    yield ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, str(folder)], environment
+    shutil.rmtree(folder)
+
+
+@NEEDS_ROOT
+def test_the_runtimes_image_serves_on_a_read_only_root(runtime: Path, tmp_path: Path) -> None:
+    with unpacked(runtime, tmp_path / "root") as (inside, environment):
+        (tmp_path / "root" / "flow").write_text(ECHO)
+        (tmp_path / "log").touch()
+        began = time.monotonic()
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(
+                [*inside, "/usr/local/bin/python3", "-m", "dynamiq_runtime", "serve"],
+                env=environment | {"DYNAMIQ_FLOW": "/flow", "PORT": "0", "PATH": os.environ["PATH"]},
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            eventually(lambda: "serving" in (tmp_path / "log").read_text() or process.poll() is not None)
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            print(f"the image's server listened after {time.monotonic() - began:.2f} s")
+            port = json.loads((tmp_path / "log").read_text().splitlines()[0])["port"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
+                assert answer.status == 200
+            owner = Path(f"/proc/{process.pid}/status").read_text()
+            assert "Uid:\t65532\t65532\t65532\t65532" in owner
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+@NEEDS_ROOT
+def test_every_library_and_locked_package_is_in_the_image(archives: dict[str, Path], tmp_path: Path) -> None:
+    for image, modules in (
+        (images.RUNTIME, "aiohttp, yaml._yaml, RestrictedPython, prometheus_client, ssl, ctypes, uuid, zoneinfo"),
+        (images.OPERATOR, "aiohttp, kopf, kubernetes.aio.client, pydantic, rfc8785, yaml, ssl, socket, dynamiq_operator"),
+    ):
+        with unpacked(archives[image.reference], tmp_path / image.name) as (inside, environment):
+            script = f"import {modules}; ssl.create_default_context(); import socket; print(socket.gethostbyname('127.0.0.1'))"
+            done = subprocess.run(
+                [*inside, "/usr/local/bin/python3", "-c", script],
+                env=environment | {"PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (done.returncode, done.stdout) == (0, "127.0.0.1\n"), done.stderr

@@ -1,0 +1,184 @@
+"""`history`: whole calls, from the command line to the bytes that are printed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.scripted import Reply, Sent, failure, listed
+from tests.support.scripted_plugin import ScriptedPlugin
+
+PATH = RECORDS.path(given.NAMESPACE)
+PLAIN = """\
+VERSION   DESCRIPTION    STATUS       CREATED BY   RUNTIME   DATE
+v3        What v3 does   Failed       bo           1.0.0     2026-11-24T12:00:00Z
+v2        What v2 does   Live         anna         1.0.0     2026-11-24T12:00:00Z
+v1        What v1 does   Superseded                1.0.0     2026-11-24T12:00:00Z
+"""
+
+
+def rows() -> list[Manifest]:
+    """Three rows as the API server lists them, in no order."""
+    asked = given.asking(createdBy="anna", message="the other\nteam")
+    return [
+        given.stored(given.row_manifest("chat-b", given.live(2, "v2", restores={"row": "chat-0", "sequence": 1}), asked)),
+        given.stored(given.row_manifest("chat-a", given.superseded(1, "v1"))),
+        given.stored(given.row_manifest("chat-c", given.failed(3, "v3", "no pod became Ready"), given.asking(createdBy="bo"))),
+    ]
+
+
+def test_the_rows_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*rows())
+    done = plugin("history", "chat")
+    assert (done.code, done.out, done.err) == (0, PLAIN, "")
+    (sent,) = plugin.script.sent
+    assert (sent.path, sent.query["fieldSelector"]) == (PATH, "spec.app=chat")
+
+
+def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
+    every = rows()
+    plugin.rows(*every)
+    header, _, line, _ = plugin("history", "chat", "-o", "wide").out.splitlines()
+    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW"]
+    digest = every[0]["spec"]["pinned"]["digest"][: len("sha256:") + 12]
+    shown = [cell.strip() for cell in line.split("   ") if cell.strip()]
+    assert shown[5:] == ["2026-11-24T12:00:00Z", "2", "1 to 2 pods at 80 % CPU", r"the other\nteam", "restores #1", "0 s", digest, "chat-b"]
+
+
+def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
+    every = rows()
+    plugin.rows(*every)
+    data = json.loads(plugin("history", "chat", "-o", "json").out)
+    assert data == yaml.safe_load(plugin("history", "chat", "-o", "yaml").out)
+    assert [row["name"] for row in data] == ["chat-c", "chat-b", "chat-a"]
+    stored = every[0]
+    assert data[1] == {
+        "name": "chat-b",
+        "uid": stored["metadata"]["uid"],
+        "app": "chat",
+        "version": "v2",
+        "description": "What v2 does",
+        "status": "Live",
+        "createdBy": "anna",
+        "runtime": "1.0.0",
+        "date": "2026-11-24T12:00:00Z",
+        "sequence": 2,
+        "config": stored["spec"]["pinned"]["config"],
+        "message": "the other\nteam",
+        "provenance": "restores #1",
+        "duration": 0.0,
+        "digest": stored["spec"]["pinned"]["digest"],
+        "reason": None,
+    }
+    assert data[0]["reason"] == "no pod became Ready"
+    assert list(data[0]) == list(data[1])
+
+
+def test_a_long_history_comes_in_pages(plugin: ScriptedPlugin) -> None:
+    newest, oldest, failed = rows()
+    plugin.script.on("GET", PATH, listed(oldest, failed, token="more")).on("GET", PATH, listed(newest), query={"continue": "more"})
+    assert plugin("history", "chat").out == PLAIN
+
+
+def test_on_a_terminal_a_line_fits_and_a_status_has_its_dot(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin.rows(*rows())
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = plugin("history", "chat", terminal=True).out
+    assert "\x1b[32m●\x1b[0m Live" in shown
+    assert "\x1b[31m●\x1b[0m Failed" in shown
+    assert "What v3 do…" in shown
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = plugin("history", "chat", terminal=True).out
+    assert "\x1b" not in plain
+    assert max(map(len, plain.splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "200")
+    assert plugin("history", "chat", terminal=True).out == PLAIN
+
+
+@pytest.mark.parametrize(("how", "out"), [((), ""), (("-o", "json"), "[]\n"), (("-o", "yaml"), "[]\n")])
+def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tuple[str, ...], out: str) -> None:
+    plugin.rows()
+    plugin.app(given.stored(given.app_manifest()))
+    done = plugin("history", "chat", *how)
+    assert (done.code, done.out, done.err) == (0, out, "nothing of chat was deployed yet: `kubectl dynamiq deploy chat`\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        (listed(), "there is none at all: name another with -n"),
+        (listed({"metadata": {"name": "support"}}, {"metadata": {"name": "billing"}}), "Apps there: billing, support"),
+        (failure(403, "Forbidden", "apps is forbidden"), "and you may not list the Apps there"),
+    ],
+)
+def test_no_such_app_is_a_refusal_that_names_those_there_are(plugin: ScriptedPlugin, there: Reply, sentence: str) -> None:
+    plugin.rows()
+    missing = failure(404, "NotFound", 'apps "chat" not found')
+    missing.body["details"]["name"] = "chat"
+    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing).on("GET", APPS.path(given.NAMESPACE), there)
+    done = plugin("history", "chat")
+    assert (done.code, done.out, done.err) == (1, "", f"error: no App chat in namespace demo; {sentence}\n")
+
+
+@pytest.fixture
+def interrupted() -> Iterator[Manifest]:
+    """An answer during which somebody presses Ctrl-C; whoever started the tests may have had interrupts ignored."""
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press(sent: Sent) -> Reply:
+        signal.pthread_kill(main, signal.SIGINT)
+        return Reply(stream=())
+
+    yield {"press": press}
+    signal.signal(signal.SIGINT, before)
+
+
+def changed(row: Manifest, kind: str = "MODIFIED") -> Manifest:
+    return {"type": kind, "object": row}
+
+
+def test_watching_prints_what_changes_until_ctrl_c(plugin: ScriptedPlugin, interrupted: Manifest) -> None:
+    progressing = given.stored(given.row_manifest("chat-a", given.progressing(1, "v1")))
+    live = given.stored(given.row_manifest("chat-a", given.live(1, "v1")))
+    newest = given.stored(given.row_manifest("chat-b", given.progressing(2, "v2")))
+    plugin.script.on("GET", PATH, listed(progressing, version="7"), listed(live, newest, version="9"))
+    events = [changed(progressing), changed(live), {"type": "BOOKMARK", "object": {}}, {"type": "ERROR", "object": {"code": 410}}]
+    plugin.script.on("GET", PATH, Reply(stream=events), interrupted["press"], query={"watch": "1"})
+    done = plugin("history", "chat", "--watch")
+    assert done.code == 130
+    assert [line.split()[:5] for line in done.out.splitlines()] == [
+        ["VERSION", "DESCRIPTION", "STATUS", "CREATED", "BY"],
+        ["v1", "What", "v1", "does", "Progressing"],
+        ["v1", "What", "v1", "does", "Live"],
+        ["v2", "What", "v2", "does", "Progressing"],
+    ]
+    assert [sent.query["resourceVersion"] for sent in plugin.script.sent if "watch" in sent.query] == ["7", "9"]
+
+
+@pytest.mark.parametrize("how", ["json", "yaml"])
+def test_watching_as_data_prints_a_document_for_each_change(plugin: ScriptedPlugin, interrupted: Manifest, how: str) -> None:
+    plugin.script.on("GET", PATH, listed())
+    events = [changed(row, "ADDED") for row in rows()[:2]]
+    plugin.script.on("GET", PATH, Reply(stream=events), interrupted["press"], query={"watch": "1"})
+    done = plugin("history", "chat", "--watch", "-o", how)
+    found = [json.loads(line) for line in done.out.splitlines()] if how == "json" else list(yaml.safe_load_all(done.out))
+    assert [(row["name"], row["status"]) for row in found] == [("chat-b", "Live"), ("chat-a", "Superseded")]
+    assert done.code == 130
+
+
+def test_a_watch_that_is_refused_is_an_error(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*rows())
+    plugin.script.on("GET", PATH, failure(403, "Forbidden", 'forbidden: User "eve" cannot watch'), query={"watch": "1"})
+    done = plugin("history", "chat", "--watch")
+    assert done.code == 1
+    assert done.err.startswith('error: forbidden: User "eve" cannot watch: ask for the ClusterRole that allows it')

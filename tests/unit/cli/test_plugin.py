@@ -1,0 +1,133 @@
+"""The plugin's command line, its texts, and what it imports before its first line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from dynamiq_operator.cli import arguments, kubectl_flags, output
+from dynamiq_operator.cli.kubectl_flags import split
+from dynamiq_operator.cli.transport import seconds
+from tests.support.cluster import REPOSITORY
+
+COMMANDS = arguments.commands_of(arguments.parser())
+
+
+def test_the_flags_that_take_a_value_are_those_of_the_parsers() -> None:
+    """Otherwise `-m --context` would be taken for kubectl's flag."""
+    found = {
+        option
+        for parser in COMMANDS.values()
+        for option in arguments.options(parser, lambda action: action.nargs is None and bool(action.option_strings))
+    }
+    assert found == kubectl_flags.OWN_WITH_VALUE
+
+
+def test_no_option_is_one_of_kubectls() -> None:
+    own = {option for parser in COMMANDS.values() for option in arguments.options(parser)}
+    assert not own & (kubectl_flags.WITH_VALUE | kubectl_flags.ALONE | kubectl_flags.NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kubectl", "namespace", "rest"),
+    [
+        ("history support", [], None, ["history", "support"]),
+        ("history support -n demo --context=mine", ["--context=mine"], "demo", ["history", "support"]),
+        (
+            "--as eve --as-group a --as-group b history -ndemo x",
+            ["--as", "eve", "--as-group", "a", "--as-group", "b"],
+            "demo",
+            ["history", "x"],
+        ),
+        ("history x --namespace=a -v=6 -s https://h", ["-v=6", "-s", "https://h"], "a", ["history", "x"]),
+        ("deploy x -m --context --version v1", [], None, ["deploy", "x", "-m", "--context", "--version", "v1"]),
+        ("deploy x --message=-n -o json", [], None, ["deploy", "x", "--message=-n", "-o", "json"]),
+        ("history -- -n", [], None, ["history", "--", "-n"]),
+        ("deploy x --no-wait --insecure-skip-tls-verify", ["--insecure-skip-tls-verify"], None, ["deploy", "x", "--no-wait"]),
+    ],
+)
+def test_kubectls_flags_are_set_apart(typed: str, kubectl: list[str], namespace: str | None, rest: list[str]) -> None:
+    given = split(typed.split())
+    assert (list(given.kubectl), given.namespace, list(given.rest), given.lacking) == (kubectl, namespace, rest, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "lacking"), [("history x -n", "-n"), ("history x --context", "--context"), ("history x --namespace=", "--namespace")]
+)
+def test_a_flag_without_its_value_is_named(typed: str, lacking: str) -> None:
+    given = split(typed.split())
+    assert (given.lacking, given.needs_cluster) == (lacking, False)
+
+
+@pytest.mark.parametrize("typed", ["", "--help", "history -h", "help", "help history"])
+def test_a_question_for_help_needs_no_cluster(typed: str) -> None:
+    assert not split(typed.split()).needs_cluster
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_has_examples_and_exit_codes(name: str) -> None:
+    text = COMMANDS[name].format_help()
+    assert f"  kubectl dynamiq {name} " in text.partition("examples:")[2]
+    assert "exit codes: 0 " in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_command_parse(name: str) -> None:
+    examples = COMMANDS[name].format_help().partition("examples:")[2].partition("exit codes")[0].split("\n")
+    for line in filter(str.strip, examples):
+        words = line.strip().removeprefix("kubectl dynamiq ").partition(" |")[0].replace("'Answers in French'", "French").split()
+        assert arguments.parser().parse_args(split(words).rest).command == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("red \x1b[31m", r"red \x1b[31m"),
+        ("a\nb\rc\td", r"a\nb\rc\td"),
+        ("title \x1b]0;owned\x07", r"title \x1b]0;owned\x07"),
+        ("c1 \x9b31m", r"c1 \x9b31m"),
+        ("turned ‮ round", r"turned \u202e round"),
+        ("déjà vu: “yes” 日本 🦊", "déjà vu: “yes” 日本 🦊"),
+    ],
+)
+def test_what_users_wrote_cannot_steer_a_terminal(text: str, shown: str) -> None:
+    assert output.safe(text) == shown
+
+
+def test_wide_letters_take_two_columns() -> None:
+    assert [output.cells(text) for text in ("abc", "日本", "é", "e\u0301")] == [3, 4, 1, 1]
+    assert output.cut("日本語です", 5) == "日本…"
+    assert output.cut("short", 5) == "short"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("90s", 90), ("1m30s", 90), ("2h", 7200), ("500ms", 0.5), ("", None), ("soon", None), ("5x", None)]
+)
+def test_durations(text: str, value: float | None) -> None:
+    assert seconds(text) == value
+
+
+def _imported(module: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after an import."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY / "operator", capture_output=True, text=True, timeout=30, check=True)
+    return set(done.stdout.split())
+
+
+def test_history_starts_without_models_and_without_an_async_stack() -> None:
+    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.history")
+    assert not loaded & {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml", "subprocess"}
+
+
+def test_the_connection_is_begun_before_anything_else_is_imported() -> None:
+    loaded = _imported("dynamiq_operator.cli")
+    assert {name for name in loaded if name.startswith("dynamiq_operator")} == {
+        "dynamiq_operator",
+        "dynamiq_operator.cli",
+        "dynamiq_operator.cli.connection",
+        "dynamiq_operator.cli.kubectl_flags",
+    }
+    assert not loaded & {"argparse", "http.client", "json", "subprocess", "tempfile", "threading"}

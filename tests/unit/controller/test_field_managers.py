@@ -1,0 +1,43 @@
+"""Fields of our POST, and of a patch of ours, go to our applies, none lost; `replicas` goes to a manager of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamiq_operator.controller.field_managers import adoption, is_adopted
+from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
+
+Entry = dict[str, Any]
+
+
+def entry(operation: str, fields: Entry, *, manager: str = FIELD_MANAGER, **more: str) -> Entry:
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
+
+
+def observed(*entries: Entry) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": "7", "managedFields": list(entries)}}
+
+
+def test_a_post_becomes_an_apply_without_replicas() -> None:
+    found = observed(entry("Update", {"f:spec": {"f:replicas": {}, "f:template": {}}}))
+    assert not is_adopted(found)
+    fields, version = adoption(found)
+    assert fields["value"] == [
+        entry("Update", {"f:spec": {"f:replicas": {}}}, manager=REPLICAS_MANAGER),
+        entry("Apply", {"f:spec": {"f:template": {}}}),
+    ]
+    assert version == {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
+    assert is_adopted(observed(*fields["value"]))
+
+
+def test_a_patch_after_an_apply_adds_to_what_the_apply_owns() -> None:
+    applied = entry("Apply", {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:type": {}}})
+    patched = entry("Update", {"f:spec": {"f:ports": {"k:{}": {".": {}}}}})
+    (made,) = adoption(observed(applied, patched))[0]["value"]
+    assert made == entry("Apply", {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:type": {}, "f:ports": {"k:{}": {".": {}}}}})
+
+
+def test_what_others_own_stays_theirs() -> None:
+    others = [entry("Update", {"f:spec": {}}, manager="kubectl"), entry("Update", {"f:status": {}}, subresource="status")]
+    assert is_adopted(observed(*others))
+    assert adoption(observed(*others, entry("Update", {"f:spec": {}})))[0]["value"][:2] == others

@@ -1,0 +1,58 @@
+"""The workers: what they are given as they stop is not lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from dynamiq_operator.controller.cache import AppKey, Store
+from dynamiq_operator.controller.execute import Performer
+from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.workers import Working
+from dynamiq_operator.controller.workqueue import Queue
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.snapshot import Snapshot
+from tests.support import factories as given
+
+SOON = 60.0  # seconds
+APP = ("demo", "chat")
+
+
+class _Looks:
+    """An observer that notes that an App is looked at, and finds nothing there."""
+
+    def __init__(self) -> None:
+        self.seen = asyncio.Event()
+
+    def forget(self) -> None:
+        return
+
+    async def observe(self, key: AppKey) -> Snapshot:
+        self.seen.set()
+        return Snapshot(*key, given.NOW, Settings())
+
+
+async def test_an_app_that_arrives_as_the_lease_is_lost_is_worked_on_when_it_is_back() -> None:
+    queue, looks = Queue[AppKey](), _Looks()
+    working = Working(queue, Store(), cast(Observer, looks), cast(Performer, None))
+    running = asyncio.create_task(working.run())
+    await asyncio.sleep(0.05)  # the workers wait for an App
+    queue.add(APP)
+    working.stop()
+    await asyncio.wait_for(running, SOON)
+    assert not looks.seen.is_set()
+    running = asyncio.create_task(working.run())
+    await asyncio.wait_for(looks.seen.wait(), SOON)
+    working.stop()
+    await asyncio.wait_for(running, SOON)
+
+
+async def test_a_wait_for_an_app_that_is_called_off_takes_none() -> None:
+    queue = Queue[str]()
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)  # lets the task run until it waits
+    queue.add("a")
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=SOON)
+    assert waiting.cancelled()
+    assert await asyncio.wait_for(queue.get(), SOON) == "a"

@@ -1,0 +1,386 @@
+"""What a row leaves out, and where it is taken from."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import digests
+from dynamiq_operator.model.completion import Known, Missing, Refused, complete
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.record import Pinned, Promoted, Restored, Source
+from dynamiq_operator.model.settings import ImagePolicy, Settings
+from tests.support.factories import (
+    CONFIG,
+    NOW,
+    Modifier,
+    a_row,
+    a_runtime,
+    a_version,
+    an_app,
+    asking,
+    created,
+    deprecated,
+    failed,
+    flow_hash,
+    live,
+    never_deployed,
+    numbered,
+    of_app,
+    superseded,
+    waiting,
+    with_image,
+    with_spec,
+)
+
+TAGGED = a_runtime(with_image("registry.test/runtime:1"), name="tagged")
+PREVIOUS = "sha256:" + "e" * 64
+
+
+def completed(
+    row: Record,
+    *rows: Record,
+    app: App | None = None,
+    served: Record | None = None,
+    versions: tuple[Version, ...] = (a_version("v1"),),
+    runtimes: tuple[Runtime, ...] = (a_runtime(),),
+    flows: frozenset[str] = frozenset({flow_hash("v1"), flow_hash("v2")}),
+    image_policy: ImagePolicy = ImagePolicy.ANY,
+    source: Source = Source.RECORD,
+    stamped_since: datetime | None = None,
+    promoted: Record | None = None,
+) -> Pinned | Missing | Refused:
+    known = Known(
+        app=app or an_app(),
+        live=served,
+        versions=versions,
+        runtimes={runtime.meta.name: runtime for runtime in runtimes},
+        rows={other.name: other for other in (row, *rows)},
+        flows=flows,
+        settings=Settings(image_policy=image_policy),
+        authors_stamped_since=stamped_since,
+        promotions={row.name: promoted} if promoted is not None else {},
+    )
+    return complete(row, known, sequence=7, source=source, previous_digest=PREVIOUS, now=NOW)
+
+
+def pins(row: Record, *rows: Record, **known: Any) -> Pinned:
+    found = completed(row, *rows, **known)
+    assert isinstance(found, Pinned), found
+    return found
+
+
+def why_missing(row: Record, *rows: Record, **known: Any) -> str:
+    found = completed(row, *rows, **known)
+    assert isinstance(found, Missing), found
+    return found.message
+
+
+def why_refused(row: Record, *rows: Record, **known: Any) -> str:
+    found = completed(row, *rows, **known)
+    assert isinstance(found, Refused), found
+    return found.message
+
+
+def new(*modifiers: Modifier) -> Record:
+    return a_row("new", *modifiers)
+
+
+def config_of(found: Pinned) -> Manifest:
+    return found.config.as_json()
+
+
+def scaled(minimum: int | None = None, maximum: int | None = None, **config: Any) -> Manifest:
+    given = {"minReplicas": minimum, "maxReplicas": maximum}
+    return {"autoscaling": {name: value for name, value in given.items() if value is not None}, **config}
+
+
+# The whole.
+
+
+def test_a_first_deploy_that_asks_for_nothing_gets_everything() -> None:
+    found = pins(new())
+    assert found.as_json() == {
+        "createdAt": "2026-11-24T12:00:00Z",
+        "workflow": "chat",
+        "workflowVersion": "v1",
+        "workflowHash": flow_hash("v1"),
+        "description": "What v1 does",
+        "runtime": a_runtime().spec.pins("tiny-1").as_json(),
+        "config": CONFIG,
+        "createdByVerified": False,
+        "source": "Record",
+        "previousDigest": PREVIOUS,
+        "digest": found.digest,
+    }
+
+
+def test_the_digest_is_of_the_spec_as_it_will_be_stored() -> None:
+    row = new(asking(message="first"), with_spec(createdBy="ada", ofALaterOperator={"a": 1}))
+    found = pins(row)
+    assert found.digest == digests.row_digest({**row.raw_spec, "sequence": 7, "pinned": found.as_json()})
+
+
+def test_a_row_says_who_made_it() -> None:
+    assert pins(new(), source=Source.APP).source is Source.APP
+
+
+@pytest.mark.parametrize(
+    ("since", "verified"), [(None, False), (-1, True), (0, False), (1, False)], ids=["never", "before", "in the same second", "after"]
+)
+def test_an_author_is_verified_where_the_stamp_was_there_before_the_row(since: int | None, verified: bool) -> None:
+    stamped = NOW + timedelta(seconds=since) if since is not None else None
+    assert pins(new(created(0)), stamped_since=stamped).created_by_verified is verified
+
+
+def promoting(**differently: str) -> Record:
+    return new(asking(promotedFrom={"namespace": "staging", "app": "chat", "row": "good", "hash": flow_hash("v1")} | differently))
+
+
+def test_a_promotion_is_verified_by_the_row_that_it_names() -> None:
+    assert pins(promoting(), promoted=a_row("good", live(12))).promoted_from == Promoted(verified=True, sequence=12)
+    assert pins(new(), promoted=a_row("good", live(12))).promoted_from is None
+
+
+@pytest.mark.parametrize(
+    ("row", "source"),
+    [
+        pytest.param(promoting(), None, id="not found"),
+        pytest.param(promoting(), a_row("good", live(12, "v2")), id="it ran another flow"),
+        pytest.param(promoting(hash=flow_hash("v2")), a_row("good", live(12, "v2")), id="this one runs another flow"),
+        pytest.param(promoting(), a_row("good", live(12), of_app("other")), id="of another App"),
+        pytest.param(promoting(), a_row("good"), id="never rolled out"),
+    ],
+)
+def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Record, source: Record | None) -> None:
+    assert pins(row, promoted=source).promoted_from == Promoted(verified=False)
+
+
+def test_without_an_app_the_row_waits() -> None:
+    known = Known(app=None, live=None, versions=(), runtimes={}, rows={}, flows=frozenset(), settings=Settings())
+    assert complete(new(), known, sequence=1, source=Source.RECORD, previous_digest=None, now=NOW) == Missing(
+        "App chat does not exist in namespace demo"
+    )
+
+
+# The release.
+
+
+def test_the_newest_release_is_the_one_of_the_highest_number() -> None:
+    versions = (a_version("v9"), a_version("v10"), a_version("v2"), a_version("v11", workflow="other"))
+    assert pins(new(), versions=versions).workflow_version == "v10"
+
+
+def test_the_version_that_is_asked_for_is_taken() -> None:
+    found = pins(new(asking(workflowVersion="v1")), versions=(a_version("v1"), a_version("v2")))
+    assert (found.workflow_version, found.workflow_hash) == ("v1", flow_hash("v1"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (new(), "workflow chat has no released version yet"),
+        (new(asking(workflowVersion="v3")), "WorkflowVersion chat-v3 does not exist in namespace demo"),
+    ],
+    ids=["newest", "named"],
+)
+def test_a_release_that_is_not_there_is_waited_for(row: Record, message: str) -> None:
+    assert why_missing(row, versions=(a_version("v3", workflow="other"),)) == message
+
+
+# Restores.
+
+
+def test_a_restore_takes_the_release_of_the_row_though_it_is_gone() -> None:
+    old, served = a_row("old", superseded(1, "v1")), a_row("served", live(2, "v2"))
+    found = pins(new(asking(restores="old")), old, served=served, versions=(a_version("v2"),))
+    assert (found.workflow_version, found.workflow_hash, found.description) == ("v1", flow_hash("v1"), "What v1 does")
+    assert found.restores == Restored(row="old", sequence=1)
+
+
+def test_a_restore_takes_the_flow_of_the_row_though_the_release_was_made_again() -> None:
+    remade = a_version("v1", with_spec(flow="nodes: []"))
+    found = pins(new(asking(restores="old")), a_row("old", superseded(1, "v1")), versions=(remade,))
+    assert found.workflow_hash == flow_hash("v1") != remade.flow_hash
+
+
+def test_a_restore_keeps_the_live_scaling_and_runtime() -> None:
+    old = a_row("old", superseded(1, "v1", config={**CONFIG, **scaled(1, 1)}, runtime=a_runtime(name="old-runtime")))
+    served = a_row("served", live(2, "v2", config={**CONFIG, **scaled(5, 9)}))
+    found = pins(new(asking(restores="old")), old, served=served)
+    assert config_of(found)["autoscaling"] == {"minReplicas": 5, "maxReplicas": 9, "targetCPUUtilizationPercentage": 80}
+    assert found.runtime.name == "tiny-1"
+
+
+def test_a_failed_row_can_be_restored() -> None:
+    assert pins(new(asking(restores="old")), a_row("old", failed(1, "v1"))).workflow_version == "v1"
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        (None, "row old, which this one restores, does not exist in namespace demo"),
+        (a_row("old"), "row old, which this one restores, has not been deployed yet"),
+        (a_row("old", waiting(1)), "row old, which this one restores, has not been deployed yet"),
+    ],
+    ids=["no row", "not numbered", "waiting"],
+)
+def test_a_row_to_restore_may_still_come(old: Record | None, message: str) -> None:
+    assert why_missing(new(asking(restores="old")), *([old] if old else [])) == message
+
+
+def test_a_flow_to_restore_may_still_come() -> None:
+    waits = why_missing(new(asking(restores="old")), a_row("old", superseded(1, "v1")), flows=frozenset())
+    assert waits == f"the flow of row old ({flow_hash('v1')[:19]}…) is in no ConfigMap and no WorkflowVersion"
+
+
+@pytest.mark.parametrize(
+    ("row", "old", "message"),
+    [
+        (new(asking(restores="old")), a_row("old", never_deployed(1)), "row old was never deployed, so it has nothing to restore"),
+        (new(asking(restores="new")), a_row("old"), "row new was never deployed, so it has nothing to restore"),
+        (
+            new(asking(restores="old")),
+            a_row("old", of_app("other"), superseded(1)),
+            "row old is of App other: a row can restore only a row of its own App",
+        ),
+    ],
+    ids=["never deployed", "itself", "another App's"],
+)
+def test_a_restore_that_can_never_be_is_refused(row: Record, old: Record, message: str) -> None:
+    assert why_refused(row, old) == message
+
+
+# The runtime.
+
+
+def test_the_live_runtime_is_kept_though_a_newer_one_is_there_and_it_is_deprecated_or_gone() -> None:
+    served = a_row("served", live(1, "v1", runtime=a_runtime(with_image("old"), name="old")))
+    found = pins(new(), served=served, runtimes=(a_runtime(created(60), name="newer"),))
+    assert (found.runtime.name, found.runtime.image) == ("old", "old")
+
+
+def test_the_runtime_that_is_asked_for_is_taken_though_it_is_deprecated() -> None:
+    served = a_row("served", live(1))
+    runtimes = (a_runtime(), a_runtime(deprecated(), name="old"))
+    assert pins(new(asking(runtime="old")), served=served, runtimes=runtimes).runtime.name == "old"
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        (a_runtime(created(60), name="b"), a_runtime(created(0), name="a")),
+        (a_runtime(with_spec(version="1.10.0"), name="a"), a_runtime(with_spec(version="1.9.0"), name="b")),
+    ],
+    ids=["by creation", "then by version"],
+)
+def test_a_first_deploy_gets_the_newest_runtime_that_is_not_deprecated(newer: Runtime, older: Runtime) -> None:
+    newest = a_runtime(created(600), deprecated(), name="z")
+    for runtimes in ((newer, older, newest), (newest, older, newer)):
+        assert pins(new(), runtimes=runtimes).runtime.name == newer.meta.name
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (new(), "there is no Runtime that is not deprecated"),
+        (new(asking(runtime="other")), "Runtime other does not exist"),
+    ],
+    ids=["newest", "named"],
+)
+def test_a_runtime_that_is_not_there_is_waited_for(row: Record, message: str) -> None:
+    assert why_missing(row, runtimes=(a_runtime(deprecated()),)) == message
+
+
+def test_a_tag_is_taken_where_the_policy_allows_it() -> None:
+    assert pins(new(), runtimes=(TAGGED,)).runtime.image == "registry.test/runtime:1"
+
+
+def test_a_tag_is_refused_where_the_policy_asks_for_a_digest() -> None:
+    assert why_refused(new(), runtimes=(TAGGED,), image_policy=ImagePolicy.DIGEST) == (
+        "Runtime tagged names its image by a tag (registry.test/runtime:1), and this cluster's policy asks for a digest"
+    )
+    assert pins(new(), image_policy=ImagePolicy.DIGEST).runtime.name == "tiny-1"
+
+
+# The config.
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "expected"),
+    [
+        (None, None, CONFIG),
+        ({"type": "server"}, None, CONFIG),
+        (scaled(2, 4), None, {**CONFIG, "autoscaling": {**CONFIG["autoscaling"], "minReplicas": 2, "maxReplicas": 4}}),
+        (None, {**CONFIG, **scaled(3, 6)}, {**CONFIG, "autoscaling": {**CONFIG["autoscaling"], "minReplicas": 3, "maxReplicas": 6}}),
+        (scaled(maximum=9), {**CONFIG, **scaled(3, 6)}, {**CONFIG, "autoscaling": {**CONFIG["autoscaling"], "minReplicas": 3, "maxReplicas": 9}}),
+        (
+            {"resources": {"requests": {"cpu": "2"}}},
+            {**CONFIG, "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}},
+            {**CONFIG, "resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}},
+        ),
+        ({"type": "server"}, {"type": "serverless"}, CONFIG),
+    ],
+    ids=[
+        "nothing, first", "type alone, first", "given", "nothing, live kept", "one field, others kept", "one amount, others kept",
+        "another type than live gets defaults",
+    ],
+)  # fmt: skip
+def test_a_config_is_completed(asked: Manifest | None, served: Manifest | None, expected: Manifest) -> None:
+    row = a_row("served", live(1, config=served)) if served else None
+    assert config_of(pins(new(asking(config=asked)), served=row)) == expected
+
+
+def test_the_runtimes_resources_come_before_the_defaults_and_after_the_rows() -> None:
+    runtime = a_runtime(with_spec(resources={"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}))
+    found = pins(new(asking(config={"resources": {"requests": {"cpu": "1"}}})), runtimes=(runtime,))
+    assert config_of(found)["resources"] == {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "numbers"),
+    [
+        (scaled(minimum=5), None, (5, 2)),
+        (scaled(minimum=7), scaled(3, 6), (7, 6)),
+        (scaled(maximum=2), scaled(3, 6), (3, 2)),
+    ],
+    ids=["default maximum", "live maximum", "live minimum"],
+)
+def test_a_merged_minimum_above_the_maximum_is_refused(asked: Manifest, served: Manifest | None, numbers: tuple[int, int]) -> None:
+    row = a_row("served", live(1, config={**CONFIG, **served})) if served else None
+    assert why_refused(new(asking(config=asked)), served=row).startswith(f"minReplicas {numbers[0]} is above maxReplicas {numbers[1]}: ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "message"),
+    [
+        (
+            {"type": "serverless"},
+            None,
+            "a serverless config needs Knative Serving, which is not installed in this cluster: use type server",
+        ),
+        (
+            None,
+            {"type": "serverless"},
+            "a serverless config needs Knative Serving, which is not installed in this cluster: use type server",
+        ),
+        (
+            scaled(1, 2),
+            {"type": "serverless"},
+            "the live config is serverless, which has no autoscaling and no resources: give type server with them",
+        ),
+    ],
+    ids=["asked", "kept", "kept, with a server's fields"],
+)
+def test_serverless_is_refused_with_a_sentence(asked: Manifest | None, served: Manifest | None, message: str) -> None:
+    row = a_row("served", live(1, config=served)) if served else None
+    assert why_refused(new(asking(config=asked)), served=row) == message
+
+
+def test_what_was_asked_is_not_changed() -> None:
+    row = new(numbered(7), asking(config=scaled(2, 3)))
+    before = dict(row.raw_spec)
+    pins(row)
+    assert row.raw_spec == before

@@ -1,0 +1,58 @@
+"""What a pod's status says of a rollout, and how long that may last: what a kubelet will get over fails no deploy at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.plan.observed.pods import Container, Pod
+from dynamiq_operator.plan.rollout.causes import Gravity, find_cause
+from tests.support import factories as given
+
+
+def a_pod(container: Container) -> Pod:
+    return Pod(
+        name="chat-1",
+        uid="1",
+        created=given.NOW,
+        keys="",
+        template="t",
+        deleting=False,
+        ready=False,
+        container=container,
+        unschedulable=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "gravity"),
+    [
+        ("CreateContainerConfigError", 'secret "tokens" not found', Gravity.AT_ONCE),
+        ("CreateContainerConfigError", "couldn't find key missing in Secret demo/tokens", Gravity.AT_ONCE),
+        ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition", Gravity.A_MINUTE),
+        ("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition", Gravity.A_MINUTE),
+        ("InvalidImageName", "", Gravity.AT_ONCE),
+        ("ImagePullBackOff", "Back-off pulling image", Gravity.A_MINUTE),
+        ("RunContainerError", "no such file", Gravity.A_MINUTE),
+    ],
+)
+def test_what_a_container_waits_for(reason: str, message: str, gravity: Gravity) -> None:
+    waiting = Container("an-image", ready=False, running=False, restarts=0, waiting_reason=reason, waiting_message=message)
+    cause = find_cause([a_pod(waiting)], None)
+    assert cause is not None
+    assert (cause.gravity, cause.reason) == (gravity, reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "gravity", "said"),
+    [
+        (2, Gravity.AT_ONCE, "the runtime cannot run this flow: node ask"),
+        (1, Gravity.A_MINUTE, "the runtime of pod chat-1 ends with exit code 1: node ask"),
+    ],
+)
+def test_how_a_container_ended(code: int, gravity: Gravity, said: str) -> None:
+    ended = Container(
+        "an-image", ready=False, running=False, restarts=1, exit_code=code, exit_reason="Error", exit_message="noise\nnode ask\n"
+    )
+    cause = find_cause([a_pod(ended)], None)
+    assert cause is not None
+    assert (cause.gravity, cause.message) == (gravity, said)

@@ -1,0 +1,213 @@
+"""What is planned for an App's children: drift is repaired, strangers are left alone, and what is well is not touched."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from dynamiq_operator.desired.base import SERVICE
+from dynamiq_operator.desired.workload import workload
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.record import Pinned
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.unit.plan.test_deploys import a_world, serving
+
+CHILDREN = ("Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+
+
+@pytest.mark.parametrize("kind", CHILDREN)
+def test_a_child_that_is_gone_is_made_again(kind: str) -> None:
+    world = serving()
+    del world.objects[(world.child(kind)["apiVersion"], kind, given.NAME)]
+    assert shown(world.plan())[0] == f"create {kind}"
+    world.run()
+    assert world.child(kind)
+    assert world.phases == {"a": "#1 Live"}
+
+
+def test_the_flow_and_the_keys_that_are_gone_are_made_again() -> None:
+    world = serving()
+    for key in [key for key in world.objects if key[1] in ("ConfigMap", "Secret")]:
+        del world.objects[key]
+    assert shown(world.plan()) == ["create access keys", "create flow of chat-v1"]
+    world.run()
+    assert {key[1] for key in world.objects} >= {"ConfigMap", "Secret"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "said"),
+    [
+        ("Service", "selector", {"app": "other"}, ["app Repaired"]),
+        ("Deployment", "strategy", {"type": "Recreate"}, ["app Repaired"]),
+        ("HorizontalPodAutoscaler", "maxReplicas", 50, []),
+        ("PodDisruptionBudget", "maxUnavailable", 0, []),
+    ],
+)
+def test_a_child_that_was_edited_is_brought_back(kind: str, field: str, value: object, said: list[str]) -> None:
+    world = serving()
+    child = world.child(kind)
+    before = copy.deepcopy(child["spec"])
+    child["spec"][field] = value
+    world.edited(child)
+    plan = world.plan()
+    assert shown(plan)[0].startswith(f"apply {kind} for .spec.{field}")
+    assert told(plan) == said
+    world.run()
+    assert world.child(kind)["spec"] == before
+
+
+def test_a_change_of_the_app_that_keeps_the_pods_is_nobodys_edit() -> None:
+    world = serving()
+    app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+    app["spec"]["rollout"] = {"progressDeadlineSeconds": 60}
+    world.edited(app)
+    plan = world.plan()
+    assert "apply Deployment for .spec.progressDeadlineSeconds" in shown(plan)
+    assert told(plan) == []
+
+
+def test_fields_that_others_set_stay() -> None:
+    world = serving()
+    child = world.child("Service")
+    child["spec"]["sessionAffinity"] = "ClientIP"
+    child["metadata"]["labels"]["theirs"] = "yes"
+    world.edited(child)
+    workload = world.child("Deployment")
+    workload["spec"]["replicas"] = 2
+    world.edited(workload)
+    world.roll()
+    assert shown(world.plan()) == []
+
+
+def test_a_workload_scaled_to_zero_is_scaled_back_once() -> None:
+    world = serving()
+    workload = world.child("Deployment")
+    workload["spec"]["replicas"] = 0
+    world.edited(workload)
+    plan = world.plan()
+    assert (shown(plan), told(plan)) == (["scale to 1"], ["app Scaled"])
+    world.run()
+    assert world.child("Deployment")["spec"]["replicas"] == 1
+
+
+def test_an_upgrade_of_the_operator_changes_no_template() -> None:
+    """The version before wrote another template for the same inputs; the template that was applied stays until they change."""
+    world = serving()
+    workload = world.child("Deployment")
+    noted = json.loads(workload["metadata"]["annotations"][names.TEMPLATE_ANNOTATION])
+    for template in (noted["template"], workload["spec"]["template"]):
+        template["spec"]["terminationGracePeriodSeconds"] = 7
+    workload["metadata"]["annotations"][names.TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    world.edited(workload)
+    world.roll()
+    assert world.plan().actions == ()
+    world.deploy("b", "v2")
+    world.run()
+    assert world.child("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] != 7
+
+
+def test_a_stranger_of_the_same_name_is_a_condition_and_stays_as_it_is() -> None:
+    world = a_world()
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": given.NAME, "namespace": given.NAMESPACE},
+        "spec": {"theirs": 1},
+    }
+    world.add(stranger)
+    world.deploy("a", "v1")
+    world.run()
+    assert world.condition("ChildrenApplied") == ("False", "NameTaken")
+    assert world.condition("Ready")[0] == "False"
+    assert world.child("Service")["spec"] == {"theirs": 1}
+    assert ("App", "Hindered") in [(kind, reason) for kind, reason, _ in world.events.values()]
+    assert world.plan().requeue_after == 15
+    del world.objects[(SERVICE.api_version, "Service", given.NAME)]
+    world.problems.clear()
+    world.run()
+    assert (world.condition("ChildrenApplied"), world.condition("Ready")) == (("True", "Applied"), ("True", "Serving"))
+
+
+def test_a_refused_workload_fails_its_row_at_once_and_is_not_sent_again() -> None:
+    world = a_world()
+    world.refused[("Deployment", given.NAME)] = "a bad volume"
+    world.deploy("a", "v1")
+    world.run()
+    assert world.phases == {"a": "#1 Failed"}
+    outcome = world.rows["a"].outcome
+    assert outcome is not None
+    assert "a bad volume" in outcome.reason
+
+
+def test_a_refusal_of_before_hinders_neither_the_app_nor_the_next_deploy() -> None:
+    world = a_world()
+    world.refused[("Deployment", given.NAME)] = "a bad volume"
+    world.deploy("a", "v1")
+    world.run()
+    assert world.condition("ChildrenApplied") == ("True", "Applied")
+    world.refused.clear()
+    world.deploy("b", "v2")
+    world.run()
+    assert (world.phases, world.condition("Ready")) == ({"a": "#1 Failed", "b": "#2 Live"}, ("True", "Serving"))
+
+
+def test_a_denied_child_is_a_condition_and_the_row_goes_on_waiting() -> None:
+    world = a_world()
+    world.denied.add(("Deployment", given.NAME))
+    world.deploy("a", "v1")
+    world.run()
+    assert (world.phases, world.condition("ChildrenApplied")) == ({"a": "#1 Progressing"}, ("False", "Denied"))
+    world.denied.clear()
+    world.problems.clear()  # what the operator does after a while
+    world.run()
+    assert (world.phases, world.condition("Ready")) == ({"a": "#1 Live"}, ("True", "Serving"))
+
+
+def test_a_restore_without_statuses_ends_on_the_same_phases_and_restarts_nothing() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.stall({"waiting": {"reason": "InvalidImageName"}}, old=1)
+    world.run()
+    world.deploy("c", "v3")
+    world.run()
+    world.deploy("d", restores="a")
+    world.run()
+    phases, template = world.phases, copy.deepcopy(world.child("Deployment")["spec"]["template"])
+    world.forget_statuses()
+    assert {row.phase for row in world.rows.values()} != {None}
+    world.run()
+    assert (world.phases, world.serving) == (phases, "v1")
+    assert world.child("Deployment")["spec"]["template"] == template
+    assert world.condition("Ready") == ("True", "Serving")
+    world.deploy("e", "v2")
+    world.run()
+    assert world.phases["e"] == "#5 Live"
+
+
+def test_a_restore_in_the_middle_of_a_deploy_goes_on_with_it() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.forget_statuses()
+    world.run()
+    assert (world.phases, world.serving) == ({"a": "#1 Superseded", "b": "#2 Live"}, "v2")
+
+
+def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
+    pinned = given.a_row("a", given.live(1, "v1")).spec.pinned
+    assert pinned is not None
+    bounded = pinned.runtime.model_copy(update={"run_timeout_seconds": 90, "max_concurrent_runs": 8})
+    plain, limited = (_settings(pinned), _settings(pinned.model_copy(update={"runtime": bounded})))
+    assert plain["DYNAMIQ_WORKFLOW_VERSION"] == "v1"
+    assert {"DYNAMIQ_RUN_TIMEOUT", "DYNAMIQ_MAX_CONCURRENT_RUNS"}.isdisjoint(plain)
+    assert limited == plain | {"DYNAMIQ_RUN_TIMEOUT": "90", "DYNAMIQ_MAX_CONCURRENT_RUNS": "8"}
+
+
+def _settings(pinned: Pinned) -> dict[str, str]:
+    made = workload(given.an_app(), "a", pinned, None)
+    return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}

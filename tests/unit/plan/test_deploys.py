@@ -1,0 +1,291 @@
+"""What is planned over a deploy's life: each test gives objects and reads off the plan, or where it comes to rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import ImagePolicy, Settings
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.support.world import World
+
+RUNNING: Manifest = {"running": {}}
+PULLING = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
+
+
+def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> World:
+    """An App, a Runtime, and releases v1 to v3."""
+    releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
+    return World(given.app_manifest(*modifiers), given.runtime_manifest(), *releases, settings=settings)
+
+
+def serving(version: str = "v1", *modifiers: given.Modifier) -> World:
+    """A world in which row `a` serves `version` and all is at rest."""
+    world = a_world(*modifiers)
+    world.deploy("a", version)
+    world.run()
+    world.events.clear()
+    return world
+
+
+def _pins(world: World, name: str) -> Any:
+    return world.rows[name].pinned
+
+
+def _result(world: World, name: str) -> str:
+    outcome = world.rows[name].outcome
+    return outcome.result.value if outcome else ""
+
+
+def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
+    world = a_world()
+    assert shown(world.plan()) == ["create access keys", "create Service", "app: Ready=False NotDeployed, last #0"]
+    world.settle()
+    assert world.plan().actions == ()
+    assert world.condition("Progressing") == ("False", "Settled")
+
+
+def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
+    world = a_world()
+    world.deploy("a")
+    plan = world.plan()
+    assert shown(plan) == [
+        "app: Ready=False NotDeployed, last #1",
+        "a: #1 pinned v3",
+        "create access keys",
+        "create flow of chat-v3",
+        "create Service",
+        "create Deployment",
+        "create HorizontalPodAutoscaler",
+        "create PodDisruptionBudget",
+    ]
+    assert told(plan) == ["a Progressing", "app Progressing"]
+    world.perform(plan.actions)
+    assert shown(world.plan()) == [
+        "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/access-keys",  # they were made in the same moment
+        "app: Ready=False NotDeployed, last #1",  # the workload that is there now is told of, and nothing else is left
+    ]
+
+
+def test_a_row_is_live_when_every_pod_is_new_and_ready() -> None:
+    world = a_world()
+    world.deploy("a", "v1")
+    world.settle()
+    world.stall(RUNNING)
+    world.settle()
+    assert world.phases == {"a": "#1 Progressing"}
+    world.roll()
+    plan = world.plan()
+    assert shown(plan)[0] == "a: Succeeded"
+    assert set(shown(plan)[1:]) == {"a reads Live", "app: Ready=True Serving, last #1"}
+    assert told(plan) == ["a Live", "app Live"]
+
+
+def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    assert shown(world.plan()) == [
+        "app: Ready=True Serving, last #2",
+        "b: #2 pinned v2",
+        "create flow of chat-v2",
+        "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/template",
+    ]
+    world.run()
+    world.deploy("c", restores="a")
+    plan = world.plan()
+    assert "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/template" in shown(plan)
+    assert not [line for line in shown(plan) if line.startswith("create")]
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
+    assert (world.serving, _pins(world, "c").restores.sequence) == ("v1", 1)
+
+
+def test_a_deploy_that_changes_no_template_is_live_at_once() -> None:
+    world = serving("v1")
+    before = json.dumps(world.child("Deployment")["spec"]["template"])
+    world.deploy("b", "v1", config={"autoscaling": {"maxReplicas": 5}})
+    world.settle()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+    assert json.dumps(world.child("Deployment")["spec"]["template"]) == before
+    assert world.child("HorizontalPodAutoscaler")["spec"]["maxReplicas"] == 5
+
+
+@pytest.mark.parametrize(
+    ("rows", "order"),
+    [
+        ({"b": 0, "a": 0}, ["a", "b"]),
+        ({"r10": 0, "r9": 0, "r2": 0}, ["r2", "r9", "r10"]),
+        ({"a": 5, "b": 1, "c": 3}, ["b", "c", "a"]),
+        ({"r10": 1, "r9": 1, "z": 0}, ["z", "r9", "r10"]),
+    ],
+)
+def test_rows_that_arrive_together_are_numbered_by_creation_then_by_natural_order(rows: dict[str, int], order: list[str]) -> None:
+    world = a_world()
+    for name, seconds in rows.items():
+        world.add(given.row_manifest(name, given.asking(workflowVersion="v1"), given.created(seconds)))
+    world.run()
+    assert sorted(world.rows, key=lambda name: world.rows[name].sequence) == order
+    assert [world.phases[name] for name in order] == [
+        *(f"#{number} Superseded" for number in range(1, len(order))),
+        f"#{len(order)} Live",
+    ]
+    assert [_result(world, name) for name in order] == [*["Overtaken"] * (len(order) - 1), "Succeeded"]
+
+
+def test_numbers_go_on_above_closed_rows_that_nobody_watches() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.run()
+    world.add(given.row_manifest("old", given.failed(7)))
+    world.deploy("c", "v3")
+    world.run()
+    assert world.phases["c"] == "#8 Live"
+    assert _pins(world, "c").previous_digest == _pins(world, "old").digest
+
+
+def test_a_row_waits_for_its_version_and_goes_on_when_it_arrives() -> None:
+    world = serving("v1")
+    world.deploy("b", "v4")
+    plan = world.plan()
+    assert shown(plan) == ["app: Ready=True Serving, last #2", "b: #2", "b reads Pending"]
+    assert told(plan) == ["b Waiting", "app Waiting"]
+    assert plan.requeue_after == 300
+    world.settle()
+    assert world.condition("Progressing") == ("True", "Waiting")
+    world.later(60)
+    assert world.plan().requeue_after == 240
+    world.add(given.version_manifest("v4"))
+    world.run()
+    assert (world.phases["b"], world.serving) == ("#2 Live", "v4")
+
+
+def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> None:
+    world = serving("v1")
+    world.deploy("b", "v4")
+    world.settle()
+    world.later(300)
+    plan = world.plan()
+    assert shown(plan)[0] == "b: Failed"
+    world.run()
+    assert world.phases == {"a": "#1 Live", "b": "#2 Failed"}
+    assert (world.serving, world.condition("Ready"), world.condition("Progressing")) == (
+        "v1",
+        ("True", "Serving"),
+        ("False", "DeployFailed"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "settings", "why"),
+    [
+        ({"restores": "theirs"}, Settings(), "its own App"),
+        ({"restores": "never"}, Settings(), "was never deployed"),
+        ({"restores": "b"}, Settings(), "was never deployed"),
+        ({"config": {"type": "serverless"}}, Settings(), "Knative"),
+        ({"config": {"autoscaling": {"minReplicas": 9}}}, Settings(), "above maxReplicas"),
+        ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "policy asks for a digest"),
+    ],
+)
+def test_what_can_never_be_deployed_fails_at_once(asked: Manifest, settings: Settings, why: str) -> None:
+    world = serving("v1")
+    world.settings = settings
+    world.add(given.row_manifest("theirs", given.of_app("other"), given.live(1)))
+    world.add(given.row_manifest("never", given.never_deployed(2)))
+    world.add(given.runtime_manifest(given.with_image("registry.test/runtime:latest"), name="tagged"))
+    world.deploy("b", **asked)
+    world.run()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    assert (outcome.result.value, world.phases["b"], world.serving) == ("Failed", "#3 Failed", "v1")
+    assert why in outcome.reason
+
+
+def test_a_newer_row_overtakes_one_that_waits_and_one_that_rolls_out() -> None:
+    world = serving("v1")
+    world.deploy("b", "v4")
+    world.deploy("c", "v2")
+    world.settle()
+    world.stall(PULLING, old=1)
+    world.settle()
+    assert world.phases == {"a": "#1 Live", "b": "#2 Superseded", "c": "#3 Progressing"}
+    world.deploy("d", "v3")
+    world.run()
+    assert [_result(world, name) for name in "abcd"] == ["Succeeded", "Overtaken", "Overtaken", "Succeeded"]
+    assert (world.phases["d"], world.serving) == ("#4 Live", "v3")
+
+
+def test_a_row_below_the_live_one_is_never_pinned_after_it() -> None:
+    """A restore can bring it back so: it was waiting when the one above it went live."""
+    world = a_world()
+    world.add(given.row_manifest("a", given.waiting(1), given.asking(workflowVersion="v1")))
+    world.add(given.row_manifest("b", given.live(2, "v2")))
+    world.run()
+    assert (_result(world, "a"), _pins(world, "a"), world.phases["b"]) == ("Overtaken", None, "#2 Live")
+
+
+def test_a_failed_row_returns_the_workload_to_the_live_pins() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.stall(BAD_NAME, old=1)
+    plan = world.plan()
+    assert shown(plan)[:2] == ["b: Failed", "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/template"]
+    assert told(plan) == ["b Failed", "app Failed"]
+    world.run()
+    assert (world.phases, world.serving) == ({"a": "#1 Live", "b": "#2 Failed"}, "v1")
+    assert world.app.status.failed is not None
+    assert given.IMAGE in world.app.status.failed.reason
+
+
+def test_a_pull_error_may_last_a_minute_and_silence_until_the_deadline() -> None:
+    world = serving("v1", given.with_deadline(100))
+    for name, state, seconds in (("b", PULLING, 60), ("c", RUNNING, 100)):
+        world.deploy(name, "v2")
+        world.settle()
+        world.stall(state, old=1)
+        world.settle()
+        world.later(seconds - 1)
+        world.settle()
+        assert world.phases[name].endswith("Progressing"), name
+        assert world.plan().requeue_after == 1
+        world.later(1)
+        world.run()
+        assert world.phases[name].endswith("Failed"), name
+        assert world.serving == "v1"
+
+
+def test_a_first_deploy_that_fails_deletes_the_workload_and_keeps_the_service() -> None:
+    world = a_world()
+    world.deploy("a", "v1")
+    world.settle()
+    world.stall(BAD_NAME)
+    plan = world.plan()
+    assert shown(plan)[:4] == ["a: Failed", "delete Deployment", "delete HorizontalPodAutoscaler", "delete PodDisruptionBudget"]
+    world.run()
+    assert world.phases == {"a": "#1 Failed"}
+    assert (world.workload, world.child("Service")["kind"], world.condition("Ready")) == (None, "Service", ("False", "DeployFailed"))
+    world.deploy("b", "v2")
+    world.run()
+    assert (world.phases["b"], world.serving, world.app.status.failed) == ("#2 Live", "v2", None)
+
+
+def test_rows_without_an_app_wait_for_it() -> None:
+    world = World(given.runtime_manifest(), given.version_manifest("v1"))
+    world.deploy("a", "v1")
+    assert shown(world.plan()) == ["a reads Pending"]
+    world.settle()
+    world.later(20)
+    world.add(given.app_manifest())
+    world.run()
+    assert world.phases == {"a": "#1 Live"}
+
+
+def test_an_app_that_is_being_deleted_is_left_alone() -> None:
+    world = a_world(given.being_deleted())
+    world.deploy("a", "v1")
+    assert world.plan().actions == ()

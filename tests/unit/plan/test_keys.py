@@ -1,0 +1,110 @@
+"""What is planned for Access Keys: the Secret is the user's, and the pods that run are told of each change of it, once."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.plan.children.access_keys import CLOCKS
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.support.world import World
+from tests.unit.plan.test_deploys import a_world, serving
+
+NOTED = "apply Deployment for .metadata.annotations." + names.KEYS_ANNOTATION
+
+
+def change(world: World) -> None:
+    """A user adds a key to the Secret, or takes one away."""
+    secret = world.child("Secret", names.access_keys(given.NAME))
+    secret["stringData"] = {"mine": "changed"}
+    world.edited(secret)
+
+
+def test_pods_that_run_are_told_of_a_change_once() -> None:
+    world = serving()
+    world.later(3600)
+    before = copy.deepcopy(world.child("Deployment")["spec"]), world.child("Secret", names.access_keys(given.NAME))
+    change(world)
+    plan = world.plan()
+    assert (shown(plan), told(plan)) == ([NOTED, "tell chat-0 of keys"], [])
+    world.run()
+    assert (world.child("Deployment")["spec"], world.child("Secret", names.access_keys(given.NAME))) == before
+    assert world.phases == {"a": "#1 Live"}
+
+
+def test_pods_that_begin_later_are_not_told() -> None:
+    world = serving()
+    change(world)
+    world.run()
+    world.later(CLOCKS.total_seconds() + 1)
+    world.deploy("b", "v2")
+    world.run()
+    assert [pod["metadata"].get("annotations") for pod in world.pods] == [None]
+
+
+def test_what_was_told_to_some_before_a_crash_is_told_to_the_others() -> None:
+    world = serving("v1")
+    workload = world.child("Deployment")
+    workload["spec"]["replicas"] = 3
+    world.edited(workload)
+    world.roll()
+    change(world)
+    first = world.plan().actions[:2]
+    world.perform(first)
+    world.later(3600)  # while no operator runs
+    assert shown(world.plan()) == ["tell chat-1 of keys", "tell chat-2 of keys"]
+
+
+def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
+    world = a_world()
+    world.settle()
+    for name, version in (("a", "v1"), ("b", "v2")):
+        world.deploy(name, version)
+        world.run()
+    assert not [line for action in world.written for line in [type(action).__name__] if line == "TellOfKeys"]
+
+
+def test_keys_that_were_made_anew_are_told_too() -> None:
+    world = serving()
+    del world.objects[("v1", "Secret", names.access_keys(given.NAME))]
+    assert shown(world.plan()) == ["create access keys"]
+    world.settle()
+    assert [pod["metadata"]["annotations"][names.KEYS_ANNOTATION] for pod in world.pods] == [
+        world.child("Secret", names.access_keys(given.NAME))["metadata"]["resourceVersion"]
+    ]
+
+
+def test_an_app_that_becomes_public_has_no_keys_to_tell_of() -> None:
+    world = serving()
+    app = world.objects[next(key for key in world.objects if key[1] == "App")]
+    app["spec"]["access"] = {"type": "public"}
+    world.edited(app)
+    world.run()
+    change(world)
+    assert world.plan().actions == ()
+    assert names.KEYS_ANNOTATION not in world.child("Deployment")["metadata"]["annotations"]
+    assert world.phases == {"a": "#1 Live"}, "a change of access is no row"
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_no_pod_mounts_a_secret_of_that_name_that_is_somebody_elses(serves: bool) -> None:
+    world = serving("v1", given.public()) if serves else a_world(given.public())
+    stranger = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": names.access_keys(given.NAME), "namespace": given.NAMESPACE}}
+    world.add(stranger)
+    before = copy.deepcopy(world.workload)
+    app = world.objects[next(key for key in world.objects if key[1] == "App")]
+    app["spec"]["access"] = {"type": "private"}
+    world.edited(app)
+    world.deploy("b", "v2")
+    world.settle()
+    world.roll()
+    world.settle()
+    assert world.workload == before
+    assert world.condition("ChildrenApplied") == ("False", "NameTaken")
+    assert world.phases["b"].endswith("Progressing")
+    del world.objects[("v1", "Secret", names.access_keys(given.NAME))]
+    world.run()
+    assert (world.phases["b"].split()[1], world.serving) == ("Live", "v2")

@@ -1,0 +1,277 @@
+"""What Git asks, what a restore brings back, what is let go, and whose a hostname is: plans over whole histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.chain import verify
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan import operations
+from tests.support import factories as given
+from tests.support.world import World
+from tests.unit.plan.test_deploys import a_world, serving
+
+RESTORING = names.RESTORING_ANNOTATION
+
+
+def app_manifest(world: World) -> Manifest:
+    return world.objects[("dynamiq.getdynamiq.ai/v1alpha1", kinds.APP.kind, given.NAME)]
+
+
+def ask(world: World, version: str | None, **more: Any) -> None:
+    """Git changes `spec.deploy`."""
+    made = app_manifest(world)
+    made["spec"]["deploy"] = {**({"workflowVersion": version} if version else {}), **more}
+    world.edited(made)
+
+
+def limit(world: World, rows: int) -> None:
+    made = app_manifest(world)
+    made["spec"]["history"] = {"limit": rows}
+    world.edited(made)
+
+
+def in_order(world: World) -> list[str]:
+    """`version source` of each row, oldest first."""
+    rows = sorted(world.rows.values(), key=lambda row: row.sequence)
+    return [f"{row.pinned.workflow_version} {row.pinned.source.value}" if row.pinned else "-" for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        (["v1"], ["v1 App"]),
+        (["v1", "v1"], ["v1 App"]),
+        (["v1", "v2", "v1"], ["v1 App", "v2 App", "v1 App"]),
+        (["v1", "v2", "v1", "v2", "v2"], ["v1 App", "v2 App", "v1 App", "v2 App"]),
+        ([None, "v3"], ["v3 App", "v3 App"]),
+    ],
+)
+def test_each_change_in_git_is_one_row(asked: list[str | None], rows: list[str]) -> None:
+    world = a_world()
+    for version in asked:
+        ask(world, version)
+        world.run()
+        world.run()
+    assert in_order(world) == rows
+
+
+def test_a_change_after_each_action_of_the_row_before_makes_no_row_twice() -> None:
+    for stop in range(1, 30):
+        world = serving("v1")
+        ask(world, "v2")
+        done = 0
+        for _ in range(5):
+            for action in world.plan().actions:
+                if done < stop:
+                    world.perform([action])
+                    done += 1
+        ask(world, "v3")
+        world.run()
+        assert in_order(world)[0] == "v1 Record"
+        assert in_order(world)[-1] == "v3 App"
+        assert len(world.rows) <= 3, stop
+
+
+def test_what_is_asked_beside_the_version_counts_and_who_asks_does_not() -> None:
+    world = a_world()
+    ask(world, "v1", changedBy="ada")
+    world.run()
+    ask(world, "v1", changedBy="bob")
+    world.run()
+    assert len(world.rows) == 1
+    ask(world, "v1", config={"autoscaling": {"maxReplicas": 4}})
+    world.run()
+    ask(world, "v1", config={"autoscaling": {"maxReplicas": 4}}, message="again")
+    world.run()
+    assert in_order(world) == ["v1 App"] * 3
+
+
+def test_a_row_by_hand_overrides_and_the_next_change_ends_that() -> None:
+    world = a_world()
+    ask(world, "v1")
+    world.run()
+    world.deploy("by-hand", "v2")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("True", "NewerRow"), "v2")
+    ask(world, "v3")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("False", "AsDeclared"), "v3")
+
+
+def test_a_row_by_hand_under_the_name_that_git_would_use_is_told_of_and_can_be_got_round() -> None:
+    world = serving("v1")
+    world.deploy(names.declared_row(given.NAME, {"workflowVersion": "v2"}, 0), "v3")
+    world.run()
+    ask(world, "v2")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("True", "NameTaken"), "v3")
+    ask(world, "v2", message="as Git says")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("False", "AsDeclared"), "v2")
+
+
+def test_a_restore_moves_nothing_until_its_stamp_is_off_and_then_decides_once() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.run()
+    world.deploy("c", restores="a")
+    world.run()
+    specs = {name: row.raw_spec for name, row in world.rows.items()}
+    world.forget_statuses()
+    for key in [key for key in world.objects if key[0] in ("apps/v1", "autoscaling/v2", "policy/v1")]:
+        del world.objects[key]
+    app = app_manifest(world)
+    app["metadata"]["annotations"] = {RESTORING: "true"}
+    world.edited(app)
+    assert world.plan() == operations.Plan()
+    del app["metadata"]["annotations"][RESTORING]
+    world.edited(app)
+    assert not world.plan().of(operations.EndRecord)
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
+    assert {name: row.raw_spec for name, row in world.rows.items()} == specs
+    assert world.serving == "v1"
+    assert all(row.meta.owners == {world.app.meta.uid} for row in world.rows.values())
+
+
+def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None:
+    world = serving("v1")
+    world.forget_statuses()
+    world.remove(kinds.APP.kind, given.NAME)
+    world.settle()
+    row = world.rows["a"]
+    assert world.phases == {"a": "#1 Pending"}
+    assert row.status.conditions[0].message == "App chat does not exist in namespace demo"
+    assert row.outcome is not None
+    world.later(3600)
+    assert world.plan().actions == ()
+    world.add(given.app_manifest())
+    world.run()
+    assert world.phases == {"a": "#1 Live"}
+
+
+def test_a_row_whose_app_comes_too_late_fails_with_a_number_and_goes_with_the_app() -> None:
+    world = a_world()
+    app = app_manifest(world)
+    world.remove(kinds.APP.kind, given.NAME)
+    world.deploy("early", "v1")
+    world.settle()
+    world.later(400)
+    world.settle()
+    row = world.rows["early"]
+    assert (world.phases, row.outcome) == ({"early": "#0 Pending"}, None), "closed it would not be seen when its App comes"
+    late = "App chat does not exist in namespace demo, 300 s after the row was created"
+    assert (row.status.conditions[0].status, row.status.conditions[0].message) == ("False", late)
+    assert row.status.observed_generation == row.meta.generation, "it is done, for a GitOps tool"
+    world.add(given.app_manifest())
+    world.run()
+    assert app["metadata"]["uid"] != world.app.meta.uid
+    row = world.rows["early"]
+    assert (world.phases, row.meta.owners) == ({"early": "#1 Failed"}, frozenset({world.app.meta.uid}))
+    assert row.outcome is not None
+    assert row.outcome.reason == "App chat was created more than 300 s after the row"
+    assert world.workload is None
+    assert verified(world)
+
+
+def a_long_history(rows: int) -> World:
+    """`rows` rows that were live one after the other, by turns v1 and v2, and before them one of v3."""
+    world = serving("v3")
+    for number in range(rows - 1):
+        world.deploy(f"r{number}", f"v{number % 2 + 1}")
+        world.run()
+    return world
+
+
+def test_the_oldest_rows_above_the_limit_go_and_what_is_kept_verifies() -> None:
+    world = a_long_history(14)
+    limit(world, 10)
+    world.run()
+    assert [row.sequence for row in sorted(world.rows.values(), key=lambda row: row.sequence)] == list(range(5, 15))
+    assert verified(world)
+    flows = {name for _, kind, name in world.objects if kind == "ConfigMap"}
+    assert flows == {names.flow(given.NAME, given.flow_hash(version)) for version in ("v1", "v2")}
+
+
+def test_rows_once_live_are_kept_though_failed_ones_are_younger() -> None:
+    world = a_long_history(6)
+    for number in range(12):
+        world.deploy(f"failed{number}", restores="none")
+        world.later(400)
+        world.run()
+    limit(world, 10)
+    world.run()
+    succeeded = [row.sequence for row in world.rows.values() if row.outcome and row.outcome.result.value == "Succeeded"]
+    assert (sorted(succeeded), len(world.rows)) == ([2, 3, 4, 5, 6], 10)
+
+
+def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
+    world = a_world()
+    ask(world, "v3")
+    world.run()
+    for number in range(14):
+        world.deploy(f"r{number}", f"v{number % 2 + 1}")
+        world.run()
+    limit(world, 10)
+    world.run()
+    assert in_order(world)[0] == "v3 App"
+    assert len(world.rows) == 15, "newer rows stay with it, since a chain without them would not verify"
+    ask(world, "v1")
+    world.run()
+    assert len(world.rows) == 10
+    assert verified(world)
+
+
+def test_what_git_asked_in_vain_is_not_asked_again_when_older_rows_go() -> None:
+    world = a_world()
+    ask(world, "v1")
+    world.run()
+    ask(world, "v9")
+    world.settle()
+    world.later(400)
+    world.run()
+    assert world.phases[next(name for name, row in world.rows.items() if row.pinned is None)] == "#2 Failed"
+    for number in range(14):
+        world.deploy(f"r{number}", f"v{number % 2 + 1}")
+        world.run()
+    limit(world, 10)
+    world.run()
+    world.run()
+    assert in_order(world)[:2] == ["v1 App", "-"], "the row that failed is known by the one before it"
+    assert len(world.rows) == 16
+    assert world.condition("DeploySpecOverridden") == ("True", "NewerRow")
+
+
+def test_no_hole_is_torn_into_the_chain_by_failures_after_the_live_row() -> None:
+    world = a_long_history(6)
+    for number in range(8):
+        world.deploy(f"failed{number}", "v2")
+        world.settle()
+        world.stall({"waiting": {"reason": "InvalidImageName"}}, old=1)
+        world.run()
+        world.deploy(f"never{number}", restores="none")
+        world.later(400)
+        world.run()
+    limit(world, 10)
+    world.run()
+    assert verified(world)
+    assert {"failed0", "r4"} <= set(world.rows)
+    assert [name for name in world.rows if name.startswith("never")] == ["never5", "never6", "never7"], "of the 5 newest"
+
+
+def verified(world: World) -> bool:
+    return verify({"metadata": {"name": name}, "spec": row.raw_spec} for name, row in world.rows.items()).misfits == ()
+
+
+def test_a_row_in_flight_and_what_it_restores_are_kept() -> None:
+    world = a_long_history(14)
+    world.deploy("back", restores="a")
+    limit(world, 10)
+    world.settle()
+    assert {"a", "back"} <= set(world.rows)
+    world.run()
+    assert world.serving == "v3"

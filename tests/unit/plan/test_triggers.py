@@ -1,0 +1,440 @@
+"""What is planned for triggers: when something is to run, that it runs once, and what is told of how it went."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired import triggers as desired
+from dynamiq_operator.desired.base import CRON_JOB, JOB
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
+from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.operations import RunOnce, SetAppStatus
+from tests.support import factories as given
+from tests.support.plan_lines import shown
+from tests.support.world import World
+from tests.unit.plan.test_deploys import a_world, serving
+
+NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *"}
+CRON = "chat-nightly"
+HOUR = 3600
+
+
+def at(seconds: float) -> str:
+    """A time of a trigger, from the moment at which worlds begin."""
+    return format_time(given.NOW + timedelta(seconds=seconds))
+
+
+def triggering(*triggers: Manifest) -> World:
+    """A world at rest in which v1 is live."""
+    return serving("v1", given.with_triggers(*triggers))
+
+
+def change(world: World, *triggers: Manifest) -> None:
+    """The App's owner writes its triggers anew."""
+    app = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
+    app["spec"]["triggers"] = list(triggers)
+    world.edited(app)
+
+
+def cron_jobs(world: World) -> list[str]:
+    return sorted(name for _, kind, name in world.objects if kind == CRON_JOB.kind)
+
+
+def jobs(world: World) -> list[str]:
+    return sorted(name for _, kind, name in world.objects if kind == JOB.kind)
+
+
+def told(world: World) -> list[tuple[str, str, str | None, str | None]]:
+    """Trigger, outcome, message and version of each run on the App's status, the newest first."""
+    return [(run.trigger, run.outcome.value, run.message, run.workflow_version) for run in world.app.status.triggers]
+
+
+def said(world: World) -> list[tuple[str, str]]:
+    return [(reason, message) for _, reason, message in world.events.values() if reason.startswith("Trigger")]
+
+
+def container(world: World) -> Any:
+    return world.child(CRON_JOB.kind, CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+
+
+# Schedules.
+
+
+def test_a_schedule_is_a_cron_job_from_the_first_deploy_on() -> None:
+    world = a_world(given.with_triggers({**NIGHTLY, "timezone": "Europe/Berlin"}))
+    world.settle()
+    assert cron_jobs(world) == []
+    assert world.condition("TriggersReady") == ("False", "NotDeployed")
+    world.deploy("a", "v1")
+    world.run()
+    spec = world.child(CRON_JOB.kind, CRON)["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("0 3 * * *", "Europe/Berlin", "Allow")
+    assert world.condition("TriggersReady") == ("True", "Scheduled")
+    assert world.plan().actions == ()
+
+
+def test_its_pods_are_none_of_the_apps_and_may_do_nothing_but_call_it() -> None:
+    world = triggering({**NIGHTLY, "input": '{"a": "$(HOME) $$"}', "expiresAt": at(9 * HOUR)})
+    job = world.child(CRON_JOB.kind, CRON)["spec"]["jobTemplate"]["spec"]
+    template = job["template"]
+    assert not names.pod_selector(given.NAME).items() <= template["metadata"]["labels"].items()
+    assert template["metadata"]["labels"][names.TRIGGER_OF_LABEL] == given.NAME
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert template["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert (template["spec"]["restartPolicy"], job["backoffLimit"]) == ("Never", 0)
+    found = container(world)
+    assert found["securityContext"]["readOnlyRootFilesystem"] is True
+    assert found["image"] == TRIGGER_IMAGE
+    assert found["args"][:2] == ["trigger", "http://chat.demo.svc/"]
+    assert f"--not-after={at(9 * HOUR)}" in found["args"]
+    assert found["env"] == [{"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": "$$(HOME) $$$$"}'}]
+    assert template["spec"]["volumes"] == [{"name": "access-keys", "secret": {"secretName": "chat-access-keys"}}]
+
+
+def test_a_public_app_is_called_without_a_key() -> None:
+    world = serving("v1", given.with_triggers(NIGHTLY), given.public())
+    assert world.child(CRON_JOB.kind, CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"] == []
+    assert not [each for each in container(world)["args"] if each.startswith("--keys")]
+
+
+def test_the_largest_input_is_passed_in_pieces() -> None:
+    text = json.dumps({"a": "字" * 65000}, ensure_ascii=False)
+    world = triggering({**NIGHTLY, "input": text, "inputTransformer": {"selector": {"q": "$.a"}}})
+    env = {each["name"]: each["value"] for each in container(world)["env"]}
+    assert all(len(value.encode()) < 128 * 1024 - 100 for value in env.values())
+    assert "".join(env[f"DYNAMIQ_TRIGGER_INPUT_{number}"] for number in (1, 2, 3)) == text
+    assert json.loads(env["DYNAMIQ_TRIGGER_TRANSFORMER_1"].replace("$$", "$")) == {"selector": {"q": "$.a"}}
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [{"suspend": True}, {"suspend": True, "draft": True}, {"expiresAt": at(-1)}, {"schedule": None, "runAt": at(HOUR)}],
+    ids=["suspended", "a draft", "expired", "at one moment"],
+)
+def test_what_is_not_to_run_has_no_cron_job(change_of: Manifest) -> None:
+    world = triggering(NIGHTLY)
+    assert cron_jobs(world) == [CRON]
+    change(world, {key: value for key, value in (NIGHTLY | change_of).items() if value is not None})
+    assert shown(world.plan())[0] == "delete CronJob"
+    world.run()
+    assert cron_jobs(world) == []
+    assert world.condition("TriggersReady") == ("True", "Scheduled")
+    change(world, NIGHTLY)
+    world.run()
+    assert cron_jobs(world) == [CRON]
+
+
+def test_a_trigger_that_is_gone_takes_its_cron_job_along_and_leaves_its_runs() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    change(world)
+    world.run()
+    assert (cron_jobs(world), jobs(world)) == ([], [job])
+    assert world.child(JOB.kind, job)["metadata"]["ownerReferences"][0]["kind"] == "App"
+    assert [run.trigger for run in world.app.status.triggers] == ["nightly"]
+
+
+@pytest.mark.parametrize("change_of", [{"schedule": "0 4 * * *"}, {"timezone": "Asia/Tokyo"}], ids=["the schedule", "the time zone"])
+def test_other_times_make_it_anew_so_that_nothing_seems_missed(change_of: Manifest) -> None:
+    world = triggering(NIGHTLY)
+    before = world.child(CRON_JOB.kind, CRON)["metadata"]["uid"]
+    job = world.fire(CRON)
+    change(world, NIGHTLY | change_of)
+    world.run()
+    assert world.child(CRON_JOB.kind, CRON)["metadata"]["uid"] != before
+    assert jobs(world) == [job], "a run under way ends as it would have"
+
+
+@pytest.mark.parametrize("edit", [{"concurrencyPolicy": "Replace"}, {"startingDeadlineSeconds": 1}, {"jobTemplate": {}}])
+def test_a_cron_job_that_was_edited_is_as_it_was(edit: Manifest) -> None:
+    world = triggering(NIGHTLY)
+    child = world.child(CRON_JOB.kind, CRON)
+    before = json.dumps(child["spec"], sort_keys=True)
+    child["spec"] |= edit
+    world.edited(child)
+    assert shown(world.plan())[0].startswith("apply CronJob for .spec.")
+    world.run()
+    assert json.dumps(world.child(CRON_JOB.kind, CRON)["spec"], sort_keys=True) == before
+
+
+def test_a_change_of_what_is_sent_is_applied_without_a_new_cron_job() -> None:
+    world = triggering({**NIGHTLY, "input": "{}"})
+    before = world.child(CRON_JOB.kind, CRON)["metadata"]["uid"]
+    change(world, NIGHTLY)
+    world.run()
+    assert (world.child(CRON_JOB.kind, CRON)["metadata"]["uid"], container(world)["env"]) == (before, [])
+
+
+def test_a_stranger_of_its_name_is_a_condition_and_callers_are_served() -> None:
+    world = a_world(given.with_triggers(NIGHTLY))
+    world.add({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": CRON, "namespace": given.NAMESPACE}, "spec": {"mine": 1}})
+    world.deploy("a", "v1")
+    world.run()
+    assert world.child(CRON_JOB.kind, CRON)["spec"] == {"mine": 1}
+    assert world.condition("TriggersReady") == ("False", "NameTaken")
+    assert (world.condition("Ready"), world.condition("ChildrenApplied")) == (("True", "Serving"), ("True", "Applied"))
+    assert world.plan().requeue_after == 15
+
+
+WRONG: list[tuple[Manifest, str]] = [
+    ({"schedule": "0 24 * * *"}, "hour 24: use 0 to 23"),
+    ({"schedule": "0 0 30 2 *"}, "no month 2 has such a day"),
+    ({"timezone": "Mars/Base"}, "there is no time zone Mars/Base"),
+    ({"expiresAt": "0000-01-01T00:00:00Z"}, "is no time"),
+    ({"input": "{"}, "input is not JSON"),
+    ({"input": "[" * 60000}, "input is not JSON"),
+    ({"input": "[1]"}, "input is not an object"),
+]
+
+
+@pytest.mark.parametrize(("change_of", "why"), WRONG)
+def test_what_can_never_run_is_said_and_the_others_run(change_of: Manifest, why: str) -> None:
+    world = triggering({**NIGHTLY, **change_of}, {"name": "hourly", "schedule": "0  *  * * *"})
+    assert cron_jobs(world) == ["chat-hourly"]
+    assert world.child(CRON_JOB.kind, "chat-hourly")["spec"]["schedule"] == "0 * * * *"
+    assert world.condition("TriggersReady") == ("False", "Invalid")
+    message = next(each.message for each in world.app.status.conditions if each.type == "TriggersReady")
+    assert message.startswith("trigger nightly: ")
+    assert why in message
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_it_is_looked_at_again_when_it_expires() -> None:
+    world = triggering({**NIGHTLY, "expiresAt": at(HOUR)})
+    assert world.plan().requeue_after == HOUR
+    world.later(HOUR)
+    world.run()
+    assert cron_jobs(world) == []
+
+
+def test_while_a_restore_is_under_way_nothing_is_made() -> None:
+    world = a_world(given.with_triggers(NIGHTLY, {"name": "once", "runAt": at(0)}), given.annotated(**{names.RESTORING_ANNOTATION: "true"}))
+    world.deploy("a", "v1")
+    assert world.plan().actions == ()
+
+
+def test_nothing_runs_for_an_app_whose_first_deploy_failed() -> None:
+    world = a_world(given.with_triggers(NIGHTLY, {"name": "once", "runAt": at(HOUR)}))
+    world.refused[("Deployment", given.NAME)] = "a bad volume"
+    world.deploy("a", "v1")
+    world.run()
+    world.later(HOUR)
+    world.run()
+    assert (cron_jobs(world), jobs(world)) == ([], [])
+
+
+# One moment.
+
+ONCE: Manifest = {"name": "once", "runAt": at(HOUR)}
+
+
+def test_a_moment_is_one_job_when_it_has_come() -> None:
+    world = triggering(ONCE)
+    plan = world.plan()
+    assert (plan.actions, plan.requeue_after) == ((), HOUR)
+    world.later(HOUR)
+    assert shown(world.plan())[0] == "run once"
+    world.run()
+    (job,) = jobs(world)
+    assert job == desired.once_name(world.app, world.app.spec.triggers[0])
+    made = world.child(JOB.kind, job)
+    assert made["metadata"]["ownerReferences"][0]["kind"] == "App"
+    assert made["spec"]["ttlSecondsAfterFinished"] > HOUR, "its name is taken for longer than it may be made"
+    world.end_job(job)
+    world.run()
+    world.remove_job(job)
+    world.later(60)
+    world.run()
+    assert jobs(world) == [], "the status tells that it has run"
+    assert [run[:2] for run in told(world)] == [("once", "Succeeded")]
+
+
+def test_a_repeat_by_another_replica_meets_the_same_job() -> None:
+    world = triggering(ONCE)
+    world.later(HOUR)
+    before = world.snapshot()
+    world.run()
+    again = make_plan(before).of(RunOnce)
+    assert again
+    world.perform(again)
+    assert len(jobs(world)) == 1
+
+
+@pytest.mark.parametrize(("late", "runs"), [(HOUR, True), (HOUR + 1, False)])
+def test_a_moment_that_passed_while_nobody_worked_runs_for_an_hour(late: float, runs: bool) -> None:
+    world = triggering(ONCE)
+    world.later(HOUR + late)
+    world.run()
+    assert bool(jobs(world)) is runs
+    if not runs:
+        assert told(world) == [("once", "Missed", f"it was to run at {at(HOUR)}, and did not within 60 min", None)]
+        assert [reason for reason, _ in said(world)] == ["TriggerMissed"]
+        world.later(24 * HOUR)
+        world.run()
+        assert len(told(world)) == len(said(world)) == 1
+
+
+def test_a_moment_before_the_app_was_made_is_not_run_as_after_a_restore() -> None:
+    world = triggering({"name": "once", "runAt": at(-60)})
+    assert jobs(world) == []
+    world.later(2 * HOUR)
+    world.run()
+    assert (jobs(world), told(world)) == ([], [])
+
+
+def test_a_suspended_moment_does_not_run() -> None:
+    world = triggering({**ONCE, "suspend": True})
+    world.later(HOUR)
+    world.run()
+    assert jobs(world) == []
+
+
+def test_a_moment_that_cannot_be_made_is_a_condition_and_tried_again() -> None:
+    world = triggering(ONCE)
+    job = desired.once_name(world.app, world.app.spec.triggers[0])
+    world.denied.add((JOB.kind, job))
+    world.later(HOUR)
+    world.run()
+    assert world.condition("TriggersReady") == ("False", "Denied")
+    world.denied.clear()
+    world.problems.clear()  # what the operator does after a while
+    world.run()
+    assert jobs(world) == [job]
+    assert world.condition("TriggersReady") == ("True", "Scheduled")
+
+
+# How they went.
+
+
+def word(message: str, version: str = "v1") -> str:
+    return json.dumps({"message": message, "workflowHash": given.flow_hash(version)})
+
+
+def test_a_run_is_told_while_it_runs_and_when_it_has_ended() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.run()
+    assert told(world) == [("nightly", "Running", None, None)]
+    assert said(world) == []
+    world.later(3)
+    world.end_job(job, word("the App answered 200 after 0.2 s"))
+    world.run()
+    assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
+    (run,) = world.app.status.triggers
+    assert (run.job, run.started_at, run.ended_at) == (job, at(0), at(3))
+    assert said(world) == [("TriggerSucceeded", f"trigger nightly ({job}, v1): the App answered 200 after 0.2 s")]
+    assert world.plan().actions == ()
+
+
+def test_the_version_is_the_one_that_answered() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.deploy("b", "v2")
+    world.run()
+    world.end_job(job, word("the App answered 200 after 0.2 s", "v1"))
+    world.run()
+    assert told(world)[0][3] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("last_word", "reason", "code", "message"),
+    [
+        (
+            word("the App answered 500 (node_failed) after 0.2 s"),
+            "BackoffLimitExceeded",
+            1,
+            "the App answered 500 (node_failed) after 0.2 s",
+        ),
+        ("", "BackoffLimitExceeded", 137, "its pod ended with exit code 137, Error"),
+        ("Traceback: the secret", "BackoffLimitExceeded", 1, "its pod ended with exit code 1, Error"),
+        (json.dumps({"message": "a\x1b[31m\nb"}), "BackoffLimitExceeded", 1, "a\\x1b[31m\\nb"),
+        (json.dumps({"message": "x" * 4000}), "BackoffLimitExceeded", 1, "x" * 200),
+        ("[]", "BackoffLimitExceeded", 1, "its pod ended with exit code 1, Error"),
+        (None, "DeadlineExceeded", 0, "its Job failed: DeadlineExceeded"),
+    ],
+)
+def test_why_a_run_failed_is_said_in_one_line(last_word: str | None, reason: str, code: int, message: str) -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.end_job(job, last_word, reason=reason, code=code)
+    world.run()
+    assert [run[:3] for run in told(world)] == [("nightly", "Failed", message)]
+    assert [reason for reason, _ in said(world)] == ["TriggerFailed"]
+
+
+def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_last_word() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.call(job, phase="Running")
+    world.end_job(job)
+    world.run()
+    assert told(world)[0][1] == "Running"
+    assert world.plan().requeue_after == 10
+    world.end_job(job, word("the App answered 200 after 0.2 s"))
+    world.run()
+    assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
+
+
+def test_an_image_that_cannot_be_pulled_is_said_while_it_waits_and_in_the_end() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    for reason in ("ContainerCreating", "ErrImagePull", "ImagePullBackOff"):
+        world.call(job, phase="Pending", containerStatuses=[{"state": {"waiting": {"reason": reason}}}])
+        world.run()
+    message = f"its image {TRIGGER_IMAGE} cannot be pulled: see the operator's --trigger-image"
+    assert told(world) == [("nightly", "Running", message, None)]
+    del world.callers[job]
+    world.end_job(job, reason="DeadlineExceeded")
+    world.run()
+    assert told(world) == [("nightly", "Failed", message, None)]
+
+
+def test_the_last_ten_are_kept_whatever_becomes_of_their_jobs() -> None:
+    world = triggering(NIGHTLY, {"name": "hourly", "schedule": "0 * * * *"})
+    for number in range(1, 13):
+        world.later(60)
+        world.end_job(job := world.fire(CRON if number % 2 else "chat-hourly", number), word(f"No. {number}"))
+        world.run()
+        world.remove_job(job)
+    assert [run[2] for run in told(world)] == [f"No. {number}" for number in range(12, 2, -1)]
+    assert len(said(world)) == 12
+    assert world.plan().actions == ()
+
+
+def test_a_run_whose_job_was_deleted_is_told_to_have_failed() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.run()
+    world.remove_job(job)
+    assert told(world)[0][1] == "Running"
+    assert world.plan().requeue_after == 60, "a moment after it began it may only not have been seen yet"
+    world.later(60)
+    world.run()
+    assert told(world) == [("nightly", "Failed", "its Job was deleted before it had ended", None)]
+
+
+def test_runs_of_an_app_that_had_this_name_before_are_not_this_ones() -> None:
+    world = triggering(NIGHTLY)
+    job = world.fire(CRON)
+    world.child(JOB.kind, job)["metadata"]["creationTimestamp"] = at(-1)
+    assert world.plan().actions == ()
+
+
+def test_the_status_is_written_twice_for_a_run() -> None:
+    world = triggering(NIGHTLY)
+    world.written.clear()
+    job = world.fire(CRON)
+    world.run()
+    for status in ({"active": 1}, {"active": 1, "ready": 1}, {"ready": 0}):
+        world.child(JOB.kind, job)["status"] = status
+        world.edited(world.child(JOB.kind, job))
+        world.run()
+    world.end_job(job, word("the App answered 200 after 0.2 s"))
+    world.run()
+    assert sum(isinstance(action, SetAppStatus) for action in world.written) == 2

@@ -1,0 +1,205 @@
+"""What is planned for what variables name: pods that could not start are not made, and what serves goes on serving."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.operations import ApplyChild
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.support.world import World
+from tests.unit.plan.test_deploys import BAD_NAME, a_world, serving
+
+TOKEN: Manifest = {"name": "TOKEN", "secret": {"name": "tokens", "key": "openai"}}
+MODEL: Manifest = {"name": "MODEL", "configMap": {"name": "models", "key": "best"}}
+PLAIN: Manifest = {"name": "PLAIN", "value": "x"}
+
+
+def holding(kind: str, name: str, **data: str) -> Manifest:
+    """A Secret or ConfigMap of somebody else's."""
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": given.NAMESPACE}, "data": data}
+
+
+def take(world: World, *variables: Manifest) -> None:
+    """A user changes the App's variables."""
+    app = world.objects[next(key for key in world.objects if key[1] == "App")]
+    app["spec"]["variables"] = list(variables)
+    world.edited(app)
+
+
+def environment(world: World) -> dict[str, Manifest]:
+    """The variables that the newest template has, but for the runtime's own."""
+    container = world.child("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return {each["name"]: each for each in container["env"] if not each["name"].startswith("DYNAMIQ_") and each["name"] != "PORT"}
+
+
+def message(world: World, type_: str) -> str:
+    return next(found.message for found in world.app.status.conditions if found.type == type_)
+
+
+@pytest.mark.parametrize(
+    ("variable", "made", "said"),
+    [
+        (TOKEN, None, "variable TOKEN takes key openai of Secret tokens, which does not exist"),
+        (TOKEN, holding("Secret", "tokens", other="x"), "variable TOKEN takes key openai of Secret tokens, which has no such key"),
+        (MODEL, None, "variable MODEL takes key best of ConfigMap models, which does not exist"),
+        (MODEL, holding("ConfigMap", "models"), "variable MODEL takes key best of ConfigMap models, which has no such key"),
+    ],
+)
+def test_a_live_app_goes_on_with_the_variables_that_it_has(variable: Manifest, made: Manifest | None, said: str) -> None:
+    world = serving("v1")
+    before = copy.deepcopy(world.child("Deployment"))
+    if made is not None:
+        world.add(made)
+    take(world, PLAIN, variable)
+    plan = world.plan()
+    assert (shown(plan), told(plan)) == (["app: Ready=True Serving, last #1"], ["app VariableMissing"])
+    world.run()
+    assert world.child("Deployment") == before
+    assert (world.condition("VariablesResolved"), world.condition("Ready")) == (("False", "VariableMissing"), ("True", "Serving"))
+    assert message(world, "VariablesResolved").startswith(said)
+    assert [text for _, reason, text in world.events.values() if reason == "VariableMissing"] == [message(world, "VariablesResolved")]
+    assert (world.plan().actions, world.plan().requeue_after) == ((), 3)
+
+
+def test_it_goes_on_once_the_key_is_there() -> None:
+    world = serving("v1")
+    take(world, TOKEN, MODEL)
+    world.run()
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.run()
+    assert message(world, "VariablesResolved").startswith("variable MODEL takes")
+    assert environment(world) == {}
+    world.add(holding("ConfigMap", "models", best="x"))
+    world.run()
+    assert environment(world)["TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "tokens", "key": "openai"}}
+    assert world.condition("VariablesResolved") == ("True", "Resolved")
+    assert world.phases == {"a": "#1 Live"}, "a change of variables is no row"
+    assert world.plan().requeue_after is None
+
+
+def test_nothing_is_looked_at_while_all_that_is_to_run_runs() -> None:
+    world = a_world(given.with_variables(TOKEN))
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.deploy("a", "v1")
+    assert world.snapshot().named == {("Secret", "tokens"): frozenset({"openai"})}
+    world.run()
+    world.remove_other("Secret", "tokens")
+    assert world.snapshot().named == {}
+    assert world.plan().actions == ()
+    assert world.condition("VariablesResolved") == ("True", "Resolved")
+
+
+def test_a_deploy_fails_at_once_and_the_live_row_stays_untouched() -> None:
+    world = serving("v1")
+    take(world, TOKEN)
+    world.run()
+    before = copy.deepcopy(world.child("Deployment"))
+    world.deploy("b", "v2")
+    plan = world.plan()
+    assert [line for line in shown(plan) if line.startswith("b:")] == ["b: #2 pinned v2", "b: Failed"]
+    assert plan.of(ApplyChild) == ()
+    world.run()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    assert outcome.reason == "variable TOKEN takes key openai of Secret tokens, which does not exist"
+    assert world.phases == {"a": "#1 Live", "b": "#2 Failed"}
+    assert world.child("Deployment") == before
+
+
+def test_a_first_deploy_fails_at_once_and_makes_no_workload() -> None:
+    world = a_world(given.with_variables(TOKEN))
+    world.deploy("a", "v1")
+    world.run()
+    assert (world.phases, world.workload) == ({"a": "#1 Failed"}, None)
+    assert message(world, "Ready").endswith("variable TOKEN takes key openai of Secret tokens, which does not exist")
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.deploy("b", "v1")
+    world.run()
+    assert world.phases == {"a": "#1 Failed", "b": "#2 Live"}
+
+
+def test_what_is_held_is_repaired_and_scaled_all_the_same() -> None:
+    world = serving("v1")
+    before = copy.deepcopy(world.child("Deployment")["spec"])
+    take(world, TOKEN)
+    world.run()
+    edited = world.child("Deployment")
+    edited["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
+    edited["spec"]["replicas"] = 0
+    world.edited(edited)
+    world.run()
+    assert world.child("Deployment")["spec"] == before
+
+
+def test_a_workload_that_somebody_deleted_is_not_made_of_pods_that_cannot_start() -> None:
+    world = serving("v1")
+    take(world, TOKEN)
+    world.run()
+    del world.objects[("apps/v1", "Deployment", given.NAME)]
+    world.run()
+    assert (world.workload, world.condition("Ready")) == (None, ("False", "VariableMissing"))
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.run()
+    assert (world.serving, world.condition("Ready")) == ("v1", ("True", "Serving"))
+
+
+def test_a_row_that_failed_is_not_what_the_live_one_is_held_at() -> None:
+    """The key went while a deploy was under way for another reason: the live row's pins are brought back all the same."""
+    world = a_world(given.with_variables(TOKEN))
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.deploy("a", "v1")
+    world.run()
+    world.deploy("b", "v2")
+    world.settle()
+    world.remove_other("Secret", "tokens")
+    take(world, {**TOKEN, "name": "OTHER"})
+    world.stall(BAD_NAME, old=1)
+    world.run()
+    assert (world.phases, world.serving) == ({"a": "#1 Live", "b": "#2 Failed"}, "v1")
+
+
+def test_a_key_that_goes_while_the_pods_run_moves_nothing() -> None:
+    """Kubernetes reads a variable when a pod starts, and so do we: what runs is not looked at again."""
+    world = a_world(given.with_variables(TOKEN))
+    world.add(holding("Secret", "tokens", openai="x"))
+    world.deploy("a", "v1")
+    world.run()
+    world.remove_other("Secret", "tokens")
+    world.deploy("b", "v1", config={"autoscaling": {"maxReplicas": 5}})
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+
+
+def test_a_note_of_before_is_taken_for_no_ones() -> None:
+    """An operator of before noted no pins: what it applied is then not held, as it may be a row's that failed."""
+    world = serving("v1")
+    child = world.child("Deployment")
+    noted = json.loads(child["metadata"]["annotations"][names.TEMPLATE_ANNOTATION])
+    del noted["pins"]
+    child["metadata"]["annotations"][names.TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    world.edited(child)
+    template = copy.deepcopy(child["spec"]["template"])
+    world.run()
+    assert world.child("Deployment")["spec"]["template"] == template
+
+
+def test_pods_that_changed_variables_break_are_told_of_and_what_serves_goes_on() -> None:
+    world = serving("v1")
+    take(world, {"name": "PYTHONHOME", "value": "/nowhere"})
+    world.settle()
+    ended = {"waiting": {"reason": "CrashLoopBackOff"}}
+    world.stall(ended, old=1, lastState={"terminated": {"exitCode": 1, "reason": "Error", "message": "no encodings"}})
+    world.settle()
+    assert (world.condition("Ready"), world.condition("Progressing")) == (("True", "Serving"), ("False", "Crashed"))
+    assert message(world, "Progressing") == (
+        "not all pods of v1 (#1, a) serve: the runtime of pod chat-0 ends with exit code 1: no encodings"
+    )
+    take(world)
+    world.run()
+    assert world.condition("Progressing") == ("False", "Settled")

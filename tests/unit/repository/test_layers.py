@@ -1,0 +1,75 @@
+"""The architecture is held by import-linter, and breaking it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def lint(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `lint-imports` over a copy of the packages, after adding a line to one of its modules."""
+
+    def run(module: str = "", line: str = "") -> subprocess.CompletedProcess[str]:
+        shutil.copytree(REPOSITORY / "operator", tmp_path / "operator", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+        if module:
+            with (tmp_path / "operator" / module).open("a") as file:
+                file.write(f"\n{line}\n")
+        command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "operator")}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+Lint = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_the_layers_hold(lint: Lint) -> None:
+    done = lint()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("dynamiq_operator/model/names.py", "from dynamiq_operator.desired import base"),
+        ("dynamiq_operator/plan/planner.py", "from dynamiq_operator.kube import errors"),
+        ("dynamiq_operator/kube/errors.py", "import dynamiq_operator.controller.run"),
+        ("dynamiq_operator/plan/planner.py", "import time"),
+        ("dynamiq_operator/desired/base.py", "import kopf"),
+        ("dynamiq_operator/controller/run.py", "import dynamiq_runtime.engine"),
+        ("dynamiq_operator/helpers.py", "# a module that is in no layer"),
+        ("dynamiq_operator/cli/output.py", "from dynamiq_operator.cli import progress"),
+        ("dynamiq_operator/cli/commands/diff.py", "from dynamiq_operator.cli.commands import status"),
+        ("dynamiq_operator/cli/helpers.py", "# a module of the plugin that is in no layer of it"),
+        ("dynamiq_operator/rest/apps/routes.py", "from dynamiq_operator.rest.workflows import drafts"),
+        ("dynamiq_operator/rest/http/errors.py", "from dynamiq_operator.rest.context import ApiContext"),
+        ("dynamiq_operator/rest/kube/client.py", "from dynamiq_operator.rest.http.errors import HttpProblem"),
+        ("dynamiq_operator/rest/helpers.py", "# a module of the REST API that is in no layer of it"),
+        ("dynamiq_operator/rest/triggers/parse.py", "from dynamiq_operator.rest.triggers import edits"),
+        ("dynamiq_operator/plan/children/variables.py", "from dynamiq_operator.plan.records import retention"),
+        ("dynamiq_operator/plan/triggers/schedules.py", "from dynamiq_operator.plan.records import retention"),
+        ("dynamiq_operator/plan/observed/jobs.py", "from dynamiq_operator.plan.snapshot import Snapshot"),
+        ("dynamiq_operator/plan/helpers.py", "# a module of the planner that is in no layer of it"),
+        ("dynamiq_operator/model/base.py", "import dynamiq_operator.model.app  # a circle"),
+    ],
+)
+def test_breaking_one_fails(lint: Lint, module: str, line: str) -> None:
+    done = lint(module, line)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "BROKEN" in done.stdout
+
+
+def test_the_folder_operator_is_no_package() -> None:
+    """As a package it would take the place of the standard library's `operator` wherever the repository is on the path."""
+    assert not (REPOSITORY / "operator" / "__init__.py").exists()

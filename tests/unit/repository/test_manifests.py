@@ -1,0 +1,163 @@
+"""The installation grants the operator exactly what its code asks for, and runs it as the strictest pod security wants."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.kube import resources
+from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.model import names
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.kinds import KINDS
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
+from dynamiq_operator.plan.children import convergence
+from dynamiq_operator.rest.kube.id_index import INDEXED
+from local import images
+
+MANIFESTS = Path(__file__).parents[3] / "manifests"
+LEASE = ("coordination.k8s.io", "leases")
+Rights = dict[tuple[str, str], set[str]]
+"""Verbs by API group and resource."""
+
+
+def documents(path: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all((MANIFESTS / path).read_text()) if document]
+
+
+def rights(role: dict[str, Any]) -> Rights:
+    found: Rights = defaultdict(set)
+    for rule in role["rules"]:
+        assert "nonResourceURLs" not in rule
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found[(group, resource)] |= set(rule["verbs"])
+    return dict(found)
+
+
+def roles(path: str, kind: str = "ClusterRole") -> dict[str, dict[str, Any]]:
+    return {document["metadata"]["name"]: document for document in documents(path) if document["kind"] == kind}
+
+
+def needed() -> Rights:
+    """What the code asks of the API server, from its own tables where it has them."""
+    wanted: Rights = defaultdict(set)
+
+    def ask(resource: ApiResource, *verbs: str, subresource: str = "") -> None:
+        wanted[(resource.group, resource.plural + subresource)] |= set(verbs)
+
+    for resource in resources.WATCHED:
+        ask(resource, "list", "watch")
+    for resource in resources.CHILDREN:
+        ask(resource, "get", "create", "patch", *(["delete"] if resource.kind in (*convergence.REMOVABLE, "ConfigMap", "CronJob") else []))
+        if resource.kind == "Deployment":
+            ask(resource, "patch", subresource="/scale")
+    ask(resources.JOBS, "get", "create", "patch")
+    ask(resources.RECORDS, "get", "create", "patch", "delete")
+    ask(resources.RECORDS, "patch", subresource="/status")
+    ask(resources.APPS, "patch", subresource="/status")
+    ask(resources.VERSIONS, "get")
+    ask(resources.SECRETS, "get", "create")
+    ask(resources.PODS, "patch")
+    ask(resources.EVENTS, "create")
+    for resource in resources.POLICIES:
+        ask(resource, "get")
+    return dict(wanted)
+
+
+def test_every_file_is_part_of_an_installation() -> None:
+    """What no kustomization names nobody applies."""
+    named: set[Path] = set()
+    for path in MANIFESTS.rglob("kustomization.yaml"):
+        resources_ = yaml.safe_load(path.read_text()).get("resources", ())
+        named |= {path, *((path.parent / each).resolve() for each in resources_)}
+    assert set(MANIFESTS.rglob("*.yaml")) <= named
+
+
+def test_the_operator_has_the_rights_that_it_uses_and_no_other() -> None:
+    assert rights(roles("rbac/operator.yaml")["dynamiq-operator"]) == needed()
+
+
+def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
+    role = roles("rbac/operator.yaml", "Role")["dynamiq-operator-lease"]
+    assert rights(role) == {LEASE: {"get", "create", "update"}}
+    named = [rule for rule in role["rules"] if set(rule["verbs"]) != {"create"}]
+    assert all(rule["resourceNames"] == ["dynamiq-operator"] for rule in named)
+    assert role["metadata"]["namespace"] == "dynamiq-system"
+
+
+def test_nobody_gets_everything_of_anything() -> None:
+    for path in ("rbac/operator.yaml", "rbac/users.yaml", "api/rbac.yaml"):
+        for kind in ("ClusterRole", "Role"):
+            for role in roles(path, kind).values():
+                for (group, resource), verbs in rights(role).items():
+                    assert "*" not in {group, resource, *verbs}
+                    assert not verbs & {"bind", "escalate", "impersonate"}
+                    assert resource not in {
+                        "pods/exec",
+                        "serviceaccounts/token",
+                        "roles",
+                        "clusterroles",
+                        "rolebindings",
+                        "clusterrolebindings",
+                    }
+
+
+def test_secrets_are_never_listed() -> None:
+    assert rights(roles("rbac/operator.yaml")["dynamiq-operator"])[("", "secrets")] == {"get", "create"}
+
+
+def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> None:
+    people = roles("rbac/users.yaml")
+    viewer, editor = rights(people["dynamiq-view"]), rights(people["dynamiq-edit"])
+    assert viewer == {(GROUP, kind.plural): {"get", "list", "watch"} for kind in KINDS}
+    assert editor[(GROUP, "deployments")] == {"create"}
+    assert not any("/" in resource for _, resource in editor)
+    assert (GROUP, "runtimes") not in editor
+    label = "rbac.authorization.k8s.io/aggregate-to-"
+    assert [people[f"dynamiq-{who}"]["metadata"]["labels"] for who in ("view", "edit")] == [
+        {f"{label}{who}": "true"} for who in ("view", "edit")
+    ]
+
+
+def test_the_management_api_lists_and_watches_what_it_indexes_and_nothing_else() -> None:
+    expected = {(resource.group, resource.plural): {"list", "watch"} for resource in INDEXED}
+    assert rights(roles("api/rbac.yaml")["dynamiq-api"]) == expected
+
+
+def test_whoever_deploys_creates_rows_alone_and_whoever_promotes_makes_what_is_missing() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    read = {"get", "list", "watch"}
+    viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))
+    flows = {("", "configmaps"): {"get"}, ("", "namespaces"): {"get"}}
+    assert deployer == {**viewer, **flows, (GROUP, "deployments"): read | {"create"}}
+    assert promoter == {
+        **deployer,
+        (GROUP, "workflowversions"): read | {"create"},
+        (GROUP, "apps"): read | {"create", "patch"},
+    }
+
+
+@pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])
+def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
+    (deployment,) = documents(path)
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["requests"]
+    assert container["resources"]["limits"]["memory"]
+    first = container["env"][0]  # README.md's overlay names it by this place
+    assert first == {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": TRIGGER_IMAGE}
+    assert images.RUNTIME.reference == TRIGGER_IMAGE
+    assert names.MANAGED_BY not in deployment["spec"]["template"]["metadata"]["labels"]
+    (namespace,) = documents("base/namespace.yaml")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

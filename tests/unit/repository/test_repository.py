@@ -1,0 +1,82 @@
+"""What the repository says of itself in more than one place is the same everywhere, and what its documents name is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dynamiq_runtime
+from dynamiq_operator.model.settings import TRIGGER_IMAGE
+from local import images
+
+REPOSITORY = Path(__file__).parents[3]
+IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
+TAG = re.compile(r"(?:dynamiq\.local|registry\.example/dynamiq)/(?:operator|runtime|runtime-sdk):([\w.-]+\w)")
+DOCUMENTS = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/design/*.md")
+REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
+PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+
+
+def texts(*patterns: str) -> Iterator[tuple[Path, str]]:
+    for pattern in patterns:
+        for path in sorted(REPOSITORY.glob(pattern)):
+            yield path, path.read_text()
+
+
+@cache
+def defined_in(path: Path) -> frozenset[str]:
+    """What a reference may name: functions, classes, methods and constants of a module; objects by their name in a file of YAML."""
+    if path.suffix != ".py":
+        return frozenset(each["metadata"]["name"] for each in yaml.safe_load_all(path.read_text()))
+    return frozenset(_names(ast.parse(path.read_text()).body))
+
+
+def _names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+    for statement in body:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield prefix + name
+            case ast.ClassDef(name=name, body=inner):
+                yield prefix + name
+                yield from _names(inner, f"{prefix}{name}.")
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield prefix + name
+
+
+def test_every_image_that_a_text_names_has_the_version_of_the_project() -> None:
+    found = [(path.relative_to(REPOSITORY).as_posix(), tag) for path, text in texts(*IMAGES_NAMED_IN) for tag in TAG.findall(text)]
+    assert {"Dockerfile", "README.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {path for path, _ in found}
+    stale = sorted({path for path, tag in found if tag != images.version()})
+    assert not stale, f"they name another version than {images.version()}: {', '.join(stale)}"
+
+
+def test_the_runtime_and_the_image_that_runs_triggers_have_the_version_of_the_project() -> None:
+    assert dynamiq_runtime.__version__ == images.version()
+    assert images.RUNTIME.reference == TRIGGER_IMAGE
+
+
+def test_the_changelog_has_a_section_for_the_version_of_the_project() -> None:
+    assert f"\n## [{images.version()}]" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_a_commit_is_checked_by_the_commands_of_make_lint() -> None:
+    recipe = (REPOSITORY / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    (hooks,) = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    run = [hook["entry"].removeprefix(".venv/bin/") for hook in hooks["hooks"]]
+    assert run == [line.split(" || ")[0].strip().removeprefix("@$(BIN)/") for line in recipe.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("pattern", DOCUMENTS)
+def test_what_a_document_names_is_there(pattern: str) -> None:
+    for document, text in texts(pattern):
+        missing = [f"{path}::{name}" for path, name in REFERENCE.findall(text) if name not in defined_in(REPOSITORY / path)]
+        missing += [place for place in PLACE.findall(text) if not (REPOSITORY / place).exists()]
+        missing += [link for link in LINK.findall(text) if not (document.parent / link).exists()]
+        assert missing == [], document.name

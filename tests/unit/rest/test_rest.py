@@ -1,0 +1,180 @@
+"""The management API without a cluster: names, people, configs, pages and what is kept of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import urllib3
+from kubernetes import client as kubernetes
+from pydantic import BaseModel
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
+from dynamiq_operator.model.base import DNS_LABEL_MAX
+from dynamiq_operator.model.engines import NODE_TYPES
+from dynamiq_operator.rest.apps import responses as of_apps
+from dynamiq_operator.rest.apps.create import slug
+from dynamiq_operator.rest.deployments import responses as of_deployments
+from dynamiq_operator.rest.deployments import rows
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.pagination import Paging
+from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
+from dynamiq_operator.rest.identity import responses as of_identity
+from dynamiq_operator.rest.identity.routes import me
+from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.shared import serialize
+from dynamiq_operator.rest.triggers import responses as of_triggers
+from dynamiq_operator.rest.workflows import responses as of_workflows
+from dynamiq_runtime import flow
+
+NOBODY = ApiClient("http://nowhere.invalid", urllib3.PoolManager(), lambda: None)
+"""Asks nothing."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Customer support", "customer-support"),
+        ("Café no. 1", "cafe-no-1"),
+        ("2 fast", "app-2-fast"),
+        ("a" * 60, "a" * DNS_LABEL_MAX),
+        ("x" * 39 + " y", "x" * 39),
+    ],
+)
+def test_an_app_is_named_after_what_people_call_it(name: str, expected: str) -> None:
+    assert slug(name) == expected
+
+
+def test_a_name_without_a_latin_letter_still_gives_a_name() -> None:
+    assert slug("客服") != slug("支持")
+    assert slug("客服").startswith("app-")
+
+
+class Pages(ApiClient):
+    """Answers with these pages, one after the other."""
+
+    def __init__(self, *pages: bytes) -> None:
+        self.pages, self.asked = iter(pages), list[dict[str, str | int]]()
+
+    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
+        self.asked.append(dict(query))
+        return next(self.pages)
+
+
+def test_rows_come_from_every_page_without_who_wrote_them() -> None:
+    row = b'{"metadata": {"name": "a-%d", "uid": "%d", "managedFields": [{"manager": "x"}]}, "spec": {"app": "a", "sequence": %d}}'
+    api = Pages(
+        b'{"metadata": {"continue": "more"}, "items": [' + row % (1, 1, 1) + b"]}", b'{"metadata": {}, "items": [' + row % (2, 2, 2) + b"]}"
+    )
+    found = rows.of_app(CallerSession(api, User("anna"), ""), "demo", "a")
+    assert [(each["metadata"], each["spec"]["sequence"]) for each in found] == [({"name": f"a-{n}", "uid": str(n)}, n) for n in (1, 2)]
+    assert [query.get("continue") for query in api.asked] == [None, "more"]
+    with pytest.raises(errors.Unavailable):
+        rows.of_app(CallerSession(Pages(b"<html>"), User("anna"), ""), "demo", "a")
+
+
+def test_people() -> None:
+    anna, account = User("anna@example.com", ("Anna", "Ek")), User("system:serviceaccount:demo:bot")
+    assert (anna.email, account.email) == ("anna@example.com", None)
+    assert anna.id == User("anna@example.com").id != account.id
+    assert (anna.is_service_account, account.is_service_account) == (False, True)
+    assert b'"first_name":"Anna"' in bytes(me(CallerSession(NOBODY, anna, "")).body)
+    of_identity.Me.model_validate({**anna.as_author(), "first_name": "Anna", "last_name": "Ek"})
+    with pytest.raises(HttpProblem, match="service account"):
+        me(CallerSession(NOBODY, account, ""))
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [("Bearer abc", "abc"), ("bearer  abc", "abc"), ("Basic abc", None), ("Bearer", None), ("Bearer a b", None), (None, None)],
+)
+def test_tokens(header: str | None, token: str | None) -> None:
+    assert token_of(header) == token
+
+
+def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> None:
+    configuration = kubernetes.Configuration()
+    configuration.host, configuration.cert_file, configuration.key_file = "https://nowhere.invalid", "own.crt", "own.key"
+    configuration.api_key["BearerToken"] = "own"
+    server = ApiServer(configuration)
+    own, callers = server.own, server.of("theirs")
+    assert own.login == ("own", "own.crt")
+    assert callers.login == ("Bearer theirs", None)
+
+
+def test_configs() -> None:
+    assert serialize.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
+    scaling = {"min_replicas": 1, "max_replicas": 5, "target_cpu_utilization_percentage": 80}
+    expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling}}
+    assert serialize.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "size", "found", "pages"), [(1, 2, [5, 4], 3), (3, 2, [1], 3), (4, 2, [], 3), (1, 500, [5, 4, 3, 2, 1], 1)]
+)
+def test_pages(page: int, size: int, found: list[int], pages: int) -> None:
+    answer = Paging(page=page, page_size=size).of([5, 4, 3, 2, 1], lambda item: item)
+    expected = f'{{"data":{found},"pagination":{{"page":{page},"page_size":{size},"page_count":{pages},"total_count":5}}}}'
+    assert bytes(answer.body).decode() == expected.replace(", ", ",")
+
+
+def test_no_item_is_no_page() -> None:
+    assert b'"page_count":0,"total_count":0' in bytes(Paging().of([], lambda item: item).body)
+
+
+def test_the_runtime_runs_the_node_types_that_are_told() -> None:
+    assert list(NODE_TYPES) == list(flow.TYPES)
+
+
+def test_examples_are_of_their_models() -> None:
+    modules = (of_apps, of_deployments, of_identity, of_triggers, of_workflows)
+    models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    with_examples = 0
+    for model in models:
+        extra = model.model_config.get("json_schema_extra")
+        examples = extra.get("examples") if isinstance(extra, dict) else None
+        for example in examples if isinstance(examples, list) else []:
+            model.model_validate(example)
+            with_examples += 1
+    assert with_examples >= 12
+
+
+def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "demo", "uid": f"uid-of-{name}", "resourceVersion": str(version), **more}}
+
+
+def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None:
+    apps = IdIndex(NOBODY).of(APPS)
+    apps.put(_meta("chat", 5))
+    apps.put(_meta("chat", 4, uid="another"))
+    found = apps.named("demo", "chat")
+    assert found is not None
+    assert found.uid == "uid-of-chat"
+    apps.remove("uid-of-chat")
+    apps.put(_meta("chat", 3))
+    assert apps.get("uid-of-chat") is None
+
+
+def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
+    rows = IdIndex(NOBODY).of(RECORDS)
+    of_chat, at = [{"kind": "App", "uid": "uid-of-chat"}], "2026-11-24T12:00:00Z"
+    rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
+    rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
+    rows.put(_meta("chat-z", 3, ownerReferences=of_chat, creationTimestamp=at))
+    assert max(rows.group("uid-of-chat"), key=lambda row: (row.created, row.first)).name == "chat-a"
+
+
+def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
+    index = IdIndex(NOBODY)
+    index.of(RECORDS).put(_meta("chat-1", 1))
+    assert index.of(RECORDS).group("uid-of-chat") == []
+    index.of(RECORDS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
+    assert [entry.name for entry in index.of(RECORDS).group("uid-of-chat")] == ["chat-1"]
+    for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
+        index.of(VERSIONS).put(_meta(version, 1))
+    assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]
+    assert newest_of(index.versions("demo", "my-flow")) == "v10"
+    assert index.of(NAMESPACES).all() == []
