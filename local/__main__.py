@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
     command("gateway", _gateway, "start the gateway of a cluster (Contour and Envoy), or say where it answers")
     command("metrics", _metrics, "start the metrics-server of a cluster: autoscalers and kubectl top need it")
-    commands.add_parser("build", help="build, once per version, what `make test` needs; `up` and the demo build their own").set_defaults(run=_build)
+    commands.add_parser("build", help="build, once per version, what `make test` needs; `up` and the demo build their own").set_defaults(
+        run=_build
+    )
     load = command("load", _load, "load images into a cluster")
     load.add_argument("images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of ours, built if missing: {', '.join(OURS)}")
     return parser
