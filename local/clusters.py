@@ -95,7 +95,8 @@ def start(
     """Starts cluster `name`, or finds it running, and returns it when pods can be made.
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
-    is the number of simulated nodes. `prepared` builds and installs what the profile needs before a cluster is started. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
+    is the number of simulated nodes. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers
+    of a start of that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)

@@ -47,6 +47,7 @@ def _absent() -> list[str]:
 
 def _apt(task: Task, *arguments: str) -> None:
     try:
-        task.run(["apt-get", "-qq", *arguments], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        task.run(["apt-get", "-qq", *arguments], env=environment, interruptible=False)  # half an installation stays broken
     except CommandError as error:
         raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{error}") from error

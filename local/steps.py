@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,44 +58,62 @@ class Task:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_line: Callable[[str], bool] = lambda _: False,
+        interruptible: bool = True,
     ) -> None:
         """Runs one command until it ends.
 
-        `on_line` is called with each line of its standard error, and returns whether the line is progress and no error. Raises
-        CommandError, or AbandonedError after another step has failed.
+        `on_line` is called with each line of its standard error, and returns whether the line is progress and no error. A command
+        that is not `interruptible` runs to its end after another step has failed. Raises CommandError, or AbandonedError after
+        another step has failed.
         """
-        self.commands.run(command, cwd, env, on_line)
+        with self.commands.started(command, cwd, env, interruptible) as process:
+            assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
+            errors = "".join(line for line in process.stderr if not on_line(line.rstrip()))
+        if process.returncode:
+            raise CommandError(errors.strip()[-TAIL:])
 
     def __str__(self) -> str:
         return f"{self.title}: {self.seconds:.0f} s{self.detail and f', {self.detail}'}"
 
 
 class Commands:
-    """Runs the commands of all steps, and can end those that run."""
+    """The commands that run in all steps; it can end them."""
 
     def __init__(self) -> None:
-        self._running: set[subprocess.Popen[str]] = set()
+        self._interruptible: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._ended = False
 
-    def run(self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, on_line: Callable[[str], bool]) -> None:
-        """See Task.run."""
-        with self._start(command, cwd, env) as process:
-            assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
-            errors = "".join(line for line in process.stderr if not on_line(line.rstrip()))
+    @contextlib.contextmanager
+    def started(
+        self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, interruptible: bool
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A command, from its start until it has ended. Raises AbandonedError after `end`."""
+        quiet = subprocess.DEVNULL
+        with self._lock:
+            if self._ended:
+                raise AbandonedError
+            process = subprocess.Popen(
+                list(map(str, command)), cwd=cwd, env=env, text=True, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
+            )
+            if interruptible:
+                self._interruptible.add(process)
+        with process:
+            yield process
             process.wait()
         with self._lock:
-            self._running.discard(process)
-        if self._ended:
-            raise AbandonedError
-        if process.returncode:
-            raise CommandError(errors.strip()[-TAIL:])
+            self._interruptible.discard(process)
+            if self._ended:
+                raise AbandonedError
 
     def end(self) -> None:
-        """Interrupts what runs, which lets Go remove its temporary files, and kills what goes on. No command starts any more."""
+        """Interrupts what may be interrupted, which lets Go remove its temporary files, and kills it where it goes on.
+
+        No command starts any more.
+        """
         with self._lock:
             self._ended = True
-            running = list(self._running)
+            running = list(self._interruptible)
         for process in running:
             process.send_signal(signal.SIGINT)
         for process in running:
@@ -103,17 +121,6 @@ class Commands:
                 process.wait(ENDS_WITHIN)
             if process.poll() is None:
                 process.kill()
-
-    def _start(self, command: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[str]:
-        with self._lock:
-            if self._ended:
-                raise AbandonedError
-            quiet = subprocess.DEVNULL
-            process = subprocess.Popen(
-                list(map(str, command)), cwd=cwd, env=env, text=True, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
-            )
-            self._running.add(process)
-        return process
 
 
 class _Board:

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +150,22 @@ def test_nothing_to_do_says_nothing() -> None:
     output = Output(terminal=True)
     steps.run([], [], line=Line(lambda: output))
     assert output.getvalue() == ""
+
+
+def test_what_must_not_be_interrupted_runs_to_its_end(tmp_path: Path) -> None:
+    started, finished = tmp_path / "started", tmp_path / "finished"
+    installation = ["sh", "-c", f"touch {started}; sleep 1; touch {finished}"]
+
+    def fail(_: Task) -> None:
+        deadline = time.monotonic() + IN_TIME
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise RuntimeError("no disk")
+
+    with pytest.raises(RuntimeError, match="no disk"):
+        steps.run(
+            [a_step("fails", fail)],
+            [a_step("install", lambda task: task.run(installation, interruptible=False))],
+            line=Line(lambda: Output(terminal=False)),
+        )
+    assert finished.exists()
