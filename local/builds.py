@@ -21,8 +21,6 @@ from local.progress import say
 from local.steps import Step, Task
 
 GO_AT_LEAST = (1, 26)
-# The compiler's processes are short-lived: they collect no garbage before they hold this much, which takes a fifth less time.
-COMPILER_MEMORY = "1GiB"
 
 
 class BuildError(Exception):
@@ -115,10 +113,9 @@ def _build(component: Component, task: Task) -> str:
 
 
 def _fill(folder: Path, component: Component, task: Task) -> None:
-    environment = {"GOGC": "off", "GOMEMLIMIT": COMPILER_MEMORY} | go_environment()
     for name, package in component.packages:
         command: list[str | Path] = ["go", "build", "-v", *component.flags, "-o", folder / name, package]
-        task.run(command, cwd=component.module, env=environment, on_line=_Compiled(task, number_of_packages(component, package)))
+        task.run(command, cwd=component.module, env=go_environment(), on_line=_Compiled(task, number_of_packages(component, package)))
         _require_listed(component, folder / name)
     for name, module, sources in component.joined:
         (folder / name).write_text(_join(component, module, sources, task))
