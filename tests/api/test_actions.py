@@ -1,4 +1,4 @@
-"""Deploy, roll back and release as every surface does them: what the preview foretells is what the operator then does."""
+"""Deploy, roll back and release as every surface does them: what the preview says is what the operator then does."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def asked(stage: HistoryStage, **fields: object) -> Deploy:
     return Deploy(stage.namespace, APP, **fields)  # type: ignore[arg-type]
 
 
-def carried_out(acting: ActionClient, stage: HistoryStage, foreseen: Preview) -> HistoryRow:
-    """Does what was foreseen, waits for its end, and checks that what it pinned is what the preview said."""
-    name = requests.create(acting, RECORDS, foreseen.record)["metadata"]["name"]
+def carried_out(acting: ActionClient, stage: HistoryStage, previewed: Preview) -> HistoryRow:
+    """Does what was previewed, waits for its end, and checks that what it pinned is what the preview said."""
+    name = requests.create(acting, RECORDS, previewed.record)["metadata"]["name"]
     *_, last = follow(acting, stage.namespace, name, app=APP)
     assert last.succeeded, last
     row = stage.row(name)
     pinned = row["spec"]["pinned"]
-    then = foreseen.then
+    then = previewed.then
     assert (pinned["workflowVersion"], pinned["workflowHash"]) == (then.version, then.flow_hash)
     assert (pinned["runtime"]["version"], pinned["config"]) == (then.runtime, then.config)
     return HistoryRow.of(row)
@@ -55,59 +55,59 @@ def template_of(stage: HistoryStage) -> tuple[str, str]:
     return stage.mounted()
 
 
-def test_a_deploy_is_what_its_preview_foretold(acting: ActionClient, served: HistoryStage) -> None:
+def test_a_deploy_is_what_its_preview_said(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    foreseen = preview(acting, asked(served, version="v3", message="why not"))
-    assert foreseen.now is not None
-    assert (foreseen.now.version, foreseen.now.sequence, foreseen.then.version) == ("v2", 2, "v3")
-    assert foreseen.restarts
-    assert not foreseen.no_op
-    changed = [line for line in foreseen.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    previewed = preview(acting, asked(served, version="v3", message="why not"))
+    assert previewed.now is not None
+    assert (previewed.now.version, previewed.now.sequence, previewed.then.version) == ("v2", 2, "v3")
+    assert previewed.restarts
+    assert not previewed.no_op
+    changed = [line for line in previewed.flow_diff if line[0] in "+-" and line[:3] not in ("+++", "---")]
     assert [line[0] for line in changed] == ["-", "+"]
     assert "v2" in changed[0]
     assert "v3" in changed[1]
-    row = carried_out(acting, served, foreseen)
+    row = carried_out(acting, served, previewed)
     assert row.message == "why not"
     assert template_of(served) != before
 
 
 def test_a_change_of_scaling_alone_restarts_nothing(acting: ActionClient, served: HistoryStage) -> None:
     before = template_of(served)
-    foreseen = preview(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
-    assert (foreseen.restarts, foreseen.no_op, foreseen.flow_diff) == (False, False, ())
-    assert foreseen.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
-    carried_out(acting, served, foreseen)
+    previewed = preview(acting, asked(served, version="v2", config={"autoscaling": {"minReplicas": 2}}))
+    assert (previewed.restarts, previewed.no_op, previewed.flow_diff) == (False, False, ())
+    assert previewed.then.config["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}
+    carried_out(acting, served, previewed)
     assert template_of(served) == before
 
 
 def test_what_runs_already_is_a_no_op_and_one_more_row(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = preview(acting, asked(served, version="v2"))
-    assert (foreseen.restarts, foreseen.no_op) == (False, True)
-    assert carried_out(acting, served, foreseen).sequence == 3
+    previewed = preview(acting, asked(served, version="v2"))
+    assert (previewed.restarts, previewed.no_op) == (False, True)
+    assert carried_out(acting, served, previewed).sequence == 3
 
 
 def test_a_rollback_goes_to_the_last_good_row_and_keeps_the_scaling(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = preview(acting, rollback(acting, served.namespace, APP))
-    assert foreseen.then.version == "v1"
-    assert foreseen.then.config["autoscaling"]["maxReplicas"] == 4
-    row = carried_out(acting, served, foreseen)
+    previewed = preview(acting, rollback(acting, served.namespace, APP))
+    assert previewed.then.version == "v1"
+    assert previewed.then.config["autoscaling"]["maxReplicas"] == 4
+    row = carried_out(acting, served, previewed)
     assert row.provenance == "restores #1"
     back = preview(acting, rollback(acting, served.namespace, APP))
     assert back.then.version == "v2"
 
 
 def test_a_rollback_brings_the_config_back_where_asked(acting: ActionClient, served: HistoryStage) -> None:
-    foreseen = preview(acting, rollback(acting, served.namespace, APP, row=1, with_config=True))
-    assert foreseen.then.config["autoscaling"]["maxReplicas"] == 2
-    carried_out(acting, served, foreseen)
+    previewed = preview(acting, rollback(acting, served.namespace, APP, row=1, with_config=True))
+    assert previewed.then.config["autoscaling"]["maxReplicas"] == 2
+    carried_out(acting, served, previewed)
 
 
 def test_a_rollback_finds_what_a_version_ran_though_the_version_is_gone(acting: ActionClient, served: HistoryStage) -> None:
     served.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
-    foreseen = preview(acting, rollback(acting, served.namespace, APP, version="v1"))
-    assert foreseen.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
-    assert foreseen.flow_diff
-    assert carried_out(acting, served, foreseen).version == "v1"
+    previewed = preview(acting, rollback(acting, served.namespace, APP, version="v1"))
+    assert previewed.record["spec"]["restores"] == served.rows(APP)[0]["metadata"]["name"]
+    assert previewed.flow_diff
+    assert carried_out(acting, served, previewed).version == "v1"
 
 
 def test_what_cannot_be_done_is_said_with_the_next_step(acting: ActionClient, served: HistoryStage) -> None:
@@ -137,18 +137,18 @@ def test_a_first_deploy_has_nothing_to_go_back_to(acting: ActionClient, stage: H
     stage.app(APP, workflow=APP)
     with pytest.raises(Refusal, match="nothing to go back to"):
         rollback(acting, stage.namespace, APP)
-    foreseen = preview(acting, asked(stage, version="v1", runtime=stage.default_runtime))
-    assert foreseen.now is None
-    assert "pods are started" in "\n".join(foreseen.lines())
-    carried_out(acting, stage, foreseen)
+    previewed = preview(acting, asked(stage, version="v1", runtime=stage.default_runtime))
+    assert previewed.now is None
+    assert "pods are started" in "\n".join(previewed.lines())
+    carried_out(acting, stage, previewed)
     with pytest.raises(Refusal, match="has never run anything but v1"):
         rollback(acting, stage.namespace, APP)
 
 
 def test_a_failed_deploy_is_followed_to_its_reason(acting: ActionClient, served: HistoryStage) -> None:
     beyond = {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}
-    foreseen = preview(acting, asked(served, version="v3", config=beyond))
-    name = requests.create(acting, RECORDS, foreseen.record)["metadata"]["name"]
+    previewed = preview(acting, asked(served, version="v3", config=beyond))
+    name = requests.create(acting, RECORDS, previewed.record)["metadata"]["name"]
     *_, last = follow(acting, served.namespace, name, app=APP)
     assert (last.phase, last.succeeded) == ("Failed", False)
     assert last.message

@@ -294,7 +294,7 @@ def test_other_configmaps_are_their_users(api: Api, namespace: str) -> None:
 # Restorers.
 
 
-def test_a_restored_app_stands_still_and_is_nobodys(api: Api, namespace: str) -> None:
+def test_a_restored_app_is_stamped_and_has_no_owner(api: Api, namespace: str) -> None:
     sent = app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "ada"}), with_meta(ownerReferences=[STRANGER]))
     found = made(restorer(api).create(sent))
     assert found["metadata"]["annotations"][RESTORING] == "true"

@@ -128,7 +128,7 @@ async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api,
     print(f"{len(said)} creates in another's name, by {len(identities)} identities in {len(WAYS)} ways: 0 accepted as sent")
 
 
-def test_as_somebody_else_counts_as_somebody_else(kubectl: Kubectl, api: Api, namespace: str) -> None:
+def test_an_impersonated_request_is_that_of_the_impersonated_user(kubectl: Kubectl, api: Api, namespace: str) -> None:
     for number, flags in enumerate(
         (["--as=dave", "--as-group=system:masters"], ["--as=erin", "--as-group=system:masters", "--as-uid=1"], [])
     ):

@@ -76,7 +76,7 @@ def test_nor_by_an_owner_that_does_not_exist(api: Api) -> None:
         made(api.merge(found, {"metadata": {"ownerReferences": None}}))
 
 
-def test_a_definition_is_deleted_by_whoever_says_so(api: Api) -> None:
+def test_a_definition_is_deleted_by_a_caller_who_says_so(api: Api) -> None:
     found = made(api.merge(stored(api, "Workflow"), {"metadata": {"annotations": {DELETABLE: "true"}}}))
     try:
         assert api.request("DELETE", f"{COLLECTION}/{found['metadata']['name']}", query={"dryRun": "All"}).ok

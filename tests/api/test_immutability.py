@@ -14,48 +14,14 @@ from local.clusters import Cluster
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import (
     asking,
-    ended,
     in_namespace,
-    pinned,
     row_manifest,
     runtime_manifest,
     version_manifest,
     with_meta,
     with_spec,
 )
-
-ASKED: Manifest = {
-    "app": "chat",
-    "workflowVersion": "v1",
-    "restores": "older",
-    "runtime": "tiny-1",
-    "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2}},
-    "message": "first",
-    "promotedFrom": {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha256:" + "a" * 64},
-    "createdBy": "ada",
-}
-CHANGED: Manifest = {
-    "app": "other",
-    "workflowVersion": "v2",
-    "restores": "oldest",
-    "runtime": "tiny-2",
-    "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
-    "message": "second",
-    "promotedFrom": {**ASKED["promotedFrom"], "row": "chat-2"},
-    "createdBy": "mallory",
-}
-_DONE = row_manifest("done", pinned(1), ended("Succeeded"))["spec"]
-COMPLETED: Manifest = {name: _DONE[name] for name in ("sequence", "pinned", "outcome")}
-COMPLETED_OTHERWISE: Manifest = {
-    "sequence": 2,
-    "pinned": {**COMPLETED["pinned"], "workflowVersion": "v2"},
-    "outcome": {**COMPLETED["outcome"], "result": "Failed"},
-}
-ROW_NEVER = {name: f"{name} of a row never changes: create another row to deploy something else" for name in ASKED}
-ROW_ONCE = {name: f"{name} of a row is set once, by the operator, and never changes" for name in COMPLETED}
-VERSION_NEVER = "a WorkflowVersion never changes: release the workflow again to get the next version"
-RUNTIME_NEVER = "a Runtime never changes, but for deprecated: create a Runtime of another name for the new version"
-MESSAGES = (*ROW_NEVER.values(), *ROW_ONCE.values(), VERSION_NEVER, RUNTIME_NEVER)
+from tests.support.schema.frozen import ASKED, CHANGED, COMPLETED, COMPLETED_OTHERWISE, ROW_NEVER, ROW_ONCE, RUNTIME_NEVER, VERSION_NEVER
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +65,7 @@ def json_patch(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
 
 
 def apply(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
-    """Server-side apply, forced, by whoever applied it before: a field left out is removed."""
+    """Server-side apply, forced, by the manager that applied it before: a field left out is removed."""
     return api.apply(_applied(_with(stored, field, value)), dry_run=True)
 
 

@@ -135,7 +135,7 @@ def test_other_kinds_are_selected_too(kubectl: Kubectl, namespace: str, kind: st
     assert not kubectl("get", kind, f"--field-selector={selector}x", "-o", "name", namespace=namespace).stdout.strip()
 
 
-def test_what_no_operator_has_seen_is_not_done(api: Api, namespace: str) -> None:
+def test_a_row_that_no_operator_has_observed_is_not_done(api: Api, namespace: str) -> None:
     assert api.get("Deployment", "fresh", namespace).body["status"] == {"phase": "Progressing", "observedGeneration": 0}
     assert api.get("App", "chat", namespace).body["status"] == {"observedGeneration": 0}
 

@@ -8,9 +8,9 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support.api import Api
 from tests.support.cluster import Kubectl
 from tests.support.factories import in_namespace, version_manifest, with_spec, workflow_manifest
+from tests.support.schema.frozen import TOO_LARGE
 
 LIMIT = 921600
-TOO_LARGE = "a flow is at most 900 KiB (921600 bytes): split the workflow"
 
 
 def _text(size: int, letter: str = "x") -> str:

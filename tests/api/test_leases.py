@@ -26,7 +26,7 @@ EXPIRED = 60.0
 
 @dataclass(frozen=True)
 class Pair:
-    """The replica that works and the one that stands by, each with a proxy of its own."""
+    """The leader and the follower, each with a proxy of its own."""
 
     first: Operator
     second: Operator

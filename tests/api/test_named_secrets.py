@@ -55,7 +55,7 @@ def test_a_certificate_is_a_secret_too(author: Api, namespace: str) -> None:
         assert answer.ok is allowed, answer.message
 
 
-def test_whoever_changes_something_else_is_not_asked_again(api: Api, author: Api, namespace: str) -> None:
+def test_a_caller_who_changes_something_else_is_not_checked_again(api: Api, author: Api, namespace: str) -> None:
     """What an App may name is decided when it is named first."""
     made(api.create(app_manifest(in_namespace(namespace), taking("other", "s0"))))
     made(author.apply(app_manifest(in_namespace(namespace), taking("other", "s0"), with_spec(access={"type": "public"}))))

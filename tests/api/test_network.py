@@ -79,7 +79,7 @@ EDITS: dict[str, Manifest] = {
 }
 
 
-def test_whatever_somebody_edits_is_as_it_was(stage: HistoryStage, operator: Operator) -> None:
+def test_whatever_another_manager_edits_is_repaired(stage: HistoryStage, operator: Operator) -> None:
     before = serve(stage, **LIMITED)["spec"]
     for about, edit in EDITS.items():
         stage.change(KIND, APP, spec=edit)
@@ -89,7 +89,7 @@ def test_whatever_somebody_edits_is_as_it_was(stage: HistoryStage, operator: Ope
     assert policy(stage)["spec"] == before
 
 
-def test_a_policy_of_somebody_else_stays_and_is_said(stage: HistoryStage, operator: Operator) -> None:
+def test_a_policy_of_another_manager_stays_and_is_reported(stage: HistoryStage, operator: Operator) -> None:
     theirs = {"podSelector": {}, "policyTypes": ["Ingress"]}
     stage.create(stage.named(KIND, APP) | {"spec": theirs})
     stage.app(APP, with_spec(network=LIMITED))

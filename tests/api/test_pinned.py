@@ -8,8 +8,8 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
 from local.clusters import Cluster
 from tests.support import factories as given
-from tests.support import stage as stages
 from tests.support.api import Manifest
+from tests.support.flows import answering
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies
 
@@ -19,7 +19,7 @@ OTHER_IMAGE = f"registry.test/runtime@sha256:{'2' * 64}"
 def made_again(stage: HistoryStage) -> None:
     """Version v1 and the Runtime are deleted and created again with the same names and other content."""
     stage.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
-    stage.release("v1", workflow=APP, text=stages.flow("something else"))
+    stage.release("v1", workflow=APP, text=answering("something else"))
     stage.delete(kinds.RUNTIME.kind, stage.default_runtime)
     stage.runtime("tiny", image=OTHER_IMAGE)
 
@@ -33,22 +33,22 @@ def test_what_runs_and_what_old_rows_bring_back_is_what_they_pinned(stage: Histo
     stage.create(stage.manifest())
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     old = (template(stage), stage.workload(APP)["metadata"]["generation"])
-    assert stage.mounted()[0] == names.flow(APP, flow_hash(stages.flow("v1")))
+    assert stage.mounted()[0] == names.flow(APP, flow_hash(answering("v1")))
     made_again(stage)
     operator.restart()
     stage.quiet()
     assert (template(stage), stage.workload(APP)["metadata"]["generation"]) == old
 
     again = stage.live(APP, "v1")
-    new = names.flow(APP, flow_hash(stages.flow("something else")))
+    new = names.flow(APP, flow_hash(answering("something else")))
     assert (stage.mounted()[0], image(stage)) == (new, given.IMAGE)
-    assert stage.row(again)["spec"]["pinned"]["workflowHash"] == flow_hash(stages.flow("something else"))
+    assert stage.row(again)["spec"]["pinned"]["workflowHash"] == flow_hash(answering("something else"))
     stage.live(APP, "v1", runtime=stage.default_runtime)
     assert (stage.mounted()[0], image(stage)) == (new, OTHER_IMAGE)
 
     stage.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")
     back = stage.live(APP, restores=first, runtime=stage.default_runtime)
-    assert stage.mounted()[0] == names.flow(APP, flow_hash(stages.flow("v1")))
+    assert stage.mounted()[0] == names.flow(APP, flow_hash(answering("v1")))
     assert stage.row(back)["spec"]["pinned"]["workflowHash"] == stage.row(first)["spec"]["pinned"]["workflowHash"]
     assert stage.row(first)["spec"]["pinned"]["runtime"]["image"] == given.IMAGE
     print("a version and a Runtime made again under their names: 0 changes of what runs; an old row brings back its own flow")

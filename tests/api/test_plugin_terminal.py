@@ -177,15 +177,15 @@ def test_ctrl_c_at_the_question_does_nothing(theatre: HistoryStage, plugin: Plug
 
 
 @pytest.fixture
-def heeded() -> Iterator[None]:
-    """What is started within heeds SIGHUP, also where these tests were started by nohup."""
+def sighup_by_default() -> Iterator[None]:
+    """What is started within ends at SIGHUP, also where these tests were started by nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
-def test_no_proxy_outlives_it(plugin: Plugin, told: str, number: signal.Signals, heeded: None) -> None:
+def test_no_proxy_outlives_it(plugin: Plugin, told: str, number: signal.Signals, sighup_by_default: None) -> None:
     with plugin.started("history", told, "--watch") as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline()

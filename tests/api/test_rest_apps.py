@@ -37,7 +37,7 @@ SERVER = {
 
 @dataclass(frozen=True)
 class Place:
-    """A project with a workflow, the API over it, and somebody who may edit it."""
+    """A project with a workflow, the API over it, and a caller who may edit it."""
 
     stage: HistoryStage
     anna: Client
@@ -80,7 +80,7 @@ def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pyte
         ):
             anna = rest.client(api, url, stage.namespace, "anna", "edit", "dynamiq-view")
             rest.bind(api, "", "anna", "dynamiq-runtimes", stage.namespace)
-            eventually("rights are heeded", lambda: anna("GET", "/v1/apps").status_code == 200)
+            eventually("rights apply", lambda: anna("GET", "/v1/apps").status_code == 200)
             versions = {each: rest.uid(api, "WorkflowVersion", f"{APP}-{each}", stage.namespace) for each in history_stage.RELEASES}
             yield Place(
                 stage,
@@ -281,10 +281,10 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
     with fresh_namespace(api, "promoted", {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: "production"}) as target:
         problem(place.anna("POST", path, {}), 404, "no environment production")
         rest.bind(api, target, "anna", "view", stage.namespace)
-        eventually("the viewer is heeded", lambda: place.anna("POST", path, {}).status_code == 403)
+        eventually("the viewer's rights apply", lambda: place.anna("POST", path, {}).status_code == 403)
         problem(place.anna("POST", path, {}), 403, "dynamiq-promoter")
         rest.bind(api, target, "anna", "dynamiq-promoter", stage.namespace)
-        eventually("the promoter is heeded", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
+        eventually("the promoter's rights apply", lambda: place.anna("POST", f"{path}/preview", {}).status_code == 200)
         seen = place.anna.post(f"{path}/preview", {}, 200)
         assert place.anna.post(f"{path}/preview", {"project_id": seen["project_id"]}, 200) == seen
         PromotionPreview.model_validate(seen)
@@ -311,7 +311,7 @@ def test_promotions_with_one_key_are_one(place: Place, api: Api) -> None:
             for role in ("view", "dynamiq-promoter"):
                 rest.bind(api, target, "anna", role, stage.namespace)
             asked = {"environment": environment}
-            eventually("the promoter is heeded", lambda asked=asked: place.anna("POST", f"{path}/preview", asked).status_code == 200)  # type: ignore[misc]
+            eventually("the promoter's rights apply", lambda asked=asked: place.anna("POST", f"{path}/preview", asked).status_code == 200)  # type: ignore[misc]
         body = {"hostname": "once.example.test", "message": "accepted"}
         answered = at_once(place.anna, path, [body] * 6, "once")
         assert {answer.status_code for answer in answered} == {201}, [answer.text for answer in answered]

@@ -71,7 +71,7 @@ def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
             staging = {"metadata": {"labels": {**labels, names.ENVIRONMENT_LABEL: "staging"}}}
             assert api.merge({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}, staging).ok
             rest.bind(api, production, "anna", "dynamiq-promoter", home)
-            # Runtimes belong to the cluster: whoever promotes has to be let read them.
+            # Runtimes belong to the cluster: a promoter must be allowed to read them.
             readers = {"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list"]}
             assert api.apply({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": READERS}, "rules": [readers]}).ok
             rest.bind(api, "", "anna", READERS, home)

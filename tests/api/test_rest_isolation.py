@@ -80,7 +80,7 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
     ):
         others.create(factories.workflow_manifest(factories.in_namespace(others.namespace), name=APP))
         others.app(OTHERS_APP, workflow=APP)
-        otto = rest_rehearsal.somebody(others, at.url, "otto")
+        otto = rest_rehearsal.new_caller(others, at.url, "otto")
         app = at.new_app("Mine")
         document = requests.get(f"{at.url}/openapi.json", timeout=30).json()
         calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]

@@ -76,7 +76,7 @@ class RefusesRows(Fault):
 
 
 class Overtaken(Fault):
-    """Just before the first POST to a collection reaches the API server, somebody else does something."""
+    """Just before the first POST to a collection reaches the API server, another client does something."""
 
     def __init__(self, collection: str, first: Callable[[], Any]) -> None:
         self._collection, self._first = collection, first
@@ -130,7 +130,7 @@ def place(cluster: Cluster, guarded: None, tmp_path_factory: pytest.TempPathFact
         for role in ("view", "dynamiq-api"):
             rest.bind(api, "", "reader", role, namespace)
         user = f"system:serviceaccount:{namespace}:reader"
-        eventually("the rights are heeded", lambda: rest.allowed(api, user, "", "watch", "apps"))
+        eventually("the rights apply", lambda: rest.allowed(api, user, "", "watch", "apps"))
         assert api.create(factories.workflow_manifest(factories.in_namespace(namespace))).ok
         there = Login.of(cluster, api)
         with Proxy(there.server, _trust(there), token) as proxy:

@@ -46,7 +46,7 @@ def two(cluster: Cluster, guarded: None, tmp_path_factory: pytest.TempPathFactor
             viewer = rest.client(api, url, mine, "viewer", "view")
             for who in ("bob", "viewer"):
                 user = f"system:serviceaccount:{mine}:{who}"
-                eventually(f"{who}'s rights are heeded", lambda user=user: rest.allowed(api, user, mine, "list", "apps"))  # type: ignore[misc]
+                eventually(f"{who}'s rights apply", lambda user=user: rest.allowed(api, user, mine, "list", "apps"))  # type: ignore[misc]
             yield Two(url, bob, viewer, ids, namespaces)
 
 
@@ -106,7 +106,7 @@ def test_lists_have_what_the_caller_may_see_and_nothing_else(two: Two) -> None:
         assert [project["id"] for project in who.get("/v1/projects")] == [two.ids[MINE]["project"]]
 
 
-def test_whoever_reads_and_may_not_write_is_told_so(two: Two) -> None:
+def test_a_caller_who_may_read_and_not_write_is_told_so(two: Two) -> None:
     mine = two.ids[MINE]
     assert two.viewer.get(f"/v1/apps/{mine['app']}")["id"] == mine["app"]
     body = {"workflow_id": mine["workflow"]}
@@ -116,7 +116,7 @@ def test_whoever_reads_and_may_not_write_is_told_so(two: Two) -> None:
     assert len(two.bob.get(f"/v1/apps/{mine['app']}/deployments")) == 1
 
 
-def test_the_next_environment_of_a_project_is_not_told_to_whoever_may_not_see_it(two: Two, api: Api) -> None:
+def test_the_next_environment_of_a_project_is_not_told_to_a_caller_who_may_not_see_it(two: Two, api: Api) -> None:
     for which, environment in ((MINE, "staging"), (THEIRS, "production")):
         named = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": two.namespaces[which]}}
         labels = {names.PROJECT_LABEL: two.namespaces[MINE], names.ENVIRONMENT_LABEL: environment}
@@ -142,7 +142,7 @@ def test_the_author_is_the_caller(two: Two, api: Api) -> None:
     assert stored["spec"]["createdBy"] == bob
 
 
-def test_without_a_token_nothing_is_looked_at(two: Two) -> None:
+def test_without_a_token_nothing_is_read(two: Two) -> None:
     nobody, liar = Client(two.url, None), Client(two.url, "not-a-token")
     for who in (nobody, liar):
         for method, path in (

@@ -146,7 +146,7 @@ def test_at_most_as_many_as_an_app_keeps(place: Callers) -> None:
 
 
 def test_writes_at_once_lose_nothing(place: Callers) -> None:
-    """Each is added or activated, while the operator or somebody else writes the same App."""
+    """Each is added or activated, while the operator or another manager writes the same App."""
     path = _app(place, "busy")
     app = factories.app_manifest(factories.in_namespace(place.namespace), name="busy")
     first = place.anna.post(path, _body("first"))
@@ -264,7 +264,7 @@ def test_a_wrong_body_is_refused_with_its_field(place: Callers, one: tuple[str, 
     assert _stored(place, "one") == [{"name": "one", "schedule": "0 9 * * *"}]
 
 
-def test_what_the_store_does_not_take_is_refused(place: Callers) -> None:
+def test_what_etcd_does_not_take_is_refused(place: Callers) -> None:
     path = _app(place, "large")
     large = {"selector": {str(number): "\0" * 4096 for number in range(64)}}
     problem(place.anna("POST", path, {**_body("first"), "input_transformer": large}), 422, "more than the cluster stores")

@@ -159,7 +159,7 @@ def test_the_limit_of_a_flow_is_in_bytes_and_is_said(place: Callers, letter: str
     assert "256 KiB" in problem(_sent(place.anna, f"{path}/save", {"flow": FLOW, "flow_ui": ui + "ab字"}), 422)["details"]["flow_ui"]
 
 
-def test_what_the_store_does_not_take_is_refused_and_not_called_an_outage(place: Callers) -> None:
+def test_what_etcd_does_not_take_is_refused_and_not_called_an_outage(place: Callers) -> None:
     """Each quote is two bytes in the store, which takes 1.5 MiB of an object."""
     workflow = _new(place, "quotes")
     quotes = {"nodes": [{"id": "a"}], "list": [""] * 300_000}

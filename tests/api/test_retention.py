@@ -8,7 +8,7 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.views.verdict import check
 from tests.support import factories as given
-from tests.support import stage as stages
+from tests.support.flows import answering
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
@@ -29,7 +29,7 @@ def until_kept(stage: HistoryStage, rows: int = LIMIT) -> list[int]:
 
 
 def flow(version: str) -> str:
-    return names.flow(APP, flow_hash(stages.flow(version)))
+    return names.flow(APP, flow_hash(answering(version)))
 
 
 def test_the_oldest_rows_go_and_each_kept_one_can_be_brought_back(stage: HistoryStage, operator: Operator) -> None:

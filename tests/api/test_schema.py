@@ -12,11 +12,10 @@ from dynamiq_operator.model.base import RULES as RULES_KEY
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
-from tests.api.test_immutability import MESSAGES as IMMUTABILITY
-from tests.api.test_large_flows import TOO_LARGE
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import asking, in_namespace, with_meta
 from tests.support.schema import writes
+from tests.support.schema.frozen import MESSAGES as FROZEN
 from tests.support.schema.rules import BASES, RULES, Rule
 from tests.support.schema.writes import CHANGED, NEW, Way
 
@@ -80,7 +79,7 @@ def test_a_config_has_no_field_that_no_type_has(api: Api, stored: dict[str, Mani
 
 
 def test_every_rule_has_a_case() -> None:
-    said = {rule.says for rule in RULES} | set(IMMUTABILITY) | {TOO_LARGE}
+    said = {rule.says for rule in RULES} | set(FROZEN)
     missing = {message for kind in KINDS for message in _messages(crd.crd(kind)) if not any(one.startswith(message) for one in said)}
     assert missing == set()
 

@@ -11,8 +11,7 @@ import pytest
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime
 from dynamiq_operator.plan import make_plan
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import World, a_world, serving
 
 LONG_ENOUGH = 0.5  # seconds for one figure
 ARRIVING = 10

@@ -95,7 +95,7 @@ def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         assert serves.ok, serves.message
         url = stack.enter_context(rest.serving(rest.install(cluster, folder), folder))
         caller = rest.client(api, url, measured, "caller", "edit")
-        eventually("rights are heeded", lambda: caller("GET", f"/v1/apps/{apps['few']}/deployments").status_code == 200)
+        eventually("rights apply", lambda: caller("GET", f"/v1/apps/{apps['few']}/deployments").status_code == 200)
         assert caller.token is not None
         yield Place(cluster, api, measured, url, caller.token, {**apps, "workflow": rest.uid(api, "Workflow", given.NAME, measured)})
 

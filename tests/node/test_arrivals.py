@@ -15,7 +15,7 @@ from tests.support.stage import Stage, operator, said, stage
 DEADLINE = 10  # seconds, the shortest there is
 SLACK = 60  # seconds more, on a busy machine
 STRANGERS = {"Service": "served", "Workload": "working", "Secret": "keyed", "HorizontalPodAutoscaler": "scaling"}
-"""Apps whose child's name is taken by an object of somebody else, by that object's kind."""
+"""Apps whose child's name is taken by an object of another owner, by that object's kind."""
 FREE_WITHIN = 90  # seconds: a name that was taken is looked at again every 15 s
 EVERYTHING = "".join(chr(ord("a") + number % 26) for number in range(253))
 LONGEST_HOSTNAME = ".".join((EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:61]))
@@ -41,7 +41,7 @@ def on(stages: tuple[Stage, Stage]) -> Stage:
 
 
 def stranger(on: Stage, kind: str, app: str) -> Manifest:
-    """An object that somebody else made under a name that a child of `app` would have."""
+    """An object of another owner under a name that a child of `app` would have."""
     labels = {"app": "other"}
     pods = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "other", "image": "127.0.0.1:1/other:1"}]}}
     content: dict[str, Manifest] = {

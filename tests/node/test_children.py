@@ -139,7 +139,7 @@ def test_an_edited_workload_is_back_before_its_pods_are_replaced(children: Child
     assert restarts(on.pods(APP)) == 0
 
 
-def test_what_somebody_else_added_stays(children: Children) -> None:
+def test_what_another_manager_added_stays(children: Children) -> None:
     on = children.on
     for kind in ("Service", "Ingress", "Workload"):
         added = {"annotations": {"example.com/seen": "yes"}, "labels": {"team": "blue"}}

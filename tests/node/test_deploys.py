@@ -15,7 +15,8 @@ from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl
 from tests.support.factories import public
-from tests.support.stage import Stage, condition, flow, operator, restarts, said, stage, took, uids
+from tests.support.flows import answering
+from tests.support.stage import Stage, condition, operator, restarts, said, stage, took, uids
 from tests.support.waiting import eventually
 
 
@@ -63,7 +64,7 @@ def test_the_rows_of_an_app_are_a_chain_of_digests(on: Stage) -> None:
     pins = [row["spec"]["pinned"] for row in on.rows("chain")]
     assert [each.get("previousDigest") for each in pins] == [None, pins[0]["digest"], pins[1]["digest"]]
     assert [each["digest"] for each in pins] == [digests.row_digest(row["spec"]) for row in on.rows("chain")]
-    assert pins[0]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(flow("v1"))
+    assert pins[0]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(answering("v1"))
 
 
 def test_kubectl_shows_the_history_of_an_app(on: Stage) -> None:
@@ -173,7 +174,7 @@ def test_each_transition_is_told_on_the_row_and_on_the_app(on: Stage) -> None:
 
 
 def test_the_largest_flow_deploys_and_answers(on: Stage) -> None:
-    largest = (flow("large") + "\n#").ljust(FLOW_MAX_BYTES, "x")
+    largest = (answering("large") + "\n#").ljust(FLOW_MAX_BYTES, "x")
     manifest = on.named("WorkflowVersion", "vast-v1") | {"spec": {"workflow": "vast", "version": "v1", "flow": largest}}
     on.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest), namespace=on.namespace)
     on.app("vast", workflow="vast")

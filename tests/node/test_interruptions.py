@@ -1,9 +1,8 @@
-"""What ends pods while somebody waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
+"""What ends pods while a caller waits for an answer: rollouts, a drain of the node, and death; all through the gateway by hostname."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import subprocess
@@ -18,6 +17,7 @@ from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.factories import exposed
+from tests.support.flows import sleeping
 from tests.support.gateway import ThroughTheGateway, answer, asked, until_answer
 from tests.support.stage import Stage, operator, stage, uids
 from tests.support.waiting import eventually
@@ -38,26 +38,6 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
             made.release(version, text=sleeping(version))
         made.runtime("patient", by_default=True, drainSeconds=LONG + 30)
         yield made
-
-
-def sleeping(version: str) -> str:
-    """A flow that answers with its version, after as many seconds as its input says."""
-    code = f"import time\ndef run(inputs):\n    time.sleep(inputs.get('seconds', 0))\n    return {version!r}\n"
-    nodes = {
-        "input": {"type": "dynamiq.nodes.utils.Input"},
-        "answer": {
-            "type": "dynamiq.nodes.tools.Python",
-            "depends": [{"node": "input"}],
-            "input_transformer": {"path": "$.input.output"},
-            "code": code,
-        },
-        "output": {
-            "type": "dynamiq.nodes.utils.Output",
-            "depends": [{"node": "answer"}],
-            "input_transformer": {"selector": {"answer": "$.answer.output.content"}},
-        },
-    }
-    return json.dumps({"nodes": nodes, "flows": {"main": {"nodes": list(nodes)}}, "workflows": {"main": {"flow": "main"}}})
 
 
 def host(on: Stage, app: str) -> str:

@@ -13,7 +13,8 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.factories import public
-from tests.support.stage import Stage, flow, operator, restarts, stage
+from tests.support.flows import answering
+from tests.support.stage import Stage, operator, restarts, stage
 from tests.support.waiting import eventually
 
 NEIGHBOUR = "neighbour"
@@ -87,7 +88,7 @@ def street(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Three Apps on one node, one of which is called all along, and answers each call."""
     with stage(cluster, "isolation") as on, operator(on, folder=tmp_path_factory.mktemp("isolation")):
         on.release("v1")
-        on.release("v1", workflow=EATS, text=flow("").replace("return ''", "return len('x' * (1 << 30))"))
+        on.release("v1", workflow=EATS, text=answering("").replace("return ''", "return len('x' * (1 << 30))"))
         on.runtime("fast", by_default=True)
         on.app(NEIGHBOUR)
         on.app(WILD, public())
@@ -142,7 +143,7 @@ def test_a_pod_has_no_token_and_is_nobody(street: Street) -> None:
 
 
 def test_a_namespace_takes_no_pod_that_is_not_restricted(street: Street) -> None:
-    """So all that the operator makes is, and whoever edits a workload makes no pods that are not."""
+    """So all that the operator makes is, and an edited workload makes no pods that are not."""
     on = street.on
     root = {"containers": [{"name": "root", "image": "registry.test/x:1", "securityContext": {"runAsUser": 0}}]}
     refused = on.api.create(on.named("Pod", "root") | {"spec": root})

@@ -22,7 +22,8 @@ from local import components
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY
-from tests.support.stage import Stage, flow, operator, stage
+from tests.support.flows import a_flow
+from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -68,13 +69,6 @@ def until_ran(on: Stage, app: str, count: int = 1, seconds: float = RAN_WITHIN) 
 def callers(on: Stage, app: str) -> list[Manifest]:
     found: list[Manifest] = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.TRIGGER_OF_LABEL}={app}").body["items"]
     return found
-
-
-def code(text: str) -> str:
-    """A flow that runs this code."""
-    made = json.loads(flow(""))
-    made["nodes"]["answer"] |= {"code": text, "input_transformer": {"path": "$.input.output"}}
-    return json.dumps(made)
 
 
 class Answered:
@@ -197,7 +191,7 @@ def _versions(told: list[Manifest]) -> Counter[str]:
 
 
 def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
-    on.release("v1", workflow="fails", text=code(FAILS))
+    on.release("v1", workflow="fails", text=a_flow(FAILS, answer="answer"))
     on.app("fine")
     on.app("broken", workflow="fails")
     for app in ("fine", "broken"):
@@ -220,7 +214,7 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
 @pytest.mark.parametrize(("grace", "outcome"), [(None, "Succeeded"), (0, "Failed")], ids=["drained", "killed"])
 def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage, grace: int | None, outcome: str) -> None:
     app = f"slow-{outcome.lower()}"
-    on.release("v1", workflow=app, text=code(SLOW))
+    on.release("v1", workflow=app, text=a_flow(SLOW, answer="answer"))
     on.app(app, workflow=app)
     on.live(app, "v1")
     with Answered(on, app) as answered:

@@ -11,7 +11,8 @@ import pytest
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.factories import with_spec, with_variables
-from tests.support.stage import Stage, flow, operator, restarts, said, stage, uids
+from tests.support.flows import answering
+from tests.support.stage import Stage, operator, restarts, said, stage, uids
 from tests.support.waiting import eventually
 
 GREETS = "greets"
@@ -50,7 +51,7 @@ def of_secret(app: str) -> Manifest:
 def greets(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Greeting]:
     folder = tmp_path_factory.mktemp("variables")
     with stage(cluster, "variables") as on, operator(on, folder=folder):
-        on.release("v1", workflow=GREETS, text=flow("${oc.env:GREETING}"))
+        on.release("v1", workflow=GREETS, text=answering("${oc.env:GREETING}"))
         on.runtime("fast", by_default=True)
         yield Greeting(on, folder)
 

@@ -15,7 +15,8 @@ import yaml
 from dynamiq_runtime.engine import Report, RunFailedError
 from dynamiq_runtime.tiny import Tiny
 from tests.support.cluster import REPOSITORY
-from tests.support.runtime import ECHO, OPERATOR, SDK_START, a_flow, refused
+from tests.support.flows import a_flow
+from tests.support.runtime import ECHO, OPERATOR, SDK_START, refused
 
 QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
 API = {

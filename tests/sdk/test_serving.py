@@ -13,7 +13,8 @@ import pytest
 
 from tests.support import openai
 from tests.support.collector import attributes_of, collecting
-from tests.support.runtime import SDK_START, Served, a_flow, eventually, listening, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import SDK_START, Served, eventually, listening, serving
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50

@@ -39,7 +39,7 @@ class HistoryStage(Stage):
     """A `Stage` without callers: its pods are simulated, and every question is about rows."""
 
     def as_user(self, user: str, *arguments: str, group: str = ADMIN, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Runs kubectl in the namespace as somebody else."""
+        """Runs kubectl in the namespace as another user."""
         return self.kubectl(f"--as={user}", f"--as-group={group}", *arguments, namespace=self.namespace, **more)
 
     @property

@@ -75,8 +75,8 @@ class _Running:
                 yield line
 
 
-class Interrupted(Exception):  # noqa: N818 - somebody wants it
-    """Somebody pressed Ctrl-C, and all that ran has ended."""
+class Interrupted(Exception):  # noqa: N818 - it is wanted
+    """Ctrl-C was pressed, and all that ran has ended."""
 
 
 class Lanes:

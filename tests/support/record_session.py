@@ -4,7 +4,7 @@ It runs the document's ```console blocks from the first up to those of the secti
 the section what it really said. What differs each time is written as `…`; a test runs the same commands and compares.
 
 The section's ```text block is what a terminal shows of one more rollback: the plugin runs on a pseudo-terminal, its question is answered
-as somebody would, and each state of the line that it rewrites is shown below the one before.
+as a user would, and each state of the line that it rewrites is shown below the one before.
 """
 
 from __future__ import annotations

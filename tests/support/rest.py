@@ -154,7 +154,7 @@ def bind(api: Api, namespace: str, name: str, role: str, home: str) -> None:
 
 
 def allowed(api: Api, user: str, namespace: str, verb: str, resource: str) -> bool:
-    """Whether somebody may do something with a kind of ours: rights take a moment to be heeded."""
+    """Whether somebody may do something with a kind of ours: rights take a moment to apply."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

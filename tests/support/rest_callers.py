@@ -48,10 +48,10 @@ def calling(cluster: Cluster, folder: Path, purpose: str) -> Iterator[Callers]:
             (other, "stranger", "edit", "create"),
         ):
             found[name] = rest.client(api, url, home, name, role)
-            _heeded(api, home, name, verb)
+            _applies(api, home, name, verb)
         yield Callers(api, Kubectl(cluster), mine, rest.uid(api, "Namespace", mine), **found)
 
 
-def _heeded(api: Api, home: str, name: str, verb: str) -> None:
+def _applies(api: Api, home: str, name: str, verb: str) -> None:
     user = f"system:serviceaccount:{home}:{name}"
-    eventually(f"{name}'s rights are heeded", lambda: rest.allowed(api, user, home, verb, "workflows"))
+    eventually(f"{name}'s rights apply", lambda: rest.allowed(api, user, home, verb, "workflows"))

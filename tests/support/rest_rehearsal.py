@@ -30,7 +30,7 @@ LIVE_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One project with a workflow, its releases v1 to v4 and a Runtime; and somebody who may edit it, and nothing else."""
+    """One project with a workflow, its releases v1 to v4 and a Runtime; and a caller who may edit it, and nothing else."""
 
     stage: HistoryStage
     url: str
@@ -104,7 +104,7 @@ def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str) -> It
         rest.serving(kubeconfig, folder) as url,
     ):
         stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
-        caller = somebody(stage, url, "anna")
+        caller = new_caller(stage, url, "anna")
         yield Rehearsal(stage, url, caller, ids(stage))
 
 
@@ -123,11 +123,11 @@ def ids(stage: HistoryStage) -> dict[str, str]:
     return found
 
 
-def somebody(stage: HistoryStage, url: str, name: str, *roles: str) -> Client:
-    """A service account with rights in the stage's namespace alone (default: edit), once they are heeded."""
+def new_caller(stage: HistoryStage, url: str, name: str, *roles: str) -> Client:
+    """A service account with rights in the stage's namespace alone (default: edit), once they apply."""
     made = rest.client(stage.api, url, stage.namespace, name, *(roles or ROLES))
     user = f"system:serviceaccount:{stage.namespace}:{name}"
-    eventually(f"the rights of {name} are heeded", lambda: rest.allowed(stage.api, user, stage.namespace, "list", "apps"), HEARD_WITHIN)
+    eventually(f"the rights of {name} apply", lambda: rest.allowed(stage.api, user, stage.namespace, "list", "apps"), HEARD_WITHIN)
     return made
 
 

@@ -17,32 +17,11 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from tests.support.flows import a_flow
+
 OPERATOR = Path(__file__).parents[2] / "operator"
 DEADLINE = 60.0
 SDK_START = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
-
-INPUT = {"type": "dynamiq.nodes.utils.Input"}
-
-
-def a_flow(code: str, **python: Any) -> str:
-    """The SDK's form: input → `code` → output; the answer is {"result": what `run` returns}."""
-    nodes = {
-        "input": INPUT,
-        "code": {
-            "type": "dynamiq.nodes.tools.Python",
-            "depends": [{"node": "input"}],
-            "input_transformer": {"path": "$.input.output"},
-            "code": code,
-            **python,
-        },
-        "output": {
-            "type": "dynamiq.nodes.utils.Output",
-            "depends": [{"node": "code"}],
-            "input_transformer": {"selector": {"result": "$.code.output.content"}},
-        },
-    }
-    return json.dumps({"nodes": nodes, "flows": {"f": {"nodes": list(nodes)}}, "workflows": {"w": {"flow": "f"}}})
-
 
 ECHO = a_flow("def run(inputs):\n    return inputs\n")
 SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,13 @@ def failure(status: int, reason: str, message: str = "", causes: Mapping[str, st
     details = {"causes": [{"field": name, "message": said} for name, said in (causes or {}).items()]}
     body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message or reason, "details": details}
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def missing(plural: str, name: str) -> Reply:
+    """The 404 of one object, which names it; without a name it would be the 404 of a resource that is not served."""
+    made = failure(404, "NotFound", f'{plural} "{name}" not found')
+    made.body["details"]["name"] = name
+    return made
 
 
 def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, Any]:
@@ -147,7 +155,7 @@ class ScriptedServer:
         self.script = script
         # Only TCP knows of a delay that can be turned off.
         handler = type("Handler", (_Handler,), {"script": script, "disable_nagle_algorithm": unix is None})
-        self._server = _Unix(unix, handler) if unix is not None else ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Unix(unix, handler) if unix is not None else _Tcp(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -164,7 +172,14 @@ class ScriptedServer:
         self._server.server_close()
 
 
-class _Unix(ThreadingHTTPServer):
+class _Tcp(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a client that went away in the middle of an answer."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Unix(_Tcp):
     address_family = socket.AF_UNIX
 
     def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:

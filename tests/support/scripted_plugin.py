@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +24,16 @@ import pytest
 
 from dynamiq_operator import cli
 from dynamiq_operator.cli import completion
-from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.desired.content import FLOW_KEY
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from tests.support.factories import NAME, NAMESPACE
-from tests.support.scripted import Script, ScriptedServer, listed
+from tests.support.factories import NAME, NAMESPACE, flow, flow_hash
+from tests.support.scripted import Answer, Reply, Script, ScriptedServer, listed
 
 KUBECTL = """#!/bin/sh
+PATH=/usr/bin:/bin
 case "$1" in
 proxy)
     [ ! -e "$STAND_IN/complaint" ] || { cat "$STAND_IN/complaint" >&2; exit 1; }
@@ -41,6 +47,17 @@ get) cat "$STAND_IN/get-$2";;
 esac
 """
 RELEASES = {"columnDefinitions": [{"name": "Workflow"}, {"name": "Version"}, {"name": "Description"}, {"name": "Age"}]}
+
+
+CtrlC = Callable[[Reply | Manifest], Answer]
+"""An answer during which somebody presses Ctrl-C."""
+
+
+def press_ctrl_c() -> None:
+    """As a terminal does it: the main thread is interrupted wherever it waits."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -112,13 +129,11 @@ class ScriptedPlugin:
         """The lines that completion prints after `kubectl dynamiq` and these arguments."""
         return self._run(completion.main, ["kubectl_complete-dynamiq", *arguments], None, False).out.splitlines()
 
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
-        """It in a process of its own, its output in pipes."""
+    def started(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """It in a process of its own, without a terminal."""
         command = [sys.executable, "-c", "import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}, stdout=pipe, stderr=pipe, text=True
-        )
+        environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
     def complains(self, text: str) -> None:
         """`kubectl proxy` ends with this on standard error."""
@@ -164,6 +179,13 @@ class ScriptedPlugin:
 
     def app(self, app: Manifest, namespace: str = NAMESPACE) -> None:
         self.script.on("GET", APPS.path(namespace, app["metadata"]["name"]), app)
+
+    def flows(self, *versions: str, namespace: str = NAMESPACE) -> None:
+        """ConfigMaps with the flows of versions of App chat."""
+        for version in versions:
+            name = names.flow(NAME, flow_hash(version))
+            made = {"metadata": {"name": name}, "data": {FLOW_KEY: flow(version)}}
+            self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace, name), made)
 
     def releases(self, *versions: Manifest, namespace: str = NAMESPACE) -> None:
         """WorkflowVersions, in lists as tables and one by one."""

@@ -28,6 +28,7 @@ from tests.support import factories
 from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.factories import Modifier
+from tests.support.flows import answering
 from tests.support.waiting import eventually
 
 WORKFLOW = "answers"
@@ -70,19 +71,6 @@ WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_:
 TELL_IT_TO_END = "import os, signal; os.kill(1, signal.SIGTERM)"
 
 
-def flow(answer: str) -> str:
-    """A flow whose answer is `{"answer": answer}`."""
-    input_, python, output = ("dynamiq.nodes.utils.Input", "dynamiq.nodes.tools.Python", "dynamiq.nodes.utils.Output")
-    code = f"def run(inputs):\n    return {answer!r}\n"
-    selector = {"selector": {"answer": "$.answer.output.content"}}
-    nodes = {
-        "input": {"type": input_},
-        "answer": {"type": python, "depends": [{"node": "input"}], "code": code},
-        "output": {"type": output, "depends": [{"node": "answer"}], "input_transformer": selector},
-    }
-    return json.dumps({"nodes": nodes, "flows": {"main": {"nodes": list(nodes)}}, "workflows": {"main": {"flow": "main"}}})
-
-
 @dataclass(frozen=True)
 class Stage:
     """One namespace of one cluster. Runtimes made here are named after it, and gone with it."""
@@ -117,7 +105,7 @@ class Stage:
     def release(self, *versions: str, workflow: str = WORKFLOW, text: str | None = None) -> None:
         """Releases versions, each of which answers with its name; `text` is another flow."""
         for version in versions:
-            chosen = factories.with_spec(flow=text or flow(version))
+            chosen = factories.with_spec(flow=text or answering(version))
             self.create(factories.version_manifest(version, factories.in_namespace(self.namespace), chosen, workflow=workflow))
 
     def runtime(self, name: str, *, image: str = images.RUNTIME.reference, by_default: bool = False, **spec: Any) -> str:

@@ -1,4 +1,4 @@
-"""Very many requests to an API server over many connections, by whoever the credentials say."""
+"""Very many requests to an API server over many connections, by the caller whom the credentials name."""
 
 from __future__ import annotations
 

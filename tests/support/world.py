@@ -6,150 +6,52 @@ a closed row no longer watched) as assertions, so that a plan that breaks one fa
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.desired import content
-from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, JOB, SECRET, WORKLOAD, is_labelled, is_owned, owner
-from dynamiq_operator.kube.resources import BY_KIND
+from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, is_labelled, is_owned, owner
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan, operations
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL, CallerPod, TriggerJob
+from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildKey, ChildProblem, Hindrance
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
+from tests.support.objects import Objects, copied, key_of
 
 CLOSED = ("Superseded", "Failed")
+BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
+"""The state of a container whose image has a name that none can have."""
+
 PASSES = 30
 """A plan that has not come to rest after so many passes never will."""
 
 
 class Stale(Exception):  # noqa: N818 - what the API server calls a conflict
-    """Somebody wrote the object since the snapshot was taken."""
+    """Another client wrote the object since the snapshot was taken."""
 
 
-class World:
-    """Objects by API version, kind and name. `events`: what was said, once each, as (kind of object, reason, message)."""
+class World(Objects):
+    """Objects, and the operator that is responsible for them. `events`: what was said, once each, as (kind of object, reason, message)."""
 
     def __init__(self, *objects: Manifest, settings: Settings | None = None) -> None:
-        self.now: datetime = given.NOW
         self.settings = settings or Settings()
-        self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.problems: dict[ChildKey, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
         self.events: dict[str, tuple[str, str, str]] = {}
-        self.pods: list[Manifest] = []
-        self.callers: dict[str, Manifest] = {}
         self.written: list[operations.Action] = []
-        self._version = 1
-        for made in objects:
-            self.add(made)
-
-    # What users and controllers do.
-
-    def add(self, made: Manifest) -> None:
-        """An object appears, by whomever."""
-        self._version += 1
-        identity = {"uid": f"uid-{self._version}", "generation": 1, "creationTimestamp": format_time(self.now)}
-        ours = given.stored(made) if made["apiVersion"] == API_VERSION else made
-        self._keep(copy.deepcopy({**ours, "metadata": {**ours["metadata"], **identity, **made["metadata"]}}))
-
-    def remove(self, kind: str, name: str) -> None:
-        del self.objects[self._find(kind, name)]
-
-    def remove_other(self, kind: str, name: str) -> None:
-        """An object that is not of ours goes."""
-        del self.objects[("v1", kind, name)]
-
-    def child(self, kind: str, name: str = given.NAME) -> Manifest:
-        """A child as it is now; edit it in place, then call `edited`."""
-        return self.objects[(BY_KIND[kind].api_version, kind, name)]
-
-    def edited(self, made: Manifest) -> None:
-        """Somebody changed this object."""
-        made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
-        self._keep(made)
-
-    def deploy(self, name: str, version: str | None = None, **asking: Any) -> None:
-        """A user creates a row."""
-        asked = {**({"workflowVersion": version} if version else {}), **asking}
-        self.add(given.row_manifest(name, given.asking(**asked)))
-
-    def roll(self) -> None:
-        """The workload's controller and the kubelet bring all of its pods to the newest template, Ready."""
-        made = self.workload
-        if made is None:
-            self.pods = []
-            return
-        wanted = made["spec"]["replicas"]
-        self._pods(made, [{"ready": True, "state": {"running": {}}} for _ in range(wanted)])
-        self._counts(made, replicas=wanted, updatedReplicas=wanted, availableReplicas=wanted)
-
-    def stall(self, state: Manifest, *, old: int = 0, **status: Any) -> None:
-        """One pod of the newest template comes up in `state` and is not ready; `old` ones of the template before serve on."""
-        made = self.workload
-        assert made is not None
-        self._pods(made, [{"ready": False, "state": state, **status}])
-        self._counts(made, replicas=1 + old, updatedReplicas=1, availableReplicas=old)
-
-    def fire(self, cron_job: str, at: int = 1) -> str:
-        """The controller of CronJobs makes the Job of its `at`-th time; returns the Job's name."""
-        made = self.child(CRON_JOB.kind, cron_job)
-        name = f"{cron_job}-{29_000_000 + at}"
-        template = made["spec"]["jobTemplate"]
-        owned = [{"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "name": cron_job, "uid": made["metadata"]["uid"]}]
-        meta = {"name": name, "namespace": given.NAMESPACE, "ownerReferences": owned, **copy.deepcopy(template["metadata"])}
-        self.add({"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": meta, "spec": copy.deepcopy(template["spec"])})
-        return name
-
-    def call(self, job: str, **status: Any) -> None:
-        """The pod of a Job reads so."""
-        self.callers[job] = {"metadata": {"name": f"{job}-x", "labels": {JOB_NAME_LABEL: job}}, "status": status}
-
-    def end_job(self, job: str, last_word: str | None = None, *, reason: str = "", code: int = 0) -> None:
-        """The Job has completed, or failed for a `reason`; with `last_word`, the termination message of its pod."""
-        if last_word is not None:
-            terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "message": last_word}
-            self.call(job, phase="Failed" if reason else "Succeeded", containerStatuses=[{"state": {"terminated": terminated}}])
-        made = self.child(JOB.kind, job)
-        end = {"type": "Failed" if reason else "Complete", "status": "True", "lastTransitionTime": format_time(self.now)}
-        made["status"] = {"conditions": [{**end, "reason": reason}], **({} if reason else {"completionTime": format_time(self.now)})}
-        self._keep(made)
-
-    def remove_job(self, name: str) -> None:
-        """The Job is gone, and its pod."""
-        del self.objects[(JOB.api_version, JOB.kind, name)]
-        self.callers.pop(name, None)
-
-    def later(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    def forget_statuses(self) -> None:
-        """A backup comes back without statuses, with other uids, and with children that no owner has."""
-        for made in self.objects.values():
-            made["metadata"].pop("ownerReferences", None)
-            made["metadata"]["uid"] = f"restored-{made['metadata']['uid']}"
-            if made["apiVersion"] == API_VERSION:
-                made.pop("status", None)
-                made.update({"status": given.stored(made)["status"]} if "status" in given.stored(made) else {})
+        super().__init__(*objects)
 
     # What a test looks at.
-
-    @property
-    def workload(self) -> Manifest | None:
-        return self.objects.get((WORKLOAD.api_version, WORKLOAD.kind, given.NAME))
 
     @property
     def app(self) -> App:
@@ -201,7 +103,7 @@ class World:
             records=tuple(rows[name] for name in sorted(rows)),
             versions=tuple(self._versions()) if app else (),
             runtimes=self._typed(Runtime, kinds.RUNTIME.kind),
-            children=copy.deepcopy(children),
+            children={child: copied(made) for child, made in children.items()},
             flows=frozenset(flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind),
             problems=dict(self.problems),
             access_keys=self._keys(app),
@@ -261,7 +163,7 @@ class World:
             case operations.ApplyChild():
                 self._apply(action)
             case operations.DeleteChild(observed=observed, keep_dependents=keep):
-                self.objects.pop(_key(observed), None)
+                self.objects.pop(key_of(observed), None)
                 self._collect(observed["metadata"]["uid"], keep=keep)
             case operations.RunOnce(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
@@ -275,7 +177,7 @@ class World:
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case operations.ScaleWorkload(observed=observed, replicas=replicas):
-                found = self.objects[_key(observed)]
+                found = self.objects[key_of(observed)]
                 found["spec"]["replicas"] = replicas
                 self.edited(found)
             case _:
@@ -291,7 +193,7 @@ class World:
             case operations.OwnRecord(app=app, record=record):
                 self._write(kinds.RECORD.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
             case operations.OwnChild(app=app, observed=observed):
-                found = self.objects[_key(observed)]
+                found = self.objects[key_of(observed)]
                 found["metadata"]["ownerReferences"] = [owner(app)]
                 self._keep(found)
             case _:
@@ -315,7 +217,7 @@ class World:
 
     def _create(self, app: App, manifest: Manifest, digest: str) -> None:
         name = (manifest["kind"], manifest["metadata"]["name"])
-        found = self.objects.get(_key(manifest))
+        found = self.objects.get(key_of(manifest))
         if name in self.denied:
             self.problems[name] = ChildProblem(Hindrance.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
         elif name in self.refused:
@@ -329,10 +231,10 @@ class World:
             self.add(manifest)
 
     def _apply(self, action: operations.ApplyChild) -> None:
-        found = self.objects[_key(action.manifest)]
+        found = self.objects[key_of(action.manifest)]
         assert found["metadata"]["uid"] == action.observed["metadata"]["uid"]
         kept = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations", "ownerReferences")}
-        applied = {**copy.deepcopy(action.manifest), "metadata": {**kept, **copy.deepcopy(action.manifest["metadata"])}}
+        applied = {**copied(action.manifest), "metadata": {**kept, **copied(action.manifest["metadata"])}}
         if "replicas" in found.get("spec", {}):
             applied["spec"].setdefault("replicas", found["spec"]["replicas"])
         if "status" in found:
@@ -340,14 +242,6 @@ class World:
         self.edited(applied)
 
     # Bookkeeping.
-
-    def _keep(self, made: Manifest) -> None:
-        self._version += 1
-        made["metadata"]["resourceVersion"] = str(self._version)
-        self.objects[_key(made)] = made
-
-    def _find(self, kind: str, name: str) -> tuple[str, str, str]:
-        return next(key for key in self.objects if key[1:] == (kind, name) and key[0] == API_VERSION)
 
     def _typed(self, of: Any, kind: str) -> dict[str, Any]:
         return {name: of.of(made) for (version, found, name), made in self.objects.items() if (version, found) == (API_VERSION, kind)}
@@ -368,18 +262,7 @@ class World:
     def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():
             if kind == JOB.kind:
-                yield TriggerJob.of(copy.deepcopy(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
-
-    def _collect(self, owner_uid: str, *, keep: bool) -> None:
-        """What the garbage collector does when an owner is gone."""
-        for key, made in list(self.objects.items()):
-            references = made["metadata"].get("ownerReferences") or []
-            if any(each["uid"] == owner_uid for each in references):
-                if keep:
-                    made["metadata"].pop("ownerReferences")
-                    self._keep(made)
-                else:
-                    del self.objects[key]
+                yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
 
     def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
@@ -394,36 +277,20 @@ class World:
         found = self.objects.get(("v1", *child))
         return frozenset(found["data"]) if found is not None else None
 
-    def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
-        template = made["spec"]["template"]
-        labels = template["metadata"]["labels"]
-        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in self.pods if pod["metadata"]["labels"] == labels}
-        self._version += 1
-        begun = {"uid": f"uid-{self._version}", "creationTimestamp": format_time(self.now), "labels": labels}
-        self.pods = [
-            {
-                "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
-                "spec": template["spec"],
-                "status": {
-                    "conditions": [{"type": "Ready", "status": str(status["ready"])}],
-                    "containerStatuses": [{"restartCount": 0, **status}],
-                },
-            }
-            for number, status in enumerate(statuses)
-        ]
-
-    def _counts(self, made: Manifest, **counts: int) -> None:
-        progressing = {"type": "Progressing", "status": "True", "lastUpdateTime": format_time(self.now)}
-        before = made.get("status", {})
-        made["status"] = {"observedGeneration": made["metadata"]["generation"], **counts, "conditions": [progressing]}
-        if json.dumps({**before, "conditions": 0}) != json.dumps({**made["status"], "conditions": 0}):
-            self._keep(made)
-        else:
-            made["status"] = before
-
 
 _ROW = (API_VERSION, kinds.RECORD.kind)
 
 
-def _key(made: Manifest) -> tuple[str, str, str]:
-    return made["apiVersion"], made["kind"], made["metadata"]["name"]
+def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> World:
+    """An App, a Runtime, and releases v1 to v3."""
+    releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
+    return World(given.app_manifest(*modifiers), given.runtime_manifest(), *releases, settings=settings)
+
+
+def serving(version: str = "v1", *modifiers: given.Modifier) -> World:
+    """A world in which row `a` serves `version` and all is at rest."""
+    world = a_world(*modifiers)
+    world.deploy("a", version)
+    world.run()
+    world.events.clear()
+    return world

@@ -9,7 +9,8 @@ import pytest
 
 from local import images
 from local.clusters import Cluster
-from tests.support.stage import Stage, flow, operator, restarts, said, stage, took
+from tests.support.flows import answering
+from tests.support.stage import Stage, operator, restarts, said, stage, took
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(3600)
@@ -64,9 +65,9 @@ def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> 
 
 
 def test_a_flow_that_the_sdk_can_not_load_fails_its_row_by_the_nodes_name(on: Stage) -> None:
-    broken = json.loads(flow("never"))
-    broken["nodes"]["answer"]["type"] = "dynamiq.nodes.tools.Nothing"
+    broken = json.loads(answering("never"))
+    broken["nodes"]["code"]["type"] = "dynamiq.nodes.tools.Nothing"
     on.release("v1", workflow="broken", text=json.dumps(broken))
     on.app("broken", workflow="broken")
     row = on.until(on.deploy("broken", "v1", runtime=f"{on.namespace}-sdk"), "Failed", READY)
-    eventually("the reason names the node", lambda: 'node "answer" has type dynamiq.nodes.tools.Nothing' in said(row))
+    eventually("the reason names the node", lambda: 'node "code" has type dynamiq.nodes.tools.Nothing' in said(row))

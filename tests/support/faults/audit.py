@@ -1,4 +1,4 @@
-"""What was asked of the API server, by the operator or by whoever scales, read from the API server's own audit log."""
+"""What was asked of the API server, by the operator or by a caller who scales, read from the API server's own audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.clusters import Cluster
 from tests.support.faults import deploys, operators
 
 CALM = 4.0
-"""Seconds without a write after which the operator has come to rest: a look at every App lies in between."""
+"""Seconds without a write after which the operator has come to rest: a reconcile of every App lies in between."""
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.scripted_plugin import ScriptedPlugin
+from dynamiq_operator.actions import follow
+from dynamiq_operator.model.objects import Manifest
+from tests.support.scripted import Answer, Reply, Sent
+from tests.support.scripted_plugin import CtrlC, ScriptedPlugin, press_ctrl_c
 
 
 @pytest.fixture
 def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedPlugin]:
     """`kubectl dynamiq` in the namespace `demo`."""
+    monkeypatch.setattr(follow, "EVERY", 0.01)  # seconds between two readings of a rollout
     with ScriptedPlugin(capsys, monkeypatch) as made:
         yield made
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[CtrlC]:
+    """Answers during which somebody presses Ctrl-C; whoever started the tests may have had interrupts ignored."""
+
+    def answer(reply: Reply | Manifest) -> Answer:
+        def press(_: Sent) -> Reply | Manifest:
+            press_ctrl_c()
+            return reply
+
+        return press
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield answer
+    signal.signal(signal.SIGINT, before)

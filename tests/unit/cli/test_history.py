@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -13,8 +10,8 @@ import yaml
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import Reply, Sent, failure, listed
-from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.scripted import Reply, failure, listed, missing
+from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
 
 PATH = RECORDS.path(given.NAMESPACE)
 PLAIN = """\
@@ -121,39 +118,22 @@ def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tu
 )
 def test_no_such_app_is_a_refusal_that_names_those_there_are(plugin: ScriptedPlugin, there: Reply, sentence: str) -> None:
     plugin.rows()
-    missing = failure(404, "NotFound", 'apps "chat" not found')
-    missing.body["details"]["name"] = "chat"
-    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing).on("GET", APPS.path(given.NAMESPACE), there)
+    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat")).on("GET", APPS.path(given.NAMESPACE), there)
     done = plugin("history", "chat")
     assert (done.code, done.out, done.err) == (1, "", f"error: no App chat in namespace demo; {sentence}\n")
-
-
-@pytest.fixture
-def interrupted() -> Iterator[Manifest]:
-    """An answer during which somebody presses Ctrl-C; whoever started the tests may have had interrupts ignored."""
-    main = threading.main_thread().ident
-    assert main is not None
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def press(sent: Sent) -> Reply:
-        signal.pthread_kill(main, signal.SIGINT)
-        return Reply(stream=())
-
-    yield {"press": press}
-    signal.signal(signal.SIGINT, before)
 
 
 def changed(row: Manifest, kind: str = "MODIFIED") -> Manifest:
     return {"type": kind, "object": row}
 
 
-def test_watching_prints_what_changes_until_ctrl_c(plugin: ScriptedPlugin, interrupted: Manifest) -> None:
+def test_watching_prints_what_changes_until_ctrl_c(plugin: ScriptedPlugin, ctrl_c: CtrlC) -> None:
     progressing = given.stored(given.row_manifest("chat-a", given.progressing(1, "v1")))
     live = given.stored(given.row_manifest("chat-a", given.live(1, "v1")))
     newest = given.stored(given.row_manifest("chat-b", given.progressing(2, "v2")))
     plugin.script.on("GET", PATH, listed(progressing, version="7"), listed(live, newest, version="9"))
     events = [changed(progressing), changed(live), {"type": "BOOKMARK", "object": {}}, {"type": "ERROR", "object": {"code": 410}}]
-    plugin.script.on("GET", PATH, Reply(stream=events), interrupted["press"], query={"watch": "1"})
+    plugin.script.on("GET", PATH, Reply(stream=events), ctrl_c(Reply(stream=())), query={"watch": "1"})
     done = plugin("history", "chat", "--watch")
     assert done.code == 130
     assert [line.split()[:5] for line in done.out.splitlines()] == [
@@ -166,10 +146,10 @@ def test_watching_prints_what_changes_until_ctrl_c(plugin: ScriptedPlugin, inter
 
 
 @pytest.mark.parametrize("how", ["json", "yaml"])
-def test_watching_as_data_prints_a_document_for_each_change(plugin: ScriptedPlugin, interrupted: Manifest, how: str) -> None:
+def test_watching_as_data_prints_a_document_for_each_change(plugin: ScriptedPlugin, ctrl_c: CtrlC, how: str) -> None:
     plugin.script.on("GET", PATH, listed())
     events = [changed(row, "ADDED") for row in rows()[:2]]
-    plugin.script.on("GET", PATH, Reply(stream=events), interrupted["press"], query={"watch": "1"})
+    plugin.script.on("GET", PATH, Reply(stream=events), ctrl_c(Reply(stream=())), query={"watch": "1"})
     done = plugin("history", "chat", "--watch", "-o", how)
     found = [json.loads(line) for line in done.out.splitlines()] if how == "json" else list(yaml.safe_load_all(done.out))
     assert [(row["name"], row["status"]) for row in found] == [("chat-b", "Live"), ("chat-a", "Superseded")]

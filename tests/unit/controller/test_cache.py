@@ -55,7 +55,7 @@ def test_list_of_one_namespace_says_nothing_of_another() -> None:
     assert rows(store) == ["a"]
 
 
-def test_release_wakes_the_apps_of_its_workflow_and_its_flow_is_kept_as_a_hash_alone() -> None:
+def test_release_requeues_the_apps_of_its_workflow_and_its_flow_is_kept_as_a_hash_alone() -> None:
     store = Store()
     store.put(APPS, stored(app_manifest(), 5))
     release = {

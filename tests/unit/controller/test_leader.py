@@ -27,7 +27,7 @@ class _Broken:
         return body
 
 
-async def test_an_unforeseen_error_is_not_taken_for_the_lease() -> None:
+async def test_an_unexpected_error_is_not_taken_for_the_lease() -> None:
     client = _Broken(1)
     lease = Lease(cast(Client, client), "ns", "lease", "me")
     await asyncio.wait_for(lease.acquire(), SOON)
@@ -35,7 +35,7 @@ async def test_an_unforeseen_error_is_not_taken_for_the_lease() -> None:
     lease.require()
 
 
-async def test_a_holder_that_cannot_renew_for_an_unforeseen_cause_stops() -> None:
+async def test_a_leader_that_cannot_renew_after_an_unexpected_error_stops() -> None:
     lost = asyncio.Event()
     await asyncio.wait_for(Lease(cast(Client, _Broken(float("inf"))), "ns", "lease", "me").hold(lost.set), SOON)
     assert lost.is_set()

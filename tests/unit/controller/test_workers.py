@@ -32,7 +32,7 @@ class _Looks:
         return Snapshot(*key, given.NOW, Settings())
 
 
-async def test_an_app_that_arrives_as_the_lease_is_lost_is_worked_on_when_it_is_back() -> None:
+async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, looks = Queue[AppKey](), _Looks()
     working = Working(queue, Store(), cast(Observer, looks), cast(Performer, None))
     running = asyncio.create_task(working.run())

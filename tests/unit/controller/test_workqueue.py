@@ -21,7 +21,7 @@ async def is_empty(queue: Queue[str]) -> bool:
     return not given
 
 
-async def test_key_added_twice_is_worked_on_once() -> None:
+async def test_key_added_twice_is_reconciled_once() -> None:
     queue = Queue[str]()
     queue.add("a")
     queue.add("a")
@@ -30,7 +30,7 @@ async def test_key_added_twice_is_worked_on_once() -> None:
     assert await is_empty(queue)
 
 
-async def test_key_added_while_it_is_worked_on_comes_once_more_afterwards() -> None:
+async def test_key_added_while_it_is_reconciled_is_reconciled_once_more() -> None:
     queue = Queue[str]()
     queue.add("a")
     assert await take(queue) == "a"

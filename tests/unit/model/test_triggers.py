@@ -1,4 +1,4 @@
-"""Triggers: names that are kept of what somebody called one, statuses, and the cron expressions that a CronJob takes."""
+"""Triggers: names that are kept of what a user called one, statuses, and the cron expressions that a CronJob takes."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Pinned
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import a_world, serving
 
 CHILDREN = ("Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 
@@ -143,7 +143,7 @@ def test_a_refused_workload_fails_its_row_at_once_and_is_not_sent_again() -> Non
     assert "a bad volume" in outcome.reason
 
 
-def test_a_refusal_of_before_hinders_neither_the_app_nor_the_next_deploy() -> None:
+def test_an_earlier_refusal_hinders_neither_the_app_nor_the_next_deploy() -> None:
     world = a_world()
     world.refused[("Deployment", given.NAME)] = "a bad volume"
     world.deploy("a", "v1")

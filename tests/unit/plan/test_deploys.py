@@ -11,26 +11,10 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World
+from tests.support.world import BAD_NAME, World, a_world, serving
 
 RUNNING: Manifest = {"running": {}}
 PULLING = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
-BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
-
-
-def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> World:
-    """An App, a Runtime, and releases v1 to v3."""
-    releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
-    return World(given.app_manifest(*modifiers), given.runtime_manifest(), *releases, settings=settings)
-
-
-def serving(version: str = "v1", *modifiers: given.Modifier) -> World:
-    """A world in which row `a` serves `version` and all is at rest."""
-    world = a_world(*modifiers)
-    world.deploy("a", version)
-    world.run()
-    world.events.clear()
-    return world
 
 
 def _pins(world: World, name: str) -> Any:

@@ -16,8 +16,7 @@ import pytest
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Result
-from tests.support.world import PASSES, Stale, World
-from tests.unit.plan.test_deploys import BAD_NAME, a_world, serving
+from tests.support.world import BAD_NAME, PASSES, Stale, World, a_world, serving
 
 Step = Callable[[World], None]
 

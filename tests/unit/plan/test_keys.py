@@ -10,8 +10,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.plan.children.access_keys import CLOCKS
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import World, a_world, serving
 
 NOTED = "apply Deployment for .metadata.annotations." + names.KEYS_ANNOTATION
 
@@ -90,7 +89,7 @@ def test_an_app_that_becomes_public_has_no_keys_to_tell_of() -> None:
 
 
 @pytest.mark.parametrize("serves", [True, False])
-def test_no_pod_mounts_a_secret_of_that_name_that_is_somebody_elses(serves: bool) -> None:
+def test_no_pod_mounts_a_secret_of_that_name_that_another_owns(serves: bool) -> None:
     world = serving("v1", given.public()) if serves else a_world(given.public())
     stranger = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": names.access_keys(given.NAME), "namespace": given.NAMESPACE}}
     world.add(stranger)

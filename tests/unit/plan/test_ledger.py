@@ -11,8 +11,7 @@ from dynamiq_operator.model.chain import verify
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
 from tests.support import factories as given
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
+from tests.support.world import World, a_world, serving
 
 RESTORING = names.RESTORING_ANNOTATION
 

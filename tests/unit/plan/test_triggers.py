@@ -1,67 +1,22 @@
-"""What is planned for triggers: when something is to run, that it runs once, and what is told of how it went."""
+"""What is planned for triggers: when something is to run, and that it runs once."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from dynamiq_operator.desired import triggers as desired
 from dynamiq_operator.desired.base import CRON_JOB, JOB
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan import make_plan
-from dynamiq_operator.plan.operations import RunOnce, SetAppStatus
+from dynamiq_operator.plan.operations import RunOnce
 from tests.support import factories as given
 from tests.support.plan_lines import shown
-from tests.support.world import World
-from tests.unit.plan.test_deploys import a_world, serving
-
-NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *"}
-CRON = "chat-nightly"
-HOUR = 3600
-
-
-def at(seconds: float) -> str:
-    """A time of a trigger, from the moment at which worlds begin."""
-    return format_time(given.NOW + timedelta(seconds=seconds))
-
-
-def triggering(*triggers: Manifest) -> World:
-    """A world at rest in which v1 is live."""
-    return serving("v1", given.with_triggers(*triggers))
-
-
-def change(world: World, *triggers: Manifest) -> None:
-    """The App's owner writes its triggers anew."""
-    app = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
-    app["spec"]["triggers"] = list(triggers)
-    world.edited(app)
-
-
-def cron_jobs(world: World) -> list[str]:
-    return sorted(name for _, kind, name in world.objects if kind == CRON_JOB.kind)
-
-
-def jobs(world: World) -> list[str]:
-    return sorted(name for _, kind, name in world.objects if kind == JOB.kind)
-
-
-def told(world: World) -> list[tuple[str, str, str | None, str | None]]:
-    """Trigger, outcome, message and version of each run on the App's status, the newest first."""
-    return [(run.trigger, run.outcome.value, run.message, run.workflow_version) for run in world.app.status.triggers]
-
-
-def said(world: World) -> list[tuple[str, str]]:
-    return [(reason, message) for _, reason, message in world.events.values() if reason.startswith("Trigger")]
-
-
-def container(world: World) -> Any:
-    return world.child(CRON_JOB.kind, CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-
+from tests.support.triggers import CRON, HOUR, NIGHTLY, at, change, container, cron_jobs, jobs, said, told, triggering
+from tests.support.world import a_world, serving
 
 # Schedules.
 
@@ -205,7 +160,7 @@ def test_what_can_never_run_is_said_and_the_others_run(change_of: Manifest, why:
     assert world.condition("Ready") == ("True", "Serving")
 
 
-def test_it_is_looked_at_again_when_it_expires() -> None:
+def test_it_is_requeued_for_the_moment_it_expires() -> None:
     world = triggering({**NIGHTLY, "expiresAt": at(HOUR)})
     assert world.plan().requeue_after == HOUR
     world.later(HOUR)
@@ -267,7 +222,7 @@ def test_a_repeat_by_another_replica_meets_the_same_job() -> None:
 
 
 @pytest.mark.parametrize(("late", "runs"), [(HOUR, True), (HOUR + 1, False)])
-def test_a_moment_that_passed_while_nobody_worked_runs_for_an_hour(late: float, runs: bool) -> None:
+def test_a_moment_that_passed_without_a_leader_runs_for_an_hour(late: float, runs: bool) -> None:
     world = triggering(ONCE)
     world.later(HOUR + late)
     world.run()
@@ -310,131 +265,3 @@ def test_a_moment_that_cannot_be_made_is_a_condition_and_tried_again() -> None:
 
 
 # How they went.
-
-
-def word(message: str, version: str = "v1") -> str:
-    return json.dumps({"message": message, "workflowHash": given.flow_hash(version)})
-
-
-def test_a_run_is_told_while_it_runs_and_when_it_has_ended() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.run()
-    assert told(world) == [("nightly", "Running", None, None)]
-    assert said(world) == []
-    world.later(3)
-    world.end_job(job, word("the App answered 200 after 0.2 s"))
-    world.run()
-    assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
-    (run,) = world.app.status.triggers
-    assert (run.job, run.started_at, run.ended_at) == (job, at(0), at(3))
-    assert said(world) == [("TriggerSucceeded", f"trigger nightly ({job}, v1): the App answered 200 after 0.2 s")]
-    assert world.plan().actions == ()
-
-
-def test_the_version_is_the_one_that_answered() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.deploy("b", "v2")
-    world.run()
-    world.end_job(job, word("the App answered 200 after 0.2 s", "v1"))
-    world.run()
-    assert told(world)[0][3] == "v1"
-
-
-@pytest.mark.parametrize(
-    ("last_word", "reason", "code", "message"),
-    [
-        (
-            word("the App answered 500 (node_failed) after 0.2 s"),
-            "BackoffLimitExceeded",
-            1,
-            "the App answered 500 (node_failed) after 0.2 s",
-        ),
-        ("", "BackoffLimitExceeded", 137, "its pod ended with exit code 137, Error"),
-        ("Traceback: the secret", "BackoffLimitExceeded", 1, "its pod ended with exit code 1, Error"),
-        (json.dumps({"message": "a\x1b[31m\nb"}), "BackoffLimitExceeded", 1, "a\\x1b[31m\\nb"),
-        (json.dumps({"message": "x" * 4000}), "BackoffLimitExceeded", 1, "x" * 200),
-        ("[]", "BackoffLimitExceeded", 1, "its pod ended with exit code 1, Error"),
-        (None, "DeadlineExceeded", 0, "its Job failed: DeadlineExceeded"),
-    ],
-)
-def test_why_a_run_failed_is_said_in_one_line(last_word: str | None, reason: str, code: int, message: str) -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.end_job(job, last_word, reason=reason, code=code)
-    world.run()
-    assert [run[:3] for run in told(world)] == [("nightly", "Failed", message)]
-    assert [reason for reason, _ in said(world)] == ["TriggerFailed"]
-
-
-def test_a_job_that_ends_before_its_pod_reads_so_waits_for_the_pods_last_word() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.call(job, phase="Running")
-    world.end_job(job)
-    world.run()
-    assert told(world)[0][1] == "Running"
-    assert world.plan().requeue_after == 10
-    world.end_job(job, word("the App answered 200 after 0.2 s"))
-    world.run()
-    assert told(world) == [("nightly", "Succeeded", "the App answered 200 after 0.2 s", "v1")]
-
-
-def test_an_image_that_cannot_be_pulled_is_said_while_it_waits_and_in_the_end() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    for reason in ("ContainerCreating", "ErrImagePull", "ImagePullBackOff"):
-        world.call(job, phase="Pending", containerStatuses=[{"state": {"waiting": {"reason": reason}}}])
-        world.run()
-    message = f"its image {TRIGGER_IMAGE} cannot be pulled: see the operator's --trigger-image"
-    assert told(world) == [("nightly", "Running", message, None)]
-    del world.callers[job]
-    world.end_job(job, reason="DeadlineExceeded")
-    world.run()
-    assert told(world) == [("nightly", "Failed", message, None)]
-
-
-def test_the_last_ten_are_kept_whatever_becomes_of_their_jobs() -> None:
-    world = triggering(NIGHTLY, {"name": "hourly", "schedule": "0 * * * *"})
-    for number in range(1, 13):
-        world.later(60)
-        world.end_job(job := world.fire(CRON if number % 2 else "chat-hourly", number), word(f"No. {number}"))
-        world.run()
-        world.remove_job(job)
-    assert [run[2] for run in told(world)] == [f"No. {number}" for number in range(12, 2, -1)]
-    assert len(said(world)) == 12
-    assert world.plan().actions == ()
-
-
-def test_a_run_whose_job_was_deleted_is_told_to_have_failed() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.run()
-    world.remove_job(job)
-    assert told(world)[0][1] == "Running"
-    assert world.plan().requeue_after == 60, "a moment after it began it may only not have been seen yet"
-    world.later(60)
-    world.run()
-    assert told(world) == [("nightly", "Failed", "its Job was deleted before it had ended", None)]
-
-
-def test_runs_of_an_app_that_had_this_name_before_are_not_this_ones() -> None:
-    world = triggering(NIGHTLY)
-    job = world.fire(CRON)
-    world.child(JOB.kind, job)["metadata"]["creationTimestamp"] = at(-1)
-    assert world.plan().actions == ()
-
-
-def test_the_status_is_written_twice_for_a_run() -> None:
-    world = triggering(NIGHTLY)
-    world.written.clear()
-    job = world.fire(CRON)
-    world.run()
-    for status in ({"active": 1}, {"active": 1, "ready": 1}, {"ready": 0}):
-        world.child(JOB.kind, job)["status"] = status
-        world.edited(world.child(JOB.kind, job))
-        world.run()
-    world.end_job(job, word("the App answered 200 after 0.2 s"))
-    world.run()
-    assert sum(isinstance(action, SetAppStatus) for action in world.written) == 2

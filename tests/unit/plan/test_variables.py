@@ -12,8 +12,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World
-from tests.unit.plan.test_deploys import BAD_NAME, a_world, serving
+from tests.support.world import BAD_NAME, World, a_world, serving
 
 TOKEN: Manifest = {"name": "TOKEN", "secret": {"name": "tokens", "key": "openai"}}
 MODEL: Manifest = {"name": "MODEL", "configMap": {"name": "models", "key": "best"}}
@@ -21,7 +20,7 @@ PLAIN: Manifest = {"name": "PLAIN", "value": "x"}
 
 
 def holding(kind: str, name: str, **data: str) -> Manifest:
-    """A Secret or ConfigMap of somebody else's."""
+    """A Secret or ConfigMap of another owner."""
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": given.NAMESPACE}, "data": data}
 
 
@@ -83,7 +82,7 @@ def test_it_goes_on_once_the_key_is_there() -> None:
     assert world.plan().requeue_after is None
 
 
-def test_nothing_is_looked_at_while_all_that_is_to_run_runs() -> None:
+def test_no_reference_is_read_while_the_desired_pods_run() -> None:
     world = a_world(given.with_variables(TOKEN))
     world.add(holding("Secret", "tokens", openai="x"))
     world.deploy("a", "v1")
@@ -137,7 +136,7 @@ def test_what_is_held_is_repaired_and_scaled_all_the_same() -> None:
     assert world.child("Deployment")["spec"] == before
 
 
-def test_a_workload_that_somebody_deleted_is_not_made_of_pods_that_cannot_start() -> None:
+def test_a_deleted_workload_is_not_made_of_pods_that_cannot_start() -> None:
     world = serving("v1")
     take(world, TOKEN)
     world.run()
@@ -176,8 +175,8 @@ def test_a_key_that_goes_while_the_pods_run_moves_nothing() -> None:
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
 
 
-def test_a_note_of_before_is_taken_for_no_ones() -> None:
-    """An operator of before noted no pins: what it applied is then not held, as it may be a row's that failed."""
+def test_a_note_without_pins_belongs_to_no_row() -> None:
+    """An earlier operator noted no pins: what it applied is then not held, as it may be a row's that failed."""
     world = serving("v1")
     child = world.child("Deployment")
     noted = json.loads(child["metadata"]["annotations"][names.TEMPLATE_ANNOTATION])

@@ -129,7 +129,7 @@ def test_the_management_api_lists_and_watches_what_it_indexes_and_nothing_else()
     assert rights(roles("api/rbac.yaml")["dynamiq-api"]) == expected
 
 
-def test_whoever_deploys_creates_rows_alone_and_whoever_promotes_makes_what_is_missing() -> None:
+def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() -> None:
     people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
     read = {"get", "list", "watch"}
     viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))

@@ -43,7 +43,7 @@ def test_a_body_may_be_as_large_as_is_set(tmp_path: Path) -> None:
         assert (refused.status, refused.body["error"]["details"]) == (413, {"limit": 1000})
 
 
-def test_whoever_is_cut_off_by_a_stop_is_told(tmp_path: Path) -> None:
+def test_a_caller_cut_off_by_a_stop_is_told(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served, ThreadPoolExecutor(2) as pool:
         plain, stream = pool.submit(served.run, {"seconds": 60}), pool.submit(served.run, {"seconds": 60}, stream=True)
         eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 2)

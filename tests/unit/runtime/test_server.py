@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from dynamiq_runtime import __version__
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, a_flow, environment, eventually, refused, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, eventually, refused, serving
 
 VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
 

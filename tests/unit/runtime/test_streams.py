@@ -18,7 +18,8 @@ from dynamiq_runtime import events
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
-from tests.support.runtime import DEADLINE, ECHO, SLOW, a_flow, events_in, eventually, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, eventually, serving
 
 CHUNKS = 10 * events.AHEAD
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from tests.support.collector import attributes_of, collecting
-from tests.support.runtime import DEADLINE, a_flow, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import DEADLINE, serving
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 FAILING = a_flow("def run(d):\n    if d['secret']:\n        raise ValueError(d['secret'])\n    return 1\n")

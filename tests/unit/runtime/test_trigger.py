@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.runtime import DEADLINE, ECHO, a_flow, environment, eventually, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import DEADLINE, ECHO, environment, eventually, serving
 
 HASH = "sha256:" + "a" * 64
 

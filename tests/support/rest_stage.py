@@ -1,0 +1,322 @@
+"""The REST API over a scripted API server: a request goes in as HTTP does, and real bytes go out to a script and come back.
+
+The script serves a small world: App `chat` of namespace `demo`, which deployed v1 and then v2. A test changes what is answered
+by lines of its own, which stand before these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from fastapi import FastAPI
+from kubernetes import client as kubernetes
+
+from dynamiq_operator.actions import rights
+from dynamiq_operator.kube.api import METADATA, TABLE
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.app import create_app
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.http.middleware import Middleware
+from dynamiq_operator.rest.http.sessions import Sessions
+from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
+from tests.support import factories as make
+from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure
+
+TOKEN = "token-of-anna"
+ANNA = "anna@example.com"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+"""An id of nothing."""
+DOMAIN = "apps.example.com"
+RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS)}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the API answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def data(self) -> Any:
+        """The object or the list of a good answer."""
+        assert self.status < 300, self.content
+        return self.json["data"]
+
+    def error(self, status: int) -> dict[str, Any]:
+        """The error of a bad answer of this status: its code, message and details."""
+        assert self.status == status, (self.status, self.content)
+        error: dict[str, Any] = self.json["error"]
+        assert set(error) == {"code", "message", "details"}
+        return error
+
+
+class _Script(Script):
+    """What no line has is not there."""
+
+    def answer(self, sent: Sent) -> Reply:
+        reply = super().answer(sent)
+        if sent.method == "GET" and self.unscripted and self.unscripted[-1] is sent:
+            self.unscripted.pop()
+            return failure(404, "NotFound", f"{sent.path} not found")
+        return reply
+
+
+class RestStage:
+    """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
+
+    def __init__(self, *, is_ready: bool = True) -> None:
+        """`is_ready`: whether the index has listed everything."""
+        self._is_ready = is_ready
+        self.script = _Script()
+        self._server = ScriptedServer(self.script)
+        self._objects: dict[str, dict[tuple[str, str], Manifest]] = {kind: {} for kind in RESOURCES}
+        self._loop = asyncio.Runner()
+        self.script.on("POST", sessions.REVIEWS, _review)
+        self.allow()
+        for resource in (APPS, RECORDS, VERSIONS, WORKFLOWS):
+            for namespace in (make.NAMESPACE, "prod"):
+                self.script.on("GET", resource.path(namespace), _many([])).on("POST", resource.path(namespace), created)
+        for made in _world():
+            self._serve(made)
+
+    def __enter__(self) -> RestStage:
+        self._server.__enter__()
+        configuration = kubernetes.Configuration()
+        configuration.host = self._server.url
+        server, settings = ApiServer(configuration), Settings(domain=DOMAIN)
+        self.context = ApiContext(server, settings, IdIndex(server.own), Sessions(server))
+        self.app = _app_over(self.context)
+        if self._is_ready:
+            for resource in INDEXED:
+                self._index(resource).list()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._loop.close()
+        self._server.__exit__(kind, error, trace)
+
+    # What there is.
+
+    def put(self, made: Manifest) -> Manifest:
+        """Adds an object, which the index knows; returns it as it is stored."""
+        stored = self._serve(made)
+        self._index(RESOURCES[made["kind"]]).put(stored)
+        return stored
+
+    def _index(self, resource: ApiResource) -> KindIndex:
+        return self.context.index.of(resource)
+
+    def _serve(self, made: Manifest) -> Manifest:
+        resource = RESOURCES[made["kind"]]
+        stored = make.stored({"spec": {}, **copy.deepcopy(made)})
+        namespace, name = stored["metadata"].get("namespace", ""), stored["metadata"]["name"]
+        of_kind = self._objects[resource.kind]
+        of_kind[(namespace, name)] = stored
+        self.script.on("GET", resource.path(namespace, name), _one(stored))
+        for scope in {"", namespace}:
+            self.script.on("GET", resource.path(scope), _many([each for key, each in of_kind.items() if scope in ("", key[0])]))
+        return stored
+
+    def uid(self, resource: ApiResource, name: str, namespace: str = make.NAMESPACE) -> str:
+        """The id of an object that is served."""
+        uid: str = self._objects[resource.kind][(namespace if resource.namespaced else "", name)]["metadata"]["uid"]
+        return uid
+
+    def allow(self, allowed: Callable[[str, str, str], bool] = lambda *_: True) -> None:
+        """Who asks whether they may do something is answered by `allowed(verb, plural, namespace)`."""
+
+        def answer(sent: Sent) -> Manifest:
+            asked = sent.body["spec"]["resourceAttributes"]
+            return {"status": {"allowed": allowed(asked["verb"], asked["resource"], asked["namespace"])}}
+
+        self.script.on("POST", rights.REVIEWS.path(), answer)
+
+    # What is asked.
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        token: str | None = TOKEN,
+        headers: Mapping[str, str] | None = None,
+        fails: bool = False,
+    ) -> Answered:
+        """Sends a request. `body`: JSON data, or bytes as they are. With `fails` an error that was not foreseen is answered, not raised."""
+        sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        if raw:
+            sent["Content-Type"] = "application/json"
+        return self._loop.run(_send(self.app, method, path, {**sent, **(headers or {})}, raw, fails))
+
+    def get(self, path: str) -> Any:
+        """The data of a GET."""
+        return self.call("GET", path).data
+
+    def created(self, resource: ApiResource, namespace: str = make.NAMESPACE) -> list[Manifest]:
+        """What was sent to be created and kept, in order."""
+        path = resource.path(namespace)
+        return [sent.body for sent in self.script.writes() if sent.path == path and sent.method == "POST" and "dryRun" not in sent.query]
+
+
+@functools.cache
+def _app() -> FastAPI:
+    """The application, made once in a process: to build its routes takes longer than most tests."""
+    return create_app(ApiServer(kubernetes.Configuration()), Settings())
+
+
+def _app_over(context: ApiContext) -> FastAPI:
+    """The application over another context than that it was made with."""
+    app = _app()
+    app.state.context = context
+    app.user_middleware.clear()
+    app.middleware_stack = None
+    app.add_middleware(Middleware, sessions=context.sessions, index=context.index)
+    return app
+
+
+async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, fails: bool) -> Answered:
+    path, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    given: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": body[:65536], "more_body": len(body) > 65536}, {"type": "http.request", "body": body[65536:]}]
+    )
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(given, {"type": "http.disconnect"})
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        if not fails:
+            raise
+    content = b"".join(message.get("body", b"") for message in messages[1:])
+    return Answered(messages[0]["status"], {name.decode(): value.decode() for name, value in messages[0]["headers"]}, content)
+
+
+def created(sent: Sent) -> Reply:
+    """The answer to a POST: what was sent, as it is stored."""
+    made = copy.deepcopy(sent.body)
+    meta = made["metadata"]
+    meta.setdefault("name", f"{meta.get('generateName', '')}abcde")
+    if made["kind"] == RECORDS.kind:
+        made["spec"]["createdBy"] = ANNA
+    return Reply(201, make.stored(made))
+
+
+def patched(stored: Manifest) -> Answer:
+    """The answer to a merge patch of the spec: the object with the fields that were sent."""
+
+    def answer(sent: Sent) -> Manifest:
+        spec = {name: value for name, value in {**stored["spec"], **sent.body["spec"]}.items() if value is not None}
+        return {**stored, "spec": spec}
+
+    return answer
+
+
+def of_user(username: str, **extra: list[str]) -> Answer:
+    """The answer to who asks who they are."""
+    return Reply(201, {"status": {"userInfo": {"username": username, "extra": extra}}})
+
+
+def _review(sent: Sent) -> Reply:
+    if sent.headers.get("Authorization") != f"Bearer {TOKEN}":
+        return failure(401, "Unauthorized")
+    return Reply(201, {"status": {"userInfo": {"username": ANNA, "extra": {"given_name": ["Anna"], "family_name": ["Ek"]}}}})
+
+
+def _one(stored: Manifest) -> Answer:
+    return lambda sent: _table([stored]) if sent.headers["Accept"] == TABLE else stored
+
+
+def _many(objects: list[Manifest]) -> Answer:
+    def answer(sent: Sent) -> Manifest:
+        accept = sent.headers["Accept"]
+        if accept == TABLE:
+            return _table(objects)
+        items = [{"metadata": each["metadata"]} for each in objects] if accept == METADATA else objects
+        return {"metadata": {"resourceVersion": "9"}, "items": items}
+
+    return answer
+
+
+def _table(objects: list[Manifest]) -> Manifest:
+    """Objects as `kubectl get` prints them, as far as anything reads it."""
+    rows = [
+        {
+            "cells": [each["metadata"]["name"], each["spec"].get("version"), each["spec"].get("description") or ""],
+            "object": {"metadata": each["metadata"]},
+        }
+        for each in objects
+    ]
+    return {
+        "metadata": {"resourceVersion": "9"},
+        "columnDefinitions": [{"name": each} for each in ("Name", "Version", "Description")],
+        "rows": rows,
+    }
+
+
+def a_namespace(name: str, **labels: str) -> Manifest:
+    """`labels`: project and environment."""
+    full = {getattr(names, f"{key.upper()}_LABEL"): value for key, value in labels.items()}
+    return {"apiVersion": "v1", "kind": NAMESPACES.kind, "metadata": {"name": name, "labels": full}}
+
+
+def row(name: str, *modifiers: make.Modifier) -> Manifest:
+    """A row of App chat, which the operator has made its owner."""
+    uid = make.an_app().meta.uid
+    owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": make.NAME, "uid": uid, "controller": True}
+    return make.row_manifest(name, make.with_meta(ownerReferences=[owner]), *modifiers)
+
+
+def _world() -> list[Manifest]:
+    live = {"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
+    return [
+        a_namespace("kube-system"),
+        a_namespace(make.NAMESPACE, project="support", environment="staging"),
+        a_namespace("prod", project="support", environment="production"),
+        make.runtime_manifest(),
+        make.workflow_manifest(),
+        make.version_manifest("v1"),
+        make.version_manifest("v2", make.created(1)),
+        make.app_manifest(make.with_status(live=live)),
+        row("chat-a", make.superseded(1, "v1")),
+        row("chat-b", make.live(2, "v2"), make.created(2)),
+    ]

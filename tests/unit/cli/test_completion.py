@@ -1,0 +1,74 @@
+"""What the shell is offered after `kubectl dynamiq`, from the parser and from one `kubectl get`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.scripted_plugin import ScriptedPlugin
+
+GROUP = "dynamiq.getdynamiq.ai"
+
+
+@pytest.fixture
+def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """A cluster as `kubectl get` prints it by completion's templates; what users wrote is quoted."""
+    plugin.gets(f"apps.{GROUP}", 'chat\t"v2"', "billing")
+    plugin.gets(f"workflowversions.{GROUP}", 'v1\t"What v1 does"', 'v2\t"a\\nb \\"c\\""', "v10")
+    plugin.gets(
+        f"deployments.{GROUP}", '1\t"v1"\t"Superseded"\t"2026-11-24"', "<no value>", '12\t"v2"\t"Live"\t"2026-11-25"\t"why"', '2\t"v1"'
+    )
+    plugin.gets(f"runtimes.{GROUP}", 'tiny-1\t"1.0.0"')
+    plugin.gets(f"workflows.{GROUP}", 'chat\t"Answers"')
+    plugin.gets("namespaces", "staging", "production", "production", "<no value>")
+    return plugin
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["hi"], ["history\tshow the rows of an App, the newest first"]),
+        (["history", ""], ["chat\tv2", "billing"]),
+        (["history", "b"], ["billing"]),
+        (["history", "chat", ""], []),
+        (["release", ""], ["chat\tAnswers"]),
+        (["release", "chat", ""], []),
+        (["rollback", "chat", "--to-row", ""], ["12\tv2 Live 2026-11-25 why", "2\tv1", "1\tv1 Superseded 2026-11-24"]),
+        (["logs", "chat", "--row", "1"], ["12\tv2 Live 2026-11-25 why", "1\tv1 Superseded 2026-11-24"]),
+        (["diff", "chat", "12", "2"], ["2\tv1"]),
+        (["diff", "chat", "1", "2", ""], []),
+        (["deploy", "chat", "--runtime", ""], ["tiny-1\t1.0.0"]),
+        (["promote", "chat", "--to", ""], ["staging", "production"]),
+        (["history", "chat", "-o", ""], ["wide", "json", "yaml"]),
+        (["status", "chat", "--output", "j"], ["json"]),
+        (["deploy", "chat", "-m", ""], []),
+        (["deploy", "chat", "--no"], ["--no-wait\tdo not follow the rollout: print the row's name, and nothing else, and end"]),
+        (["--kubec"], ["--kubeconfig\tas kubectl has it"]),
+        (["history", "--kubec"], ["--kubeconfig\tas kubectl has it"]),
+        (["nonsense", ""], []),
+        (["history", "-m", "chat", ""], ["chat\tv2", "billing"]),
+    ],
+)
+def test_what_may_stand_here(known: ScriptedPlugin, typed: list[str], offered: list[str]) -> None:
+    assert known.complete(*typed) == [*offered, ":4"]
+
+
+def test_versions_are_those_of_the_apps_workflow_newest_first(known: ScriptedPlugin) -> None:
+    known.gets(f"apps.{GROUP}", "support")
+    assert known.complete("deploy", "chat", "--version", "") == ["v10", 'v2\ta\\nb "c"', "v1\tWhat v1 does", ":4"]
+    assert known.complete("rollback", "chat", "--to", "v1") == ["v10", "v1\tWhat v1 does", ":4"]
+    assert known.complete("deploy", "--version", "") == [":4"], "without an App there is no workflow to look at"
+
+
+def test_values_of_kubectls_own_flags_are_kubectls(known: ScriptedPlugin) -> None:
+    assert known.complete("history", "--context", "") == ["__complete", "get", "pods", "--context", "", ":4"]
+    assert known.complete("history", "-n", "po") == ["pods", "po", ":4"]
+
+
+def test_a_file_is_the_shells_to_complete(known: ScriptedPlugin) -> None:
+    assert known.complete("verify", "chat", "--file", "ex") == [":0"]
+
+
+@pytest.mark.parametrize("kubectl", ["/none/kubectl", "/bin/false"])
+def test_it_is_silent_where_kubectl_knows_nothing(known: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch, kubectl: str) -> None:
+    monkeypatch.setenv("KUBECTL", kubectl)
+    assert known.complete("history", "") == [":4"]

@@ -1,0 +1,308 @@
+"""`deploy` and `rollback`: preview, question, the row that is sent, and how its rollout is told."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube.resources import BY_KIND, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import Answer, Reply, failure, listed, missing
+from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
+
+ROWS = RECORDS.path(NAMESPACE)
+NEW = "chat-new"
+PREVIEW = """\
+chat in demo
+  version  v1 (#1) → v2
+  runtime  1.0.0
+  config   1 to 2 pods at 80 % CPU
+  pods are replaced one by one; requests go on being answered
+
+--- v1
++++ v2
+@@ -2,6 +2,6 @@
+ - {id: input, type: dynamiq.nodes.utils.Input}
+ - id: answer
+   type: dynamiq.nodes.tools.Python
+-  code: "def run(input_data): return 'v1'"
++  code: "def run(input_data): return 'v2'"
+   depends: [{node: input}]
+ - {id: output, type: dynamiq.nodes.utils.Output, depends: [{node: answer}]}
+"""
+
+
+def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
+    return given.stored(given.row_manifest(name, *modifiers))
+
+
+def workload(wanted: int, ready: int, new: int, old: int) -> Manifest:
+    return {"spec": {"replicas": wanted}, "status": {"readyReplicas": ready, "updatedReplicas": new, "replicas": new + old}}
+
+
+@pytest.fixture
+def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat serves v1, its first row; v2 is released."""
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.rows(row(given.live(1, "v1"), name="chat-a"))
+    plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
+    plugin.runtimes(given.stored(given.runtime_manifest()))
+    plugin.flows("v1", "v2")
+    plugin.script.on("POST", ROWS, row())
+    return plugin
+
+
+def rolling_out(plugin: ScriptedPlugin, *told: Answer, pods: Manifest | Reply | None = None) -> None:
+    """What the new row reads as, one reading after the other."""
+    plugin.script.on("GET", RECORDS.path(NAMESPACE, NEW), *told)
+    where = BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, NEW))
+    plugin.script.on("GET", where, pods or workload(2, 1, 1, 1))
+
+
+def created(plugin: ScriptedPlugin) -> list[Manifest]:
+    """The specs of the rows that were made, tries apart."""
+    return [sent.body["spec"] for sent in plugin.script.writes() if "dryRun" not in sent.query]
+
+
+def test_a_preview_shows_what_would_change_and_makes_nothing(serving: ScriptedPlugin) -> None:
+    done = serving("deploy", "chat", "--preview")
+    assert (done.code, done.out, done.err) == (0, PREVIEW, "")
+    assert created(serving) == []
+    data = json.loads(serving("deploy", "chat", "--preview", "-o", "json").out)
+    assert (data["from"]["version"], data["to"]["version"], data["podsRestart"], data["noOp"]) == ("v1", "v2", True, False)
+
+
+def test_on_a_terminal_the_diff_has_colours(serving: ScriptedPlugin) -> None:
+    shown = serving("deploy", "chat", "--preview", terminal=True).out
+    assert "\x1b[31m-  code: \"def run(input_data): return 'v1'\"\x1b[0m" in shown
+    assert "\x1b[32m+  code: \"def run(input_data): return 'v2'\"\x1b[0m" in shown
+    assert "\x1b[36m@@" in shown
+
+
+def test_without_a_terminal_it_deploys_and_follows_until_live(serving: ScriptedPlugin) -> None:
+    rolling_out(serving, row(given.progressing(2, "v2")), row(given.progressing(2, "v2")), row(given.live(2, "v2")))
+    done = serving("deploy", "chat", "-m", "Answers in French")
+    assert done.code == 0
+    assert done.out.startswith(PREVIEW)
+    assert done.out.removeprefix(PREVIEW).startswith(f"chat: v2 (#2, {NEW}) is Live after ")
+    assert done.err == "Progressing, pods: 1 new, 1 old, 1 of 2 ready\nLive\n"
+    assert created(serving) == [{"app": "chat", "message": "Answers in French"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "spec"),
+    [
+        ((), {}),
+        (("--version", "v2"), {"workflowVersion": "v2"}),
+        (("--runtime", "tiny-1"), {"runtime": "tiny-1"}),
+        (("--max", "6"), {"config": {"type": "server", "autoscaling": {"maxReplicas": 6}}}),
+        (
+            ("--min", "2", "--max", "6", "--cpu", "60"),
+            {"config": {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 60}}},
+        ),
+    ],
+)
+def test_what_is_asked_is_what_the_row_says(serving: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
+    done = serving("deploy", "chat", *options, "--no-wait")
+    assert (done.code, done.out) == (0, f"{NEW}\n")
+    assert created(serving) == [{"app": "chat", **spec}]
+    assert "version  v1 (#1) → v2" in done.err, "the preview stands apart from the name, which a script reads"
+
+
+def test_the_same_again_is_said_to_change_nothing(serving: ScriptedPlugin) -> None:
+    shown = serving("deploy", "chat", "--version", "v1", "--preview").out
+    assert "nothing changes: the App runs exactly this already, and one more row says so" in shown
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", "", "nonsense\n"])
+def test_anything_but_yes_does_nothing(serving: ScriptedPlugin, typed: str) -> None:
+    done = serving("deploy", "chat", typed=typed)
+    assert (done.code, done.out, done.err) == (1, PREVIEW, "\nDeploy? [y/N] nothing was done\n")
+    assert created(serving) == []
+
+
+@pytest.mark.parametrize("typed", ["y\n", "YES\n"])
+def test_yes_deploys(serving: ScriptedPlugin, typed: str) -> None:
+    done = serving("deploy", "chat", "--no-wait", typed=typed)
+    assert (done.code, done.out) == (0, f"{NEW}\n")
+    assert done.err == f"{PREVIEW}\nDeploy? [y/N] "
+    assert len(created(serving)) == 1
+
+
+def test_with_yes_nobody_is_asked(serving: ScriptedPlugin) -> None:
+    done = serving("deploy", "chat", "--yes", "--no-wait", typed="")
+    assert (done.code, "[y/N]" in done.err) == (0, False)
+
+
+def test_as_data_the_end_alone_is_on_standard_output(serving: ScriptedPlugin) -> None:
+    rolling_out(serving, row(given.live(2, "v2")))
+    done = serving("deploy", "chat", "-o", "json")
+    assert (done.code, json.loads(done.out)["name"], json.loads(done.out)["status"]) == (0, NEW, "Live")
+    assert done.err.startswith("chat in demo\n")
+    rolling_out(serving, row(given.failed(2, "v2", "no pod became Ready")))
+    failed = serving("deploy", "chat", "-o", "json")
+    assert (failed.code, json.loads(failed.out)["reason"]) == (1, "no pod became Ready")
+
+
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        (given.failed(2, "v2", "no pod became Ready"), f"chat: v2 (#2, {NEW}) Failed: no pod became Ready"),
+        (given.never_deployed(2, "App chat does not exist"), f"chat: (#2, {NEW}) Failed: App chat does not exist"),
+        (given.overtaken(2, "v2"), f"chat: v2 (#2, {NEW}) was not deployed: a newer row was deployed after it"),
+    ],
+)
+def test_a_deploy_that_does_not_go_live_says_why(serving: ScriptedPlugin, ends: given.Modifier, sentence: str) -> None:
+    rolling_out(serving, row(ends))
+    done = serving("deploy", "chat")
+    assert (done.code, done.err.splitlines()[-1]) == (1, f"error: {sentence}")
+
+
+def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rolling_out(serving, row(given.progressing(2, "v2")), row(given.live(2, "v2")))
+    done = serving("deploy", "chat", terminal=True)
+    assert done.code == 0
+    assert re.fullmatch(r"\r\x1b\[KProgressing, pods: 1 new, 1 old, 1 of …\r\x1b\[KLive, \d+ s\r\x1b\[K", done.err), done.err
+    assert f"chat: v2 (#2, {NEW}) is \x1b[32m●\x1b[0m Live after " in done.out
+
+
+@pytest.mark.parametrize(
+    ("reads", "sentence"),
+    [
+        (
+            row(given.progressing(2, "v2")),
+            f"v2 (#2, {NEW}) is still Progressing after 0 s: it goes on; see `kubectl dynamiq status chat -n demo`",
+        ),
+        (row(), f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"),
+    ],
+)
+def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
+    rolling_out(serving, reads, pods=missing("deployments", NAME))
+    done = serving("deploy", "chat", "--timeout", "1ms")
+    assert (done.code, done.err.splitlines()[-1]) == (1, f"error: {sentence}")
+
+
+def test_what_the_operator_says_of_a_row_that_waits_is_shown(serving: ScriptedPlugin) -> None:
+    waits = row(
+        given.waiting(2), given.with_status(conditions=[{"type": "Succeeded", "status": "Unknown", "message": "v9 is not released"}])
+    )
+    rolling_out(serving, waits, row(given.live(2, "v2")), pods=failure(403, "Forbidden"))
+    assert serving("deploy", "chat").err == "Pending, v9 is not released\nLive\n"
+
+
+def test_a_row_that_goes_while_it_is_followed(serving: ScriptedPlugin) -> None:
+    rolling_out(serving, missing("deployments", NEW))
+    done = serving("deploy", "chat")
+    assert (done.code, done.err) == (1, f"error: row {NEW} is gone: somebody deleted App chat or its namespace\n")
+
+
+def test_an_api_server_that_is_away_for_a_moment_is_waited_for(serving: ScriptedPlugin) -> None:
+    rolling_out(serving, failure(503, "ServiceUnavailable"), row(given.live(2, "v2")))
+    assert serving("deploy", "chat").code == 0
+
+
+def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedPlugin, ctrl_c: CtrlC) -> None:
+    rolling_out(serving, row(given.progressing(2, "v2")), ctrl_c(row(given.progressing(2, "v2"))))
+    done = serving("deploy", "chat")
+    assert done.code == 130
+    assert done.err.splitlines()[-1] == f"interrupted: the deploy of {NEW} goes on; see `kubectl dynamiq status chat -n demo`"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--version", "v9"), "no version v9 of chat; released: v1, v2"),
+        (("--runtime", "none"), "no Runtime none; there are: tiny-1"),
+        (("--min", "5", "--max", "2"), "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
+        (("--serverless", "--min", "1"), "a serverless App scales by itself: leave out --min, --max and --cpu, or --serverless"),
+    ],
+)
+def test_a_refusal_is_one_sentence_with_the_next_step(serving: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
+    for resource, name in ((VERSIONS, "chat-v9"), (RUNTIMES, "none")):
+        serving.script.on("GET", resource.path(NAMESPACE, name), missing(resource.plural, name))
+    if "5" in options:
+        message = f'Deployment.dynamiq.getdynamiq.ai "chat-x" is invalid: {sentence}'
+        serving.script.on("POST", ROWS, failure(422, "Invalid", message), query={"dryRun": "All"})
+    done = serving("deploy", "chat", *options)
+    assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
+    assert created(serving) == []
+
+
+def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
+    serving.script.on("POST", ROWS, failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot create'))
+    shown = serving("deploy", "chat", "--preview")
+    assert (shown.code, "you could not do this: deployments is forbidden" in shown.out) == (0, True)
+    done = serving("deploy", "chat")
+    assert done.code == 1
+    assert done.err.endswith("ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)\n")
+
+
+# Rolling back.
+
+
+@pytest.fixture
+def twice(serving: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat serves v2 after v1."""
+    scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 3, "maxReplicas": 3, "targetCPUUtilizationPercentage": 80}}
+    serving.rows(
+        row(given.superseded(1, "v1", config=scaled), name="chat-a"),
+        row(given.live(2, "v2"), name="chat-b"),
+        row(given.never_deployed(3), name="chat-c"),
+    )
+    return serving
+
+
+@pytest.mark.parametrize(
+    ("options", "spec"),
+    [
+        ((), {"restores": "chat-a"}),
+        (("--to", "v1"), {"restores": "chat-a"}),
+        (("--to-row", "1"), {"restores": "chat-a"}),
+        (("--to-row", "#2"), {"restores": "chat-b"}),
+        (("--to-row", "chat-a", "-m", "v2 is rude"), {"restores": "chat-a", "message": "v2 is rude"}),
+    ],
+)
+def test_a_rollback_is_one_more_row_that_restores_an_older_one(twice: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
+    done = twice("rollback", "chat", *options, "--no-wait")
+    assert (done.code, done.out) == (0, f"{NEW}\n")
+    assert created(twice) == [{"app": "chat", **spec}]
+
+
+def test_with_config_the_scaling_of_the_row_comes_back_too(twice: ScriptedPlugin) -> None:
+    shown = twice("rollback", "chat", "--with-config", "--preview").out
+    assert "version  v2 (#2) → v1" in shown
+    assert "config   1 to 2 pods at 80 % CPU → 3 pods at 80 % CPU" in shown
+    assert "config   1 to 2 pods at 80 % CPU\n" in twice("rollback", "chat", "--preview").out
+
+
+def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
+    assert twice("rollback", "chat", typed="n\n").err == "\nRoll back? [y/N] nothing was done\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--to-row", "9"), "no row #9 of chat in namespace demo; rows are #1 to #3"),
+        (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide`"),
+        (("--to-row", "3"), "row chat-c of chat was never rolled out, so there is nothing to bring back"),
+        (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config to bring back: leave out --with-config"),
+    ],
+)
+def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
+    twice.script.on("GET", RECORDS.path(NAMESPACE, "none"), missing("deployments", "none"))
+    done = twice("rollback", "chat", *options)
+    assert (done.code, done.err) == (1, f"error: {sentence}\n")
+
+
+def test_an_app_that_ran_one_flow_has_nothing_before_it(serving: ScriptedPlugin) -> None:
+    done = serving("rollback", "chat")
+    assert done.err == "error: chat has never run anything but v1: name what to deploy, `kubectl dynamiq deploy chat --version …`\n"
+    serving.script.on("GET", ROWS, listed(row(given.never_deployed(1))))
+    assert serving("rollback", "chat").err == "error: nothing of chat has gone Live yet: there is nothing to go back to\n"

@@ -1,0 +1,119 @@
+"""`logs` and `open`: kubectl is started with the right pods, and the address is printed."""
+
+from __future__ import annotations
+
+import webbrowser
+
+import pytest
+
+from dynamiq_operator.desired.workload import inputs
+from dynamiq_operator.kube.resources import PODS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import listed
+from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.waiting import IN_TIME
+
+LIVE = given.row_manifest("chat-b", given.live(2, "v2"))
+APP = given.app_manifest()
+
+
+@pytest.fixture
+def running(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat serves v2 after v1, and pods run."""
+    plugin.app(given.stored(APP))
+    plugin.rows(
+        given.stored(given.row_manifest("chat-a", given.superseded(1, "v1"))),
+        given.stored(LIVE),
+        given.stored(given.row_manifest("chat-c", given.never_deployed(3))),
+    )
+    plugin.script.on("GET", PODS.path(NAMESPACE), listed({"metadata": {"name": "chat-0"}}))
+    return plugin
+
+
+def selector(version: str, name: str, sequence: int) -> str:
+    row = given.a_row(name, given.live(sequence, version))
+    assert row.pinned is not None
+    return f"{names.APP_LABEL}={NAME},{names.TEMPLATE_LABEL}={inputs(given.an_app(), row.pinned)}"
+
+
+def test_logs_becomes_kubectl_logs_of_the_live_rows_pods(running: ScriptedPlugin) -> None:
+    with running.started("logs", "chat", "-f", "--since", "10m", "--tail=5", "--as=anna") as process:
+        out, err = process.communicate(timeout=IN_TIME)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines() == [
+        "logs",
+        "--as=anna",
+        "--namespace=demo",
+        f"--selector={selector('v2', 'chat-b', 2)}",
+        "--prefix",
+        "--max-log-requests=50",
+        "--follow",
+        "--since=10m",
+        "--tail=5",
+    ]
+
+
+def test_logs_of_another_row_whose_pods_still_run(running: ScriptedPlugin) -> None:
+    with running.started("logs", "chat", "--row", "1") as process:
+        out, _ = process.communicate(timeout=IN_TIME)
+    assert out.splitlines()[1:] == ["--namespace=demo", f"--selector={selector('v1', 'chat-a', 1)}", "--prefix", "--max-log-requests=50"]
+
+
+def test_logs_of_pods_that_are_not_there(running: ScriptedPlugin) -> None:
+    running.script.on("GET", PODS.path(NAMESPACE), listed())
+    done = running("logs", "chat")
+    assert (done.code, done.err) == (
+        1,
+        "error: no pod of chat v2 (#2, chat-b) runs in namespace demo: see `kubectl dynamiq status chat`\n",
+    )
+    assert running("logs", "chat", "--row", "3").err == "error: row chat-c was never rolled out, so it had no pods\n"
+    running.rows()
+    assert running("logs", "chat").err == "error: nothing of chat is live in namespace demo: see `kubectl dynamiq history chat`\n"
+
+
+@pytest.mark.parametrize(
+    ("exposure", "hostname", "out", "err"),
+    [
+        (None, "chat.example.com", "http://chat.example.com\n", ""),
+        ({"type": "Ingress", "tls": {"secretName": "chat-tls"}}, "chat.example.com", "https://chat.example.com\n", ""),
+        (
+            None,
+            "chat.demo.svc",
+            "http://chat.demo.svc\n",
+            "that is inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
+        ),
+        (
+            {"type": "ClusterIP"},
+            "chat.internal",
+            "http://chat.internal\n",
+            "that is inside the cluster; from here: `kubectl port-forward -n demo service/chat 8080:80`\n",
+        ),
+    ],
+)
+def test_open_prints_the_address(plugin: ScriptedPlugin, exposure: Manifest | None, hostname: str, out: str, err: str) -> None:
+    modifiers = [given.with_status(hostname=hostname), *([given.with_spec(exposure=exposure)] if exposure else [])]
+    plugin.app(given.stored(given.app_manifest(*modifiers)))
+    done = plugin("open", "chat")
+    assert (done.code, done.out, done.err) == (0, out, err)
+
+
+def test_on_a_desktop_the_browser_opens_it(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    plugin.app(given.stored(given.app_manifest(given.with_status(hostname="chat.example.com"))))
+    assert plugin("open", "chat", terminal=True).out == "http://chat.example.com\n"
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert plugin("open", "chat").code == 0
+    assert opened == [], "whoever reads the address by a program opens it, or does not"
+    assert plugin("open", "chat", terminal=True).code == 0
+    assert opened == ["http://chat.example.com"]
+
+
+def test_open_before_there_is_an_address(plugin: ScriptedPlugin) -> None:
+    plugin.app(given.stored(APP))
+    done = plugin("open", "chat")
+    assert (done.code, done.err) == (1, "error: chat has no address yet: see `kubectl dynamiq status chat`\n")

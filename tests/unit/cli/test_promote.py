@@ -1,0 +1,202 @@
+"""`promote` and `release`: to another environment, and from a draft to a version."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dynamiq_operator.actions.rights import REVIEWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import failure, listed, missing
+from tests.support.scripted_plugin import ScriptedPlugin
+
+THERE = "production"
+"""The target's namespace."""
+
+
+def namespace(name: str, environment: str) -> Manifest:
+    return {"metadata": {"name": name, "labels": {PROJECT_LABEL: "support", ENVIRONMENT_LABEL: environment}}}
+
+
+def row(*modifiers: given.Modifier, name: str = "chat-a") -> Manifest:
+    return given.stored(given.row_manifest(name, *modifiers))
+
+
+@pytest.fixture
+def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat serves v2 in staging; its project has a production that has never seen it."""
+    plugin.app(given.stored(given.app_manifest(given.with_hostname("chat.staging.example"))))
+    plugin.rows(row(given.live(2, "v2")))
+    plugin.flows("v2")
+    plugin.runtimes(given.stored(given.runtime_manifest()))
+    script = plugin.script
+    script.on("GET", NAMESPACES.path("", NAMESPACE), namespace(NAMESPACE, "staging"))
+    script.on("GET", NAMESPACES.path(), listed(namespace(NAMESPACE, "staging"), namespace(THERE, "production")))
+    script.on("POST", REVIEWS.path(), {"status": {"allowed": True}})
+    script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
+    script.on("GET", VERSIONS.path(THERE, "chat-v2"), missing("workflowversions", "chat-v2"))
+    script.on("GET", RECORDS.path(THERE), listed())
+    for resource in (VERSIONS, APPS):
+        script.on("POST", resource.path(THERE), lambda sent: sent.body)
+    script.on("POST", RECORDS.path(THERE), given.stored(given.row_manifest("chat-p", given.in_namespace(THERE))))
+    return plugin
+
+
+def made(plugin: ScriptedPlugin) -> list[str]:
+    """The kinds of what was made in the target, tries and questions apart."""
+    return [sent.body["kind"] for sent in plugin.script.writes() if "dryRun" not in sent.query and sent.path != REVIEWS.path()]
+
+
+def test_a_first_promotion_makes_version_app_and_row(staging: ScriptedPlugin) -> None:
+    done = staging("promote", "chat", "--hostname", "chat.example.com", "-m", "to all", "--no-wait")
+    assert (done.code, done.out) == (0, "chat-p\n")
+    assert done.err.startswith(
+        "promote demo/chat v2 (#2) to production\n"
+        "  App chat is made in production\n"
+        "  WorkflowVersion chat-v2 is put into production\n"
+        "chat in production\n"
+        "  version  (nothing) → v2\n"
+    )
+    assert made(staging) == ["WorkflowVersion", "App", "Deployment"]
+    (app,) = staging.script.bodies("POST", APPS.path(THERE))
+    assert app["spec"]["hostname"] == "chat.example.com"
+    spec = staging.script.bodies("POST", RECORDS.path(THERE))[-1]["spec"]
+    assert (spec["message"], spec["promotedFrom"]["namespace"], spec["promotedFrom"]["row"]) == ("to all", NAMESPACE, "chat-a")
+
+
+def test_a_preview_makes_nothing(staging: ScriptedPlugin) -> None:
+    done = staging("promote", "chat", "--hostname", "chat.example.com", "--preview")
+    assert (done.code, done.out.startswith("promote demo/chat v2 (#2) to production\n")) == (0, True)
+    data = json.loads(staging("promote", "chat", "--hostname", "chat.example.com", "--preview", "-o", "json").out)
+    assert (data["namespace"], data["from"], data["to"]["version"]) == (THERE, None, "v2")
+    assert made(staging) == []
+
+
+def test_a_hostname_that_is_lacking_is_asked_for_at_a_terminal(staging: ScriptedPlugin) -> None:
+    done = staging("promote", "chat", "--no-wait", typed="chat.example.com\ny\n")
+    question = "App chat is new in production and needs a hostname of its own there: give one"
+    assert (done.code, done.out) == (0, "chat-p\n")
+    assert done.err.startswith(f"{question}\nHostname: ")
+    assert done.err.endswith("\nPromote? [y/N] ")
+    assert made(staging) == ["WorkflowVersion", "App", "Deployment"]
+
+
+@pytest.mark.parametrize("how", [{}, {"typed": "\n"}, {"options": ("--yes",), "typed": ""}, {"options": ("--preview",), "typed": ""}])
+def test_without_an_answer_the_option_is_named(staging: ScriptedPlugin, how: Manifest) -> None:
+    done = staging("promote", "chat", *how.get("options", ()), typed=how.get("typed"))
+    assert done.code == 1
+    assert done.err.endswith("needs a hostname of its own there: give one: --hostname\n")
+    assert made(staging) == []
+
+
+def test_no_does_nothing(staging: ScriptedPlugin) -> None:
+    done = staging("promote", "chat", "--hostname", "chat.example.com", typed="n\n")
+    assert (done.code, done.err) == (1, "\nPromote? [y/N] nothing was done\n")
+    assert made(staging) == []
+
+
+def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
+    """The App there has its own hostname, and its rows their config."""
+    staging.app(given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com"))), THERE)
+    scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 5, "maxReplicas": 5, "targetCPUUtilizationPercentage": 80}}
+    staging.rows(row(given.live(7, "v1", config=scaled), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
+    staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
+    staging.flows("v1", namespace=THERE)
+    done = staging("promote", "chat", "--target-namespace", THERE, "--no-wait")
+    assert (done.code, made(staging)) == (0, ["Deployment"])
+    assert "  version  v1 (#7) → v2\n  runtime  1.0.0\n  config   5 pods at 80 % CPU\n" in done.err
+
+
+def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None:
+    def refused(*options: str) -> str:
+        done = staging("promote", "chat", *options)
+        assert (done.code, done.out) == (1, "")
+        return done.err
+
+    assert refused("--to", "moon") == "error: project support has no environment moon; there are: production, staging\n"
+    assert "demo is staging itself" in refused("--to", "staging")
+    staging.script.on("POST", REVIEWS.path(), {"status": {"allowed": False}})
+    lacking = "you may not create deployments.dynamiq.getdynamiq.ai and create apps.dynamiq.getdynamiq.ai in namespace production"
+    assert refused("--hostname", "chat.example.com") == f"error: {lacking}: ask for the role dynamiq-promoter there\n"
+    staging.rows()
+    assert refused() == "error: chat serves nothing in namespace demo yet: deploy it there first\n"
+    staging.script.on("GET", NAMESPACES.path(), failure(403, "Forbidden", "namespaces is forbidden"))
+    staging.rows(row(given.live(2, "v2")))
+    assert refused() == "error: you may not list namespaces: name the target's (--target-namespace)\n"
+
+
+# release
+
+
+@pytest.fixture
+def drafted(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """A workflow whose draft is newer than its only release."""
+    plugin.draft(given.stored(given.workflow_manifest()))
+    plugin.releases(given.stored(given.version_manifest("v1")))
+    plugin.script.on("POST", VERSIONS.path(NAMESPACE), lambda sent: sent.body)
+    return plugin
+
+
+def released(plugin: ScriptedPlugin) -> list[Manifest]:
+    return plugin.script.bodies("POST", VERSIONS.path(NAMESPACE))
+
+
+def test_a_draft_becomes_the_next_version(drafted: ScriptedPlugin) -> None:
+    done = drafted("release", "chat", "--description", "Answers in French")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("chat in demo\n  version  v1 → v2\n\n--- v1\n+++ v2\n")
+    assert done.out.endswith("chat v2 is released: deploy it by `kubectl dynamiq deploy APP --version v2`\n")
+    (made,) = released(drafted)
+    assert made["metadata"]["name"] == "chat-v2"
+    assert made["spec"] == {"workflow": "chat", "version": "v2", "description": "Answers in French", "flow": given.flow("draft")}
+
+
+def test_a_release_as_data(drafted: ScriptedPlugin) -> None:
+    done = drafted("release", "chat", "-o", "json")
+    assert json.loads(done.out)["spec"]["version"] == "v2"
+    assert done.err.startswith("chat in demo\n")
+
+
+def test_a_preview_of_a_release(drafted: ScriptedPlugin) -> None:
+    assert drafted("release", "chat", "--preview").out.startswith("chat in demo\n  version  v1 → v2\n\n--- v1\n+++ v2\n")
+    data = json.loads(drafted("release", "chat", "--preview", "-o", "json").out)
+    assert (data["from"], data["to"], data["noOp"], data["flowDiff"][:11]) == ("v1", "v2", False, "--- v1\n+++ ")
+    assert released(drafted) == []
+
+
+def test_the_first_release(drafted: ScriptedPlugin) -> None:
+    drafted.releases()
+    assert drafted("release", "chat", "--preview").out == "chat in demo\n  version  (none) → v1\n"
+
+
+def test_a_draft_that_is_released_already(drafted: ScriptedPlugin) -> None:
+    drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=given.flow("v1")))))
+    done = drafted("release", "chat")
+    assert (done.code, done.err) == (0, "the draft of chat is v1 already: nothing was done\n")
+    assert done.out == "chat in demo\n  version  v1 → v2\n  nothing changed since v1\n"
+    assert released(drafted) == []
+
+
+def test_a_release_is_asked_for(drafted: ScriptedPlugin) -> None:
+    done = drafted("release", "chat", typed="n\n")
+    assert (done.code, done.err, released(drafted)) == (1, "\nRelease? [y/N] nothing was done\n", [])
+    assert drafted("release", "chat", typed="y\n").code == 0
+
+
+def test_no_such_workflow(drafted: ScriptedPlugin) -> None:
+    drafted.script.on("GET", WORKFLOWS.path(NAMESPACE, "none"), missing("workflows", "none"))
+    drafted.script.on("GET", WORKFLOWS.path(NAMESPACE), listed({"metadata": {"name": "chat"}}))
+    done = drafted("release", "none")
+    assert (done.code, done.err) == (1, "error: no Workflow none in namespace demo; workflows there: chat\n")
+
+
+def test_somebody_who_releases_at_the_same_time(drafted: ScriptedPlugin) -> None:
+    drafted.script.on("POST", VERSIONS.path(NAMESPACE), failure(409, "AlreadyExists", "chat-v2 exists"), lambda sent: sent.body)
+    assert drafted("release", "chat").code == 0
+    assert [each["spec"]["version"] for each in released(drafted)] == ["v2", "v2"]
+    assert RUNTIMES.path() not in {sent.path for sent in drafted.script.sent}

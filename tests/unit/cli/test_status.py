@@ -1,0 +1,155 @@
+"""`status` and `diff`: what is so, and what changed from one row to another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import failure, listed, missing
+from tests.support.scripted_plugin import ScriptedPlugin
+
+STATUS = """\
+chat in demo
+  Live        v1 (#1, chat-a), runtime 1.0.0, 1 to 2 pods at 80 % CPU, by anna, 2026-11-24T12:00:00Z
+  Pending     (chat-d)
+  Progressing v3 (#3, chat-c), by bo
+  Failed      (#2, chat-b): no pod became Ready
+  hostname    chat.example.com
+  pods        1 of 2 ready, 1 new, 1 old
+  Ready is True (Live)
+  HostnameReady is False (Taken): another App has it
+"""
+SINCE = "2026-11-24T12:00:00Z"
+LIVE_PODS = BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, "chat-a"))
+
+
+def row(name: str, *modifiers: given.Modifier) -> Manifest:
+    return given.stored(given.row_manifest(name, *modifiers))
+
+
+@pytest.fixture
+def deploying(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat serves v1, v2 has failed, v3 is on its way, and one row waits that no operator has seen."""
+    conditions = [
+        {"type": "Ready", "status": "True", "reason": "Live", "lastTransitionTime": SINCE},
+        {"type": "HostnameReady", "status": "False", "reason": "Taken", "message": "another App has it", "lastTransitionTime": SINCE},
+    ]
+    failed = {"row": "chat-b", "sequence": 2, "reason": "no pod became Ready"}
+    plugin.app(given.stored(given.app_manifest(given.with_status(hostname="chat.example.com", failed=failed, conditions=conditions))))
+    plugin.rows(
+        row("chat-a", given.live(1, "v1"), given.asking(createdBy="anna")),
+        row("chat-b", given.failed(2, "v2")),
+        row("chat-c", given.progressing(3, "v3"), given.asking(createdBy="bo")),
+        row("chat-d", given.with_status(phase="Pending")),
+    )
+    pods = {"spec": {"replicas": 2}, "status": {"readyReplicas": 1, "updatedReplicas": 1, "replicas": 2}}
+    plugin.script.on("GET", LIVE_PODS, pods)
+    return plugin
+
+
+def test_what_is_live_under_way_and_wrong(deploying: ScriptedPlugin) -> None:
+    done = deploying("status", "chat")
+    assert (done.code, done.out, done.err) == (0, STATUS, "")
+
+
+def test_colours_are_for_terminals(deploying: ScriptedPlugin) -> None:
+    shown = deploying("status", "chat", terminal=True).out
+    assert shown.startswith("\x1b[1mchat in demo\x1b[0m\n  \x1b[32m●\x1b[0m Live")
+    assert "\x1b[33m●\x1b[0m Progressing" in shown
+    assert "\x1b[31m●\x1b[0m Failed" in shown
+
+
+@pytest.mark.parametrize("how", ["json", "yaml"])
+def test_as_data(deploying: ScriptedPlugin, how: str) -> None:
+    out = deploying("status", "chat", "-o", how).out
+    data = json.loads(out) if how == "json" else yaml.safe_load(out)
+    assert list(data) == ["app", "namespace", "hostname", "live", "underWay", "failed", "pods", "conditions"]
+    assert (data["app"], data["namespace"], data["hostname"]) == ("chat", "demo", "chat.example.com")
+    assert (data["live"]["name"], [each["name"] for each in data["underWay"]]) == ("chat-a", ["chat-d", "chat-c"])
+    assert data["failed"] == {"row": "chat-b", "sequence": 2, "reason": "no pod became Ready"}
+    assert data["pods"] == {"wanted": 2, "ready": 1, "new": 1, "old": 1}
+
+
+def test_before_the_first_deploy(plugin: ScriptedPlugin) -> None:
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.rows()
+    plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, "")), missing("deployments", NAME))
+    assert plugin("status", "chat").out.splitlines()[:2] == ["chat in demo", "  nothing is live"]
+    assert json.loads(plugin("status", "chat", "-o", "json").out)["live"] is None
+
+
+def test_whoever_may_not_see_the_workload_sees_the_rest(deploying: ScriptedPlugin) -> None:
+    deploying.script.on("GET", LIVE_PODS, failure(403, "Forbidden", "deployments.apps is forbidden"))
+    done = deploying("status", "chat")
+    assert (done.code, "  pods " in done.out, "Live        v1" in done.out) == (0, False, True)
+
+
+def test_no_such_app(plugin: ScriptedPlugin) -> None:
+    names_there = listed(*({"metadata": {"name": f"app-{number:02}"}} for number in range(12)))
+    plugin.script.on("GET", APPS.path(NAMESPACE, "chat"), missing("apps", "chat")).on("GET", APPS.path(NAMESPACE), names_there)
+    done = plugin("status", "chat")
+    there = ", ".join(f"app-{number:02}" for number in range(10))
+    assert (done.code, done.err) == (1, f"error: no App chat in namespace demo; Apps there: {there} and 2 more\n")
+
+
+# diff
+
+
+@pytest.fixture
+def changed(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """Two rows that ran, of two flows and two configs, and one that never was rolled out."""
+    scaled = {**given.CONFIG, "autoscaling": {"minReplicas": 3, "maxReplicas": 3, "targetCPUUtilizationPercentage": 80}}
+    plugin.rows(
+        row("chat-a", given.superseded(1, "v1")),
+        row("chat-b", given.live(2, "v2", config=scaled)),
+        row("chat-c", given.never_deployed(3)),
+    )
+    plugin.flows("v1", "v2")
+    return plugin
+
+
+def test_two_rows_by_number_and_by_name(changed: ScriptedPlugin) -> None:
+    done = changed("diff", "chat", "1", "chat-b")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(
+        "chat: #1 chat-a → #2 chat-b\n"
+        "  version  v1 → v2\n"
+        "  runtime  1.0.0\n"
+        "  config   1 to 2 pods at 80 % CPU → 3 pods at 80 % CPU\n"
+        "\n"
+        "--- v1 (#1)\n"
+        "+++ v2 (#2)\n"
+    )
+    assert "-  code: \"def run(input_data): return 'v1'\"\n" in done.out
+    assert changed("diff", "chat", "#1", "#2").out == done.out
+
+
+def test_one_flow_is_said_to_be_one(changed: ScriptedPlugin) -> None:
+    assert changed("diff", "chat", "1", "1").out.endswith("  the flow is the same\n")
+
+
+def test_a_flow_that_nobody_has_any_more(changed: ScriptedPlugin) -> None:
+    name = names.flow(NAME, given.flow_hash("v1"))
+    changed.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(NAMESPACE, name), missing("configmaps", name))
+    changed.script.on("GET", VERSIONS.path(NAMESPACE, "chat-v1"), failure(403, "Forbidden", "forbidden"))
+    last = changed("diff", "chat", "1", "2").out.splitlines()[-1]
+    assert last == "  the flows differ, and one of them is in no ConfigMap and no WorkflowVersion that you may read"
+    changed.script.on("GET", VERSIONS.path(NAMESPACE, "chat-v1"), given.stored(given.version_manifest("v1")))
+    assert "--- v1 (#1)" in changed("diff", "chat", "1", "2").out, "the WorkflowVersion has it, too"
+
+
+def test_rows_that_cannot_be_compared(changed: ScriptedPlugin) -> None:
+    done = changed("diff", "chat", "1", "3")
+    assert (done.code, done.err) == (1, "error: row chat-c was never rolled out, so there is nothing to compare\n")
+    changed.script.on("GET", RECORDS.path(NAMESPACE, "none"), missing("deployments", "none"))
+    assert changed("diff", "chat", "none", "1").err.startswith("error: no row none of chat in namespace demo; see")
+    changed.script.on("GET", RECORDS.path(NAMESPACE, "other-a"), row("other-a", given.live(1, "v1"), given.of_app("other")))
+    assert changed("diff", "chat", "other-a", "1").err.startswith("error: no row other-a of chat in namespace demo; see")

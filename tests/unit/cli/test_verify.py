@@ -1,0 +1,128 @@
+"""`verify`: the chain of an App's rows, as the cluster has them or as an export has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.scripted import failure
+from tests.support.scripted_plugin import ScriptedPlugin
+
+
+def history() -> list[Manifest]:
+    """Three rows in a chain."""
+    rows = (given.row_manifest(name, given.superseded(at, f"v{at}")) for at, name in ((1, "chat-a"), (2, "chat-b"), (3, "chat-c")))
+    made = list(given.a_history(*rows))
+    return [given.stored({**given.row_manifest(row.name), "spec": dict(row.raw_spec)}) for row in made]
+
+
+def digests(rows: list[Manifest]) -> list[str]:
+    return [row["spec"]["pinned"]["digest"] for row in rows]
+
+
+def exported(folder: Path, document: object) -> str:
+    path = folder / "export.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return str(path)
+
+
+def a_list(*items: object) -> Manifest:
+    return {"apiVersion": "v1", "kind": "List", "items": list(items)}
+
+
+def test_rows_of_the_cluster_that_fit(plugin: ScriptedPlugin) -> None:
+    rows = history()
+    plugin.rows(*rows[::-1])
+    done = plugin("verify", "chat")
+    oldest, *_, newest = digests(rows)
+    assert (done.code, done.out, done.err) == (0, f"chat: 3 rows fit, from {oldest} to {newest}\n", "")
+    assert plugin("verify", "chat", "--expect", newest).code == 0
+
+
+def test_a_row_that_was_changed_is_named(plugin: ScriptedPlugin) -> None:
+    rows = history()
+    rows[1]["spec"]["message"] = "changed\nafter the fact"
+    plugin.rows(*rows)
+    done = plugin("verify", "chat")
+    assert (done.code, done.out) == (1, "chat: row chat-b does not fit: its content does not have its digest: it was changed\n")
+
+
+def test_a_digest_that_was_written_down_has_to_be_there(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*history()[:-1])
+    noted = digests(history())[-1]
+    done = plugin("verify", "chat", f"--expect={noted}")
+    assert (done.code, f"no row has the expected digest {noted}" in done.out) == (1, True)
+
+
+def test_no_row_and_no_answer_have_exit_codes_of_their_own(plugin: ScriptedPlugin) -> None:
+    plugin.rows()
+    done = plugin("verify", "chat")
+    assert (done.code, done.out) == (3, "chat: no row was found\n")
+    plugin.script.on("GET", RECORDS.path(given.NAMESPACE), failure(403, "Forbidden", 'forbidden: User "eve" cannot list'))
+    assert plugin("verify", "chat").code == 2
+    plugin.complains("error: no configuration has been provided\n")
+    assert plugin("verify", "chat").code == 2
+
+
+@pytest.mark.parametrize("how", ["yaml", "json", "documents"])
+def test_an_export_verifies_as_the_cluster_does_and_no_cluster_is_asked(plugin: ScriptedPlugin, tmp_path: Path, how: str) -> None:
+    rows = history()
+    plugin.rows(*rows)
+    said = plugin("verify", "chat").out
+    plugin.script.sent.clear()
+    plugin.complains("error: the cluster is down\n")
+    text = {"yaml": yaml.safe_dump(a_list(*rows)), "json": json.dumps(a_list(*rows)), "documents": yaml.safe_dump_all(rows)}[how]
+    done = plugin("verify", "chat", "--file", exported(tmp_path, text))
+    assert (done.code, done.out, done.err) == (0, said, "")
+    assert plugin.script.sent == []
+
+
+def test_of_an_export_only_the_apps_rows_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+    other = given.stored(given.row_manifest("other-a", given.live(1, "v1"), given.of_app("other")))
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "chat"}, "spec": {"app": "chat"}}
+    path = exported(tmp_path, a_list(*history(), other, workload, "damage", {"kind": "Deployment", "metadata": "damage"}))
+    assert plugin("verify", "chat", "--file", path).out.startswith("chat: 3 rows fit")
+    assert plugin("verify", "other", f"--file={path}").out.startswith("other: 1 row fits")
+    assert plugin("verify", "nobodys", "--file", path).code == 3
+
+
+def test_a_namespace_that_is_named_selects_rows_of_an_export(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+    path = exported(tmp_path, a_list(*history()))
+    assert plugin("verify", "chat", "--file", path, "-n", "demo").code == 0
+    assert plugin("verify", "chat", "--file", path, "-n", "elsewhere").code == 3
+
+
+def test_a_damaged_row_that_may_have_been_the_apps_is_named(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+    rows = history()
+    rows[2]["spec"]["app"] = "chxt"
+    done = plugin("verify", "chat", "--file", exported(tmp_path, a_list(*rows)))
+    assert (done.code, "row chat-c does not fit: its content does not have its digest" in done.out) == (1, True)
+    rows[2]["spec"] = "gone"
+    done = plugin("verify", "chat", "--file", exported(tmp_path, a_list(*rows)), "--expect", digests(history())[0])
+    assert (done.code, "row chat-c does not fit: it has no spec" in done.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("a: [\nb: {", "while parsing a flow"), ("\x00", "unacceptable character"), ("- 2026-13-45T99:99:99Z", "month must be in 1..12")],
+)
+def test_a_file_that_cannot_be_read_ends_with_2_and_one_sentence(plugin: ScriptedPlugin, tmp_path: Path, text: str, sentence: str) -> None:
+    done = plugin("verify", "chat", "--file", exported(tmp_path, text))
+    (line,) = done.err.splitlines()
+    assert (done.code, done.out, line.startswith("error: the history cannot be read: ")) == (2, "", True)
+    assert sentence in line
+
+
+def test_a_file_that_is_not_there(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+    done = plugin("verify", "chat", "--file", str(tmp_path / "none"))
+    assert (done.code, done.err) == (2, f"error: the history cannot be read: [Errno 2] No such file or directory: '{tmp_path / 'none'}'\n")
+
+
+def test_a_wrong_option_ends_with_2(plugin: ScriptedPlugin) -> None:
+    assert plugin("verify", "chat", "--nonsense").code == 2

@@ -1,0 +1,301 @@
+"""Apps over HTTP: list, create with the first deployment, read, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.apps.responses import App
+from tests.support import factories as make
+from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created
+from tests.support.scripted import Answer, Reply, Sent, failure
+
+SERVER = {
+    "deployment_type": "server_based",
+    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+}
+
+
+def _path(stage: RestStage, more: str = "") -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
+
+
+def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
+    asked = {"name": "Customer support", "project_id": stage.uid(NAMESPACES, "demo"), "workflow_id": stage.uid(WORKFLOWS, "chat")}
+    return {name: value for name, value in {**asked, **fields}.items() if value is not None}
+
+
+def test_an_app_and_what_it_serves(stage: RestStage) -> None:
+    told = stage.get(_path(stage))
+    App.model_validate(told)
+    assert (told["name"], told["hostname"], told["project_id"]) == ("chat", f"chat.demo.{DOMAIN}", stage.uid(NAMESPACES, "demo"))
+    assert told["workflow"] == {"id": stage.uid(WORKFLOWS, "chat"), "name": "chat", "description": "Answers questions"}
+    assert (told["workflow_version"]["version"], told["workflow_version_id"]) == ("v2", stage.uid(VERSIONS, "chat-v2"))
+    assert told["runtime"] == {"id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "version": "1.0.0", "label": "Python 3.11"}
+    assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+    assert told["deployment_config"] == SERVER
+    assert told["access_control"] == {"access_type": "private"}
+
+
+def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stage: RestStage) -> None:
+    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
+    stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
+    told = stage.get(_path(stage))
+    assert (told["workflow_version"], told["runtime"], told["workflow"]["description"]) == (None, None, None)
+    assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
+
+
+def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
+    made = stage.put(make.app_manifest(name="new"))
+    told = stage.get(f"/v1/apps/{made['metadata']['uid']}")
+    assert (told["latest_deployment_id"], told["workflow_version"], told["runtime_id"]) == (None, None, None)
+    assert told["deployment_config"] == SERVER
+
+
+@pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
+@pytest.mark.parametrize("more", ["", "/deployments"])
+def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(stage: RestStage, reply: Answer, more: str) -> None:
+    stage.script.on("GET", APPS.path("demo", "chat"), reply)
+    if isinstance(reply, Reply):
+        stage.script.on("GET", RECORDS.path("demo"), reply)
+        seen = stage.call("GET", _path(stage, more)).error(404)["message"]
+        assert seen.replace(stage.uid(APPS, "chat"), UNKNOWN) == stage.call("GET", f"/v1/apps/{UNKNOWN}{more}").error(404)["message"]
+    elif not more:
+        stage.call("GET", _path(stage)).error(404)
+
+
+def test_apps_of_everything_of_a_project_and_of_a_workflow(stage: RestStage) -> None:
+    other = stage.put(make.app_manifest(make.in_namespace("prod"), name="other"))
+    demo, workflow = stage.uid(NAMESPACES, "demo"), stage.uid(WORKFLOWS, "chat")
+
+    def names(query: str) -> set[str]:
+        return {app["name"] for app in stage.get(f"/v1/apps{query}")}
+
+    assert names("") == {"chat", "other"}
+    assert names(f"?project_id={demo}") == {"chat"}
+    assert names(f"?workflow_id={workflow}") == {"chat"}
+    assert names(f"?workflow_id={workflow}&project_id={demo}&include_archived=true") == {"chat"}
+    assert names(f"?workflow_id={workflow}&project_id={stage.uid(NAMESPACES, 'prod')}") == set()
+    assert stage.script.sent[-1].query.get("fieldSelector") is None
+    (chat,) = stage.get(f"/v1/apps?project_id={demo}")
+    assert chat["workflow_version"]["version"] == "v2"
+    assert chat["workflow"]["description"] == "Answers questions"
+    assert other["metadata"]["uid"] in {app["id"] for app in stage.get("/v1/apps")}
+
+
+def test_who_may_not_list_everything_gets_what_they_may_of_each_namespace(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod"), name="other"))
+    for resource in (APPS, WORKFLOWS, RECORDS):
+        stage.script.on("GET", resource.path(), failure(403, "Forbidden"))
+        stage.script.on("GET", resource.path("prod"), failure(403, "Forbidden"))
+    assert [app["name"] for app in stage.get("/v1/apps")] == ["chat"]
+    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    (chat,) = stage.get("/v1/apps")
+    assert (chat["workflow_version"], chat["latest_deployment_id"]) == (None, stage.uid(RECORDS, "chat-b"))
+
+
+@pytest.mark.parametrize("query", ["project_id={demo}", "workflow_id={workflow}", "workflow_id={workflow}&project_id={prod}"])
+def test_apps_of_what_the_caller_may_not_see(stage: RestStage, query: str) -> None:
+    stage.script.on("GET", APPS.path("demo"), failure(403, "Forbidden"))
+    stage.allow(lambda *asked: asked[2] == "prod")
+    ids = {"demo": stage.uid(NAMESPACES, "demo"), "prod": stage.uid(NAMESPACES, "prod"), "workflow": stage.uid(WORKFLOWS, "chat")}
+    assert "may not see it" in stage.call("GET", f"/v1/apps?{query.format(**ids)}").error(404)["message"]
+
+
+def test_a_new_app_has_its_first_deployment(stage: RestStage) -> None:
+    body = _new(
+        stage,
+        description="Answers",
+        workflow_version_id=stage.uid(VERSIONS, "chat-v1"),
+        runtime_id=stage.uid(RUNTIMES, make.RUNTIME_NAME),
+        access_control={"access_type": "public"},
+        deployment_config={"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 3}}},
+    )
+    answered = stage.call("POST", "/v1/apps", body)
+    assert answered.status == 201
+    told = answered.data
+    App.model_validate(told)
+    assert (told["name"], told["description"], told["hostname"]) == ("Customer support", "Answers", f"customer-support.demo.{DOMAIN}")
+    assert (told["access_control"]["access_type"], told["created_by"]["username"]) == ("public", ANNA)
+    assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 3
+    (app,), (row,) = stage.created(APPS), stage.created(RECORDS)
+    assert app["metadata"]["name"] == "customer-support"
+    assert app["spec"] == {
+        "displayName": "Customer support",
+        "description": "Answers",
+        "workflow": "chat",
+        "access": {"type": "public"},
+    }
+    assert row["spec"] == {
+        "app": "customer-support",
+        "workflowVersion": "v1",
+        "runtime": make.RUNTIME_NAME,
+        "config": {"type": "server", "autoscaling": {"maxReplicas": 3}},
+    }
+    assert stage.script.writes()[-2].path == APPS.path("demo"), "the App is made before its row"
+    stage.put(app | {"kind": APPS.kind})
+    assert stage.get(f"/v1/apps/{told['id']}")["id"] == told["id"]
+
+
+def test_a_name_that_is_taken(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.with_spec(displayName="Customer support"), name="customer-support"))
+    assert stage.call("POST", "/v1/apps", _new(stage)).error(409)["details"] == {"name": "taken"}
+    assert stage.created(APPS) == []
+
+
+def test_an_app_gets_another_object_name_where_its_own_is_taken_by_another(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.with_spec(displayName="customer? support"), name="customer-support"))
+    stage.script.on("POST", APPS.path("demo"), failure(409, "AlreadyExists"), created)
+    assert stage.call("POST", "/v1/apps", _new(stage)).data["name"] == "Customer support"
+    assert [made["metadata"]["name"] for made in stage.created(APPS)][-1].startswith("customer-support-")
+
+
+@pytest.mark.parametrize("reply", [failure(422, "Invalid", "no"), failure(403, "Forbidden", "a quota"), failure(503, "Unavailable")])
+def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, reply: Reply) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), reply)
+    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    stage.script.on("DELETE", APPS.path("demo", "customer-support"), Reply())
+    answered = stage.call("POST", "/v1/apps", _new(stage))
+    assert answered.status == reply.status
+    (deleted,) = stage.script.bodies("DELETE", APPS.path("demo", "customer-support"))
+    assert set(deleted["preconditions"]) == {"uid"}
+
+
+def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", "no"))
+    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    stage.script.on("DELETE", APPS.path("demo", "customer-support"), failure(403, "Forbidden"))
+    error = stage.call("POST", "/v1/apps", _new(stage)).error(422)
+    assert "could not be deleted again" in error["message"]
+    assert error["details"]["app_id"]
+
+
+def test_a_row_that_would_be_refused_makes_no_app(stage: RestStage) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", "no"), query={"dryRun": "All"})
+    stage.call("POST", "/v1/apps", _new(stage)).error(422)
+    assert stage.created(APPS) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("project_id", UNKNOWN, 404),
+        ("workflow_id", UNKNOWN, 404),
+        ("workflow_version_id", UNKNOWN, 404),
+        ("runtime_id", UNKNOWN, 404),
+        ("project_id", "no-uuid", 422),
+        ("name", "No!", 422),
+        ("name", "", 422),
+        ("workflow_id", None, 422),
+        ("description", "x" * 513, 422),
+    ],
+)
+def test_a_new_app_that_cannot_be(stage: RestStage, field: str, value: str | None, status: int) -> None:
+    error = stage.call("POST", "/v1/apps", _new(stage, **{field: value})).error(status)
+    assert field in error["details"]
+    assert stage.created(APPS) == stage.created(RECORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"deployment_type": "serverless", "config": {"autoscaling": {}}}, "leave out autoscaling"),
+        ({"deployment_type": "serverless", "config": {}}, "Knative"),
+        ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3, "max_replicas": 2}}}, "at most max_replicas"),
+        ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3}}}, "min_replicas"),
+        ({"deployment_type": "other"}, "serverless"),
+    ],
+)
+@pytest.mark.parametrize("has_knative", [True, False])
+def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says: str, has_knative: bool) -> None:
+    stage.script.on("GET", "/apis/serving.knative.dev", {} if has_knative else failure(404, "NotFound"))
+    answered = stage.call("POST", "/v1/apps", _new(stage, deployment_config=config))
+    assert says in answered.error(422)["message"]
+    assert stage.created(APPS) == []
+
+
+def test_who_may_not_see_the_project_is_not_told_that_it_is_there(stage: RestStage) -> None:
+    stage.allow(lambda *_: False)
+    stage.script.on("GET", APPS.path("demo"), failure(403, "Forbidden"))
+    for fields in ({}, {"workflow_version_id": UNKNOWN}):
+        assert stage.call("POST", "/v1/apps", _new(stage, **fields)).error(404)["details"] == {"project_id": "unknown"}
+
+
+def test_who_may_see_the_project_and_not_create_is_forbidden(stage: RestStage) -> None:
+    stage.script.on("POST", APPS.path("demo"), failure(403, "Forbidden", "anna may not create apps"))
+    assert "may not create" in stage.call("POST", "/v1/apps", _new(stage)).error(403)["message"]
+
+
+def test_a_key_makes_one_app(stage: RestStage) -> None:
+    first = stage.call("POST", "/v1/apps", _new(stage), key="a key")
+    assert "idempotency-replayed" not in first.headers
+    app, row = stage.created(APPS)[0], stage.created(RECORDS)[0]
+    assert row["metadata"]["name"].startswith("first-")
+    stage.put(app)
+    stored = stage.put({**row, "spec": {**row["spec"], "createdBy": ANNA}})
+    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    again = stage.call("POST", "/v1/apps", _new(stage), key="a key")
+    assert (again.status, again.headers["idempotency-replayed"]) == (201, "true")
+    assert (again.data["id"], again.data["latest_deployment_id"]) == (first.data["id"], stored["metadata"]["uid"])
+    assert len(stage.created(APPS)) == 1
+    for other in ({"description": "other"}, {"name": "Another"}):
+        refused = stage.call("POST", "/v1/apps", _new(stage, **other), key="a key")
+        assert "Idempotency-Key" in refused.error(422)["details"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "replayed"), [(failure(409, "AlreadyExists"), None), (failure(403, "Forbidden", "the quota is used up"), "true")]
+)
+def test_a_key_whose_row_another_replica_makes_at_this_moment(stage: RestStage, reply: Reply, replayed: str | None) -> None:
+    """The App is made here, its row there: both answers tell of the same."""
+    made: list[Manifest] = []
+
+    def elsewhere(sent: Sent) -> Reply:
+        made.append(stage.put({**sent.body, "spec": {**sent.body["spec"], "createdBy": ANNA}}))
+        stage.script.on("POST", RECORDS.path("demo"), reply)
+        return reply
+
+    stage.script.on("POST", RECORDS.path("demo"), elsewhere)
+    stage.script.on("POST", RECORDS.path("demo"), created, query={"dryRun": "All"})
+    answered = stage.call("POST", "/v1/apps", _new(stage), key="a key")
+    assert answered.data["latest_deployment_id"] == made[0]["metadata"]["uid"]
+    assert answered.headers.get("idempotency-replayed") == replayed
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+def test_a_key_that_is_none(stage: RestStage, key: str) -> None:
+    answered = stage.call("POST", "/v1/apps", _new(stage), headers={"Idempotency-Key": key})
+    assert "Idempotency-Key" in answered.error(422)["details"]
+
+
+def test_an_app_is_deleted_with_what_it_owns(stage: RestStage) -> None:
+    path = APPS.path("demo", "chat")
+    stage.script.on("DELETE", path, Reply())
+    answered = stage.call("DELETE", _path(stage))
+    assert (answered.status, answered.content) == (204, b"")
+    assert stage.script.bodies("DELETE", path) == [{"preconditions": {"uid": stage.uid(APPS, "chat")}, "propagationPolicy": "Background"}]
+    stage.script.on("GET", APPS.path(), {"metadata": {"resourceVersion": "9"}, "items": []})
+    stage.call("GET", _path(stage)).error(404)
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (failure(404, "NotFound"), 404),
+        (failure(409, "Conflict", "the UID in the precondition does not match"), 404),
+        (failure(403, "Forbidden", "its history is protected"), 403),
+        (failure(503, "ServiceUnavailable"), 503),
+    ],
+)
+def test_an_app_that_is_not_deleted(stage: RestStage, reply: Reply, status: int) -> None:
+    stage.script.on("DELETE", APPS.path("demo", "chat"), reply)
+    stage.call("DELETE", _path(stage)).error(status)
+
+
+def test_who_may_neither_delete_nor_read_an_app_is_told_that_there_is_none(stage: RestStage) -> None:
+    for method in ("DELETE", "GET"):
+        stage.script.on(method, APPS.path("demo", "chat"), failure(403, "Forbidden"))
+    stage.call("DELETE", _path(stage)).error(404)

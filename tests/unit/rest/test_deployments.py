@@ -1,0 +1,289 @@
+"""Deployments over HTTP: the history of an App, deploy, rollback, and their preview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.deployments.responses import PreviewShape
+from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.shared.responses import Deployment
+from tests.support import factories as make
+from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row
+from tests.support.scripted import Reply, failure, listed
+
+
+def _path(stage: RestStage, more: str) -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/{more}"
+
+
+def _asked(stage: RestStage, version: str | None = None, **fields: Any) -> dict[str, Any]:
+    chosen = {"workflow_version_id": stage.uid(VERSIONS, f"chat-{version}")} if version else {}
+    return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **chosen, **fields}
+
+
+# The history.
+
+
+def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
+    told = stage.get(_path(stage, "deployments"))
+    for each in told:
+        Deployment.model_validate(each)
+    assert [(each["sequence"], each["workflow_version"]["version"], each["status"]) for each in told] == [
+        (2, "v2", "Live"),
+        (1, "v1", "Superseded"),
+    ]
+    assert told[0]["digest"].startswith("sha256:")
+    assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
+
+
+def test_the_history_comes_from_every_page_of_the_api_server(stage: RestStage) -> None:
+    first, second = make.stored(row("chat-a", make.superseded(1))), make.stored(row("chat-b", make.live(2)))
+    stage.script.on("GET", RECORDS.path("demo"), listed(first, token="more"))
+    stage.script.on("GET", RECORDS.path("demo"), listed(second), query={"continue": "more"})
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
+    assert {sent.query["fieldSelector"] for sent in stage.script.sent if sent.path == RECORDS.path("demo")} == {"spec.app=chat"}
+
+
+def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage) -> None:
+    owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
+    stage.put(row("chat-old", make.superseded(1), make.with_meta(ownerReferences=[owner])))
+    stage.put(row("chat-new", make.with_meta(ownerReferences=[]), make.created(9)))
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-new", "chat-b", "chat-a"]
+
+
+def test_a_row_that_is_not_pinned_yet_is_told_with_what_it_will_run(stage: RestStage) -> None:
+    stage.put(row("chat-c", make.asking(config={"type": "server", "autoscaling": {"maxReplicas": 5}}), make.created(9)))
+    newest = stage.get(_path(stage, "deployments"))[0]
+    assert (newest["status"], newest["sequence"], newest["workflow_version"]["version"]) == ("Progressing", None, "v2")
+    assert newest["runtime"]["version"] == "1.0.0"
+    assert newest["deployment_config"]["config"]["autoscaling"] == {
+        "min_replicas": 1,
+        "max_replicas": 5,
+        "target_cpu_utilization_percentage": 80,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "version", "config"),
+    [
+        ({"config": {"type": "serverless"}}, "v2", {"deployment_type": "serverless", "config": {}}),
+        ({"workflowVersion": "v1", "runtime": "another"}, "v1", None),
+        ({"restores": "chat-a"}, None, None),
+    ],
+)
+def test_what_a_row_asks_for(stage: RestStage, asked: dict[str, Any], version: str | None, config: dict[str, Any] | None) -> None:
+    stage.put(row("chat-c", make.asking(**asked), make.created(9)))
+    newest = stage.get(_path(stage, "deployments"))[0]
+    assert (newest["workflow_version"] or {}).get("version") == version
+    assert config in (None, newest["deployment_config"])
+    assert newest["restores"] == asked.get("restores")
+    if "runtime" in asked:
+        assert newest["runtime"] == {"id": None, "version": None, "label": None}
+
+
+def test_a_history_that_is_no_list(stage: RestStage) -> None:
+    stage.script.on("GET", RECORDS.path("demo"), Reply(200, b"<html>"))
+    stage.call("GET", _path(stage, "deployments")).error(503)
+
+
+# Deploying.
+
+
+def test_a_deploy_makes_one_row(stage: RestStage) -> None:
+    answered = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", message="v2 answers too slowly"))
+    assert answered.status == 201
+    Deployment.model_validate(answered.data)
+    assert stage.created(RECORDS) == [
+        {
+            "apiVersion": RECORDS.api_version,
+            "kind": RECORDS.kind,
+            "metadata": {"namespace": "demo", "generateName": "chat-"},
+            "spec": {"app": "chat", "workflowVersion": "v1", "message": "v2 answers too slowly"},
+        }
+    ]
+    told = answered.data
+    assert (told["status"], told["message"], told["created_by"]["username"]) == ("Progressing", "v2 answers too slowly", ANNA)
+    assert told["workflow_version_id"] == stage.uid(VERSIONS, "chat-v1")
+    assert told["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
+
+
+def test_each_part_can_be_asked_for(stage: RestStage) -> None:
+    stage.put(make.runtime_manifest(make.with_spec(version="2.0.0"), name="tiny-2"))
+    config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
+    body = _asked(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
+    told = stage.call("POST", _path(stage, "deploy"), body).data
+    (sent,) = stage.created(RECORDS)
+    assert sent["spec"]["runtime"] == "tiny-2"
+    assert sent["spec"]["config"] == {"type": "server", "autoscaling": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
+    assert told["runtime"]["version"] == "2.0.0"
+    assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
+
+
+def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> None:
+    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
+    told = stage.call("POST", _path(stage, "deploy"), body).data
+    assert stage.created(RECORDS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
+    assert told["restores"] == "chat-a"
+
+
+def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
+    made = stage.put(make.app_manifest(name="new"))
+    told = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _asked(stage)).data
+    assert (told["workflow_version"]["version"], told["runtime"]) == ("v2", None)
+
+
+def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
+    """Each deploy tells of the pins of the live row, which never change."""
+    for _ in range(3):
+        stage.call("POST", _path(stage, "deploy"), _asked(stage)).data  # noqa: B018 - it asserts
+    reads = [sent for sent in stage.script.sent if sent.path == RECORDS.path("demo", "chat-b")]
+    assert len(reads) == 1
+    assert reads[0].query == {"resourceVersion": "0"}
+
+
+def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
+    stage.call("POST", _path(stage, "deploy"), _asked(stage))
+    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
+    stage.script.on("POST", sessions.REVIEWS, of_user("berta"))
+    told = stage.call("POST", _path(stage, "deploy"), _asked(stage), token="token-of-berta").data
+    assert told["runtime"] is None
+
+
+def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> None:
+    stage.script.on("GET", APPS.path("demo", "chat"), failure(404, "NotFound"), query={"resourceVersion": "0"})
+    stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(404, "NotFound"), query={"resourceVersion": "0"})
+    told = stage.call("POST", _path(stage, "deploy"), _asked(stage)).data
+    assert told["runtime"]["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "says"),
+    [
+        ({"workflow_id": UNKNOWN}, 404, "workflow_id"),
+        ({"workflow_version_id": UNKNOWN}, 404, "workflow_version_id"),
+        ({"runtime_id": UNKNOWN}, 404, "runtime_id"),
+        ({"restores": UNKNOWN}, 404, "restores"),
+        ({"restores": UNKNOWN, "workflow_version_id": UNKNOWN}, 422, "restores"),
+        ({"message": "x" * 1025}, 422, "message"),
+        ({"message": 7}, 422, "message"),
+        (
+            {"deployment_config": {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3}}}},
+            422,
+            "deployment_config",
+        ),
+    ],
+)
+@pytest.mark.parametrize("call", ["deploy", "deploy/preview"])
+def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, Any], status: int, says: str) -> None:
+    error = stage.call("POST", _path(stage, call), {**_asked(stage), **fields}).error(status)
+    assert says in error["details"]
+    assert stage.created(RECORDS) == []
+
+
+def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
+    other = stage.put(make.workflow_manifest(name="other"))["metadata"]["uid"]
+    elsewhere = stage.put(make.workflow_manifest(make.in_namespace("prod")))["metadata"]["uid"]
+    version = stage.put(make.version_manifest("v1", workflow="other"))["metadata"]["uid"]
+    hidden = stage.put(make.version_manifest("v1", make.in_namespace("prod")))["metadata"]["uid"]
+    of_other = stage.put(row("other-a", make.of_app("other"), make.superseded(1)))["metadata"]["uid"]
+    far_row = stage.put(row("chat-z", make.in_namespace("prod")))["metadata"]["uid"]
+    for fields, status, says in [
+        ({"workflow_id": other}, 422, "this App runs workflow chat, not other"),
+        ({"workflow_id": elsewhere}, 404, "no workflow has the id"),
+        ({"workflow_version_id": version}, 422, "is a version of workflow other, not of chat"),
+        ({"workflow_version_id": hidden}, 404, "no workflow version has the id"),
+        ({"restores": of_other}, 422, "is of another App"),
+        ({"restores": far_row}, 404, "no deployment has the id"),
+    ]:
+        assert says in stage.call("POST", _path(stage, "deploy"), {**_asked(stage), **fields}).error(status)["message"]
+    assert stage.created(RECORDS) == []
+
+
+def test_a_row_that_may_not_be_read_cannot_be_restored(stage: RestStage) -> None:
+    stage.script.on("GET", RECORDS.path("demo", "chat-a"), failure(403, "Forbidden"))
+    stage.call("POST", _path(stage, "deploy"), _asked(stage, restores=stage.uid(RECORDS, "chat-a"))).error(404)
+
+
+def test_who_may_read_and_not_deploy_is_forbidden(stage: RestStage) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not create deployments"))
+    assert "may not create" in stage.call("POST", _path(stage, "deploy"), _asked(stage)).error(403)["message"]
+
+
+@pytest.mark.parametrize("call", ["deploy", "deploy/preview", "promote", "promote/preview"])
+def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str) -> None:
+    stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
+    stage.call("POST", _path(stage, call), _asked(stage)).error(404)
+    stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", _asked(stage)).error(404)
+    assert stage.created(RECORDS) == []
+
+
+# The same request twice.
+
+
+def _with_key(stage: RestStage) -> Manifest:
+    """Deploys v1 under a key; the row is there from then on."""
+    stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="a key").data  # noqa: B018 - it asserts
+    sent = stage.created(RECORDS)[0]
+    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    return stage.put(sent)
+
+
+def test_a_key_makes_one_row(stage: RestStage) -> None:
+    made = _with_key(stage)
+    assert made["metadata"]["name"].startswith("chat-")
+    again = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="a key")
+    assert (again.status, again.headers["idempotency-replayed"]) == (201, "true")
+    assert again.data["id"] == made["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("fields", [{"message": "other"}, {"workflow_version_id": None}])
+def test_a_key_is_for_one_request(stage: RestStage, fields: dict[str, Any]) -> None:
+    _with_key(stage)
+    answered = stage.call("POST", _path(stage, "deploy"), {**_asked(stage, "v1"), **fields}, key="a key")
+    assert "Idempotency-Key" in answered.error(422)["details"]
+
+
+def test_another_key_makes_another_row(stage: RestStage) -> None:
+    made = _with_key(stage)
+    stage.script.on("POST", RECORDS.path("demo"), created)
+    other = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="another")
+    assert other.data["name"] != made["metadata"]["name"]
+    assert "idempotency-replayed" not in other.headers
+
+
+# The preview.
+
+
+def test_a_preview_says_what_would_change_and_makes_nothing(stage: RestStage) -> None:
+    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
+    PreviewShape.model_validate(told)
+    assert (told["from"]["version"], told["to"]["version"], told["pods_restart"], told["no_op"]) == ("v2", "v1", True, False)
+    assert "return 'v1'" in told["flow_diff"]
+    assert stage.created(RECORDS) == []
+
+
+def test_a_preview_of_what_runs_already(stage: RestStage) -> None:
+    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2")).data
+    assert (told["no_op"], told["pods_restart"], told["flow_diff"]) == (True, False, "")
+
+
+def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
+    config = {"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 4}}}
+    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"), deployment_config=config)
+    told = stage.call("POST", _path(stage, "deploy/preview"), body).data
+    assert told["to"]["version"] == "v1"
+    assert told["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
+
+
+def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not"))
+    assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).data["warnings"][0]
+
+
+def test_a_preview_of_what_would_be_refused(stage: RestStage) -> None:
+    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: spec.message: too long'))
+    assert stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).error(422)["message"] == "spec.message: too long"

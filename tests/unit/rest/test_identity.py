@@ -1,0 +1,58 @@
+"""Who calls, and where: /v1/me, /v1/orgs, /v1/projects."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES
+from dynamiq_operator.rest.http import sessions
+from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, of_user
+from tests.support.scripted import failure
+
+
+def test_me(stage: RestStage) -> None:
+    told = stage.get("/v1/me")
+    assert (told["email"], told["username"], told["first_name"], told["last_name"]) == (ANNA, ANNA, "Anna", "Ek")
+
+
+def test_a_service_account_is_no_user(stage: RestStage) -> None:
+    stage.script.on("POST", sessions.REVIEWS, of_user("system:serviceaccount:demo:bot"))
+    assert "service account" in stage.call("GET", "/v1/me").error(403)["message"]
+    assert stage.call("GET", "/v1/orgs").status == 200
+
+
+def test_the_cluster_is_the_one_organisation(stage: RestStage) -> None:
+    (cluster,) = stage.get("/v1/orgs")
+    assert cluster == {"id": stage.uid(NAMESPACES, "kube-system"), "name": "kubernetes"}
+    assert stage.get(f"/v1/orgs/{cluster['id'].upper()}") == cluster
+    assert stage.call("GET", f"/v1/orgs/{UNKNOWN}").error(404)["code"] == "not_found"
+
+
+def test_projects_are_the_namespaces_that_the_caller_may_list(stage: RestStage) -> None:
+    cluster = stage.uid(NAMESPACES, "kube-system")
+    told = {project["name"]: project for project in stage.get("/v1/projects")}
+    assert set(told) == {"kube-system", "demo", "prod"}
+    assert told["demo"] == {"id": stage.uid(NAMESPACES, "demo"), "name": "demo", "org_id": cluster, "environment": "staging"}
+    assert len(stage.get(f"/v1/projects?org_id={cluster}")) == 3
+    assert stage.get(f"/v1/projects?org_id={UNKNOWN}") == []
+
+
+def test_who_may_not_list_namespaces_sees_those_with_apps_to_read(stage: RestStage) -> None:
+    stage.script.on("GET", NAMESPACES.path(), failure(403, "Forbidden"))
+    stage.allow(lambda verb, plural, namespace: (verb, plural, namespace) == ("list", APPS.plural, "demo"))
+    assert [project["name"] for project in stage.get("/v1/projects")] == ["demo"]
+    assert stage.get(f"/v1/projects/{stage.uid(NAMESPACES, 'demo')}")["environment"] == "staging"
+    stage.call("GET", f"/v1/projects/{stage.uid(NAMESPACES, 'prod')}").error(404)
+
+
+def test_a_token_that_ends_between_two_requests_is_said_to_be_invalid(stage: RestStage) -> None:
+    stage.get("/v1/me")
+    stage.script.on("GET", NAMESPACES.path(), failure(401, "Unauthorized"))
+    answered = stage.call("GET", "/v1/projects")
+    assert answered.error(401)["code"] == "unauthorized"
+    assert answered.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("project", [UNKNOWN, "no-uuid"])
+def test_an_id_of_no_project(stage: RestStage, project: str) -> None:
+    assert project in stage.call("GET", f"/v1/projects/{project}").error(404)["message"]

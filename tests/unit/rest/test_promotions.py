@@ -1,0 +1,179 @@
+"""Promoting over HTTP what an App serves to another environment of its project, and the preview of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.deployments.responses import PromotionPreview
+from dynamiq_operator.rest.shared.responses import Deployment
+from tests.support import factories as make
+from tests.support.rest_stage import UNKNOWN, RestStage, a_namespace, created, row
+from tests.support.scripted import Reply, Sent, failure
+
+
+def _path(stage: RestStage, more: str = "") -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/promote{more}"
+
+
+def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) -> Any:
+    """Promotes; the App and the row are there from then on."""
+    stage.script.on("POST", APPS.path("prod"), lambda sent: Reply(201, stage.put(sent.body)))
+    answered = stage.call("POST", _path(stage), body, **more)
+    assert answered.status == 201, answered.content
+    return answered
+
+
+def test_a_first_promotion_makes_what_the_target_lacks_and_then_the_row(stage: RestStage) -> None:
+    told = _promote(stage, {"message": "Accepted by support"}).data
+    Deployment.model_validate(told)
+    (version,), (app,), (deployed,) = (stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS))
+    assert (version["metadata"]["name"], version["spec"]["flow"]) == ("chat-v2", make.flow("v2"))
+    assert (app["metadata"]["name"], app["spec"]["workflow"]) == ("chat", "chat")
+    assert deployed["spec"]["message"] == "Accepted by support"
+    assert deployed["spec"]["promotedFrom"] == {"namespace": "demo", "app": "chat", "row": "chat-b", "hash": make.flow_hash("v2")}
+    paths = [sent.path for sent in stage.script.writes() if "dryRun" not in sent.query]
+    assert [path for path in paths if "/prod/" in path] == [each.path("prod") for each in (VERSIONS, APPS, RECORDS)]
+    assert told["app_id"] == stage.uid(APPS, "chat", "prod")
+    assert told["promoted_from"]["namespace"] == "demo"
+
+
+def test_without_a_body_production_is_meant(stage: RestStage) -> None:
+    assert _promote(stage).data["message"] is None
+
+
+def test_a_later_promotion_makes_the_row_alone(stage: RestStage) -> None:
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    _promote(stage)
+    assert [stage.created(each, "prod") for each in (VERSIONS, APPS)] == [[], []]
+    assert len(stage.created(RECORDS, "prod")) == 1
+
+
+def test_the_preview_of_a_promotion_makes_nothing(stage: RestStage) -> None:
+    told = stage.call("POST", _path(stage, "/preview")).data
+    PromotionPreview.model_validate(told)
+    assert (told["project_id"], told["environment"]) == (stage.uid(NAMESPACES, "prod"), "production")
+    assert (told["new_app"], told["new_version"], told["from"], told["to"]["version"]) == (True, "v2", None, "v2")
+    assert [stage.created(each, "prod") for each in (VERSIONS, APPS, RECORDS)] == [[], [], []]
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    told = stage.call("POST", _path(stage, "/preview"), {"environment": "production"}).data
+    assert (told["new_app"], told["new_version"]) == (False, None)
+
+
+def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stage: RestStage) -> None:
+    stage.put(a_namespace("prod-2", project="support", environment="production"))
+    assert "several namespaces" in stage.call("POST", _path(stage)).error(422)["message"]
+    told = _promote(stage, {"project_id": stage.uid(NAMESPACES, "prod")}).data
+    assert told["app_id"] == stage.uid(APPS, "chat", "prod")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"environment": "qa"}, 404, "no environment qa; there are: production, staging"),
+        ({"environment": "staging"}, 422, "is staging itself"),
+        ({"project_id": UNKNOWN}, 404, "no project has the id"),
+        ({"environment": ""}, 422, "environment"),
+        ({"hostname": "x" * 254}, 422, "hostname"),
+    ],
+)
+@pytest.mark.parametrize("more", ["", "/preview"])
+def test_a_promotion_that_cannot_be(stage: RestStage, body: dict[str, Any], more: str, status: int, says: str) -> None:
+    assert says in stage.call("POST", _path(stage, more), body).error(status)["message"]
+    assert stage.created(RECORDS, "prod") == []
+
+
+def test_a_namespace_that_the_caller_may_not_read_is_no_target(stage: RestStage) -> None:
+    stage.allow(lambda *asked: asked[2] != "prod")
+    assert "no environment production" in stage.call("POST", _path(stage)).error(404)["message"]
+    body = {"project_id": stage.uid(NAMESPACES, "prod")}
+    assert "no project has the id" in stage.call("POST", _path(stage), body).error(404)["message"]
+
+
+def test_who_may_not_create_in_the_target_is_told_which_role_to_ask_for(stage: RestStage) -> None:
+    stage.allow(lambda *asked: asked[0] != "create")
+    assert "dynamiq-promoter" in stage.call("POST", _path(stage)).error(403)["message"]
+
+
+def test_an_app_with_a_hostname_needs_one_in_the_target(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.with_hostname("chat.example.com"), make.with_status(live=_live("chat-b"))))
+    assert "hostname" in stage.call("POST", _path(stage)).error(422)["details"]
+    _promote(stage, {"hostname": "chat.example.org"})
+    assert stage.created(APPS, "prod")[0]["spec"]["hostname"] == "chat.example.org"
+
+
+def test_another_app_of_the_name_is_no_target(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod"), make.with_spec(workflow="other")))
+    assert "it is another App" in stage.call("POST", _path(stage)).error(409)["message"]
+
+
+def test_an_app_of_no_project(stage: RestStage) -> None:
+    made = stage.put(a_namespace("demo"))
+    stage.context.index.of(NAMESPACES).put({**made, "metadata": {**made["metadata"], "resourceVersion": "9"}})
+    assert "belongs to no project" in stage.call("POST", _path(stage)).error(422)["message"]
+
+
+def _live(name: str) -> Manifest:
+    return {"row": name, "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
+
+
+# The same request twice.
+
+
+def test_a_key_makes_one_promotion(stage: RestStage) -> None:
+    body = {"message": "accepted"}
+    first = _promote(stage, body, key="a key")
+    assert "idempotency-replayed" not in first.headers
+    made = stage.put(stage.created(RECORDS, "prod")[0])
+    again = _promote(stage, body, key="a key")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.data["id"] == made["metadata"]["uid"]
+    assert len(stage.created(RECORDS, "prod")) == 1
+    for other in ({"message": "other"}, {**body, "hostname": "other.example.com"}, {**body, "environment": "qa"}):
+        assert "Idempotency-Key" in stage.call("POST", _path(stage), other, key="a key").error(422)["details"]
+    deploy = {"workflow_id": stage.uid(WORKFLOWS, "chat")}
+    refused = stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", deploy, key="a key")
+    assert "Idempotency-Key" in refused.error(422)["details"]
+
+
+def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage) -> None:
+    """Its row is there when this one is refused: it is the answer."""
+
+    def elsewhere(sent: Sent) -> Reply:
+        stage.put(sent.body)
+        return failure(409, "AlreadyExists")
+
+    stage.script.on("POST", RECORDS.path("prod"), elsewhere)
+    stage.script.on("POST", RECORDS.path("prod"), created, query={"dryRun": "All"})
+    answered = _promote(stage, key="a key")
+    assert answered.headers["idempotency-replayed"] == "true"
+
+
+def test_a_row_of_the_key_that_stays_unseen_ends_in_a_conflict(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.script.on("POST", RECORDS.path("prod"), failure(409, "AlreadyExists", "it is there"))
+    stage.script.on("POST", RECORDS.path("prod"), created, query={"dryRun": "All"})
+    assert "it is there" in stage.call("POST", _path(stage), key="a key").error(409)["message"]
+
+
+def test_where_the_row_of_a_key_may_be_is_asked_of_every_environment(stage: RestStage) -> None:
+    """Of those that may not be read, too: there it is asked for, and not found."""
+    stage.put(a_namespace("qa", project="support", environment="qa"))
+    stage.script.on("GET", RECORDS.path("qa"), failure(403, "Forbidden"))
+    _promote(stage, key="a key")
+    row_name = stage.created(RECORDS, "prod")[0]["metadata"]["name"]
+    asked = {sent.path for sent in stage.script.sent if sent.method == "GET" and sent.path.endswith(row_name)}
+    assert asked >= {RECORDS.path(each, row_name) for each in ("demo", "prod", "qa")}
+
+
+def test_a_row_elsewhere_with_the_keys_name_is_another_request(stage: RestStage) -> None:
+    _promote(stage, key="a key")
+    name = stage.created(RECORDS, "prod")[0]["metadata"]["name"]
+    stage.put(row(name, make.in_namespace("prod")))
+    assert "Idempotency-Key" in stage.call("POST", _path(stage), key="a key").error(422)["details"]

@@ -1,0 +1,309 @@
+"""Triggers of an App over HTTP: a part of its spec, read and written under its version; their runs and events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, JOBS
+from dynamiq_operator.model import names, triggers
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.rest.triggers.responses import Trigger, TriggerEvent
+from tests.support import factories as make
+from tests.support.rest_stage import UNKNOWN, RestStage, created, patched
+from tests.support.scripted import Answer, Reply, failure, listed
+
+DAILY = {"timezone": "Europe/Berlin", "schedule": "0 9 * * 1-5"}
+LATER = format_time(datetime.now(UTC).replace(microsecond=0) + timedelta(days=1))
+EARLIER = "2020-01-01T00:00:00Z"
+OBJECT = APPS.path("demo", "chat")
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lost to another write waits a moment, by chance, before the next try."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
+def _app(stage: RestStage, *given: Manifest, **status: Any) -> str:
+    """Gives App chat these triggers; returns their path."""
+    live = {"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
+    stored = stage.put(make.app_manifest(make.with_triggers(*given), make.with_status(**{"live": live, **status})))
+    stage.script.on("PATCH", OBJECT, patched(stored))
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers"
+
+
+def _id(stage: RestStage, name: str) -> str:
+    return triggers.id_of(stage.uid(APPS, "chat"), name)
+
+
+def _written(stage: RestStage) -> list[Manifest] | None:
+    """The triggers of the App as they were last written."""
+    found: list[Manifest] | None = stage.script.bodies("PATCH", OBJECT)[-1]["spec"]["triggers"]
+    return found
+
+
+def _daily(name: str, **fields: Any) -> Manifest:
+    return {"name": name, **DAILY, **fields}
+
+
+# Read.
+
+
+def test_triggers_are_listed_the_one_added_last_first(stage: RestStage) -> None:
+    path = _app(
+        stage,
+        _daily("on", displayName="Every working day"),
+        _daily("off", suspend=True),
+        _daily("new", suspend=True, draft=True),
+        {"name": "gone", "runAt": EARLIER},
+    )
+    told = stage.get(path)
+    for each in told:
+        Trigger.model_validate(each)
+    assert [(each["name"], each["status"]) for each in told] == [
+        ("gone", "expired"),
+        ("new", "draft"),
+        ("off", "inactive"),
+        ("Every working day", "active"),
+    ]
+    assert told[-1]["config"] == {**DAILY, "run_at": None, "expires_at": None}
+    assert stage.get(f"{path}/{_id(stage, 'on').upper()}") == told[-1]
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "body"),
+    [
+        ("GET", "", None),
+        ("PUT", "", {"name": "x"}),
+        ("DELETE", "", None),
+        ("POST", "/activate", None),
+        ("POST", "/deactivate", None),
+        ("POST", "/run", None),
+        ("GET", "/events", None),
+    ],
+)
+def test_a_trigger_that_there_is_not(stage: RestStage, method: str, more: str, body: Any) -> None:
+    path = _app(stage, _daily("on"))
+    assert "no trigger has the id" in stage.call(method, f"{path}/{UNKNOWN}{more}", body).error(404)["message"]
+    stage.script.on("GET", OBJECT, failure(403, "Forbidden"))
+    assert "no App has the id" in stage.call(method, f"{path}/{_id(stage, 'on')}{more}", body).error(404)["message"]
+    assert stage.script.bodies("PATCH", OBJECT) == []
+
+
+# Write.
+
+
+def test_a_new_trigger_is_a_draft(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    body = {"name": "Every day!", "provider": "schedule", "config": DAILY, "input_transformer": {"selector": {"question": "What is new?"}}}
+    answered = stage.call("POST", path, body)
+    assert answered.status == 201
+    Trigger.model_validate(answered.data)
+    assert (answered.data["name"], answered.data["status"]) == ("Every day!", "draft")
+    assert answered.data["input_transformer"] == {"path": None, "selector": {"question": "What is new?"}}
+    assert _written(stage) == [
+        _daily("on"),
+        {
+            **_daily("every-day"),
+            "displayName": "Every day!",
+            "suspend": True,
+            "draft": True,
+            "inputTransformer": {"selector": {"question": "What is new?"}},
+        },
+    ]
+    assert stage.script.bodies("PATCH", OBJECT)[-1]["metadata"] == {"uid": stage.uid(APPS, "chat"), "resourceVersion": "1"}
+
+
+def test_a_trigger_that_runs_once(stage: RestStage) -> None:
+    told = stage.call("POST", _app(stage), {"name": "once", "config": {"run_at": LATER}}).data
+    assert told["config"] == {"timezone": "UTC", "schedule": None, "run_at": LATER, "expires_at": None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"provider": "pipedream"}, "provider"),
+        ({"provider": "other"}, "provider"),
+        ({"name": ""}, "name"),
+        ({"config": {}}, "config"),
+        ({"config": {**DAILY, "run_at": LATER}}, "config"),
+        ({"config": {"run_at": EARLIER}}, "config.run_at"),
+        ({"config": {"run_at": "2099-02-30T00:00:00Z"}}, "config.run_at"),
+        ({"config": {"run_at": "tomorrow"}}, "config.run_at"),
+        ({"config": {"run_at": LATER, "expires_at": LATER}}, "config.expires_at"),
+        ({"config": {**DAILY, "expires_at": EARLIER}}, "config.expires_at"),
+        ({"config": {**DAILY, "timezone": "Mars/Base"}}, "config.timezone"),
+        ({"config": {"schedule": "61 * * * *"}}, "config.schedule"),
+        ({"input_transformer": {"path": 7}}, "input_transformer.path"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_trigger_that_cannot_be(stage: RestStage, method: str, fields: dict[str, Any], field: str) -> None:
+    path = _app(stage, _daily("on"))
+    body = {"name": "new", "config": DAILY, **fields}
+    answered = stage.call(method, path if method == "POST" else f"{path}/{_id(stage, 'on')}", body)
+    assert field in answered.error(422)["details"]
+    assert stage.script.bodies("PATCH", OBJECT) == []
+
+
+def test_a_name_that_another_trigger_has(stage: RestStage) -> None:
+    path = _app(stage, _daily("on", displayName="Daily"), _daily("off"))
+    assert stage.call("POST", path, {"name": "Daily", "config": DAILY}).error(409)["details"] == {"name": "taken"}
+    assert stage.call("PUT", f"{path}/{_id(stage, 'off')}", {"name": "Daily"}).error(409)["details"] == {"name": "taken"}
+
+
+def test_an_app_has_at_most_so_many_triggers(stage: RestStage) -> None:
+    path = _app(stage, *(_daily(f"n{number}") for number in range(triggers.MOST)))
+    assert str(triggers.MOST) in stage.call("POST", path, {"name": "more", "config": DAILY}).error(409)["message"]
+
+
+def test_a_trigger_is_changed_in_what_the_body_names(stage: RestStage) -> None:
+    path = _app(stage, _daily("on", inputTransformer={"path": "$.a"}), _daily("off"))
+    told = stage.call("PUT", f"{path}/{_id(stage, 'on')}", {"name": "Renamed"}).data
+    assert (told["id"], told["name"], told["config"]["schedule"]) == (_id(stage, "on"), "Renamed", DAILY["schedule"])
+    assert _written(stage) == [_daily("on", displayName="Renamed", inputTransformer={"path": "$.a"}), _daily("off")]
+    body = {"config": {"schedule": "0 1 * * *", "expires_at": LATER}, "input_transformer": None}
+    stage.call("PUT", f"{path}/{_id(stage, 'on')}", body).data  # noqa: B018 - it asserts
+    assert _written(stage) == [{"name": "on", "schedule": "0 1 * * *", "expiresAt": LATER}, _daily("off")]
+    stage.call("PUT", f"{path}/{_id(stage, 'on')}", {"input_transformer": {"path": "$.b"}}).data  # noqa: B018
+    assert (_written(stage) or [])[0]["inputTransformer"] == {"path": "$.b"}
+
+
+def test_a_trigger_is_deleted(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"), _daily("off"))
+    answered = stage.call("DELETE", f"{path}/{_id(stage, 'on')}")
+    assert (answered.status, answered.content) == (204, b"")
+    assert _written(stage) == [_daily("off")]
+
+
+def test_the_last_trigger_takes_the_field_along(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    stage.call("DELETE", f"{path}/{_id(stage, 'on')}")
+    assert _written(stage) is None
+
+
+def test_activate_and_deactivate(stage: RestStage) -> None:
+    path = _app(stage, _daily("new", suspend=True, draft=True))
+    uid = _id(stage, "new")
+    assert stage.call("POST", f"{path}/{uid}/deactivate").data["status"] == "draft"
+    assert stage.call("POST", f"{path}/{uid}/activate").data["status"] == "active"
+    assert _written(stage) == [_daily("new")]
+    path = _app(stage, _daily("new"))
+    assert stage.call("POST", f"{path}/{uid}/deactivate").data["status"] == "inactive"
+    assert _written(stage) == [_daily("new", suspend=True)]
+
+
+def test_what_has_expired_is_not_activated(stage: RestStage) -> None:
+    path = _app(stage, {"name": "gone", "runAt": EARLIER, "suspend": True})
+    assert "expired" in stage.call("POST", f"{path}/{_id(stage, 'gone')}/activate").error(409)["message"]
+
+
+def test_a_write_that_meets_another_is_tried_again_over_what_is_there_then(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+
+    def other(_: Any) -> Reply:
+        stage.put(make.app_manifest(make.with_triggers(_daily("on"), _daily("theirs")), make.with_meta(resourceVersion="2")))
+        return failure(409, "Conflict")
+
+    stage.script.on("PATCH", OBJECT, other, {})
+    assert stage.call("POST", path, {"name": "ours", "config": DAILY}).status == 201
+    assert [each["name"] for each in _written(stage) or []] == ["on", "theirs", "ours"]
+    assert stage.script.bodies("PATCH", OBJECT)[-1]["metadata"]["resourceVersion"] == "2"
+
+
+def test_a_write_that_never_fits_in_ends_in_a_conflict(stage: RestStage) -> None:
+    path = _app(stage)
+    stage.script.on("PATCH", OBJECT, failure(409, "Conflict"))
+    assert "try again" in stage.call("POST", path, {"name": "new", "config": DAILY}).error(409)["message"]
+
+
+@pytest.mark.parametrize(("reply", "status"), [(failure(404, "NotFound"), 404), (failure(403, "Forbidden", "no"), 403)])
+def test_a_write_that_is_refused(stage: RestStage, reply: Reply, status: int) -> None:
+    path = _app(stage)
+    stage.script.on("PATCH", OBJECT, reply)
+    stage.call("POST", path, {"name": "new", "config": DAILY}).error(status)
+
+
+# Runs.
+
+
+def _job(name: str, *, at: str = "2026-11-25T08:00:00Z", **status: Any) -> Manifest:
+    return {"metadata": {"name": name, "uid": UNKNOWN, "creationTimestamp": at}, "status": {"startTime": at, **status}}
+
+
+def test_an_active_trigger_runs_now(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    stage.script.on("POST", JOBS.path("demo"), created)
+    answered = stage.call("POST", f"{path}/{_id(stage, 'on')}/run")
+    assert answered.status == 202
+    TriggerEvent.model_validate(answered.data)
+    assert (answered.data["status"], answered.data["trigger_id"]) == ("running", _id(stage, "on"))
+    (job,) = stage.created(JOBS)
+    assert job["metadata"]["name"] == answered.data["name"]
+    assert names.run_selector("chat", "on").items() <= job["metadata"]["labels"].items()
+
+
+def test_a_key_makes_one_run(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    stage.script.on("POST", JOBS.path("demo"), created)
+    first = stage.call("POST", f"{path}/{_id(stage, 'on')}/run", key="a key")
+    job = stage.created(JOBS)[0]
+    stage.script.on("POST", JOBS.path("demo"), failure(409, "AlreadyExists"))
+    stage.script.on("GET", JOBS.path("demo", job["metadata"]["name"]), make.stored(job))
+    again = stage.call("POST", f"{path}/{_id(stage, 'on')}/run", key="a key")
+    assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+    assert again.data["id"] == first.data["id"]
+    other = stage.call("POST", f"{path}/{_id(stage, 'on')}/run")
+    assert other.status == 404, "a run without a key has a name of its own, and there is none"
+
+
+@pytest.mark.parametrize("fields", [{"suspend": True}, {"suspend": True, "draft": True}, {"expiresAt": EARLIER}])
+def test_only_an_active_trigger_runs(stage: RestStage, fields: dict[str, Any]) -> None:
+    path = _app(stage, _daily("on", **fields))
+    assert "status" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(409)["details"]
+    assert stage.created(JOBS) == []
+
+
+def test_nothing_runs_before_something_is_live(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"), live=None)
+    assert "deploy it first" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(409)["message"]
+
+
+def test_who_may_not_create_jobs_runs_nothing(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    stage.script.on("POST", JOBS.path("demo"), failure(403, "Forbidden", "anna may not create jobs"))
+    assert "may not create" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(403)["message"]
+
+
+def test_events_are_the_runs_newest_first_with_how_they_ended(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"), triggers=[{"name": "on", "job": "c", "message": "the App answered 500"}])
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": "2026-11-25T10:00:05Z"}
+    jobs = [
+        _job("a", at="2026-11-25T08:00:00Z", conditions=[{"type": "Complete", "status": "True"}], completionTime="2026-11-25T08:00:03Z"),
+        _job("b", at="2026-11-25T09:00:00Z", conditions=[failed]),
+        _job("c", at="2026-11-25T10:00:00Z", conditions=[failed]),
+        _job("d", at="2026-11-25T11:00:00Z"),
+    ]
+    stage.script.on("GET", JOBS.path("demo"), listed(*jobs))
+    told = stage.get(f"{path}/{_id(stage, 'on')}/events")
+    for each in told:
+        TriggerEvent.model_validate(each)
+    assert [(each["name"], each["status"], each["message"]) for each in told] == [
+        ("d", "running", None),
+        ("c", "failed", "the App answered 500"),
+        ("b", "failed", "BackoffLimitExceeded"),
+        ("a", "succeeded", None),
+    ]
+    assert (told[1]["ended_at"], told[3]["ended_at"]) == ("2026-11-25T10:00:05Z", "2026-11-25T08:00:03Z")
+    asked = next(sent for sent in stage.script.sent if sent.path == JOBS.path("demo"))
+    assert asked.query["labelSelector"] == ",".join(f"{key}={value}" for key, value in names.run_selector("chat", "on").items())
+
+
+def test_events_for_who_may_not_list_jobs(stage: RestStage) -> None:
+    path = _app(stage, _daily("on"))
+    reply: Answer = failure(403, "Forbidden", "anna may not list jobs")
+    stage.script.on("GET", JOBS.path("demo"), reply)
+    stage.call("GET", f"{path}/{_id(stage, 'on')}/events").error(403)

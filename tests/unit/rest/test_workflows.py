@@ -1,0 +1,276 @@
+"""Workflows over HTTP: drafts, releases, and the node types that a flow may have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.base import FLOW_MAX_BYTES
+from dynamiq_operator.rest.kube.client import MERGE_PATCH
+from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
+from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI, NodeTypes, Version, Workflow, WorkflowDetail
+from tests.support import factories as make
+from tests.support.rest_stage import UNKNOWN, RestStage, created, patched
+from tests.support.scripted import Answer, Reply, failure, listed
+
+OBJECT = WORKFLOWS.path("demo", "chat")
+COMPACT = json.dumps(FLOW, separators=(",", ":"))
+ODD = '{"nodes":[{"id":"\\u00e9","n":1.0e400,"m":12345678901234567890123,"z":1,"a":2}]}'
+"""A flow that no parser gives back as it was written."""
+
+
+def _path(stage: RestStage, more: str = "") -> str:
+    return f"/v1/workflows/{stage.uid(WORKFLOWS, 'chat')}{more}"
+
+
+def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
+    asked = {"name": "support", "project_id": stage.uid(NAMESPACES, "demo"), "flow": FLOW, **fields}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+# Lists.
+
+
+def test_workflows_are_listed_without_their_flows(stage: RestStage) -> None:
+    stage.put(make.workflow_manifest(make.in_namespace("prod"), make.created(1), name="other"))
+    told = stage.get("/v1/workflows")
+    for each in told:
+        Workflow.model_validate(each)
+    assert [each["name"] for each in told] == ["other", "chat"]
+    (chat,) = stage.get(f"/v1/workflows?project_id={stage.uid(NAMESPACES, 'demo')}")
+    assert (chat["id"], chat["description"], chat["project_id"]) == (
+        stage.uid(WORKFLOWS, "chat"),
+        "Answers questions",
+        stage.uid(NAMESPACES, "demo"),
+    )
+
+
+def test_who_may_not_list_everything_gets_the_workflows_of_the_namespaces_they_may(stage: RestStage) -> None:
+    stage.put(make.workflow_manifest(make.in_namespace("prod"), name="other"))
+    stage.script.on("GET", WORKFLOWS.path(), failure(403, "Forbidden"))
+    stage.script.on("GET", WORKFLOWS.path("prod"), failure(403, "Forbidden"))
+    assert [each["name"] for each in stage.get("/v1/workflows")] == ["chat"]
+    prod = stage.uid(NAMESPACES, "prod")
+    assert stage.call("GET", f"/v1/workflows?project_id={prod}").error(404)["message"] == (
+        f"no project has the id {prod}, or you may not see it"
+    )
+    stage.script.on("GET", WORKFLOWS.path("demo"), failure(401, "Unauthorized"))
+    stage.call("GET", "/v1/workflows").error(401)
+
+
+# Create, read, change.
+
+
+def test_a_new_workflow_has_its_draft_as_it_was_written(stage: RestStage) -> None:
+    body = f'{{ "name": "support", "project_id": "{stage.uid(NAMESPACES, "demo")}", "flow": {ODD}, "flow_ui": {{ "x": 1.50 }} }}'
+    answered = stage.call("POST", "/v1/workflows", body.encode())
+    assert answered.status == 201
+    WorkflowDetail.model_validate({**answered.data, "flow": FLOW})
+    assert stage.created(WORKFLOWS)[0]["spec"] == {"flow": ODD, "flowUI": '{"x":1.50}'}
+    assert f'"flow":{ODD},"flow_ui":{{"x":1.50}}'.encode() in answered.content
+    assert answered.data["flow_error"] is None
+
+
+def test_a_name_that_is_taken(stage: RestStage) -> None:
+    stage.script.on("POST", WORKFLOWS.path("demo"), failure(409, "AlreadyExists"))
+    assert stage.call("POST", "/v1/workflows", _new(stage)).error(409)["details"] == {"name": "taken"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "field"),
+    [
+        ({"name": "Not a label"}, 422, "name"),
+        ({"project_id": UNKNOWN}, 404, "project_id"),
+        ({"flow": None}, 422, "flow"),
+        ({"flow": []}, 422, "flow"),
+        ({"flow": {}}, 422, "flow"),
+        ({"flow": {"nodes": []}}, 422, "flow"),
+        ({"flow": {"nodes": [1]}}, 422, "flow"),
+        ({"flow": {"nodes": {}}}, 422, "flow"),
+        ({"flow": {"nodes": [{"text": "x" * FLOW_MAX_BYTES}]}}, 422, "flow"),
+        ({"flow_ui": "x" * FLOW_UI_MAX_BYTES}, 422, "flow_ui"),
+        ({"description": "x" * 513}, 422, "description"),
+    ],
+)
+def test_a_workflow_that_cannot_be(stage: RestStage, fields: dict[str, Any], status: int, field: str) -> None:
+    assert field in stage.call("POST", "/v1/workflows", _new(stage, **fields)).error(status)["details"]
+    assert stage.created(WORKFLOWS) == []
+
+
+def test_who_may_not_create_workflows(stage: RestStage) -> None:
+    stage.script.on("POST", WORKFLOWS.path("demo"), failure(403, "Forbidden", "anna may not create workflows"))
+    assert "may not create" in stage.call("POST", "/v1/workflows", _new(stage)).error(403)["message"]
+    stage.allow(lambda *_: False)
+    assert stage.call("POST", "/v1/workflows", _new(stage)).error(404)["details"] == {"project_id": "unknown"}
+
+
+def test_a_workflow_that_was_made_is_found_at_once(stage: RestStage) -> None:
+    made = stage.call("POST", "/v1/workflows", _new(stage)).data
+    stage.put(stage.created(WORKFLOWS)[0])
+    assert stage.get(f"/v1/workflows/{made['id']}")["name"] == "support"
+
+
+@pytest.mark.parametrize(
+    ("stored", "flow", "error"),
+    [
+        ("nodes: {a: {type: t}}", {"nodes": {"a": {"type": "t"}}}, None),
+        ("nodes: [", None, "YAML"),
+    ],
+)
+def test_what_kubectl_stored_is_told_as_json(stage: RestStage, stored: str, flow: Any, error: str | None) -> None:
+    stage.put(make.workflow_manifest(make.with_spec(flow=stored, flowUI="no JSON")))
+    told = stage.get(_path(stage))
+    assert (told["flow"], told["flow_ui"]) == (flow, "no JSON")
+    assert (told["flow_error"] is None) == (error is None)
+
+
+@pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
+@pytest.mark.parametrize(
+    ("method", "more", "body"),
+    [("GET", "", None), ("PUT", "", {"description": "x"}), ("PUT", "", {}), ("PUT", "", {"name": "x"}), ("POST", "/save", {"flow": FLOW})],
+)
+def test_what_may_not_be_seen_is_as_unknown_as_what_is_not_there(
+    stage: RestStage, reply: Answer, method: str, more: str, body: Any
+) -> None:
+    stage.script.on("GET", OBJECT, reply)
+    stage.script.on("PATCH", OBJECT, reply if isinstance(reply, Reply) else failure(409, "Conflict", "another uid"))
+    stage.call(method, _path(stage, more), body).error(404)
+    stage.call(method, f"/v1/workflows/{UNKNOWN}{more}", body).error(404)
+
+
+def test_the_description_is_changed_and_nothing_else(stage: RestStage) -> None:
+    before = stage.put(make.workflow_manifest())
+    stage.script.on("PATCH", OBJECT, patched(before))
+    told = stage.call("PUT", _path(stage), {"name": "chat", "description": "Other"}).data
+    assert told["description"] == "Other"
+    (sent,) = [sent for sent in stage.script.writes() if sent.method == "PATCH"]
+    assert sent.body == {"metadata": {"uid": stage.uid(WORKFLOWS, "chat")}, "spec": {"description": "Other"}}
+    assert sent.headers["Content-Type"] == MERGE_PATCH
+    assert stage.call("PUT", _path(stage), {"description": None}).data["description"] is None
+
+
+def test_a_workflow_keeps_its_name(stage: RestStage) -> None:
+    assert "name" in stage.call("PUT", _path(stage), {"name": "other", "description": "x"}).error(422)["details"]
+    assert stage.call("PUT", _path(stage), {"name": "chat"}).data["name"] == "chat"
+    assert [sent for sent in stage.script.writes() if sent.method == "PATCH"] == []
+
+
+def test_a_draft_is_saved_as_it_was_written(stage: RestStage) -> None:
+    before = stage.put(make.workflow_manifest(make.with_spec(flowUI="{}")))
+    stage.script.on("PATCH", OBJECT, patched(before))
+    told = stage.call("POST", _path(stage, "/save"), f'{{"flow": {ODD}}}'.encode())
+    assert ODD.encode() in told.content
+    assert told.data["flow_ui"] == {}
+    stage.call("POST", _path(stage, "/save"), {"flow": FLOW, "flow_ui": FLOW_UI}).data  # noqa: B018 - it asserts
+    stage.call("POST", _path(stage, "/save"), {"flow": FLOW, "flow_ui": None}).data  # noqa: B018
+    layout = json.dumps(FLOW_UI, separators=(",", ":"))
+    assert [sent["spec"] for sent in stage.script.bodies("PATCH", OBJECT)] == [
+        {"flow": ODD},
+        {"flow": COMPACT, "flowUI": layout},
+        {"flow": COMPACT, "flowUI": None},
+    ]
+
+
+def test_a_save_that_meets_other_writes_is_tried_again(stage: RestStage) -> None:
+    before = stage.put(make.workflow_manifest())
+    stage.script.on("PATCH", OBJECT, failure(409, "Conflict"), failure(409, "Conflict"), patched(before))
+    assert stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).data["flow"] == FLOW
+    stage.script.on("PATCH", OBJECT, failure(409, "Conflict"))
+    assert "try again" in stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).error(409)["message"]
+
+
+def test_who_may_read_and_not_save_is_forbidden(stage: RestStage) -> None:
+    stage.script.on("PATCH", OBJECT, failure(403, "Forbidden", "anna may not patch"))
+    assert "may not patch" in stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).error(403)["message"]
+
+
+# Releases.
+
+
+def test_a_release_is_the_next_version(stage: RestStage) -> None:
+    answered = stage.call("POST", _path(stage, "/release"), {"name": "Routes", "flow": FLOW, "flow_ui": FLOW_UI})
+    assert answered.status == 201
+    Version.model_validate(answered.data)
+    (made,) = stage.created(VERSIONS)
+    assert made["metadata"]["name"] == "chat-v3"
+    assert made["spec"] == {"workflow": "chat", "version": "v3", "description": "Routes", "flow": COMPACT}
+    told = answered.data
+    assert (told["version"], told["name"], told["description"]) == ("v3", "Routes", "Routes")
+    assert told["workflow_id"] == stage.uid(WORKFLOWS, "chat")
+    deploys = {"workflow_id": told["workflow_id"], "workflow_version_id": told["id"]}
+    assert stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", deploys).data["workflow_version"]["version"] == "v3"
+
+
+def test_the_first_release_is_described_as_its_workflow(stage: RestStage) -> None:
+    stage.put(make.workflow_manifest(name="new"))
+    stage.script.on("GET", VERSIONS.path("demo"), {"metadata": {}, "columnDefinitions": [], "rows": None})
+    told = stage.call("POST", f"/v1/workflows/{stage.uid(WORKFLOWS, 'new')}/release", {"flow": FLOW}).data
+    assert (told["version"], told["description"]) == ("v1", "Answers questions")
+
+
+def test_a_number_that_was_taken_meanwhile_is_followed_by_the_next(stage: RestStage) -> None:
+    def taken(_: Any) -> Reply:
+        stage.put(make.version_manifest("v3"))
+        return failure(409, "AlreadyExists")
+
+    stage.script.on("POST", VERSIONS.path("demo"), taken, created)
+    assert stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).data["version"] == "v4"
+
+
+def test_a_number_that_is_always_taken_ends_in_a_conflict(stage: RestStage) -> None:
+    stage.script.on("POST", VERSIONS.path("demo"), failure(409, "AlreadyExists"))
+    assert "try again" in stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).error(409)["message"]
+
+
+@pytest.mark.parametrize("body", [{}, {"flow": {"nodes": []}}, {"flow": FLOW, "name": "x" * 513}, {"flow": FLOW, "flow_ui": "x" * 262144}])
+def test_a_release_that_cannot_be(stage: RestStage, body: dict[str, Any]) -> None:
+    stage.call("POST", _path(stage, "/release"), body).error(422)
+    assert stage.created(VERSIONS) == []
+
+
+@pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden")])
+def test_nothing_is_released_of_what_may_not_be_seen(stage: RestStage, reply: Reply) -> None:
+    stage.script.on("GET", OBJECT, reply)
+    stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).error(404)
+
+
+def test_nothing_is_released_of_another_workflow_of_the_same_name(stage: RestStage) -> None:
+    uid = stage.uid(WORKFLOWS, "chat")
+    stage.put(make.workflow_manifest(make.with_meta(uid=UNKNOWN)))
+    stage.call("POST", f"/v1/workflows/{uid}/release", {"flow": FLOW}).error(404)
+    assert stage.created(VERSIONS) == []
+
+
+def test_versions_are_listed_newest_first_without_their_flows(stage: RestStage) -> None:
+    stage.put(make.version_manifest("v10"))
+    told = stage.get(_path(stage, "/versions"))
+    for each in told:
+        Version.model_validate(each)
+    assert [each["version"] for each in told] == ["v10", "v2", "v1"]
+    assert told[1]["description"] == "What v2 does"
+    stage.script.on("GET", VERSIONS.path("demo"), failure(403, "Forbidden"))
+    stage.call("GET", _path(stage, "/versions")).error(404)
+
+
+# Node types.
+
+
+def test_the_node_types_of_the_newest_runtime(stage: RestStage) -> None:
+    answered = stage.call("GET", "/v1/agent-builder/nodes?page_size=2")
+    NodeTypes.model_validate(answered.json)
+    assert (answered.json["runtime"], answered.json["engine"], answered.json["complete"]) == ("1.0.0", "tiny", True)
+    assert len(answered.data) == 2
+    stage.put(make.runtime_manifest(make.with_spec(version="2.0.0", engine="sdk"), make.created(5), name="sdk-1"))
+    told = stage.call("GET", "/v1/agent-builder/nodes").json
+    assert (told["runtime"], told["engine"], told["complete"]) == ("2.0.0", "sdk", False)
+
+
+@pytest.mark.parametrize(("reply", "says"), [(failure(403, "Forbidden"), "may not list"), (listed(), "no Runtime")])
+def test_where_no_runtime_can_be_seen_the_list_says_that_it_is_not_complete(stage: RestStage, reply: Answer, says: str) -> None:
+    stage.script.on("GET", RUNTIMES.path(), reply)
+    told = stage.call("GET", "/v1/agent-builder/nodes").json
+    assert (told["runtime"], told["complete"]) == (None, False)
+    assert says in told["message"]

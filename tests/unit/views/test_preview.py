@@ -1,0 +1,91 @@
+"""What a deploy would do, in words and as data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dynamiq_operator.views.preview import Preview, Side, change, flow_diff, readable
+from tests.support import factories as given
+
+NOW = Side("v1", "sha256:1", "1.0.0", given.CONFIG, row="chat-a", sequence=1)
+THEN = Side("v2", "sha256:2", "1.1.0", given.CONFIG)
+PREVIEW = Preview("demo", "chat", NOW, THEN, ("--- v1", "+++ v2", "@@ -1 +1 @@"), restarts=True, no_op=False, record={})
+
+
+def test_each_part_says_from_what_to_what() -> None:
+    assert PREVIEW.lines() == [
+        "chat in demo",
+        "  version  v1 (#1) → v2",
+        "  runtime  1.0.0 → 1.1.0",
+        "  config   1 to 2 pods at 80 % CPU",
+        "  pods are replaced one by one; requests go on being answered",
+        "",
+        "--- v1",
+        "+++ v2",
+        "@@ -1 +1 @@",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (replace(PREVIEW, now=None, restarts=False), ["  pods are started"]),
+        (replace(PREVIEW, restarts=False), ["  no pod restarts"]),
+        (replace(PREVIEW, no_op=True), ["  nothing changes: the App runs exactly this already, and one more row says so"]),
+        (
+            replace(PREVIEW, restarts=False, under_way="v3 (#3, chat-c)", warnings=("Git deploys this App, too",)),
+            ["  v3 (#3, chat-c) is being deployed and would be overtaken", "  no pod restarts", "  Git deploys this App, too"],
+        ),
+    ],
+)
+def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
+    assert replace(seen, flow_diff=()).lines()[4:] == said
+
+
+def test_before_the_first_deploy_there_is_nothing() -> None:
+    assert replace(PREVIEW, now=None).lines()[1:4] == [
+        "  version  (nothing) → v2",
+        "  runtime  (nothing) → 1.1.0",
+        "  config   (nothing) → 1 to 2 pods at 80 % CPU",
+    ]
+    assert replace(PREVIEW, now=None).as_json()["from"] is None
+
+
+def test_as_data() -> None:
+    assert PREVIEW.as_json() == {
+        "namespace": "demo",
+        "app": "chat",
+        "from": {"row": "chat-a", "sequence": 1, "version": "v1", "flowHash": "sha256:1", "runtime": "1.0.0", "config": given.CONFIG},
+        "to": {"row": None, "sequence": None, "version": "v2", "flowHash": "sha256:2", "runtime": "1.1.0", "config": given.CONFIG},
+        "flowDiff": "--- v1\n+++ v2\n@@ -1 +1 @@",
+        "podsRestart": True,
+        "noOp": False,
+        "underWay": None,
+        "warnings": [],
+    }
+
+
+def test_a_thing_that_stays_is_said_once() -> None:
+    assert change("runtime", "1.0.0", "1.0.0") == "  runtime  1.0.0"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "a"), ("a", "a")])
+def test_no_diff_without_two_flows_that_differ(before: str | None, after: str) -> None:
+    assert flow_diff(before, after, "v1", "v2") == ()
+
+
+def test_a_flow_on_one_line_is_laid_out_before_it_is_compared() -> None:
+    assert flow_diff('{"nodes": [1]}', '{"nodes": [2]}', "v1", "v2")[2:] == (
+        "@@ -1,5 +1,5 @@",
+        " {",
+        '   "nodes": [',
+        "-    1",
+        "+    2",
+        "   ]",
+        " }",
+    )
+    assert readable('{"broken": ') == ['{"broken": ']
+    assert readable("{a: 1}\nb") == ["{a: 1}", "b"]
+    assert readable('{"é": 1}') == ["{", '  "é": 1', "}"]
