@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import results
-from tests.support.lanes import Interrupted, Lanes, Ran, Step
+from tests.support.lanes import Command, Ended, Interrupted, Lanes
 
-REPOSITORY = Path(__file__).parents[1]
-OUT = REPOSITORY / "build" / "tests"
+OUT = Path("build", "tests")
 PARALLEL = ("-n", "4", "--dist", "loadfile")
 """Unit tests wait for processes of their own now and then: more workers than cores."""
 
@@ -32,25 +31,25 @@ BORROWED = ("CLUSTER", "CLUSTER_NAME")
 class Plan:
     """What is run: steps of `first` side by side, group after group, up to one that fails; then the lanes side by side."""
 
-    lanes: tuple[tuple[Step, ...], ...]
-    first: tuple[tuple[Step, ...], ...] = ()
+    lanes: tuple[tuple[Command, ...], ...]
+    first: tuple[tuple[Command, ...], ...] = ()
 
 
-def python(name: str, module: str, *arguments: str, shown: bool = False) -> Step:
+def python(name: str, module: str, *arguments: str, shown: bool = False) -> Command:
     """A step that runs a module."""
-    return Step(name, (sys.executable, "-m", module, *arguments), OUT / f"{name}.log", shown=shown)
+    return Command(name, (sys.executable, "-m", module, *arguments), OUT / f"{name}.log", shown=shown)
 
 
-def make(target: str, name: str) -> Step:
+def make(target: str, name: str) -> Command:
     """A step that runs a target of the Makefile."""
-    return Step(name, ("make", "--no-print-directory", target), OUT / f"{name}.log")
+    return Command(name, ("make", "--no-print-directory", target), OUT / f"{name}.log")
 
 
-def suite(name: str, *arguments: str) -> Step:
+def suite(name: str, *arguments: str) -> Command:
     """A step that runs tests/`name`."""
     found = OUT / f"{name}.xml"
     command = (sys.executable, "-m", "pytest", f"tests/{name}", "--verbose", f"--junitxml={found}", *arguments)
-    return Step(name, command, OUT / f"{name}.log", found)
+    return Command(name, command, OUT / f"{name}.log", found)
 
 
 def check() -> Plan:
@@ -77,23 +76,23 @@ PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci}
 def execute(plan: Plan, lanes: Lanes) -> bool:
     """Runs a plan; true where all of it ended well. Raises Interrupted."""
     for beside in plan.first:
-        if not lanes.run(*((step,) for step in beside), stop_at_failure=True):
+        if not lanes.run(*((step,) for step in beside)):
             return False
     if any(os.environ.get(name) for name in BORROWED):
         return lanes.run([step for lane in plan.lanes for step in lane])
     return lanes.run(*plan.lanes)
 
 
-def report(ran: Sequence[Ran], seconds: float) -> list[str]:
+def report(ended: Sequence[Ended], seconds: float) -> list[str]:
     """What is said at the end: failures, each step's time, the slowest tests, and how many passed."""
-    whole = results.read(*(each.step.results for each in ran if each.step.results is not None))
+    whole = results.read(*(each.command.results for each in ended if each.command.results is not None))
     lines = []
-    for each in ran:
-        if each.code is not None and (each.step.shown or (not each.ok and each.step.results is None)):
-            lines += [_title(each.step.name), each.step.log.read_text().rstrip()]
+    for each in ended:
+        if each.code is not None and _is_read(each):
+            lines += [_title(each.command.name), results.end_of(each.command.log.read_text())]
     for failure in whole.failures:
         lines += [_title(failure.test), failure.text]
-    lines += [_title("time of each step"), *(_about(each) for each in ran)]
+    lines += [_title("time of each step"), *(_about(each) for each in ended)]
     if whole.tests:
         lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
     if whole.failures:
@@ -101,13 +100,19 @@ def report(ran: Sequence[Ran], seconds: float) -> list[str]:
     return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
 
 
-def _about(ran: Ran) -> str:
-    if ran.code is None:
-        return f"       -    {ran.step.name:<12} not begun"
-    found = results.read(ran.step.results) if ran.step.results is not None else None
-    said = found.counts() if found is not None and found.tests else "done" if ran.ok else f"exit code {ran.code}"
-    more = "" if ran.ok else f"  see {ran.step.log.relative_to(REPOSITORY)}"
-    return f"{ran.seconds:8.1f} s  {ran.step.name:<12} {said}{more}"
+def _is_read(one: Ended) -> bool:
+    """Whether its log is printed: where it is what was asked for, or where nothing else says why it failed."""
+    written = one.command.results is not None and one.command.results.exists()
+    return one.command.shown or not (one.ok or written)
+
+
+def _about(one: Ended) -> str:
+    if one.code is None:
+        return f"       -    {one.command.name:<12} {one}"
+    found = results.read(one.command.results) if one.command.results is not None else None
+    said = found.counts() if found is not None and found.tests else "done" if one.ok else f"exit code {one.code}"
+    more = "" if one.ok else f"  see {one.command.log}"
+    return f"{one.seconds:8.1f} s  {one.command.name:<12} {said}{more}"
 
 
 def _title(text: str) -> str:
@@ -128,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
             code = 1
     except Interrupted:
         code = 130
-    print("\n".join(report(lanes.ran, time.monotonic() - began)), flush=True)
+    print("\n".join(report(lanes.ended, time.monotonic() - began)), flush=True)
     return code
 
 

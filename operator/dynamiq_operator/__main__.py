@@ -14,10 +14,10 @@ from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
-from dynamiq_operator.controller.run import RELIST_PERIOD, Options, run
+from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.model.app import ParentRef
-from dynamiq_operator.model.plain import on_one_line
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
+from dynamiq_operator.model.text import on_one_line
 
 DEFAULT_NAMESPACE = "dynamiq-system"
 DEFAULT_LEASE = "dynamiq-operator"
@@ -164,7 +164,7 @@ def _run(given: argparse.Namespace) -> int:
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
-    options = Options(
+    options = OperatorOptions(
         settings=Settings(
             domain=given.domain,
             ingress_class=given.ingress_class,

@@ -67,11 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         return asyncio.run(run_calls(options))
     if options.command == "trigger":
-        from dynamiq_runtime.trigger import run
+        from dynamiq_runtime.trigger import run_trigger
 
-        result = run(options, os.environ)
+        result = run_trigger(options, os.environ)
         print(result.message, flush=True)
-        _say_at_the_end(result.as_json())
+        _write_termination_message(result.as_json())
         return 0 if result.ok else FAILED
     return _serve()
 
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve() -> int:
     # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from dynamiq_runtime.engine import EngineError, load_engine, require_engine
+    from dynamiq_runtime.engine_choice import EngineError, load_engine, require_engine
     from dynamiq_runtime.keys import AccessKeys, KeysError
     from dynamiq_runtime.logs import take_over
     from dynamiq_runtime.server import serve
@@ -117,12 +117,12 @@ def _read_flow(path: Path) -> str:
 def _refuse(message: str, code: int) -> int:
     line = "dynamiq-runtime: " + " ".join(message.split())
     print(line, file=sys.stderr, flush=True)
-    _say_at_the_end(line)
+    _write_termination_message(line)
     return code
 
 
-def _say_at_the_end(line: str) -> None:
-    """Leaves the pod's termination message."""
+def _write_termination_message(line: str) -> None:
+    """Writes the pod's termination message."""
     try:
         descriptor = os.open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), os.O_WRONLY | os.O_TRUNC)
     except OSError:

@@ -28,7 +28,7 @@ FINISH = 10.0  # seconds for the calls under way when the time is over
 
 
 @dataclass
-class Summary:
+class CallSummary:
     """What came back so far."""
 
     sent: int = 0
@@ -78,7 +78,7 @@ async def run_calls(options: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    summary = Summary()
+    summary = CallSummary()
     kept = options.keep_alive
     connector = aiohttp.TCPConnector(force_close=not kept, limit=kept, use_dns_cache=False)
     timeout = aiohttp.ClientTimeout(total=options.timeout)
@@ -92,7 +92,7 @@ async def run_calls(options: argparse.Namespace) -> int:
 
 
 async def _steadily(
-    session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: Summary, stop: asyncio.Event
+    session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: CallSummary, stop: asyncio.Event
 ) -> None:
     """Keeps to the pace from the start, whatever the answers do. What the caller itself is late with is made up for, up to BEHIND calls."""
     began = time.monotonic()
@@ -116,7 +116,7 @@ async def _steadily(
         await asyncio.wait(pending, timeout=FINISH)
 
 
-async def _call(session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: Summary) -> None:
+async def _call(session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: CallSummary) -> None:
     summary.sent += 1
     began, sent_at = time.perf_counter(), time.time()
     status: int | None = None

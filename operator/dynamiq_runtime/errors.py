@@ -1,4 +1,4 @@
-"""The one shape of an error answer: `{"error": {"code", "message", "details"}}`."""
+"""The one shape of an error response: `{"error": {"code", "message", "details"}}`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 
-class AnswerError(Exception):
-    """Ends a request with `status`; `code` is for machines, `message` says what is wrong and how to mend it."""
+class HttpError(Exception):
+    """Ends a request with `status`. `code` is for programs; `message` says what is wrong and how to correct it."""
 
     def __init__(
         self, status: int, code: str, message: str, details: Mapping[str, object] | None = None, *, retry_after: str | None = None
@@ -27,19 +27,19 @@ class AnswerError(Exception):
         return json.dumps({"error": {"code": self.code, "message": self.message, "details": self.details}})
 
     def response(self) -> web.Response:
-        """The answer as HTTP."""
+        """The error as an HTTP response."""
         return web.Response(text=self.body, status=self.status, headers=self.headers, content_type="application/json")
 
 
-def translated(error: web.HTTPException, limit: int) -> AnswerError:
-    """The answer for what aiohttp itself refuses."""
+def from_aiohttp(error: web.HTTPException, limit: int) -> HttpError:
+    """The error for a request that aiohttp itself refuses."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        answer = AnswerError(405, "method_not_allowed", f"{error.method} is not allowed here, {allowed} is", {"allowed": allowed})
+        answer = HttpError(405, "method_not_allowed", f"{error.method} is not allowed here, {allowed} is", {"allowed": allowed})
         answer.headers["Allow"] = allowed
         return answer
     if error.status == 404:
-        return AnswerError(404, "not_found", "there is nothing at this path; an App answers POST / and POST /v1/runs")
+        return HttpError(404, "not_found", "there is nothing at this path; an App answers POST / and POST /v1/runs")
     if error.status == 413:
-        return AnswerError(413, "body_too_large", f"the body is larger than {limit} bytes", {"limit": limit})
-    return AnswerError(error.status, "bad_request" if error.status < 500 else "internal", error.reason)
+        return HttpError(413, "body_too_large", f"the body is larger than {limit} bytes", {"limit": limit})
+    return HttpError(error.status, "bad_request" if error.status < 500 else "internal", error.reason)

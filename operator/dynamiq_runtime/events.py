@@ -18,33 +18,33 @@ from typing import Any
 from aiohttp import web
 
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-ALIVE_EVERY = 15.0  # seconds without an event; proxies close what is silent for a minute
-AHEAD = 256  # events that a run may be ahead of its reader before it has to wait
-LOOK_EVERY = 0.5
+KEEP_ALIVE_PERIOD = 15.0  # seconds without an event, after which a comment is sent: proxies close an idle connection after a minute
+BUFFER_EVENTS = 256  # events that a run may be ahead of its reader before it has to wait
+CLOSED_CHECK_PERIOD = 0.5  # seconds between two checks, of a thread that waits, whether the stream was closed
 
 
 class ClosedError(Exception):
-    """Nobody reads the stream any more."""
+    """The caller no longer reads the stream."""
 
 
-class Chunks:
+class ChunkStream:
     """What a run streams, from its threads to the event loop that made this."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
-        self._room = threading.Semaphore(AHEAD)
+        self._room = threading.Semaphore(BUFFER_EVENTS)
         self._closed = False
 
     def emit(self, chunk: Mapping[str, Any]) -> None:
         """Adds a chunk, from any thread but the loop's; waits while the reader is far behind. Raises ClosedError."""
-        while not self._room.acquire(timeout=LOOK_EVERY):
+        while not self._room.acquire(timeout=CLOSED_CHECK_PERIOD):
             if self._closed:
                 raise ClosedError
         self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
 
     def close(self) -> None:
-        """Ends whoever waits."""
+        """Ends a thread that waits in `emit`."""
         self._closed = True
 
     async def relay(self, response: web.StreamResponse, answer: Awaitable[str]) -> str:
@@ -53,7 +53,7 @@ class Chunks:
         ending.add_done_callback(lambda _: self._queue.put_nowait(None))
         while True:
             try:
-                async with asyncio.timeout(ALIVE_EVERY):
+                async with asyncio.timeout(KEEP_ALIVE_PERIOD):
                     chunk = await self._queue.get()
             except TimeoutError:
                 await response.write(b":\n\n")
@@ -61,9 +61,9 @@ class Chunks:
             if chunk is None:
                 return await ending
             self._room.release()
-            await response.write(event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
+            await response.write(encode_event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
 
 
-def event(name: str, data: str) -> bytes:
+def encode_event(name: str, data: str) -> bytes:
     """One event; `data` is JSON without line breaks."""
     return f"event: {name}\ndata: {data}\n\n".encode()

@@ -31,7 +31,7 @@ MAX_NODES = 1000
 class Transformer:
     """A transformer of a node's input or output: first the path, then the selector."""
 
-    path: jsonpath.Path | None = None
+    path: jsonpath.JsonPath | None = None
     selector: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:

@@ -26,7 +26,7 @@ class PathError(ValueError):
 
 
 @dataclass(frozen=True)
-class Path:
+class JsonPath:
     """A compiled path; `steps` are field names (str), list positions (int), `*` over an object's values or a list (Callable)."""
 
     steps: tuple[str | int | Callable[[Any], list[Any]], ...]
@@ -39,7 +39,7 @@ class Path:
         return found
 
 
-def parse(text: str) -> Path:
+def parse(text: str) -> JsonPath:
     """Compiles `text`. Raises PathError."""
     rest = text.strip()
     if rest.startswith("$"):
@@ -53,7 +53,7 @@ def parse(text: str) -> Path:
             raise PathError(f"the path {text!r} is not one it reads (it reads $.a.b, $['a'], $.a[0], $.a[*], $.a.*)")
         steps.append(_step(match))
         rest = rest[match.end() :]
-    return Path(tuple(steps))
+    return JsonPath(tuple(steps))
 
 
 def selection(text: str) -> Callable[[Any], Any]:
@@ -76,7 +76,7 @@ def selection(text: str) -> Callable[[Any], Any]:
     return lambda data: _one_or_all(path.find(data), fallback)
 
 
-def apply(data: Any, path: Path | None, selector: Mapping[str, Callable[[Any], Any]]) -> Any:
+def apply(data: Any, path: JsonPath | None, selector: Mapping[str, Callable[[Any], Any]]) -> Any:
     """Narrows `data` to `path`, then builds a new object by `selector`. Raises TypeError where a selector meets a plain value."""
     if path is not None:
         data = _one_or_all(path.find(data), None)

@@ -53,7 +53,7 @@ class AccessKeys:
     def _read(self) -> tuple[bytes, ...]:
         files = [path for path in sorted(self._folder.iterdir()) if not path.name.startswith(".") and path.is_file()]
         contents = [path.read_bytes().strip() for path in files]
-        return tuple(_digest(content) for content in contents if content)  # an empty file would let everybody in
+        return tuple(_digest(content) for content in contents if content)  # an empty file would allow every caller
 
 
 def _digest(key: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""From an HTTP request to a run's input: the Access Key, then the body."""
+"""Parses an HTTP request into a run's input: the Access Key, then the body."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import Any, NoReturn
 
 from aiohttp import web
 
-from dynamiq_runtime.errors import AnswerError
+from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.keys import AccessKeys
 
 EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a caller wants: a run on `input`, answered at its end or, with `stream`, as events while it runs."""
+class RunRequest:
+    """A request for a run on `input`, answered at its end or, with `stream`, as events while it runs."""
 
     input: dict[str, Any]
     stream: bool
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
-    """Passes for a public App (`keys` is None) or a right key. Raises AnswerError: 401 without a key, 403 with a wrong one."""
+    """Passes for a public App (`keys` is None) or a right key. Raises HttpError: 401 without a key, 403 with a wrong one."""
     if keys is None:
         return
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        error = AnswerError(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
+        error = HttpError(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
         error.headers["WWW-Authenticate"] = "Bearer"
         raise error
     if not keys.allow(key.strip()):
-        raise AnswerError(403, "forbidden", "the Access Key is not one of this App's")
+        raise HttpError(403, "forbidden", "the Access Key is not one of this App's")
 
 
-async def read_run(request: web.Request) -> Asked:
-    """The object under `input`, and whether events are asked for: by `stream`, or by the header Accept where that is absent.
+async def parse_run_request(request: web.Request) -> RunRequest:
+    """The object under `input`, and whether the caller asks for events: by `stream`, or by the header Accept where that is absent.
 
-    Raises AnswerError: 415 for a body that is not JSON, 422 for one that does not validate.
+    Raises HttpError: 415 for a body that is not JSON, 422 for one that does not validate.
     """
     if request.headers.get("Content-Type") and not _is_json(request.content_type):
         message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
-        raise AnswerError(415, "not_json", message)
+        raise HttpError(415, "not_json", message)
     raw = await request.read()
     try:
         body = json.loads(raw, parse_constant=_no_constant)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AnswerError(415, "not_json", f"the body is not JSON: {error}") from None
+        raise HttpError(415, "not_json", f"the body is not JSON: {error}") from None
     except (ValueError, RecursionError):
         raise _invalid("body", "holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
     if not isinstance(body, dict):
@@ -59,11 +59,11 @@ async def read_run(request: web.Request) -> Asked:
     stream = body.get("stream")
     if not isinstance(stream, (bool, type(None))):
         raise _invalid("stream", "is neither true nor false")
-    return Asked(body["input"], _accepts_events(request) if stream is None else stream)
+    return RunRequest(body["input"], _accepts_events(request) if stream is None else stream)
 
 
 def _accepts_events(request: web.Request) -> bool:
-    """Whether the header names events; `*/*`, which clients send unasked, does not."""
+    """Whether the header Accept names events; `*/*`, which clients send by default, does not."""
     accepted = ",".join(request.headers.getall("Accept", []))
     return any(part.partition(";")[0].strip().lower() == EVENTS for part in accepted.split(","))
 
@@ -72,8 +72,8 @@ def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or (content_type.startswith("application/") and content_type.endswith("+json"))
 
 
-def _invalid(field: str, problem: str) -> AnswerError:
-    return AnswerError(422, "invalid", f"`{field}` {problem}", {field: problem})
+def _invalid(field: str, problem: str) -> HttpError:
+    return HttpError(422, "invalid", f"`{field}` {problem}", {field: problem})
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -50,7 +50,7 @@ class SDK:
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         """The answer to one input. Raises RunFailedError."""
-        config = RunnableConfig(callbacks=[_Watch(report) if report.emit is None else _StreamingWatch(report)])
+        config = RunnableConfig(callbacks=[_RunCallbacks(report) if report.emit is None else _StreamingRunCallbacks(report)])
         report.cancel = config.cancellation.token.cancel
         result = self._clone().run_sync(input_data=dict(given), config=config)
         if result.status != RunnableStatus.SUCCESS:
@@ -117,7 +117,7 @@ def _failures(result: Any) -> list[Failure]:
     return [Failure("", "flow", message[:MESSAGE_LIMIT])]
 
 
-class _Watch(BaseCallbackHandler):
+class _RunCallbacks(BaseCallbackHandler):
     """Follows one run: called by the SDK in the threads of its nodes."""
 
     def __init__(self, report: Report) -> None:
@@ -166,8 +166,8 @@ class _Watch(BaseCallbackHandler):
         )
 
 
-class _StreamingWatch(_Watch, BaseStreamingCallbackHandler):
-    """The same for a run whose caller reads along: by its class the SDK's nodes tell that there is somebody to stream to."""
+class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
+    """The same for a run whose caller reads events: the SDK's nodes stream only where a callback of this class is present."""
 
     def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
         """Passes a chunk on in the fields of the SDK's StreamingEventMessage, but for the run's own ids."""

@@ -14,16 +14,16 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from dynamiq_runtime.answers import RETRY_AFTER, Answers, Run, Shape
 from dynamiq_runtime.engine import Engine
-from dynamiq_runtime.errors import AnswerError, translated
-from dynamiq_runtime.events import HEADERS, Chunks, event
+from dynamiq_runtime.errors import HttpError, from_aiohttp
+from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event
+from dynamiq_runtime.execution import RETRY_AFTER, Run, RunExecutor, Serializer
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
-from dynamiq_runtime.requests import read_run, require_key
-from dynamiq_runtime.runs import Runner, in_thread
+from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.settings import Settings
+from dynamiq_runtime.threads import RunThreads, in_thread
 
 GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
@@ -38,19 +38,19 @@ class Server:
         self.engine: Engine | None = None
         self._settings = settings
         self._keys = keys
-        self._runner = Runner(settings.run_timeout, settings.concurrent_runs, settings.queued_runs)
-        self._metrics = Metrics(settings, lambda: self._runner.waiting)
+        self._threads = RunThreads(settings.run_timeout, settings.concurrent_runs, settings.queued_runs)
+        self._metrics = Metrics(settings, lambda: self._threads.waiting)
         self._traces = None
         if settings.traces:
             from dynamiq_runtime.traces import Traces  # a third of a second, which a pod that sends none need not wait for
 
             self._traces = Traces(settings)
-        self._answers = Answers(settings, self._runner, self._metrics, self._traces)
+        self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces)
         self._draining = False
-        self._under_way = 0
+        self._in_progress = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        app = web.Application(client_max_size=settings.body_limit, middlewares=[self._shape_errors])
+        app = web.Application(client_max_size=settings.body_limit, middlewares=[self._errors_to_responses])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
@@ -69,13 +69,13 @@ class Server:
         return port
 
     async def drain(self) -> None:
-        """Says that it is not ready and waits for the runs under way, at most the drain time; the callers of others are told."""
+        """Reports not ready and waits for the runs in progress, at most the drain time; the callers of the others get an error."""
         self._draining = True
         try:
             await asyncio.wait_for(self._idle.wait(), self._settings.drain)
         except TimeoutError:
-            log("runs were cut off: the drain time is over", level="warning", runs=self._under_way)
-            self._runner.cut_off()
+            log("runs were cut off: the drain time is over", level="warning", runs=self._in_progress)
+            self._threads.cut_off()
 
     async def close(self) -> None:
         """Refuses connections from now on, and sends the traces that are left."""
@@ -89,44 +89,44 @@ class Server:
     async def _run(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
 
-    async def _serve(self, request: web.Request, shape: Shape) -> web.StreamResponse:
-        with self._under_way_here():
+    async def _serve(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
+        with self._counted():
             require_key(request, self._keys)
-            asked = await read_run(request)
+            wanted = await parse_run_request(request)
             if self.engine is None:
-                raise AnswerError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
-            run = Run(asked.input, shape, request.headers)
-            if asked.stream:
+                raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
+            run = Run(wanted.input, serialize, request.headers)
+            if wanted.stream:
                 return await self._stream(request, run, self.engine)
-            async with self._answers.to(run, self.engine) as answer:
+            async with self._runs.start(run, self.engine) as answer:
                 text = await answer
             return web.Response(text=text, content_type="application/json")
 
     @contextmanager
-    def _under_way_here(self) -> Iterator[None]:
+    def _counted(self) -> Iterator[None]:
         """Counts a request from before its body is read, so that a drain waits for it."""
-        self._under_way += 1
+        self._in_progress += 1
         self._idle.clear()
         try:
             yield
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            self._in_progress -= 1
+            if not self._in_progress:
                 self._idle.set()
 
     async def _stream(self, request: web.Request, run: Run, engine: Engine) -> web.StreamResponse:
         """Answers with a status of its own until the run begins, and from then on with events."""
-        chunks, response = Chunks(), web.StreamResponse(headers=HEADERS)
+        chunks, response = ChunkStream(), web.StreamResponse(headers=HEADERS)
         run.report.emit = chunks.emit
         try:
-            async with self._answers.to(run, engine) as answer:
+            async with self._runs.start(run, engine) as answer:
                 await response.prepare(request)
                 text = await chunks.relay(response, answer)
-            await response.write(event("result", text))
-        except AnswerError as error:
+            await response.write(encode_event("result", text))
+        except HttpError as error:
             if not response.prepared:
                 raise
-            await response.write(event("error", error.body))
+            await response.write(encode_event("error", error.body))
         except ConnectionError:
             return response  # the caller has left, and the run with it
         finally:
@@ -135,7 +135,7 @@ class Server:
         return response
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        if self._runner.stuck:
+        if self._threads.stuck:
             return web.json_response({"status": "every thread is stuck in a run that was given up"}, status=503)
         return web.json_response({"status": "ok"})
 
@@ -150,18 +150,18 @@ class Server:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     @web.middleware
-    async def _shape_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _errors_to_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except AnswerError as error:
+        except HttpError as error:
             answer = error
         except web.HTTPException as error:
-            answer = translated(error, self._settings.body_limit)
+            answer = from_aiohttp(error, self._settings.body_limit)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
             log("a request failed inside the runtime", level="error", error=type(error).__name__)
-            answer = AnswerError(500, "internal", "the runtime failed; its log says more")
+            answer = HttpError(500, "internal", "the runtime failed; its log says more")
         if "run_id" not in answer.details:
             self._metrics.refused.labels(answer.code).inc()
         return answer.response()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynamiq_runtime.engine import ENGINES
+from dynamiq_runtime.engine_choice import ENGINES
 
 QUEUED_FOR_EACH = 10  # runs that may wait for each that may run: a burst is held, an overload is not
 

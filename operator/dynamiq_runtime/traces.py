@@ -1,6 +1,6 @@
 """Traces as OpenTelemetry: a span for each run, and in it one for each node, sent by OTLP over HTTP.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; OpenTelemetry's other variables are heeded. A caller's
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; OpenTelemetry's other variables apply. A caller's
 `traceparent` is continued. No input, output or error text is in a span.
 """
 
@@ -24,7 +24,7 @@ from dynamiq_runtime.settings import Settings
 FLUSH = 3000  # milliseconds that a stop waits for spans not sent yet
 
 
-class Ended(Protocol):
+class EndedRun(Protocol):
     """What of a run that ended goes into its span; times in nanoseconds since 1970."""
 
     id: str
@@ -52,7 +52,7 @@ class Traces:
         }
         self._caller = TraceContextTextMapPropagator()
 
-    def record(self, run: Ended) -> str:
+    def record(self, run: EndedRun) -> str:
         """Adds a run that ended and returns its trace's id, 32 hexadecimal digits."""
         caller = self._caller.extract({key.lower(): value for key, value in run.headers.items()})
         attributes = {**self._attributes, "dynamiq.run.id": run.id, "dynamiq.run.outcome": run.outcome}

@@ -1,4 +1,4 @@
-"""Runs a trigger: calls the App once, and says in one line how that went.
+"""Runs a trigger: calls the App once, and reports the result in one line.
 
 It tries again only while it gets no connection: then the App certainly has not got the request. Once a byte may have been sent it
 never tries again, so that no run is made twice. Input, answer and key are never shown.
@@ -37,22 +37,22 @@ class NotSentError(Exception):
 
 
 @dataclass(frozen=True)
-class Result:
-    """How the run went. `workflow_hash`: of the flow that answered, where the App says it."""
+class CallResult:
+    """The result of the call. `workflow_hash`: of the flow that answered, where the App names it."""
 
     ok: bool
     message: str
     workflow_hash: str | None = None
 
     def as_json(self) -> str:
-        """One line, for whoever reads the pod's termination message."""
-        told = {"message": self.message, "workflowHash": self.workflow_hash}
-        return json.dumps({name: value for name, value in told.items() if value is not None})
+        """One line: the pod's termination message."""
+        fields = {"message": self.message, "workflowHash": self.workflow_hash}
+        return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
-def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
-    """Calls what `options` (the parsed command line) names. Told to end, it ends, but waits for the answer to what was sent."""
-    signal.signal(signal.SIGTERM, _end)
+def run_trigger(options: argparse.Namespace, environment: Mapping[str, str]) -> CallResult:
+    """Calls the App that `options` (the parsed command line) names. SIGTERM ends it, unless the request was sent: then it waits for the answer."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         body = json.dumps({"input": _input(environment)}).encode()
         url = urlsplit(options.url)
@@ -62,22 +62,22 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> Result:
         _not_after(options.not_after)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except NotSentError as error:
-        return Result(False, f"not sent: {error}")
+        return CallResult(False, f"not sent: {error}")
     connected.settimeout(options.timeout)
     began = time.monotonic()
     try:
         connection.request("POST", url.path or "/", body, headers)
         answer = connection.getresponse()
-        return _told(answer, time.monotonic() - began)
+        return _result(answer, time.monotonic() - began)
     except TimeoutError:
-        return Result(False, f"the App did not answer within {options.timeout:g} s; whether it ran to its end is not known")
+        return CallResult(False, f"the App did not answer within {options.timeout:g} s; whether it ran to its end is not known")
     except (OSError, http.client.HTTPException) as error:
-        return Result(False, f"the connection ended before the answer ({type(error).__name__}); whether it ran to its end is not known")
+        return CallResult(False, f"the connection ended before the answer ({type(error).__name__}); whether it ran to its end is not known")
     finally:
         connection.close()
 
 
-def _end(*_: object) -> NoReturn:
+def _on_sigterm(*_: object) -> NoReturn:
     raise NotSentError("its pod was told to end")
 
 
@@ -146,16 +146,16 @@ def _joined(environment: Mapping[str, str], prefix: str) -> str:
     return "".join(pieces)
 
 
-def _told(answer: http.client.HTTPResponse, seconds: float) -> Result:
-    said = answer.headers.get(HASH_HEADER, "")
-    found = said if _HASH.fullmatch(said) else None
+def _result(answer: http.client.HTTPResponse, seconds: float) -> CallResult:
+    header = answer.headers.get(HASH_HEADER, "")
+    workflow_hash = header if _HASH.fullmatch(header) else None
     ok = 200 <= answer.status < 300
     code = "" if ok else _code(answer.read(ERROR_MAX))
     while ok and answer.read(ERROR_MAX):
         pass  # an answer counts when it is there to its end
     if ok and answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
-    return Result(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", found)
+    return CallResult(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", workflow_hash)
 
 
 def _code(body: bytes) -> str:

@@ -30,9 +30,18 @@ def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install_account(cluster, tmp_path_factory.mktemp("account"))
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules under the admission policies come last, so that these are put up once, and no other test meets them."""
+    places = [place for place, item in enumerate(items) if item.path.is_relative_to(Path(__file__).parent)]
+    guarded = {items[place].path for place in places if "policies" in getattr(items[place], "fixturenames", ())}
+    ordered = sorted((items[place] for place in places), key=lambda item: item.path in guarded)
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
+@pytest.fixture(scope="session")
 def policies(cluster: Cluster) -> Iterator[None]:
-    """The admission policies, for a module's tests."""
+    """The admission policies, from the first module on that asks for them."""
     with admission_policies(cluster):
         yield
 
@@ -51,11 +60,10 @@ def operator(account: Path, stage: HistoryStage, tmp_path: Path) -> Iterator[Ope
         yield running
 
 
-@pytest.fixture(scope="module")
-def guarded(cluster: Cluster, account: Path, policies: None) -> Iterator[None]:
-    """Every one of the admission policies at work, and the rights of `manifests/rbac/`, for a module's tests."""
-    with admission.settled(Api.of(cluster)):
-        yield
+@pytest.fixture(scope="session")
+def guarded(cluster: Cluster, account: Path, policies: None) -> None:
+    """Every one of the admission policies at work, and the rights of `manifests/rbac/`."""
+    admission.wait_until_all_refuse(Api.of(cluster))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ import pytest
 from tests.support import openai
 from tests.support.collector import attributes_of, collecting
 from tests.support.flows import a_flow
-from tests.support.runtime import SDK_START, Served, eventually, listening, serving
+from tests.support.runtime import SDK_START, Served, listening, serving
+from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50
@@ -39,7 +40,7 @@ def napping(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         early = served.run({"n": 1})
         assert (early.status, early.headers["Retry-After"], early.body["error"]["code"]) == (503, "1", "starting")
         assert served.request("GET", "/healthz").status == 200
-        eventually(lambda: served.request("GET", "/readyz").status == 200, SDK_START)
+        eventually("it is ready", lambda: served.request("GET", "/readyz").status == 200, SDK_START)
         yield served
 
 
@@ -54,7 +55,7 @@ def test_concurrent_runs_get_their_own_answers(napping: Served) -> None:
 def test_one_run_too_many_is_refused_and_the_others_go_on(napping: Served) -> None:
     with ThreadPoolExecutor(CONCURRENT) as pool:
         slow = [pool.submit(napping.run, {"n": number, "seconds": 5}, timeout=WITHIN) for number in range(CONCURRENT)]
-        eventually(lambda: napping.metric("dynamiq_runtime_runs_in_flight") == CONCURRENT, TIMEOUT)
+        eventually("all runs are under way", lambda: napping.metric("dynamiq_runtime_runs_in_flight") == CONCURRENT, TIMEOUT)
         refused = napping.run({"n": 1})
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
         assert [future.result().body["result"]["n"] for future in slow] == list(range(CONCURRENT))
@@ -125,7 +126,7 @@ def test_a_run_is_traced_with_what_its_model_used(asking: tuple[Served, openai.M
     def spans() -> list[Any]:
         return [span for span in collector.spans if attributes_of(span).get("dynamiq.run.id") == run_id]
 
-    eventually(lambda: bool(spans()))
+    eventually("spans arrive", lambda: bool(spans()))
     (run,) = spans()
     assert attributes_of(run)["dynamiq.workflow.version"] == "v7"
     nodes = {span.name: attributes_of(span) for span in collector.spans if span.parent_span_id == run.span_id}
@@ -146,7 +147,7 @@ def test_a_stop_lets_an_open_stream_end(asking: tuple[Served, openai.Model, Any]
         names.append(name)
         if not stopping.is_set():
             served.terminate()
-            eventually(lambda: served.request("GET", "/readyz").status == 503)
+            eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
             stopping.set()
             answering.go.set()
     assert names[0] == "chunk"

@@ -1,6 +1,6 @@
 """The admission policies on the tests' cluster, and requests under the identities that they tell apart.
 
-Other tests of this folder look at the bare resources: the policies are there for modules that ask for `guarded`, and gone after them.
+Most tests look at the bare resources: the policies are there for modules that ask for `guarded`, which come last.
 """
 
 from __future__ import annotations
@@ -76,14 +76,12 @@ def is_stamped(api: Api) -> bool:
     return "createdBy" in row.body["spec"]
 
 
-@contextlib.contextmanager
-def settled(api: Api) -> Iterator[None]:
+def wait_until_all_refuse(api: Api) -> None:
     """Waits until the last of the policies refuses: the API server learns of them in the order in which they were applied."""
     probe = app_manifest(with_meta(name="policy-probe", namespace="default"))
     assert api.apply(probe).ok
     try:
         eventually("the last policy works", lambda: set_status(api, probe, dry_run=True).status == 403)
-        yield
     finally:
         api.delete(probe)
 

@@ -1,6 +1,6 @@
-"""Commands side by side: each lane runs its steps one after another, each step's output goes to a file of its own, and one line says how far all are.
+"""Commands side by side: each lane runs its commands one after another, each with a log of its own, and one line says how far all are.
 
-An interrupt (Ctrl-C) is passed on to every step that runs, once, so that each ends its clusters; the next interrupt ends them at once.
+An interrupt (Ctrl-C) is passed on to every command that runs, once, so that each ends its clusters; the next one ends them at once.
 """
 
 from __future__ import annotations
@@ -8,40 +8,42 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import IO, TextIO
 
-PERCENT = re.compile(rb"\[ *(\d+)%\]")
-TROUBLE = re.compile(r"^(?=.*\[ *\d+%\]).*\b(?:FAILED|ERROR)\b")
+PERCENT = re.compile(r"\[ *(\d+)%\]")
+TROUBLE = re.compile(r"\[ *\d+%\].*\b(?:FAILED|ERROR)\b|\b(?:FAILED|ERROR)\b.*\[ *\d+%\]")
+TAIL = 4096  # bytes of a log in which what it said last is looked for
 LOOK_EVERY = 0.2  # seconds
-SAY_EVERY = 30.0
+SAY_EVERY = 30.0  # seconds between two lines where there is no terminal that could rewrite one
 NO_TESTS = 5
 """Exit code of pytest where it found no test: nothing was shown, so it counts as a failure."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One command. `results` is the JUnit file that it writes, None where it runs no tests; what is `shown` is worth a look although it ended well."""
+class Command:
+    """`results` is the JUnit file that it writes, None where it runs no tests; the log of one that is `shown` is read although it ended well."""
 
     name: str
-    command: Sequence[str]
+    arguments: Sequence[str]
     log: Path
     results: Path | None = None
     shown: bool = False
 
 
 @dataclass
-class Ran:
-    """A step that has ended: its exit code, and the seconds that it took. A step that was never begun has no code."""
+class Ended:
+    """A command that has ended: its exit code, None where it was never begun, and the seconds that it took."""
 
-    step: Step
+    command: Command
     code: int | None = None
     seconds: float = 0.0
 
@@ -49,134 +51,140 @@ class Ran:
     def ok(self) -> bool:
         return self.code == 0
 
-
-@dataclass
-class _Running:
-    ran: Ran
-    process: subprocess.Popen[bytes]
-    output: TextIO
-    began: float
-    read: int = 0
-
-    def progress(self) -> str:
-        """How far it is, as pytest says in its log; nothing where it says no such thing."""
-        found = PERCENT.findall(_tail(self.ran.step.log))
-        return f"{self.ran.step.name} {found[-1].decode()} %" if found else self.ran.step.name
-
-    def troubles(self) -> Iterator[str]:
-        """Lines of failed tests since it was asked last."""
-        with self.ran.step.log.open("rb") as log:
-            log.seek(self.read)
-            new = log.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self.read += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
-            if TROUBLE.match(line):
-                yield line
+    def __str__(self) -> str:
+        if self.ok:
+            return "done"
+        if self.code is None:
+            return "not begun"
+        if self.code == NO_TESTS and self.command.results is not None:
+            return "no test was found"
+        return f"failed, exit code {self.code}"
 
 
 class Interrupted(Exception):  # noqa: N818 - it is wanted
     """Ctrl-C was pressed, and all that ran has ended."""
 
 
+class _Running:
+    """A command that runs, in a session of its own: the terminal's Ctrl-C comes to us alone, and from us to each command once."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self._began = time.monotonic()
+        self._read = 0
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        with command.log.open("w") as log:
+            self._process = subprocess.Popen(command.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def ended(self) -> Ended | None:
+        """None while it runs."""
+        code = self._process.poll()
+        return None if code is None else Ended(self.command, code, time.monotonic() - self._began)
+
+    def interrupt(self) -> None:
+        """Lets it end what it started: pytest does so for its tests, other commands and what they started are told alike."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.command.results is not None:
+                self._process.send_signal(signal.SIGINT)
+            else:
+                os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def progress(self) -> str:
+        """How far it is: for tests what pytest says, for other commands what they said last."""
+        with self.command.log.open("rb") as log:
+            log.seek(max(0, self.command.log.stat().st_size - TAIL))
+            said = log.read().decode(errors="replace")
+        if self.command.results is not None:
+            found = PERCENT.findall(said)
+            return f"{self.command.name} {found[-1]} %" if found else self.command.name
+        return ": ".join([self.command.name, *said.strip().splitlines()[-1:]])
+
+    def troubles(self) -> Iterator[str]:
+        """Lines of failed tests since it was asked last."""
+        with self.command.log.open("rb") as log:
+            log.seek(self._read)
+            whole = _up_to_the_last_line(log)
+        self._read += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            if self.command.results is not None and TROUBLE.search(line):
+                yield line
+
+
 class Lanes:
     """Runs lanes, says on `out` what happens, and keeps what has ended."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
-        self.ran: list[Ran] = []
+        self.ended: list[Ended] = []
         self._out, self._began, self._said = out, time.monotonic(), 0.0
+        self._moves = out.isatty()
         self._interrupts = self._passed_on = 0
-        self._moving = out.isatty()
 
-    def run(self, *lanes: Sequence[Step], stop_at_failure: bool = False) -> bool:
-        """Runs the lanes side by side; true where every step ended well. With `stop_at_failure` a lane's steps after a failed one are left out.
-
-        Raises Interrupted.
-        """
+    def run(self, *lanes: Sequence[Command]) -> bool:
+        """Runs the lanes side by side; true where every command ended well. Raises Interrupted."""
         waiting = [list(lane) for lane in lanes]
-        running: list[_Running | None] = [None] * len(waiting)
-        ended: list[Ran] = []
+        running: dict[int, _Running] = {}
+        ended: list[Ended] = []
         with self._interruptible():
-            while any(running) or (any(waiting) and not self._interrupts):
-                for lane, steps in enumerate(waiting):
-                    if running[lane] is None and steps and not self._interrupts:
-                        running[lane] = self._begin(steps.pop(0))
-                self._look(running, ended)
-                self._pass_on([one for one in running if one is not None])
-                if stop_at_failure and not all(each.ok for each in ended):
-                    waiting = [[] for _ in waiting]
-        self.ran += [*ended, *(Ran(step) for steps in waiting for step in steps)]
+            while running or (any(waiting) and not self._interrupts):
+                for lane, commands in enumerate(waiting):
+                    if lane not in running and commands and not self._interrupts:
+                        running[lane] = _Running(commands.pop(0))
+                time.sleep(LOOK_EVERY)
+                for lane, one in list(running.items()):
+                    if found := self._look_at(one):
+                        ended.append(found)
+                        del running[lane]
+                self._pass_on(running.values())
+                self._say_how_far(running.values())
+        self.ended += [*ended, *(Ended(command) for commands in waiting for command in commands)]
         if self._interrupts:
             raise Interrupted
         return all(each.ok for each in ended)
 
-    def say(self, line: str) -> None:
-        """One line of its own."""
-        print(f"\r\x1b[K{line}" if self._moving else line, file=self._out, flush=True)
+    def _look_at(self, one: _Running) -> Ended | None:
+        found = one.ended()
+        for line in one.troubles():
+            self._say(line)
+        if found is not None:
+            self._say(f"{self._seconds()} {one.command.name}: {found} after {found.seconds:.0f} s")
+        return found
 
-    def _begin(self, step: Step) -> _Running:
-        step.log.parent.mkdir(parents=True, exist_ok=True)
-        output = step.log.open("w")
-        # A session of its own: the terminal's Ctrl-C comes to us alone, and from us to each of them once.
-        process = subprocess.Popen(
-            step.command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        return _Running(Ran(step), process, output, time.monotonic())
-
-    def _look(self, running: list[_Running | None], ended: list[Ran]) -> None:
-        """One look at what runs: what has ended leaves its lane, and what there is to say is said."""
-        time.sleep(LOOK_EVERY)
-        for lane, one in enumerate(running):
-            if one is None:
-                continue
-            code = one.process.poll()
-            for line in one.troubles():
-                self.say(line)
-            if code is not None:
-                one.output.close()
-                one.ran.code, one.ran.seconds = code, time.monotonic() - one.began
-                ended.append(one.ran)
-                running[lane] = None
-                self.say(f"{self._seconds()} {one.ran.step.name}: {_end(one.ran)}")
-        self._say_how_far([one for one in running if one is not None])
-
-    def _pass_on(self, running: Sequence[_Running]) -> None:
-        """The first interrupt lets each step end what it started, by its own means; one after that ends it with all that it started."""
+    def _pass_on(self, running: Collection[_Running]) -> None:
         if self._passed_on == self._interrupts:
             return
-        self._passed_on = self._interrupts
-        self.say(
-            f"{self._seconds()} interrupted: " + ("what runs is ended, and its clusters with it" if self._interrupts == 1 else "at once")
-        )
+        first, self._passed_on = self._passed_on == 0 and self._interrupts == 1, self._interrupts
+        self._say(f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed"))
         for one in running:
-            with contextlib.suppress(ProcessLookupError):
-                if self._interrupts > 1:
-                    os.killpg(one.process.pid, signal.SIGKILL)
-                elif one.ran.step.results is not None:
-                    one.process.send_signal(signal.SIGINT)  # pytest ends what its tests have started
-                else:
-                    os.killpg(one.process.pid, signal.SIGINT)
+            if first:
+                one.interrupt()
+            else:
+                one.kill()
 
-    def _say_how_far(self, running: Sequence[_Running]) -> None:
+    def _say_how_far(self, running: Collection[_Running]) -> None:
         now = time.monotonic()
-        if not running or (now - self._said < SAY_EVERY and not self._moving):
+        if not running or (now - self._said < SAY_EVERY and not self._moves):
             return
-        line = f"{self._seconds()} {', '.join(one.progress() for one in running)}"
-        if self._moving:
-            print(f"\r\x1b[K{line}", end="", file=self._out, flush=True)
-        else:
-            self.say(line)
         self._said = now
+        line = f"{self._seconds()} {', '.join(one.progress() for one in running)}"
+        if self._moves:
+            print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=self._out, flush=True)
+        else:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        print(f"\r\x1b[K{line}" if self._moves else line, file=self._out, flush=True)
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
+        """A handler of ours also where interrupts were ignored, as in a background job of a shell: what we start inherits no such thing."""
+
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self._interrupts += 1
 
@@ -188,18 +196,7 @@ class Lanes:
                 signal.signal(number, handler)
 
 
-def _tail(path: Path, size: int = 4096) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - size))
-        return file.read()
-
-
-def _end(ran: Ran) -> str:
-    match ran.code:
-        case 0:
-            said = "done"
-        case code if code == NO_TESTS and ran.step.results is not None:
-            said = "no test was found"
-        case code:
-            said = f"failed, exit code {code}"
-    return f"{said} after {ran.seconds:.0f} s"
+def _up_to_the_last_line(log: IO[bytes]) -> bytes:
+    """What is left of a log, but for a line that is not whole yet."""
+    left = log.read()
+    return left[: left.rfind(b"\n") + 1]

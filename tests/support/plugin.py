@@ -85,6 +85,8 @@ class Plugin:
         process, control = pty.fork()
         if process == 0:
             try:
+                for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background job, or nohup, ignores them, and so would it
+                    signal.signal(number, signal.SIG_DFL)
                 os.execve(command[0], command, env)  # noqa: S606 - no shell is wanted
             finally:
                 os._exit(127)  # a second pytest must not go on here
@@ -152,7 +154,8 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
-        _, status = os.waitpid(self.process, 0)
+        ended, status = os.waitpid(self.process, os.WNOHANG if time.monotonic() > deadline else 0)
+        assert ended, f"it has not ended after {seconds:g} s; it showed {self.shown!r}"
         self.code = os.waitstatus_to_exitcode(status)
         return self.code
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-LINES_OF_A_FAILURE = 60
+LINES_SHOWN = 60
 SLOWEST = 10
 
 
@@ -63,10 +63,11 @@ def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
             test = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
             whole.seconds[test] = whole.seconds.get(test, 0.0) + float(case.get("time", 0))
             for kind in ("failure", "error"):
-                whole.failures += [Failure(test, _end_of(found.text or found.get("message") or "")) for found in case.iter(kind)]
+                whole.failures += [Failure(test, end_of(found.text or found.get("message") or "")) for found in case.iter(kind)]
 
 
-def _end_of(text: str) -> str:
-    lines = text.splitlines()
-    left_out = len(lines) - LINES_OF_A_FAILURE
+def end_of(text: str) -> str:
+    """The last lines of what was printed, and how many come before them."""
+    lines = text.rstrip().splitlines()
+    left_out = len(lines) - LINES_SHOWN
     return "\n".join([f"… {left_out} lines before", *lines[left_out:]] if left_out > 0 else lines)

@@ -7,10 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.flows import a_flow
+from tests.support.waiting import eventually
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 DEADLINE = 60.0
@@ -130,7 +130,7 @@ def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
 def serving(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
     """A server that is ready; it is killed at the end if it still runs."""
     with listening(folder, flow, python=python, **variables) as served:
-        eventually(lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
+        eventually("it serves", lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
         assert served.process.poll() is None, served.log.read_text()
         yield served
 
@@ -147,7 +147,7 @@ def listening(folder: Path, flow: str, *, python: str = sys.executable, **variab
         command = [python, "-m", "dynamiq_runtime", "serve"]
         process = subprocess.Popen(command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True)
     try:
-        eventually(lambda: '"listening"' in log.read_text() or process.poll() is not None)
+        eventually("it listens", lambda: '"listening"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield Served(json.loads(log.read_text().splitlines()[0])["port"], process, log)
     finally:
@@ -168,11 +168,3 @@ def refused(folder: Path, flow: str, *, python: str = sys.executable, **variable
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
     return done.returncode, lines[0]
-
-
-def eventually(condition: Callable[[], bool], within: float = DEADLINE) -> None:
-    """Waits until `condition` holds; an AssertionError after `within` seconds."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)

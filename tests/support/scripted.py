@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
-from dynamiq_operator.model.plain import Manifest
+from dynamiq_operator.model.manifests import Manifest
 
 
 @dataclass(frozen=True)

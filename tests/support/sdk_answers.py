@@ -10,7 +10,8 @@ import os
 import sys
 from typing import Any
 
-from dynamiq_runtime.engine import Report, RunFailedError, load_engine
+from dynamiq_runtime.engine import Report, RunFailedError
+from dynamiq_runtime.engine_choice import load_engine
 from dynamiq_runtime.logs import take_over
 from dynamiq_runtime.text import FlowError
 

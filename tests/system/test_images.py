@@ -20,9 +20,10 @@ import pytest
 
 import dynamiq_runtime
 from local import images, rootfs
-from tests.support.runtime import ECHO, eventually
+from tests.support.runtime import ECHO
+from tests.support.waiting import eventually
 
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+NEEDS_ROOT = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ def test_the_runtimes_image_serves_on_a_read_only_root(runtime: Path, tmp_path: 
                 stderr=log,
             )
         try:
-            eventually(lambda: "serving" in (tmp_path / "log").read_text() or process.poll() is not None)
+            eventually("it serves", lambda: "serving" in (tmp_path / "log").read_text() or process.poll() is not None)
             assert process.poll() is None, (tmp_path / "log").read_text()
             print(f"the image's server listened after {time.monotonic() - began:.2f} s")
             port = json.loads((tmp_path / "log").read_text().splitlines()[0])["port"]

@@ -12,15 +12,15 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local import builds, clusters, images, metrics, processes, sandbox, state
 from local.clusters import Cluster
+from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGE = "tests.dynamiq.test/answers:1"  # CoreDNS: a server that is there anyhow
@@ -61,7 +61,7 @@ spec:
 
 NOBODY = 65534
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="real pods need root")
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
@@ -69,15 +69,6 @@ def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def eventually(check: Callable[[], bool], seconds: float = 90) -> bool:
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def record_of(name: str) -> state.Record:
@@ -138,7 +129,6 @@ def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFa
     return cluster
 
 
-@root_only
 def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
     for cluster in pair:
         kubectl(cluster, "create", "configmap", f"only-in-{cluster.name}")
@@ -148,7 +138,6 @@ def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
     assert f"only-in-{pair[1].name}" not in kubectl(pair[0], "get", "configmaps", "-o", "name")
 
 
-@root_only
 def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward(f"{address}:80")
@@ -160,23 +149,20 @@ def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
         except OSError:
             return False
 
-    assert eventually(answers)
+    eventually("the pod answers", answers)
 
 
-@root_only
 def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward("10.96.0.10:53")
-    assert eventually(lambda: resolve("answers.default.svc.cluster.local", port) == address)
+    eventually("the service's name is known", lambda: resolve("answers.default.svc.cluster.local", port) == address)
 
 
-@root_only
 def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
     assert "CoreDNS-1.15.0" in kubectl(answering, "logs", "answers")
     assert "CoreDNS-1.15.0" in kubectl(answering, "exec", "answers", "--", "/coredns", "-version")
 
 
-@root_only
 def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
     metrics.start(answering)
     metrics.start(answering)  # it is found running
@@ -186,10 +172,9 @@ def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
         found = json.loads(kubectl(answering, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
         return "answers" in [each["metadata"]["name"] for each in found["items"]]
 
-    assert eventually(known, 90)
+    eventually("what the pod uses is known", known)
 
 
-@root_only
 def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster]) -> None:
     kubectl(pair[1], "create", "configmap", "counted")
     assert pair[1].audit_log is not None
@@ -198,7 +183,6 @@ def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster])
     assert [(event["user"]["username"], event["stage"]) for event in written] == [("admin", "ResponseComplete")]
 
 
-@root_only
 def test_a_start_of_a_running_cluster_changes_nothing(pair: tuple[Cluster, Cluster], capsys: pytest.CaptureFixture[str]) -> None:
     before = record_of(pair[0].name)
     assert clusters.start(pair[0].name, "node", env={}) == pair[0]
@@ -206,7 +190,6 @@ def test_a_start_of_a_running_cluster_changes_nothing(pair: tuple[Cluster, Clust
     assert record_of(pair[0].name) == before
 
 
-@root_only
 def test_a_context_is_used_and_never_stopped(pair: tuple[Cluster, Cluster], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(pair[1].kubeconfig))
     borrowed = clusters.start(name, env={"CLUSTER": pair[1].name})
@@ -216,7 +199,6 @@ def test_a_context_is_used_and_never_stopped(pair: tuple[Cluster, Cluster], name
     assert clusters.find(pair[1].name) == pair[1]
 
 
-@root_only
 def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Cluster], answering: Cluster) -> None:
     record = record_of(answering.name)
     containers = Path(record.cgroups[0]).rglob("cgroup.procs")
@@ -236,7 +218,6 @@ def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Clu
     assert clusters.find(pair[1].name) == pair[1]
 
 
-@root_only
 def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
     killed: list[state.Record] = []
     for moment in (
@@ -246,8 +227,8 @@ def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
     ):
         previous = killed[-1].token if killed else ""
         launcher = subprocess.Popen([sys.executable, "-m", "local", "up", "--name", name, "--profile", "node"], cwd=REPOSITORY)
-        assert eventually(lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
-        assert eventually(moment)
+        eventually("the launcher has begun", lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
+        eventually("the launcher is so far", moment)
         launcher.send_signal(signal.SIGKILL)
         launcher.wait()
         killed.append(record_of(name))
@@ -268,7 +249,6 @@ def nobodys_cache() -> Iterator[Path]:
     shutil.rmtree(cache)
 
 
-@root_only
 def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
     # the interpreter may lie in root's home: reading, and nothing else, is as root's
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]

@@ -15,7 +15,7 @@ from dynamiq_operator.cli import arguments, kubectl_flags
 from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.history_columns import path_of
-from dynamiq_operator.model.plain import GROUP
+from dynamiq_operator.model.manifests import GROUP
 
 NO_FILES, FILES = ":4", ":0"
 """Directives of cobra: whether the shell completes file names as well."""

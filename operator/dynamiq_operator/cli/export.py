@@ -13,7 +13,7 @@ import yaml
 
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.chain import fits_alone
-from dynamiq_operator.model.plain import GROUP, Manifest
+from dynamiq_operator.model.manifests import GROUP, Manifest
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader; in C, where it is there: an export of thousands of rows takes minutes otherwise."""

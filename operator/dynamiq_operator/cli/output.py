@@ -8,7 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from dynamiq_operator.model.plain import Phase, on_one_line
+from dynamiq_operator.model.manifests import Phase
+from dynamiq_operator.model.text import on_one_line
 
 GAP = "   "
 DOT = "●"

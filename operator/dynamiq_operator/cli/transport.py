@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
-from dynamiq_operator.model.plain import API_VERSION, Manifest
+from dynamiq_operator.model.manifests import API_VERSION, Manifest
 
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}

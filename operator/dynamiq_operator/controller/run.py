@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class OperatorOptions:
     """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`: seconds."""
 
     settings: Settings
@@ -49,7 +49,7 @@ class Options:
     relist_period: float = RELIST_PERIOD
 
 
-async def run(options: Options) -> None:
+async def run(options: OperatorOptions) -> None:
     """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
     synced, stopping = asyncio.Event(), asyncio.Event()
     async with await Client.connect(options.kubeconfig, options.context) as client:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dynamiq_operator.model.plain import Manifest
+from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:  # it brings the models along, and with them pydantic
     from dynamiq_operator.kube.resources import ApiResource

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from dynamiq_operator.model.plain import API_VERSION as API_VERSION
-from dynamiq_operator.model.plain import GROUP as GROUP
-from dynamiq_operator.model.plain import VERSION as VERSION
+from dynamiq_operator.model.manifests import API_VERSION as API_VERSION
+from dynamiq_operator.model.manifests import GROUP as GROUP
+from dynamiq_operator.model.manifests import VERSION as VERSION
 
 FLOW_MAX_BYTES = 900 * 1024
 """Largest flow, in bytes of UTF-8: a request of a flow this large still fits etcd's 1.5 MiB with managedFields beside it."""

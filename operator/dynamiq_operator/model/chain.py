@@ -25,7 +25,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a history verified. `rows`: how many were looked at; `oldest`, `newest`: digests of the chain's two ends."""
+    """How a history verified. `rows`: how many were verified; `oldest`, `newest`: digests of the chain's two ends."""
 
     rows: int
     oldest: str | None
@@ -85,7 +85,7 @@ def _walk(rows: Sequence[tuple[int, str, Mapping[str, Any]]]) -> Iterator[Misfit
 
 
 def _alone(spec: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with a row whatever stands beside it."""
+    """What is wrong with a row by itself."""
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     if (pinned is None and "pinned" in spec) or (outcome is None and "outcome" in spec):
         yield "its pins or its outcome are no object: it was changed"

@@ -1,6 +1,6 @@
-"""How the operator completes a row: what was left out is taken from the live row, else from the newest and the defaults.
+"""How a row is completed: what it leaves out is taken from the live row, else from the newest release or Runtime, else from the defaults.
 
-The answer is the pins, or what is missing (the row waits), or why it can never be (the row fails).
+The result is the pins, or what is missing (the row waits for it), or why it can never be deployed (the row fails).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Missing:
 
 @dataclass(frozen=True)
 class Refused:
-    """The row can never be deployed as asked."""
+    """The row can never be deployed as it is."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a row is completed from. `rows` has every row that is named by `restores`, `flows` the hashes of flows that are at hand."""
+    """What a row is completed from. `rows`: every row that `restores` names. `flows`: hashes of the flows that exist."""
 
     app: App | None
     live: Record | None
@@ -48,7 +48,7 @@ class Known:
     settings: Settings
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
-    """By the name of a row: the row that it says it was promoted from, where that one was found."""
+    """By the name of a row: the row that it was promoted from, where that one was found."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,15 @@ def _release(record: Record, app: App, known: Known) -> _Release | Missing | Ref
     if record.spec.restores is not None:
         return _restored(record, known)
     releases = [version for version in known.versions if version.workflow == app.spec.workflow]
-    asked = record.spec.workflow_version
-    if asked is None:
+    requested = record.spec.workflow_version
+    if requested is None:
         if not releases:
             return Missing(f"workflow {app.spec.workflow} has no released version yet")
         found = max(releases, key=lambda version: version.number)
     else:
-        named = [version for version in releases if version.version == asked]
+        named = [version for version in releases if version.version == requested]
         if not named:
-            return Missing(f"WorkflowVersion {app.spec.workflow}-{asked} does not exist in namespace {record.meta.namespace}")
+            return Missing(f"WorkflowVersion {app.spec.workflow}-{requested} does not exist in namespace {record.meta.namespace}")
         found = named[0]
     return _Release(found.workflow, found.version, found.flow_hash, found.description)
 
@@ -134,35 +134,35 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
 
 
 def _promoted(record: Record, release: _Release, source: Record | None) -> Promoted | None:
-    """What differs is not told: whoever writes a row may not be allowed to know of the one that it names."""
-    said = record.spec.promoted_from
-    if said is None:
+    """It does not say what differs: the author of a row may not be allowed to read the row that it names."""
+    claimed = record.spec.promoted_from
+    if claimed is None:
         return None
-    ran = source.pinned if source is not None and source.spec.app == said.app else None
-    if source is None or ran is None or not said.hash == ran.workflow_hash == release.flow_hash:
+    ran = source.pinned if source is not None and source.spec.app == claimed.app else None
+    if source is None or ran is None or not claimed.hash == ran.workflow_hash == release.flow_hash:
         return Promoted(verified=False)
     return Promoted(verified=True, sequence=source.sequence)
 
 
 def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
-    """The Runtime of an App that has none yet."""
+    """The Runtime of an App whose first row names none: the newest that is not deprecated."""
     usable = [runtime for runtime in runtimes if not runtime.spec.deprecated]
     return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
 
 
 def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime | Missing | Refused:
-    asked = record.spec.runtime
-    if asked is None and live is not None:
+    requested = record.spec.runtime
+    if requested is None and live is not None:
         return live.runtime
-    if asked is None:
+    if requested is None:
         newest = newest_runtime(known.runtimes.values())
         if newest is None:
             return Missing("there is no Runtime that is not deprecated")
         found = newest
-    elif asked not in known.runtimes:
-        return Missing(f"Runtime {asked} does not exist")
+    elif requested not in known.runtimes:
+        return Missing(f"Runtime {requested} does not exist")
     else:
-        found = known.runtimes[asked]
+        found = known.runtimes[requested]
     if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.spec.image:
         return Refused(
             f"Runtime {found.meta.name} names its image by a tag ({found.spec.image}), and this cluster's policy asks for a digest"
@@ -170,16 +170,16 @@ def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime
     return found.spec.pins(found.meta.name)
 
 
-def complete_config(asked: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:
-    """The whole config: each field asked for, else live (of the same type), else the default."""
-    asked = asked or Config()
-    kind = asked.type or (live.type if live else None) or ConfigType.SERVER
+def complete_config(requested: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:
+    """The whole config: each field as requested, else as of the live row of the same type, else the default."""
+    requested = requested or Config()
+    kind = requested.type or (live.type if live else None) or ConfigType.SERVER
     if kind is ConfigType.SERVERLESS:
-        if asked.autoscaling or asked.resources:
+        if requested.autoscaling or requested.resources:
             return Refused("the live config is serverless, which has no autoscaling and no resources: give type server with them")
         return Refused("a serverless config needs Knative Serving, which is not installed in this cluster: use type server")
     kept = live if live is not None and live.type is kind else Config()
-    autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, asked.autoscaling)
+    autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, requested.autoscaling)
     if (autoscaling.min_replicas or 0) > (autoscaling.max_replicas or 0):
         return Refused(
             f"minReplicas {autoscaling.min_replicas} is above maxReplicas {autoscaling.max_replicas}: what the row leaves out is kept from "
@@ -187,9 +187,9 @@ def complete_config(asked: Config | None, live: Config | None, runtime: PinnedRu
         )
     given = runtime.resources or Resources()
     requests = _merged(
-        DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (asked.resources or Resources()).requests
+        DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (requested.resources or Resources()).requests
     )
-    limits = _merged(ResourceList(), given.limits, (kept.resources or Resources()).limits, (asked.resources or Resources()).limits)
+    limits = _merged(ResourceList(), given.limits, (kept.resources or Resources()).limits, (requested.resources or Resources()).limits)
     return Config(type=kind, autoscaling=autoscaling, resources=Resources(requests=requests, limits=limits if limits.as_json() else None))
 
 

@@ -1,4 +1,4 @@
-"""What the engines of Runtimes run. The runtime has its own list: a test says that both are the same."""
+"""Types of nodes that the engines of Runtimes run. The runtime has a list of its own: a test keeps both equal."""
 
 from __future__ import annotations
 

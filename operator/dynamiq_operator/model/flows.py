@@ -1,7 +1,7 @@
-"""A flow's text, YAML or JSON, as the JSON that the management API tells of it.
+"""A flow's text, YAML or JSON, serialized as the JSON that the management API answers with.
 
-JSON stays as it was written, to the digit. YAML is read as runtimes read it: dates stay text, `1e3` is a number, a key that stands
-twice is an error. What is nested too deeply, or grows too large where its aliases are written out, is refused before it is built.
+JSON stays as it was written, to the digit. YAML is read as runtimes read it: dates stay text, `1e3` is a number, a repeated
+key is an error. What is nested too deeply, or grows too large where its aliases are written out, is refused before it is built.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class FlowError(ValueError):
-    """The text can't be told as JSON; the message is one line."""
+    """The text cannot be serialized as JSON; the message is one line."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -75,7 +75,7 @@ def as_json(text: str) -> str:
 
 
 def _measure(text: str) -> None:
-    """Adds up what the text stands for, event by event; nothing is built. Raises FlowError and yaml.YAMLError."""
+    """Adds up the size of the text with its aliases expanded, event by event; nothing is built. Raises FlowError and yaml.YAMLError."""
     open_nodes = [_Measured()]
     anchors: dict[str, _Measured] = {}
     for event in yaml.parse(text, Loader=_Loader):
@@ -111,7 +111,7 @@ def _too_deep() -> FlowError:
 
 @dataclass
 class _Measured:
-    """A node: how much it stands for, and how many levels are below it."""
+    """A node: its size with aliases expanded, and how many levels are below it."""
 
     anchor: str | None = None
     size: int = 1

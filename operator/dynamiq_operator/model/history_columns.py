@@ -1,7 +1,7 @@
 """The columns of an App's history, once for every surface: `kubectl get ddep`, the plugin, its JSON, and the REST API.
 
-A new column is one entry of `COLUMNS`. A value that needs more than its path, such as how long a deploy took, is a field of
-`views.history.HistoryRow` of the same key. Nothing here needs pydantic: the plugin prints a history without it.
+A new column is one entry of `COLUMNS`. A value that is computed, such as a duration, is a field of
+`views.history.HistoryRow` with the same key. This module imports no pydantic: the plugin prints a history without it.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.model.plain import GROUP
+from dynamiq_operator.model.manifests import GROUP
 
 FIELD_MANAGER = "dynamiq-operator"
 REPLICAS_MANAGER = "dynamiq-operator-replicas"
-"""Owns `replicas` from a workload's creation on: whoever applied it and then left it out would reset it to 1."""
+"""The field manager that owns `replicas` from a workload's creation on: a manager that applies it once and then leaves it out resets it to 1."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
@@ -21,7 +21,7 @@ TRIGGER_LABEL = f"{GROUP}/trigger"
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
 KEYS_ANNOTATION = f"{GROUP}/access-keys"
-"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that its kubelet was told of."""
+"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that was announced to its kubelet."""
 TEMPLATE_LABEL = f"{GROUP}/template"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
@@ -37,11 +37,11 @@ ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
 KEY_ANNOTATION = f"{GROUP}/idempotency-key"
 """Of an App: a hash of the key under which it was made, with its user."""
 REQUEST_ANNOTATION = f"{GROUP}/request"
-"""Of an App and a row that were made under an Idempotency-Key: a hash of what was asked."""
+"""Of an App and a row that were created under an Idempotency-Key: a hash of the request."""
 AUTHOR_ANNOTATION = f"{GROUP}/created-by"
 """Of an App: who created it through the management API. Informative: no decision depends on it."""
 PROMOTIONS_ANNOTATION = f"{GROUP}/promotions"
-"""Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of what was asked with it."""
+"""Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of the request with it."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
@@ -135,13 +135,13 @@ def trigger_apart(app: str, name: str) -> str:
 
 
 def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
-    """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that nobody makes it twice."""
+    """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that it is never created twice."""
     digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
     return f"{trigger(app, name)}-{digest}"
 
 
 def run_now(app: str, name: str, suffix: str) -> str:
-    """The Job of a run that somebody asked for; `suffix`: at most 10 characters."""
+    """The Job of a run that a user started; `suffix`: at most 10 characters."""
     return f"{trigger(app, name)}-{suffix}"
 
 
@@ -155,12 +155,12 @@ def claim(hostname: str) -> str:
 
 
 def event(uid: str, *what: str) -> str:
-    """An Event's name: the same thing said of the same object has the same name, so a repeat meets "already exists"."""
+    """An Event's name: the same statement of the same object has the same name, so a repeat meets "already exists"."""
     return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
 
 
 def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
-    """The row made of `App.spec.deploy`: what it asks, and the sequence of the row that it asked for before."""
+    """The row made of `App.spec.deploy`, by what it requests and by the sequence of the row that was made of it before."""
     digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:DECLARED_SUFFIX]
     return f"{app}-{digest}"
 

@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.app import AppSpec, AppStatus
-from dynamiq_operator.model.plain import Manifest as Manifest
-from dynamiq_operator.model.plain import format_time as format_time
-from dynamiq_operator.model.plain import parse_time as parse_time
+from dynamiq_operator.model.manifests import Manifest as Manifest
+from dynamiq_operator.model.manifests import format_time as format_time
+from dynamiq_operator.model.manifests import parse_time as parse_time
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, RecordSpec, RecordStatus
 from dynamiq_operator.model.runtime import RuntimeSpec
 
 
 @dataclass(frozen=True)
 class Meta:
-    """What of `metadata` the operator decides by."""
+    """The fields of `metadata` that decisions read."""
 
     name: str
     namespace: str
@@ -28,7 +28,7 @@ class Meta:
     deleting: bool
     annotations: Mapping[str, str]
     owners: frozenset[str] = frozenset()
-    """Uids of the objects that it goes with."""
+    """Uids of the objects that own it."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Meta:

@@ -19,7 +19,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
-from dynamiq_operator.model.plain import Phase as Phase
+from dynamiq_operator.model.manifests import Phase as Phase
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 
 

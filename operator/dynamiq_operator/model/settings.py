@@ -1,4 +1,4 @@
-"""What whoever runs the operator decides for a whole cluster."""
+"""Settings of the operator, for the whole cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triggers as their users see them: the name that is kept of what somebody called one, its id, and its status."""
+"""Triggers as their users see them: the stored name made of the displayed one, the id, and the status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HASH = 6
 
 
 class Status(StrEnum):
-    """Of a trigger. A draft was never active; one that has expired never runs again, whatever else it is."""
+    """Status of a trigger. A draft was never active; an expired one never runs again."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 def status(trigger: Mapping[str, Any], now: datetime) -> Status:
-    """Of a trigger as `App.spec.triggers` has it."""
+    """Status of a trigger of `App.spec.triggers`."""
     ends = moment(trigger.get("runAt") or trigger.get("expiresAt"))
     if ends is not None and ends <= now:
         return Status.EXPIRED
@@ -59,7 +59,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def shown_name(trigger: Mapping[str, Any]) -> str:
-    """What people call it."""
+    """The displayed name."""
     return str(trigger.get("displayName") or trigger["name"])
 
 
@@ -69,7 +69,7 @@ def id_of(app_uid: str, name: str) -> str:
 
 
 def name_for(shown: str, taken: Collection[str]) -> str:
-    """The name under which a trigger is kept: `shown` itself where it can be one, else one made of it; none of `taken`."""
+    """The name under which a trigger is stored: `shown` itself where it can be one, else one made of it; none of `taken`."""
     if len(shown) <= NAME_MAX and re.fullmatch(DNS_LABEL, shown) and shown not in taken:
         return shown
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode().lower()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dynamiq_operator.model.history_columns import COLUMNS
+from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.model.plain import Manifest, Phase, parse_time
 
 
 @dataclass(frozen=True)

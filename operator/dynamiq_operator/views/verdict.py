@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dynamiq_operator.model.chain import Verdict, verify
-from dynamiq_operator.model.plain import Manifest
+from dynamiq_operator.model.manifests import Manifest
 
 
 def report(app: str, verdict: Verdict) -> tuple[str, int]:

@@ -173,4 +173,4 @@ def until_calm(count: Callable[[], int], seconds: float, within: float = 180) ->
             last, since = now, time.monotonic()
         return time.monotonic() - since >= seconds
 
-    eventually("nothing more is counted", calm, within)
+    eventually("nothing more is counted", calm, within, 0.25)  # to count may take a while

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynamiq_operator.controller.run import Options, run
+from dynamiq_operator.controller.run import OperatorOptions, run
 from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, WATCHED
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
@@ -41,6 +41,13 @@ def script() -> Script:
     return script.on("POST", LEASES.path(SYSTEM), keep).on("PUT", LEASE, keep)
 
 
+@pytest.fixture(autouse=True)
+def watches(script: Script) -> Iterator[Watches]:
+    made = Watches(script)
+    yield made
+    made.close()
+
+
 @asynccontextmanager
 async def running(script: Script, folder: Path) -> AsyncIterator[None]:
     """The process; on leaving it gets SIGTERM, and has to end without an error.
@@ -50,7 +57,7 @@ async def running(script: Script, folder: Path) -> AsyncIterator[None]:
     with ScriptedServer(script) as server:
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
-        options = Options(Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST)
+        options = OperatorOptions(Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST)
         task = asyncio.create_task(run(options))
         try:
             yield
@@ -70,14 +77,14 @@ async def eventually(what: str, condition: Callable[[], object]) -> None:
     await asyncio.to_thread(waiting.eventually, what, condition, SOON, 0.01)
 
 
-async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_the_end(script: Script, tmp_path: Path) -> None:
-    watches = Watches(script)
+async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_the_end(
+    script: Script, watches: Watches, tmp_path: Path
+) -> None:
     script.on("PATCH", STATUS, stored(given.row_manifest("a"), 9, phase="Pending"))
     async with running(script, tmp_path):
         await eventually("all watches are open", lambda: len(watches.opened) == len(WATCHED))
         watches.send(RECORDS, "ADDED", given.stored(given.row_manifest("a")))
         await eventually("the row is reconciled", lambda: script.bodies("PATCH", STATUS))
-    watches.close()
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending"
     assert script.bodies("POST", LEASES.path(SYSTEM))[0]["spec"]["holderIdentity"] == "replica-a"
     assert script.bodies("PUT", LEASE)[-1]["spec"]["holderIdentity"] == "", "the other replica leads at once"
@@ -87,8 +94,7 @@ async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_
     assert {sent.path for sent in script.writes() if sent.method == "PATCH"} == {STATUS}, "kopf writes nothing of its own"
 
 
-async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Script, tmp_path: Path) -> None:
-    watches = Watches(script)
+async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Script, watches: Watches, tmp_path: Path) -> None:
     script.on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"), query={"limit": "500"})
     without = len(WATCHED) - 1
     discovery(script, [resource for resource in WATCHED if resource is not HTTP_ROUTES])
@@ -97,7 +103,6 @@ async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Scri
         discovery(script)
         script.on("GET", HTTP_ROUTES.path(), listed(version="7"), query={"limit": "500"})
         await eventually("routes are watched", lambda: HTTP_ROUTES.path() in watches.opened)
-    watches.close()
     assert watches.opened.count(RECORDS.path()) >= 2, "all watches were started anew"
 
 
@@ -109,7 +114,7 @@ async def test_process_that_is_stopped_before_it_leads_ends(script: Script, tmp_
 
 
 async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: Script, tmp_path: Path) -> None:
-    script.on("GET", RECORDS.path(), failure(404, "NotFound"))
+    script.on("GET", RECORDS.path(), failure(404, "NotFound"), query={"limit": "500"})
     async with running(script, tmp_path):
         await eventually("rows were asked for twice", lambda: sum(sent.path == RECORDS.path() for sent in script.sent) >= 2)
     assert not any(sent.path == LEASE for sent in script.sent if sent.method != "GET"), "a replica that knows nothing does not lead"

@@ -48,6 +48,12 @@ def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stag
     assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
 
 
+def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) -> None:
+    for path in (RECORDS.path("demo", "chat-b"), WORKFLOWS.path("demo", "chat")):
+        stage.script.on("GET", path, failure(503, "ServiceUnavailable", "away"))
+        assert "away" in stage.call("GET", _path(stage)).error(503)["message"]
+
+
 def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     told = stage.get(f"/v1/apps/{made['metadata']['uid']}")

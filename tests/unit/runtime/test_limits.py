@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.runtime import DEADLINE, ECHO, SLOW, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, serving
+from tests.support.waiting import eventually
 
 ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
 
@@ -13,9 +14,9 @@ ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
 def test_a_run_too_many_is_refused_at_once_and_those_that_wait_are_answered(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, **ONE) as served, ThreadPoolExecutor(2) as pool:
         first = pool.submit(served.run, {"seconds": 2})
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         second = pool.submit(served.run, {"seconds": 0})
-        eventually(lambda: served.metric("dynamiq_runtime_runs_waiting") == 1)
+        eventually("a run waits", lambda: served.metric("dynamiq_runtime_runs_waiting") == 1)
         refusals = [served.run({"seconds": 0}), served.run({"seconds": 0}, "/v1/runs"), served.run({"seconds": 0}, stream=True)]
         assert not first.done()
         for refused in refusals:
@@ -31,7 +32,7 @@ def test_a_run_too_many_is_refused_at_once_and_those_that_wait_are_answered(tmp_
 def test_a_run_that_waits_in_vain_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, DYNAMIQ_RUN_TIMEOUT="2", **ONE) as served, ThreadPoolExecutor(1) as pool:
         endless = pool.submit(served.run, {"seconds": 5})
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         assert served.run({"seconds": 0}).status == 429  # its thread sleeps on, given up or not
         assert endless.result().status == 504
 
@@ -46,7 +47,7 @@ def test_a_body_may_be_as_large_as_is_set(tmp_path: Path) -> None:
 def test_a_caller_cut_off_by_a_stop_is_told(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served, ThreadPoolExecutor(2) as pool:
         plain, stream = pool.submit(served.run, {"seconds": 60}), pool.submit(served.run, {"seconds": 60}, stream=True)
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 2)
+        eventually("two runs are under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 2)
         served.terminate()
         answer = plain.result()
         assert (answer.status, answer.headers["Retry-After"], answer.body["error"]["code"]) == (503, "1", "stopping")

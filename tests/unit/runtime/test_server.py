@@ -20,7 +20,8 @@ import pytest
 
 from dynamiq_runtime import __version__
 from tests.support.flows import a_flow
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, eventually, refused, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, refused, serving
+from tests.support.waiting import eventually
 
 VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
 
@@ -150,7 +151,7 @@ def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Pat
 
         before = threads()
         assert served.run({}).body["error"]["code"] == "run_timed_out"
-        eventually(lambda: threads() == before)
+        eventually("the thread is freed", lambda: threads() <= before)
         assert 'outcome="timed_out"} 1.0' in served.request("GET", "/metrics").body
 
 
@@ -167,9 +168,9 @@ def test_metrics_count_runs(echo: Served) -> None:
 def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(2) as pool:
         slow = pool.submit(served.run, {"seconds": 2})
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
-        eventually(lambda: served.request("GET", "/readyz").status == 503)
+        eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
         assert served.run({"seconds": 0}).status == 200
         assert slow.result().body == {"result": "slept"}
         assert served.process.wait(DEADLINE) == 0
@@ -181,7 +182,7 @@ def test_a_stop_does_not_wait_longer_than_the_drain_time(tmp_path: Path) -> None
     with serving(tmp_path, SLOW, DYNAMIQ_DRAIN_SECONDS="0.2") as served:
         thread = threading.Thread(target=_ignore_errors, args=(served,), daemon=True)
         thread.start()
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         assert served.process.wait(DEADLINE) == 0
 
@@ -247,7 +248,7 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
 @pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
 def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
     with counting() as (port, connections):
-        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.01", "--for", "0.5", "--keep-alive", kept, "--timed")
+        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
         *lines, summary = calling.communicate(timeout=DEADLINE)[0].splitlines()
     assert json.loads(summary)["ok"] == len(lines) == 50
     assert len(connections) <= most if most else len(connections) == 50

@@ -19,9 +19,10 @@ from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
-from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, serving
+from tests.support.waiting import eventually
 
-CHUNKS = 10 * events.AHEAD
+CHUNKS = 10 * events.BUFFER_EVENTS
 
 
 def test_a_flow_that_streams_nothing_has_one_event_with_the_usual_answer(tmp_path: Path) -> None:
@@ -47,9 +48,9 @@ def test_a_failure_in_a_stream_is_an_event_of_the_usual_shape(tmp_path: Path) ->
 def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(1) as pool:
         stream = pool.submit(served.run, {"seconds": 2}, stream=True)
-        eventually(lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
+        eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
-        eventually(lambda: served.request("GET", "/readyz").status == 503)
+        eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
         assert stream.result().events == [("result", {"result": "slept"})]
         assert served.process.wait(DEADLINE) == 0
 
@@ -110,7 +111,7 @@ async def test_chunks_come_in_order_while_the_run_goes_on_and_the_result_comes_l
 
 
 async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "ALIVE_EVERY", 0.01)
+    monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
     engine = Telling(1)
     async with telling(engine, DYNAMIQ_RUN_TIMEOUT="0.5") as url, aiohttp.ClientSession() as session:
         response = await session.post(url, json={"input": {}, "stream": True})
@@ -121,7 +122,7 @@ async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_err
 
 
 async def test_a_caller_who_leaves_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "ALIVE_EVERY", 0.01)
+    monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
     engine = Telling(1)
     async with telling(engine) as url, aiohttp.ClientSession() as session:
         async with session.post(url, json={"input": {}, "stream": True}) as response:
@@ -133,7 +134,7 @@ async def test_a_caller_who_leaves_ends_the_run(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() -> None:
-    engine = Telling(1000 * events.AHEAD, padding="x" * 1000)
+    engine = Telling(1000 * events.BUFFER_EVENTS, padding="x" * 1000)
     async with telling(engine) as url, aiohttp.ClientSession() as session:
         async with session.post(url, json={"input": {}, "stream": True}, read_bufsize=1) as response:
             await response.content.readany()

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from tests.support.flows import a_flow
-from tests.support.runtime import DEADLINE, ECHO, environment, eventually, serving
+from tests.support.runtime import DEADLINE, ECHO, environment, serving
+from tests.support.waiting import eventually
 
 HASH = "sha256:" + "a" * 64
 
@@ -151,13 +152,13 @@ def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answe
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
-    eventually(lambda: _handles(process, signal.SIGTERM))
+    eventually("it handles SIGTERM", lambda: _handles(process, signal.SIGTERM))
     process.terminate()
     done = ended(tmp_path, process)
     assert (done.code, done.message) == (1, "not sent: its pod was told to end")
     with listening(answer=None) as heard:
         process = started(tmp_path, heard.url, "--timeout=2")
-        eventually(lambda: bool(heard.bodies))
+        eventually("it was called", lambda: bool(heard.bodies))
         process.terminate()
         assert ended(tmp_path, process).message.startswith("the App did not answer within 2 s")
 

@@ -1,4 +1,4 @@
-"""`history`: the rows of an App. It needs no model of them and imports none, which halves the time to its first line."""
+"""`history`: the rows of an App. It reads them without pydantic's models, whose import would double the time to the first line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
-from dynamiq_operator.model.plain import API_VERSION, Manifest
+from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, history
 
@@ -22,7 +22,7 @@ def run(context: CommandContext) -> int:
     how = context.options.output
     found, version = _rows(context)
     if not found and not context.options.watch:
-        return _nothing(context)
+        return _report_empty(context)
     shown = history(found)
     columns = of_plugin(wide=how == "wide")
     rows = [_cells(row, columns) for row in shown]
@@ -54,8 +54,8 @@ def _document(row: HistoryRow, how: str) -> str:
     return f"---\n{output.as_yaml(data)}" if how == "yaml" else output.as_json(data, compact=True)
 
 
-def _nothing(context: CommandContext) -> int:
-    """No row: either nothing was deployed, or there is no such App, which is refused."""
+def _report_empty(context: CommandContext) -> int:
+    """No rows: nothing was deployed yet, or there is no such App. Raises Unknown for the latter."""
     from dynamiq_operator.actions.history import find_app
 
     app = context.options.app
@@ -67,7 +67,7 @@ def _nothing(context: CommandContext) -> int:
 
 
 def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
-    """The App's rows, and the version of the collection from which a watch goes on."""
+    """The App's rows, and the resourceVersion from which a watch continues."""
     found: list[Manifest] = []
     version = ""
     for page in pages_at(context.api, _path(context), field=f"spec.app={context.options.app}"):
@@ -81,7 +81,7 @@ def _path(context: CommandContext) -> str:
 
 
 def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str) -> None:
-    """Prints each row again that changes what is shown of it, until interrupted."""
+    """Watches, and prints a row again when a value of it changes; until interrupted."""
     how = context.options.output
     columns = of_plugin(wide=how == "wide")
 
@@ -93,7 +93,7 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
     while True:
         for raw in _changes(context, version):
             show(HistoryRow.of(raw))
-        # The server ends a watch now and then, and may have forgotten where it was.
+        # The API server ends watches, and the resourceVersion may be too old to continue: list again.
         found, version = _rows(context)
         for row in reversed(history(found)):
             show(row)

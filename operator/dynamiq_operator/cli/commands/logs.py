@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 MOST_PODS = 50
-"""kubectl follows five pods at a time where nobody allows more."""
+"""Without a limit, kubectl follows at most five pods at a time."""
 
 
 def run(context: CommandContext) -> int:
@@ -42,7 +42,7 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext, app: App) -> Record:
-    """The row whose pods are asked for. Raises Refusal."""
+    """The row of --row, else the live one, else the candidate. Raises Refusal."""
     if context.options.row is not None:
         row = Record.of(reading.find_row(context.api, context.namespace, app.meta.name, context.options.row))
         if row.pinned is None:

@@ -21,7 +21,7 @@ def run(context: CommandContext) -> int:
 
 
 def _plan(context: CommandContext) -> PromotionPlan:
-    """The promotion; a hostname that it lacks is asked for where somebody sits there, else the refusal names the option."""
+    """Plans the promotion. A missing hostname is asked for on a terminal. Raises Refusal, which names the option, where there is no answer."""
     options = context.options
     hostname = options.hostname
     while True:

@@ -1,4 +1,4 @@
-"""`status`: what an App serves, what is being deployed, and how its pods are."""
+"""`status`: what an App serves, which rows are being deployed, and the state of its pods."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.plain import Manifest
+from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:

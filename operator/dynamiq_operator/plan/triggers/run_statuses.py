@@ -10,7 +10,7 @@ from dynamiq_operator.desired.job import once_name
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
 from dynamiq_operator.model.objects import App, format_time, parse_time
-from dynamiq_operator.model.plain import on_one_line
+from dynamiq_operator.model.text import on_one_line
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.operations import Emit

@@ -1,4 +1,4 @@
-"""From the body of a new App to what the action is asked for. What does not fit together is refused before anything is made."""
+"""Parses the body of a new App into the request of the action. Ids that do not fit together are refused before anything is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies of requests about Apps."""
+"""Requests about Apps."""
 
 from __future__ import annotations
 

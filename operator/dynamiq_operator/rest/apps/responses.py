@@ -1,4 +1,4 @@
-"""What is answered about Apps."""
+"""Responses about Apps, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -68,10 +68,12 @@ def every_app(
         found, namespaces = _of_each_namespace(context, session)
     served, described = _beside(context, session, namespaces)
 
-    def shape(raw: Manifest) -> Data:
-        return shape_app(context, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"])))
+    def serialize_listed(raw: Manifest) -> Data:
+        return serialize_app(
+            context, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"]))
+        )
 
-    return paging.of(newest(found), shape)
+    return paging.of(newest(found), serialize_listed)
 
 
 @router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
@@ -83,7 +85,7 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
         plan = plan_app(session.api, request, session.user.username, project.uid, key)
         performed = perform_app(session.api, plan)
     except (HttpProblem, errors.Denied) as error:
-        # What does not fit the project, or may not be done in it, would tell that there is one.
+        # Any other answer would tell a caller who may not see the project that it exists.
         if error.status != 401 and not may_read(session.api, project.name):
             raise unknown_id("project", body.project_id, "project_id") from None
         raise
@@ -92,8 +94,8 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
         raise
     context.index.of(APPS).put(performed.app)
     context.index.of(RECORDS).put(performed.row)
-    shaped = shape_app(context, performed.app, performed.row, performed.row, None)
-    return Json({"data": shaped}, 201, REPLAYED if performed.is_replayed else None)
+    serialized = serialize_app(context, performed.app, performed.row, performed.row, None)
+    return Json({"data": serialized}, 201, REPLAYED if performed.is_replayed else None)
 
 
 @router.get("/{app_id}", responses=documented(One[responses.App], 404, 422))
@@ -107,7 +109,7 @@ def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         partial(_row, session, entry.namespace, served),
         partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
     )
-    return Json({"data": shape_app(context, raw, row, None, (described or {}).get("description"))})
+    return Json({"data": serialize_app(context, raw, row, None, (described or {}).get("description"))})
 
 
 @router.delete("/{app_id}", status_code=204, responses=documented(None, 404, 409, 422, status=204))
@@ -123,17 +125,19 @@ def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Respons
     return Response(status_code=204)
 
 
-def shape_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> Data:
-    """An App beside the row that it serves, and its newest row where that is at hand."""
+def serialize_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> Data:
+    """Serializes an App. `row`: the row that it serves, None where there is none or it may not be read; `latest`: its newest row, where it is known."""
     uid = raw["metadata"]["uid"]
-    shaped = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
+    serialized = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
     entry = context.latest_row(uid)
-    latest_id = latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else shaped["id"] if shaped else None
-    return serialize.app(raw, shaped, latest_id, described, context, context.settings)
+    latest_id = (
+        latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
+    )
+    return serialize.app(raw, serialized, latest_id, described, context, context.settings)
 
 
 def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
-    """What an answer tells of two ids, it must not tell of one that the caller may not see. Raises HttpProblem 404."""
+    """Raises HttpProblem 404 where the caller may not see the namespace: a filter by two ids must not tell whether one of them exists."""
     if not may_read(session.api, namespace):
         raise unknown_id(what, uid)
 
@@ -173,7 +177,7 @@ def _of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[lis
 def _beside(
     context: ApiContext, session: CallerSession, namespaces: list[str]
 ) -> tuple[Mapping[tuple[str, str], Manifest], Mapping[tuple[str, str], str | None]]:
-    """What stands beside Apps in a list: by App the row that it serves, else its newest open one; by workflow, what it does."""
+    """What a list of Apps needs besides them: by App, the row that it serves, else its newest open one; by workflow, its description."""
 
     def rows(namespace: str) -> list[Manifest]:
         return or_empty(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))

@@ -1,4 +1,4 @@
-"""From the body of a deploy to what the action is asked for. Ids that do not fit together are refused before anything is written."""
+"""Parses the body of a deploy into the request of the action. Ids that do not fit together are refused before anything is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.rest.shared.parse import resolve
 
 
 def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment) -> DeployRequest:
-    """What the body asks of an App. Raises HttpProblem and errors.ApiError."""
+    """The deploy that the body asks for. Raises HttpProblem and errors.ApiError."""
     if body.restores is not None and body.workflow_version_id is not None:
         raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
@@ -32,7 +32,7 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
 
 
 def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> str:
-    """The name of one of the App's rows. Raises HttpProblem."""
+    """The name of the row with this id, which must be one of the App's. Raises HttpProblem."""
     entry = context.index.find(RECORDS, row_id.lower())
     if entry is None or entry.namespace != app["metadata"]["namespace"]:
         raise unknown_id("deployment", row_id, "restores")

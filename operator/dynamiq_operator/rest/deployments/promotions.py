@@ -1,4 +1,4 @@
-"""From the body of a promotion to its target, its plan, and its row."""
+"""Parses the body of a promotion, finds its target in the index, and calls the action."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dynamiq_operator.rest.kube.visibility import may_read
 
 
 def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> str:
-    """The namespace to promote to: by id, else by the labels that the index knows, since few may list namespaces. Raises Refusal, HttpProblem.
+    """The namespace to promote to: by id, else by labels in the index, since few callers may list namespaces. Raises Refusal and HttpProblem.
 
-    Of a project's namespaces, those that the caller may not read are none.
+    A namespace that the caller may not read is no target.
     """
     if body.project_id is not None:
         target = context.find(NAMESPACES, body.project_id, "project_id")
@@ -36,7 +36,7 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
 
 
 def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: Key | None) -> Performed:
-    """The row of the promotion. Raises HttpProblem, Refusal and errors.ApiError."""
+    """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
     if (claim := promoting.claim_of(request, app.uid, key)) is None:
         return promoting.perform_promotion(session.api, plan(context, session, app, body))
@@ -50,12 +50,12 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
 
 
 def plan(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> promoting.PromotionPlan:
-    """What the promotion would do. Raises HttpProblem, Refusal and errors.ApiError."""
+    """The plan of the promotion, for its preview. Raises HttpProblem, Refusal and errors.ApiError."""
     return promoting.plan_promotion(session.api, request_of(context, app, body), target_of(context, session, app, body))
 
 
 def request_of(context: ApiContext, app: Entry, body: Promotion) -> promoting.PromotionRequest:
-    """What the body asks of an App. Raises HttpProblem."""
+    """The promotion that the body asks for. Raises HttpProblem."""
     target = context.find(NAMESPACES, body.project_id, "project_id").name if body.project_id is not None else None
     return promoting.PromotionRequest(
         app.namespace, app.name, environment=body.environment, target_namespace=target, hostname=body.hostname, message=body.message

@@ -1,4 +1,4 @@
-"""The bodies of requests about deployments."""
+"""Requests about deployments."""
 
 from __future__ import annotations
 

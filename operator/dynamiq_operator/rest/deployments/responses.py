@@ -1,4 +1,4 @@
-"""What is answered about deployments."""
+"""Responses about deployments, for the OpenAPI document."""
 
 from __future__ import annotations
 

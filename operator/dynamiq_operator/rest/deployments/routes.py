@@ -57,11 +57,11 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         check_config(session, body.deployment_config, (kept or {}).get("config"))
     row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
-    # The row is there: that the API server does not answer what it keeps is no failure of the deploy.
+    # The row exists: an API server that does not answer this read has not failed the deploy.
     with contextlib.suppress(errors.ApiError):
         kept = kept or kept_pins(context, session, app, request.runtime)
-    shaped = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
-    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
+    serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
+    return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
@@ -87,8 +87,8 @@ def promote(
     target = row["metadata"]["namespace"]
     app = session.api.request("GET", APPS.path(target, entry.name))
     context.index.of(APPS).put(app)
-    shaped = serialize_deployment(row, app["metadata"]["uid"], context, app["spec"]["workflow"], kept_pins(context, session, app, None))
-    return Json({"data": shaped}, 201, REPLAYED if is_replayed else None)
+    serialized = serialize_deployment(row, app["metadata"]["uid"], context, app["spec"]["workflow"], kept_pins(context, session, app, None))
+    return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
@@ -97,11 +97,11 @@ def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, bod
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     planned = promotions.plan(context, session, entry, body or Promotion())
-    shaped = {
+    serialized = {
         **serialize.preview(planned.preview.as_json()),
         "project_id": context.id_of(NAMESPACES, "", planned.target_namespace),
         "environment": planned.request.environment,
         "new_app": planned.new_app is not None,
         "new_version": planned.version["spec"]["version"] if planned.version else None,
     }
-    return Json({"data": shaped})
+    return Json({"data": serialized})

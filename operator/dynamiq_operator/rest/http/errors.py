@@ -1,4 +1,4 @@
-"""What goes wrong, as the contract answers it: `{"error": {"code", "message", "details"}}`.
+"""Errors as the contract answers them: `{"error": {"code", "message", "details"}}`.
 
 This is the one place that chooses a status: `STATUSES` has the status of each kind of error, `problem_of` the answer.
 """
@@ -32,9 +32,9 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (RequestValidationError, 422),
     (Exception, 500),
 )
-"""By kind of error, the first that fits. A route that knows better raises an HttpProblem with its status."""
+"""The status of each kind of error: the first line that it is an instance of. A route that knows better raises HttpProblem itself."""
 PASSED_ON = frozenset({401, 413, 429})
-"""Statuses of the API server that are answered as they are, whatever the kind of error."""
+"""Statuses of the API server that are passed on, whatever the kind of error."""
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -104,7 +104,7 @@ _TOO_LARGE = ("request is too large", "larger than max")
 
 
 def problem_of(error: Exception) -> HttpProblem:
-    """The answer for what the API server or an action refuses, or for what was not foreseen."""
+    """The response for any error: of the API server, of an action, of validation, or one that was not expected."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
         case LeftBehind():

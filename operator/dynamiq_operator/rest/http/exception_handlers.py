@@ -1,4 +1,4 @@
-"""Answers what a route raises, for every kind of error."""
+"""The exception handlers of the application: every error that a route raises becomes a response."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 
 async def _error(_: Request, error: Exception) -> Response:
-    # What was not foreseen is raised again by Starlette after the answer, and the server logs it.
+    # Starlette raises an unexpected error again after the response, and the server logs it.
     return problem_of(error).response()
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    """Of a path or a method that there is not."""
+    """An unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     says = {
         404: "there is no such path: see /openapi.json",
@@ -39,7 +39,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods of the path, over all of its routes: Starlette looks at the first alone."""
+    """The methods of the path over all of its routes; Starlette's own header Allow has those of the first alone."""
     found: set[str] = set()
     for method in METHODS:
         scope = {**request.scope, "method": method}

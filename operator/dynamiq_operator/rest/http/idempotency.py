@@ -1,4 +1,4 @@
-"""The header Idempotency-Key. What a key means is said where it is used: `actions.idempotency`."""
+"""Parses the header Idempotency-Key. `actions.idempotency` says what a key means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 
-# A coroutine: a plain function would wait for a thread of the pool.
+# A coroutine: FastAPI would run a plain function in a worker thread.
 async def _key(
     request: Request,
     value: Annotated[

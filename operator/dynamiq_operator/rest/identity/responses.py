@@ -1,4 +1,4 @@
-"""What is answered about who calls, and where."""
+"""Responses about users, organisations and projects, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -262,8 +262,8 @@ class IdIndex:
         return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
 
     def places_of(self, row: str, namespace: str) -> set[str]:
-        """Namespaces that may have a row of this name: those that are known to, and the project of `namespace`, where a replica may just
-        have created it.
+        """The namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`, since the
+        index may lag.
         """
         every, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
         project = next((each.labels.get(PROJECT_LABEL) for each in every if each.name == namespace), None)

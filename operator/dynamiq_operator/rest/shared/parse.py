@@ -1,4 +1,4 @@
-"""From the ids and the config of a body to what they name. What does not fit together is refused."""
+"""Resolves the ids of a body, and validates its config. What does not fit together is refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def resolve(context: ApiContext, namespace: str, body: NamesWorkflow) -> Named:
     )
     workflow, version, runtime = found["workflow_id"], found.get("workflow_version_id"), found.get("runtime_id")
     if workflow.namespace != namespace:
-        # It may be one that the caller may not see.
+        # The caller may not see it, so it is as unknown as an id of nothing.
         raise unknown_id("workflow", body.workflow_id, "workflow_id")
     if version is None:
         return Named(workflow.name, None, runtime.name if runtime else None)
@@ -57,7 +57,7 @@ def resolve(context: ApiContext, namespace: str, body: NamesWorkflow) -> Named:
 
 
 def check_config(session: CallerSession, given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
-    """Refuses a config that the operator would fail the row for. Raises HttpProblem and errors.ApiError."""
+    """Raises HttpProblem 422 for a config with which the operator would fail the row, and errors.ApiError."""
     if given is None:
         return
     if given.deployment_type == "serverless":

@@ -1,4 +1,4 @@
-"""What requests about Apps and deployments have in common: the App's id in the path, and how it is to be run."""
+"""What requests about Apps and deployments share: the App's id in the path, and the deployment config."""
 
 from __future__ import annotations
 

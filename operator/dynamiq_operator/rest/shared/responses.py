@@ -1,4 +1,4 @@
-"""What is answered about Apps and deployments alike."""
+"""Parts of the responses about Apps and deployments, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the body of a trigger to what the action is asked for."""
+"""Parses the body of a trigger into the request of the action."""
 
 from __future__ import annotations
 

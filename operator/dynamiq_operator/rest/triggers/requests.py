@@ -1,4 +1,4 @@
-"""The bodies of requests about triggers. Whether times are to come and zones exist is checked by `parse`."""
+"""Requests about triggers. Times and time zones are validated later, with the App at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered about triggers."""
+"""Responses about triggers, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: 
 def trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """One trigger."""
     app = _app(context, session, app_id)
-    return _told(app["metadata"]["uid"], actions.find(app, trigger_id))
+    return _response(app["metadata"]["uid"], actions.find(app, trigger_id))
 
 
 @router.put("/{trigger_id}", responses=documented(ONE, *BODY))
@@ -117,10 +117,10 @@ def _app(context: ApiContext, session: CallerSession, app_id: str) -> Manifest:
 
 
 def _performed(session: CallerSession, plan: TriggersPlan, status: int = 200) -> Json:
-    return _told(plan.app["metadata"]["uid"], actions.perform_triggers(session.api, plan), status)
+    return _response(plan.app["metadata"]["uid"], actions.perform_triggers(session.api, plan), status)
 
 
-def _told(app_uid: str, raw: Trigger, status: int = 200) -> Json:
+def _response(app_uid: str, raw: Trigger, status: int = 200) -> Json:
     return Json({"data": serialize.trigger(app_uid, raw, _now())}, status)
 
 

@@ -1,4 +1,4 @@
-"""The bodies of requests about workflows. Whether a flow is one is checked here; its text is kept as it was sent, see `http.raw_body`."""
+"""Requests about workflows. The structure of a flow is validated here; its text is stored as it was sent, see `http.raw_body`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered about workflows."""
+"""Responses about workflows, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -43,10 +43,10 @@ def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
         flow, wrong = flows.as_json(spec["flow"]), None
     except flows.FlowError as error:
         flow, wrong = "null", str(error)
-    shaped = workflow({"metadata": raw["metadata"], "description": spec.get("description")}, context)
-    shaped |= {"updated_at": changed_at(raw["metadata"]), "flow_error": wrong}
+    serialized = workflow({"metadata": raw["metadata"], "description": spec.get("description")}, context)
+    serialized |= {"updated_at": changed_at(raw["metadata"]), "flow_error": wrong}
     layout = _layout(spec.get("flowUI"))
-    told = dumps(shaped)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
+    told = dumps(serialized)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
     return Json(b'{"data":' + told + b"}", status)
 
 

@@ -1,4 +1,4 @@
-"""What was released of a workflow."""
+"""Lists the releases of a workflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run, from its input to its answer as text: executed in a thread, counted, logged and traced, its failures translated."""
+"""One run, from its input to the response's body: executed in a thread, counted, logged and traced; its failures become HTTP errors."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.engine import Engine, Report, RunFailedError
-from dynamiq_runtime.errors import AnswerError
+from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.logs import log, now
 from dynamiq_runtime.metrics import Metrics
-from dynamiq_runtime.runs import BusyError, CutOffError, Runner, TimedOutError
 from dynamiq_runtime.settings import Settings
+from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 if TYPE_CHECKING:
     from dynamiq_runtime.traces import Traces
 
-Shape = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the answer's body
+Serializer = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the data of the response's body
 RETRY_AFTER = "1"
-GIVEN_UP = ("timed_out", "cut_off", "abandoned")
+UNFINISHED = ("timed_out", "cut_off", "abandoned")
 
 
 @dataclass
 class Run:
-    """One run; times in nanoseconds since 1970. A run whose caller left before its end is abandoned."""
+    """One run; times in nanoseconds since 1970. A run whose caller disconnected before its end is abandoned."""
 
     given: Mapping[str, Any]
-    shape: Shape
+    serialize: Serializer
     headers: Mapping[str, str]
     report: Report = field(default_factory=Report)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -40,27 +40,27 @@ class Run:
     outcome: str = "abandoned"
 
 
-class Answers:
-    """Starts runs of one engine."""
+class RunExecutor:
+    """Executes runs, each with the engine that it is given."""
 
-    def __init__(self, settings: Settings, runner: Runner, metrics: Metrics, traces: Traces | None) -> None:
+    def __init__(self, settings: Settings, threads: RunThreads, metrics: Metrics, traces: Traces | None) -> None:
         self._settings = settings
-        self._runner = runner
+        self._threads = threads
         self._metrics = metrics
         self._traces = traces
 
     @asynccontextmanager
-    async def to(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
-        """The answer's body, JSON, to await once the run has begun. Raises AnswerError, on entering when it is refused."""
+    async def start(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
+        """The response's body, JSON, to await once the run has begun. Raises HttpError, on entering where it is refused."""
 
         def work() -> str:
             output = engine.execute(run.given, run.report)
             record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
-            return _as_json(run.shape(output, {**record, "ended_at": now(), "input": run.given}))
+            return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
 
         began = time.perf_counter()
         try:
-            async with self._runner.start(work) as answer:
+            async with self._threads.start(work) as answer:
                 try:
                     with self._metrics.in_flight.track_inprogress():
                         yield answer
@@ -80,7 +80,7 @@ class Answers:
             raise _busy(self._settings) from None
 
     def _record(self, run: Run, seconds: float) -> None:
-        if run.outcome in GIVEN_UP and run.report.cancel:
+        if run.outcome in UNFINISHED and run.report.cancel:
             run.report.cancel()
         run.ended = time.time_ns()
         self._metrics.count(run.outcome, seconds, run.report)
@@ -88,23 +88,23 @@ class Answers:
         version = self._settings.workflow_version
         log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
 
-    def _failed(self, error: Exception) -> tuple[str, AnswerError]:
+    def _failed(self, error: Exception) -> tuple[str, HttpError]:
         if isinstance(error, RunFailedError):
             nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
-            return "failed", AnswerError(500, "node_failed", str(error), {"nodes": nodes})
+            return "failed", HttpError(500, "node_failed", str(error), {"nodes": nodes})
         if isinstance(error, TimedOutError):
             message = f"the run did not end within {self._settings.run_timeout:g} s"
-            return "timed_out", AnswerError(504, "run_timed_out", message)
+            return "timed_out", HttpError(504, "run_timed_out", message)
         if isinstance(error, CutOffError):
             message = f"this pod stops, and the run did not end within the {self._settings.drain:g} s that it had left: try again"
-            return "cut_off", AnswerError(503, "stopping", message, retry_after=RETRY_AFTER)
-        return "failed", AnswerError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+            return "cut_off", HttpError(503, "stopping", message, retry_after=RETRY_AFTER)
+        return "failed", HttpError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
 
 
-def _busy(settings: Settings) -> AnswerError:
+def _busy(settings: Settings) -> HttpError:
     limits = {"concurrent_runs": settings.concurrent_runs, "queued_runs": settings.queued_runs}
     message = f"{settings.concurrent_runs} runs are under way and {settings.queued_runs} may wait: try again, or allow more replicas"
-    return AnswerError(429, "too_many_runs", message, limits, retry_after=RETRY_AFTER)
+    return HttpError(429, "too_many_runs", message, limits, retry_after=RETRY_AFTER)
 
 
 class _NotJSONError(ValueError):

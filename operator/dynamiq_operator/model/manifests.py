@@ -1,4 +1,4 @@
-"""What of the resources needs no model of them: who only reads rows need not wait for pydantic, which takes longer than the reading."""
+"""Manifests as JSON data, their API version, phases and times. No pydantic: a command that only reads rows need not load it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,6 @@ class Phase(StrEnum):
     LIVE = "Live"
     SUPERSEDED = "Superseded"
     FAILED = "Failed"
-
-
-def on_one_line(text: str, keep: str = "") -> str:
-    """Text that can neither begin a line, nor move the cursor, nor colour: control and format characters are escaped, but for `keep`."""
-    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
 
 
 def parse_time(text: str) -> datetime:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-REAP_EVERY = 0.5  # seconds between two attempts to end a thread
+REAP_PERIOD = 0.5  # seconds between two attempts to end a thread
 
 
 class TimedOutError(Exception):
@@ -30,11 +30,11 @@ class BusyError(Exception):
     """Too many runs wait already, or none ended in the time that this one had."""
 
 
-class _Abandoned(BaseException):
+class _RunAbandoned(BaseException):
     """Raised inside a run's thread to end it; a BaseException, so that the author's `except Exception` does not hold it."""
 
 
-class Runner:
+class RunThreads:
     """A bounded set of threads for one process; for its event loop alone."""
 
     def __init__(self, timeout: float, threads: int, queue: int) -> None:
@@ -52,7 +52,7 @@ class Runner:
         return len(self._reapers) >= self._threads
 
     def cut_off(self) -> None:
-        """Gives up every run under way: whoever awaits its answer gets CutOffError."""
+        """Gives up every run in progress: awaiting its answer raises CutOffError."""
         for answer in self._answers:
             _settle(answer, answer.set_exception, CutOffError())
 
@@ -64,7 +64,7 @@ class Runner:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
-        await self._thread(deadline)
+        await self._reserve_thread(deadline)
         answer: asyncio.Future[T] = loop.create_future()
         thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
         try:
@@ -79,9 +79,9 @@ class Runner:
         finally:
             late.cancel()
             self._answers.discard(answer)
-            self._leave(thread, answer)
+            self._release_thread(thread, answer)
 
-    async def _thread(self, deadline: float) -> None:
+    async def _reserve_thread(self, deadline: float) -> None:
         if self._free.locked() and self.waiting >= self._queue:
             raise BusyError
         self.waiting += 1
@@ -93,7 +93,7 @@ class Runner:
         finally:
             self.waiting -= 1
 
-    def _leave(self, thread: threading.Thread, answer: asyncio.Future[T]) -> None:
+    def _release_thread(self, thread: threading.Thread, answer: asyncio.Future[T]) -> None:
         given_up = answer.cancelled() or not answer.done() or isinstance(answer.exception(), (TimedOutError, CutOffError))
         if given_up and thread.is_alive():
             reaper = asyncio.create_task(self._reap(thread))
@@ -105,8 +105,8 @@ class Runner:
     async def _reap(self, thread: threading.Thread) -> None:
         while thread.is_alive():
             if thread.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
-            await asyncio.sleep(REAP_EVERY)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_RunAbandoned))
+            await asyncio.sleep(REAP_PERIOD)
         self._free.release()
 
 
@@ -123,19 +123,19 @@ def _body(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], work: Call
         try:
             value = work()
         except Exception as error:
-            _tell(loop, answer, answer.set_exception, error)
+            _settle_from_thread(loop, answer, answer.set_exception, error)
         else:
-            _tell(loop, answer, answer.set_result, value)
-    except (_Abandoned, RuntimeError):
-        return  # nobody waits any more: the run was given up, or the loop is closed
+            _settle_from_thread(loop, answer, answer.set_result, value)
+    except (_RunAbandoned, RuntimeError):
+        return  # the run was given up, or the loop is closed
     except BaseException as error:  # SystemExit from the author's code ends this run, not the server
-        _tell(loop, answer, answer.set_exception, RuntimeError(f"the code raised {type(error).__name__}"))
+        _settle_from_thread(loop, answer, answer.set_exception, RuntimeError(f"the code raised {type(error).__name__}"))
 
 
-def _tell(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], tell: Callable[[Any], None], value: Any) -> None:
-    loop.call_soon_threadsafe(_settle, answer, tell, value)
+def _settle_from_thread(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], settle: Callable[[Any], None], value: Any) -> None:
+    loop.call_soon_threadsafe(_settle, answer, settle, value)
 
 
-def _settle(answer: asyncio.Future[T], tell: Callable[[Any], None], value: Any) -> None:
+def _settle(answer: asyncio.Future[T], settle: Callable[[Any], None], value: Any) -> None:
     if not answer.done():
-        tell(value)
+        settle(value)

@@ -1,0 +1,37 @@
+"""The Gateway API may come and go: it is looked for while an App needs it, and not more often than it may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.controller.gateway_api import DISCOVERY_PERIOD
+from dynamiq_operator.kube import errors
+from tests.support.controller import Process
+from tests.support.scripted import Script, failure
+
+PATH = "/apis/gateway.networking.k8s.io/v1"
+
+
+async def test_it_is_looked_for_at_intervals_until_it_is_installed(process: Process, script: Script) -> None:
+    script.on("GET", PATH, failure(404, "NotFound"), {"resources": [{"name": "gateways"}]}, {"resources": [{"name": "httproutes"}]})
+    for _ in range(2):
+        assert not await process.gateway_api.require()
+    assert len(script.sent) == 1
+    process.clock.later(DISCOVERY_PERIOD)
+    assert not await process.gateway_api.require()
+    assert not process.gateway_api.changed.is_set()
+    process.clock.later(DISCOVERY_PERIOD)
+    assert not await process.gateway_api.require(), "it can be used once its routes are watched"
+    assert process.gateway_api.changed.is_set()
+
+
+async def test_it_is_not_looked_for_while_it_is_served(process: Process, script: Script) -> None:
+    process.gateway_api.on_listed(True)
+    assert await process.gateway_api.require()
+    assert script.sent == []
+
+
+async def test_api_server_that_does_not_answer_does_not_mean_that_it_is_gone(process: Process, script: Script) -> None:
+    script.on("GET", PATH, failure(503, "ServiceUnavailable"))
+    with pytest.raises(errors.Unavailable):
+        await process.gateway_api.require()

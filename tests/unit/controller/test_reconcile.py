@@ -1,0 +1,154 @@
+"""Reconciling: observe, plan, execute, and again after a change; what fails comes back with backoff, and ends no worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.controller.reconcile import CHANGES_BEFORE_THROTTLING
+from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS
+from dynamiq_operator.model.objects import format_time
+from tests.support import factories as given
+from tests.support.controller import Process, at, stored
+from tests.support.scripted import Reply, Script, Sent, failure
+
+KEY = (given.NAMESPACE, given.NAME)
+STATUS = at(RECORDS, "a", "status")
+SOON = 10.0  # seconds
+ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC)), generation=1))
+"""It waits, for the deadline is minutes away."""
+
+
+@pytest.fixture
+def script() -> Script:
+    """A cluster whose only object is a row that waits for its App."""
+    version = iter(range(10, 1000))
+    script = Script().on("POST", at(EVENTS), {})
+
+    def written(sent: Sent) -> dict[str, Any]:
+        return stored(ROW, next(version), **sent.body["status"])
+
+    return script.on("PATCH", STATUS, written)
+
+
+@pytest.fixture
+async def leading(process: Process) -> Process:
+    process.cache.update(RECORDS, given.stored(ROW))
+    return await process.lead()
+
+
+async def next_app(process: Process) -> tuple[str, str]:
+    return await asyncio.wait_for(process.queue.get(), SOON)
+
+
+def is_queued(process: Process) -> bool:
+    """Whether an App is to be reconciled now, not later."""
+    getting = process.queue.get()
+    try:
+        getting.send(None)
+    except StopIteration as ready:
+        process.queue.done(ready.value)
+        return True
+    finally:
+        getting.close()
+    return False
+
+
+async def test_change_is_followed_by_another_reconcile_until_there_is_none(leading: Process, script: Script) -> None:
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending"
+    await leading.reconciler.process(await next_app(leading))
+    assert len(script.bodies("PATCH", STATUS)) == 1, "the cache has the answer to the write, so nothing differs"
+    assert not is_queued(leading)
+
+
+async def test_plan_that_never_ends_is_throttled(leading: Process, script: Script) -> None:
+    script.on("PATCH", STATUS, stored(ROW, 1))  # the write leads to nothing
+    for _ in range(CHANGES_BEFORE_THROTTLING):
+        leading.queue.add(KEY)
+        await leading.reconciler.process(await next_app(leading))
+    assert not is_queued(leading)
+    assert await next_app(leading) == KEY, "a second later"
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "told"),
+    [
+        (failure(409, "Conflict", "modified"), "INFO", "another manager"),
+        (failure(503, "ServiceUnavailable", "overloaded"), "WARNING", "overloaded"),
+        (Reply(cut=True), "WARNING", STATUS),
+        (Reply(200, ["no object"]), "ERROR", "could not be reconciled"),
+    ],
+)
+async def test_reconcile_that_fails_is_logged_and_requeued(
+    leading: Process, script: Script, caplog: pytest.LogCaptureFixture, answer: Reply, level: str, told: str
+) -> None:
+    caplog.set_level("INFO")
+    script.on("PATCH", STATUS, answer)
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    assert [record.levelname for record in caplog.records if told in record.getMessage()] == [level]
+    assert not is_queued(leading), "it waits for its backoff"
+    assert await next_app(leading) == KEY
+
+
+async def test_replica_that_no_longer_leads_writes_nothing(leading: Process, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+    leading.clock.later(11)
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    assert script.sent == []
+    assert "another replica may lead" in caplog.text
+
+
+async def test_app_that_cannot_be_read_ends_no_worker(leading: Process, caplog: pytest.LogCaptureFixture) -> None:
+    leading.cache.update(APPS, stored(given.app_manifest(given.with_spec(workflow=7))))
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    assert "upgrade the operator" in caplog.text
+
+
+async def test_plan_that_waits_for_a_time_is_requeued_for_it(leading: Process, script: Script) -> None:
+    """The row fails at a deadline, though nothing happens: the queue knows when, and nothing is to be done until then."""
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    await leading.reconciler.process(await next_app(leading))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(leading.queue.get(), 0.05)
+
+
+# Workers.
+
+
+async def test_workers_begin_with_every_app_and_finish_what_has_begun(leading: Process, script: Script) -> None:
+    reconciling, going_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(sent: Sent) -> dict[str, Any]:
+        loop.call_soon_threadsafe(reconciling.set)
+        asyncio.run_coroutine_threadsafe(going_on.wait(), loop).result(SOON)
+        return stored(ROW, 50, **sent.body["status"])
+
+    script.on("PATCH", STATUS, slow)
+    running = asyncio.create_task(leading.workers.run())
+    await asyncio.wait_for(reconciling.wait(), SOON)
+    leading.workers.stop()
+    await asyncio.sleep(0)  # lets the workers see it
+    assert not running.done()
+    going_on.set()
+    await asyncio.wait_for(running, SOON)
+    written = leading.cache.get(RECORDS, given.NAMESPACE, "a")
+    assert written is not None
+    assert written["metadata"]["resourceVersion"] == "50"
+
+
+async def test_new_leader_drops_what_it_kept_of_each_app(leading: Process) -> None:
+    leading.states.of(KEY).uid = "before"
+    running = asyncio.create_task(leading.workers.run())
+    await asyncio.sleep(0)  # lets it begin
+    leading.workers.stop()
+    await asyncio.wait_for(running, SOON)
+    assert leading.states.of(KEY).uid == ""

@@ -1,0 +1,148 @@
+"""The suites side by side: what fails is said, an interrupt lets each suite end its clusters, and a layer that falls short is named."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests import run
+from tests.support import layer_coverage, results
+from tests.support.cluster import REPOSITORY
+from tests.support.lanes import Command, Ended, Interrupted, Lanes
+from tests.support.waiting import eventually
+
+SUITE = """
+import signal, sys, time
+def end(*_):
+    print("its cluster is gone", flush=True)
+    sys.exit(2)
+signal.signal(signal.SIGINT, end)
+print("it runs", flush=True)
+while True:
+    time.sleep(1)
+"""
+PASSES = "def test_passes():\n    pass\n"
+FAILS = "def test_fails():\n    assert 1 + 1 == 3, 'a sum'\n"
+
+
+def command(folder: Path, name: str, code: str, *, tests: bool = False) -> Command:
+    return Command(name, (sys.executable, "-c", code), folder / f"{name}.log", folder / f"{name}.xml" if tests else None)
+
+
+def suite(folder: Path, name: str, text: str) -> Command:
+    """A suite of one file of tests."""
+    (folder / f"test_{name}.py").write_text(text)
+    found = folder / f"{name}.xml"
+    arguments = (sys.executable, "-m", "pytest", f"--rootdir={folder}", "-v", f"--junitxml={found}", str(folder / f"test_{name}.py"))
+    return Command(name, arguments, folder / f"{name}.log", found)
+
+
+def test_lanes_run_side_by_side_and_the_commands_of_a_lane_one_after_another(tmp_path: Path) -> None:
+    wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+    touch = "import pathlib; pathlib.Path({!r}).touch()"
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    lanes = Lanes(io.StringIO())
+    one = (command(tmp_path, "waits", wait.format(second)), command(tmp_path, "last", touch.format(first)))
+    other = (command(tmp_path, "makes", touch.format(second)), command(tmp_path, "ends", wait.format(first)))
+    assert lanes.run(one, other)
+    assert sorted(each.command.name for each in lanes.ended) == ["ends", "last", "makes", "waits"]
+
+
+def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path) -> None:
+    out = io.StringIO()
+    lanes = Lanes(out)
+    assert not lanes.run((suite(tmp_path, "fails", FAILS), suite(tmp_path, "passes", PASSES)))
+    assert [each.code for each in lanes.ended] == [1, 0]
+    assert "test_fails.py::test_fails FAILED" in out.getvalue()
+    lines = run.report(lanes.ended, 3.0)
+    assert any("a sum" in line for line in lines)
+    assert "test_fails.py::test_fails" in lines
+    assert lines[-1].strip("= ") == "1 failed, 1 passed in 3.00s"
+
+
+def test_a_suite_without_tests_or_results_is_a_failure_and_its_log_is_shown(tmp_path: Path) -> None:
+    lanes = Lanes(io.StringIO())
+    assert not lanes.run((suite(tmp_path, "empty", ""), command(tmp_path, "broken", "raise SystemExit('no such option')", tests=True)))
+    assert [str(each) for each in lanes.ended] == ["no test was found", "failed, exit code 1"]
+    assert "no such option" in "\n".join(run.report(lanes.ended, 1.0))
+
+
+def test_an_interrupt_lets_a_suite_end_what_it_started_and_begins_nothing_more(tmp_path: Path) -> None:
+    runs = command(tmp_path, "runs", SUITE, tests=True)
+    lanes = Lanes(io.StringIO())
+
+    def press() -> None:
+        eventually("it runs", lambda: runs.log.exists() and "it runs" in runs.log.read_text())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupt = threading.Thread(target=press)
+    interrupt.start()
+    with pytest.raises(Interrupted):
+        lanes.run((runs, command(tmp_path, "next", "")))
+    interrupt.join()
+    assert runs.log.read_text().splitlines() == ["it runs", "its cluster is gone"]
+    assert [(each.command.name, each.code) for each in lanes.ended] == [("runs", 2), ("next", None)]
+
+
+def test_what_runs_can_be_interrupted_though_interrupts_were_ignored(tmp_path: Path) -> None:
+    """A shell's background job ignores SIGINT, and children inherit that."""
+    code = f"""
+import signal, sys
+sys.path[:0] = [{str(REPOSITORY)!r}]
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from pathlib import Path
+from tests.support.lanes import Command, Lanes
+shows = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+Lanes().run((Command("shows", (sys.executable, "-c", shows), Path({str(tmp_path / "log")!r})),)) or sys.exit(1)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_the_slowest_tests_come_first_and_a_long_failure_is_cut(tmp_path: Path) -> None:
+    whole = results.Results(seconds={"a": 1.0, "b": 3.0, "c": 2.0})
+    assert whole.slowest(2) == [("b", 3.0), ("c", 2.0)]
+    shown = results.end_of("\n".join(map(str, range(100)))).splitlines()
+    assert (shown[0], shown[-1], len(shown)) == ("… 40 lines before", "99", results.LINES_SHOWN + 1)
+
+
+def test_a_layer_that_falls_short_is_named_with_the_files_that_lack_most() -> None:
+    def file(lines: int, missing: int) -> dict[str, dict[str, int]]:
+        return {"summary": {"num_statements": lines, "missing_lines": missing}}
+
+    package = layer_coverage.PACKAGE
+    files = {
+        str(package / "plan" / "a.py"): file(100, 0),
+        str(package / "rest" / "b.py"): file(50, 12),
+        str(package / "rest" / "c.py"): file(50, 9),
+    }
+    found = {layer.name: layer for layer in layer_coverage.layers(files)}
+    assert [name for name, layer in found.items() if layer.falls_short] == ["rest"]
+    (line,) = [line for line in layer_coverage.table(list(found.values())) if line.startswith("rest")]
+    assert line.split() == [
+        "rest",
+        "100",
+        "79.0",
+        "%",
+        "80",
+        "%",
+        "falls",
+        "short:",
+        "rest/b.py",
+        "lacks",
+        "12,",
+        "rest/c.py",
+        "lacks",
+        "9",
+    ]
+
+
+def test_a_command_that_never_began_is_neither_well_nor_failed(tmp_path: Path) -> None:
+    never = Ended(command(tmp_path, "never", ""))
+    assert (never.ok, str(never)) == (False, "not begun")
