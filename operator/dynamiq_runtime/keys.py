@@ -46,7 +46,7 @@ class AccessKeys:
             return
 
     def _signature(self) -> tuple[object, ...]:
-        """Changes with the content: the kubelet swaps the link `..data`; a plain folder is told by its files' times."""
+        """Changes with the content: the kubelet swaps the link `..data`; of a plain folder the times of its files change."""
         entries = [(path.name, path.lstat()) for path in sorted(self._folder.iterdir())]
         return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in entries)
 

@@ -1,7 +1,7 @@
 """Runs in threads, so that a slow run holds up neither the others nor the probes, and an end for a run that takes too long.
 
 Each run has a thread of its own, a bounded number at a time; a bounded number more wait for one, in order, and the next is
-refused. A run past its time gets its answer at once; its thread is told to end, again and again until it has, and counts as in
+refused. A run past its time gets its answer at once; its thread is made to end, again and again until it has, and counts as in
 use until then.
 """
 

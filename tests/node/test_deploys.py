@@ -203,8 +203,8 @@ def test_an_upgrade_of_the_operator_restarts_no_pod(cluster: Cluster, tmp_path: 
     newer.write_text(
         "import sys\n"
         "from dynamiq_operator import __main__\n"
-        "from dynamiq_operator.desired import workload\n"
-        "workload.PRE_STOP_SECONDS = 7\n"
+        "from dynamiq_operator.desired import pod_template\n"
+        "pod_template.PRE_STOP_SECONDS = 7\n"
         "sys.exit(__main__.main())\n"
     )
     with stage(cluster, "upgrade") as on:

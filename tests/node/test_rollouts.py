@@ -36,8 +36,8 @@ LOG = REPOSITORY / "docs" / "measured" / "rollouts.txt"
 WITHOUT_PRE_STOP = """
 import sys
 from dynamiq_operator import __main__
-from dynamiq_operator.desired import workload
-workload.PRE_STOP_SECONDS = 0
+from dynamiq_operator.desired import pod_template
+pod_template.PRE_STOP_SECONDS = 0
 sys.exit(__main__.main())
 """
 

@@ -9,12 +9,12 @@ from dynamiq_operator.plan import operations
 
 def shown(plan: operations.Plan) -> list[str]:
     """What the plan does, Events left out."""
-    return [_line(action) for action in plan.actions if not isinstance(action, operations.Emit)]
+    return [_line(action) for action in plan.operations if not isinstance(action, operations.Emit)]
 
 
 def told(plan: operations.Plan) -> list[str]:
     """What the plan says, as `about reason`; what is said of a row is said of its App as well and shown once."""
-    said = [action for action in plan.actions if isinstance(action, operations.Emit)]
+    said = [action for action in plan.operations if isinstance(action, operations.Emit)]
     return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in said))
 
 
@@ -22,7 +22,7 @@ def _about(said: operations.Emit) -> str:
     return "app" if isinstance(said.about, App) else said.about.name
 
 
-def _line(action: operations.Action) -> str:
+def _line(action: operations.Operation) -> str:
     match action:
         case operations.SetAppStatus(status=status):
             ready = next(condition for condition in status.conditions if condition.type == "Ready")
@@ -46,7 +46,7 @@ def _line(action: operations.Action) -> str:
             return f"create flow of {version}"
         case operations.CreateAccessKeys():
             return "create access keys"
-        case operations.TellOfKeys(pod=pod):
+        case operations.AnnotatePod(pod=pod):
             return f"tell {pod} of keys"
         case operations.ScaleWorkload(replicas=replicas):
             return f"scale to {replicas}"

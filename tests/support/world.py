@@ -49,7 +49,7 @@ class World(Objects):
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
         self.events: dict[str, tuple[str, str, str]] = {}
-        self.written: list[operations.Action] = []
+        self.written: list[operations.Operation] = []
         super().__init__(*objects)
 
     # What a test looks at.
@@ -123,28 +123,28 @@ class World(Objects):
         """Plans and carries out, until there is nothing to do."""
         for _ in range(PASSES):
             plan = self.plan()
-            if not plan.actions:
+            if not plan.operations:
                 return
-            self.perform(plan.actions)
-        raise AssertionError(f"no rest after {PASSES} passes; still to do: {plan.actions!r}")
+            self.perform(plan.operations)
+        raise AssertionError(f"no rest after {PASSES} passes; still to do: {plan.operations!r}")
 
     def run(self) -> None:
         """Until nothing is to be done, with every pod becoming Ready meanwhile."""
         for _ in range(PASSES):
             self.settle()
             self.roll()
-            if not self.plan().actions:
+            if not self.plan().operations:
                 return
         raise AssertionError("the pods and the plan never come to rest together")
 
-    def perform(self, some: Iterable[operations.Action]) -> None:
+    def perform(self, some: Iterable[operations.Operation]) -> None:
         """Carries out actions of one plan, in order. Raises Stale as the API server would, before anything is written."""
         versions: dict[str, str] = {}
         for action in some:
             self._do(action, versions)
             self.written.append(action)
 
-    def _do(self, action: operations.Action, versions: dict[str, str]) -> None:
+    def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
             case operations.Emit(about=about, reason=reason, key=key, message=message):
                 kind = kinds.APP.kind if isinstance(about, App) else kinds.RECORD.kind
@@ -174,7 +174,7 @@ class World(Objects):
                 self._create(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
                 self._create(app, access_keys(app, "key"), "")
-            case operations.TellOfKeys(uid=uid, version=version):
+            case operations.AnnotatePod(uid=uid, version=version):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
             case operations.ScaleWorkload(observed=observed, replicas=replicas):
@@ -184,7 +184,7 @@ class World(Objects):
             case _:
                 self._do_with_history(action, versions)
 
-    def _do_with_history(self, action: operations.Action, versions: dict[str, str]) -> None:
+    def _do_with_history(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
             case operations.CreateRecord(app=app, name=name, asked=asked):
                 if (*_ROW, name) not in self.objects:

@@ -257,6 +257,6 @@ def _runtimes(api: Api, request: DeployRequest, rows: History) -> dict[str, Runt
     try:
         found = [requests.get(api, RUNTIMES, "", request.runtime)] if request.runtime is not None else requests.items(api, RUNTIMES)
     except errors.NotFound:
-        there = ", ".join(requests.names_of(api, RUNTIMES)) or "none"
+        there = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
         raise Unknown(f"no Runtime {request.runtime}; there are: {there}", "runtime") from None
     return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}

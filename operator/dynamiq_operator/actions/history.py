@@ -85,7 +85,7 @@ def may_belong_to(app_uid: str, row: Manifest) -> bool:
 def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     """The releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    found = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.lines(page)]
+    found = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
     return sorted(found, key=lambda release: release.number)
 
 
@@ -124,7 +124,7 @@ def _data(config_map: Manifest) -> Mapping[str, str]:
 
 def _there_are(api: Api, namespace: str) -> str:
     try:
-        found = requests.names_of(api, APPS, namespace)
+        found = requests.list_names(api, APPS, namespace)
     except errors.Denied:
         return "and you may not list the Apps there"
     return f"Apps there: {_listed(found)}" if found else "there is none at all: name another with -n"

@@ -98,6 +98,6 @@ def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
     try:
         return requests.get(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
-        found = requests.names_of(api, WORKFLOWS, namespace)
+        found = requests.list_names(api, WORKFLOWS, namespace)
         there = f"workflows there: {', '.join(found)}" if found else "there is none at all: name another with -n"
         raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {there}", "workflow") from None

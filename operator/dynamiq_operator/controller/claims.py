@@ -17,7 +17,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.snapshot import Claim, ClaimState
+from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 
 OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""
@@ -40,7 +40,7 @@ class Claims:
     ) -> None:
         self._client, self._cache, self._settings = client, cache, settings
         self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
-        self._own: dict[AppKey, tuple[tuple[str, str], Claim, float]] = {}
+        self._own: dict[AppKey, tuple[tuple[str, str], HostnameClaim, float]] = {}
         self._foreign_routes: dict[AppKey, tuple[str, str, float]] = {}
 
     def drop(self, key: AppKey) -> None:
@@ -48,12 +48,12 @@ class Claims:
         self._own.pop(key, None)
         self._foreign_routes.pop(key, None)
 
-    async def of(self, key: AppKey, app: App) -> Claim:
+    async def of(self, key: AppKey, app: App) -> HostnameClaim:
         """Which App holds the hostname of this one. Raises errors.ApiError."""
         host = exposure.external_hostname(app, self._settings)
         if host is None:
             self.drop(key)
-            return Claim()
+            return HostnameClaim()
         wanted = (host, app.meta.uid)  # for an App that was deleted and created again it is read anew: it may have another holder
         cached = self._own.get(key)
         if cached is not None and cached[0] == wanted and self._clock() - cached[2] < OWN_CLAIM_TTL:
@@ -63,16 +63,16 @@ class Claims:
             raw = await self._client.get(CLAIMS, self._namespace, names.claim(host))
         except errors.NotFound:
             foreign = await self._foreign_route(key, host)
-            return Claim(ClaimState.HELD, stranger=foreign) if foreign is not None else Claim(ClaimState.FREE)
+            return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
         holder = (raw["data"]["namespace"], raw["data"]["app"])
         noted = (raw["metadata"].get("annotations") or {}).get(names.RELEASED_ANNOTATION)
         released_at = parse_time(noted) if noted else None
         if holder == key:
-            claim = Claim(ClaimState.OURS, holder, released_at, raw)
+            claim = HostnameClaim(ClaimState.OURS, holder, released_at, raw)
             if released_at is None:
                 self._own[key] = (wanted, claim, self._clock())
             return claim
-        return Claim(ClaimState.HELD if self._is_wanted(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
+        return HostnameClaim(ClaimState.HELD if self._is_wanted(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
 
     async def create(self, action: operations.ClaimHostname) -> None:
         """Creates the claim of a hostname. Raises errors.Conflict where another App has created it since."""

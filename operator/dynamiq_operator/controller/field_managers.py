@@ -1,7 +1,7 @@
 """Field ownership of what was made by POST, turned into what server-side apply goes on from.
 
 A POST, or a patch, is recorded as an Update by our field manager. Left so, a field that a later apply leaves out would stay for ever,
-since the Update still owns it. `replicas` goes to a manager of its own: whoever applied it once and then left it out would
+since the Update still owns it. `replicas` goes to a manager of its own: a manager that applies it once and then leaves it out would
 reset it to 1.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -38,6 +38,16 @@ POLICY_TTL = 60.0
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Cached:
+    """What the cache has of an App."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    children: dict[ChildKey, Manifest] = field(default_factory=dict)
+    pods: list[Pod] = field(default_factory=list)
+    runs: list[TriggerJob] = field(default_factory=list)
+
+
 class Observer:
     """Makes snapshots. It writes nothing to the API server."""
 
@@ -54,24 +64,8 @@ class Observer:
         app = _parsed(App, raw)
         if raw is not None and app is None:  # not missing: its rows must not fail for want of it
             raise errors.Invalid("it is of a form that this version of the operator cannot read: upgrade the operator")
-        records: dict[str, Record] = {}
-        children: dict[ChildKey, Manifest] = {}
-        pods: list[Pod] = []
-        jobs: list[Manifest] = []
-        callers: dict[str, CallerPod] = {}
-        for resource, found in self._cache.of_app(key):
-            if resource is RECORDS and (record := _parsed(Record, found)) is not None:
-                if not awaits_garbage_collection(found, app):
-                    records[record.name] = record
-            elif resource in CHILDREN and app is not None and is_ours(found, app):
-                children[(resource.kind, found["metadata"]["name"])] = found
-            elif resource is JOBS:
-                jobs += [found] if _is_run(found, app) else []
-            elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
-                caller = CallerPod.of(found)
-                callers[caller.job] = caller
-            elif resource is PODS:
-                pods.append(Pod.of(found))
+        cached = self._from_cache(key, app)
+        records = cached.records
         if app is None:
             self._states.drop(key)
             self._claims.drop(key)
@@ -87,12 +81,12 @@ class Observer:
             records=tuple(records.values()),
             versions=tuple(self._versions(key[0], app, records.values())),
             runtimes={runtime.meta.name: runtime for found in self._cache.runtimes() if (runtime := _parsed(Runtime, found)) is not None},
-            children=children,
-            flows=frozenset(_flows(app, children)),
+            children=cached.children,
+            flows=frozenset(_flows(app, cached.children)),
             problems={child: problem for child, (problem, _) in state.problems.items()},
             access_keys=await self._access_keys(key, app, state),
-            pods=tuple(pods),
-            runs=tuple(TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs),
+            pods=tuple(cached.pods),
+            runs=tuple(cached.runs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
@@ -101,6 +95,27 @@ class Observer:
         )
         wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
+
+    def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
+        """The App's objects in the cache, by what they are to it; those of other managers are left out."""
+        cached = _Cached()
+        jobs: list[Manifest] = []
+        callers: dict[str, CallerPod] = {}
+        for resource, found in self._cache.of_app(key):
+            if resource is RECORDS and (record := _parsed(Record, found)) is not None:
+                if not awaits_garbage_collection(found, app):
+                    cached.records[record.name] = record
+            elif resource in CHILDREN and app is not None and is_ours(found, app):
+                cached.children[(resource.kind, found["metadata"]["name"])] = found
+            elif resource is JOBS and app is not None:
+                jobs += [found] if _is_run(found, app) else []
+            elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
+                caller = CallerPod.of(found)
+                callers[caller.job] = caller
+            elif resource is PODS:
+                cached.pods.append(Pod.of(found))
+        cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
+        return cached
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
@@ -206,7 +221,7 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
             yield found[CONTENT_HASH]
 
 
-def _is_run(found: Manifest, app: App | None) -> bool:
+def _is_run(found: Manifest, app: App) -> bool:
     """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
     return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
 

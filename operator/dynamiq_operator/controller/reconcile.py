@@ -44,10 +44,10 @@ class Reconciler:
         plan = make_plan(await self._observer.observe(app))
         if plan.requeue_after is not None:
             self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
-        if not plan.actions:
+        if not plan.operations:
             self._changes.pop(app, None)
             return
-        for operation in plan.actions:
+        for operation in plan.operations:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
         self._changes[app] = self._changes.get(app, 0) + 1
         await self._executor.execute(app, plan)

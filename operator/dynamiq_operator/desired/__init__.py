@@ -1,1 +1,1 @@
-"""Makers of what the operator makes for an App: (App, record) to manifest, each value fresh, nothing read and nothing written."""
+"""What the operator makes for an App: a maker for each kind of child, from inputs to fresh manifests, and the table of the kinds."""

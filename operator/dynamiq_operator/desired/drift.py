@@ -24,13 +24,14 @@ def left_over(desired: Manifest, observed: Manifest) -> str | None:
 
 
 def _differs(desired: Any, observed: Any, path: str, kind: ChildKind) -> str | None:
+    if desired == observed:
+        return None
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
         return _of_maps(desired, observed, path, kind)
     if isinstance(desired, list) and isinstance(observed, list):
         return _of_lists(desired, observed, path, kind)
-    if desired == observed or (path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)):
-        return None
-    return path
+    is_same_quantity = path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)
+    return None if is_same_quantity else path
 
 
 def _of_maps(desired: Mapping[str, Any], observed: Mapping[str, Any], path: str, kind: ChildKind) -> str | None:

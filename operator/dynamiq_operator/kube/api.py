@@ -1,4 +1,4 @@
-"""The client that actions ask of a surface, and what they read through it."""
+"""The client interface that actions take from a surface, and the requests that every surface sends through it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PAGE = 500
 PLAIN = "application/json"
 MERGE = "application/merge-patch+json"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
-"""Accept header of a list, or an object, as what `kubectl get` prints of it: no flow, which may be large, is in it."""
+"""Accept header of the table that `kubectl get` prints: without the flow, which may be large."""
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Accept header of a list that has nothing but metadata in it."""
+"""Accept header of a list of metadata alone."""
 
 METADATA_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """The same of one object, and of the events of a watch."""
 
 
 class Api(Protocol):
-    """Sends requests to the API server in the name of whoever acts."""
+    """Sends requests to the API server under the caller's name."""
 
     def request(
         self,
@@ -48,12 +48,12 @@ def get(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
 def pages(
     api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "", accept: str = PLAIN
 ) -> Iterator[Manifest]:
-    """The lists, each of at most `PAGE` items, that a collection comes in."""
+    """The pages of a list, each of at most `PAGE` items, which the selectors `label` and `field` limit."""
     return pages_at(api, resource.path(namespace), label=label, field=field, accept=accept)
 
 
 def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: str = PLAIN) -> Iterator[Manifest]:
-    """The same for the path of a collection."""
+    """The same by the path of the collection."""
     query: dict[str, str | int] = {"limit": PAGE}
     if label:
         query["labelSelector"] = label
@@ -68,7 +68,7 @@ def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: s
 
 
 def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> list[Manifest]:
-    """Everything of a collection that the selectors select."""
+    """All objects of a list, which the selectors limit. Raises kube.errors.ApiError."""
     return [
         {"apiVersion": resource.api_version, "kind": resource.kind, **item}
         for page in pages(api, resource, namespace, label=label, field=field)
@@ -76,14 +76,14 @@ def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = 
     ]
 
 
-def names_of(api: Api, resource: ApiResource, namespace: str = "") -> list[str]:
-    """The names of all that is in a collection, in order, without reading what it holds."""
+def list_names(api: Api, resource: ApiResource, namespace: str = "") -> list[str]:
+    """The names of the objects of a collection, sorted; nothing but metadata is read."""
     # The API server writes an empty list of metadata as null.
     return sorted(item["metadata"]["name"] for page in pages(api, resource, namespace, accept=METADATA) for item in page["items"] or ())
 
 
-def lines(table: Manifest) -> Iterator[tuple[Manifest, dict[str, Any]]]:
-    """Of each line of a `TABLE`: the object's metadata, and its cells by their column, such as `VERSION`."""
+def table_rows(table: Manifest) -> Iterator[tuple[Manifest, dict[str, Any]]]:
+    """Of each row of a `TABLE`: the object's metadata, and its cells by their column, such as `VERSION`."""
     columns = [column["name"].upper() for column in table["columnDefinitions"]]
     for row in table["rows"] or ():
         yield row["object"]["metadata"], dict(zip(columns, row["cells"], strict=False))

@@ -1,4 +1,4 @@
-"""What is to be done for an App: a pure function from a snapshot of the cluster to actions, statuses and events."""
+"""What is to be done for an App: a pure function from a snapshot of the cluster to operations, statuses and events."""
 
 from dynamiq_operator.plan.planner import make_plan
 

@@ -13,7 +13,7 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.operations import Action
+from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
 
@@ -98,7 +98,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step of the planner decides: `actions`, and the context as it is once they have been carried out."""
+    """What a step of the planner decides: `operations`, and the context as it is once they have been carried out."""
 
     context: Context
-    actions: tuple[Action, ...] = ()
+    operations: tuple[Operation, ...] = ()

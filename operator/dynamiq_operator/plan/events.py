@@ -1,4 +1,4 @@
-"""What users are told of a deploy, on the row and on its App, in their words."""
+"""Events about a deploy, on the row and on its App, in the user's words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynamiq_operator.plan.operations import Emit
 
 
 def title(row: Record) -> str:
-    """How a row is spoken of: `v2 (#5, support-x7k2p)`."""
+    """How messages name a row: `v2 (#5, support-x7k2p)`."""
     version = row.pinned.workflow_version if row.pinned else row.spec.workflow_version or "a deploy"
     number = f"#{row.sequence}, " if row.sequence else ""
     return f"{version} ({number}{row.name})"

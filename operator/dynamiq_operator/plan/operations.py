@@ -1,4 +1,4 @@
-"""What a plan asks to be done, in order. Each is one request to the API server, or, for a flow, a read and a write."""
+"""What a plan consists of. Each operation is one request to the API server, or, for a flow, a read and a write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
 @dataclass(frozen=True)
 class Emit:
-    """Say something of an object, as an Event; `key` makes the same thing said twice the same Event."""
+    """Create an Event about an object; `key` makes the same message sent twice one Event."""
 
     about: App | Record
     reason: str
@@ -25,7 +25,7 @@ class Emit:
 
 @dataclass(frozen=True)
 class SetAppStatus:
-    """Write the App's status, if nobody has written the App since the snapshot: this reserves sequences as well."""
+    """Write the App's status, guarded by the resourceVersion of the snapshot: this reserves sequences as well."""
 
     app: App
     status: AppStatus
@@ -33,7 +33,7 @@ class SetAppStatus:
 
 @dataclass(frozen=True)
 class CreateRecord:
-    """Create the row that `App.spec.deploy` asks for, in the name of who changed it."""
+    """Create the row that `App.spec.deploy` asks for, in the name of the user who changed it."""
 
     app: App
     name: str
@@ -43,7 +43,7 @@ class CreateRecord:
 
 @dataclass(frozen=True)
 class DeleteRecord:
-    """Delete a row that retention lets go."""
+    """Delete a row that retention does not keep."""
 
     app: App
     name: str
@@ -62,7 +62,7 @@ class CompleteRecord:
 
 @dataclass(frozen=True)
 class OwnRecord:
-    """Make the App the owner of a row that a restore brought back, so that the row goes with it."""
+    """Make the App the owner of a row that a restore brought back, so that the row is deleted with it."""
 
     app: App
     record: Record
@@ -84,7 +84,7 @@ class SetRecordStatus:
 
 @dataclass(frozen=True)
 class CreateChild:
-    """Create what is not there; `digest` identifies the manifest if the API server refuses it."""
+    """Create a child; `digest` identifies the manifest if the API server refuses it."""
 
     app: App
     manifest: Manifest
@@ -93,7 +93,7 @@ class CreateChild:
 
 @dataclass(frozen=True)
 class ApplyChild:
-    """Bring an existing child to its manifest; `found` names the first field that was otherwise."""
+    """Bring an existing child to its manifest; `found` names the first field that differs."""
 
     app: App
     manifest: Manifest
@@ -120,7 +120,7 @@ class DeleteChild:
 
 @dataclass(frozen=True)
 class RunOnce:
-    """Create the Job of a trigger that runs once; that it is there already means that it has been run."""
+    """Create the Job of a trigger that runs once; where it exists, the trigger has run."""
 
     app: App
     manifest: Manifest
@@ -138,7 +138,7 @@ class CreateFlow:
 
 @dataclass(frozen=True)
 class ClaimHostname:
-    """Create the claim of a hostname for an App; whoever is first has it."""
+    """Create the claim of a hostname for an App; the first App to create it has the hostname."""
 
     app: App
     hostname: str
@@ -146,7 +146,7 @@ class ClaimHostname:
 
 @dataclass(frozen=True)
 class KeepClaim:
-    """Note on a claim since when nobody wants it, or, with None, that its holder does."""
+    """Note on a claim since when its holder no longer wants it, or, with None, that it does."""
 
     claim: Manifest
     released_at: datetime | None
@@ -154,7 +154,7 @@ class KeepClaim:
 
 @dataclass(frozen=True)
 class ReleaseClaim:
-    """Delete a claim whose holder is gone for good, if nobody has written it since."""
+    """Delete a claim whose holder no longer wants it, guarded by its resourceVersion."""
 
     claim: Manifest
 
@@ -165,8 +165,8 @@ class CreateAccessKeys:
 
 
 @dataclass(frozen=True)
-class TellOfKeys:
-    """Note on a running pod which version of the Access Keys there is: its kubelet then looks at what the pod mounts."""
+class AnnotatePod:
+    """Annotate a running pod with the version of the Access Keys: its kubelet then refreshes what the pod mounts."""
 
     app: App
     pod: str
@@ -182,7 +182,7 @@ class ScaleWorkload:
     replicas: int
 
 
-Action = (
+Operation = (
     Emit
     | SetAppStatus
     | CreateRecord
@@ -201,18 +201,18 @@ Action = (
     | KeepClaim
     | ReleaseClaim
     | CreateAccessKeys
-    | TellOfKeys
+    | AnnotatePod
     | ScaleWorkload
 )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+    """Operations in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
 
-    actions: tuple[Action, ...] = ()
+    operations: tuple[Operation, ...] = ()
     requeue_after: float | None = None
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
-        """The actions of one type."""
-        return tuple(action for action in self.actions if isinstance(action, kind))
+        """The operations of one type."""
+        return tuple(operation for operation in self.operations if isinstance(operation, kind))

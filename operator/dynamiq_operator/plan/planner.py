@@ -8,7 +8,7 @@ not watched from then on, and an Event is made before the transition that it tel
 from __future__ import annotations
 
 from dynamiq_operator.model import names
-from dynamiq_operator.plan.children.access_keys import tell_pods_of_keys
+from dynamiq_operator.plan.children.access_keys import annotate_pods
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
@@ -50,18 +50,18 @@ def _plan(context: Context) -> Plan:
     reserves_sequences = context.reserved is not None
     rows = row_statuses(context, rollout)
     return Plan(
-        actions=(
+        operations=(
             *run_statuses.events_of_ended(context.app, status.triggers),
             *(app_statuses if reserves_sequences else ()),
             *own_restored_rows(context),
-            *completed.actions,
+            *completed.operations,
             *create_deploy_row(context),
-            *overtaken.actions,
-            *ended.actions,
+            *overtaken.operations,
+            *ended.operations,
             *hindrance_events(context, hindrances),
             *converge_children(context),
-            *tell_pods_of_keys(context),
-            *schedules.trigger_actions(context),
+            *annotate_pods(context),
+            *schedules.trigger_operations(context),
             *rows.opening,
             *(() if reserves_sequences else app_statuses),
             *rows.closing,
@@ -81,5 +81,5 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, hindrances: 
         times.append(RETRY_HINDERED)
     if hindrances.variables:
         times.append(RETRY_MISSING)
-    times += [*schedules.requeue_times(context), *run_statuses.requeue_times(context)]
+    times += [*schedules.trigger_times(context), *run_statuses.run_times(context)]
     return min(times, default=None)

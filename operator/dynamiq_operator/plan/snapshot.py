@@ -1,4 +1,4 @@
-"""A snapshot: all that is known of one App at one moment, frozen. Every decision is made from it and from nothing else."""
+"""A snapshot: all that was observed of one App at one moment, frozen. Every decision is made from it and from nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AccessKeys:
 
 
 class ClaimState(Enum):
-    """Whose the App's hostname is. `FREE`: nobody's, as far as can be seen."""
+    """Whose the App's hostname is. `FREE`: no App has claimed it, and no other route serves it."""
 
     NOT_NEEDED = "not needed"
     FREE = "free"
@@ -44,8 +44,8 @@ class ClaimState(Enum):
 
 
 @dataclass(frozen=True)
-class Claim:
-    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; `stranger`: else what serves it, its kind."""
+class HostnameClaim:
+    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it."""
 
     state: ClaimState = ClaimState.NOT_NEEDED
     holder: tuple[str, str] | None = None
@@ -61,7 +61,7 @@ class Snapshot:
     `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
     this App, by kind and name. `problems`: children that could not be made lately.
     `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
-    `named`: of Secrets and ConfigMaps that the App's variables name, and that were looked at, the keys; None where there is none.
+    `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
     `has_gateway_api`: whether HTTPRoutes can be made.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
@@ -81,7 +81,7 @@ class Snapshot:
     named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
     runs: tuple[TriggerJob, ...] = ()
-    claim: Claim = Claim()
+    claim: HostnameClaim = HostnameClaim()
     has_gateway_api: bool = True
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)

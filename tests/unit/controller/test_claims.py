@@ -12,7 +12,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, parse_time
-from dynamiq_operator.plan.snapshot import Claim, ClaimState
+from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 from tests.support import factories as given
 from tests.support.controller import SYSTEM, Process, stored
 from tests.support.scripted import Script, failure, listed
@@ -38,7 +38,7 @@ def script() -> Script:
     return script.on("GET", INGRESSES.path(), listed()).on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"))
 
 
-async def of(process: Process, app: App = CHAT) -> Claim:
+async def of(process: Process, app: App = CHAT) -> HostnameClaim:
     return await process.claims.of(KEY, app)
 
 

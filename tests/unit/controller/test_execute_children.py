@@ -26,7 +26,7 @@ SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
 
 
-async def execute(process: Process, *asked: operations.Action) -> None:
+async def execute(process: Process, *asked: operations.Operation) -> None:
     await process.lead()
     await process.executor.execute(APP, operations.Plan(asked))
 
@@ -131,6 +131,18 @@ async def test_object_of_another_manager_is_left_alone(process: Process, script:
     assert [sent.method for sent in script.writes()] == ["POST"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "other_app"), [({}, ""), (names.labels("chat-a"), "chat-a"), (names.labels("chat-a") | {names.MANAGED_BY: "helm"}, "")]
+)
+async def test_problem_says_which_other_app_has_the_name(process: Process, script: Script, labels: dict[str, str], other_app: str) -> None:
+    script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
+    script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME, "labels": labels}, "spec": {}}))
+    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    found = problem(process, service())
+    assert found is not None
+    assert found.other_app == other_app
+
+
 async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: Process, script: Script) -> None:
     restored = {**workload(), "metadata": {**workload()["metadata"], "ownerReferences": []}}
     assert is_labelled(restored, CHAT)
@@ -158,7 +170,7 @@ async def test_config_map_with_another_flow_is_left_alone(process: Process, scri
     await execute(process, operations.CreateChild(CHAT, flow, "d"))
     found = problem(process, flow)
     assert found is not None
-    assert found.hindrance is Hindrance.TAKEN
+    assert (found.hindrance, found.other_app) == (Hindrance.TAKEN, "")
 
 
 # Apply.

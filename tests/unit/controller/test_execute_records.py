@@ -26,7 +26,7 @@ APP = (given.NAMESPACE, given.NAME)
 ROW = at(RECORDS, "a")
 
 
-async def execute(process: Process, *asked: operations.Action) -> None:
+async def execute(process: Process, *asked: operations.Operation) -> None:
     await process.lead()
     await process.executor.execute(APP, operations.Plan(asked))
 
@@ -40,7 +40,7 @@ def cached_rows(process: Process) -> list[str]:
 
 
 def test_every_operation_has_its_function() -> None:
-    assert set(EXECUTE) == set(get_args(operations.Action))
+    assert set(EXECUTE) == set(get_args(operations.Operation))
 
 
 async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Process, script: Script) -> None:
@@ -163,7 +163,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
     path = at(PODS, "chat-0")
     pod = {"metadata": {"name": "chat-0", "labels": names.labels(given.NAME)}, "spec": {"containers": []}}
     script.on("PATCH", path, stored(pod, 2))
-    await execute(process, operations.TellOfKeys(given.an_app(), "chat-0", "uid-0", "55"))
+    await execute(process, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
     assert script.bodies("PATCH", path) == [{"metadata": {"uid": "uid-0", "annotations": {names.KEYS_ANNOTATION: "55"}}}]
     assert [resource for resource, _ in process.cache.of_app(APP)] == [PODS]
 
@@ -171,7 +171,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
 async def test_pod_that_is_gone_needs_to_be_told_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("PATCH", at(PODS, "chat-0"), answer)
-    await execute(process, operations.TellOfKeys(given.an_app(), "chat-0", "uid-0", "55"))
+    await execute(process, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
     assert len(script.sent) == 1
 
 

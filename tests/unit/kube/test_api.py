@@ -27,10 +27,10 @@ def test_list_goes_on_to_its_last_page_with_the_same_selectors() -> None:
 
 def test_names_are_read_without_their_objects_and_an_empty_list_may_be_null() -> None:
     script = Script().on("GET", PATH, listed(item("b"), item("a")))
-    assert api.names_of(ScriptedApi(script), RECORDS, "demo") == ["a", "b"]
+    assert api.list_names(ScriptedApi(script), RECORDS, "demo") == ["a", "b"]
     assert script.sent[0].headers["Accept"] == api.METADATA
     empty = Script().on("GET", PATH, {"metadata": {}, "items": None})
-    assert api.names_of(ScriptedApi(empty), RECORDS, "demo") == []
+    assert api.list_names(ScriptedApi(empty), RECORDS, "demo") == []
 
 
 def test_table_gives_metadata_and_cells_by_column() -> None:
@@ -38,8 +38,8 @@ def test_table_gives_metadata_and_cells_by_column() -> None:
         "columnDefinitions": [{"name": "Name"}, {"name": "Version"}],
         "rows": [{"object": item("a"), "cells": ["a", "v1"]}],
     }
-    assert list(api.lines(table)) == [({"name": "a"}, {"NAME": "a", "VERSION": "v1"})]
-    assert list(api.lines({**table, "rows": None})) == []
+    assert list(api.table_rows(table)) == [({"name": "a"}, {"NAME": "a", "VERSION": "v1"})]
+    assert list(api.table_rows({**table, "rows": None})) == []
 
 
 @pytest.mark.parametrize(("dry_run", "query"), [(False, {}), (True, {"dryRun": "All"})])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.plan.observed.pods import Container, Pod
 from dynamiq_operator.plan.rollout.causes import Gravity, find_cause
 from tests.support import factories as given
@@ -56,3 +59,38 @@ def test_how_a_container_ended(code: int, gravity: Gravity, said: str) -> None:
     cause = find_cause([a_pod(ended)], None)
     assert cause is not None
     assert (cause.gravity, cause.message) == (gravity, said)
+
+
+def test_a_container_that_was_killed_for_its_memory() -> None:
+    killed = Container("an-image", ready=False, running=False, restarts=1, exit_code=137, exit_reason="OOMKilled")
+    cause = find_cause([a_pod(killed)], None)
+    assert cause is not None
+    assert (cause.gravity, cause.message) == (Gravity.A_MINUTE, "pod chat-1 was killed: it used more memory than its limit")
+
+
+def test_a_container_that_runs_and_is_not_ready() -> None:
+    running = Container("an-image", ready=False, running=True, restarts=0)
+    cause = find_cause([a_pod(running)], None)
+    assert cause is not None
+    assert (cause.gravity, cause.reason) == (Gravity.UNTIL_DEADLINE, "NotReady")
+
+
+def test_a_first_end_without_an_error_is_no_cause() -> None:
+    ended = Container("an-image", ready=False, running=False, restarts=0, exit_code=0)
+    assert find_cause([a_pod(ended)], None) is None
+
+
+def test_a_pod_that_no_node_takes_and_one_that_has_no_container_yet() -> None:
+    pending = replace(a_pod(Container("an-image", ready=False, running=False, restarts=0)), container=None)
+    assert find_cause([pending], None) is None
+    cause = find_cause([pending, replace(pending, unschedulable="0/1 nodes are available")], None)
+    assert cause is not None
+    assert (cause.reason, cause.message) == ("Unschedulable", "no node can take pod chat-1: 0/1 nodes are available")
+
+
+def test_pods_that_cannot_be_created() -> None:
+    failing = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    workload = WorkloadState.of({"metadata": {}, "spec": {}, "status": {"conditions": [failing]}})
+    cause = find_cause([], workload)
+    assert cause is not None
+    assert (cause.reason, cause.message) == ("PodsRefused", "pods cannot be created: exceeded quota")

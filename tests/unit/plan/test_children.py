@@ -105,7 +105,7 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
     workload["metadata"]["annotations"][names.TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     world.edited(workload)
     world.roll()
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     world.deploy("b", "v2")
     world.run()
     assert world.child("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] != 7

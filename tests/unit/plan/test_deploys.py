@@ -30,7 +30,7 @@ def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
     world = a_world()
     assert shown(world.plan()) == ["create access keys", "create Service", "app: Ready=False NotDeployed, last #0"]
     world.settle()
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     assert world.condition("Progressing") == ("False", "Settled")
 
 
@@ -49,7 +49,7 @@ def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
         "create PodDisruptionBudget",
     ]
     assert told(plan) == ["a Progressing", "app Progressing"]
-    world.perform(plan.actions)
+    world.perform(plan.operations)
     assert shown(world.plan()) == [
         "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/access-keys",  # they were made in the same moment
         "app: Ready=False NotDeployed, last #1",  # the workload that is there now is told of, and nothing else is left
@@ -272,4 +272,4 @@ def test_rows_without_an_app_wait_for_it() -> None:
 def test_an_app_that_is_being_deleted_is_left_alone() -> None:
     world = a_world(given.being_deleted())
     world.deploy("a", "v1")
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()

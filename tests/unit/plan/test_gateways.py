@@ -18,12 +18,12 @@ from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan
-from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
+from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 from tests.support.plan_lines import shown
 
 HOST = "chat.example.test"
-OURS = Claim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, {"metadata": {"name": "hostname-x"}})
+OURS = HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, {"metadata": {"name": "hostname-x"}})
 OPERATORS = ParentRef(name="public", namespace="gateways")
 
 
@@ -78,7 +78,7 @@ def test_the_route_names_its_gateway_its_host_and_the_service(parent: dict[str, 
 def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname() -> None:
     app = given.an_app(given.public(), given.exposed("Gateway"))
     assert http_route(Inputs(app, Settings(gateway=OPERATORS), may_route=True)) == []
-    assert said(a_snapshot(app, claim=Claim())) == []
+    assert said(a_snapshot(app, claim=HostnameClaim())) == []
 
 
 def test_a_route_takes_the_place_of_an_ingress_and_stands_before_that_goes() -> None:
@@ -110,7 +110,7 @@ def test_an_app_that_can_have_no_gateway_is_told_what_to_do_and_keeps_its_ingres
 
 
 def test_the_hostname_of_another_app_gets_no_route_either() -> None:
-    snapshot = a_snapshot(an_app(), claim=Claim(ClaimState.HELD, ("other", "web"), None, OURS.raw))
+    snapshot = a_snapshot(an_app(), claim=HostnameClaim(ClaimState.HELD, ("other", "web"), None, OURS.raw))
     assert planned(snapshot) == []
     assert said(snapshot) == [("HostnameTaken", f"hostname {HOST} is another App's: choose another")]
 

@@ -10,7 +10,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.snapshot import Claim, ClaimState, Snapshot
+from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 
 HOST = "chat.example.test"
@@ -18,14 +18,14 @@ DOMAIN = "apps.example.test"
 RAW: Manifest = {"metadata": {"name": "hostname-x", "uid": "1", "resourceVersion": "1"}, "data": {}}
 
 
-def a_snapshot(hostname: str | None, claim: Claim) -> Snapshot:
+def a_snapshot(hostname: str | None, claim: HostnameClaim) -> Snapshot:
     app = given.an_app(*([given.with_hostname(hostname)] if hostname else []))
     return Snapshot(given.NAMESPACE, given.NAME, given.NOW, Settings(domain=DOMAIN), app=app, claim=claim)
 
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return [type(action).__name__ for action in hostnames.claim_actions(Context.of(snapshot, snapshot.app))]
+    return [type(action).__name__ for action in hostnames.claim_operations(Context.of(snapshot, snapshot.app))]
 
 
 def said(snapshot: Snapshot) -> str:
@@ -38,23 +38,23 @@ def routed(snapshot: Snapshot) -> bool:
     return hostnames.may_route(Context.of(snapshot, snapshot.app))
 
 
-def abandoned(seconds: float | None) -> Claim:
+def abandoned(seconds: float | None) -> HostnameClaim:
     """Another App's, which is gone; asked for so long ago, or not yet."""
     since = given.NOW - timedelta(seconds=seconds) if seconds is not None else None
-    return Claim(ClaimState.ABANDONED, ("other", "web"), since, RAW)
+    return HostnameClaim(ClaimState.ABANDONED, ("other", "web"), since, RAW)
 
 
 @pytest.mark.parametrize(
     ("claim", "does", "says"),
     [
-        (Claim(ClaimState.FREE), ["ClaimHostname"], ""),
-        (Claim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, RAW), [], ""),
-        (Claim(ClaimState.OURS, (given.NAMESPACE, given.NAME), given.NOW, RAW), ["KeepClaim"], ""),
-        (Claim(ClaimState.HELD, ("secret-team", "web"), None, RAW), [], "is another App's"),
-        (Claim(ClaimState.HELD, (given.NAMESPACE, "web"), None, RAW), [], "is that of App web in this namespace"),
-        (Claim(ClaimState.HELD), [], "is served by an Ingress that is not ours"),
+        (HostnameClaim(ClaimState.FREE), ["ClaimHostname"], ""),
+        (HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, RAW), [], ""),
+        (HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), given.NOW, RAW), ["KeepClaim"], ""),
+        (HostnameClaim(ClaimState.HELD, ("secret-team", "web"), None, RAW), [], "is another App's"),
+        (HostnameClaim(ClaimState.HELD, (given.NAMESPACE, "web"), None, RAW), [], "is that of App web in this namespace"),
+        (HostnameClaim(ClaimState.HELD), [], "is served by an Ingress that is not ours"),
         (
-            Claim(ClaimState.HELD, stranger="HTTPRoute"),
+            HostnameClaim(ClaimState.HELD, stranger="HTTPRoute"),
             [],
             "is served by an HTTPRoute that is not ours: choose another, or delete that HTTPRoute",
         ),
@@ -62,9 +62,9 @@ def abandoned(seconds: float | None) -> Claim:
         (abandoned(59), [], "was another App's until lately"),
         (abandoned(60), ["ReleaseClaim"], "was another App's until lately"),
     ],
-    ids=lambda value: value.state.name + (f" {value.released_at}" if value.released_at else "") if isinstance(value, Claim) else "",
+    ids=lambda value: value.state.name + (f" {value.released_at}" if value.released_at else "") if isinstance(value, HostnameClaim) else "",
 )
-def test_each_state_of_a_claim(claim: Claim, does: list[str], says: str) -> None:
+def test_each_state_of_a_claim(claim: HostnameClaim, does: list[str], says: str) -> None:
     snapshot = a_snapshot(HOST, claim)
     assert planned(snapshot) == does
     assert says in said(snapshot)
@@ -86,7 +86,7 @@ def test_each_state_of_a_claim(claim: Claim, does: list[str], says: str) -> None
     ],
 )
 def test_names_made_of_app_and_namespace_are_reserved(hostname: str | None, reserved: bool) -> None:
-    snapshot = a_snapshot(hostname, Claim(ClaimState.FREE))
+    snapshot = a_snapshot(hostname, HostnameClaim(ClaimState.FREE))
     assert planned(snapshot) == ([] if reserved else ["ClaimHostname"])
     assert ("is reserved" in said(snapshot)) == reserved
-    assert routed(a_snapshot(hostname, Claim(ClaimState.OURS))) is not reserved
+    assert routed(a_snapshot(hostname, HostnameClaim(ClaimState.OURS))) is not reserved

@@ -74,7 +74,7 @@ def stopping_after(count: int) -> Callable[[World], None]:
 
     def settle(world: World) -> None:
         for _ in range(PASSES):
-            todo = world.plan().actions
+            todo = world.plan().operations
             if not todo:
                 return
             left = count - len(world.written)
@@ -142,7 +142,7 @@ def test_a_paused_replica_that_wakes_up_with_an_old_plan_completes_nothing_twice
     undisturbed = play(SCENARIOS[name], World.settle)
 
     def behind(world: World) -> None:
-        old = world.plan().actions
+        old = world.plan().operations
         world.settle()
         with contextlib.suppress(Stale):
             world.perform([action for action in old if hasattr(action, "record") or hasattr(action, "status")])
@@ -155,9 +155,9 @@ def test_a_paused_replica_that_wakes_up_with_an_old_plan_completes_nothing_twice
 
 def test_when_all_is_well_nothing_is_done() -> None:
     world = serving("v1")
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     world.later(3600)
-    assert (world.plan().actions, world.plan().requeue_after) == ((), None)
+    assert (world.plan().operations, world.plan().requeue_after) == ((), None)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -180,7 +180,7 @@ def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
         elif event == "roll":
             world.roll()
         if event == "kill":
-            todo = world.plan().actions
+            todo = world.plan().operations
             world.perform(todo[: chance.randrange(len(todo) + 1)])
         else:
             world.settle()

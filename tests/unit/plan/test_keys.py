@@ -51,7 +51,7 @@ def test_what_was_told_to_some_before_a_crash_is_told_to_the_others() -> None:
     world.edited(workload)
     world.roll()
     change(world)
-    first = world.plan().actions[:2]
+    first = world.plan().operations[:2]
     world.perform(first)
     world.later(3600)  # while no operator runs
     assert shown(world.plan()) == ["tell chat-1 of keys", "tell chat-2 of keys"]
@@ -63,7 +63,7 @@ def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
     for name, version in (("a", "v1"), ("b", "v2")):
         world.deploy(name, version)
         world.run()
-    assert not [line for action in world.written for line in [type(action).__name__] if line == "TellOfKeys"]
+    assert not [line for action in world.written for line in [type(action).__name__] if line == "AnnotatePod"]
 
 
 def test_keys_that_were_made_anew_are_told_too() -> None:
@@ -83,7 +83,7 @@ def test_an_app_that_becomes_public_has_no_keys_to_tell_of() -> None:
     world.edited(app)
     world.run()
     change(world)
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     assert names.KEYS_ANNOTATION not in world.child("Deployment")["metadata"]["annotations"]
     assert world.phases == {"a": "#1 Live"}, "a change of access is no row"
 

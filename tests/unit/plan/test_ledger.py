@@ -64,7 +64,7 @@ def test_a_change_after_each_action_of_the_row_before_makes_no_row_twice() -> No
         ask(world, "v2")
         done = 0
         for _ in range(5):
-            for action in world.plan().actions:
+            for action in world.plan().operations:
                 if done < stop:
                     world.perform([action])
                     done += 1
@@ -147,7 +147,7 @@ def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None
     assert row.status.conditions[0].message == "App chat does not exist in namespace demo"
     assert row.outcome is not None
     world.later(3600)
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     world.add(given.app_manifest())
     world.run()
     assert world.phases == {"a": "#1 Live"}

@@ -30,7 +30,7 @@ def test_a_run_is_told_while_it_runs_and_when_it_has_ended() -> None:
     (run,) = world.app.status.triggers
     assert (run.job, run.started_at, run.ended_at) == (job, at(0), at(3))
     assert said(world) == [("TriggerSucceeded", f"trigger nightly ({job}, v1): the App answered 200 after 0.2 s")]
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
 
 
 def test_the_version_is_the_one_that_answered() -> None:
@@ -105,7 +105,7 @@ def test_the_last_ten_are_kept_whatever_becomes_of_their_jobs() -> None:
         world.remove_job(job)
     assert [run[2] for run in told(world)] == [f"No. {number}" for number in range(12, 2, -1)]
     assert len(said(world)) == 12
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
 
 
 def test_a_run_whose_job_was_deleted_is_told_to_have_failed() -> None:
@@ -124,7 +124,7 @@ def test_runs_of_an_app_that_had_this_name_before_are_not_this_ones() -> None:
     world = triggering(NIGHTLY)
     job = world.fire(CRON)
     world.child(JOB.kind, job)["metadata"]["creationTimestamp"] = at(-1)
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
 
 
 def test_the_status_is_written_twice_for_a_run() -> None:

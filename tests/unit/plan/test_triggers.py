@@ -31,7 +31,7 @@ def test_a_schedule_is_a_cron_job_from_the_first_deploy_on() -> None:
     spec = world.child(CRON_JOB.kind, CRON)["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("0 3 * * *", "Europe/Berlin", "Allow")
     assert world.condition("TriggersReady") == ("True", "Scheduled")
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
 
 
 def test_its_pods_are_none_of_the_apps_and_may_do_nothing_but_call_it() -> None:
@@ -171,7 +171,7 @@ def test_it_is_requeued_for_the_moment_it_expires() -> None:
 def test_while_a_restore_is_under_way_nothing_is_made() -> None:
     world = a_world(given.with_triggers(NIGHTLY, {"name": "once", "runAt": at(0)}), given.annotated(**{names.RESTORING_ANNOTATION: "true"}))
     world.deploy("a", "v1")
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
 
 
 def test_nothing_runs_for_an_app_whose_first_deploy_failed() -> None:
@@ -192,7 +192,7 @@ ONCE: Manifest = {"name": "once", "runAt": at(HOUR)}
 def test_a_moment_is_one_job_when_it_has_come() -> None:
     world = triggering(ONCE)
     plan = world.plan()
-    assert (plan.actions, plan.requeue_after) == ((), HOUR)
+    assert (plan.operations, plan.requeue_after) == ((), HOUR)
     world.later(HOUR)
     assert shown(world.plan())[0] == "run once"
     world.run()

@@ -63,7 +63,7 @@ def test_a_live_app_goes_on_with_the_variables_that_it_has(variable: Manifest, m
     assert (world.condition("VariablesResolved"), world.condition("Ready")) == (("False", "VariableMissing"), ("True", "Serving"))
     assert message(world, "VariablesResolved").startswith(said)
     assert [text for _, reason, text in world.events.values() if reason == "VariableMissing"] == [message(world, "VariablesResolved")]
-    assert (world.plan().actions, world.plan().requeue_after) == ((), 3)
+    assert (world.plan().operations, world.plan().requeue_after) == ((), 3)
 
 
 def test_it_goes_on_once_the_key_is_there() -> None:
@@ -90,7 +90,7 @@ def test_no_reference_is_read_while_the_desired_pods_run() -> None:
     world.run()
     world.remove_other("Secret", "tokens")
     assert world.snapshot().named == {}
-    assert world.plan().actions == ()
+    assert world.plan().operations == ()
     assert world.condition("VariablesResolved") == ("True", "Resolved")
 
 

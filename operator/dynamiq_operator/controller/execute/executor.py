@@ -30,7 +30,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ScaleWorkload: children.scale_workload,
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
-    operations.TellOfKeys: runs.annotate_access_keys,
+    operations.AnnotatePod: runs.annotate_access_keys,
     operations.RunOnce: runs.run_once,
     operations.ClaimHostname: hostnames.claim_hostname,
     operations.KeepClaim: hostnames.annotate_claim,
@@ -51,6 +51,6 @@ class Executor:
     async def execute(self, app: AppKey, plan: operations.Plan) -> None:
         """Executes a plan of an App. Raises errors.ApiError of the first operation that fails, and LeadershipLost before one."""
         execution = Execution(app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key)
-        for operation in plan.actions:
+        for operation in plan.operations:
             self._election.require_leadership()
             await EXECUTE[type(operation)](execution, operation)

@@ -42,5 +42,6 @@ def report_taken(execution: Execution, manifest: Manifest, found: Manifest) -> N
     """Another manager's object has the name of a child: it is left alone, and the problem says so."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-    problem = ChildProblem(Hindrance.TAKEN, message, other_app=app_of(found))
+    other_app = app_of(found) if app_of(found) != app_of(manifest) else ""
+    problem = ChildProblem(Hindrance.TAKEN, message, other_app=other_app)
     execution.state.problems[(kind, name)] = (problem, execution.states.clock())

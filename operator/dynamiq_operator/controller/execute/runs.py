@@ -1,4 +1,4 @@
-"""Jobs of triggers that run once, and what running pods are told."""
+"""Jobs of triggers that run once, and the annotation by which a running pod learns of new Access Keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
         problem.resolve()
 
 
-async def annotate_access_keys(execution: Execution, operation: operations.TellOfKeys) -> None:
+async def annotate_access_keys(execution: Execution, operation: operations.AnnotatePod) -> None:
     """Annotates a running pod with the version of the Access Keys; one that is gone, or another one of that name, needs none."""
     patch = {"metadata": {"uid": operation.uid, "annotations": {names.KEYS_ANNOTATION: operation.version}}}
     try:

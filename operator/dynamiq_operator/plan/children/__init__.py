@@ -1,1 +1,1 @@
-"""The objects that an App owns: what each should be, and what brings it there."""
+"""The objects that an App owns: their manifests, and what brings those that are observed to them."""

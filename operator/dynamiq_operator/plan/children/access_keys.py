@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.operations import CreateAccessKeys, TellOfKeys
+from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
 from dynamiq_operator.plan.snapshot import KeysPresence
 
 CLOCKS = timedelta(seconds=60)
@@ -41,14 +41,14 @@ def key_note(context: Context) -> str | None:
     return f"{seen.version} {format_time(seen.since)}" if noted and seen.since else seen.version
 
 
-def tell_pods_of_keys(context: Context) -> Iterator[TellOfKeys]:
+def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
     """The pods that were created before the keys were last changed, and that are not annotated with that change."""
     version, since = _parsed(key_note(context))
     if since is None:
         return
     for pod in context.snapshot.pods:
         if pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
-            yield TellOfKeys(context.app, pod.name, pod.uid, version)
+            yield AnnotatePod(context.app, pod.name, pod.uid, version)
 
 
 def _noted(observed: Manifest | None) -> str | None:

@@ -14,13 +14,13 @@ from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import Hindrance
-from dynamiq_operator.plan.operations import Action, ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, OwnChild, ScaleWorkload
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 
 
-def converge_children(context: Context) -> tuple[Action, ...]:
+def converge_children(context: Context) -> tuple[Operation, ...]:
     """What brings every child, those of triggers excepted, to what the target's pins and the App want."""
     return (
-        *hostnames.claim_actions(context),
+        *hostnames.claim_operations(context),
         *access_keys.key_creation(context),
         *_create_flow(context),
         *converge_to(context, desired_children(context), of_triggers=False),
@@ -33,10 +33,10 @@ def are_ready(context: Context) -> bool:
     """Whether every child, those of triggers excepted, is as desired and has come to rest."""
     observed = context.snapshot.children
     at_rest = all(kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
-    return at_rest and all(isinstance(action, Emit) for action in converge_children(context))
+    return at_rest and all(isinstance(operation, Emit) for operation in converge_children(context))
 
 
-def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Action]:
+def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
     """What brings the kinds that are for triggers, or the others, to what is desired of them."""
     for key, manifest in desired.items():
         yield from _converge(context, key, manifest)
@@ -49,7 +49,7 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
 
 
-def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Action]:
+def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
     """What brings one child to its manifest; nothing where they are equal, or where it cannot be made."""
     observed, entry = context.snapshot.children.get(key), kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
@@ -87,7 +87,7 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
         yield CreateFlow(context.app, pinned.workflow_hash, release)
 
 
-def _scale(context: Context) -> Iterator[Action]:
+def _scale(context: Context) -> Iterator[Operation]:
     """Back from 0 replicas, at which an autoscaler does nothing."""
     observed, pinned = context.workload, context.pinned
     if observed is None or pinned is None or observed["spec"].get("replicas") != 0:

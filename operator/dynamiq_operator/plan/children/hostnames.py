@@ -13,11 +13,11 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
-from dynamiq_operator.plan.operations import Action, ClaimHostname, KeepClaim, ReleaseClaim
+from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
 from dynamiq_operator.plan.snapshot import ClaimState
 
 GRACE = timedelta(seconds=60)
-"""For so long a hostname stays with an App that is gone, or that no longer wants it, once another App asks for it."""
+"""How long a hostname stays with an App that is deleted, or that no longer wants it, once another App asks for it."""
 
 _WANTED = "exposure.type is Gateway"
 
@@ -27,8 +27,8 @@ def may_route(context: Context) -> bool:
     return _is_ours(context) and not gateway_problems(context)
 
 
-def claim_actions(context: Context) -> tuple[Action, ...]:
-    """What is to be done about the claim of the App's hostname."""
+def claim_operations(context: Context) -> tuple[Operation, ...]:
+    """Creates, keeps or releases the claim of the App's hostname."""
     host, claim = exposure.external_hostname(context.app, context.settings), context.snapshot.claim
     if host is None or _is_reserved(context):
         return ()
@@ -46,7 +46,7 @@ def claim_actions(context: Context) -> tuple[Action, ...]:
 
 
 def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
-    """Why the App has no route. Another namespace is not named: whoever reads the App may not be allowed to know of it."""
+    """Why the App has no route. Another namespace is not named: a reader of the App may not be allowed to know of it."""
     host = exposure.external_hostname(context.app, context.settings)
     if host is None or _is_ours(context) or (context.snapshot.claim.state is ClaimState.FREE and not _is_reserved(context)):
         return {}
@@ -65,7 +65,7 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
-    """Why an App that wants a Gateway can have none. What served its hostname before stays as long."""
+    """Why an App that wants a Gateway can have none. Until it can, what served its hostname before stays."""
     if not context.app.spec.wants_gateway or exposure.external_hostname(context.app, context.settings) is None:
         return {}
     if not context.snapshot.has_gateway_api:

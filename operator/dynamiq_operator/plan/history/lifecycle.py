@@ -71,7 +71,7 @@ class History:
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
 
     def having(self, *changed: Record) -> History:
-        """This history with each of `changed` in place of the row of its name; sorted anew only where one got its sequence."""
+        """This history with each of `changed` in place of the row of its name; sorted again only where one got its sequence."""
         by_name = {row.name: row for row in changed}
         rows = tuple(by_name.get(row.name, row) for row in self.rows)
         moved = any(row.sequence != before.sequence for row, before in zip(rows, self.rows, strict=True))

@@ -13,7 +13,7 @@ from dynamiq_operator.model.record import Outcome, Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
-from dynamiq_operator.plan.operations import Action, CompleteRecord, EndRecord, OwnRecord
+from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import source_of
 
 
@@ -31,7 +31,7 @@ def complete_rows(context: Context) -> Step:
     numbers = {row.name: highest + place for place, row in enumerate(context.history.unnumbered, 1)}
     context = context.having(*(completed(row, sequence=numbers[row.name]) for row in context.history.unnumbered))
     context = replace(context, reserved=highest + len(numbers) if numbers else None)
-    actions: list[Action] = []
+    operations: list[Operation] = []
     waits: dict[str, str] = {}
     for row in context.history.waiting:
         if context.target is not None and row.sequence < context.target.sequence:
@@ -48,19 +48,19 @@ def complete_rows(context: Context) -> Step:
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             context = context.having(pinned)
-            actions += [*events.began(app, pinned, found), CompleteRecord(app, row, number, found)]
+            operations += [*events.began(app, pinned, found), CompleteRecord(app, row, number, found)]
             continue
         if number is not None:
-            actions.append(CompleteRecord(app, row, number, None))
+            operations.append(CompleteRecord(app, row, number, None))
         if isinstance(found, Missing) and context.now < waits_until(row, app.spec.rollout):
             waits[row.name] = found.message
             continue
         failed, end = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
         context = context.having(failed)
-        actions += end
+        operations += end
     # Rows that a newer one overtook before they were pinned still get the number that was reserved for them.
-    actions += [CompleteRecord(app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers]
-    return Step(replace(context, waits=waits), tuple(actions))
+    operations += [CompleteRecord(app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers]
+    return Step(replace(context, waits=waits), tuple(operations))
 
 
 def end_overtaken(context: Context) -> Step:
@@ -68,11 +68,11 @@ def end_overtaken(context: Context) -> Step:
     newer = context.target
     reason = f"{events.title(newer)} was deployed after it" if newer else ""
     ended = [end_row(context, row, Result.OVERTAKEN, reason) for row in context.history.overtaken]
-    return Step(context.having(*(row for row, _ in ended)), tuple(action for _, actions in ended for action in actions))
+    return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 
 
-def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Action, ...]]:
-    """The row with its outcome, and the actions that write it."""
+def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Operation, ...]]:
+    """The row with its outcome, and the operations that write it."""
     said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
     outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said)})
@@ -90,7 +90,7 @@ def seconds_left(row: Record, rollout: Rollout, now: datetime) -> float:
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
-    """For a row whose App was created when the row had waited too long: nobody expects it to be deployed any more."""
+    """Why a row fails whose App was created after the row had waited too long: by then its deploy would come as a surprise."""
     app, rollout = context.app.meta, context.app.spec.rollout
     if app.created <= waits_until(row, rollout):
         return None

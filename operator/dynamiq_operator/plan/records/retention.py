@@ -13,7 +13,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
-from dynamiq_operator.plan.operations import Action, DeleteChild, DeleteRecord
+from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
 
 ONCE_LIVE_KEPT = 5
 NEWEST_KEPT = 5
@@ -22,7 +22,7 @@ AT_ONCE = 50
 """Rows deleted in one reconcile, so that a limit that was lowered a lot does not hold up a deploy."""
 
 
-def delete_expired(context: Context) -> tuple[Action, ...]:
+def delete_expired(context: Context) -> tuple[Operation, ...]:
     """Deletes what is above the limit; nothing where there is none, or where the whole history is not known."""
     app = context.app
     limit = app.spec.history.limit if app.spec.history else None

@@ -1,1 +1,1 @@
-"""How a rollout stands, and why it does not progress."""
+"""Whether a rollout goes on, is complete or has failed, and why it does not progress."""

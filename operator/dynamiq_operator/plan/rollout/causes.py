@@ -1,4 +1,4 @@
-"""Why a rollout does not come to an end, in words for a user, from the status of its pods and of its workload."""
+"""Why a rollout does not complete, in words for a user, from the status of its pods and of its workload."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _AT_ONCE = {"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError"}
 _START = {"CreateContainerError", "RunContainerError"}
 _NOT_SEEN_YET = "failed to sync"
-"""How a kubelet that is busy begins when it has not read a Secret or ConfigMap yet: that is no reason to give up."""
+"""How a busy kubelet's message begins while it has not read a Secret or ConfigMap yet: that is no reason to fail a deploy at once."""
 
 
 def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | None:
-    """The gravest thing that keeps these pods, the new ones, from being Ready; None where nothing can be seen yet."""
+    """The gravest thing that keeps these pods, the new ones, from being Ready; None where no status says so yet."""
     found = [cause for pod in pods if not pod.deleting and not pod.ready and (cause := _of_pod(pod)) is not None]
     if workload is not None and workload.failure is not None:
         found.append(Cause(Gravity.UNTIL_DEADLINE, "PodsRefused", f"pods cannot be created: {workload.failure}"))

@@ -46,10 +46,10 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
     if status.state is RolloutState.ROLLING:
         return Step(context), status
     if status.state is RolloutState.COMPLETE:
-        ended, actions = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
+        ended, operations = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
     else:
-        ended, actions = end_row(context, row, Result.FAILED, status.cause.message if status.cause else "")
-    return Step(context.having(ended), actions), None
+        ended, operations = end_row(context, row, Result.FAILED, status.cause.message if status.cause else "")
+    return Step(context.having(ended), operations), None
 
 
 def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:

@@ -1,1 +1,1 @@
-"""What the statuses of an App and of its rows say."""
+"""The statuses of an App and of its rows."""

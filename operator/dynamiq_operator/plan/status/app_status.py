@@ -65,7 +65,7 @@ def _live_row(context: Context) -> LiveRow | None:
 
 
 def _failed(context: Context) -> FailedRow | None:
-    """The newest row above the live one that failed; one that is closed, and so not watched, is kept from the status of before."""
+    """The newest row above the live one that failed; one that is closed, and so not watched, is kept from the last status."""
     after = context.history.live.sequence if context.history.live else 0
     for row in reversed(context.history.rows):
         if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after:

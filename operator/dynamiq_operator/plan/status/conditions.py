@@ -31,7 +31,7 @@ def ready(others: Sequence[Condition]) -> Condition:
 
 
 def dated(conditions: Sequence[Condition], before: Sequence[Condition], now: datetime, generation: int | None) -> tuple[Condition, ...]:
-    """The conditions with their transition times: those of before where the status is the same, else now."""
+    """The conditions with their transition times: unchanged where the status is the same, else now."""
     known = {each.type: each for each in before}
     return tuple(
         each.model_copy(

@@ -11,7 +11,7 @@ from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.operations import Action, Plan, SetRecordStatus
+from dynamiq_operator.plan.operations import Operation, Plan, SetRecordStatus
 from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -22,27 +22,27 @@ from dynamiq_operator.plan.status.conditions import SUCCEEDED, condition, dated
 class RowStatuses:
     """The writes for rows that stay open or go Live, and those that close rows: a new row reads Live before the one before it reads Superseded."""
 
-    opening: tuple[Action, ...]
-    closing: tuple[Action, ...]
+    opening: tuple[Operation, ...]
+    closing: tuple[Operation, ...]
 
 
 def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses:
     """The status of each row that does not read so yet. `rollout` is that of the candidate."""
     app, history = context.app, context.history
-    opening: list[Action] = []
-    closing: list[Action] = []
+    opening: list[Operation] = []
+    closing: list[Operation] = []
     for row in reversed(history.rows):
         phase = history.phase(row)
         waits = context.waits.get(row.name, "")
         status = row_status(row, phase, context.now, waits=waits, rollout=rollout if row is history.candidate else None)
         if says_nothing_new(row, status):
             continue
-        actions = closing if phase in CLOSED else opening
+        operations = closing if phase in CLOSED else opening
         if phase is Phase.SUPERSEDED and row.phase is Phase.LIVE and history.live is not None:
-            actions += events.superseded(app, row, history.live)
+            operations += events.superseded(app, row, history.live)
         if waits:
-            actions += events.waits(app, row, waits)
-        actions.append(SetRecordStatus(row, status))
+            operations += events.waits(app, row, waits)
+        operations.append(SetRecordStatus(row, status))
     return RowStatuses(tuple(opening), tuple(closing))
 
 
@@ -53,7 +53,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
     open: closed it would not be watched when its App comes.
     """
     policy = Rollout()
-    actions: list[Action] = []
+    operations: list[Operation] = []
     left: list[float] = []
     for row in History.of(snapshot.records).rows:
         if row.meta.owners:
@@ -66,8 +66,8 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
             left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not says_nothing_new(row, status):
-            actions += [*events.waits(None, row, message), SetRecordStatus(row, status)]
-    return Plan(tuple(actions), min(left, default=None))
+            operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
+    return Plan(tuple(operations), min(left, default=None))
 
 
 def row_status(row: Record, phase: Phase, now: datetime, *, waits: str = "", rollout: RolloutStatus | None = None) -> RecordStatus:

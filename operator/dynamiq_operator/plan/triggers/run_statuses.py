@@ -17,14 +17,14 @@ from dynamiq_operator.plan.operations import Emit
 
 MESSAGE_MAX = 200
 LAST_WORD = timedelta(seconds=10)
-"""For so long a Job that has ended waits to be told of, while its pod does not read so yet: the pod's last word comes with it."""
+"""How long the outcome of a Job that has ended is held back while its pod reads as running: the pod's termination message comes with its end."""
 UNSEEN = timedelta(seconds=60)
-"""A Job that is not there so long after it began is gone: a moment after it began it may only not have been seen yet."""
+"""How long after its start a Job may be missing from the informer cache: later, a Job that is not observed was deleted."""
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
-    """The newest runs as the App's status is to show them, the newest first. What it says of one that ended stays, since its Job does not."""
+    """The newest runs, the newest first. What the status says of one that ended stays, since its Job does not."""
     known = {run.job: run for run in context.app.status.triggers}
     found: dict[str, TriggerRun] = {}
     for run in context.snapshot.runs:
@@ -56,10 +56,10 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
             )
 
 
-def requeue_times(context: Context) -> Iterator[float]:
-    """Seconds after which time alone changes what is said of a run."""
+def run_times(context: Context) -> Iterator[float]:
+    """Seconds after which time alone changes the status of a run."""
     for run in context.snapshot.runs:
-        if run.ended_at and _is_to_speak(context, run):
+        if run.ended_at and _awaits_last_word(context, run):
             yield (run.ended_at + LAST_WORD - context.now).total_seconds()
     seen = {run.job for run in context.snapshot.runs}
     for known in context.app.status.triggers:
@@ -75,7 +75,7 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
         outcome=RunOutcome.RUNNING,
         message=_hindered(context, run) or (before.message if before else None),
     )
-    if run.ended_at is None or _is_to_speak(context, run):
+    if run.ended_at is None or _awaits_last_word(context, run):
         return shown
     message, flow_hash = _last_word(run)
     ended = {
@@ -87,7 +87,7 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
     return shown.model_copy(update=ended)
 
 
-def _is_to_speak(context: Context, run: TriggerJob) -> bool:
+def _awaits_last_word(context: Context, run: TriggerJob) -> bool:
     """Whether the Job reads as ended, and its pod not yet."""
     return bool(run.pod and not run.pod.ended and run.ended_at and context.now < run.ended_at + LAST_WORD)
 
@@ -131,7 +131,7 @@ def _gone(context: Context, run: TriggerRun) -> TriggerRun:
 
 
 def _missed(context: Context) -> Iterator[TriggerRun]:
-    """Runs of triggers that run once, whose time passed while nobody could make them."""
+    """Runs of triggers that run once, whose time passed while no operator could create their Jobs."""
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or at < context.app.meta.created or context.now <= at + triggers.GRACE:

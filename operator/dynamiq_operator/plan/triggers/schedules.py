@@ -19,10 +19,10 @@ from dynamiq_operator.plan.children.convergence import converge_to
 from dynamiq_operator.plan.children.manifests import digests_of, made_of, manifest_digest, still_hindering
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.operations import Action, OwnChild, RunOnce
+from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
 
 
-def trigger_actions(context: Context) -> tuple[Action, ...]:
+def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
     due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)]
     return (
@@ -40,17 +40,17 @@ def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
 
 
 def invalid(app: App) -> dict[str, str]:
-    """By trigger, why it can never run as it is written."""
+    """By name of a trigger, why it can never run as it is written."""
     return {trigger.name: why for trigger in app.spec.triggers if (why := why_not(trigger))}
 
 
 def active(context: Context) -> list[Trigger]:
-    """Those that are to run, or would be."""
+    """Triggers that are neither suspended nor expired."""
     return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
 
 
-def requeue_times(context: Context) -> Iterator[float]:
-    """Seconds after which a trigger's time comes or has passed."""
+def trigger_times(context: Context) -> Iterator[float]:
+    """Seconds until each moment at which a trigger starts, ends or is missed."""
     for trigger in context.app.spec.triggers:
         if trigger.suspend:
             continue
@@ -86,7 +86,7 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
 
 
 def _due(context: Context) -> Iterator[Manifest]:
-    """Runs whose one moment has come, and that nobody has made: an App that was made after it, as by a restore, has none."""
+    """Jobs whose one moment has come, and that do not exist yet: an App that was created after it, as by a restore, has none."""
     if context.target is None:
         return
     made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}

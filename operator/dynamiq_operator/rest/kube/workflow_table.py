@@ -19,4 +19,4 @@ def read_workflow(api: Api, namespace: str, name: str) -> Manifest:
 
 
 def _lines(table: Manifest) -> list[Manifest]:
-    return [{"metadata": meta, "description": cells["DESCRIPTION"] or None} for meta, cells in kube_api.lines(table)]
+    return [{"metadata": meta, "description": cells["DESCRIPTION"] or None} for meta, cells in kube_api.table_rows(table)]

@@ -16,6 +16,6 @@ def released(api: Api, entry: Entry) -> list[Manifest]:
     found: list[Manifest] = [
         {"metadata": meta, "version": cells["VERSION"], "description": cells["DESCRIPTION"] or None}
         for page in pages
-        for meta, cells in kube_api.lines(page)
+        for meta, cells in kube_api.table_rows(page)
     ]
     return sorted(found, key=lambda each: natural(each["version"]), reverse=True)

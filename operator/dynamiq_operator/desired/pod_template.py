@@ -1,0 +1,130 @@
+"""The pod template of the workload: one container of the runtime, as restricted as the strictest pod security wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.desired.exposure import HTTP
+from dynamiq_operator.desired.quantities import amount
+from dynamiq_operator.model import names
+from dynamiq_operator.model.app import Variable
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
+
+CONTAINER = "runtime"
+DEFAULT_PORT = 8080
+DEFAULT_DRAIN_SECONDS = 30
+PRE_STOP_SECONDS = 5
+"""How long a pod goes on answering after it was told to end: endpoints and gateways need that time to forget the pod."""
+EXIT_SECONDS = 5
+MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
+"""The limit where neither the row nor its Runtime has one: without it, one workflow could take the memory of its whole node."""
+STORAGE_LIMIT = "1Gi"
+"""For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
+TMP_SIZE = "64Mi"
+FLOW_FOLDER = "/etc/dynamiq/flow"
+KEYS_FOLDER = "/etc/dynamiq/access-keys"
+
+
+def pod_template(app: App, pinned: Pinned, digest: str) -> dict[str, Any]:
+    """The template of these pins, labelled with the digest of its inputs."""
+    drain = DEFAULT_DRAIN_SECONDS if pinned.runtime.drain_seconds is None else pinned.runtime.drain_seconds
+    return {
+        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: digest}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [_container(app, pinned, drain)],
+            "volumes": [
+                {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pinned.workflow_hash)}},
+                *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
+                {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
+            ],
+        },
+    }
+
+
+def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
+    runtime = pinned.runtime
+    port = runtime.port or DEFAULT_PORT
+    own: dict[str, str | int | None] = {
+        "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
+        "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
+        "DYNAMIQ_FLOW_HASH": pinned.workflow_hash,
+        # For logs, metrics and traces: of versions with the same flow it is the one that the pods were made for.
+        "DYNAMIQ_WORKFLOW_VERSION": pinned.workflow_version,
+        "DYNAMIQ_APP": app.meta.name,
+        "DYNAMIQ_APP_ID": app.meta.uid,
+        "DYNAMIQ_DRAIN_SECONDS": drain,
+        "DYNAMIQ_RUN_TIMEOUT": runtime.run_timeout_seconds,
+        "DYNAMIQ_MAX_CONCURRENT_RUNS": runtime.max_concurrent_runs,
+        "DYNAMIQ_ACCESS_KEYS_DIR": KEYS_FOLDER if app.spec.is_private else None,
+        "PORT": port,
+    }
+    settings = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
+    return {
+        "name": CONTAINER,
+        "image": runtime.image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": HTTP, "containerPort": port, "protocol": "TCP"}],
+        "env": settings + [_variable(each) for each in app.spec.variables],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "flow", "mountPath": FLOW_FOLDER, "readOnly": True},
+            *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        ],
+        "resources": _resources(pinned),
+        **_probes(runtime),
+    }
+
+
+def _resources(pinned: Pinned) -> dict[str, Any]:
+    """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
+    given = pinned.config.resources.as_json() if pinned.config.resources is not None else {}
+    requests, limits = given.get("requests", {}), given.get("limits", {})
+    default = MEMORY_LIMITS[pinned.runtime.engine or Engine.TINY]
+    memory = max(requests.get("memory", "0"), default, key=lambda quantity: amount(quantity) or 0)
+    return {
+        "requests": {**requests, "ephemeral-storage": "0"},
+        "limits": {"memory": memory, **limits, "ephemeral-storage": STORAGE_LIMIT},
+    }
+
+
+def _probes(runtime: PinnedRuntime) -> dict[str, Any]:
+    probes = runtime.probes or Probes()
+    made = {
+        "readinessProbe": _probe(
+            probes.readiness or Probe(path="/readyz"), {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 2}
+        ),
+        "livenessProbe": _probe(
+            probes.liveness or Probe(path="/healthz"), {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
+        ),
+    }
+    if probes.startup is not None:
+        made["startupProbe"] = _probe(probes.startup, {"periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 60})
+    return made
+
+
+def _probe(probe: Probe, defaults: Mapping[str, int]) -> dict[str, Any]:
+    given = {key: value for key, value in probe.as_json().items() if key != "path"}
+    return {"httpGet": {"path": probe.path, "port": HTTP}, **defaults, **given}
+
+
+def _variable(variable: Variable) -> dict[str, Any]:
+    if variable.secret is not None:
+        return {"name": variable.name, "valueFrom": {"secretKeyRef": variable.secret.as_json()}}
+    if variable.config_map is not None:
+        return {"name": variable.name, "valueFrom": {"configMapKeyRef": variable.config_map.as_json()}}
+    # The kubelet expands `$(OTHER)`, and takes two dollars for one: each doubled, the value stays what the user wrote.
+    return {"name": variable.name, "value": (variable.value or "").replace("$", "$$")}

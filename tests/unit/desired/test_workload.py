@@ -1,0 +1,106 @@
+"""The template that was applied stays while its inputs do, and is written anew where its note is no longer what we wrote."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.inputs import Inputs, Template
+from dynamiq_operator.desired.workload import has_pins, workload
+from dynamiq_operator.model.names import TEMPLATE_ANNOTATION
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.runtime import Probe, Probes
+from tests.support import factories as given
+
+PINS = given.a_row("a", given.pinned(1, "v1")).spec.pinned
+assert PINS is not None
+INPUTS = Inputs(given.an_app(), row="a", pinned=PINS)
+VARIABLE = given.with_spec(variables=[{"name": "MODEL", "value": "small"}])
+
+
+def made(inputs: Inputs = INPUTS) -> Manifest:
+    (manifest,) = workload(inputs)
+    return manifest
+
+
+def note(manifest: Manifest) -> Any:
+    return json.loads(manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION])
+
+
+def of_before() -> Manifest:
+    """As an operator of before applied it, whose template had one field more."""
+    manifest = made()
+    template = copy.deepcopy(manifest["spec"]["template"])
+    template["spec"]["hostname"] = "of-before"
+    noted = {**note(manifest), "template": template}
+    manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    manifest["spec"]["template"] = template
+    return manifest
+
+
+def with_note(change: Callable[[Any], Any]) -> Manifest:
+    manifest = of_before()
+    manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = change(note(manifest))
+    return manifest
+
+
+def test_an_upgrade_of_the_operator_changes_no_template() -> None:
+    again = made(replace(INPUTS, workload=of_before()))
+    assert again["spec"]["template"]["spec"]["hostname"] == "of-before"
+    assert "replicas" not in again["spec"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _noted: "not JSON",
+        lambda _noted: "[]",
+        lambda noted: json.dumps({**noted, "template": {"metadata": {}}}),
+        lambda noted: json.dumps({**noted, "template": None}),
+        lambda noted: json.dumps({**noted, "inputs": "other"}),
+    ],
+    ids=["no JSON", "no map", "no label", "no template", "other inputs"],
+)
+def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
+    observed = with_note(change)
+    assert made(replace(INPUTS, workload=observed))["spec"]["template"] == made()["spec"]["template"]
+
+
+def test_the_applied_template_is_held_though_the_app_wants_other_variables() -> None:
+    wanting = replace(INPUTS, app=given.an_app(VARIABLE), workload=of_before())
+    assert made(replace(wanting, template=Template.APPLIED))["spec"]["template"] == of_before()["spec"]["template"]
+    assert made(wanting)["spec"]["template"] != of_before()["spec"]["template"]
+
+
+def test_a_workload_whose_note_was_edited_is_left_as_it_is_while_its_template_is_to_be_held() -> None:
+    observed = with_note(lambda _noted: "not JSON")
+    assert made(replace(INPUTS, workload=observed, template=Template.APPLIED)) is observed
+
+
+def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:
+    forbidden = replace(INPUTS, template=Template.OBSERVED)
+    assert workload(forbidden) == []
+    observed = of_before()
+    assert made(replace(forbidden, workload=observed)) is observed
+
+
+def test_the_note_says_of_which_pins_the_template_is() -> None:
+    other = given.a_row("b", given.pinned(2, "v2")).spec.pinned
+    assert PINS is not None
+    assert other is not None
+    assert (has_pins(made(), PINS), has_pins(made(), other)) == (True, False)
+
+
+def test_probes_of_the_runtime_replace_ours() -> None:
+    assert PINS is not None
+    probes = Probes(startup=Probe(path="/started", period_seconds=9), readiness=Probe(path="/ready"))
+    runtime = PINS.runtime.model_copy(update={"probes": probes})
+    (container,) = made(replace(INPUTS, pinned=PINS.model_copy(update={"runtime": runtime})))["spec"]["template"]["spec"]["containers"]
+    assert container["startupProbe"]["httpGet"]["path"] == "/started"
+    assert container["startupProbe"]["periodSeconds"] == 9
+    assert (container["readinessProbe"]["httpGet"]["path"], container["livenessProbe"]["httpGet"]["path"]) == ("/ready", "/healthz")
