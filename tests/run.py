@@ -18,7 +18,7 @@ from tests.support import results
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
 
 OUT = Path("build", "tests")
-PARALLEL = ("-n", "4", "--dist", "loadfile")
+PARALLEL = ("-n", "3", "--dist", "loadfile")
 """Unit tests wait for processes of their own now and then: more workers than cores."""
 
 COVERED = ("--cov", "--cov-report=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,22 +58,32 @@ def flow(answer: str) -> Manifest:
     }
 
 
-def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Path) -> None:
-    def get(path: str) -> Any:
-        return at.curl(at.url + path)["data"]
+@dataclass(frozen=True)
+class Curl:
+    """The management API by curl alone."""
 
-    def post(path: str, body: Manifest) -> Any:
-        return at.curl("--request", "POST", "--json", json.dumps(body), at.url + path)["data"]
+    at: Rehearsal
 
-    def until_live(app: str, row: Manifest) -> None:
+    def get(self, path: str) -> Any:
+        return self.at.curl(self.at.url + path)["data"]
+
+    def post(self, path: str, body: Manifest) -> Any:
+        return self.at.curl("--request", "POST", "--json", json.dumps(body), self.at.url + path)["data"]
+
+    def until_live(self, app: str, row: Manifest) -> None:
+        """Waits until this deployment, and no other that is under way, is Live."""
+
         def seen() -> bool:
-            rows = get(f"/v1/apps/{app}/deployments")
-            return [each["id"] for each in rows if each["status"] in ("Pending", "Progressing", "Live")] == [row["id"]] and any(
-                each["status"] == "Live" for each in rows
-            )
+            rows = self.get(f"/v1/apps/{app}/deployments")
+            current = [each["id"] for each in rows if each["status"] in ("Pending", "Progressing", "Live")]
+            return current == [row["id"]] and any(each["status"] == "Live" for each in rows)
 
         eventually(f"deployment {row['name']} is Live", seen, rest_rehearsal.LIVE_WITHIN)
 
+
+def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Path) -> None:
+    curl = Curl(at)
+    get, post, until_live = curl.get, curl.post, curl.until_live
     (project,) = (each["id"] for each in get("/v1/projects") if each["name"] == at.stage.namespace)
     layout = {"positions": {"input": [0, 0.5]}}
     workflow = post("/v1/workflows", {"name": WORKFLOW, "project_id": project, "flow": flow("one"), "flow_ui": layout})["id"]

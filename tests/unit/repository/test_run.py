@@ -32,6 +32,12 @@ PASSES = "def test_passes():\n    pass\n"
 FAILS = "def test_fails():\n    assert 1 + 1 == 3, 'a sum'\n"
 
 
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest within pytest needs no plugins, and starts in no time without."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def command(folder: Path, name: str, code: str, *, tests: bool = False) -> Command:
     return Command(name, (sys.executable, "-c", code), folder / f"{name}.log", folder / f"{name}.xml" if tests else None)
 
