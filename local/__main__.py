@@ -1,4 +1,4 @@
-"""The command line: `python -m local up|down|status|env|gateway|metrics|load`."""
+"""The command line: `python -m local up|down|status|env|gateway|metrics|build|load`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import builds, clusters, gateway, images, metrics, processes, state
+from local import builds, clusters, gateway, images, metrics, prepare, processes, state
 from local.errors import LocalError
 from local.images import ImageError
 from local.progress import say
@@ -18,7 +18,7 @@ from local.resolver import FORCEABLE
 
 OURS = {image.name: image for image in (images.OPERATOR, images.RUNTIME, images.RUNTIME_SDK)}
 DESCRIPTION = """\
-A real Kubernetes on this machine. `up` takes the best there is, in this order, and says which and why:
+A real Kubernetes on this machine. `up` chooses the best one possible, in this order, and says which and why:
   1. the kube context that CLUSTER names        (used as it is, never stopped or deleted)
   2. kind, where `docker info` answers
   3. the node profile, as root on Linux         (real components, real pods, no Docker)
@@ -55,13 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, default=1, help="simulated nodes, for the control-plane profile (default: %(default)s)")
     up.add_argument("--gateway", action="store_true", help="start its gateway as well")
     up.add_argument("--metrics", action="store_true", help="start its metrics-server as well, for autoscalers and kubectl top")
-    down = command("down", _down, "stop a cluster and remove all that it took")
+    down = command("down", _down, "stop a cluster and remove its processes, mounts and files")
     down.add_argument("--all", action="store_true", help="every cluster that has a record")
     command("status", _status, "list the clusters")
     command("env", _env, 'print what a shell needs: eval "$(python -m local env)"')
     command("gateway", _gateway, "start the gateway of a cluster (Contour and Envoy), or say where it answers")
     command("metrics", _metrics, "start the metrics-server of a cluster: autoscalers and kubectl top need it")
-    commands.add_parser("build", help="build what clusters and images are made of, where it is missing").set_defaults(run=_build)
+    commands.add_parser("build", help="build, once per version, what `make test` needs; `up` and the demo build their own").set_defaults(
+        run=_build
+    )
     load = command("load", _load, "load images into a cluster")
     load.add_argument("images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of ours, built if missing: {', '.join(OURS)}")
     return parser
@@ -116,11 +118,8 @@ def _metrics(options: argparse.Namespace) -> None:
 
 
 def _build(_: argparse.Namespace) -> None:
-    builds.ensure((*builds.NODE, *(each for each in builds.CONTROL_PLANE if each not in builds.NODE)))
-    gateway.ensure()
-    metrics.ensure()
-    images.ensure()
-    say("all that clusters and images are made of is built")
+    prepare.for_tests()
+    say("all that the tests need is built")
 
 
 def _load(options: argparse.Namespace) -> None:

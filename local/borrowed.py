@@ -1,6 +1,6 @@
-"""Clusters that others run: a kube context asked for by name, and kind's.
+"""Clusters that are not ours: a kube context named by the user, and kind's.
 
-It deletes a kind cluster only if it made it, and never stops, changes or deletes a context's.
+It deletes a kind cluster only if it created it, and never stops, changes or deletes a context's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local import builds, pki
+from local import builds, components, pki
 from local.errors import LocalError
 from local.progress import say
 from local.state import Record
@@ -25,11 +25,11 @@ ANSWER_SECONDS = 30
 def kubectl() -> Path:
     """Our own kubectl where it is built already, else the one on PATH, which spares a build."""
     found = shutil.which("kubectl")
-    return Path(found) if found and not builds.is_built(builds.KUBERNETES) else builds.ensure([builds.KUBERNETES])["kubectl"]
+    return Path(found) if found and not builds.is_built(components.KUBERNETES) else builds.ensure([components.KUBERNETES])["kubectl"]
 
 
 def start(record: Record) -> Record:
-    """Makes the kind cluster, or looks the context up, and writes the kubeconfig. `record` is not saved before."""
+    """Creates the kind cluster, or finds the context, and writes the kubeconfig. `record` is not saved before."""
     record = _start_kind(record) if record.profile == "kind" else record.with_(owned=False)
     view = _run([kubectl(), "config", "view", "--minify", "--flatten", "--context", record.context])
     pki.write_private(record.kubeconfig, view.encode())
@@ -37,7 +37,7 @@ def start(record: Record) -> Record:
     return record
 
 
-def answers(record: Record) -> bool:
+def is_reachable(record: Record) -> bool:
     """Whether the API server behind the record's kubeconfig answers."""
     if not record.kubeconfig.exists():
         return False
@@ -46,7 +46,7 @@ def answers(record: Record) -> bool:
 
 
 def release(record: Record) -> None:
-    """Deletes a kind cluster that we made; leaves every other as it is."""
+    """Deletes a kind cluster that we created; leaves every other as it is."""
     if record.profile == "kind" and record.owned and shutil.which("kind"):
         _run(["kind", "delete", "cluster", "--name", record.name], seconds=START_SECONDS)
 

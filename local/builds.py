@@ -1,140 +1,30 @@
-"""Builds Kubernetes and what a node needs from their Go modules, once per version, into a cache outside the clone.
+"""Builds components from their Go modules, once per version, into a cache outside the clone.
 
-Each folder of `local/build/` is a small Go module that pins one project. A built component is a folder named by the digest
-of all that goes into it, so a changed pin builds anew and an unchanged one costs nothing. It refuses to download anything
-but Go modules.
+A built component is a folder named by the digest of all that goes into it, so a changed pin builds it anew and an unchanged one
+costs nothing. It refuses to download anything but Go modules.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-MODULES = Path(__file__).parent / "build"
+from local import steps
+from local.components import Component, GoError, folder_of, go_environment, modules_of, number_of_packages
+from local.progress import say
+from local.steps import Step, Task
+
 GO_AT_LEAST = (1, 26)
-PROGRESS_EVERY = {True: 1.0, False: 20.0}  # seconds between progress lines: on a terminal, in a log
 
 
 class BuildError(Exception):
     """A component could not be built; the message says which, and what to do."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """One project: `packages` maps a program's name to its Go package, `links` are further names of the first program.
-
-    `joined` maps a file's name to the module and the files of it that are concatenated into it, as YAML documents.
-    """
-
-    name: str
-    version: str
-    packages: tuple[tuple[str, str], ...]
-    links: tuple[str, ...] = ()
-    tags: str = ""
-    ldflags: str = ""
-    joined: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, hex, of every input of the build."""
-        inputs: tuple[object, ...] = (self.packages, self.links, self.tags, self.ldflags)
-        hasher = hashlib.sha256(repr(inputs + (self.joined and (self.joined,))).encode())
-        for path in sorted((MODULES / self.name).iterdir()):
-            hasher.update(path.name.encode() + b"\0" + path.read_bytes())
-        return hasher.hexdigest()
-
-
-def _own(program: str) -> tuple[tuple[str, str], ...]:
-    return ((program, "."),)
-
-
-KUBERNETES = Component(
-    "kubernetes",
-    "1.37.2",
-    _own("kubernetes"),
-    ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
-    ldflags=" ".join(
-        f"-X k8s.io/component-base/version.{key}={value}"
-        for key, value in (("gitVersion", "v1.37.2"), ("gitMajor", "1"), ("gitMinor", "37"))
-    ),
-)
-ETCD = Component("etcd", "3.7.3", (("etcd", "go.etcd.io/etcd/server/v3"),))
-CONTAINERD = Component(
-    "containerd",
-    "2.4.2",
-    tuple((name, f"github.com/containerd/containerd/v2/cmd/{name}") for name in ("containerd", "containerd-shim-runc-v2", "ctr")),
-    tags="no_btrfs,no_zfs,no_devmapper,no_tracing",
-)
-CNI = Component(
-    "cni",
-    "1.9.1",
-    tuple(
-        (package.rsplit("/")[-1], f"github.com/containernetworking/plugins/plugins/{package}")
-        for package in ("main/bridge", "main/loopback", "ipam/host-local", "meta/portmap")
-    ),
-)
-COREDNS = Component("coredns", "1.15.0", _own("coredns"))
-KWOK_STAGES = "kwok-stages.yaml"
-KWOK = Component(
-    "kwok",
-    "0.8.0",
-    (("kwok", "sigs.k8s.io/kwok/cmd/kwok"),),
-    joined=(
-        (
-            KWOK_STAGES,
-            "sigs.k8s.io/kwok",
-            tuple(
-                f"kustomize/stage/{name}.yaml"
-                for name in (
-                    "node/fast/node-initialize",
-                    "node/heartbeat-with-lease/node-heartbeat-with-lease",
-                    "pod/fast/pod-ready",
-                    "pod/fast/pod-complete",
-                    "pod/fast/pod-delete",
-                )
-            ),
-        ),
-    ),
-)
-CONTOUR_CRDS = "contour-crds.yaml"
-CONTOUR = Component(
-    "contour",
-    "1.33.8",
-    (("contour", "github.com/projectcontour/contour/cmd/contour"),),
-    joined=((CONTOUR_CRDS, "github.com/projectcontour/contour", ("examples/contour/01-crds.yaml",)),),
-)
-GATEWAY_API_CRDS = "gateway-api-crds.yaml"
-GATEWAY_API = Component(  # of the version that Contour is built with; files alone, so a test can have them without Contour
-    "gateway-api",
-    "1.3.0",
-    (),
-    joined=(
-        (
-            GATEWAY_API_CRDS,
-            "sigs.k8s.io/gateway-api",
-            tuple(
-                f"config/crd/standard/gateway.networking.k8s.io_{name}.yaml"
-                for name in ("gatewayclasses", "gateways", "grpcroutes", "httproutes", "referencegrants")
-            ),
-        ),
-    ),
-)
-METRICS_SERVER = Component("metrics-server", "0.9.0", (("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),))
-PAUSE = Component("pause", "1", _own("pause"))
-FORWARD = Component("forward", "1", _own("forward"))
-
-CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
-NODE = (PAUSE, FORWARD, ETCD, CNI, CONTAINERD, COREDNS, KUBERNETES)
-GATEWAY = (GATEWAY_API, CONTOUR)
 
 
 def cache_root() -> Path:
@@ -156,34 +46,39 @@ def locked(name: str) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another process holds the lock on {root} ({name}); waiting for it", flush=True)
+            say(f"another process holds the lock on {root} ({name}); waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield root
 
 
 def ensure(components: Sequence[Component]) -> dict[str, Path]:
-    """Builds what is missing, saying what, n of m and for how long.
+    """Builds what is missing and returns the path of each program, link and file by its name. Raises BuildError."""
+    steps.run(missing(components))
+    return programs(components)
 
-    Returns the path of each program and link by its name. Raises BuildError.
-    """
-    with locked("builds") as root:
-        missing = [component for component in components if not _folder(root, component).exists()]
-        if missing:
-            _require_go()
-            print(f"building {len(missing)} of {len(components)} components into {root} (once per version)", flush=True)
-        for number, component in enumerate(missing, 1):
-            _build(root, component, f"[{number}/{len(missing)}] {component.name} {component.version}")
-        return {
-            program.name: program
-            for component in components
-            for program in _folder(root, component).iterdir()
-            if not program.name.startswith(".")
-        }
+
+def missing(components: Sequence[Component]) -> list[Step]:
+    """The steps that build the components which the cache does not have. Raises BuildError without a Go that can."""
+    found = [Step(_title(component), partial(_build, component)) for component in components if not is_built(component)]
+    if found:
+        _require_go()
+    return found
+
+
+def programs(components: Sequence[Component]) -> dict[str, Path]:
+    """The path of each program, link and file of components that are built, by its name."""
+    return {
+        path.name: path for component in components for path in _folder(cache_root(), component).iterdir() if not path.name.startswith(".")
+    }
 
 
 def is_built(component: Component) -> bool:
     """Whether `ensure` would find the component in the cache."""
     return _folder(cache_root(), component).exists()
+
+
+def _title(component: Component) -> str:
+    return f"{component.name} {component.version}"
 
 
 def _folder(root: Path, component: Component) -> Path:
@@ -200,48 +95,61 @@ def _require_go() -> None:
         raise BuildError(f"Go {wanted} or newer is needed to build Kubernetes; {go} is {found}")
 
 
-def _build(root: Path, component: Component, title: str) -> None:
-    target = _folder(root, component)
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    started = time.monotonic()
-    for program, package in component.packages:
-        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {component.ldflags}".strip()]
-        if component.tags:
-            command += ["-tags", component.tags]
-        _run_showing_progress([*command, "-o", str(partial / program), package], MODULES / component.name, title, started)
-    for name, module, sources in component.joined:
-        (partial / name).write_text(_join(MODULES / component.name, module, sources))
-    for link in component.links:
-        (partial / link).symlink_to(component.packages[0][0])
-    partial.rename(target)
-    size = sum(path.stat().st_size for path in target.iterdir() if not path.is_symlink()) / 1e6
-    print(f"{title}: built in {time.monotonic() - started:.0f} s, {size:.0f} MB", flush=True)
-
-
-def _join(folder: Path, module: str, sources: Sequence[str]) -> str:
-    subprocess.run(["go", "mod", "download", module], cwd=folder, capture_output=True, text=True, check=True)
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", module], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return "---\n".join((Path(listed) / source).read_text() for source in sources)
-
-
-def _run_showing_progress(command: list[str], folder: Path, title: str, started: float) -> None:
-    terminal = sys.stdout.isatty()
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
-    print(f"{title}: building …", flush=True)
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        output = ""
-        while True:
+def _build(component: Component, task: Task) -> str:
+    """Builds one component, unless another process has built it meanwhile, and returns its size for the reader."""
+    with locked(f"build-{component.name}") as root:
+        target = _folder(root, component)
+        if not target.exists():
+            unfinished = target.with_name(target.name + ".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
             try:
-                _, output = process.communicate(timeout=PROGRESS_EVERY[terminal])
-                break
-            except subprocess.TimeoutExpired:
-                print(f"{title}: building, {time.monotonic() - started:.0f} s", end="\r" if terminal else "\n", flush=True)
-            except BaseException:
-                process.kill()
-                raise
-    if process.returncode != 0:
-        raise BuildError(f"{title}: `{' '.join(command)}` failed in {folder}:\n{output[-4000:]}")
+                _fill(unfinished, component, task)
+            except (steps.CommandError, GoError) as error:
+                raise BuildError(f"{_title(component)} could not be built in {component.module}:\n{error}") from error
+            unfinished.rename(target)
+        size = sum(path.stat().st_size for path in target.iterdir() if not path.is_symlink()) / 1e6
+        return f"{size:.0f} MB"
+
+
+def _fill(folder: Path, component: Component, task: Task) -> None:
+    for name, package in component.packages:
+        command: list[str | Path] = ["go", "build", "-v", *component.flags, "-o", folder / name, package]
+        task.run(command, cwd=component.module, env=go_environment(), on_line=_Compiled(task, number_of_packages(component, package)))
+        _require_listed(component, folder / name)
+    for name, module, sources in component.joined:
+        (folder / name).write_text(_join(component, module, sources, task))
+    for link in component.links:
+        (folder / link).symlink_to(component.packages[0][0])
+
+
+class _Compiled:
+    """Counts the packages that `go build -v` names, one a line: those that the Go cache does not have, of all that there are."""
+
+    def __init__(self, task: Task, total: int) -> None:
+        self._task = task
+        self._total = total
+        self._number = 0
+
+    def __call__(self, line: str) -> bool:
+        if " " in line or line.startswith("#"):
+            return line.startswith("go: downloading ")
+        self._number += 1
+        self._task.detail = f"{self._number} of {self._total} packages"
+        return True
+
+
+def _require_listed(component: Component, program: Path) -> None:
+    """Refuses a program of modules that the component's digest does not know of: a change of them would not build it anew."""
+    listed = set(component.linked_modules.read_text().splitlines())
+    if unlisted := sorted(modules_of(program) - listed):
+        raise BuildError(
+            f"{_title(component)} is linked with {', '.join(unlisted[:3])}, which {component.linked_modules} does not list: "
+            "write the lists anew with `python -m local.components`"
+        )
+
+
+def _join(component: Component, module: str, sources: Sequence[str], task: Task) -> str:
+    task.run(["go", "mod", "download", module], cwd=component.module, env=go_environment())
+    folder = folder_of(component, module)
+    return "---\n".join((folder / source).read_text() for source in sources)

@@ -1,4 +1,4 @@
-"""What a caller of an App heard: the log of the demo's caller pod, followed while deploys go on."""
+"""The responses that a caller of an App got: the log of the demo's caller pod, followed during deploys."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from local.progress import wait_for
 from local.transcript import Transcript
 
 SHOWN = 5  # failed calls that are shown
-SETTLED = 20  # equal answers in a row, after which no other pod answers any more
+SETTLED = 20  # equal responses in a row, after which no other pod responds any more
 
 
 @dataclass
-class Heard:
-    """Answers so far, counted by their text; written by one thread, read by another."""
+class Responses:
+    """Responses so far, counted by their text; written by one thread, read by another."""
 
-    answers: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     last: str = ""
     in_a_row: int = 0
 
-    def take(self, line: str) -> None:
-        """Counts one line of the caller's log: time, status, body. Its summary at the end, and what is no call, are left out."""
+    def add(self, line: str) -> None:
+        """Counts one line of the caller's log: time, status, body. Other lines, such as its summary, are ignored."""
         parts = line.strip().split(" ", 2)
         if len(parts) < 3 or parts[0].startswith("{"):
             return
         _, status, body = parts
         if status.startswith("2"):
-            answer = _answer(body)
-            self.in_a_row = self.in_a_row + 1 if answer == self.last else 1
-            self.last = answer
-            self.answers[answer] += 1
+            text = _answer(body)
+            self.in_a_row = self.in_a_row + 1 if text == self.last else 1
+            self.last = text
+            self.counts[text] += 1
         else:
             self.failed.append(line.strip())
 
     def __str__(self) -> str:
-        total = sum(self.answers.values())
-        texts = "".join(f"\n  {number:6}  {text}" for text, number in self.answers.items())
+        total = sum(self.counts.values())
+        texts = "".join(f"\n  {number:6}  {text}" for text, number in self.counts.items())
         errors = "".join(f"\n  failed: {line}" for line in self.failed[:SHOWN])
         return f"{total + len(self.failed)} calls, {len(self.failed)} failed{texts}{errors}"
 
 
 @contextlib.contextmanager
-def listening(kubectl: Transcript, namespace: str, pod: str) -> Iterator[Heard]:
-    """Follows the log of `pod` while the block runs; at its end, waits until the log has ended, so the pod must have been ended."""
-    heard = Heard()
+def following(kubectl: Transcript, namespace: str, pod: str) -> Iterator[Responses]:
+    """Follows the log of `pod` while the block runs, which must delete the pod: the log is read to its end."""
+    responses = Responses()
     with kubectl.started("logs", "-f", "-n", namespace, pod) as process:
 
         def follow() -> None:
             for line in process.stdout or ():
-                heard.take(line)
+                responses.add(line)
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
-        yield heard
+        yield responses
         thread.join(timeout=20)
 
 
-def wait_for_answer(heard: Heard, begins: str) -> None:
-    """Waits until the caller hears nothing but answers that begin so. Raises LocalError."""
+def wait_for_response(responses: Responses, begins: str) -> None:
+    """Waits until the caller gets only responses that begin so. Raises LocalError."""
     try:
-        wait_for(f"answers of {begins}", lambda: heard.last.startswith(begins) and heard.in_a_row >= SETTLED, seconds=20)
+        wait_for(f"answers of {begins}", lambda: responses.last.startswith(begins) and responses.in_a_row >= SETTLED, seconds=20)
     except LocalError as error:
-        raise LocalError(f"{error}: the last one was {heard.last!r}") from None
+        raise LocalError(f"{error}: the last one was {responses.last!r}") from None
 
 
 def _answer(body: str) -> str:

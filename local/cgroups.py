@@ -15,7 +15,7 @@ from local.progress import wait_for
 
 MOUNTS = Path("/proc/self/mounts")
 UNIFIED_ROOT = Path("/sys/fs/cgroup")
-INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1, which then takes no process
+INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new cpuset of version 1, which then accepts no process
 
 
 def planned(slug: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Starts, finds and stops clusters: what the command line, the demo and the tests call.
 
-It refuses to stop or delete a cluster that it did not make: one asked for by its context is only used, and only forgotten.
+It refuses to stop or delete a cluster that it did not create: one named by its context is only used, and only its record removed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import borrowed, builds, cgroups, node, processes, resolver, sandbox, simulated, state
+from local import borrowed, builds, cgroups, components, node, prepare, processes, resolver, sandbox, simulated, state
 from local.api import Api
 from local.errors import LocalError
 from local.progress import say
@@ -43,10 +43,13 @@ class Cluster:
         return found | ({"GATEWAY": f"127.0.0.1:{port}"} if port else {})
 
     def load_images(self, archives: Iterable[Path]) -> None:
-        """Makes images of OCI archives available to pods; simulated pods need none, a cluster asked for by context refuses."""
+        """Makes images of OCI archives available to pods; simulated pods need none.
+
+        Raises LocalError for a cluster named by its context.
+        """
         record = _require(self.name)
         if self.profile == "node":
-            node.load_images(record, builds.ensure(builds.NODE), archives)
+            node.load_images(record, builds.ensure(components.NODE), archives)
         elif self.profile == "kind":
             borrowed.load_into_kind(record, archives)
         elif self.profile == "context":
@@ -56,12 +59,12 @@ class Cluster:
         """Opens a loopback port (`port`, or a free one) that leads to `target`, host:port as the node sees it, and returns it."""
         if self.profile != "node":
             raise LocalError(f"the {self.profile} profile has no node that can be entered: use kubectl port-forward")
-        return node.forward(_require(self.name), builds.ensure(builds.NODE), target, port)
+        return node.forward(_require(self.name), builds.ensure(components.NODE), target, port)
 
     def add_daemon(self, name: str, command: list[str | Path]) -> processes.Daemons:
         """Starts one more process on the node (control-plane: on this machine), which ends with the cluster.
 
-        Returns what knows whether it lives.
+        Returns the handle that tells whether it is alive.
         """
         record = _require(self.name)
         if self.profile == "node":
@@ -77,15 +80,23 @@ class Cluster:
         return processes.memory(_require(self.name).token)
 
     def stop(self) -> None:
-        """Stops the cluster and removes all that it took; see the function `stop`."""
+        """Stops the cluster and removes its resources; see the function `stop`."""
         stop(self.name)
 
 
-def start(name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 1, env: Mapping[str, str] | None = None) -> Cluster:
+def start(
+    name: str = DEFAULT_NAME,
+    profile: str | None = None,
+    *,
+    nodes: int = 1,
+    env: Mapping[str, str] | None = None,
+    prepared: Callable[[resolver.Profile], None] = prepare.for_cluster,
+) -> Cluster:
     """Starts cluster `name`, or finds it running, and returns it when pods can be made.
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
-    is the number of simulated nodes. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
+    is the number of simulated nodes. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers
+    of a start of that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)
@@ -97,10 +108,9 @@ def start(name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 
                 say(f"cluster {name} is already running")
                 return _cluster(record)
             _clean(record)
-        started = time.monotonic()
         record = Record(name, choice.profile, context=choice.context)
         try:
-            record = _start(record, choice, nodes, started)
+            record = _start(record, choice, nodes, prepared)
         except BaseException:
             with contextlib.suppress(LocalError):
                 _clean_but_logs(record)
@@ -109,7 +119,7 @@ def start(name: str = DEFAULT_NAME, profile: str | None = None, *, nodes: int = 
 
 
 def find(name: str = DEFAULT_NAME) -> Cluster | None:
-    """Cluster `name` when it runs and answers."""
+    """Cluster `name` when it is running and reachable."""
     record = state.load(name)
     return _cluster(record) if record is not None and _is_healthy(record) else None
 
@@ -117,7 +127,7 @@ def find(name: str = DEFAULT_NAME) -> Cluster | None:
 def stop(name: str = DEFAULT_NAME) -> bool:
     """Ends every process of cluster `name` and removes its files; returns whether there was one.
 
-    What runs in it is not asked: a cluster of ours keeps nothing. One that we did not make is only forgotten.
+    Pods are killed, not drained: a cluster of ours keeps nothing. Of one that we did not create only the record is removed.
     """
     with state.locked(name):
         record = state.load(name)
@@ -129,7 +139,9 @@ def stop(name: str = DEFAULT_NAME) -> bool:
         return True
 
 
-def _start(record: Record, choice: resolver.Choice, nodes: int, started: float) -> Record:
+def _start(record: Record, choice: resolver.Choice, nodes: int, prepared: Callable[[resolver.Profile], None]) -> Record:
+    started = time.monotonic()
+    prepared(choice.profile)
     if choice.profile in ("context", "kind"):
         record = borrowed.start(record)
         return record.with_(status="ready")
@@ -145,8 +157,8 @@ def _start(record: Record, choice: resolver.Choice, nodes: int, started: float) 
 
 
 def _versions(profile: str) -> tuple[str, ...]:
-    components = builds.NODE if profile == "node" else builds.CONTROL_PLANE
-    return tuple(f"{item.name}-{item.version}-{item.digest[:12]}" for item in components)
+    used = components.NODE if profile == "node" else components.CONTROL_PLANE
+    return tuple(f"{item.name}-{item.version}-{item.digest[:12]}" for item in used)
 
 
 def _is_current(record: Record, choice: resolver.Choice) -> bool:
@@ -154,9 +166,9 @@ def _is_current(record: Record, choice: resolver.Choice) -> bool:
         say(f"cluster {record.name}: cleaning up what an earlier start left")
         return False
     if (record.profile, record.context) != (choice.profile, choice.context):
-        asked = choice.context or choice.profile
+        requested = choice.context or choice.profile
         raise LocalError(
-            f"cluster {record.name} runs already as {record.context or record.profile}, and {asked} was asked for: stop it with "
+            f"cluster {record.name} runs already as {record.context or record.profile}, and {requested} was asked for: stop it with "
             f"`python -m local down --name {record.name}`, or choose another --name"
         )
     if record.builds and record.builds != _versions(record.profile):
@@ -169,7 +181,7 @@ def _is_healthy(record: Record) -> bool:
     if record.status != "ready":
         return False
     if record.profile in ("context", "kind"):
-        return borrowed.answers(record)
+        return borrowed.is_reachable(record)
     running = record.boot == state.boot_id() and bool(processes.find(record.token))
     return running and Api(record.ports["api"], record.folder / "pki").is_ready()
 
@@ -205,7 +217,7 @@ def _cluster(record: Record) -> Cluster:
         name=record.name,
         profile=record.profile,  # type: ignore[arg-type]
         kubeconfig=record.kubeconfig,
-        kubectl=builds.ensure([builds.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
+        kubectl=builds.ensure([components.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
         real_pods=record.profile != "control-plane",
         audit_log=record.folder / "audit" / "audit.log" if ours else None,
     )

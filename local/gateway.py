@@ -1,6 +1,6 @@
 """A gateway in front of a cluster's Apps: Contour reads Ingresses and HTTPRoutes, Envoy serves them, both as daemons of the node.
 
-It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that takes routes of every namespace, reached
+It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that accepts routes of every namespace, reached
 from the machine at a port of its loopback, and from pods at the Service `envoy`. It refuses a cluster whose node it can't enter.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from local import builds, controlplane, envoy, state
+from local import builds, components, controlplane, envoy, state
 from local.api import Api
 from local.clusters import Cluster
 from local.errors import LocalError
@@ -39,18 +39,12 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where it answers: on this machine at `address`, by `port` and, for TLS, `https_port`; in pods at `inside`, by 80 and 443."""
+    """Where it is reachable: on this machine at `address`, by `port` and, for TLS, `https_port`; in pods at `inside`, by 80 and 443."""
 
     address: str
     port: int
     https_port: int
     inside: str = INSIDE_IP
-
-
-def ensure() -> None:
-    """Builds and downloads what is missing: Contour takes 1 to 3 minutes, once per version."""
-    builds.ensure(builds.GATEWAY)
-    envoy.ensure()
 
 
 def start(cluster: Cluster) -> Gateway:
@@ -61,13 +55,13 @@ def start(cluster: Cluster) -> Gateway:
         record = _record(cluster)
         if (found := _of(record)) is not None:
             return found
-        programs, program = builds.ensure(builds.GATEWAY), envoy.ensure()
+        programs, program = builds.ensure(components.GATEWAY), envoy.ensure()
         api = Api(record.ports["api"], record.folder / "pki")
-        for crds in (builds.GATEWAY_API_CRDS, builds.CONTOUR_CRDS):
+        for crds in (components.GATEWAY_API_CRDS, components.CONTOUR_CRDS):
             _install(api, programs[crds])
         values = {"gateway_ip": INSIDE_IP, "node_ip": NODE_IP, "http": INSIDE_HTTP, "https": INSIDE_HTTPS}
         objects = controlplane.render_objects("gateway.yaml", **values)
-        wait_for("the gateway's objects to be taken", lambda: all(map(api.apply, objects)))
+        wait_for("the gateway's objects to be accepted", lambda: all(map(api.apply, objects)))
         _start_daemons(cluster, record, programs["contour"], program)
         ports = [cluster.forward(f"{NODE_IP}:{port}") for port in (INSIDE_HTTP, INSIDE_HTTPS)]
         record = record.with_(ports=record.ports | dict(zip(("gateway", "gateway-https"), ports, strict=True)))
@@ -76,7 +70,7 @@ def start(cluster: Cluster) -> Gateway:
 
 
 def status(gateway: Gateway, hostname: str) -> int:
-    """The HTTP status of a call by `hostname`, without an Access Key; 0 where nothing answers."""
+    """The HTTP status of a call by `hostname`, without an Access Key; 0 where there is no response."""
     connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=2)
     try:
         connection.request("GET", "/", headers={"Host": hostname})
@@ -88,11 +82,11 @@ def status(gateway: Gateway, hostname: str) -> int:
 
 
 def configuration(cluster: Cluster) -> list[dict[str, Any]]:
-    """What Envoy serves by, in its own words (`/config_dump`): one part for each kind of resource. Raises LocalError without a gateway."""
+    """Envoy's configuration (`/config_dump`): one part for each kind of resource. Raises LocalError without a gateway."""
     record = _record(cluster)
     if _of(record) is None:
         raise LocalError(f"cluster {cluster.name} has no gateway: start it with `python -m local gateway --name {cluster.name}`")
-    found: list[dict[str, Any]] = json.loads(_administered(_admin(record), "/config_dump?include_eds")[1])["configs"]
+    found: list[dict[str, Any]] = json.loads(_request_admin(_admin(record), "/config_dump?include_eds")[1])["configs"]
     return found
 
 
@@ -116,14 +110,14 @@ def _record(cluster: Cluster) -> Record:
 def _install(api: Api, path: Path) -> None:
     """Applies the definitions of a file and waits until the API server serves their kinds."""
     definitions = [each for each in yaml.load_all(path.read_text(), Loader=_LOADER) if each]
-    wait_for("the definitions to be taken", lambda: all(map(api.apply, definitions)))
+    wait_for("the definitions to be accepted", lambda: all(map(api.apply, definitions)))
     names = [each["metadata"]["name"] for each in definitions]
     wait_for("their kinds to be served", lambda: all(_is_established(api, name) for name in names))
 
 
 def _is_established(api: Api, name: str) -> bool:
     found = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") or {}
-    conditions = (found.get("status") or {}).get("conditions") or ()  # null until somebody has looked at it
+    conditions = (found.get("status") or {}).get("conditions") or ()  # null until the API server has set it
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
@@ -174,23 +168,23 @@ def _contour_flags(etc: Path) -> list[str]:
 def _is_live(admin: Path) -> bool:
     """Whether Envoy has got its first configuration."""
     try:
-        return _administered(admin, "/ready")[0] == 200
+        return _request_admin(admin, "/ready")[0] == 200
     except (OSError, http.client.HTTPException):
         return False
 
 
-def _administered(admin: Path, path: str) -> tuple[int, bytes]:
-    """What Envoy answers at the socket that it is administered at."""
-    connection = _AtSocket(admin)
+def _request_admin(admin: Path, path: str) -> tuple[int, bytes]:
+    """GETs a path of Envoy's admin API at its socket; returns the status and the body."""
+    connection = _SocketConnection(admin)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
-class _AtSocket(http.client.HTTPConnection):
+class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("envoy", timeout=5)
         self._path = path

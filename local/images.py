@@ -1,6 +1,6 @@
 """Makes the operator's and the runtime's images with the standard library alone, for a cluster without Docker.
 
-An image is one uncompressed layer in an OCI layout, as `ctr images import` takes it. The same files give the same digest on
+An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on
 every machine: owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of
 all that goes into it. It refuses to pack a device or a socket, follows no symbolic link, and pushes nowhere.
 """
@@ -16,13 +16,14 @@ import shutil
 import stat
 import sys
 import tarfile
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from local import builds, rootfs
+from local import builds, rootfs, steps
+from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
 HOST = "dynamiq.local"
@@ -84,12 +85,17 @@ def version() -> str:
 
 
 def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
-    """Builds what is missing, saying what; the archives by the images' names. Raises ImageError."""
-    with builds.locked("images") as cache:
-        try:
-            return {image.reference: _build(cache / "images", image) for image in images}
-        except rootfs.RootError as error:
-            raise ImageError(str(error)) from error
+    """Builds what is missing, and returns the archives by the images' names. Raises ImageError."""
+    steps.run(missing(images))
+    archives = {image.reference: _archive(image) for image in images}
+    for archive in archives.values():
+        archive.touch()  # the ones that were used last are kept
+    return archives
+
+
+def missing(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> list[Step]:
+    """The steps that build the images which the cache does not have."""
+    return [Step(f"image {image.name}", partial(_build, image)) for image in images if not _archive(image).exists()]
 
 
 def digest_of(archive: Path) -> str:
@@ -102,43 +108,54 @@ def digest_of(archive: Path) -> str:
     return digest
 
 
-def _build(folder: Path, image: Image) -> Path:
-    """Two steps, since packages change rarely: the folder with Python and packages is kept, sources are added to a copy."""
-    builder = hashlib.sha256(Path(rootfs.__file__).read_bytes())
-    builder.update(f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode())
-    builder.update(image.lock.read_bytes())
-    base = folder / f"{image.name}-base-{builder.hexdigest()[:12]}"
-    builder.update(Path(__file__).read_bytes())
+def _base(image: Image) -> Path:
+    """The folder with Python and the packages: it depends on this Python, on this machine's libraries and on the lock."""
+    inputs = hashlib.sha256(Path(rootfs.__file__).read_bytes())
+    inputs.update(f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode())
+    inputs.update(image.lock.read_bytes())
+    return builds.cache_root() / "images" / f"{image.name}-base-{inputs.hexdigest()[:12]}"
+
+
+def _archive(image: Image) -> Path:
+    """The finished image: it depends on its base and on our sources."""
+    base = _base(image)
+    inputs = hashlib.sha256(base.name.encode() + Path(__file__).read_bytes())
     for path in sorted(path for path in image.source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        builder.update(f"\0{path.relative_to(image.source)}\0".encode() + path.read_bytes())
-    archive = folder / f"{image.name}-{version()}-{builder.hexdigest()[:12]}.tar"
-    if archive.exists():
-        archive.touch()
-        return archive
-    started = time.monotonic()
-    print(f"image {image.reference}: building …", flush=True)
-    if not base.exists():
-        _forget(folder, f"{image.name}-base-*", 0)
-        _make_base(base, image)
-    root = folder / f"{image.name}-root"
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(base, root, symlinks=True, copy_function=os.link)
-    rootfs.add_sources(root, image.source)
-    entrypoint = ["/usr/local/bin/python3", "-m", image.package]
-    write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=rootfs.ENVIRONMENT)
-    shutil.rmtree(root)
-    _forget(folder, f"{image.name}-{version()}-*.tar", KEPT)
-    size = archive.stat().st_size / 1e6
-    print(f"image {image.reference}: built in {time.monotonic() - started:.0f} s, {size:.0f} MB", flush=True)
-    return archive
+        inputs.update(f"\0{path.relative_to(image.source)}\0".encode() + path.read_bytes())
+    return base.with_name(f"{image.name}-{version()}-{inputs.hexdigest()[:12]}.tar")
 
 
-def _make_base(base: Path, image: Image) -> None:
-    partial = base.with_name(base.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    rootfs.make_root(partial, image.lock, image.built, whole=image.whole)
-    partial.rename(base)
+def _build(image: Image, task: Task) -> str:
+    """Builds one image, unless another process has built it meanwhile, and returns its size for the reader.
+
+    Packages change rarely: the folder with Python and packages is kept, and sources are added to a copy of it.
+    """
+    with builds.locked("images"):
+        base, archive = _base(image), _archive(image)
+        if not archive.exists():
+            if not base.exists():
+                _forget(base.parent, f"{image.name}-base-*", 0)
+                _make_base(base, image, task)
+            root = base.with_name(f"{image.name}-root")
+            shutil.rmtree(root, ignore_errors=True)
+            shutil.copytree(base, root, symlinks=True, copy_function=os.link)
+            rootfs.add_sources(root, image.source)
+            entrypoint = ["/usr/local/bin/python3", "-m", image.package]
+            write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=rootfs.ENVIRONMENT)
+            shutil.rmtree(root)
+            _forget(base.parent, f"{image.name}-{version()}-*.tar", KEPT)
+        return f"{archive.stat().st_size / 1e6:.0f} MB"
+
+
+def _make_base(base: Path, image: Image, task: Task) -> None:
+    unfinished = base.with_name(base.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        rootfs.make_root(unfinished, image.lock, image.built, task, whole=image.whole)
+    except rootfs.RootError as error:
+        raise ImageError(str(error)) from error
+    unfinished.rename(base)
 
 
 def _forget(folder: Path, pattern: str, keep: int) -> None:
@@ -159,7 +176,7 @@ def write_image(
 ) -> str:
     """Packs the folder `root` into the OCI archive `out` under `name` (host/path:tag); returns the manifest's digest, `sha256:…`.
 
-    The host needs a dot: containerd takes a name without one for Docker Hub's. Files become root's, 0644 or 0755; a sticky
+    The host needs a dot: containerd resolves a name without one to Docker Hub. Files become root's, 0644 or 0755; a sticky
     folder (/tmp) stays 1777. Raises ImageError.
     """
     host, _, tag = name.partition("/")[0], *name.rpartition(":")[1:]

@@ -1,6 +1,6 @@
 """What pods use, for autoscalers and `kubectl top`: metrics-server as a daemon of the node, under a user of its own.
 
-It is registered as an APIService. It refuses a cluster whose node it can't enter: there somebody installs it who may.
+It is registered as an APIService. It refuses a cluster whose node it can't enter: there its own components.yaml installs it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from local import builds, controlplane, state
+from local import builds, components, controlplane, state
 from local.api import Api
 from local.clusters import Cluster
 from local.controlplane import METRICS_SERVER
@@ -20,17 +20,12 @@ from local.state import Record
 PORT = "4443"
 SERVICE = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
-RESOLUTION = "10s"  # the least that it takes
-KNOWN_WITHIN = 90.0  # seconds: two looks at the kubelet, 10 s apart, and the API server's own look at it
-
-
-def ensure() -> None:
-    """Builds what is missing: 2 to 7 minutes, once per version."""
-    builds.ensure([builds.METRICS_SERVER])
+RESOLUTION = "10s"  # the least that it accepts
+KNOWN_WITHIN = 90.0  # seconds: it scrapes the kubelet twice, 10 s apart, and the API server then checks the APIService
 
 
 def start(cluster: Cluster) -> None:
-    """Starts metrics-server for `cluster`, or finds it running, and returns when it knows of the node; it ends with the cluster.
+    """Starts metrics-server for `cluster`, or finds it running, and returns when it has metrics of the node; it ends with the cluster.
 
     Raises LocalError.
     """
@@ -46,23 +41,23 @@ def start(cluster: Cluster) -> None:
         if api.get(SERVICE) is None:
             _start(cluster, record, api)
         else:
-            wait_for(f"metrics-server; its log is in {record.folder / 'logs'}", lambda: _knows(api), seconds=KNOWN_WITHIN)
+            wait_for(f"metrics-server; its log is in {record.folder / 'logs'}", lambda: _has_usage(api), seconds=KNOWN_WITHIN)
 
 
 def _start(cluster: Cluster, record: Record, api: Api) -> None:
-    """The APIService is taken last: while nothing answers for it the API server can't say what it serves."""
-    program = builds.ensure([builds.METRICS_SERVER])[METRICS_SERVER]
+    """The APIService comes last: while its backend is unavailable, discovery of the API server fails."""
+    program = builds.ensure([components.METRICS_SERVER])[METRICS_SERVER]
     authority = base64.b64encode((record.folder / "pki" / "ca.crt").read_bytes()).decode()
     *objects, service = controlplane.render_objects("metrics.yaml", node_ip=NODE_IP, port=PORT, authority=authority)
-    wait_for("metrics-server's objects to be taken", lambda: all(map(api.apply, objects)))
+    wait_for("metrics-server's objects to be accepted", lambda: all(map(api.apply, objects)))
     daemons = cluster.add_daemon(METRICS_SERVER, [program, *_flags(record)])
-    wait_for("its API to be taken", lambda: api.apply(service), still=daemons.require_alive)
-    wait_for("metrics-server to know of the node", lambda: _knows(api), seconds=KNOWN_WITHIN, still=daemons.require_alive)
+    wait_for("its API to be accepted", lambda: api.apply(service), still=daemons.require_alive)
+    wait_for("metrics-server to know of the node", lambda: _has_usage(api), seconds=KNOWN_WITHIN, still=daemons.require_alive)
     say("metrics: kubectl top nodes")
 
 
-def _knows(api: Api) -> bool:
-    """Whether it answers, and has seen the node twice."""
+def _has_usage(api: Api) -> bool:
+    """Whether it serves usage, for which it must have scraped the node twice."""
     status, body = api.request("GET", NODES)
     return status == 200 and b'"usage"' in body
 

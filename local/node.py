@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from local import builds, cgroups, controlplane, images, packages, sandbox
+from local import builds, cgroups, components, controlplane, images, sandbox
 from local.api import Api
 from local.controlplane import FIXED_PORTS, POD_CIDR, Place, render, render_objects
 from local.errors import LocalError
@@ -27,9 +27,8 @@ DNS_READY = "127.0.0.1:8181"
 
 
 def programs() -> dict[str, Path]:
-    """Builds what is missing, installs what the distribution has, and returns the built programs."""
-    packages.ensure()
-    return builds.ensure(builds.NODE)
+    """The built programs that it runs."""
+    return builds.programs(components.NODE)
 
 
 def node_name(record: Record) -> str:
@@ -37,7 +36,7 @@ def node_name(record: Record) -> str:
 
 
 def claim(record: Record) -> Record:
-    """Adds to the record what this profile takes from the machine besides processes."""
+    """Adds to the record the machine's resources that this profile uses besides processes."""
     return record.with_(cgroups=cgroups.planned(record.slug), run=f"/run/dynamiq-{record.token}")
 
 
@@ -64,7 +63,7 @@ def start(record: Record, built: dict[str, Path]) -> Record:
     controlplane.start_controllers(place, daemons, built)
     _start_node(place, daemons, built, search)
     dns = render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP)
-    wait_for("the DNS Service to be taken", lambda: all(map(api.apply, dns)), still=daemons.require_alive)
+    wait_for("the DNS Service to be accepted", lambda: all(map(api.apply, dns)), still=daemons.require_alive)
     wait_for("the node to be Ready", lambda: api.node_ready(node_name(record)), still=daemons.require_alive)
     wait_for("the cluster's DNS", lambda: _dns_is_ready(dns_port), still=daemons.require_alive)
     return record
@@ -87,7 +86,7 @@ def forward(record: Record, built: dict[str, Path], target: str, port: int = 0) 
 
 
 def add_daemon(record: Record, name: str, command: list[str | Path]) -> Daemons:
-    """Starts one more process on the node, outside of any pod; it ends with the cluster. Returns what knows whether it lives."""
+    """Starts one more process on the node, outside of any pod; it ends with the cluster. Returns the handle that tells whether it is alive."""
     daemons = Daemons(record, _running(record).enter)
     daemons.start(name, command)
     return daemons
@@ -120,6 +119,8 @@ def _write_config(place: Place, built: dict[str, Path]) -> None:
         "pod_cidr": POD_CIDR,
         "node_pod_cidr": NODE_POD_CIDR,
         "pause_image": PAUSE_IMAGE,
+        "requests_per_second": controlplane.REQUESTS_PER_SECOND,
+        "requests_burst": controlplane.REQUESTS_BURST,
         "cni_programs": built["bridge"].parent,
         "runc": shutil.which("runc", path=search_path()),
     }

@@ -45,11 +45,11 @@ def _as_pods(cluster: Cluster, kubectl: Transcript) -> None:
         say("# pods of another build run: they are replaced")
         kubectl.run("rollout", "restart", WORKLOAD, "-n", NAMESPACE)
     kubectl.run("rollout", "status", WORKLOAD, "-n", NAMESPACE, f"--timeout={WAIT}s")
-    wait_for("the API server to heed the new kinds and policies", lambda: _is_heeded(kubectl), seconds=60, every=0.5)
+    wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
 
 
-def _is_heeded(kubectl: Transcript) -> bool:
-    """Whether an App would be taken, and a row be stamped with its author: a few seconds after a first installation they are not."""
+def _is_applied(kubectl: Transcript) -> bool:
+    """Whether an App is accepted and a row gets its author, by a dry run: both take a few seconds after a first installation."""
     if not kubectl.ask("create", "--dry-run=server", "-f", "-", "-o", "name", text=_PROBE.format(kind="App", spec="{workflow: probe}")):
         return False
     row = _PROBE.format(kind="Deployment", spec="{app: probe}")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+from functools import partial
 
 from local.errors import LocalError
 from local.processes import search_path
-from local.progress import say
+from local.steps import CommandError, Step, Task
 
 NEEDED = {
     "runc": "runc",
@@ -24,28 +24,30 @@ NEEDED = {
 }
 
 
-def ensure() -> None:
-    """Makes sure that each program of NEEDED is there. Raises LocalError naming the packages to install."""
-    packages = _missing()
-    if not packages:
-        return
-    wanted = " ".join(packages)
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise LocalError(f"the node profile needs programs that are not installed; install the packages: {wanted}")
-    say(f"installing from the distribution: {wanted}")
-    _apt("update")
-    _apt("install", "--yes", "--no-install-recommends", *packages)
-    if still := _missing():
-        raise LocalError(f"apt-get installed {wanted}, and these are still not on PATH: {' '.join(still)}")
+def missing() -> list[Step]:
+    """The step that installs the packages of NEEDED which are not there. Raises LocalError naming them where it can't."""
+    packages = _absent()
+    if packages and (os.geteuid() != 0 or shutil.which("apt-get") is None):
+        raise LocalError(f"the node profile needs programs that are not installed; install the packages: {' '.join(packages)}")
+    return [Step(f"apt-get install {' '.join(packages)}", partial(_install, packages))] if packages else []
 
 
-def _missing() -> list[str]:
+def _install(packages: list[str], task: Task) -> str:
+    _apt(task, "update")
+    _apt(task, "install", "--yes", "--no-install-recommends", *packages)
+    if absent := _absent():
+        raise LocalError(f"apt-get installed {' '.join(packages)}, and these are still not on PATH: {' '.join(absent)}")
+    return ""
+
+
+def _absent() -> list[str]:
     path = search_path()
     return sorted({package for program, package in NEEDED.items() if shutil.which(program, path=path) is None})
 
 
-def _apt(*arguments: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{done.stderr.strip()[-2000:]}")
+def _apt(task: Task, *arguments: str) -> None:
+    try:
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        task.run(["apt-get", "-qq", *arguments], env=environment, interruptible=False)  # half an installation stays broken
+    except CommandError as error:
+        raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{error}") from error

@@ -91,7 +91,7 @@ def write_kubeconfig(path: Path, *, server: str, authority: bytes, user: str, pa
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file that nobody but its owner can read at any moment."""
+    """Writes a file that only its owner can read at any moment."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(content)

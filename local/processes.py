@@ -1,7 +1,7 @@
 """Starts the processes of a cluster and finds them again by the token in their environment.
 
 The token is recorded before the first process starts, so none can be lost, and a process id that was used again is never
-taken for ours. It refuses to signal a process that does not carry the token.
+mistaken for ours. It refuses to signal a process that does not carry the token.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from local.progress import wait_for
 from local.state import Record
 
 MARK = "DYNAMIQ_LOCAL_CLUSTER"
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not everybody's PATH has them
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of every user
 LOG_TAIL = 2000  # bytes of a daemon's log that an error shows
 
 

@@ -1,21 +1,82 @@
-"""Says what is happening, and waits for a condition: never in silence for long, never for ever."""
+"""Tells what is happening and waits for a condition: never silent for long, never endless.
+
+What still goes on is one line that is rewritten on a terminal, and a plain line now and then elsewhere. What has happened is
+printed once and stays.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from local.errors import LocalError
 
 T = TypeVar("T")
 QUIET = 2.0  # seconds before a wait is worth a line
-REPEAT = 5.0  # seconds between its lines
+REPEAT = 5.0  # seconds between its lines where there is no terminal
+STEP_REPEAT = 20.0  # seconds between the lines of a step that takes minutes, where there is no terminal
+REFRESH = 1.0  # seconds between two states of the line on a terminal
+CLEAR = "\r\x1b[K"
+
+
+class Line:
+    """The last line of the output: `still` rewrites it on a terminal, and prints plain lines at most every `repeat` seconds elsewhere."""
+
+    def __init__(self, stream: Callable[[], TextIO] = lambda: sys.stdout) -> None:
+        self._stream = stream
+        self._lock = threading.RLock()
+        self._moving = ""
+        self._printed_at = -STEP_REPEAT
+
+    @property
+    def moves(self) -> bool:
+        """Whether the output is a terminal that can rewrite a line."""
+        return self._stream().isatty() and os.environ.get("TERM") != "dumb"
+
+    def say(self, message: str) -> None:
+        """Prints one line that stays, at once."""
+        with self._lock:
+            self._write(f"{self._take_back()}{message}\n")
+
+    def still(self, message: str, repeat: float = REPEAT) -> None:
+        """Says that something goes on."""
+        with self._lock:
+            now = time.monotonic()
+            if self.moves:
+                self._moving = message[: shutil.get_terminal_size().columns - 1]
+                self._write(f"{CLEAR}{self._moving}")
+            elif now - self._printed_at >= repeat:
+                self._printed_at = now
+                self._write(f"{message}\n")
+
+    def clear(self) -> None:
+        """Takes the moving line back."""
+        with self._lock:
+            self._write(self._take_back())
+
+    def _take_back(self) -> str:
+        cleared = CLEAR if self._moving else ""
+        self._moving = ""
+        return cleared
+
+    def _write(self, text: str) -> None:
+        if text:
+            stream = self._stream()
+            stream.write(text)
+            stream.flush()
+
+
+LINE = Line()
 
 
 def say(message: str) -> None:
     """Prints one line at once."""
-    print(message, flush=True)
+    LINE.say(message)
 
 
 def wait_for(
@@ -31,15 +92,18 @@ def wait_for(
     `still` is called between polls and raises when waiting has become pointless. Raises LocalError after `seconds`.
     """
     started = time.monotonic()
-    said = started - REPEAT + QUIET
-    while True:
-        if found := check():
-            return found
-        still()
-        now = time.monotonic()
-        if now - started > seconds:
-            raise LocalError(f"waited {seconds:.0f} s for {what}, in vain")
-        if now - said >= REPEAT:
-            said = now
-            say(f"  waiting for {what}, {now - started:.0f} s")
-        time.sleep(every)
+    next_line = started + QUIET
+    try:
+        while True:
+            if found := check():
+                return found
+            still()
+            now = time.monotonic()
+            if now - started > seconds:
+                raise LocalError(f"waited {seconds:.0f} s for {what}, in vain")
+            if now >= next_line:
+                next_line = now + (REFRESH if LINE.moves else REPEAT)
+                LINE.still(f"  waiting for {what}, {now - started:.0f} s", repeat=0)
+            time.sleep(every)
+    finally:
+        LINE.clear()

@@ -30,7 +30,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Choice:
-    """A profile and why it was taken; `context` names the kube context of the profile of that name."""
+    """A profile and why it was chosen; `context` names the kube context of the profile of that name."""
 
     profile: Profile
     reason: str
@@ -38,17 +38,17 @@ class Choice:
 
 
 def choose(env: Mapping[str, str], profile: str | None = None) -> Choice:
-    """The choice for this machine. Raises LocalError for a wish that can't be met."""
-    return decide(env, profile, look)
+    """The choice for this machine. Raises LocalError for a profile that this machine can't have."""
+    return decide(env, profile, inspect_machine)
 
 
-def look() -> Machine:
-    """Looks at this machine; asks Docker, which may take a moment."""
+def inspect_machine() -> Machine:
+    """Inspects this machine; calls Docker, which may take seconds."""
     return Machine(_docker_answers(), shutil.which("kind") is not None, sys.platform == "linux", os.geteuid() == 0)
 
 
-def decide(env: Mapping[str, str], profile: str | None, look_at: Callable[[], Machine]) -> Choice:
-    """The choice for the machine that `look_at` returns; it is asked only when it matters. `profile` precedes `$PROFILE`."""
+def decide(env: Mapping[str, str], profile: str | None, inspect: Callable[[], Machine]) -> Choice:
+    """The choice for the machine that `inspect` returns; it is called only when needed. `profile` precedes `$PROFILE`."""
     context, forced = env.get("CLUSTER", ""), profile or env.get("PROFILE", "")
     if forced and forced not in FORCEABLE:
         raise LocalError(f"there is no profile {forced!r}: choose one of {', '.join(FORCEABLE)}")
@@ -56,7 +56,7 @@ def decide(env: Mapping[str, str], profile: str | None, look_at: Callable[[], Ma
         raise LocalError(f"both CLUSTER={context} and the profile {forced} are asked for: choose one")
     if context:
         return Choice("context", f"CLUSTER={context} asks for that kube context", context)
-    found = look_at()
+    found = inspect()
     if not found.is_linux and not (found.docker_answers and found.kind_installed):
         raise LocalError("the components run on Linux only: here, install Docker and kind, or name a kube context in CLUSTER")
     return _forced(forced, found) if forced else _best(found)

@@ -16,6 +16,8 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from local.steps import CommandError, Task
+
 APP = "app"
 ENVIRONMENT = {
     "PYTHONPATH": f"/{APP}",
@@ -36,7 +38,7 @@ STDLIB_LEFT_OUT = (
     *("test", "tests", "idlelib", "tkinter", "turtle.py", "turtledemo", "lib2to3", "ensurepip", "venv", "pydoc_data"),
     *("_test*.so", "_ctypes_test*.so", "_xx*.so", "xx*.so", "_tkinter*.so"),
 )
-# Each drags in a shared library, and nothing in a server of ours asks for them.
+# Each needs a shared library, and no server of ours imports them.
 STDLIB_SELDOM_USED = (*("sqlite3", "_sqlite3*.so", "curses", "_curses*.so", "readline*.so", "dbm", "_dbm*.so", "_gdbm*.so", "nis*.so"),)
 PACKAGES_LEFT_OUT = ("bin", "kubernetes/docs", "kubernetes/test", "kubernetes/e2e_test")
 SOURCES_LEFT_OUT = {".c", ".h", ".pyx", ".pxd", ".pyi"}  # nothing is built in a pod
@@ -51,7 +53,7 @@ class RootError(Exception):
     """The folder could not be made; the message says what is missing, and what to do."""
 
 
-def make_root(root: Path, lock: Path, built: Sequence[str] = (), *, whole: bool = False) -> None:
+def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool = False) -> None:
     """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError.
 
     `whole`: with the seldom used parts of the standard library, too.
@@ -62,7 +64,7 @@ def make_root(root: Path, lock: Path, built: Sequence[str] = (), *, whole: bool 
     for name, content in FILES.items():
         (root / name).write_text(content)
     _copy_python(root, STDLIB_LEFT_OUT if whole else STDLIB_LEFT_OUT + STDLIB_SELDOM_USED)
-    _install(root / APP, lock, built)
+    _install(root / APP, lock, built, task)
     _copy_libraries(root)
     compile_all(root, [_stdlib(root), root / APP])
 
@@ -74,7 +76,7 @@ def add_sources(root: Path, package: Path) -> None:
 
 
 def compile_all(root: Path, folders: Iterable[Path]) -> None:
-    """Byte-compiles for an unwritable root: the result is trusted without a look at the source, and is the same everywhere."""
+    """Byte-compiles for an unwritable root: the result is used without checking the source, and is the same everywhere."""
     mode = ["-q", "--invalidation-mode", "unchecked-hash"]
     command = [str(_interpreter()), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
     # Of a wheel's test data some files are not Python of this version; such a file stays uncompiled.
@@ -106,17 +108,18 @@ def _copy_python(root: Path, left_out: Sequence[str]) -> None:
         (root / "usr/local/bin" / link).symlink_to(name)
 
 
-def _install(target: Path, lock: Path, built: Sequence[str]) -> None:
+def _install(target: Path, lock: Path, built: Sequence[str], task: Task) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     if built:  # by the setuptools of this environment: one that pip fetched would be of no lock
         command += ["--no-binary", ",".join(built), "--no-build-isolation"]
-    done = subprocess.run(
-        [*command, "--no-compile", "--target", target, "--requirement", lock], capture_output=True, text=True, check=False
-    )
-    if "No module named pip" in done.stderr:
-        raise RootError(f"{sys.executable} has no pip: make a virtual environment with `python3 -m venv`, or install python3-pip")
-    if done.returncode != 0:
-        raise RootError(f"pip could not install {lock.name}:\n{done.stderr[-2000:]}")
+    try:
+        task.run([*command, "--no-compile", "--target", target, "--requirement", lock])
+    except CommandError as error:
+        if "No module named pip" in str(error):
+            raise RootError(
+                f"{sys.executable} has no pip: make a virtual environment with `python3 -m venv`, or install python3-pip"
+            ) from error
+        raise RootError(f"pip could not install {lock.name}:\n{error}") from error
     for name in PACKAGES_LEFT_OUT:
         shutil.rmtree(target / name, ignore_errors=True)
     for path in [path for path in target.rglob("*") if path.suffix in SOURCES_LEFT_OUT]:

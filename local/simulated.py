@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local import builds, controlplane
+from local import builds, components, controlplane
 from local.api import Api
 from local.controlplane import FIXED_PORTS, Place, free_ports, require_ports
 from local.processes import Daemons
 from local.progress import wait_for
 from local.state import Record
 
-ADDRESS = "198.18.0.2"  # told to pods, of which there are none: it only must not be the loopback's
+ADDRESS = "198.18.0.2"  # advertised to pods, of which none runs: it only must not be the loopback's
 POD_ADDRESSES = "10.244.0.0/16"
 NODE_LEASE_SECONDS = "40"
 
 
 def programs() -> dict[str, Path]:
-    """Builds what is missing and returns the programs."""
-    return builds.ensure(builds.CONTROL_PLANE)
+    """The built programs that it runs."""
+    return builds.programs(components.CONTROL_PLANE)
 
 
 def node_name(number: int) -> str:
@@ -48,12 +48,12 @@ def start(record: Record, built: dict[str, Path], nodes: int = 1) -> Record:
         "--kubeconfig",
         place.etc / "admin.kubeconfig",
         "--config",
-        built[builds.KWOK_STAGES],
+        built[components.KWOK_STAGES],
     ]
     kwok += ["--manage-all-nodes", "--cidr", POD_ADDRESSES, "--node-lease-duration-seconds", NODE_LEASE_SECONDS]
     daemons.start("kwok", kwok)
     names = [node_name(number) for number in range(1, nodes + 1)]
-    wait_for("the nodes to be taken", lambda: all(api.apply(_node(name)) for name in names), still=daemons.require_alive)
+    wait_for("the nodes to be accepted", lambda: all(api.apply(_node(name)) for name in names), still=daemons.require_alive)
     wait_for("the nodes to be Ready", lambda: all(api.node_ready(name) for name in names), still=daemons.require_alive)
     return record
 

@@ -1,4 +1,4 @@
-"""What a cluster of ours has taken from the machine, written down before it is taken, so that any later start can give it back.
+"""The record of the resources that a cluster of ours uses, saved before they are allocated, so that a later start can free them.
 
 One folder per cluster, `<cache>/clusters/<name>/`, with `state.json` in it. It refuses names that could not be a node's, and it
 never lists anything as ours that is not in a record.
@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from local import builds
 from local.errors import LocalError
+from local.progress import say
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
 DEFAULT_NAME = "dynamiq"
@@ -39,7 +40,7 @@ class Record:
     ports: dict[str, int] = field(default_factory=dict)
     cgroups: tuple[str, ...] = ()
     run: str = ""  # a folder for sockets, outside the state folder since a socket's path is at most 107 bytes
-    context: str = ""  # the kube context, where the cluster is somebody else's or kind's
+    context: str = ""  # the kube context, where the cluster is not ours, or kind's
     owned: bool = True  # False: only forgotten at a stop, never deleted
 
     @property
@@ -128,8 +129,8 @@ def _hold(path: Path, name: str) -> TextIO:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"cluster {name} is being started or stopped by another process; waiting for it", flush=True)
+            say(f"cluster {name} is being started or stopped by another process; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         if path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno())):
             return handle
-        handle.close()  # whoever held it has removed it: this lock keeps nobody out
+        handle.close()  # its last holder has removed the file: a lock on it excludes no other process

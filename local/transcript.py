@@ -1,4 +1,4 @@
-"""Runs kubectl the way a reader of the demo would: each command is printed, then what it said, and a long one is not silent."""
+"""Runs kubectl the way a reader of the demo would: each command and its output are printed, and a long one shows progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from local.clusters import Cluster
 from local.errors import LocalError
-from local.progress import QUIET, REPEAT, say
+from local.progress import LINE, QUIET, REFRESH, REPEAT, say
 
 EXTRA = 30.0  # seconds beyond kubectl's own timeout before it is given up
 
@@ -25,39 +25,40 @@ class Transcript:
     root: os.PathLike[str]
 
     def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "") -> str:
-        """Prints `$ kubectl …`, what it says as it says it, and a line of progress (with `still()`) where it says nothing for long.
+        """Prints `$ kubectl …`, its output as it comes, and a line of progress (with `still()`) where it is silent for long.
 
-        Returns what it said. Raises LocalError where it fails or takes longer than `seconds`.
+        Returns its output. Raises LocalError where it fails or takes longer than `seconds`.
         """
         say(f"$ {shlex.join(['kubectl', *arguments])}")
-        started = said_at = time.monotonic()
+        started = silent_since = time.monotonic()
         limit = QUIET
         with self.started(*arguments) as process:
             output = process.stdout
             assert output is not None  # noqa: S101 - for the type checker: it is a pipe
             os.set_blocking(output.fileno(), False)
-            said: list[str] = []
+            lines: list[str] = []
             while True:
                 ended = process.poll() is not None
                 while line := output.readline():
-                    said.append(line)
-                    said_at, limit = time.monotonic(), QUIET
+                    lines.append(line)
+                    silent_since, limit = time.monotonic(), QUIET
                     say(f"{line.rstrip()}")
                 now = time.monotonic()
                 if ended:
                     break
                 if now - started > seconds + EXTRA:
                     raise LocalError(f"kubectl {arguments[0]} did not end within {seconds + EXTRA:.0f} s")
-                if now - said_at >= limit:
-                    said_at, limit = now, REPEAT
-                    say(f"  … {now - started:.0f} s{still()}")
+                if now - silent_since >= limit:
+                    silent_since, limit = now, REFRESH if LINE.moves else REPEAT
+                    LINE.still(f"  … {now - started:.0f} s{still()}", repeat=0)
                 time.sleep(0.05)
+            LINE.clear()
         if process.returncode:
             raise LocalError(f"kubectl {arguments[0]} failed with exit status {process.returncode}, as it says above")
-        return "".join(said)
+        return "".join(lines)
 
     def ask(self, *arguments: str, text: str = "") -> str:
-        """What kubectl answers, given `text` as its input, for the demo's own decisions: nothing is printed. Empty where it fails."""
+        """The output of kubectl given `text` as its input, for the demo's own decisions: nothing is printed. Empty where it fails."""
         command = [str(self.cluster.kubectl), *arguments]
         done = subprocess.run(command, env=self._env, cwd=self.root, input=text, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout if done.returncode == 0 else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model import kinds
-from local import builds
+from local import builds, components
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support.api import Api, Manifest
@@ -31,7 +31,7 @@ ROUTE = "HTTPRoute"
 @contextlib.contextmanager
 def gateway_api(cluster: Cluster) -> Iterator[None]:
     """The Gateway API's definitions, served while the block runs."""
-    kubectl, path = Kubectl(cluster), str(builds.ensure([builds.GATEWAY_API])[builds.GATEWAY_API_CRDS])
+    kubectl, path = Kubectl(cluster), str(builds.ensure([components.GATEWAY_API])[components.GATEWAY_API_CRDS])
     api = Api.of(cluster)
 
     def served() -> bool:

@@ -24,7 +24,7 @@ import urllib3
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP
-from local import builds
+from local import components
 from local.clusters import Cluster
 from tests.support import factories, rest, rest_rehearsal
 from tests.support.api import Api, fresh_namespace
@@ -210,7 +210,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     cases = Cases.of(report)
     document = [f"{method} {path}" for method, path, _ in calls(at)]
     lines = [
-        f"{'make soak' if in_full else 'make test'}: Kubernetes {builds.KUBERNETES.version}, schemathesis {version('schemathesis')}, "
+        f"{'make soak' if in_full else 'make test'}: Kubernetes {components.KUBERNETES.version}, schemathesis {version('schemathesis')}, "
         f"all checks, against the API and an operator at work; {time.monotonic() - began:.0f} s",
         *cases.lines(document),
     ]

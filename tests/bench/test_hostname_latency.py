@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from local import builds, gateway
+from local import components, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.api import Manifest
@@ -143,7 +143,7 @@ def test_a_hostname_costs_what_a_hand_made_ingress_costs(cluster: Cluster, on: S
     for connection in connections.values():
         connection.close()
 
-    lines = [f"make bench: Kubernetes {builds.KUBERNETES.version}, Contour {builds.CONTOUR.version}, {os.cpu_count()} cores,"]
+    lines = [f"make bench: Kubernetes {components.KUBERNETES.version}, Contour {components.CONTOUR.version}, {os.cpu_count()} cores,"]
     lines += [f"load average {os.getloadavg()[0]:.1f}; {PAIRS} pairs in turn, one caller, connections kept, two pods.", ""]
     lines += ["Envoy's virtual host, cluster and endpoints of both are the same but for their names; neither tries a call again."]
     for name, mine in zip(hosts, zip(*pairs, strict=True), strict=True):

@@ -23,7 +23,7 @@ import urllib3
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from local import builds
+from local import components
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import rest, swarm
@@ -184,7 +184,7 @@ def test_latency_beside_raw_requests(place: Place) -> None:
             log.write(f"{line}\n")
 
         say(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
-        say(f"make bench: Kubernetes {builds.KUBERNETES.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores,")
+        say(f"make bench: Kubernetes {components.KUBERNETES.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores,")
         say(f"{ROWS} rows in {NAMESPACES} namespaces, half of them in the one that is measured; {PAIRS} pairs each, one caller.\n")
         ratios = [
             paired(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import builds, gateway
+from local import components, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.cluster import REPOSITORY
@@ -88,7 +88,9 @@ def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Ga
     if IN_FULL:
         machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} over the last 5 minutes"
         command = f"ROLLOUTS={ROLLOUTS} RATE={RATE} SOAK=1 python -m pytest tests/node/test_rollouts.py --capture=no"
-        LOG.write_text(f"{command}\nKubernetes {builds.KUBERNETES.version}, Contour {builds.CONTOUR.version}, {machine}.\n\n{text}\n")
+        LOG.write_text(
+            f"{command}\nKubernetes {components.KUBERNETES.version}, Contour {components.CONTOUR.version}, {machine}.\n\n{text}\n"
+        )
     for name, each in heard.items():
         assert not each.failed, (name, len(each.failed), each.failed[:5])
         assert not each.wrong(timeline), (name, each.wrong(timeline)[:5])

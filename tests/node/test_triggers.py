@@ -18,7 +18,7 @@ import pytest
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time, parse_time
-from local import builds
+from local import components
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY
@@ -162,7 +162,7 @@ def _served(on: Stage, run: Manifest) -> set[str]:
 def _write(on: Stage, told: list[Manifest], due: list[str], answered: set[str]) -> None:
     rows = on.rows("steady")
     lines = [
-        f"make soak: Kubernetes {builds.KUBERNETES.version}, real pods.",
+        f"make soak: Kubernetes {components.KUBERNETES.version}, real pods.",
         f"{len(rows) - 1} deploys across {MINUTES} minutes of the schedule * * * * *, of a private App: each run meets a rollout.",
         "",
         f"{len(due)} runs were due, {len(told)} are told, {sum(run['outcome'] == 'Succeeded' for run in told)} succeeded, "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import builds
+from local import components
 from local.clusters import Cluster
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY
@@ -31,7 +31,7 @@ def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: C
 
         end, writes = crashes.undisturbed(cluster, api, tmp_path)
         points = crashes.points_of(writes)
-        say(f"make soak: Kubernetes {builds.KUBERNETES.version}, simulated pods, {crashes.SIDE_BY_SIDE} runs side by side.")
+        say(f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {crashes.SIDE_BY_SIDE} runs side by side.")
         say("An App is deployed with v1, redeployed with v2, rolled back by restores; SIGKILL of the operator at one write in each run.")
         say(f"\nThe end of the undisturbed run:\n{end}\n\nIts {len(writes)} writes beside the lease:")
         for line in crashes.listed(writes):

@@ -20,6 +20,7 @@ import pytest
 
 import dynamiq_runtime
 from local import images, rootfs
+from local.steps import Commands, Task
 from tests.support.runtime import ECHO
 from tests.support.waiting import eventually
 
@@ -151,7 +152,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text("no-such-package-of-ours==1 --hash=sha256:" + "0" * 64 + "\n")
     (tmp_path / "root").mkdir()
     with pytest.raises(rootfs.RootError, match=r"pip could not install lock\.txt"):
-        rootfs.make_root(tmp_path / "root", tmp_path / "lock.txt")
+        rootfs.make_root(tmp_path / "root", tmp_path / "lock.txt", (), Task("an image", 1, Commands()))
 
 
 @contextmanager

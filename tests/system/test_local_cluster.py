@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from local import builds, clusters, images, metrics, processes, sandbox, state
+from local import builds, clusters, components, images, metrics, processes, sandbox, state
 from local.clusters import Cluster
 from tests.support.waiting import eventually
 
@@ -121,7 +121,7 @@ def pair() -> Iterator[tuple[Cluster, Cluster]]:
 @pytest.fixture(scope="module")
 def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     cluster, archive = pair[0], tmp_path_factory.mktemp("image") / "answers.tar"
-    program = builds.ensure([builds.COREDNS])["coredns"]
+    program = builds.ensure([components.COREDNS])["coredns"]
     images.write_image(archive, IMAGE, program.parent, entrypoint=["/coredns"])
     cluster.load_images([archive])
     kubectl(cluster, "apply", "-f", "-", text=ANSWERS)
@@ -241,7 +241,7 @@ def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
 @pytest.fixture
 def nobodys_cache() -> Iterator[Path]:
     """A cache with our builds that user nobody owns, where nobody can reach it."""
-    builds.ensure(builds.CONTROL_PLANE)
+    builds.ensure(components.CONTROL_PLANE)
     cache = Path(tempfile.mkdtemp(prefix="dynamiq-"))
     subprocess.run(["cp", "-al", str(builds.cache_root() / "bin"), str(cache / "bin")], check=True)
     os.chown(cache, NOBODY, NOBODY)
@@ -264,7 +264,7 @@ def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
     try:
         assert "pods are simulated" in local("up", "--profile", "control-plane")
         kubeconfig = nobodys_cache / "clusters" / "sim" / "kubeconfig"
-        cluster = Cluster("sim", "control-plane", kubeconfig, builds.ensure(builds.CONTROL_PLANE)["kubectl"], False, None)
+        cluster = Cluster("sim", "control-plane", kubeconfig, builds.ensure(components.CONTROL_PLANE)["kubectl"], False, None)
         kubectl(cluster, "apply", "-f", "-", text=SIMULATED)
         assert "successfully rolled out" in kubectl(cluster, "rollout", "status", "deployment/simulated", "--timeout=120s")
         token = json.loads((kubeconfig.parent / "state.json").read_text())["token"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import builds, controlplane, gateway
+from local import components, controlplane, gateway
 from local.clusters import Cluster
 from local.errors import LocalError
 
@@ -28,9 +28,9 @@ def test_the_configuration_names_the_gateway_that_is_made() -> None:
 
 
 def test_the_gateway_api_is_of_the_version_that_contour_is_built_with() -> None:
-    contour = (builds.MODULES / "contour" / "go.mod").read_text()
-    assert f"sigs.k8s.io/gateway-api v{builds.GATEWAY_API.version} " in contour
+    contour = (components.MODULES / "contour" / "go.mod").read_text()
+    assert f"sigs.k8s.io/gateway-api v{components.GATEWAY_API.version} " in contour
 
 
 def test_what_the_gateway_needs_is_not_built_for_a_cluster_without_one() -> None:
-    assert not set(builds.GATEWAY) & {*builds.NODE, *builds.CONTROL_PLANE}
+    assert not set(components.GATEWAY) & {*components.NODE, *components.CONTROL_PLANE}

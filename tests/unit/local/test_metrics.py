@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import builds, controlplane, metrics
+from local import components, controlplane, metrics
 from local.clusters import Cluster
 from local.errors import LocalError
 
@@ -29,4 +29,4 @@ def test_the_api_is_registered_last_and_checked_by_the_clusters_authority() -> N
 
 
 def test_it_is_not_built_for_a_cluster_without_it() -> None:
-    assert builds.METRICS_SERVER not in {*builds.NODE, *builds.CONTROL_PLANE, *builds.GATEWAY}
+    assert components.METRICS_SERVER not in {*components.NODE, *components.CONTROL_PLANE, *components.GATEWAY}

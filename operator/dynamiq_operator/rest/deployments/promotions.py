@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dynamiq_operator.actions import promote as promoting
-from dynamiq_operator.actions.idempotency import Claim, Key, Performed
-from dynamiq_operator.kube.resources import NAMESPACES, RECORDS
+from dynamiq_operator.actions.idempotency import Key, Performed
+from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import Promotion
@@ -45,7 +45,7 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
         request,
         claim,
         target_of=lambda: target_of(context, session, app, body),
-        places_of=lambda: places_of(context, claim, app.namespace),
+        places_of=lambda: context.index.places_of(claim.row, app.namespace),
     )
 
 
@@ -60,11 +60,3 @@ def request_of(context: ApiContext, app: Entry, body: Promotion) -> promoting.Pr
     return promoting.PromotionRequest(
         app.namespace, app.name, environment=body.environment, target_namespace=target, hostname=body.hostname, message=body.message
     )
-
-
-def places_of(context: ApiContext, claim: Claim, namespace: str) -> set[str]:
-    """The namespaces that may hold the row of the key: those where the index has it, and all of the project, since the index may lag."""
-    every = context.index.of(NAMESPACES).all()
-    project = next((each.labels.get(PROJECT_LABEL) for each in every if each.name == namespace), None)
-    known = {each.name for each in every if context.id_of(RECORDS, each.name, claim.row) is not None}
-    return known | {each.name for each in every if project and each.labels.get(PROJECT_LABEL) == project}

@@ -50,7 +50,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     entry, app = context.open_cached(session, APPS, app_id)
     request = parse.deploy_request(context, session, app, body)
     claim = claim_of(request, entry.uid, key)
-    elsewhere = promotions.places_of(context, claim, entry.namespace) - {entry.namespace} if claim is not None else ()
+    elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, request.runtime)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.names import PROJECT_LABEL, natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
@@ -260,6 +260,16 @@ class IdIndex:
     def versions(self, namespace: str, workflow: str) -> list[str]:
         """The releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
         return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
+
+    def places_of(self, row: str, namespace: str) -> set[str]:
+        """The namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`, since the
+        index may lag.
+        """
+        every, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
+        project = next((each.labels.get(PROJECT_LABEL) for each in every if each.name == namespace), None)
+        return {
+            each.name for each in every if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None
+        }
 
     def find(self, resource: ApiResource, uid: str) -> Entry | None:
         """The object of an id; None where a relist that began after the call does not have it either. Raises errors.ApiError."""

@@ -1,4 +1,4 @@
-// Waits to be told to end and reaps whatever is re-parented to it. It holds a pod's namespaces (as the sandbox's only
+// Waits for a signal to end and reaps the processes that are re-parented to it. It holds a pod's namespaces (as the sandbox's only
 // process) and a cluster's (as its first one): when it ends, the kernel ends every process in the same pid namespace.
 package main
 

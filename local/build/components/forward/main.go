@@ -1,6 +1,6 @@
 // Carries TCP connections from listening sockets that it inherits to addresses that it dials: `forward 3=127.0.0.1:6443`
-// accepts on file descriptor 3. A socket stays in the network namespace it was opened in, so whoever opens the sockets
-// outside and starts this program inside makes a way in. Copying is the kernel's (splice).
+// accepts on file descriptor 3. A socket stays in the network namespace it was opened in: sockets opened outside and
+// inherited by this program inside are a way in. Copying is the kernel's (splice).
 package main
 
 import (

@@ -1,3 +1,0 @@
-module dynamiq.local/forward
-
-go 1.26.0

@@ -1,3 +1,0 @@
-module dynamiq.local/pause
-
-go 1.26.0

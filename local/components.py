@@ -1,0 +1,230 @@
+"""What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
+
+Two Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
+in common once. Contour does not compile with the client-go of that Kubernetes and has `build/contour`.
+
+`build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
+writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
+of no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "build"
+COMPONENTS, GATEWAY_MODULE = MODULES / "components", MODULES / "contour"
+# `-s -w` drops the debugging information, and `-dwarf=false` does not produce it: the same bytes in less time.
+BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
+LINKER_FLAGS = "-s -w"
+ARCHITECTURES = ("amd64", "arm64")
+
+
+class GoError(Exception):
+    """Go could not answer a question about its modules; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One project: `packages` maps a program's name to its Go package, `links` are further names of the first program.
+
+    `module` is the folder of the Go module that pins its version. `joined` maps a file's name to the module and the files of it
+    that are concatenated into it, as YAML documents.
+    """
+
+    name: str
+    version: str
+    packages: tuple[tuple[str, str], ...]
+    links: tuple[str, ...] = ()
+    tags: str = ""
+    ldflags: str = ""
+    joined: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    module: Path = COMPONENTS
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of every input of the build."""
+        inputs = (self.packages, self.links, self.tags, self.ldflags, self.joined, BUILD_FLAGS, LINKER_FLAGS)
+        hasher = hashlib.sha256(repr(inputs).encode())
+        for content in (self._go_version, *(path.read_bytes() for path in (self.linked_modules, *self._sources))):
+            hasher.update(b"\0" + content)
+        return hasher.hexdigest()
+
+    @property
+    def linked_modules(self) -> Path:
+        """The list of the modules that are linked into it, one `path version` a line, sorted."""
+        return self.module / "modules" / f"{self.name}.txt"
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of `go build`."""
+        tags = ["-tags", self.tags] if self.tags else []
+        return [*BUILD_FLAGS, "-ldflags", f"{LINKER_FLAGS} {self.ldflags}".strip(), *tags]
+
+    @property
+    def _go_version(self) -> bytes:
+        """The line of go.mod that decides the language's version and the defaults of GODEBUG."""
+        return next(line for line in (self.module / "go.mod").read_bytes().splitlines() if line.startswith(b"go "))
+
+    @property
+    def _sources(self) -> list[Path]:
+        own = (package for _, package in self.packages if package.startswith("./"))
+        return sorted(path for package in own for path in (self.module / package).iterdir())
+
+
+def _own(program: str) -> tuple[tuple[str, str], ...]:
+    return ((program, f"./{program}"),)
+
+
+KUBERNETES = Component(
+    "kubernetes",
+    "1.37.2",
+    _own("kubernetes"),
+    ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
+    ldflags=" ".join(
+        f"-X k8s.io/component-base/version.{key}={value}"
+        for key, value in (("gitVersion", "v1.37.2"), ("gitMajor", "1"), ("gitMinor", "37"))
+    ),
+)
+ETCD = Component("etcd", "3.7.3", (("etcd", "go.etcd.io/etcd/server/v3"),))
+CONTAINERD = Component(
+    "containerd",
+    "2.4.2",
+    tuple((name, f"github.com/containerd/containerd/v2/cmd/{name}") for name in ("containerd", "containerd-shim-runc-v2", "ctr")),
+    tags="no_btrfs,no_zfs,no_devmapper,no_tracing",
+)
+CNI = Component(
+    "cni",
+    "1.9.1",
+    tuple(
+        (package.rsplit("/")[-1], f"github.com/containernetworking/plugins/plugins/{package}")
+        for package in ("main/bridge", "main/loopback", "ipam/host-local", "meta/portmap")
+    ),
+)
+COREDNS = Component("coredns", "1.15.0", _own("coredns"))
+KWOK_STAGES = "kwok-stages.yaml"
+KWOK = Component(
+    "kwok",
+    "0.8.0",
+    (("kwok", "sigs.k8s.io/kwok/cmd/kwok"),),
+    joined=(
+        (
+            KWOK_STAGES,
+            "sigs.k8s.io/kwok",
+            tuple(
+                f"kustomize/stage/{name}.yaml"
+                for name in (
+                    "node/fast/node-initialize",
+                    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+                    "pod/fast/pod-ready",
+                    "pod/fast/pod-complete",
+                    "pod/fast/pod-delete",
+                )
+            ),
+        ),
+    ),
+)
+CONTOUR_CRDS = "contour-crds.yaml"
+CONTOUR = Component(
+    "contour",
+    "1.33.8",
+    (("contour", "github.com/projectcontour/contour/cmd/contour"),),
+    joined=((CONTOUR_CRDS, "github.com/projectcontour/contour", ("examples/contour/01-crds.yaml",)),),
+    module=GATEWAY_MODULE,
+)
+GATEWAY_API_CRDS = "gateway-api-crds.yaml"
+GATEWAY_API = Component(  # of the version that Contour is built with; files alone, so a test can have them without Contour
+    "gateway-api",
+    "1.3.0",
+    (),
+    joined=(
+        (
+            GATEWAY_API_CRDS,
+            "sigs.k8s.io/gateway-api",
+            tuple(
+                f"config/crd/standard/gateway.networking.k8s.io_{name}.yaml"
+                for name in ("gatewayclasses", "gateways", "grpcroutes", "httproutes", "referencegrants")
+            ),
+        ),
+    ),
+    module=GATEWAY_MODULE,
+)
+METRICS_SERVER = Component("metrics-server", "0.9.0", (("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),))
+PAUSE = Component("pause", "1", _own("pause"))
+FORWARD = Component("forward", "1", _own("forward"))
+
+CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
+# In this order, since what takes long comes first and can be overlapped with what needs no compiler.
+NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, CONTAINERD, CNI)
+GATEWAY = (GATEWAY_API, CONTOUR)
+ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY)
+
+
+def go_environment() -> dict[str, str]:
+    """The environment of every call of Go: nothing that the user has set may change what is built."""
+    return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+
+
+def number_of_packages(component: Component, package: str) -> int:
+    """How many packages `go build` compiles for a program of the component, with an empty Go cache."""
+    return len(_go(["list", "-deps", "-tags", component.tags, package], component.module).splitlines())
+
+
+def folder_of(component: Component, module: str) -> Path:
+    """Where the files of a module lie, of the version that the component is built with."""
+    return Path(_go(["list", "-m", "-f", "{{.Dir}}", module], component.module).strip())
+
+
+def modules_of(program: Path) -> set[str]:
+    """The modules that a built program says it is made of, as `path version`."""
+    listed = _go(["version", "-m", str(program)], program.parent)
+    found: list[str] = []
+    for kind, *rest in (line.split() for line in listed.splitlines()[1:] if line.strip()):
+        if kind == "dep":
+            found.append(" ".join(rest[:2]))
+        elif kind == "=>":  # replaces the one before
+            found[-1] = " ".join(rest[:2])
+    return set(found)
+
+
+def _needed_modules(component: Component) -> set[str]:
+    """The modules that `go build` would link, on any architecture, and those that files are taken from."""
+    template = "{{with .Replace}}{{.Path}} {{.Version}}{{else}}{{.Path}} {{.Version}}{{end}}"
+    needed: set[str] = set()
+    packages = [package for _, package in component.packages]
+    for architecture in ARCHITECTURES if packages else ():
+        command = ["list", "-deps", "-tags", component.tags, "-f", f"{{{{with .Module}}}}{template}{{{{end}}}}", *packages]
+        needed |= set(_go(command, component.module, GOARCH=architecture).splitlines())
+    for _, module, _ in component.joined:
+        needed |= set(_go(["list", "-m", "-f", template, module], component.module).splitlines())
+    return {line for line in needed if len(line.split()) == 2}  # our own module has no version
+
+
+def _go(arguments: list[str], folder: Path, **environment: str) -> str:
+    environment = go_environment() | environment
+    done = subprocess.run(["go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GoError(f"`go {' '.join(arguments)}`: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def write_lists(components: Iterable[Component] = ALL) -> Mapping[str, int]:
+    """Writes the list of each component, and returns how many modules each has."""
+    numbers = {}
+    for component in components:
+        modules = sorted(_needed_modules(component))
+        component.linked_modules.parent.mkdir(exist_ok=True)
+        component.linked_modules.write_text("".join(f"{module}\n" for module in modules))
+        numbers[component.name] = len(modules)
+    return numbers
+
+
+if __name__ == "__main__":
+    for name, number in write_lists().items():
+        sys.stdout.write(f"{name}: {number} modules\n")

@@ -1,0 +1,129 @@
+"""When a component is built anew, and what a reader is told where it can't be built."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local import builds, components
+from local.builds import BuildError
+from local.components import Component
+
+BY_NAME = {component.name: component for component in components.ALL}
+PINNED = [component for component in components.ALL if component not in (components.PAUSE, components.FORWARD)]
+
+
+def pins(module: Path) -> dict[str, str]:
+    """The version of each module that a go.mod asks for, replacements applied."""
+    text = (module / "go.mod").read_text()
+    asked = dict(re.findall(r"^(?:require )?\t?(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+    return asked | dict(re.findall(r"^\t?(\S+) => \S+ (v\S+)$", text, re.MULTILINE))
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> dict[str, Component]:
+    """All components, of a copy of the Go modules that a test may change."""
+    shutil.copytree(components.MODULES, tmp_path / "build")
+    return {name: replace(component, module=tmp_path / "build" / component.module.name) for name, component in BY_NAME.items()}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("component", components.ALL, ids=lambda component: component.name)
+def test_the_listed_modules_are_those_that_go_mod_pins(component: Component) -> None:
+    pinned = pins(component.module)
+    listed = dict(line.split() for line in component.linked_modules.read_text().splitlines())
+    assert listed == {module: pinned[module] for module in listed}
+
+
+@pytest.mark.parametrize("component", PINNED, ids=lambda component: component.name)
+def test_the_version_that_is_shown_is_linked(component: Component) -> None:
+    versions = {line.split()[1] for line in component.linked_modules.read_text().splitlines()}
+    assert f"v{component.version}" in versions
+
+
+def test_a_changed_pin_builds_anew_what_it_is_linked_into_and_nothing_else(copied: dict[str, Component]) -> None:
+    module = copied["etcd"].module
+    for path in [module / "go.mod", *(module / "modules").iterdir()]:
+        path.write_text(path.read_text().replace("go.etcd.io/bbolt v1.", "go.etcd.io/bbolt v2."))
+    changed = {name for name, component in copied.items() if component.digest != BY_NAME[name].digest}
+    linked = {name for name, component in BY_NAME.items() if "go.etcd.io/bbolt " in component.linked_modules.read_text()}
+    assert changed == linked
+    assert "etcd" in changed
+    assert not changed & {"cni", "coredns", "contour", "pause"}
+
+
+def test_a_changed_source_builds_anew_its_own_component(copied: dict[str, Component]) -> None:
+    edit(copied["forward"].module / "forward" / "main.go", "package main", "package main // changed")
+    assert [name for name, component in copied.items() if component.digest != BY_NAME[name].digest] == ["forward"]
+
+
+def test_another_version_of_the_language_builds_all_of_its_module_anew(copied: dict[str, Component]) -> None:
+    edit(copied["etcd"].module / "go.mod", "\ngo 1.", "\ngo 2.")
+    changed = {name for name, component in copied.items() if component.digest != BY_NAME[name].digest}
+    assert changed == {component.name for component in components.ALL if component.module == components.COMPONENTS}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Component:
+    """A component of two modules that compiles in a second, and a cache of its own."""
+    monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
+    module = tmp_path / "small"
+    for folder in (module / "small", module / "dependency", module / "modules"):
+        folder.mkdir(parents=True)
+    (module / "go.mod").write_text(
+        "module small.local\n\ngo 1.26.0\n\nrequire dependency.local v1.0.0\n\nreplace dependency.local => ./dependency\n"
+    )
+    (module / "dependency" / "go.mod").write_text("module dependency.local\n\ngo 1.26.0\n")
+    (module / "dependency" / "words.go").write_text('package words\n\nconst Greeting = "hello"\n')
+    (module / "small" / "main.go").write_text(
+        'package main\n\nimport words "dependency.local"\n\nfunc main() { println(words.Greeting) }\n'
+    )
+    (module / "modules" / "small.txt").write_text("./dependency (devel)\n")
+    return Component("small", "1", (("small", "./small"),), ("alias",), module=module)
+
+
+def test_a_component_is_built_once(small: Component, capsys: pytest.CaptureFixture[str]) -> None:
+    built = builds.ensure([small])
+    assert "[1/1] small 1: done in" in capsys.readouterr().out
+    assert subprocess.run([built["alias"]], capture_output=True, text=True, check=True).stderr == "hello\n"
+    assert (builds.ensure([small]), capsys.readouterr().out) == (built, "")
+
+
+def test_a_changed_source_is_built_beside_the_other(small: Component) -> None:
+    before = builds.ensure([small])["small"]
+    edit(small.module / "small" / "main.go", "words.Greeting", 'words.Greeting + "!"')
+    assert not builds.is_built(small)
+    after = builds.ensure([small])["small"]
+    assert [subprocess.run([each], capture_output=True, text=True, check=True).stderr for each in (before, after)] == [
+        "hello\n",
+        "hello!\n",
+    ]
+
+
+def test_what_does_not_compile_is_told_in_the_compilers_words(small: Component) -> None:
+    edit(small.module / "small" / "main.go", "words.Greeting", "words.Farewell")
+    with pytest.raises(BuildError, match=r"small 1 could not be built in [\s\S]*undefined: words.Farewell"):
+        builds.ensure([small])
+    assert not builds.is_built(small)
+
+
+def test_a_module_that_the_digest_does_not_know_of_is_refused(small: Component) -> None:
+    small.linked_modules.write_text("")
+    with pytest.raises(BuildError, match=r"linked with ./dependency \(devel\), .*small.txt does not list: .*python -m local.components"):
+        builds.ensure([small])
+
+
+def test_without_go_the_reader_is_told_what_to_install(small: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BuildError, match=r"Go 1\.26 or newer is needed"):
+        builds.ensure([small])
