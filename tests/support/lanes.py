@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO, TextIO
+
+from local.progress import Line
 
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 TROUBLE = re.compile(r"\[ *\d+%\].*\b(?:FAILED|ERROR)\b|\b(?:FAILED|ERROR)\b.*\[ *\d+%\]")
@@ -119,8 +120,7 @@ class Lanes:
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self.ended: list[Ended] = []
-        self._out, self._began, self._said = out, time.monotonic(), 0.0
-        self._moves = out.isatty()
+        self._line, self._began = Line(lambda: out), time.monotonic()
         self._interrupts = self._passed_on = 0
 
     def run(self, *lanes: Sequence[Command]) -> bool:
@@ -140,6 +140,7 @@ class Lanes:
                         del running[lane]
                 self._pass_on(running.values())
                 self._say_how_far(running.values())
+        self._line.clear()
         self.ended += [*ended, *(Ended(command) for commands in waiting for command in commands)]
         if self._interrupts:
             raise Interrupted
@@ -148,16 +149,18 @@ class Lanes:
     def _look_at(self, one: _Running) -> Ended | None:
         found = one.ended()
         for line in one.troubles():
-            self._say(line)
+            self._line.say(line)
         if found is not None:
-            self._say(f"{self._seconds()} {one.command.name}: {found} after {found.seconds:.0f} s")
+            self._line.say(f"{self._seconds()} {one.command.name}: {found} after {found.seconds:.0f} s")
         return found
 
     def _pass_on(self, running: Collection[_Running]) -> None:
         if self._passed_on == self._interrupts:
             return
         first, self._passed_on = self._passed_on == 0 and self._interrupts == 1, self._interrupts
-        self._say(f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed"))
+        self._line.say(
+            f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed")
+        )
         for one in running:
             if first:
                 one.interrupt()
@@ -165,18 +168,8 @@ class Lanes:
                 one.kill()
 
     def _say_how_far(self, running: Collection[_Running]) -> None:
-        now = time.monotonic()
-        if not running or (now - self._said < SAY_EVERY and not self._moves):
-            return
-        self._said = now
-        line = f"{self._seconds()} {', '.join(one.progress() for one in running)}"
-        if self._moves:
-            print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=self._out, flush=True)
-        else:
-            self._say(line)
-
-    def _say(self, line: str) -> None:
-        print(f"\r\x1b[K{line}" if self._moves else line, file=self._out, flush=True)
+        if running:
+            self._line.still(f"{self._seconds()} {', '.join(one.progress() for one in running)}", SAY_EVERY)
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
