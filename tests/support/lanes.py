@@ -21,7 +21,9 @@ from typing import IO, TextIO
 from local.progress import Line
 
 PERCENT = re.compile(r"\[ *(\d+)%\]")
-TROUBLE = re.compile(r"\[ *\d+%\].*\b(?:FAILED|ERROR)\b|\b(?:FAILED|ERROR)\b.*\[ *\d+%\]")
+TROUBLE = re.compile(r"^\[gw\d+\] \[ *\d+%\] (?:FAILED|ERROR) |\b(?:FAILED|ERROR) +\[ *\d+%\]$")
+"""A failed test as pytest says it, with workers and without."""
+
 TAIL = 4096  # bytes of a log in which what it said last is looked for
 LOOK_EVERY = 0.2  # seconds
 SAY_EVERY = 30.0  # seconds between two lines where there is no terminal that could rewrite one

@@ -28,7 +28,7 @@ print("it runs", flush=True)
 while True:
     time.sleep(1)
 """
-PASSES = "def test_passes():\n    pass\n"
+PASSES = """import pytest\n@pytest.mark.parametrize("what", ["-ERROR-"])\ndef test_passes(what):\n    pass\n"""
 FAILS = "def test_fails():\n    assert 1 + 1 == 3, 'a sum'\n"
 
 
@@ -67,6 +67,7 @@ def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path
     assert not lanes.run((suite(tmp_path, "fails", FAILS), suite(tmp_path, "passes", PASSES)))
     assert [each.code for each in lanes.ended] == [1, 0]
     assert "test_fails.py::test_fails FAILED" in out.getvalue()
+    assert "test_passes" not in out.getvalue()
     lines = run.report(lanes.ended, 3.0)
     assert any("a sum" in line for line in lines)
     assert "test_fails.py::test_fails" in lines
