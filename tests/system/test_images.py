@@ -141,7 +141,7 @@ def test_a_build_is_kept_until_an_input_changes(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(images, "REPOSITORY", tmp_path)
     built = images.ensure([images.RUNTIME])
-    assert "building" in capfd.readouterr().out
+    assert "image runtime: done in" in capfd.readouterr().out
     assert images.ensure([images.RUNTIME]) == built
     assert capfd.readouterr().out == ""
     (source / "__init__.py").write_text("x = 1\n")
@@ -152,7 +152,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text("no-such-package-of-ours==1 --hash=sha256:" + "0" * 64 + "\n")
     (tmp_path / "root").mkdir()
     with pytest.raises(rootfs.RootError, match=r"pip could not install lock\.txt"):
-        rootfs.make_root(tmp_path / "root", tmp_path / "lock.txt", (), Task("an image", 1, Commands()))
+        rootfs.make_root(tmp_path / "root", tmp_path / "lock.txt", (), Task("root", 1, Commands()))
 
 
 @contextmanager
