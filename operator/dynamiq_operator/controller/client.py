@@ -14,14 +14,13 @@ from kubernetes.aio import client as kubernetes
 from kubernetes.aio import config as kubernetes_config
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import PAGE, PLAIN, in_a_pod
+from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN, in_a_pod
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
 
 TIMEOUT = 30.0  # seconds for one request
 CONNECTIONS = 32
-MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 # Without a charset the client would encode the bytes once more.
 APPLY = "application/apply-patch+yaml; charset=utf-8"
