@@ -120,9 +120,9 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
 
 def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
     """Makes what the target lacks, then the row. Raises Refusal, Taken where others make the same now, and kube.errors.ApiError."""
-    if (claim := plan.deploy.claim) is not None:
-        idempotency.note(api, plan.request.namespace, plan.request.app, claim)
     try:
+        if (claim := plan.deploy.claim) is not None:
+            idempotency.note(api, plan.request.namespace, plan.request.app, claim)
         if plan.version is not None:
             _make(api, VERSIONS, plan.version)
         if plan.new_app is not None:

@@ -326,3 +326,20 @@ def test_a_note_on_an_app_that_is_gone() -> None:
     script.on("GET", APP_PATH, NOT_FOUND).on("POST", RECORDS.path(PRODUCTION), created)
     with pytest.raises(Unknown):
         perform_promotion(api, plan)
+
+
+def test_a_note_that_the_api_server_finds_invalid_is_a_refusal() -> None:
+    script = staging().on("PATCH", APP_PATH, failure(422, "Invalid", 'App "chat" is invalid: metadata.annotations: Too long'))
+    with pytest.raises(Refusal, match=r"^metadata.annotations: Too long$"):
+        once(script)
+
+
+def test_a_key_stays_with_its_request_though_performing_it_failed() -> None:
+    script = staging()
+    KeptApp(script)
+    script.on("POST", APPS.path(PRODUCTION), failure(422, "Invalid", 'App "chat" is invalid: spec.hostname: no'), created)
+    with pytest.raises(Refusal, match=r"^spec.hostname: no$"):
+        once(script)
+    with pytest.raises(KeyReused):
+        once(script, replace(REQUEST, message="another"))
+    assert once(script).made["metadata"]["name"] == claim().row
