@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.actions.refusals import NotNow, Taken, unknown_id
+from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, METADATA_ONE, Api
@@ -75,22 +76,8 @@ def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
             raise unknown_id("workflow", plan.uid) from None
         except errors.Conflict:
             # Others write, or another workflow has this name by now.
-            _check_visible(api, plan)
+            read_same(api, "workflow", path, plan.uid, METADATA_ONE)
         except errors.Denied:
-            _check_visible(api, plan)
+            read_same(api, "workflow", path, plan.uid, METADATA_ONE)
             raise
     raise NotNow("others change this workflow at this moment: try again")
-
-
-def _check_visible(api: Api, plan: DraftPlan) -> None:
-    """Raises Unknown where it is another workflow by now, or the caller may not see it."""
-    try:
-        found = api.request("GET", WORKFLOWS.path(plan.namespace, plan.workflow), accept=METADATA_ONE)
-    except errors.NotFound:
-        raise unknown_id("workflow", plan.uid) from None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        raise unknown_id("workflow", plan.uid) from None
-    if found["metadata"].get("uid", plan.uid) != plan.uid:
-        raise unknown_id("workflow", plan.uid)

@@ -1,9 +1,12 @@
-"""What the caller may do, asked of the API server's own authorizer."""
+"""What the caller may do, asked of the API server's own authorizer, and what they may still see."""
 
 from __future__ import annotations
 
-from dynamiq_operator.kube.api import Api
+from dynamiq_operator.actions.refusals import unknown_id
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PLAIN, Api
 from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.model.objects import Manifest
 
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 
@@ -17,3 +20,19 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
         "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
     }
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
+
+
+def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:
+    """The object of this path and uid as it is now; `what` it is called in a refusal. Raises Unknown where it is gone, is another by now or may not be seen, and kube.errors.ApiError."""
+    unknown = unknown_id(what, uid)
+    try:
+        found = api.request("GET", path, accept=accept)
+    except errors.NotFound:
+        raise unknown from None
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        raise unknown from None
+    if found["metadata"].get("uid", uid) != uid:
+        raise unknown
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_id
+from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -157,7 +158,7 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
             raise unknown_id("App", meta["uid"]) from None
         except errors.Conflict:
             pause()
-            plan = plan.again(_read_again(api, meta))
+            plan = plan.again(read_same(api, "App", path, meta["uid"]))
             continue
         return plan.trigger
     raise NotNow("others change this App at this moment: try again")
@@ -194,20 +195,6 @@ def _altered(app: Manifest, trigger_id: str, alter: Callable[[Trigger, list[Trig
     every = of_app(changed)
     alter(found, [each for each in every if each is not found])
     return TriggersPlan(app, every, found, lambda later: _altered(later, trigger_id, alter))
-
-
-def _read_again(api: Api, meta: Manifest) -> Manifest:
-    try:
-        found = requests.get(api, APPS, meta["namespace"], meta["name"])
-    except errors.NotFound:
-        raise unknown_id("App", meta["uid"]) from None
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        raise unknown_id("App", meta["uid"]) from None
-    if found["metadata"].get("uid", meta["uid"]) != meta["uid"]:
-        raise unknown_id("App", meta["uid"])
-    return found
 
 
 def _call(trigger: Trigger, shown: str) -> None:

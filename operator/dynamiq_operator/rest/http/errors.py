@@ -12,7 +12,8 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown
+from dynamiq_operator.actions import refusals
+from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown, refused
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
@@ -73,7 +74,7 @@ def unauthorized(message: str = "the token is not valid: send `Authorization: Be
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
     """404 of an id: the same for one that does not exist and for one that the caller may not see. `field`: the body's field that holds it."""
-    return HttpProblem(404, f"no {what} has the id {uid}, or you may not see it", {field: "unknown"} if field else None)
+    return HttpProblem(404, str(refusals.unknown_id(what, uid)), {field: "unknown"} if field else None)
 
 
 def invalid_field(field: str, message: str) -> HttpProblem:
@@ -128,7 +129,7 @@ def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     if status == 429:
         return HttpProblem(status, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
     if isinstance(error, errors.Invalid):
-        return HttpProblem(status, _said(error), {_field(field): said for field, said in error.causes})
+        return HttpProblem(status, str(refused(error)), {_field(field): said for field, said in error.causes})
     if status != 503:
         return HttpProblem(status, str(error))
     if any(said in str(error) for said in _TOO_LARGE):
@@ -161,8 +162,3 @@ _FIELDS = {
 def _field(theirs: str) -> str:
     """The contract's name of an object's field."""
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"
-
-
-def _said(error: errors.Invalid) -> str:
-    _, found, reason = str(error).partition(" is invalid: ")
-    return reason if found else str(error)
