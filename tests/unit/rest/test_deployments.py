@@ -145,6 +145,15 @@ def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
     assert reads[0].query == {"resourceVersion": "0"}
 
 
+def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
+    """A deploy that names its Runtime and config reads nothing more after its row: the second read of the Runtime told nothing new."""
+    made = stage.put(make.app_manifest(name="new"))
+    named = {"runtime_id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "deployment_config": {"deployment_type": "server_based"}}
+    stage.script.on("GET", RUNTIMES.path("", make.RUNTIME_NAME), failure(404, "NotFound"))
+    stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", {**_asked(stage), **named}).data  # noqa: B018 - it asserts
+    assert [sent.path for sent in stage.script.sent].count(RUNTIMES.path("", make.RUNTIME_NAME)) == 1
+
+
 def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
     stage.call("POST", _path(stage, "deploy"), _asked(stage))
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
@@ -184,9 +193,10 @@ def test_a_deploy_that_cannot_be(stage: RestStage, call: str, fields: dict[str, 
 
 
 def test_a_version_and_a_deployment_to_restore_are_not_asked_for_together(stage: RestStage) -> None:
-    body = _asked(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
-    for call in ("deploy", "deploy/preview"):
-        assert "restores" in stage.call("POST", _path(stage, call), body).error(422)["details"]
+    both = _asked(stage, "v1", restores=stage.uid(RECORDS, "chat-a"))
+    for body in (both, {**both, "workflow_version_id": UNKNOWN}):
+        for call in ("deploy", "deploy/preview"):
+            assert "restores" in stage.call("POST", _path(stage, call), body).error(422)["details"]
 
 
 def test_ids_that_do_not_fit_together(stage: RestStage) -> None:

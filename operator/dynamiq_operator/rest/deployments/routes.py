@@ -57,9 +57,10 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         check_config(session, body.deployment_config, (kept or {}).get("config"))
     row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
-    # The row exists: an API server that does not answer this read has not failed the deploy.
-    with contextlib.suppress(errors.ApiError):
-        kept = kept or kept_pins(context, session, app, request.runtime)
+    if body.deployment_config is None:
+        # The row exists: an API server that does not answer this read has not failed the deploy.
+        with contextlib.suppress(errors.ApiError):
+            kept = kept_pins(context, session, app, request.runtime)
     serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
     return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
 
