@@ -86,11 +86,14 @@ def version() -> str:
 
 def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
     """Builds what is missing, and returns the archives by the images' names. Raises ImageError."""
-    steps.run(missing(images))
-    archives = {image.reference: _archive(image) for image in images}
-    for archive in archives.values():
-        archive.touch()  # the ones that were used last are kept
-    return archives
+    while True:
+        steps.run(missing(images))
+        archives = {image.reference: _archive(image) for image in images}
+        # Another checkout may build meanwhile, and forget what was used longest ago: these.
+        with builds.locked("images"):
+            used = [_use(archive) for archive in archives.values()]
+            if all(used):
+                return archives
 
 
 def missing(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> list[Step]:
@@ -156,6 +159,15 @@ def _make_base(base: Path, image: Image, task: Task) -> None:
     except rootfs.RootError as error:
         raise ImageError(str(error)) from error
     unfinished.rename(base)
+
+
+def _use(archive: Path) -> bool:
+    """Marks it as used now, since the ones that were used last are kept; false where it is gone."""
+    try:
+        os.utime(archive)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _forget(folder: Path, pattern: str, keep: int) -> None:

@@ -12,6 +12,7 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 import dynamiq_runtime
-from local import images, rootfs
+from local import builds, images, rootfs
 from local.steps import Commands, Task
 from tests.support.runtime import ECHO
 from tests.support.waiting import eventually
@@ -131,7 +132,9 @@ def test_a_second_build_from_nothing_is_the_same_image(tmp_path: Path, monkeypat
     assert images.digest_of(images.ensure([images.RUNTIME])[images.RUNTIME.reference]) == images.digest_of(runtime)
 
 
-def test_a_build_is_kept_until_an_input_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sources of a runtime without packages, in a repository and a cache of the test."""
     lock, source = tmp_path / "locks", tmp_path / "operator" / "dynamiq_runtime"
     for folder in (lock, source):
         folder.mkdir(parents=True)
@@ -140,12 +143,29 @@ def test_a_build_is_kept_until_an_input_changes(tmp_path: Path, monkeypatch: pyt
     shutil.copy(images.REPOSITORY / "pyproject.toml", tmp_path)
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(images, "REPOSITORY", tmp_path)
+    return source
+
+
+def test_a_build_is_kept_until_an_input_changes(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     built = images.ensure([images.RUNTIME])
     assert "image runtime: done in" in capfd.readouterr().out
     assert images.ensure([images.RUNTIME]) == built
     assert capfd.readouterr().out == ""
     (source / "__init__.py").write_text("x = 1\n")
     assert images.ensure([images.RUNTIME]) != built
+
+
+@pytest.mark.usefixtures("source")
+def test_an_image_that_another_process_forgets_meanwhile_is_built_again(capfd: pytest.CaptureFixture[str]) -> None:
+    (archive,) = images.ensure([images.RUNTIME]).values()
+    with ThreadPoolExecutor(1) as pool:
+        with builds.locked("images"):
+            again = pool.submit(images.ensure, [images.RUNTIME])
+            eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(capfd.readouterr()))
+            archive.unlink()
+        (found,) = again.result().values()
+    assert found == archive
+    assert images.digest_of(found).startswith("sha256:")
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
