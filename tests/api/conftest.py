@@ -68,13 +68,13 @@ def guarded(cluster: Cluster, account: Path, policies: None) -> None:
 
 @pytest.fixture(scope="module")
 def production(cluster: Cluster) -> Iterator[str]:
-    """A namespace that is the production of the theatre's project."""
+    """A namespace that is the production of the project of `module_stage`."""
     with fresh_namespace(Api.of(cluster), "production") as name:
         yield name
 
 
 @pytest.fixture(scope="module")
-def theatre(
+def module_stage(
     cluster: Cluster, account: Path, production: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[HistoryStage]:
     """A stage with an operator at work, for all tests of a module, each of which makes an App of its own. It is a project's staging."""
@@ -90,8 +90,8 @@ def theatre(
 
 
 @pytest.fixture
-def plugin(theatre: HistoryStage, tmp_path: Path) -> Iterator[Plugin]:
+def plugin(module_stage: HistoryStage, tmp_path: Path) -> Iterator[Plugin]:
     """`kubectl dynamiq` in the module's namespace; at the end of the test no proxy of it may be left."""
-    made = Plugin(theatre.cluster, theatre.namespace, tmp_path)
+    made = Plugin(module_stage.cluster, module_stage.namespace, tmp_path)
     yield made
     made.nothing_left()

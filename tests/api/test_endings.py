@@ -192,12 +192,12 @@ def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool =
 # With the App, or the namespace.
 
 
-Working = tuple[str, Callable[[Api, Manifest], contextlib.AbstractContextManager[None]]]
+MaybeOperator = tuple[str, Callable[[Api, Manifest], contextlib.AbstractContextManager[None]]]
 CHILDREN = {"Service": "v1", "Secret": "v1", "ConfigMap": "v1", "Deployment": "apps/v1"}
 
 
 @pytest.fixture(params=["no operator", "an operator"])
-def working(request: pytest.FixtureRequest, account: Path, tmp_path: Path) -> Working:
+def maybe_operator(request: pytest.FixtureRequest, account: Path, tmp_path: Path) -> MaybeOperator:
     """What is there besides, and an operator at work in a namespace while a block runs, which has acted on the App, or none."""
 
     @contextlib.contextmanager
@@ -249,8 +249,8 @@ def seconds_of_plain(api: Api, objects: int, **options: str) -> float:
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
-def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, working: Working, policy: str) -> None:
-    besides, an_operator = working
+def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, maybe_operator: MaybeOperator, policy: str) -> None:
+    besides, an_operator = maybe_operator
     app, _ = history(api, namespace, ROWS)
     with an_operator(api, app):
         before = len(children_of(api, namespace))
@@ -265,8 +265,8 @@ def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, working: Wor
 
 
 @pytest.mark.parametrize("protected", [False, True], ids=["free", "protected"])
-def test_rows_and_flows_go_with_their_namespace(api: Api, working: Working, protected: bool) -> None:
-    besides, an_operator = working
+def test_rows_and_flows_go_with_their_namespace(api: Api, maybe_operator: MaybeOperator, protected: bool) -> None:
+    besides, an_operator = maybe_operator
     with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
         app, _ = history(api, namespace, ROWS, history={"protect": protected})
         until_the_end.enter_context(an_operator(api, app))

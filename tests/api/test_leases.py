@@ -14,7 +14,7 @@ from local.clusters import Cluster
 from tests.support.api import Api
 from tests.support.faults import crashes, deploys, operators
 from tests.support.faults.faults import Holds
-from tests.support.faults.operators import Operator
+from tests.support.faults.operators import OperatorProcess
 from tests.support.faults.proxy import Proxy
 from tests.support.operator import install_rights
 from tests.support.waiting import eventually
@@ -28,8 +28,8 @@ EXPIRED = 60.0
 class Pair:
     """The leader and the follower, each with a proxy of its own."""
 
-    first: Operator
-    second: Operator
+    first: OperatorProcess
+    second: OperatorProcess
     proxy_of_first: Proxy
 
 
@@ -45,10 +45,10 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
     with operators.proxied(cluster, api) as one, operators.proxied(cluster, api) as other:
         first = operators.start(one.url, namespace, tmp_path, lease="shared")
         try:
-            first.wait_until_working()
+            first.wait_until_leading()
             second = operators.start(other.url, namespace, tmp_path, lease="shared")
             try:
-                eventually("the second stands by", lambda: second.said("following: "))
+                eventually("the second follows", lambda: second.said("following: "))
                 deploys.deploy(api, namespace, "a")
                 yield Pair(first, second, one)
             finally:
@@ -57,17 +57,17 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
             first.stop()
 
 
-def _seconds_until_it_works(operator: Operator, within: float) -> float:
+def _seconds_until_it_leads(operator: OperatorProcess, within: float) -> float:
     began = time.monotonic()
-    eventually("the second works", lambda: operator.said("leading as"), within, 0.02)
+    eventually("the second leads", lambda: operator.said("leading as"), within, 0.02)
     return time.monotonic() - began
 
 
 @pytest.mark.parametrize(("number", "within"), [(signal.SIGTERM, AT_ONCE), (signal.SIGKILL, EXPIRED)], ids=["SIGTERM", "SIGKILL"])
 def test_the_other_takes_over(api: Api, namespace: str, pair: Pair, number: signal.Signals, within: float) -> None:
     pair.first.send(number)
-    took = _seconds_until_it_works(pair.second, within)
-    print(f"{number.name}: the other worked after {took:.1f} s")
+    took = _seconds_until_it_leads(pair.second, within)
+    print(f"{number.name}: the other led after {took:.1f} s")
     assert pair.first.process.wait(operators.ENDS_WITHIN) == (0 if number is signal.SIGTERM else -number)
     deploys.deploy(api, namespace, "b", "c")
     assert len(api.get("Deployment", "", namespace).body["items"]) == len(deploys.ROWS)
@@ -83,7 +83,7 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     deploys.create_row(api, namespace, "b", **deploys.ROWS["b"])
     eventually("the first is about to complete row b", holds.held.is_set)
     pair.first.send(signal.SIGSTOP)
-    _seconds_until_it_works(pair.second, EXPIRED)
+    _seconds_until_it_leads(pair.second, EXPIRED)
     eventually("row b is Live", lambda: deploys.phase(api, namespace, "b") == "Live", deploys.END_WITHIN)
     before = len(pair.proxy_of_first.writes)
     holds.let_go.set()
@@ -91,7 +91,7 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     assert holds.call is not None
     assert holds.call.status == 409
     pair.first.send(signal.SIGCONT)
-    eventually("the first stands by", lambda: pair.first.said("following: "))
+    eventually("the first follows", lambda: pair.first.said("following: "))
     deploys.deploy(api, namespace, "c")
     eventually("all is told", lambda: deploys.is_settled(api, namespace), deploys.END_WITHIN)
     assert pair.proxy_of_first.writes[before:] == []

@@ -23,18 +23,18 @@ NEVER = {"requests": {"cpu": "9000"}}
 
 
 @pytest.fixture
-def app(theatre: HistoryStage, request: pytest.FixtureRequest) -> str:
+def app(module_stage: HistoryStage, request: pytest.FixtureRequest) -> str:
     """An App of this test's own, with nothing deployed."""
     name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
-    theatre.app(name, workflow=APP)
+    module_stage.app(name, workflow=APP)
     return name
 
 
 @pytest.fixture(scope="module")
-def told(theatre: HistoryStage) -> str:
+def told(module_stage: HistoryStage) -> str:
     """An App whose history is v1, then v2, and which no test changes."""
-    theatre.app("told", workflow=APP)
-    _two(theatre, "told")
+    module_stage.app("told", workflow=APP)
+    _two(module_stage, "told")
     return "told"
 
 
@@ -43,19 +43,19 @@ def _table(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in (header, *rows)]
 
 
-def _two(theatre: HistoryStage, app: str) -> None:
-    theatre.live(app, "v1", runtime=theatre.default_runtime, message="first")
-    theatre.live(app, "v2", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 3}})
+def _two(module_stage: HistoryStage, app: str) -> None:
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime, message="first")
+    module_stage.live(app, "v2", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 3}})
 
 
-def _sequence(theatre: HistoryStage, app: str) -> list[str]:
-    return [f"{row['spec']['sequence']} {row['spec']['pinned']['workflowVersion']}" for row in theatre.rows(app)]
+def _sequence(module_stage: HistoryStage, app: str) -> list[str]:
+    return [f"{row['spec']['sequence']} {row['spec']['pinned']['workflowVersion']}" for row in module_stage.rows(app)]
 
 
 # What each command does.
 
 
-def test_history_has_the_products_columns_newest_first(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_history_has_the_products_columns_newest_first(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     text = plugin.said("history", told)
     assert "\x1b" not in text
     assert " ".join(text.splitlines()[0].split()) == COLUMNS
@@ -63,24 +63,24 @@ def test_history_has_the_products_columns_newest_first(theatre: HistoryStage, pl
     assert [row[:4] for row in rows] == [["v2", "What v2 does", "Live", "admin"], ["v1", "What v1 does", "Superseded", "admin"]]
 
 
-def test_history_wide_tells_all_of_a_row(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    _two(theatre, app)
+def test_history_wide_tells_all_of_a_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    _two(module_stage, app)
     plugin.said("rollback", app, "--to-row", "1", "-m", HOSTILE)
     header, newest, *_ = plugin.said("history", app, "-o", "wide").splitlines()
     for column in ("SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW"):
         assert column in header
-    stored = theatre.rows(app)[-1]
+    stored = module_stage.rows(app)[-1]
     assert stored["spec"]["message"] == HOSTILE
     for part in (SHOWN, "2 to 3 pods at 80 % CPU", "restores #1", stored["spec"]["pinned"]["digest"][:19], stored["metadata"]["name"]):
         assert part in newest
 
 
-def test_history_as_data_has_stable_fields(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     rows = plugin.data("history", told)
     assert rows == yaml.safe_load(plugin.said("history", told, "-o", "yaml"))
     fields = "name uid app version description status createdBy runtime date sequence config message provenance duration digest reason"
     assert list(rows[0]) == fields.split()
-    for row, stored in zip(rows, theatre.rows(told)[::-1], strict=True):
+    for row, stored in zip(rows, module_stage.rows(told)[::-1], strict=True):
         spec = stored["spec"]
         assert row["name"] == stored["metadata"]["name"]
         assert (row["sequence"], row["digest"]) == (spec["sequence"], spec["pinned"]["digest"])
@@ -100,12 +100,12 @@ def test_history_of_an_app_without_rows(plugin: Plugin, app: str) -> None:
     assert plugin.data("history", app) == []
 
 
-def test_watch_shows_a_new_row_and_its_end(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    theatre.live(app, "v1", runtime=theatre.default_runtime)
+def test_watch_shows_a_new_row_and_its_end(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     with plugin.started("history", app, "--watch", "-o", "json") as watching:
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["version"] == "v1"
-        row = theatre.deploy(app, "v2")
+        row = module_stage.deploy(app, "v2")
         for line in watching.stdout:
             found = json.loads(line)
             if found["name"] == row and found["status"] == "Live":
@@ -113,10 +113,10 @@ def test_watch_shows_a_new_row_and_its_end(theatre: HistoryStage, plugin: Plugin
         assert (found["name"], found["version"]) == (row, "v2")
 
 
-def test_deploy_previews_and_follows_until_live(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    done = plugin("deploy", app, "--version", "v1", "--runtime", theatre.default_runtime, "-m", "first")
+def test_deploy_previews_and_follows_until_live(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    done = plugin("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime, "-m", "first")
     assert done.returncode == 0, done.stderr
-    row = theatre.rows(app)[0]
+    row = module_stage.rows(app)[0]
     assert "version  (nothing) → v1" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(f"{app}: v1 (#1, {row['metadata']['name']}) is Live after ")
     assert done.stderr.splitlines()[-1].startswith("Live")
@@ -126,54 +126,54 @@ def test_deploy_previews_and_follows_until_live(theatre: HistoryStage, plugin: P
     assert row["spec"]["createdBy"] == "admin"
 
 
-def test_deploy_scales_by_flags(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    theatre.live(app, "v1", runtime=theatre.default_runtime)
+def test_deploy_scales_by_flags(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     text = plugin.said("deploy", app, "--version", "v1", "--min", "2", "--max", "5", "--cpu", "60")
     assert "config   1 to 2 pods at 80 % CPU → 2 to 5 pods at 60 % CPU" in text
     assert "no pod restarts" in text
     scaling = {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60}
-    assert theatre.rows(app)[-1]["spec"]["pinned"]["config"]["autoscaling"] == scaling
+    assert module_stage.rows(app)[-1]["spec"]["pinned"]["config"]["autoscaling"] == scaling
 
 
-def test_a_preview_changes_nothing(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
-    before = theatre.rows(told)
+def test_a_preview_changes_nothing(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    before = module_stage.rows(told)
     for command in (("deploy", told, "--version", "v3"), ("rollback", told)):
         text = plugin.said(*command, "--preview")
         assert "version  v2 (#2) → " in text
         assert "\n-" in text
         data = plugin.data(*command, "--preview")
         assert (data["from"]["version"], data["podsRestart"], data["noOp"]) == ("v2", True, False)
-    assert theatre.rows(told) == before
+    assert module_stage.rows(told) == before
 
 
-def test_no_wait_prints_the_rows_name_alone(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    name = plugin.said("deploy", app, "--version", "v1", "--runtime", theatre.default_runtime, "--no-wait")
-    assert [f"{row['metadata']['name']}\n" for row in theatre.rows(app)] == [name]
+def test_no_wait_prints_the_rows_name_alone(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    name = plugin.said("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime, "--no-wait")
+    assert [f"{row['metadata']['name']}\n" for row in module_stage.rows(app)] == [name]
 
 
-def test_data_of_a_deploy_is_its_row(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    row = plugin.data("deploy", app, "--version", "v1", "--runtime", theatre.default_runtime)
+def test_data_of_a_deploy_is_its_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    row = plugin.data("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime)
     assert row == plugin.data("history", app)[0]
     assert row["status"] == "Live"
 
 
-def test_rollback_goes_to_the_last_good_row(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    _two(theatre, app)
+def test_rollback_goes_to_the_last_good_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    _two(module_stage, app)
     plugin.said("rollback", app)
-    assert _sequence(theatre, app) == ["1 v1", "2 v2", "3 v1"]
-    assert theatre.rows(app)[-1]["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] == 2
+    assert _sequence(module_stage, app) == ["1 v1", "2 v2", "3 v1"]
+    assert module_stage.rows(app)[-1]["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] == 2
 
 
-def test_rollback_to_a_version_and_to_a_row_with_its_config(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    _two(theatre, app)
+def test_rollback_to_a_version_and_to_a_row_with_its_config(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    _two(module_stage, app)
     plugin.said("rollback", app, "--to", "v1")
     plugin.said("rollback", app, "--to-row", "#2")
-    plugin.said("rollback", app, "--to-row", theatre.rows(app)[0]["metadata"]["name"], "--with-config")
-    assert _sequence(theatre, app) == ["1 v1", "2 v2", "3 v1", "4 v2", "5 v1"]
-    assert [row["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] for row in theatre.rows(app)] == [1, 2, 2, 2, 1]
+    plugin.said("rollback", app, "--to-row", module_stage.rows(app)[0]["metadata"]["name"], "--with-config")
+    assert _sequence(module_stage, app) == ["1 v1", "2 v2", "3 v1", "4 v2", "5 v1"]
+    assert [row["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] for row in module_stage.rows(app)] == [1, 2, 2, 2, 1]
 
 
-def test_diff_shows_what_changed_between_two_rows(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_diff_shows_what_changed_between_two_rows(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     text = plugin.said("diff", told, "1", "#2")
     assert "version  v1 → v2" in text
     assert "config   1 to 2 pods at 80 % CPU → 2 to 3 pods at 80 % CPU" in text
@@ -182,95 +182,95 @@ def test_diff_shows_what_changed_between_two_rows(theatre: HistoryStage, plugin:
     assert "the flow is the same" in plugin.said("diff", told, "1", "1")
 
 
-def test_status_says_what_is_live_and_what_is_under_way(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
+def test_status_says_what_is_live_and_what_is_under_way(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     assert "nothing is live" in plugin.said("status", app)
-    live = theatre.live(app, "v1", runtime=theatre.default_runtime)
-    failed = theatre.deploy(app, "v2", config={"type": "serverless"})
-    theatre.until(failed, "Failed")
-    stuck = theatre.deploy(app, "v3", config={"resources": NEVER})
-    theatre.until(stuck, "Progressing")
+    live = module_stage.live(app, "v1", runtime=module_stage.default_runtime)
+    failed = module_stage.deploy(app, "v2", config={"type": "serverless"})
+    module_stage.until(failed, "Failed")
+    stuck = module_stage.deploy(app, "v3", config={"resources": NEVER})
+    module_stage.until(stuck, "Progressing")
     eventually("both are in the App's status", lambda: plugin.data("status", app)["failed"] and plugin.data("status", app)["underWay"])
     text = plugin.said("status", app)
     assert f"Live        v1 (#1, {live}), runtime tiny" in text
     assert f"Failed      (#2, {failed}): a serverless config needs Knative Serving" in text
     assert f"Progressing v3 (#3, {stuck})" in text
-    assert f"hostname    {app}.{theatre.namespace}.svc" in text
+    assert f"hostname    {app}.{module_stage.namespace}.svc" in text
     assert "Ready is " in text
     data = plugin.data("status", app)
     assert (data["live"]["name"], data["failed"]["row"], [row["name"] for row in data["underWay"]]) == (live, failed, [stuck])
     assert data["pods"]["ready"] >= 1
 
 
-def test_verify_says_whether_every_row_fits(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
+def test_verify_says_whether_every_row_fits(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     assert plugin("verify", "nobodys").returncode == 3
     text = plugin.said("verify", told)
-    digest = theatre.rows(told)[-1]["spec"]["pinned"]["digest"]
+    digest = module_stage.rows(told)[-1]["spec"]["pinned"]["digest"]
     assert text.startswith(f"{told}: 2 rows fit, from sha256:")
     assert plugin.said("verify", told, "--expect", digest) == text
     done = plugin("verify", told, "--expect", "sha256:none")
     assert (done.returncode, "no row has the expected digest" in done.stdout) == (1, True)
 
 
-def test_release_makes_the_next_version_once(theatre: HistoryStage, plugin: Plugin) -> None:
-    theatre.create(factories.workflow_manifest(factories.in_namespace(theatre.namespace), name="drafted"))
+def test_release_makes_the_next_version_once(module_stage: HistoryStage, plugin: Plugin) -> None:
+    module_stage.create(factories.workflow_manifest(factories.in_namespace(module_stage.namespace), name="drafted"))
     text = plugin.said("release", "drafted", "--preview")
     assert "version  (none) → v1" in text
     assert plugin.said("release", "drafted", "--description", "what changed").splitlines()[-1].startswith("drafted v1 is released")
-    made = theatre.get(kinds.WORKFLOW_VERSION.kind, "drafted-v1")
+    made = module_stage.get(kinds.WORKFLOW_VERSION.kind, "drafted-v1")
     assert made["spec"]["description"] == "what changed"
     done = plugin("release", "drafted")
     assert (done.returncode, "the draft of drafted is v1 already" in done.stderr) == (0, True)
-    assert theatre.find(kinds.WORKFLOW_VERSION.kind, "drafted-v2") is None
-    theatre.change(kinds.WORKFLOW.kind, "drafted", spec={"flow": factories.flow("another")})
+    assert module_stage.find(kinds.WORKFLOW_VERSION.kind, "drafted-v2") is None
+    module_stage.change(kinds.WORKFLOW.kind, "drafted", spec={"flow": factories.flow("another")})
     assert plugin.data("release", "drafted")["spec"]["version"] == "v2"
 
 
-def test_promote_takes_what_is_live_to_production(theatre: HistoryStage, plugin: Plugin, production: str, app: str) -> None:
+def test_promote_takes_what_is_live_to_production(module_stage: HistoryStage, plugin: Plugin, production: str, app: str) -> None:
     sentence = plugin.refused("promote", app)
     assert "serves nothing" in sentence
-    source = theatre.live(app, "v2", runtime=theatre.default_runtime)
+    source = module_stage.live(app, "v2", runtime=module_stage.default_runtime)
     text = plugin.said("promote", app, "--hostname", f"{app}.example.com", "-m", "to all")
     assert f"App {app} is made in {production}" in text
     assert "is Live after" in text.splitlines()[-1]
-    rows = theatre.api.get(kinds.RECORD.kind, "", production, fieldSelector=f"spec.app={app}").body["items"]
+    rows = module_stage.api.get(kinds.RECORD.kind, "", production, fieldSelector=f"spec.app={app}").body["items"]
     assert [row["spec"]["promotedFrom"]["row"] for row in rows] == [source]
     assert plugin("status", app, "-n", production, "-o", "json").returncode == 0
 
 
-def test_logs_are_kubectls_of_the_live_rows_pods(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
+def test_logs_are_kubectls_of_the_live_rows_pods(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     """Nothing runs in simulated pods, so kubectl has nobody to ask: that it names a pod's node is as far as it comes here."""
     assert "nothing of" in plugin.refused("logs", app)
-    theatre.live(app, "v1", runtime=theatre.default_runtime)
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     done = plugin("logs", app, "--tail", "1")
     assert "no pod" not in done.stderr
     assert "Traceback" not in done.stderr
-    theatre.live(app, "v2")
-    theatre.until_settled(app)
+    module_stage.live(app, "v2")
+    module_stage.until_settled(app)
     assert f"no pod of {app} v1 (#1" in plugin.refused("logs", app, "--row", "1")
 
 
-def test_open_prints_the_address(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    theatre.live(app, "v1", runtime=theatre.default_runtime)
+def test_open_prints_the_address(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     done = plugin("open", app)
-    assert done.stdout == f"http://{app}.{theatre.namespace}.svc\n"
-    assert f"kubectl port-forward -n {theatre.namespace} service/{app} 8080:80" in done.stderr
-    theatre.change(kinds.APP.kind, app, spec={"hostname": f"{app}.example.com"})
+    assert done.stdout == f"http://{app}.{module_stage.namespace}.svc\n"
+    assert f"kubectl port-forward -n {module_stage.namespace} service/{app} 8080:80" in done.stderr
+    module_stage.change(kinds.APP.kind, app, spec={"hostname": f"{app}.example.com"})
     eventually("the hostname is the App's own", lambda: plugin.said("open", app) == f"http://{app}.example.com\n")
 
 
 # How deploys end otherwise.
 
 
-def test_a_deploy_that_fails_says_why(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    broken = theatre.runtime("broken", image=factories.IMAGE, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+def test_a_deploy_that_fails_says_why(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    broken = module_stage.runtime("broken", image=factories.IMAGE, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
     done = plugin("deploy", app, "--version", "v1", "--runtime", broken)
-    row = theatre.rows(app)[-1]
+    row = module_stage.rows(app)[-1]
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"error: {app}: v1 (#1, {row['metadata']['name']}) Failed: {row['spec']['outcome']['reason']}"
 
 
-def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(theatre: HistoryStage, plugin: Plugin, app: str) -> None:
-    slow = theatre.runtime("slow", image=factories.IMAGE, resources=NEVER)
+def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    slow = module_stage.runtime("slow", image=factories.IMAGE, resources=NEVER)
     done = plugin("deploy", app, "--version", "v2", "--runtime", slow, "--timeout", "1s")
     assert done.returncode == 1
     assert "is still Progressing after 1 s: it goes on" in done.stderr.splitlines()[-1]
@@ -278,7 +278,7 @@ def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(theatre: History
         assert following.stderr is not None
         first = following.stderr.readline()
         assert first.startswith(("Pending", "Progressing"))
-        theatre.live(app, "v1", runtime=theatre.default_runtime)
+        module_stage.live(app, "v1", runtime=module_stage.default_runtime)
         said = following.stderr.read()
         assert following.wait(ENDS_WITHIN) == 1
     assert "was not deployed" in said.splitlines()[-1]

@@ -42,17 +42,17 @@ pytestmark = pytest.mark.usefixtures("policies")
     ],
 )
 def test_a_refusal_is_one_sentence_with_the_next_step(
-    served: str, theatre: HistoryStage, plugin: Plugin, command: str, sentence: str
+    served: str, module_stage: HistoryStage, plugin: Plugin, command: str, sentence: str
 ) -> None:
-    words = {"app": served, "none": "nobodys", "namespace": theatre.namespace}
+    words = {"app": served, "none": "nobodys", "namespace": module_stage.namespace}
     assert sentence.format(**words) in plugin.refused(*command.format(**words).split())
 
 
 @pytest.fixture(scope="module")
-def served(theatre: HistoryStage) -> str:
+def served(module_stage: HistoryStage) -> str:
     """An App that serves v1, which no test changes."""
-    theatre.app("served", workflow=APP)
-    theatre.live("served", "v1", runtime=theatre.default_runtime, message="a\nb\t\x1b[31m\n7\tforged")
+    module_stage.app("served", workflow=APP)
+    module_stage.live("served", "v1", runtime=module_stage.default_runtime, message="a\nb\t\x1b[31m\n7\tforged")
     return "served"
 
 
@@ -80,8 +80,8 @@ def test_verify_without_an_answer_ends_with_2(plugin: Plugin, served: str) -> No
     plugin.refused("verify", served, "--server", "https://127.0.0.1:1", code=2)
 
 
-def test_what_is_wrong_with_the_login_or_kubectl_is_said(theatre: HistoryStage, plugin: Plugin, served: str) -> None:
-    config = yaml.safe_load(theatre.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
+def test_what_is_wrong_with_the_login_or_kubectl_is_said(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:
+    config = yaml.safe_load(module_stage.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
     config["users"][0]["user"] = {"token": "expired"}
     path = plugin.folder / "expired"
     path.write_text(yaml.safe_dump(config))
@@ -97,17 +97,17 @@ def test_what_is_wrong_with_the_login_or_kubectl_is_said(theatre: HistoryStage, 
     assert done.stderr == "error: kubectl is not on the PATH: install it, or name it in the variable KUBECTL\n"
 
 
-def test_the_namespace_is_that_of_the_context(theatre: HistoryStage, plugin: Plugin, served: str) -> None:
+def test_the_namespace_is_that_of_the_context(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:
     path = plugin.folder / "config"
-    path.write_text(theatre.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
-    theatre_less = Plugin(plugin.cluster, "", plugin.folder, more={"KUBECONFIG": str(path)})
-    assert "in namespace default" in theatre_less.refused("status", served)
-    theatre.kubectl("config", "set-context", "--current", f"--namespace={theatre.namespace}", f"--kubeconfig={path}")
-    assert theatre_less.said("history", served) == plugin.said("history", served)
+    path.write_text(module_stage.kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
+    elsewhere = Plugin(plugin.cluster, "", plugin.folder, more={"KUBECONFIG": str(path)})
+    assert "in namespace default" in elsewhere.refused("status", served)
+    module_stage.kubectl("config", "set-context", "--current", f"--namespace={module_stage.namespace}", f"--kubeconfig={path}")
+    assert elsewhere.said("history", served) == plugin.said("history", served)
 
 
 def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
-    theatre: HistoryStage, plugin: Plugin, production: str, served: str
+    module_stage: HistoryStage, plugin: Plugin, production: str, served: str
 ) -> None:
     binding: Manifest = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -116,11 +116,11 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "nina"}],
     }
-    assert theatre.api.apply(binding).ok
+    assert module_stage.api.apply(binding).ok
     nina = Plugin(plugin.cluster, plugin.namespace, plugin.folder, flags=("--as=nina",))
     at_home = Plugin(plugin.cluster, production, plugin.folder, flags=("--as=nina",))
     eventually("nina may look at home", lambda: "there" in at_home("history", "nobodys").stderr)
-    rows = theatre.rows(served)
+    rows = module_stage.rows(served)
     name = rows[0]["metadata"]["name"]
     for command in (
         ("history", served),
@@ -135,7 +135,7 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
         assert 'User "nina" cannot' in sentence
         assert "v1" not in sentence
     nina.refused("verify", served, code=2)
-    assert theatre.rows(served) == rows
+    assert module_stage.rows(served) == rows
 
 
 # Completion, by kubectl.
@@ -159,8 +159,8 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
         (["deploy", "nobodys", "--version", ""], []),
     ],
 )
-def test_completion(theatre: HistoryStage, plugin: Plugin, served: str, typed: list[str], offered: list[str]) -> None:
-    typed, offered = ([word.format(namespace=theatre.namespace) for word in words] for words in (typed, offered))
+def test_completion(module_stage: HistoryStage, plugin: Plugin, served: str, typed: list[str], offered: list[str]) -> None:
+    typed, offered = ([word.format(namespace=module_stage.namespace) for word in words] for words in (typed, offered))
     assert _completed(plugin, typed) == offered
 
 

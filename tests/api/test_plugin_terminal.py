@@ -22,42 +22,42 @@ NEVER = {"requests": {"cpu": "9000"}}
 
 
 @pytest.fixture(scope="module")
-def told(theatre: HistoryStage) -> str:
+def told(module_stage: HistoryStage) -> str:
     """An App whose history is v1, then v2, and a failed row; no test changes it."""
-    theatre.app("told", workflow=APP)
-    theatre.live("told", "v1", runtime=theatre.default_runtime, message="first")
-    theatre.live("told", "v2")
-    theatre.until(theatre.deploy("told", "v3", config={"type": "serverless"}), "Failed")
+    module_stage.app("told", workflow=APP)
+    module_stage.live("told", "v1", runtime=module_stage.default_runtime, message="first")
+    module_stage.live("told", "v2")
+    module_stage.until(module_stage.deploy("told", "v3", config={"type": "serverless"}), "Failed")
     return "told"
 
 
 @pytest.fixture
-def served(theatre: HistoryStage, request: pytest.FixtureRequest) -> str:
+def served(module_stage: HistoryStage, request: pytest.FixtureRequest) -> str:
     """An App of this test's own that serves v2 after v1."""
     name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
-    theatre.app(name, workflow=APP)
-    theatre.live(name, "v1", runtime=theatre.default_runtime)
-    theatre.live(name, "v2")
+    module_stage.app(name, workflow=APP)
+    module_stage.live(name, "v1", runtime=module_stage.default_runtime)
+    module_stage.live(name, "v2")
     return name
 
 
 @pytest.fixture
-def stuck(theatre: HistoryStage, request: pytest.FixtureRequest) -> tuple[str, ...]:
+def stuck(module_stage: HistoryStage, request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The command of a deploy that does not end for as long as a test takes."""
     name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
-    theatre.app(name, workflow=APP)
-    return "deploy", name, "--version", "v1", "--runtime", theatre.runtime(f"slow-{len(name)}", image=factories.IMAGE, resources=NEVER)
+    module_stage.app(name, workflow=APP)
+    return "deploy", name, "--version", "v1", "--runtime", module_stage.runtime(f"slow-{len(name)}", image=factories.IMAGE, resources=NEVER)
 
 
-def test_yes_rolls_back_and_shows_the_rollout(theatre: HistoryStage, plugin: Plugin, served: str) -> None:
+def test_yes_rolls_back_and_shows_the_rollout(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:
     with plugin.on_terminal("rollback", served, "-m", "v2 is rude") as terminal:
         shown = terminal.until(r"Roll back\? \[y/N\] ")
         assert "version  v2 (#2) → v1" in shown
         assert "\x1b[31m-" in shown
-        assert len(theatre.rows(served)) == 2
+        assert len(module_stage.rows(served)) == 2
         terminal.press("y\n")
         assert terminal.end() == 0
-    row = theatre.rows(served)[-1]
+    row = module_stage.rows(served)[-1]
     assert (row["spec"]["pinned"]["workflowVersion"], row["spec"]["message"]) == ("v1", "v2 is rude")
     followed = terminal.shown.partition("[y/N] y")[2]
     assert re.search(r"\r\x1b\[KProgressing, pods: \d new, \d old, \d of \d ready, \d s", followed)
@@ -65,8 +65,8 @@ def test_yes_rolls_back_and_shows_the_rollout(theatre: HistoryStage, plugin: Plu
     assert followed.count("\n") == 2, "the line of progress is rewritten"
 
 
-def test_a_first_promotion_asks_for_the_hostname(theatre: HistoryStage, plugin: Plugin, production: str, served: str) -> None:
-    theatre.change(kinds.APP.kind, served, spec={"hostname": f"{served}.staging.example"})
+def test_a_first_promotion_asks_for_the_hostname(module_stage: HistoryStage, plugin: Plugin, production: str, served: str) -> None:
+    module_stage.change(kinds.APP.kind, served, spec={"hostname": f"{served}.staging.example"})
     assert "needs a hostname of its own there: give one: --hostname" in plugin.refused("promote", served, "--yes")
     with plugin.on_terminal("promote", served, "--no-wait") as terminal:
         terminal.until("Hostname: ")
@@ -79,26 +79,26 @@ def test_a_first_promotion_asks_for_the_hostname(theatre: HistoryStage, plugin: 
         terminal.until(r"Promote\? \[y/N\] ")
         terminal.press("y\n")
         assert terminal.end() == 0
-    made = theatre.api.get(kinds.APP.kind, served, production).body
+    made = module_stage.api.get(kinds.APP.kind, served, production).body
     assert made["spec"]["hostname"] == f"{served}.example.com"
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "nonsense\n"])
-def test_anything_but_yes_does_nothing(theatre: HistoryStage, plugin: Plugin, told: str, answer: str) -> None:
-    before = theatre.rows(told)
+def test_anything_but_yes_does_nothing(module_stage: HistoryStage, plugin: Plugin, told: str, answer: str) -> None:
+    before = module_stage.rows(told)
     with plugin.on_terminal("rollback", told) as terminal:
         terminal.until(r"\[y/N\] ")
         terminal.press(answer)
         assert terminal.end() == 1
     assert "nothing was done" in terminal.shown
-    assert theatre.rows(told) == before
+    assert module_stage.rows(told) == before
 
 
-def test_with_yes_it_does_not_ask(theatre: HistoryStage, plugin: Plugin, served: str) -> None:
+def test_with_yes_it_does_not_ask(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:
     with plugin.on_terminal("rollback", served, "--yes") as terminal:
         assert terminal.end() == 0
     assert "[y/N]" not in terminal.shown
-    assert len(theatre.rows(served)) == 3
+    assert len(module_stage.rows(served)) == 3
 
 
 def test_colours_and_dots_are_for_terminals_that_want_them(plugin: Plugin, told: str) -> None:
@@ -129,13 +129,15 @@ def test_a_line_fits_the_terminal(plugin: Plugin, told: str) -> None:
     assert any("…" in line for line in lines)
 
 
-def test_what_users_wrote_is_shown_and_does_nothing(theatre: HistoryStage, plugin: Plugin) -> None:
+def test_what_users_wrote_is_shown_and_does_nothing(module_stage: HistoryStage, plugin: Plugin) -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\nerror: forged"
-    theatre.app("hostile", workflow=APP)
-    theatre.create(
-        factories.version_manifest("v9", factories.in_namespace(theatre.namespace), factories.with_spec(description=hostile), workflow=APP)
+    module_stage.app("hostile", workflow=APP)
+    module_stage.create(
+        factories.version_manifest(
+            "v9", factories.in_namespace(module_stage.namespace), factories.with_spec(description=hostile), workflow=APP
+        )
     )
-    theatre.live("hostile", "v9", runtime=theatre.default_runtime, message=hostile)
+    module_stage.live("hostile", "v9", runtime=module_stage.default_runtime, message=hostile)
     shown = ""
     for command in (
         ("history", "hostile", "-o", "wide"),
@@ -152,27 +154,27 @@ def test_what_users_wrote_is_shown_and_does_nothing(theatre: HistoryStage, plugi
     assert "\nerror: forged" not in shown
 
 
-def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(theatre: HistoryStage, plugin: Plugin, stuck: tuple[str, ...]) -> None:
+def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(module_stage: HistoryStage, plugin: Plugin, stuck: tuple[str, ...]) -> None:
     with plugin.on_terminal(*stuck, "--yes") as terminal:
         terminal.until("Progressing, pods: 1 new")
         terminal.press("\x03")
         assert terminal.end() == 130
-    row = theatre.rows(stuck[1])[0]
+    row = module_stage.rows(stuck[1])[0]
     assert f"interrupted: the deploy of {row['metadata']['name']} goes on; see `kubectl dynamiq status {stuck[1]}" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert row["status"]["phase"] == "Progressing"
     plugin.nothing_left()
 
 
-def test_ctrl_c_at_the_question_does_nothing(theatre: HistoryStage, plugin: Plugin, told: str) -> None:
-    before = theatre.rows(told)
+def test_ctrl_c_at_the_question_does_nothing(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    before = module_stage.rows(told)
     with plugin.on_terminal("rollback", told) as terminal:
         terminal.until(r"\[y/N\] ")
         assert plugin.leftovers(), "the proxy runs while it asks: or this test would see none in any case"
         terminal.press("\x03")
         assert terminal.end() == 130
     assert "Traceback" not in terminal.shown
-    assert theatre.rows(told) == before
+    assert module_stage.rows(told) == before
     plugin.nothing_left()
 
 

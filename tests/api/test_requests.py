@@ -30,7 +30,7 @@ def rights(cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def working(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator[None]:
+def an_operator(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator[None]:
     """An operator for this test's namespace."""
     operators.allow_leases(api, namespace)
     with operators.proxied(cluster, api) as proxy, operators.running(proxy.url, namespace, tmp_path):
@@ -38,7 +38,7 @@ def working(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Itera
 
 
 @pytest.mark.parametrize("asked", [{"workflowVersion": "v1"}, {"restores": "a"}], ids=["by version", "by restores"])
-def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, working: None, asked: dict[str, Any]) -> None:
+def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, an_operator: None, asked: dict[str, Any]) -> None:
     deploys.prepare(api, namespace)
     deploys.deploy(api, namespace, "a", "b")
     deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
@@ -53,7 +53,7 @@ def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, 
     assert not [request for request in requests if request.verb == "list"]
 
 
-def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str, working: None) -> None:
+def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str, an_operator: None) -> None:
     names = [f"{given.NAME}-{number}" for number in range(APPS)]
     deploys.prepare(api, namespace, name=names[0], versions=("v1",))
     for name in names:

@@ -104,7 +104,7 @@ class Operator:
                 command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
             )
         eventually(
-            f"the operator works: see {self.log}", lambda: process.poll() is None and "leading as" in self.log.read_text(), WORKS_WITHIN
+            f"the operator leads: see {self.log}", lambda: process.poll() is None and "leading as" in self.log.read_text(), WORKS_WITHIN
         )
 
     def stop(self) -> None:

@@ -325,7 +325,7 @@ def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program:
     with log.open("w") as output:
         process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
     try:
-        eventually(f"the operator works: see {log}", lambda: process.poll() is None and "leading as" in log.read_text(), LIVE_WITHIN)
+        eventually(f"the operator leads: see {log}", lambda: process.poll() is None and "leading as" in log.read_text(), LIVE_WITHIN)
         eventually("the callers run", lambda: all(each.get("Pod", "caller")["status"]["phase"] == "Running" for each in stages))
         yield
     finally:

@@ -93,7 +93,7 @@ def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
 
 
 @dataclass
-class Operator:
+class OperatorProcess:
     """One process of the operator; its log is in `log`."""
 
     process: subprocess.Popen[bytes]
@@ -120,14 +120,14 @@ class Operator:
     def said(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")
 
-    def wait_until_working(self, seconds: float = WORKS_WITHIN) -> None:
-        eventually("the operator works", lambda: self.said("leading as") or not self.alive, seconds)
+    def wait_until_leading(self, seconds: float = WORKS_WITHIN) -> None:
+        eventually("the operator leads", lambda: self.said("leading as") or not self.alive, seconds)
         assert self.alive, self.log.read_text()
 
 
 def start(
     server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str, lease_namespace: str | None = None
-) -> Operator:
+) -> OperatorProcess:
     """Starts `python -m dynamiq_operator run` against an API server, or by its URL against a proxy."""
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex[:8]
@@ -140,15 +140,15 @@ def start(
     with log.open("wb") as output:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=REPOSITORY)
-    return Operator(process, log)
+    return OperatorProcess(process, log)
 
 
 @contextlib.contextmanager
-def running(server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[Operator]:
+def running(server: str | Login, namespace: str | None, folder: Path, *flags: str, lease: str = "under-test") -> Iterator[OperatorProcess]:
     """An operator that works, ended at the end."""
     operator = start(server, namespace, folder, *flags, lease=lease)
     try:
-        operator.wait_until_working()
+        operator.wait_until_leading()
         yield operator
     finally:
         operator.stop()
