@@ -1,6 +1,6 @@
 """Commands side by side: each lane runs its commands one after another, each with a log of its own, and one line says how far all are.
 
-An interrupt (Ctrl-C) is passed on to every command that runs, once, so that each ends its clusters; the next one ends them at once.
+An interrupt (Ctrl-C, or a terminal that closes) is passed on to every command that runs, once, so that each ends its clusters; the next one ends them at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -65,7 +65,7 @@ class Ended:
 
 
 class Interrupted(Exception):  # noqa: N818 - it is wanted
-    """Ctrl-C was pressed, and all that ran has ended."""
+    """An interrupt came, and all that ran has ended."""
 
 
 class _Running:
@@ -130,7 +130,7 @@ class Lanes:
         waiting = [list(lane) for lane in lanes]
         running: dict[int, _Running] = {}
         ended: list[Ended] = []
-        with self._interruptible():
+        with self._interruptible(), self._left_to_nobody(running):
             while running or (any(waiting) and not self._interrupts):
                 for lane, commands in enumerate(waiting):
                     if lane not in running and commands and not self._interrupts:
@@ -160,14 +160,15 @@ class Lanes:
         if self._passed_on == self._interrupts:
             return
         first, self._passed_on = self._passed_on == 0 and self._interrupts == 1, self._interrupts
-        self._line.say(
-            f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed")
-        )
         for one in running:
             if first:
                 one.interrupt()
             else:
                 one.kill()
+        # Not before: a terminal that has closed takes no line.
+        self._line.say(
+            f"{self._seconds()} interrupted: " + ("what runs ends, and its clusters with it" if first else "what runs is killed")
+        )
 
     def _say_how_far(self, running: Collection[_Running]) -> None:
         if running:
@@ -177,13 +178,26 @@ class Lanes:
         return f"{time.monotonic() - self._began:5.0f} s"
 
     @contextlib.contextmanager
+    def _left_to_nobody(self, running: Mapping[int, _Running]) -> Iterator[None]:
+        """What runs has a session of its own, so it would outlive an error of ours: it is interrupted, unless it was."""
+        try:
+            yield
+        finally:
+            if not self._passed_on:
+                for one in running.values():
+                    one.interrupt()
+
+    @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
         """A handler of ours also where interrupts were ignored, as in a background job of a shell: what we start inherits no such thing."""
 
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self._interrupts += 1
 
-        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which is to outlive its terminal
+            heeded.append(signal.SIGHUP)
+        before = {number: signal.signal(number, interrupt) for number in heeded}
         try:
             yield
         finally:

@@ -98,6 +98,49 @@ def test_an_interrupt_lets_a_suite_end_what_it_started_and_begins_nothing_more(t
     assert [(each.command.name, each.code) for each in lanes.ended] == [("runs", 2), ("next", None)]
 
 
+def test_a_terminal_that_closes_is_an_interrupt(tmp_path: Path) -> None:
+    runs = command(tmp_path, "runs", SUITE, tests=True)
+
+    def close() -> None:
+        eventually("it runs", lambda: runs.log.exists() and "it runs" in runs.log.read_text())
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have started these tests
+    try:
+        closing = threading.Thread(target=close)
+        closing.start()
+        with pytest.raises(Interrupted):
+            Lanes(io.StringIO()).run((runs,))
+        closing.join()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert runs.log.read_text().splitlines() == ["it runs", "its cluster is gone"]
+
+
+class ClosedTerminal(io.StringIO):
+    """Takes no more lines once the suite runs."""
+
+    def __init__(self, runs: Command) -> None:
+        super().__init__()
+        self._log = runs.log
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        if self._log.exists() and "it runs" in self._log.read_text():
+            raise OSError("the terminal is closed")
+        return super().write(text)
+
+
+def test_what_runs_does_not_outlive_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    runs = command(tmp_path, "runs", SUITE, tests=True)
+    with pytest.raises(OSError, match="the terminal is closed"):
+        Lanes(ClosedTerminal(runs)).run((runs,))
+    eventually("it has ended what it started", lambda: "its cluster is gone" in runs.log.read_text())
+
+
 def test_what_runs_can_be_interrupted_though_interrupts_were_ignored(tmp_path: Path) -> None:
     """A shell's background job ignores SIGINT, and children inherit that."""
     code = f"""
