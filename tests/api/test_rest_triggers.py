@@ -104,14 +104,14 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
 
     assert anna("DELETE", one).status_code == 204
     assert _stored(place, "life") == []
-    for method, where in (
-        ("GET", one),
-        ("PUT", one),
-        ("DELETE", one),
-        *(("POST", f"{one}/{verb}") for verb in ("activate", "deactivate", "run")),
-    ):
-        problem(anna(method, where, {} if method == "PUT" else None), 404, made["id"])
-    problem(anna("GET", f"{one}/events"), 404)
+    _check_is_gone(place, one, made["id"])
+
+
+def _check_is_gone(place: Callers, one: str, trigger_id: str) -> None:
+    calls = (("GET", one), ("PUT", one), ("DELETE", one), *(("POST", f"{one}/{verb}") for verb in ("activate", "deactivate", "run")))
+    for method, where in calls:
+        problem(place.anna(method, where, {} if method == "PUT" else None), 404, trigger_id)
+    problem(place.anna("GET", f"{one}/events"), 404)
 
 
 def test_names_are_kept_as_given_and_told_apart(place: Callers) -> None:

@@ -44,6 +44,7 @@ while time.monotonic() < until:
     places = {place: filled(place + "/filled") for place in ("/tmp", "/", "/etc", "/home", "/var/tmp", "/run")}
 print(json.dumps(places))
 """
+# The pod has no process left for three seconds, so that a probe of the kubelet and calls of the neighbour fall into that time.
 FORK = """
 import json, os, signal, time
 children = []

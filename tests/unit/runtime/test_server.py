@@ -143,15 +143,24 @@ def test_concurrent_runs_keep_their_own_answers(echo: Served) -> None:
 
 
 def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Path) -> None:
-    endless = a_flow("def run(d):\n    while True:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n")
+    endless = a_flow(
+        "def run(d):\n    while d['endless']:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n"
+    )
     with serving(tmp_path, endless, DYNAMIQ_RUN_TIMEOUT="0.5") as served:
 
         def threads() -> int:
             return len(list(Path(f"/proc/{served.process.pid}/task").iterdir()))
 
-        before = threads()
-        assert served.run({}).body["error"]["code"] == "run_timed_out"
-        eventually("the thread is freed", lambda: threads() <= before)
+        counts: list[int] = []
+
+        def are_settled() -> bool:
+            counts.append(threads())
+            return len(counts) >= 5 and len(set(counts[-5:])) == 1
+
+        assert served.run({"endless": False}).status == 200
+        eventually("what start-up and the first run began has ended", are_settled)
+        assert served.run({"endless": True}).body["error"]["code"] == "run_timed_out"
+        eventually("the thread is freed", lambda: threads() == counts[-1])
         assert 'outcome="timed_out"} 1.0' in served.request("GET", "/metrics").body
 
 
@@ -254,7 +263,7 @@ def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, mo
     assert len(connections) <= most if most else len(connections) == 50
     times = [tuple(map(float, line.split()[:2])) for line in lines]
     assert all(sent <= answered for sent, answered in times)
-    assert times[-1][0] - times[0][0] >= 0.4
+    assert times[-1][0] - times[0][0] >= 0.8
 
 
 @contextmanager
