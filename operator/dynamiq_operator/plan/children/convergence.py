@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
-from dynamiq_operator.desired.drift import drifted, left_over
+from dynamiq_operator.desired.drift import first_difference, first_stale_field
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
@@ -57,7 +57,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     if observed is not None and entry.is_replaced(manifest, observed):
         yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
         return
-    found = drifted(manifest, observed) or left_over(manifest, observed) if observed is not None else None
+    found = first_difference(manifest, observed) or first_stale_field(manifest, observed) if observed is not None else None
     if observed is not None and found is None:
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
