@@ -13,7 +13,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 
 
@@ -62,7 +62,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
     problem = context.snapshot.problems.get(key)
-    if problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == digest):
+    if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
         return
     if observed is None or found is None:
         yield CreateChild(context.app, manifest, digest)

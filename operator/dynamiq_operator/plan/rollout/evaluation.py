@@ -12,7 +12,7 @@ from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
-from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.records.numbering import end_row
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 
@@ -89,5 +89,5 @@ def _refusal(context: Context) -> Cause | None:
     problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None
-    gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
-    return Cause(gravity, problem.hindrance.value, problem.message)
+    gravity = Gravity.AT_ONCE if problem.reason is ProblemReason.REFUSED else Gravity.UNTIL_DEADLINE
+    return Cause(gravity, problem.reason.value, problem.message)
