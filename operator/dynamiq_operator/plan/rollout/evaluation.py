@@ -57,7 +57,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
-    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), state)
+    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), state)
     began = parse_time(pinned.created_at)
     since = max(began, state.progressed_at) if state and state.progressed_at else began
     deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)

@@ -125,7 +125,7 @@ def _cause_of_live(context: Context) -> Cause | None:
     """Why pods of the live row, the target, do not serve, such as those of changed variables; a cause that may pass is not reported."""
     if all(pod.ready for pod in context.snapshot.pods):
         return None
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), None)
+    cause = find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), None)
     return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
 
 
