@@ -31,16 +31,16 @@ GONE_KEPT = 10_000
 WAITING_MOST = 16
 """Most requests that wait at once for a relist that may have their id."""
 FIND_WITHIN = 10.0  # seconds
-REST_AFTER = 4.0
-"""A relist for unknown ids is followed by a pause of this many times its duration."""
+RELIST_PAUSE_FACTOR = 4.0
+"""After a relist for unknown ids none begins for this many times its duration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object. `labels` are a namespace's.
 
-    `group` is what it is found by with others: for a row the uid of its App, once the operator has taken it up; for a version the
-    namespace and name of its workflow.
+    `group` is what it is found by with others: for a row the uid of its App, once the operator has numbered it and set the
+    App as its owner; for a version the namespace and name of its workflow.
     """
 
     namespace: str
@@ -141,7 +141,7 @@ class KindIndex:
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            self._may_relist_at = ended + REST_AFTER * (ended - began)
+            self._may_relist_at = ended + RELIST_PAUSE_FACTOR * (ended - began)
             self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
