@@ -13,7 +13,8 @@ from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, end_overtaken, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot

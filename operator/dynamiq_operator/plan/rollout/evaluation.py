@@ -13,7 +13,7 @@ from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ProblemReason
-from dynamiq_operator.plan.records.numbering import end_row
+from dynamiq_operator.plan.records.outcomes import end_row
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
