@@ -1,6 +1,6 @@
 """A record's life, and the history that the records of an App make.
 
-            pinned            workload complete, at least one new pod Ready
+            pinned            every child as desired; every pod of the new template and available, and at least one
  Pending ───────────▶ Progressing ───────────▶ Live ───────────▶ Superseded   (a newer record went Live)
     │ still missing          │ at once: bad image name, missing key, node type that the runtime lacks, config the API refuses
     │ at the deadline        │ after 60 s without progress: pull errors, crash loops; else the progress deadline
