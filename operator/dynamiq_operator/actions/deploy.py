@@ -19,7 +19,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
@@ -127,7 +127,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.RECORD.kind,
-        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": f"{request.app}-"})},
+        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": names.row_prefix(request.app)})},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
 
@@ -233,7 +233,7 @@ def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
     workflow = app.spec.workflow
     if request.version is not None:
         try:
-            return Flow.of(requests.get(api, VERSIONS, request.namespace, f"{workflow}-{request.version}"))
+            return Flow.of(requests.get(api, VERSIONS, request.namespace, names.workflow_version(workflow, request.version)))
         except errors.NotFound:
             raise history.unknown_version(workflow, request.version, history.releases(api, request.namespace, workflow)) from None
     released = history.releases(api, request.namespace, workflow)

@@ -38,8 +38,8 @@ NOTED_MOST = 32
 TRIES = 20
 PAUSE = 0.25
 """Seconds at most between two tries: so that the same two writers do not meet again."""
-_SUFFIX = 16
-"""More than the ten of a row that the operator makes for App.spec.deploy."""
+_NOTED_DIGITS = 16
+"""Of a key's hash, as it is noted on an App."""
 
 
 class Performed(NamedTuple):
@@ -80,7 +80,7 @@ class Claim:
     def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> Claim:
         """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name."""
         hashed = key.hash_for(owner)
-        return cls(f"{prefix}-{hashed[:_SUFFIX]}", hashed, _hash(action, owner, asdict(request)))
+        return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, asdict(request)))
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -121,7 +121,7 @@ def note(api: Api, namespace: str, app: str, claim: Claim) -> None:
 
     A caller who may not change the App leaves no note. Raises KeyReused, Unknown, NotNow and kube.errors.ApiError.
     """
-    key = claim.key[:_SUFFIX]
+    key = claim.key[:_NOTED_DIGITS]
     for _ in range(TRIES):
         try:
             found = requests.get(api, APPS, namespace, app)

@@ -246,7 +246,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
 def _version(api: Api, namespace: str, pinned: Pinned, text: str, origin: str) -> tuple[Flow, Manifest | None]:
     """The release of this flow in the target, and the manifest of one where there is none: under its own name, else the next free one."""
     try:
-        there = Flow.of(requests.get(api, VERSIONS, namespace, f"{pinned.workflow}-{pinned.workflow_version}"))
+        there = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
         if there.version.flow_hash == pinned.workflow_hash:
             return there, None
     except errors.NotFound:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
@@ -34,7 +33,7 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
     unneeded = [
         DeleteChild(found)
         for (kind, name), found in context.snapshot.children.items()
-        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and _is_flow(app, name)
+        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and names.is_flow(app.meta.name, name)
     ]
     # Rows first: a flow goes only when no row that could bring it back is left.
     return (*(DeleteRecord(app, row.name, row.uid) for row in gone), *([] if gone or context.history.candidate else unneeded))
@@ -71,7 +70,3 @@ def _rows_that_identify_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRo
     """
     pinned = next((place for place in range(len(rows) - 1, -1, -1) if rows[place].from_app), 0)
     return rows[pinned:]
-
-
-def _is_flow(app: App, name: str) -> bool:
-    return name.startswith(f"{app.meta.name}-flow-")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.names import PROJECT_LABEL, natural
+from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
@@ -61,7 +61,7 @@ class Entry:
         if resource.kind == RECORDS.kind:
             group = next((each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind), "")
         elif resource.kind == VERSIONS.kind:
-            group = f"{namespace}/{name.rpartition('-')[0]}"
+            group = f"{namespace}/{workflow_and_version(name)[0]}"
         labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
         created = meta.get("creationTimestamp") or ""
         version = int(meta.get("resourceVersion") or 0)
@@ -259,7 +259,7 @@ class IdIndex:
 
     def versions(self, namespace: str, workflow: str) -> list[str]:
         """The releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
-        return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
+        return [workflow_and_version(entry.name)[1] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
 
     def places_of(self, row: str, namespace: str) -> set[str]:
         """The namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`, since the
