@@ -127,7 +127,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.RECORD.kind,
-        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": names.row_prefix(request.app)})},
+        "metadata": {"namespace": request.namespace, **({"name": name} if name else {"generateName": f"{request.app}-"})},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
 

@@ -1,6 +1,7 @@
 """Every name, label, annotation and selector of what the operator makes, and the names of rows and of WorkflowVersions.
 
-Nothing else in the code builds one of these. What a user calls an App or a trigger becomes an object's name in
+Nothing else in the code builds one of these, but for a row that a surface creates without a key: its name is completed by the API
+server (`actions.deploy.record_of` says after what). What a user calls an App or a trigger becomes an object's name in
 `actions.create_app` and `model.triggers`.
 """
 
@@ -174,11 +175,6 @@ def claim(hostname: str) -> str:
 def event(uid: str, *what: str) -> str:
     """An Event's name: the same statement of the same object has the same name, so a repeat meets "already exists"."""
     return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
-
-
-def row_prefix(app: str) -> str:
-    """What the API server completes to the name of a row that is created without one."""
-    return f"{app}-"
 
 
 def row_under_key(prefix: str, key_hash: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Protocol
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS
-from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import Refused, complete_config
 from dynamiq_operator.model.record import Config
 from dynamiq_operator.model.runtime import PinnedRuntime
@@ -49,7 +48,7 @@ def resolve(context: ApiContext, namespace: str, body: NamesWorkflow) -> Named:
         raise unknown_id("workflow", body.workflow_id, "workflow_id")
     if version is None:
         return Named(workflow.name, None, runtime.name if runtime else None)
-    named, number = names.workflow_and_version(version.name)
+    named, _, number = version.name.rpartition("-")
     if version.namespace != namespace:
         raise unknown_id("workflow version", body.workflow_version_id or "", "workflow_version_id")
     if named != workflow.name:
