@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions.refusals import NotNow, Taken, unknown_id
+from dynamiq_operator.actions.refusals import NotNow, Taken, unknown_object
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, METADATA_ONE, Api
@@ -72,7 +72,7 @@ def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
         try:
             return api.request("PATCH", path, body=patch, content_type=MERGE)
         except errors.NotFound:
-            raise unknown_id("workflow", plan.uid) from None
+            raise unknown_object("workflow", plan.uid) from None
         except errors.Conflict:
             # Others write, or another workflow has this name by now.
             _check_visible(api, plan)
@@ -87,10 +87,10 @@ def _check_visible(api: Api, plan: DraftPlan) -> None:
     try:
         found = api.request("GET", WORKFLOWS.path(plan.namespace, plan.workflow), accept=METADATA_ONE)
     except errors.NotFound:
-        raise unknown_id("workflow", plan.uid) from None
+        raise unknown_object("workflow", plan.uid) from None
     except errors.Denied as error:
         if error.status == 401:
             raise
-        raise unknown_id("workflow", plan.uid) from None
+        raise unknown_object("workflow", plan.uid) from None
     if found["metadata"].get("uid", plan.uid) != plan.uid:
-        raise unknown_id("workflow", plan.uid)
+        raise unknown_object("workflow", plan.uid)

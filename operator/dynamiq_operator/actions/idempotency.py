@@ -69,7 +69,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Claim:
+class KeyClaim:
     """A request under a key: the name of its row, and hashes of the key, with its user and its owner, and of the request."""
 
     row: str
@@ -77,7 +77,7 @@ class Claim:
     request: str
 
     @classmethod
-    def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> Claim:
+    def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> KeyClaim:
         """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name."""
         hashed = key.hash_for(owner)
         return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, asdict(request)))
@@ -102,7 +102,7 @@ class Claim:
         return _annotations(app).get(names.KEY_ANNOTATION) == self.key
 
 
-def find_row(api: Api, namespaces: Iterable[str], claim: Claim) -> Manifest | None:
+def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Manifest | None:
     """The row that the request made in one of the namespaces; None where there is none. Raises KeyReused and kube.errors.ApiError."""
     for namespace in namespaces:
         try:
@@ -116,7 +116,7 @@ def find_row(api: Api, namespaces: Iterable[str], claim: Claim) -> Manifest | No
     return None
 
 
-def note(api: Api, namespace: str, app: str, claim: Claim) -> None:
+def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
     """Notes the request on its App, so that no other one with the key is carried out, whatever its target.
 
     A caller who may not change the App leaves no note. Raises KeyReused, Unknown, NotNow and kube.errors.ApiError.

@@ -152,7 +152,7 @@ def trigger_apart(app: str, name: str) -> str:
     return f"{shortened(f'{app}-{name}', CRON_JOB_MAX - _SUFFIX - 1)}-{digest}"
 
 
-def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
+def single_run(app_uid: str, app: str, name: str, run_at: str) -> str:
     """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that it is never created twice."""
     digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
     return f"{trigger(app, name)}-{digest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.controller.execute.apply import adopt, apply
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.execute.refusals import report_taken, reporting
+from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import WORKLOAD, is_ending, is_ours, owner
 from dynamiq_operator.desired.flow import flow

@@ -94,8 +94,8 @@ def _due(context: Context) -> Iterator[Manifest]:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
-        if job.once_name(context.app, trigger) not in made:
-            yield job.run_once(context.app, trigger, context.settings)
+        if job.single_run_name(context.app, trigger) not in made:
+            yield job.single_run(context.app, trigger, context.settings)
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
