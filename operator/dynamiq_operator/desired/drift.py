@@ -1,6 +1,6 @@
 """Whether an object is as desired: every field that we state has our value, and what we no longer state is gone.
 
-Other fields are others', but for the maps that `kinds.CHILD_KINDS` calls closed or exact: in those nothing may be added.
+Other fields are others', but for the maps that `child_kinds.CHILD_KINDS` calls closed or exact: in those nothing may be added.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.desired.kinds import ChildKind, child_kind
+from dynamiq_operator.desired.child_kinds import ChildKind, child_kind
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest

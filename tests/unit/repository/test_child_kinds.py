@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.kinds import CHILD_KINDS
+from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 
 STORY = """
 import asyncio, json

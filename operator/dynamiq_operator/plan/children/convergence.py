@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dynamiq_operator.desired import kinds
+from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import first_difference, first_stale_field
 from dynamiq_operator.desired.inputs import scale_of
@@ -32,7 +32,7 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
 def are_ready(context: Context) -> bool:
     """Whether every child, those of triggers excepted, is as desired and has come to rest."""
     observed = context.snapshot.children
-    at_rest = all(kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
+    at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
     return at_rest and all(isinstance(operation, Emit) for operation in converge_children(context))
 
 
@@ -42,7 +42,7 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
         yield from _converge(context, key, manifest)
     replaced = hostnames.gateway_problems(context)
     for key, observed in context.snapshot.children.items():
-        entry = kinds.child_kind(key[0])
+        entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and replaced):
             continue
         if key not in desired and is_owned(observed, context.app) and not is_ending(observed):
@@ -51,7 +51,7 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
 
 def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
     """What brings one child to its manifest; nothing where they are equal, or where it cannot be made."""
-    observed, entry = context.snapshot.children.get(key), kinds.child_kind(key[0])
+    observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
     if observed is not None and entry.is_replaced(manifest, observed):
@@ -75,7 +75,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
 def _own_restored(context: Context) -> Iterator[OwnChild]:
     """Of kinds that are not applied, such as flows, those that a restore brought back without an owner."""
     for key, observed in context.snapshot.children.items():
-        if kinds.child_kind(key[0]).immutable and not is_owned(observed, context.app) and not is_ending(observed):
+        if child_kinds.child_kind(key[0]).immutable and not is_owned(observed, context.app) and not is_ending(observed):
             yield OwnChild(context.app, observed)
 
 

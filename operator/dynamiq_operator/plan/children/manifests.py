@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dynamiq_operator.desired import kinds
+from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model.digests import canonical
@@ -24,7 +24,7 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
     """The manifests of the kinds that are for triggers, or of the others."""
     return {
         key_of(manifest): manifest
-        for entry in kinds.CHILD_KINDS
+        for entry in child_kinds.CHILD_KINDS
         if entry.make is not None and entry.of_triggers is of_triggers
         for manifest in entry.make(inputs)
     }

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from dynamiq_operator.desired import cron_job, job, kinds
+from dynamiq_operator.desired import child_kinds, cron_job, job
 from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import cron, names, triggers
@@ -34,7 +34,7 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps CronJobs and Jobs that are desired from being made."""
-    if not any(kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
+    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
         return {}
     return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
 

@@ -18,7 +18,7 @@ from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import hidden_as_unknown
-from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.shared.parse import check_config
