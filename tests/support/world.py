@@ -23,7 +23,7 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
 from tests.support.objects import Objects, copied, key_of
@@ -220,14 +220,14 @@ class World(Objects):
         name = (manifest["kind"], manifest["metadata"]["name"])
         found = self.objects.get(key_of(manifest))
         if name in self.denied:
-            self.problems[name] = ChildProblem(Hindrance.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
+            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
         elif name in self.refused:
             self.problems[name] = ChildProblem(
-                Hindrance.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
+                ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
             )
         elif found is not None and not (is_owned(found, app) or is_labelled(found, app)):
             self.problems[name] = ChildProblem(
-                Hindrance.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=app_of(found)
+                ProblemReason.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=app_of(found)
             )
         elif found is None:
             self.problems.pop(name, None)

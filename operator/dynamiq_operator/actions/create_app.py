@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
 from dynamiq_operator.actions.history import may_belong_to
-from dynamiq_operator.actions.idempotency import Claim, Key
+from dynamiq_operator.actions.idempotency import Key, KeyClaim
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -52,7 +52,7 @@ class AppPlan:
     request: AppRequest
     manifest: Manifest
     deploy: DeployRequest
-    claim: Claim | None
+    claim: KeyClaim | None
     there: Manifest | None
 
 
@@ -66,7 +66,7 @@ class AppPerformed(NamedTuple):
 
 def plan_app(api: Api, request: AppRequest, author: str, project_uid: str, key: Key | None = None) -> AppPlan:
     """The App and its row. Raises Taken, KeyReused and kube.errors.ApiError, also where the API server would refuse the row."""
-    claim = Claim.of(key, "create", project_uid, request, FIRST) if key else None
+    claim = KeyClaim.of(key, "create", project_uid, request, FIRST) if key else None
     asked = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=request.config)
     plan = AppPlan(request, _manifest(request, author, claim), asked, claim, None)
     existing = requests.items(api, APPS, request.namespace)
@@ -109,7 +109,7 @@ def slug(name: str) -> str:
     return (made if made[0].isalpha() else f"app-{made}")[:DNS_LABEL_MAX].rstrip("-")
 
 
-def _manifest(request: AppRequest, author: str, claim: Claim | None) -> Manifest:
+def _manifest(request: AppRequest, author: str, claim: KeyClaim | None) -> Manifest:
     spec = {
         "displayName": request.name,
         "description": request.description,
@@ -157,11 +157,11 @@ def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
     return row
 
 
-def _row_meanwhile(api: Api, app: Manifest, claim: Claim | None) -> Manifest | None:
+def _row_meanwhile(api: Api, app: Manifest, claim: KeyClaim | None) -> Manifest | None:
     """The row that the same request got elsewhere, at the moment at which it was refused here."""
     meta = app["metadata"]
     try:
-        row = idempotency.find_row(api, [meta["namespace"]], claim) if claim is not None else None
+        row = idempotency.find_claimed_row(api, [meta["namespace"]], claim) if claim is not None else None
     except (errors.ApiError, Refusal):
         return None
     return row if row is not None and may_belong_to(meta["uid"], row) else None

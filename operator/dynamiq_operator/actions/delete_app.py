@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.refusals import unknown_id
+from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
@@ -30,4 +30,4 @@ def perform_deletion(api: Api, plan: DeletionPlan) -> None:
     try:
         api.request("DELETE", APPS.path(plan.namespace, plan.app), body=options)
     except (errors.NotFound, errors.Conflict):
-        raise unknown_id("App", plan.uid) from None
+        raise unknown_object("App", plan.uid) from None

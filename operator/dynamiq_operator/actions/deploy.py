@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from dynamiq_operator.actions import history, idempotency
-from dynamiq_operator.actions.idempotency import Claim, Key, Performed
+from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown, refused
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
@@ -54,7 +54,7 @@ class DeployPlan:
 
     request: DeployRequest
     record: Manifest
-    claim: Claim | None = None
+    claim: KeyClaim | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +81,19 @@ class Flow:
 def plan_deploy(api: Api, request: DeployRequest, settings: Settings = Settings(), *, key: Key | None = None) -> PreviewedDeploy:  # noqa: B008 - frozen
     """The plan of a deploy with its preview. Raises Refusal where it can't be done, and kube.errors.ApiError."""
     app = history.find_app(api, request.namespace, request.app)
-    plan = plan_unseen(request, claim_of(request, app.meta.uid, key))
+    plan = plan_unseen(request, deploy_claim(request, app.meta.uid, key))
     return previewed(api, plan, app, history.open_rows(api, request.namespace, request.app), settings=settings)
 
 
-def plan_unseen(request: DeployRequest, claim: Claim | None = None) -> DeployPlan:
+def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
     """The plan of a deploy whose preview nobody asks for: it sends no request, and its record is the one that a preview has."""
     record = record_of(request)
     return DeployPlan(request, claim.marked(record) if claim else record, claim)
 
 
-def claim_of(request: DeployRequest, app_uid: str, key: Key | None) -> Claim | None:
+def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None) -> KeyClaim | None:
     """What a deploy under an idempotency key claims; None without a key."""
-    return Claim.of(key, "deploy", app_uid, request, request.app) if key else None
+    return KeyClaim.of(key, "deploy", app_uid, request, request.app) if key else None
 
 
 def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ()) -> Performed:
@@ -103,11 +103,11 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     """
     claim, namespace = plan.claim, plan.request.namespace
     if claim is not None:
-        idempotency.find_row(api, elsewhere, claim)
+        idempotency.find_claimed_row(api, elsewhere, claim)
     try:
         return Performed(api.request("POST", RECORDS.path(namespace), body=plan.record))
     except errors.AlreadyExists:
-        found = idempotency.find_row(api, [namespace], claim) if claim is not None else None
+        found = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
         if found is None:
             raise
     return Performed(found, is_replayed=True)
@@ -219,7 +219,7 @@ def _dry_run(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     except errors.AlreadyExists:
         if plan.claim is None:
             raise
-        idempotency.find_row(api, [plan.request.namespace], plan.claim)
+        idempotency.find_claimed_row(api, [plan.request.namespace], plan.claim)
         return ("this was deployed before under the same key: no row is added",)
     except errors.Invalid as error:
         raise refused(error) from None
@@ -233,7 +233,7 @@ def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
     workflow = app.spec.workflow
     if request.version is not None:
         try:
-            return Flow.of(requests.get(api, VERSIONS, request.namespace, f"{workflow}-{request.version}"))
+            return Flow.of(requests.get(api, VERSIONS, request.namespace, names.workflow_version(workflow, request.version)))
         except errors.NotFound:
             raise history.unknown_version(workflow, request.version, history.releases(api, request.namespace, workflow)) from None
     released = history.releases(api, request.namespace, workflow)

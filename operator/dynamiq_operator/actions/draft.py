@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions.refusals import NotNow, Taken, unknown_id
+from dynamiq_operator.actions.refusals import NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -73,7 +73,7 @@ def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
         try:
             return api.request("PATCH", path, body=patch, content_type=MERGE)
         except errors.NotFound:
-            raise unknown_id("workflow", plan.uid) from None
+            raise unknown_object("workflow", plan.uid) from None
         except errors.Conflict:
             # Others write, or another workflow has this name by now.
             read_same(api, "workflow", path, plan.uid, METADATA_ONE)

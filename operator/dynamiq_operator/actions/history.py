@@ -111,7 +111,7 @@ def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
     except (errors.NotFound, errors.Denied):
         pass
     try:
-        version = requests.get(api, VERSIONS, namespace, f"{pinned.workflow}-{pinned.workflow_version}")
+        version = requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version))
     except (errors.NotFound, errors.Denied):
         return None
     text = version["spec"]["flow"]

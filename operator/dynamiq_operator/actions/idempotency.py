@@ -38,8 +38,8 @@ NOTED_MOST = 32
 TRIES = 20
 PAUSE = 0.25
 """Seconds at most between two tries: so that the same two writers do not meet again."""
-_SUFFIX = 16
-"""More than the ten of a row that the operator makes for App.spec.deploy."""
+_NOTED_DIGITS = 16
+"""Of a key's hash, as it is noted on an App."""
 
 
 class Performed(NamedTuple):
@@ -69,7 +69,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Claim:
+class KeyClaim:
     """A request under a key: the name of its row, and hashes of the key, with its user and its owner, and of the request."""
 
     row: str
@@ -77,10 +77,10 @@ class Claim:
     request: str
 
     @classmethod
-    def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> Claim:
+    def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> KeyClaim:
         """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name."""
         hashed = key.hash_for(owner)
-        return cls(f"{prefix}-{hashed[:_SUFFIX]}", hashed, _hash(action, owner, asdict(request)))
+        return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, asdict(request)))
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -102,7 +102,7 @@ class Claim:
         return _annotations(app).get(names.KEY_ANNOTATION) == self.key
 
 
-def find_row(api: Api, namespaces: Iterable[str], claim: Claim) -> Manifest | None:
+def find_claimed_row(api: Api, namespaces: Iterable[str], claim: KeyClaim) -> Manifest | None:
     """The row that the request made in one of the namespaces; None where there is none. Raises KeyReused and kube.errors.ApiError."""
     for namespace in namespaces:
         try:
@@ -116,12 +116,12 @@ def find_row(api: Api, namespaces: Iterable[str], claim: Claim) -> Manifest | No
     return None
 
 
-def note(api: Api, namespace: str, app: str, claim: Claim) -> None:
+def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
     """Notes the request on its App, so that no other one with the key is carried out, whatever its target.
 
     A caller who may not change the App leaves no note. Raises KeyReused, Unknown, NotNow and kube.errors.ApiError.
     """
-    key = claim.key[:_SUFFIX]
+    key = claim.key[:_NOTED_DIGITS]
     for _ in range(TRIES):
         try:
             found = requests.get(api, APPS, namespace, app)

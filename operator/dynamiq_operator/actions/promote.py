@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
-from dynamiq_operator.actions.idempotency import Claim, Key, Performed
+from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.actions.rights import may
@@ -83,7 +83,7 @@ class PromotionPlan:
         return said + self.preview.lines()
 
 
-def plan_promotion(api: Api, request: PromotionRequest, target: str | None = None, claim: Claim | None = None) -> PromotionPlan:
+def plan_promotion(api: Api, request: PromotionRequest, target: str | None = None, claim: KeyClaim | None = None) -> PromotionPlan:
     """What promoting the live row would do. `target`: the target's namespace where a surface found it in its own way.
 
     Raises Refusal where the target lacks something, NotAllowed where the caller does, and kube.errors.ApiError.
@@ -135,7 +135,7 @@ def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
 def promote_once(
     api: Api,
     request: PromotionRequest,
-    claim: Claim,
+    claim: KeyClaim,
     *,
     target_of: Callable[[], str],
     places_of: Callable[[], Iterable[str]],
@@ -147,10 +147,10 @@ def promote_once(
     """
     left = TRIES
     while True:
-        if (found := idempotency.find_row(api, places_of(), claim)) is not None:
+        if (found := idempotency.find_claimed_row(api, places_of(), claim)) is not None:
             return Performed(found, is_replayed=True)
         target = target_of()
-        if (found := idempotency.find_row(api, [target], claim)) is not None:
+        if (found := idempotency.find_claimed_row(api, [target], claim)) is not None:
             return Performed(found, is_replayed=True)
         try:
             return perform_promotion(api, plan_promotion(api, request, target, claim))
@@ -161,9 +161,9 @@ def promote_once(
                 raise
 
 
-def claim_of(request: PromotionRequest, app_uid: str, key: Key | None) -> Claim | None:
+def promotion_claim(request: PromotionRequest, app_uid: str, key: Key | None) -> KeyClaim | None:
     """What a promotion under an idempotency key claims, whatever its target; None without a key. `app_uid`: of the App that is promoted."""
-    return Claim.of(key, "promote", app_uid, request, request.app) if key else None
+    return KeyClaim.of(key, "promote", app_uid, request, request.app) if key else None
 
 
 def find_target(api: Api, namespace: str, environment: str) -> str:
@@ -246,7 +246,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
 def _version(api: Api, namespace: str, pinned: Pinned, text: str, origin: str) -> tuple[Flow, Manifest | None]:
     """The release of this flow in the target, and the manifest of one where there is none: under its own name, else the next free one."""
     try:
-        there = Flow.of(requests.get(api, VERSIONS, namespace, f"{pinned.workflow}-{pinned.workflow_version}"))
+        there = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
         if there.version.flow_hash == pinned.workflow_hash:
             return there, None
     except errors.NotFound:

@@ -52,7 +52,7 @@ class LeftBehind(Refusal):
         self.cause, self.left, self.uid = cause, left, uid
 
 
-def unknown_id(what: str, uid: str) -> Unknown:
+def unknown_object(what: str, uid: str) -> Unknown:
     """Of an object named by its id: what the caller may not see is refused in the same words."""
     return Unknown(f"no {what} has the id {uid}, or you may not see it")
 

@@ -11,7 +11,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.preview import flow_diff
@@ -85,7 +85,7 @@ def version_manifest(namespace: str, workflow: str, version: str, flow: str, des
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.WORKFLOW_VERSION.kind,
-        "metadata": {"name": f"{workflow}-{version}", "namespace": namespace},
+        "metadata": {"name": names.workflow_version(workflow, version), "namespace": namespace},
         "spec": spec,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.actions.refusals import unknown_id
+from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, Api
 from dynamiq_operator.kube.resources import ApiResource
@@ -24,7 +24,7 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
 
 def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:
     """The object of this path and uid as it is now; `what` it is called in a refusal. Raises Unknown where it is gone, is another by now or may not be seen, and kube.errors.ApiError."""
-    unknown = unknown_id(what, uid)
+    unknown = unknown_object(what, uid)
     try:
         found = api.request("GET", path, accept=accept)
     except errors.NotFound:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
-from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_id
+from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
 from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as requests
@@ -72,7 +72,7 @@ def find(app: Manifest, trigger_id: str) -> Trigger:
     for trigger in of_app(app):
         if triggers.id_of(uid, trigger["name"]) == trigger_id.lower():
             return trigger
-    raise unknown_id("trigger", trigger_id)
+    raise unknown_object("trigger", trigger_id)
 
 
 def plan_addition(app: Manifest, shown: str, times: Times, transformer: Mapping[str, Any] | None, now: datetime) -> TriggersPlan:
@@ -155,7 +155,7 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
             patch = {"metadata": version, "spec": {"triggers": list(plan.triggers) or None}}
             api.request("PATCH", path, body=patch, content_type=MERGE)
         except errors.NotFound:
-            raise unknown_id("App", meta["uid"]) from None
+            raise unknown_object("App", meta["uid"]) from None
         except errors.Conflict:
             pause()
             plan = plan.again(read_same(api, "App", path, meta["uid"]))

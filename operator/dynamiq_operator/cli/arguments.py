@@ -120,6 +120,13 @@ def _outputs_of_history() -> str:
 
 
 def _acting(commands: Any) -> None:
+    _deploy(commands)
+    _rollback(commands)
+    _promote(commands)
+    _release(commands)
+
+
+def _deploy(commands: Any) -> None:
     deploy = _command(
         commands,
         "deploy",
@@ -140,8 +147,10 @@ def _acting(commands: Any) -> None:
     deploy.add_argument("--max", type=_count, metavar="PODS", help="most pods")
     deploy.add_argument("--cpu", type=_count, metavar="PERCENT", help="CPU use that the autoscaler aims at")
     deploy.add_argument("--serverless", action="store_true", help="scale to zero by Knative, in place of --min, --max and --cpu")
-    _deploying(deploy)
+    _add_deploy_flags(deploy)
 
+
+def _rollback(commands: Any) -> None:
     rollback = _command(
         commands,
         "rollback",
@@ -155,8 +164,10 @@ def _acting(commands: Any) -> None:
     target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
     rollback.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
     _runtime(rollback)
-    _deploying(rollback)
+    _add_deploy_flags(rollback)
 
+
+def _promote(commands: Any) -> None:
     promote = _command(
         commands,
         "promote",
@@ -172,8 +183,10 @@ def _acting(commands: Any) -> None:
         help="the target's namespace, for whoever may not list namespaces (default: found by its labels)",
     )
     promote.add_argument("--hostname", help="hostname there, for a first promotion")
-    _deploying(promote)
+    _add_deploy_flags(promote)
 
+
+def _release(commands: Any) -> None:
     release = _command(
         commands,
         "release",
@@ -183,7 +196,7 @@ def _acting(commands: Any) -> None:
     )
     release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
     release.add_argument("--description", help="what changed (default: the draft's description)")
-    _asking(release)
+    _add_preview_flags(release)
 
 
 def _pods(commands: Any) -> None:
@@ -216,16 +229,16 @@ def _output(to: argparse.ArgumentParser, *formats: str) -> None:
     to.add_argument("-o", "--output", choices=formats, help="how to print it (default: as a table)")
 
 
-def _deploying(to: argparse.ArgumentParser) -> None:
+def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
     to.add_argument("-m", "--message", help="why: it stays in the history")
-    _asking(to)
+    _add_preview_flags(to)
     to.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
     to.add_argument(
         "--timeout", type=_duration, default=FOLLOW_SECONDS, metavar="TIME", help="follow it for so long, such as 90s or 5m (default: 10m)"
     )
 
 
-def _asking(to: argparse.ArgumentParser) -> None:
+def _add_preview_flags(to: argparse.ArgumentParser) -> None:
     to.add_argument("--preview", action="store_true", help="show what would change, and end")
     to.add_argument("-y", "--yes", action="store_true", help="do not ask (nobody is asked without a terminal)")
     _output(to, "json", "yaml")

@@ -26,7 +26,7 @@ from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
@@ -186,10 +186,10 @@ class Observer:
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Drops problems after `PROBLEM_TTL`, so that the child is tried again; of a name that was taken, only where it is free now."""
         for child, (problem, since) in list(state.problems.items()):
-            if problem.hindrance is Hindrance.REFUSED or self._clock() - since < PROBLEM_TTL:
+            if problem.reason is ProblemReason.REFUSED or self._clock() - since < PROBLEM_TTL:
                 continue
             del state.problems[child]
-            if problem.hindrance is Hindrance.DENIED:
+            if problem.reason is ProblemReason.DENIED:
                 continue
             try:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])

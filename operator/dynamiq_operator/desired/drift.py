@@ -1,11 +1,14 @@
-"""Whether an object is as desired: every field that we state has our value; fields that we do not state are others'."""
+"""Whether an object is as desired: every field that we state has our value, and what we no longer state is gone.
+
+Other fields are others', but for the maps that `child_kinds.CHILD_KINDS` calls closed or exact: in those nothing may be added.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.desired.kinds import ChildKind, child_kind
+from dynamiq_operator.desired.child_kinds import ChildKind, child_kind
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
@@ -13,14 +16,20 @@ from dynamiq_operator.model.objects import Manifest
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 
 
-def drifted(desired: Manifest, observed: Manifest) -> str | None:
-    """The first field of `desired` that `observed` has otherwise, as a path; None where there is none. Raises KeyError for no child."""
+def first_difference(desired: Manifest, observed: Manifest) -> str | None:
+    """The path of the first field in which `observed` differs from `desired`; None where none does.
+
+    In a closed or exact map a key that `desired` lacks is a difference, too. Raises KeyError where the kind is not a child's.
+    """
     return _differs(desired, observed, "", child_kind(desired["kind"]))
 
 
-def left_over(desired: Manifest, observed: Manifest) -> str | None:
-    """The first annotation, or field of a spec that is pruned, that our field manager owns and `desired` lacks, as a path."""
-    return next((f".{path}" for path in _left_over(desired, observed)), None)
+def first_stale_field(desired: Manifest, observed: Manifest) -> str | None:
+    """The path of the first field that we applied once and `desired` lacks: an annotation, or, where the spec is pruned, a field of it.
+
+    Ours is what our field manager owns. Raises KeyError where the kind is not a child's.
+    """
+    return next((f".{path}" for path in _stale_fields(desired, observed)), None)
 
 
 def _differs(desired: Any, observed: Any, path: str, kind: ChildKind) -> str | None:
@@ -59,7 +68,7 @@ def _of_lists(desired: list[Any], observed: list[Any], path: str, kind: ChildKin
     return None
 
 
-def _left_over(desired: Manifest, observed: Manifest) -> Iterator[str]:
+def _stale_fields(desired: Manifest, observed: Manifest) -> Iterator[str]:
     for entry in observed["metadata"].get("managedFields") or ():
         if entry.get("manager") == names.FIELD_MANAGER and not entry.get("subresource"):
             owned: dict[str, Any] = entry.get("fieldsV1") or {}

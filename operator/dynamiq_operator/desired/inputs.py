@@ -12,7 +12,7 @@ from dynamiq_operator.model.record import Autoscaling, Pinned
 from dynamiq_operator.model.settings import Settings
 
 
-class Template(Enum):
+class TemplateChoice(Enum):
     """Which pod template the workload is to have."""
 
     PINNED = "that of the pins"
@@ -33,7 +33,7 @@ class Inputs:
     row: str = ""
     pinned: Pinned | None = None
     may_route: bool = False
-    template: Template = Template.PINNED
+    template_choice: TemplateChoice = TemplateChoice.PINNED
     workload: Manifest | None = None
     key_note: str | None = None
     schedules: Mapping[str, Trigger] = field(default_factory=dict)

@@ -31,21 +31,21 @@ PIECE = 30_000
 
 
 def run(app: App, trigger: Trigger, settings: Settings, name: str) -> Manifest:
-    """One run, now."""
+    """The Job of one run, which begins when it is created."""
     made = child(app, JOB, name, spec=job_spec(app, trigger, settings))
     made["metadata"]["labels"] = labels(app, trigger)
     return made
 
 
-def run_once(app: App, trigger: Trigger, settings: Settings) -> Manifest:
-    """The run of a trigger that runs once."""
-    return run(app, trigger, settings, once_name(app, trigger))
+def single_run(app: App, trigger: Trigger, settings: Settings) -> Manifest:
+    """The Job of a trigger that runs once."""
+    return run(app, trigger, settings, single_run_name(app, trigger))
 
 
-def once_name(app: App, trigger: Trigger) -> str:
+def single_run_name(app: App, trigger: Trigger) -> str:
     """The Job's name of a trigger that runs once."""
     at = triggers.moment(trigger.run_at)
-    return names.run_once(app.meta.uid, app.meta.name, trigger.name, format_time(at) if at else "")
+    return names.single_run(app.meta.uid, app.meta.name, trigger.name, format_time(at) if at else "")
 
 
 def labels(app: App, trigger: Trigger) -> dict[str, str]:
@@ -107,7 +107,10 @@ def _volumes(app: App) -> list[dict[str, Any]]:
 
 
 def _not_after(trigger: Trigger) -> list[str]:
-    """The caller's own limit: who should have taken the CronJob away may have been away itself."""
+    """The argument that tells the caller until when it may call the App.
+
+    The operator deletes the CronJob of an expired trigger, and makes no Job after its time; this holds while it does not run.
+    """
     ends = triggers.moment(trigger.expires_at)
     if ends is None and (at := triggers.moment(trigger.run_at)) is not None:
         ends = at + triggers.GRACE

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynamiq_operator.desired.base import WORKLOAD, child
-from dynamiq_operator.desired.inputs import Inputs, Template, scale_of
+from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, scale_of
 from dynamiq_operator.desired.pod_template import pod_template
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
@@ -35,21 +35,20 @@ def workload(inputs: Inputs) -> list[Manifest]:
 
     `replicas` is for its creation alone: from then on the autoscaler owns it.
     """
-    pinned, observed = inputs.pinned, inputs.workload
+    pinned, observed, choice = inputs.pinned, inputs.workload, inputs.template_choice
     if pinned is None:
         return []
+    if choice is TemplateChoice.OBSERVED:
+        return [observed] if observed is not None else []
     if observed is None:
-        replicas = scale_of(pinned).min_replicas
-        return [] if inputs.template is Template.OBSERVED else [_manifest(inputs, _pinned_note(inputs.app, pinned, None), replicas)]
-    if inputs.template is Template.OBSERVED:
-        return [observed]
-    note = _applied_note(observed) if inputs.template is Template.APPLIED else _pinned_note(inputs.app, pinned, observed)
+        return [_manifest(inputs, _note_of_pins(inputs.app, pinned, None), scale_of(pinned).min_replicas)]
+    note = _last_applied_unedited(observed) if choice is TemplateChoice.APPLIED else _note_of_pins(inputs.app, pinned, observed)
     return [_manifest(inputs, note) if note is not None else observed]
 
 
 def has_pins(observed: Manifest, pinned: Pinned) -> bool:
     """Whether the template that was applied is of a row with these pins."""
-    return bool(_note(observed).get("pins") == _digest(_pins(pinned)))
+    return bool(_last_applied(observed).get("pins") == _digest(_pins(pinned)))
 
 
 def runs(observed: Mapping[str, Any], digest: str) -> bool:
@@ -59,9 +58,12 @@ def runs(observed: Mapping[str, Any], digest: str) -> bool:
 
 
 def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
-    """Whether a difference is another manager's edit: not where the note of the applied template changes, nor in fields beside it."""
-    noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
-    wanted: str = manifest["metadata"]["annotations"][names.TEMPLATE_ANNOTATION]
+    """Whether a difference is another manager's edit.
+
+    It is ours where the template changes, as the annotation tells, and in the fields that are `BESIDE_THE_TEMPLATE`.
+    """
+    noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
+    wanted: str = manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION]
     return noted == wanted and not path.endswith(BESIDE_THE_TEMPLATE)
 
 
@@ -93,27 +95,28 @@ def _manifest(inputs: Inputs, note: Mapping[str, Any], replicas: int | None = No
         app,
         WORKLOAD,
         names.workload(app.meta.name, inputs.row),
-        annotations={names.TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
+        annotations={names.APPLIED_TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 
 
-def _pinned_note(app: App, pinned: Pinned, observed: Manifest | None) -> dict[str, Any]:
-    """The note of the template of these pins: the one that was applied, where its inputs are the same."""
+def _note_of_pins(app: App, pinned: Pinned, observed: Manifest | None) -> dict[str, Any]:
+    """What the annotation says of the template of these pins: of the one that was applied, where its inputs are the same."""
     digest = template_digest(app, pinned)
-    template = _applied(observed, digest) or pod_template(app, pinned, digest)
+    template = _applied_template(observed, digest) or pod_template(app, pinned, digest)
     return {"inputs": digest, "pins": _digest(_pins(pinned)), "template": template}
 
 
-def _applied_note(observed: Manifest) -> dict[str, Any] | None:
-    """The note of the template that was applied; None where another manager edited it."""
-    note = _note(observed)
-    template = _applied(observed, str(note.get("inputs")))
+def _last_applied_unedited(observed: Manifest) -> dict[str, Any] | None:
+    """What the annotation says of the template that was applied last; None where another manager edited it."""
+    note = _last_applied(observed)
+    template = _applied_template(observed, str(note.get("inputs")))
     return {**note, "template": template} if template is not None else None
 
 
-def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
-    note = _note(observed or {})
+def _applied_template(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] | None:
+    """The template that was applied last, where its digest is the one that is wanted."""
+    note = _last_applied(observed or {})
     try:
         labelled = note["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] if note else None
     except (KeyError, TypeError):
@@ -121,9 +124,9 @@ def _applied(observed: Mapping[str, Any] | None, wanted: str) -> dict[str, Any] 
     return note["template"] if note and note.get("inputs") == wanted == labelled else None
 
 
-def _note(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was noted of the template when it was applied; empty where nothing was, or where another manager edited it."""
-    noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.TEMPLATE_ANNOTATION)
+def _last_applied(observed: Mapping[str, Any]) -> dict[str, Any]:
+    """What the annotation says of the template that was applied last; empty where there is none, or where it is no JSON object."""
+    noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
     try:
         note = json.loads(noted) if noted else {}
     except ValueError:

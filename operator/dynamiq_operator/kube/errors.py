@@ -3,17 +3,23 @@
     answer                            error           in a reconcile of the operator
     --------------------------------  --------------  -----------------------------------------------------------------------
     409 with reason AlreadyExists     AlreadyExists   a child: read, and taken back where it is the App's; else the condition
-                                                      says NameTaken. A row, a run or an Event: it was created before, which
-                                                      is success. A claim of a hostname: as Conflict
+                                                      says NameTaken. The Secret of Access Keys: left as it is. A row, a run or
+                                                      an Event: it was created before, which is success. A claim of a hostname:
+                                                      as Conflict
     409 otherwise                     Conflict        ends it: another manager wrote the object; the App is requeued with
-                                                      backoff and observed anew. Of a DELETE: another object, left alone
-    404                               NotFound        of a read: absent. Of a DELETE: success. Otherwise requeued with backoff
+                                                      backoff and observed anew. A child's fields that are handed to apply: read
+                                                      anew and tried again a few times. A pod's annotation: left out. Of a DELETE:
+                                                      another object, left alone
+    404                               NotFound        of a read: absent. Of a DELETE: success. A pod's annotation: left out.
+                                                      Otherwise requeued with backoff
     400, 413, 422                     Invalid         a child: the condition says Refused; sent again when its manifest changes
     401, 403                          Denied          a child: the condition says Denied; tried again after a while
     429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
 
 Whatever is not named for a kind of object ends the reconcile and requeues the App with `backoff`, without limit: no error ends
-the process. The surfaces retry nothing: REST answers with the status of `rest`'s table of errors, the plugin with a sentence.
+the process. For the surfaces, an action whose write can be made over what others wrote tries again after Conflict or AlreadyExists
+(`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every other error is answered at once: REST answers with
+the status of `rest`'s table of errors, the plugin with a sentence.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from dynamiq_operator.desired import base
-from dynamiq_operator.desired.kinds import CHILD_KINDS, ChildKind
+from dynamiq_operator.desired.child_kinds import CHILD_KINDS, ChildKind
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP, VERSION
 from dynamiq_operator.model.record import CLOSED

@@ -60,6 +60,10 @@ class _Release:
     restores: Restored | None = None
 
 
+_NO_DIGEST = "sha256:" + "0" * 64
+"""Stands in the pins until their digest is taken, which is over the row without it: pins are not valid without a digest."""
+
+
 def complete(
     record: Record, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
 ) -> Pinned | Missing | Refused:
@@ -89,7 +93,7 @@ def complete(
         created_by_verified=known.authors_stamped_since is not None and known.authors_stamped_since < record.meta.created,
         source=source,
         previous_digest=previous_digest,
-        digest="sha256:" + "0" * 64,
+        digest=_NO_DIGEST,
     )
     spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
     return pins.model_copy(update={"digest": digests.row_digest(spec)})

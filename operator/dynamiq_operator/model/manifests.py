@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 
 class Phase(StrEnum):
-    """Where a record is in its life (`plan/lifecycle.py` draws it)."""
+    """Where a record is in its life (`plan/history/lifecycle.py` draws it)."""
 
     PENDING = "Pending"
     PROGRESSING = "Progressing"

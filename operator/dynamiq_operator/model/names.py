@@ -1,4 +1,9 @@
-"""Every name, label, annotation and selector of what the operator makes. Nothing else in the code builds one."""
+"""Every name, label, annotation and selector of what the operator makes, and the names of rows and of WorkflowVersions.
+
+Nothing else in the code builds one of these, but for a row that a surface creates without a key: its name is completed by the API
+server (`actions.deploy.record_of` says after what). What a user calls an App or a trigger becomes an object's name in
+`actions.create_app` and `model.triggers`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,9 @@ TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 KEYS_ANNOTATION = f"{GROUP}/access-keys"
 """Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that was announced to its kubelet."""
 TEMPLATE_LABEL = f"{GROUP}/template"
-TEMPLATE_ANNOTATION = f"{GROUP}/template"
+"""Of a pod: the digest of all that its template depends on."""
+APPLIED_TEMPLATE_ANNOTATION = f"{GROUP}/template"
+"""Of a workload: JSON, the pod template that was applied last, with digests of what it was made of."""
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
 CLAIM_LABEL = f"{GROUP}/claim"
 RELEASED_ANNOTATION = f"{GROUP}/released-at"
@@ -53,6 +60,8 @@ CRON_JOB_MAX = 52
 _SUFFIX = 8
 DECLARED_SUFFIX = 10
 _RUN_SUFFIX = 10
+_KEY_SUFFIX = 16
+"""Of a row that was created under an Idempotency-Key: longer than `DECLARED_SUFFIX`, so that no such name is taken for the other."""
 
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
@@ -115,7 +124,16 @@ def access_keys(app: str) -> str:
 
 def flow(app: str, flow_hash: str) -> str:
     """The ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
-    return shortened(f"{app}-flow-{flow_hash.removeprefix('sha256:')[:16]}")
+    return shortened(f"{_flow_prefix(app)}{flow_hash.removeprefix('sha256:')[:16]}")
+
+
+def is_flow(app: str, name: str) -> bool:
+    """Whether a ConfigMap's name is that of one of the App's flows."""
+    return name.startswith(_flow_prefix(app))
+
+
+def _flow_prefix(app: str) -> str:
+    return f"{app}-flow-"
 
 
 def flow_label(flow_hash: str) -> str:
@@ -134,7 +152,7 @@ def trigger_apart(app: str, name: str) -> str:
     return f"{shortened(f'{app}-{name}', CRON_JOB_MAX - _SUFFIX - 1)}-{digest}"
 
 
-def run_once(app_uid: str, app: str, name: str, run_at: str) -> str:
+def single_run(app_uid: str, app: str, name: str, run_at: str) -> str:
     """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that it is never created twice."""
     digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
     return f"{trigger(app, name)}-{digest}"
@@ -159,6 +177,14 @@ def event(uid: str, *what: str) -> str:
     return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
 
 
+def row_under_key(prefix: str, key_hash: str) -> str:
+    """The row that is created under an Idempotency-Key: the same key has the same name, so that it is never created twice.
+
+    `prefix`: the App's name, or, where the App is yet to be made, one for all. `key_hash`: of the key, its user and its owner.
+    """
+    return f"{prefix}-{key_hash[:_KEY_SUFFIX]}"
+
+
 def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
     """The row made of `App.spec.deploy`, by what it requests and by the sequence of the row that was made of it before."""
     digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:DECLARED_SUFFIX]
@@ -168,6 +194,17 @@ def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
 def may_be_declared(app: str, row: str) -> bool:
     """Whether a row's name has the form of `declared_row`."""
     return len(row) == len(app) + 1 + DECLARED_SUFFIX and row.startswith(f"{app}-")
+
+
+def workflow_version(workflow: str, version: str) -> str:
+    """The WorkflowVersion of a release such as `v3`."""
+    return f"{workflow}-{version}"
+
+
+def workflow_and_version(name: str) -> tuple[str, str]:
+    """The workflow and the version, such as `v3`, whose WorkflowVersion has this name."""
+    workflow, _, version = name.rpartition("-")
+    return workflow, version
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -75,14 +75,14 @@ class Context:
         return self.snapshot.workload_of(self.target)
 
     @cached_property
-    def template(self) -> str | None:
-        """What the template label of the target's pods says; None where nothing is to run."""
+    def template_digest(self) -> str | None:
+        """The digest of the target's pod template, as the label of its pods has it; None where nothing is to run."""
         return workloads.template_digest(self.app, self.pinned) if self.pinned is not None else None
 
     @property
     def is_rolled(self) -> bool:
         """Whether the workload makes the target's pods already, Ready or not."""
-        return self.template is not None and self.workload is not None and workloads.runs(self.workload, self.template)
+        return self.template_digest is not None and self.workload is not None and workloads.runs(self.workload, self.template_digest)
 
     @property
     def release_of_flow(self) -> str | None:

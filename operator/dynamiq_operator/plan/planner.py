@@ -13,18 +13,19 @@ from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, end_overtaken, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.hindrances import Hindrances, hindrance_events
+from dynamiq_operator.plan.status.problems import AppProblems, problem_events
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 RETRY_MISSING = 3.0
 """Seconds after which a key that a variable names, and that is missing, is read again."""
-RETRY_HINDERED = 15.0
+RETRY_PROBLEMS = 15.0
 """Seconds after which a child that could not be made is tried again."""
 
 
@@ -44,8 +45,8 @@ def _plan(context: Context) -> Plan:
     overtaken = end_overtaken(completed.context)
     ended, rollout = end_rollout(overtaken.context)
     context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
-    hindrances = Hindrances.of(context)
-    status = app_status(context, hindrances)
+    problems = AppProblems.of(context)
+    status = app_status(context, problems)
     app_statuses = (SetAppStatus(context.app, status),) if status != context.app.status else ()
     reserves_sequences = context.reserved is not None
     rows = row_statuses(context, rollout)
@@ -58,7 +59,7 @@ def _plan(context: Context) -> Plan:
             *create_deploy_row(context),
             *overtaken.operations,
             *ended.operations,
-            *hindrance_events(context, hindrances),
+            *problem_events(context, problems),
             *converge_children(context),
             *annotate_pods(context),
             *schedules.trigger_operations(context),
@@ -67,19 +68,19 @@ def _plan(context: Context) -> Plan:
             *rows.closing,
             *delete_expired(context),
         ),
-        requeue_after=_requeue_after(context, rollout, hindrances),
+        requeue_after=_requeue_after(context, rollout, problems),
     )
 
 
-def _requeue_after(context: Context, rollout: RolloutStatus | None, hindrances: Hindrances) -> float | None:
+def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Seconds after which time alone may change the plan."""
     policy = context.app.spec.rollout
     times = [seconds_left(row, policy, context.now) for row in context.snapshot.records if row.name in context.waits]
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
-    if hindrances.children or hindrances.triggers:
-        times.append(RETRY_HINDERED)
-    if hindrances.variables:
+    if problems.children or problems.triggers:
+        times.append(RETRY_PROBLEMS)
+    if problems.variables:
         times.append(RETRY_MISSING)
     times += [*schedules.trigger_times(context), *run_statuses.run_times(context)]
     return min(times, default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions.deploy import DeployRequest, claim_of, perform_deploy, plan_deploy, plan_unseen
+from dynamiq_operator.actions.deploy import DeployRequest, deploy_claim, perform_deploy, plan_deploy, plan_unseen
 from dynamiq_operator.actions.idempotency import Key, KeyReused
 from dynamiq_operator.actions.refusals import Refusal, Unknown
 from dynamiq_operator.desired.flow import FLOW_KEY
@@ -42,7 +42,7 @@ def test_what_is_previewed_is_what_is_written(script: Script, key: Key | None) -
     (tried,) = [sent.body for sent in script.sent if sent.query.get("dryRun") == "All"]
     assert [tried] == written(script) == [plan.record] == [plan.preview.record]
     assert not performed.is_replayed
-    unseen = plan_unseen(REQUEST, claim_of(REQUEST, given.an_app().meta.uid, key))
+    unseen = plan_unseen(REQUEST, deploy_claim(REQUEST, given.an_app().meta.uid, key))
     assert unseen.record == plan.record, "the plan that nobody is shown has the same record"
 
 
@@ -127,27 +127,27 @@ def test_what_the_api_server_finds_invalid_is_a_refusal(script: Script) -> None:
 
 def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:
     api = ScriptedApi(script)
-    plan = plan_unseen(REQUEST, claim_of(REQUEST, "uid", KEY))
+    plan = plan_unseen(REQUEST, deploy_claim(REQUEST, "uid", KEY))
     first = perform_deploy(api, plan).made
     script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     again = perform_deploy(api, plan)
     assert (again.made, again.is_replayed) == (first, True)
     other = DeployRequest(given.NAMESPACE, given.NAME, version="v1")
     with pytest.raises(KeyReused) as refused:
-        perform_deploy(api, plan_unseen(other, claim_of(other, "uid", KEY)))
+        perform_deploy(api, plan_unseen(other, deploy_claim(other, "uid", KEY)))
     assert refused.value.field == "Idempotency-Key"
 
 
 def test_the_preview_of_a_repeat_says_that_no_row_is_added(script: Script) -> None:
     api = ScriptedApi(script)
     uid = given.an_app().meta.uid
-    first = perform_deploy(api, plan_unseen(REQUEST, claim_of(REQUEST, uid, KEY))).made
+    first = perform_deploy(api, plan_unseen(REQUEST, deploy_claim(REQUEST, uid, KEY))).made
     script.on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     assert plan_deploy(api, REQUEST, key=KEY).preview.warnings == ("this was deployed before under the same key: no row is added",)
 
 
 def test_a_key_that_a_promotion_used_elsewhere_is_refused(script: Script) -> None:
-    claim = claim_of(REQUEST, "uid", KEY)
+    claim = deploy_claim(REQUEST, "uid", KEY)
     assert claim is not None
     other = given.row_manifest(claim.row, given.in_namespace("production"))
     script.on("GET", RECORDS.path("production", claim.row), given.stored(other))
@@ -165,13 +165,13 @@ def test_without_a_key_a_conflict_stays_one(script: Script) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        claim_of(REQUEST, "uid", Key("bo", "once")),
-        claim_of(REQUEST, "uid", Key("anna", "twice")),
-        claim_of(REQUEST, "uid of another App", KEY),
+        deploy_claim(REQUEST, "uid", Key("bo", "once")),
+        deploy_claim(REQUEST, "uid", Key("anna", "twice")),
+        deploy_claim(REQUEST, "uid of another App", KEY),
     ],
 )
 def test_a_key_is_its_users_and_its_apps(other: object) -> None:
-    claim = claim_of(REQUEST, "uid", KEY)
+    claim = deploy_claim(REQUEST, "uid", KEY)
     assert claim is not None
-    assert claim == claim_of(REQUEST, "uid", KEY)
+    assert claim == deploy_claim(REQUEST, "uid", KEY)
     assert claim.row != getattr(other, "row", None)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.actions import idempotency
-from dynamiq_operator.actions.idempotency import NOTED_MOST, Claim, Key, KeyReused, Performed
+from dynamiq_operator.actions.idempotency import NOTED_MOST, Key, KeyClaim, KeyReused, Performed
 from dynamiq_operator.actions.promote import (
     NeedsHostname,
     PromotionRequest,
-    claim_of,
     find_target,
     perform_promotion,
     plan_promotion,
     promote_once,
+    promotion_claim,
 )
 from dynamiq_operator.actions.refusals import NotAllowed, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
@@ -232,8 +232,8 @@ class KeptApp:
         return found
 
 
-def claim(request: PromotionRequest = REQUEST, key: Key = KEY) -> Claim:
-    made = claim_of(request, UID, key)
+def claim(request: PromotionRequest = REQUEST, key: Key = KEY) -> KeyClaim:
+    made = promotion_claim(request, UID, key)
     assert made is not None
     return made
 

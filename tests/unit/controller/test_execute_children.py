@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
 from tests.support import factories as given
 from tests.support.controller import FIRST_KEY, Process, at, stored
@@ -89,17 +89,20 @@ async def test_workload_that_is_always_written_meanwhile_is_left_to_the_next_app
 
 
 @pytest.mark.parametrize(
-    ("answer", "hindrance", "digest"),
-    [(failure(422, "Invalid", "spec.type: Invalid"), Hindrance.REFUSED, "d"), (failure(403, "Forbidden", "quota"), Hindrance.DENIED, "")],
+    ("answer", "reason", "digest"),
+    [
+        (failure(422, "Invalid", "spec.type: Invalid"), ProblemReason.REFUSED, "d"),
+        (failure(403, "Forbidden", "quota"), ProblemReason.DENIED, ""),
+    ],
 )
 async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
-    process: Process, script: Script, answer: Any, hindrance: Hindrance, digest: str
+    process: Process, script: Script, answer: Any, reason: ProblemReason, digest: str
 ) -> None:
     script.on("POST", at(SERVICES), answer).on("POST", at(WORKLOADS), managed(workload(), "Apply"))
     await execute(process, operations.CreateChild(CHAT, service(), "d"), operations.CreateChild(CHAT, workload(), "e"))
     found = problem(process, service())
     assert found is not None
-    assert (found.hindrance, found.digest) == (hindrance, digest)
+    assert (found.reason, found.digest) == (reason, digest)
     assert answer.body["message"] in found.message
     assert cached(process, workload()) is not None
 
@@ -127,7 +130,7 @@ async def test_object_of_another_manager_is_left_alone(process: Process, script:
     await execute(process, operations.CreateChild(CHAT, service(), "d"))
     found = problem(process, service())
     assert found is not None
-    assert found.hindrance is Hindrance.TAKEN
+    assert found.reason is ProblemReason.TAKEN
     assert [sent.method for sent in script.writes()] == ["POST"]
 
 
@@ -170,7 +173,7 @@ async def test_config_map_with_another_flow_is_left_alone(process: Process, scri
     await execute(process, operations.CreateChild(CHAT, flow, "d"))
     found = problem(process, flow)
     assert found is not None
-    assert (found.hindrance, found.other_app) == (Hindrance.TAKEN, "")
+    assert (found.reason, found.other_app) == (ProblemReason.TAKEN, "")
 
 
 # Apply.
@@ -208,7 +211,7 @@ async def test_apply_that_stays_refused_is_a_problem(process: Process, script: S
     await execute(process, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.ports"))
     found = problem(process, service())
     assert found is not None
-    assert (found.hindrance, found.digest) == (Hindrance.REFUSED, "d")
+    assert (found.reason, found.digest) == (ProblemReason.REFUSED, "d")
 
 
 # Owners, deletions, replicas.
@@ -272,7 +275,7 @@ async def test_access_keys_that_may_not_be_created_are_a_problem(process: Proces
     await execute(process, operations.CreateAccessKeys(CHAT))
     found = problem(process, access_keys(CHAT, ""))
     assert found is not None
-    assert found.hindrance is Hindrance.DENIED
+    assert found.reason is ProblemReason.DENIED
 
 
 # Runs.
@@ -304,4 +307,4 @@ async def test_job_of_that_name_that_is_no_run_is_left_alone(process: Process, s
     await execute(process, operations.RunOnce(CHAT, job(), "d"))
     told = problem(process, job())
     assert told is not None
-    assert told.hindrance is Hindrance.TAKEN
+    assert told.reason is ProblemReason.TAKEN

@@ -11,7 +11,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
@@ -210,16 +210,16 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
 # Problems.
 
 
-def hindered(process: Process, hindrance: Hindrance) -> tuple[str, str]:
+def hindered(process: Process, reason: ProblemReason) -> tuple[str, str]:
     """A child could not be made just now."""
     name = ("Service", given.NAME)
-    process.states.of(KEY).problems[name] = (ChildProblem(hindrance, "said"), process.clock())
+    process.states.of(KEY).problems[name] = (ChildProblem(reason, "said"), process.clock())
     return name
 
 
 async def test_what_was_denied_is_tried_again_after_a_while(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
-    name = hindered(process, Hindrance.DENIED)
+    name = hindered(process, ProblemReason.DENIED)
     assert name in (await observe(process)).problems
     process.clock.later(14)
     assert name not in (await observe(process)).problems
@@ -227,7 +227,7 @@ async def test_what_was_denied_is_tried_again_after_a_while(process: Process) ->
 
 async def test_what_was_refused_stays_so_until_its_manifest_changes(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
-    name = hindered(process, Hindrance.REFUSED)
+    name = hindered(process, ProblemReason.REFUSED)
     process.clock.later(3600)
     assert name in (await observe(process)).problems
 
@@ -242,7 +242,7 @@ async def test_what_was_refused_stays_so_until_its_manifest_changes(process: Pro
 )
 async def test_name_that_was_taken_is_read_again_after_a_while(process: Process, script: Script, answer: Any, stays: bool) -> None:
     cache(process, APPS, given.app_manifest())
-    name = hindered(process, Hindrance.TAKEN)
+    name = hindered(process, ProblemReason.TAKEN)
     script.on("GET", at(BY_KIND["Service"], given.NAME), answer)
     process.clock.later(14)
     assert (name in (await observe(process)).problems) is stays

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.drift import drifted
+from dynamiq_operator.desired.drift import first_difference
 
 Manifest = dict[str, Any]
 OURS = {"apiVersion": "v1", "kind": "App", "name": "chat", "uid": "1"}
@@ -17,7 +17,7 @@ OTHERS = {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "2"}
 def compared(desired: Manifest, observed: Manifest) -> str | None:
     """Both of the desired one's kind, else of one that has no rules of its own."""
     kind = {"kind": desired.get("kind", "HorizontalPodAutoscaler")}
-    return drifted(kind | desired, kind | observed)
+    return first_difference(kind | desired, kind | observed)
 
 
 @pytest.mark.parametrize(

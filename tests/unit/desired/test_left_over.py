@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.drift import left_over
+from dynamiq_operator.desired.drift import first_stale_field
 from dynamiq_operator.model.names import FIELD_MANAGER
 
 Manifest = dict[str, Any]
@@ -40,8 +40,8 @@ def observed(fields: Manifest, manager: str = FIELD_MANAGER, **more: str) -> Man
     ],
 )
 def test_what_is_left_over(kind: str, found: Manifest, path: str | None) -> None:
-    assert left_over({"kind": kind, "metadata": {}, "spec": {"rules": []}}, found) == path
+    assert first_stale_field({"kind": kind, "metadata": {}, "spec": {"rules": []}}, found) == path
 
 
 def test_an_annotation_that_is_still_wanted_is_not_left_over() -> None:
-    assert left_over({"kind": "Ingress", "metadata": {"annotations": {"a.test/b": "c"}}, "spec": {}}, observed(NOTE)) is None
+    assert first_stale_field({"kind": "Ingress", "metadata": {"annotations": {"a.test/b": "c"}}, "spec": {}}, observed(NOTE)) is None

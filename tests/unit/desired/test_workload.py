@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.inputs import Inputs, Template
+from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
 from dynamiq_operator.desired.workload import has_pins, workload
-from dynamiq_operator.model.names import TEMPLATE_ANNOTATION
+from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
 from tests.support import factories as given
@@ -29,7 +29,7 @@ def made(inputs: Inputs = INPUTS) -> Manifest:
 
 
 def note(manifest: Manifest) -> Any:
-    return json.loads(manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION])
+    return json.loads(manifest["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION])
 
 
 def of_before() -> Manifest:
@@ -38,14 +38,14 @@ def of_before() -> Manifest:
     template = copy.deepcopy(manifest["spec"]["template"])
     template["spec"]["hostname"] = "of-before"
     noted = {**note(manifest), "template": template}
-    manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    manifest["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     manifest["spec"]["template"] = template
     return manifest
 
 
 def with_note(change: Callable[[Any], Any]) -> Manifest:
     manifest = of_before()
-    manifest["metadata"]["annotations"][TEMPLATE_ANNOTATION] = change(note(manifest))
+    manifest["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = change(note(manifest))
     return manifest
 
 
@@ -73,17 +73,17 @@ def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
 
 def test_the_applied_template_is_held_though_the_app_wants_other_variables() -> None:
     wanting = replace(INPUTS, app=given.an_app(VARIABLE), workload=of_before())
-    assert made(replace(wanting, template=Template.APPLIED))["spec"]["template"] == of_before()["spec"]["template"]
+    assert made(replace(wanting, template_choice=TemplateChoice.APPLIED))["spec"]["template"] == of_before()["spec"]["template"]
     assert made(wanting)["spec"]["template"] != of_before()["spec"]["template"]
 
 
 def test_a_workload_whose_note_was_edited_is_left_as_it_is_while_its_template_is_to_be_held() -> None:
     observed = with_note(lambda _noted: "not JSON")
-    assert made(replace(INPUTS, workload=observed, template=Template.APPLIED)) is observed
+    assert made(replace(INPUTS, workload=observed, template_choice=TemplateChoice.APPLIED)) is observed
 
 
 def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:
-    forbidden = replace(INPUTS, template=Template.OBSERVED)
+    forbidden = replace(INPUTS, template_choice=TemplateChoice.OBSERVED)
     assert workload(forbidden) == []
     observed = of_before()
     assert made(replace(forbidden, workload=observed)) is observed

@@ -61,6 +61,21 @@ def test_flows_of_an_app_have_names_of_their_own() -> None:
     assert names.flow("chat", HASH) != names.flow("chat", HASH.replace("0", "1", 1))
 
 
+def test_flows_are_told_from_other_config_maps_by_name() -> None:
+    assert names.is_flow("chat", names.flow("chat", HASH))
+    assert names.is_flow(LONGEST_APP, names.flow(LONGEST_APP, HASH))
+    assert not names.is_flow("chat", "chat-settings")
+
+
+@pytest.mark.parametrize("workflow", ["chat", "chat-v2"])
+def test_the_name_of_a_workflow_version_gives_back_what_it_was_made_of(workflow: str) -> None:
+    assert names.workflow_and_version(names.workflow_version(workflow, "v12")) == (workflow, "v12")
+
+
+def test_no_row_under_a_key_can_be_taken_for_one_from_git() -> None:
+    assert not names.may_be_declared("chat", names.row_under_key("chat", "0123456789abcdef" * 4))
+
+
 def test_pods_are_selected_by_identity_alone() -> None:
     assert names.pod_selector("chat") == {names.APP_LABEL: "chat"}
     assert names.pod_selector("chat").items() <= names.labels("chat").items()

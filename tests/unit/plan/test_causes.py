@@ -18,7 +18,7 @@ def a_pod(container: Container) -> Pod:
         uid="1",
         created=given.NOW,
         keys="",
-        template="t",
+        template_digest="t",
         deleting=False,
         ready=False,
         container=container,

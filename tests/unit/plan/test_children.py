@@ -99,10 +99,10 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
     """The version before wrote another template for the same inputs; the template that was applied stays until they change."""
     world = serving()
     workload = world.child("Deployment")
-    noted = json.loads(workload["metadata"]["annotations"][names.TEMPLATE_ANNOTATION])
+    noted = json.loads(workload["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
     for template in (noted["template"], workload["spec"]["template"]):
         template["spec"]["terminationGracePeriodSeconds"] = 7
-    workload["metadata"]["annotations"][names.TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    workload["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     world.edited(workload)
     world.roll()
     assert world.plan().operations == ()

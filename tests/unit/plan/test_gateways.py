@@ -43,7 +43,7 @@ def planned(snapshot: Snapshot) -> list[str]:
 
 def said(snapshot: Snapshot) -> list[tuple[str, str]]:
     assert snapshot.app is not None
-    return [(each.hindrance.value, each.message) for each in child_problems(Context.of(snapshot, snapshot.app)).values()]
+    return [(each.reason.value, each.message) for each in child_problems(Context.of(snapshot, snapshot.app)).values()]
 
 
 def the_route(app: App) -> Manifest:

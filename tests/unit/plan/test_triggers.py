@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dynamiq_operator.desired.base import CRON_JOB, JOB
-from dynamiq_operator.desired.job import once_name
+from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
@@ -197,7 +197,7 @@ def test_a_moment_is_one_job_when_it_has_come() -> None:
     assert shown(world.plan())[0] == "run once"
     world.run()
     (job,) = jobs(world)
-    assert job == once_name(world.app, world.app.spec.triggers[0])
+    assert job == single_run_name(world.app, world.app.spec.triggers[0])
     made = world.child(JOB.kind, job)
     assert made["metadata"]["ownerReferences"][0]["kind"] == "App"
     assert made["spec"]["ttlSecondsAfterFinished"] > HOUR, "its name is taken for longer than it may be made"
@@ -252,7 +252,7 @@ def test_a_suspended_moment_does_not_run() -> None:
 
 def test_a_moment_that_cannot_be_made_is_a_condition_and_tried_again() -> None:
     world = triggering(ONCE)
-    job = once_name(world.app, world.app.spec.triggers[0])
+    job = single_run_name(world.app, world.app.spec.triggers[0])
     world.denied.add((JOB.kind, job))
     world.later(HOUR)
     world.run()

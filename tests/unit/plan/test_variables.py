@@ -179,9 +179,9 @@ def test_a_note_without_pins_belongs_to_no_row() -> None:
     """An earlier operator noted no pins: what it applied is then not held, as it may be a row's that failed."""
     world = serving("v1")
     child = world.child("Deployment")
-    noted = json.loads(child["metadata"]["annotations"][names.TEMPLATE_ANNOTATION])
+    noted = json.loads(child["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
     del noted["pins"]
-    child["metadata"]["annotations"][names.TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    child["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     world.edited(child)
     template = copy.deepcopy(child["spec"]["template"])
     world.run()

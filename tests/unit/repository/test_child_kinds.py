@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.kinds import CHILD_KINDS
+from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 
 STORY = """
 import asyncio, json
-from dynamiq_operator.desired import base, kinds
+from dynamiq_operator.desired import base, child_kinds
 
 NOTE = base.Resource("notes.example.test/v1", "Note", "notes", lambda app: f"{app}-note")
 
@@ -24,8 +24,8 @@ def note(inputs):
         return []
     return [base.child(app, NOTE, NOTE.name(app.meta.name), spec={"text": app.spec.display_name, "version": inputs.pinned.workflow_version})]
 
-kinds.CHILD_KINDS += (
-    kinds.ChildKind(
+child_kinds.CHILD_KINDS += (
+    child_kinds.ChildKind(
         NOTE, note, removable=True, closed=frozenset({".spec"}), is_edit=lambda *_: True,
         is_ready=lambda observed: observed.get("status", {}).get("read") is True,
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynamiq_operator.desired.kinds import CHILD_KINDS
+from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 from dynamiq_operator.kube import resources
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model import names

@@ -6,7 +6,7 @@ import logging
 
 from dynamiq_operator.controller import field_managers
 from dynamiq_operator.controller.client import JSON_PATCH, Client
-from dynamiq_operator.desired.drift import drifted
+from dynamiq_operator.desired.drift import first_difference
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
@@ -20,7 +20,7 @@ async def apply(client: Client, resource: ApiResource, manifest: Manifest) -> Ma
     """Applies a manifest; where that leaves, or is refused for, items of other managers in our lists, replaces those lists whole."""
     try:
         applied = await client.apply(resource, manifest)
-        if drifted(manifest, applied) is None:
+        if first_difference(manifest, applied) is None:
             return applied
     except errors.Invalid as error:
         log.info("%s is refused as it is, so its lists are replaced: %s", manifest["kind"], error)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dynamiq_operator.controller.execute.apply import adopt, apply
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.execute.refusals import report_taken, reporting
+from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.desired.flow import flow
-from dynamiq_operator.desired.kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, SECRETS, VERSIONS
 from dynamiq_operator.model import names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.execute.refusals import report_taken, reporting
+from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.base import is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import JOBS, PODS

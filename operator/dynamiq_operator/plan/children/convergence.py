@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dynamiq_operator.desired import kinds
+from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
-from dynamiq_operator.desired.drift import drifted, left_over
+from dynamiq_operator.desired.drift import first_difference, first_stale_field
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import Hindrance
+from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 
 
@@ -32,7 +32,7 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
 def are_ready(context: Context) -> bool:
     """Whether every child, those of triggers excepted, is as desired and has come to rest."""
     observed = context.snapshot.children
-    at_rest = all(kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
+    at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
     return at_rest and all(isinstance(operation, Emit) for operation in converge_children(context))
 
 
@@ -42,7 +42,7 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
         yield from _converge(context, key, manifest)
     replaced = hostnames.gateway_problems(context)
     for key, observed in context.snapshot.children.items():
-        entry = kinds.child_kind(key[0])
+        entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and replaced):
             continue
         if key not in desired and is_owned(observed, context.app) and not is_ending(observed):
@@ -51,18 +51,18 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
 
 def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
     """What brings one child to its manifest; nothing where they are equal, or where it cannot be made."""
-    observed, entry = context.snapshot.children.get(key), kinds.child_kind(key[0])
+    observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
     if observed is not None and entry.is_replaced(manifest, observed):
         yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
         return
-    found = drifted(manifest, observed) or left_over(manifest, observed) if observed is not None else None
+    found = first_difference(manifest, observed) or first_stale_field(manifest, observed) if observed is not None else None
     if observed is not None and found is None:
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
     problem = context.snapshot.problems.get(key)
-    if problem is not None and (problem.hindrance is not Hindrance.REFUSED or problem.digest == digest):
+    if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
         return
     if observed is None or found is None:
         yield CreateChild(context.app, manifest, digest)
@@ -75,7 +75,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
 def _own_restored(context: Context) -> Iterator[OwnChild]:
     """Of kinds that are not applied, such as flows, those that a restore brought back without an owner."""
     for key, observed in context.snapshot.children.items():
-        if kinds.child_kind(key[0]).immutable and not is_owned(observed, context.app) and not is_ending(observed):
+        if child_kinds.child_kind(key[0]).immutable and not is_owned(observed, context.app) and not is_ending(observed):
             yield OwnChild(context.app, observed)
 
 

@@ -12,7 +12,7 @@ from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
 from dynamiq_operator.plan.snapshot import ClaimState
 
@@ -61,7 +61,7 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
         said = f"hostname {host} is served by an {kind} that is not ours: choose another, or delete that {kind}"
     else:
         said = f"hostname {host} is another App's: choose another"
-    return {_route_key(context.app): ChildProblem(Hindrance.HOSTNAME, said)}
+    return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, said)}
 
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
@@ -76,7 +76,7 @@ def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
         said = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
     else:
         return {}
-    return {_route_key(context.app): ChildProblem(Hindrance.GATEWAY, said)}
+    return {_route_key(context.app): ChildProblem(ProblemReason.GATEWAY, said)}
 
 
 def _route_key(app: App) -> ChildKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.desired import workload
-from dynamiq_operator.desired.inputs import Inputs, Template
+from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
 from dynamiq_operator.plan.children import access_keys, hostnames, variables
 from dynamiq_operator.plan.context import Context
 
@@ -16,19 +16,19 @@ def maker_inputs(context: Context) -> Inputs:
         row=context.target.name if context.target is not None else "",
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
-        template=_template(context),
+        template_choice=_template_choice(context),
         workload=context.workload,
         key_note=access_keys.key_note(context),
     )
 
 
-def _template(context: Context) -> Template:
+def _template_choice(context: Context) -> TemplateChoice:
     """The pins' one, but for what its pods could not start without, or must not mount."""
     if not context.has_flow or access_keys.are_foreign(context):
-        return Template.OBSERVED
+        return TemplateChoice.OBSERVED
     if not variables.missing_variables(context):
-        return Template.PINNED
+        return TemplateChoice.PINNED
     if context.workload is None:
-        return Template.OBSERVED
+        return TemplateChoice.OBSERVED
     keeps_pins = context.pinned is not None and workload.has_pins(context.workload, context.pinned)
-    return Template.APPLIED if keeps_pins else Template.PINNED
+    return TemplateChoice.APPLIED if keeps_pins else TemplateChoice.PINNED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dynamiq_operator.desired import kinds
+from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model.digests import canonical
@@ -12,7 +12,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
@@ -24,7 +24,7 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
     """The manifests of the kinds that are for triggers, or of the others."""
     return {
         key_of(manifest): manifest
-        for entry in kinds.CHILD_KINDS
+        for entry in child_kinds.CHILD_KINDS
         if entry.make is not None and entry.of_triggers is of_triggers
         for manifest in entry.make(inputs)
     }
@@ -36,7 +36,7 @@ def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     found |= hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)
-        found[key] = ChildProblem(Hindrance.TAKEN, f"Secret {key[1]} exists and is not this App's: rename or delete it")
+        found[key] = ChildProblem(ProblemReason.TAKEN, f"Secret {key[1]} exists and is not this App's: rename or delete it")
     return found
 
 
@@ -45,7 +45,7 @@ def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[C
     return {
         key: problem
         for key, problem in context.snapshot.problems.items()
-        if key in digests and (problem.hindrance is not Hindrance.REFUSED or problem.digest == digests[key])
+        if key in digests and (problem.reason is not ProblemReason.REFUSED or problem.digest == digests[key])
     }
 
 

@@ -1,8 +1,8 @@
 """A record's life, and the history that the records of an App make.
 
-            pinned            workload complete, at least one new pod Ready
+            pinned            every child as desired; every pod of the new template and available, and at least one
  Pending ───────────▶ Progressing ───────────▶ Live ───────────▶ Superseded   (a newer record went Live)
-    │ still missing          │ at once: bad image name, missing key, unknown node, config the API refuses
+    │ still missing          │ at once: bad image name, missing key, node type that the runtime lacks, config the API refuses
     │ at the deadline        │ after 60 s without progress: pull errors, crash loops; else the progress deadline
     └───────▶ Failed ◀──────┘ and the workload returns to the live row's pins (none: it is deleted, the Service stays)
  Pending/Progressing overtaken by a newer record ─▶ Superseded (outcome Overtaken)

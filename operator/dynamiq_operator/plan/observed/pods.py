@@ -29,13 +29,16 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told."""
+    """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
+
+    `template_digest`: of the template that it was made of, as its label says.
+    """
 
     name: str
     uid: str
     created: datetime
     keys: str
-    template: str
+    template_digest: str
     deleting: bool
     ready: bool
     container: Container | None
@@ -52,7 +55,7 @@ class Pod:
             uid=raw["metadata"].get("uid", ""),
             created=parse_time(raw["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"),
             keys=(raw["metadata"].get("annotations") or {}).get(names.KEYS_ANNOTATION, ""),
-            template=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
+            template_digest=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
             deleting=is_ending(raw),
             ready=conditions.get("Ready", {}).get("status") == "True",
             container=_container(raw, statuses[0]) if statuses else None,

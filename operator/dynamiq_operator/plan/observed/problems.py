@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Hindrance(Enum):
-    """What keeps a child from being made."""
+class ProblemReason(Enum):
+    """Why a child could not be made; the values are reasons of the App's conditions."""
 
     TAKEN = "NameTaken"
     REFUSED = "Refused"
@@ -24,7 +24,7 @@ class ChildProblem:
     whose child has the name, empty where it is no child of an App.
     """
 
-    hindrance: Hindrance
+    reason: ProblemReason
     message: str
     digest: str = ""
     other_app: str = ""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model import digests
 from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
-from dynamiq_operator.model.objects import Record, format_time
-from dynamiq_operator.model.record import Outcome, Pinned, Result
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
-from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, Operation, OwnRecord
+from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import source_of
+from dynamiq_operator.plan.records.outcomes import end_row
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
@@ -26,57 +26,23 @@ def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
 
 def complete_rows(context: Context) -> Step:
     """Numbers the rows that have no sequence, in order, and pins each numbered row that can be."""
-    app = context.app
     highest = context.last_sequence
     numbers = {row.name: highest + place for place, row in enumerate(context.history.unnumbered, 1)}
     context = context.having(*(completed(row, sequence=numbers[row.name]) for row in context.history.unnumbered))
-    context = replace(context, reserved=highest + len(numbers) if numbers else None)
+    context = replace(context, reserved=max(numbers.values(), default=None))
+    reached = context.target.sequence if context.target is not None else 0
+    due = [row for row in context.history.waiting if row.sequence >= reached]  # `end_overtaken` ends the others
     operations: list[Operation] = []
-    waits: dict[str, str] = {}
-    for row in context.history.waiting:
-        if context.target is not None and row.sequence < context.target.sequence:
-            continue
-        found = _too_late(context, row) or complete(
-            row,
-            _known(context),
-            sequence=row.sequence,
-            source=source_of(context, row),
-            previous_digest=context.ledger.last_digest,
-            now=context.now,
-        )
-        number = numbers.pop(row.name, None)
-        if isinstance(found, Pinned):
-            pinned = completed(row, pinned=found)
-            context = context.having(pinned)
-            operations += [*events.began(app, pinned, found), CompleteRecord(app, row, number, found)]
-            continue
-        if number is not None:
-            operations.append(CompleteRecord(app, row, number, None))
-        if isinstance(found, Missing) and context.now < waits_until(row, app.spec.rollout):
-            waits[row.name] = found.message
-            continue
-        failed, end = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
-        context = context.having(failed)
-        operations += end
-    # Rows that a newer one overtook before they were pinned still get the number that was reserved for them.
-    operations += [CompleteRecord(app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers]
-    return Step(replace(context, waits=waits), tuple(operations))
-
-
-def end_overtaken(context: Context) -> Step:
-    """Ends the rows that a newer one has overtaken."""
-    newer = context.target
-    reason = f"{events.title(newer)} was deployed after it" if newer else ""
-    ended = [end_row(context, row, Result.OVERTAKEN, reason) for row in context.history.overtaken]
-    return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
-
-
-def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Operation, ...]]:
-    """The row with its outcome, and the operations that write it."""
-    said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
-    digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
-    outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said)})
-    return completed(row, outcome=outcome), (*events.ended(context.app, row, outcome), EndRecord(row, outcome))
+    for row in due:
+        step = _complete_row(context, row, numbers.get(row.name))
+        context = step.context
+        operations += step.operations
+    # What was numbered and is not due, such as a row that a restore brought back with pins alone, gets its number, too.
+    done = {row.name for row in due}
+    operations += [
+        CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers.keys() - done
+    ]
+    return Step(context, tuple(operations))
 
 
 def waits_until(row: Record, rollout: Rollout) -> datetime:
@@ -87,6 +53,28 @@ def waits_until(row: Record, rollout: Rollout) -> datetime:
 def seconds_left(row: Record, rollout: Rollout, now: datetime) -> float:
     """How long a row may wait still."""
     return max((waits_until(row, rollout) - now).total_seconds(), 0.0)
+
+
+def _complete_row(context: Context, row: Record, number: int | None) -> Step:
+    """Pins one row, lets it wait, or ends it. `number`: the sequence to write, with the pins where it gets them; None where it is written."""
+    app = context.app
+    rollout = app.spec.rollout
+    found = _too_late(context, row) or complete(
+        row,
+        _known(context),
+        sequence=row.sequence,
+        source=source_of(context, row),
+        previous_digest=context.ledger.last_digest,
+        now=context.now,
+    )
+    if isinstance(found, Pinned):
+        pinned = completed(row, pinned=found)
+        return Step(context.having(pinned), (*events.began(app, pinned, found), CompleteRecord(app, row, number, found)))
+    numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
+    if isinstance(found, Missing) and context.now < waits_until(row, rollout):
+        return Step(replace(context, waits={**context.waits, row.name: found.message}), numbered)
+    failed, ending = end_row(context, row, Result.FAILED, _final(found, rollout))
+    return Step(context.having(failed), (*numbered, *ending))
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:

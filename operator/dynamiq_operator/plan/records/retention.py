@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
@@ -18,7 +17,7 @@ from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operatio
 ONCE_LIVE_KEPT = 5
 NEWEST_KEPT = 5
 """Kept however they ended: the caller who made one comes to see why it failed."""
-AT_ONCE = 50
+DELETED_PER_RECONCILE = 50
 """Rows deleted in one reconcile, so that a limit that was lowered a lot does not hold up a deploy."""
 
 
@@ -34,7 +33,7 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
     unneeded = [
         DeleteChild(found)
         for (kind, name), found in context.snapshot.children.items()
-        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and _is_flow(app, name)
+        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and names.is_flow(app.meta.name, name)
     ]
     # Rows first: a flow goes only when no row that could bring it back is left.
     return (*(DeleteRecord(app, row.name, row.uid) for row in gone), *([] if gone or context.history.candidate else unneeded))
@@ -51,7 +50,7 @@ def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     ledger, history = context.ledger, context.history
     rows = ledger.in_order
     once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
-    of_deploy_spec = {row.name for row in _telling_the_last(context.deploy_rows)}
+    of_deploy_spec = {row.name for row in _rows_that_identify_the_last(context.deploy_rows)}
     named = {row.restores for row in ledger.rows.values() if row.result is None and row.restores}
     protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | of_deploy_spec
     if history.live is not None:
@@ -60,14 +59,14 @@ def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     candidates = [
         row for row in rows if row.result is not None and row.name not in protected and (row.digest is None or row.sequence < chain)
     ]
-    return tuple(candidates[: min(max(len(rows) - limit, 0), AT_ONCE)])
+    return tuple(candidates[: min(max(len(rows) - limit, 0), DELETED_PER_RECONCILE)])
 
 
-def _telling_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
-    """Of the rows made of `App.spec.deploy` the last, and, while one is known by its name alone, those that its name is derived from."""
+def _rows_that_identify_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
+    """The rows without which it could not be told which row was made last of `App.spec.deploy`; `rows`: all of those, oldest first.
+
+    A pinned row says itself what it was made of. One that never was is known by its name alone, which holds the sequence of the row
+    before it. So these are the last row and, where it is not pinned, the rows before it, back to the newest that is.
+    """
     pinned = next((place for place in range(len(rows) - 1, -1, -1) if rows[place].from_app), 0)
     return rows[pinned:]
-
-
-def _is_flow(app: App, name: str) -> bool:
-    return name.startswith(f"{app.meta.name}-flow-")

@@ -12,8 +12,8 @@ from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
-from dynamiq_operator.plan.observed.problems import Hindrance
-from dynamiq_operator.plan.records.numbering import end_row
+from dynamiq_operator.plan.observed.problems import ProblemReason
+from dynamiq_operator.plan.records.outcomes import end_row
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
@@ -57,7 +57,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
-    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), state)
+    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), state)
     began = parse_time(pinned.created_at)
     since = max(began, state.progressed_at) if state and state.progressed_at else began
     deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)
@@ -89,5 +89,5 @@ def _refusal(context: Context) -> Cause | None:
     problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None
-    gravity = Gravity.AT_ONCE if problem.hindrance is Hindrance.REFUSED else Gravity.UNTIL_DEADLINE
-    return Cause(gravity, problem.hindrance.value, problem.message)
+    gravity = Gravity.AT_ONCE if problem.reason is ProblemReason.REFUSED else Gravity.UNTIL_DEADLINE
+    return Cause(gravity, problem.reason.value, problem.message)

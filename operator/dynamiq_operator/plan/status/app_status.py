@@ -28,20 +28,20 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
-from dynamiq_operator.plan.status.hindrances import Hindrances, held_back
+from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 
-def app_status(context: Context, hindrances: Hindrances) -> AppStatus:
+def app_status(context: Context, problems: AppProblems) -> AppStatus:
     """The App's whole status."""
     app, failed = context.app, _failed(context)
     conditions = [
         _live(context, failed),
-        _children(hindrances.children),
-        _available(context, hindrances.variables),
+        _children(problems.children),
+        _available(context, problems.variables),
         _progressing(context, failed),
-        *_variables(context, hindrances.variables),
-        *([_triggers(context, hindrances.triggers)] if app.spec.triggers else []),
+        *_variables(context, problems.variables),
+        *([_triggers(context, problems.triggers)] if app.spec.triggers else []),
         *([_overridden(context)] if app.spec.deploy is not None else []),
     ]
     return AppStatus(
@@ -84,7 +84,7 @@ def _live(context: Context, failed: FailedRow | None) -> Condition:
 
 def _children(problems: Mapping[ChildKey, ChildProblem]) -> Condition:
     if problems:
-        return _hindered(CHILDREN, problems)
+        return _not_made(CHILDREN, problems)
     return condition(CHILDREN, True, "Applied", "all that the App needs is in place")
 
 
@@ -125,7 +125,7 @@ def _cause_of_live(context: Context) -> Cause | None:
     """Why pods of the live row, the target, do not serve, such as those of changed variables; a cause that may pass is not reported."""
     if all(pod.ready for pod in context.snapshot.pods):
         return None
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.template == context.template), None)
+    cause = find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), None)
     return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
 
 
@@ -144,7 +144,7 @@ def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Co
     if wrong := schedules.invalid(context.app):
         return condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
     if problems:
-        return _hindered(TRIGGERS, problems)
+        return _not_made(TRIGGERS, problems)
     if context.target is None:
         return condition(TRIGGERS, False, "NotDeployed", "no trigger runs before something is deployed")
     active = ", ".join(trigger.name for trigger in schedules.active(context))
@@ -170,7 +170,7 @@ def _overridden(context: Context) -> Condition:
     )
 
 
-def _hindered(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
+def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
     """False, for the reason of the first problem, with the messages of all."""
     keys = sorted(problems)
-    return condition(type_, False, problems[keys[0]].hindrance.value, "; ".join(problems[key].message for key in keys))
+    return condition(type_, False, problems[keys[0]].reason.value, "; ".join(problems[key].message for key in keys))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 
-from dynamiq_operator.desired.job import once_name
+from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
 from dynamiq_operator.model.objects import App, format_time, parse_time
@@ -138,7 +138,7 @@ def _missed(context: Context) -> Iterator[TriggerRun]:
             continue
         yield TriggerRun(
             trigger=trigger.name,
-            job=once_name(context.app, trigger),
+            job=single_run_name(context.app, trigger),
             started_at=format_time(at),
             ended_at=format_time(at + triggers.GRACE),
             outcome=RunOutcome.MISSED,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from dynamiq_operator.desired import cron_job, job, kinds
+from dynamiq_operator.desired import child_kinds, cron_job, job
 from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import cron, names, triggers
@@ -34,7 +34,7 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps CronJobs and Jobs that are desired from being made."""
-    if not any(kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
+    if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
         return {}
     return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
 
@@ -94,8 +94,8 @@ def _due(context: Context) -> Iterator[Manifest]:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
-        if job.once_name(context.app, trigger) not in made:
-            yield job.run_once(context.app, trigger, context.settings)
+        if job.single_run_name(context.app, trigger) not in made:
+            yield job.single_run(context.app, trigger, context.settings)
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:

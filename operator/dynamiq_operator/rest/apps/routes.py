@@ -24,7 +24,7 @@ from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, unknown_id
-from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.sessions import CallerSession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
-from dynamiq_operator.model.names import AUTHOR_ANNOTATION
+from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
@@ -38,7 +38,7 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         "latest_deployment_id": latest_id,
         "runtime": row["runtime"] if row else None,
         "workflow": {"id": workflow_id, "name": workflow, "description": described},
-        "workflow_version": {**version, "created_at": ids.created_at(VERSIONS, namespace, f"{workflow}-{version['version']}")}
+        "workflow_version": {**version, "created_at": ids.created_at(VERSIONS, namespace, workflow_version(workflow, version["version"]))}
         if version
         else None,
     }

@@ -38,7 +38,7 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
 def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: Key | None) -> Performed:
     """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
-    if (claim := promoting.claim_of(request, app.uid, key)) is None:
+    if (claim := promoting.promotion_claim(request, app.uid, key)) is None:
         return promoting.perform_promotion(session.api, plan(context, session, app, body))
     return promoting.promote_once(
         session.api,

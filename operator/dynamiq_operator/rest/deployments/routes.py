@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from dynamiq_operator.actions.deploy import claim_of, perform_deploy, plan_deploy, plan_unseen
+from dynamiq_operator.actions.deploy import deploy_claim, perform_deploy, plan_deploy, plan_unseen
 from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
@@ -18,7 +18,7 @@ from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import hidden_as_unknown
-from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.shared.parse import check_config
@@ -49,7 +49,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
     entry, app = context.open_cached(session, APPS, app_id)
     request = parse.deploy_request(context, session, app, body)
-    claim = claim_of(request, entry.uid, key)
+    claim = deploy_claim(request, entry.uid, key)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:

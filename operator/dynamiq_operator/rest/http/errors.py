@@ -1,6 +1,8 @@
 """Errors as the contract answers them: `{"error": {"code", "message", "details"}}`.
 
-This is the one place that chooses a status: `STATUSES` has the status of each kind of error, `problem_of` the answer.
+`problem_of` chooses the status of every error that is not an HttpProblem already: by `STATUSES`, but for those in `PASSED_ON` and for an
+object that is too large to store. What is one has its status from where it was raised: the middleware chooses 400, 413, 415 and 422 for a
+body that it cannot take, 401 without a token and 503 while it starts; a path or method that does not exist is the router's 404 or 405.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.actions import refusals
-from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown, refused
+from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown, refused, unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
@@ -33,7 +34,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (RequestValidationError, 422),
     (Exception, 500),
 )
-"""The status of each kind of error: the first line that it is an instance of. A route that knows better raises HttpProblem itself."""
+"""The status of each kind of error: of the first line that it is an instance of. `LeftBehind` has its cause's."""
 PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
 CODES = {
@@ -74,7 +75,7 @@ def unauthorized(message: str = "the token is not valid: send `Authorization: Be
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
     """404 of an id: the same for one that does not exist and for one that the caller may not see. `field`: the body's field that holds it."""
-    return HttpProblem(404, str(refusals.unknown_id(what, uid)), {field: "unknown"} if field else None)
+    return HttpProblem(404, str(unknown_object(what, uid)), {field: "unknown"} if field else None)
 
 
 def invalid_field(field: str, message: str) -> HttpProblem:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.names import PROJECT_LABEL, natural
+from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiClient
 
@@ -31,16 +31,16 @@ GONE_KEPT = 10_000
 WAITING_MOST = 16
 """Most requests that wait at once for a relist that may have their id."""
 FIND_WITHIN = 10.0  # seconds
-REST_AFTER = 4.0
-"""A relist for unknown ids is followed by a pause of this many times its duration."""
+RELIST_PAUSE_FACTOR = 4.0
+"""After a relist for unknown ids none begins for this many times its duration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object. `labels` are a namespace's.
 
-    `group` is what it is found by with others: for a row the uid of its App, once the operator has taken it up; for a version the
-    namespace and name of its workflow.
+    `group` is what it is found by with others: for a row the uid of its App, once the operator has numbered it and set the
+    App as its owner; for a version the namespace and name of its workflow.
     """
 
     namespace: str
@@ -61,7 +61,7 @@ class Entry:
         if resource.kind == RECORDS.kind:
             group = next((each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind), "")
         elif resource.kind == VERSIONS.kind:
-            group = f"{namespace}/{name.rpartition('-')[0]}"
+            group = f"{namespace}/{workflow_and_version(name)[0]}"
         labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
         created = meta.get("creationTimestamp") or ""
         version = int(meta.get("resourceVersion") or 0)
@@ -141,7 +141,7 @@ class KindIndex:
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            self._may_relist_at = ended + REST_AFTER * (ended - began)
+            self._may_relist_at = ended + RELIST_PAUSE_FACTOR * (ended - began)
             self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
@@ -259,7 +259,7 @@ class IdIndex:
 
     def versions(self, namespace: str, workflow: str) -> list[str]:
         """The releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
-        return [entry.name.rpartition("-")[2] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
+        return [workflow_and_version(entry.name)[1] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
 
     def places_of(self, row: str, namespace: str) -> set[str]:
         """The namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`, since the

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
+from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.model.objects import Manifest
@@ -50,7 +51,7 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
     workflow = pinned.get("workflow") or workflow
     version = row.version or (ids.newest_version(namespace, workflow) if workflow and "restores" not in spec else None)
     runtime = pinned.get("runtime") or _runtime_to_be(spec, (kept or {}).get("runtime"))
-    version_id = ids.id_of(VERSIONS, namespace, f"{workflow}-{version}") if workflow and version else None
+    version_id = ids.id_of(VERSIONS, namespace, names.workflow_version(workflow, version)) if workflow and version else None
     runtime_id = ids.id_of(RUNTIMES, "", runtime["name"]) if runtime else None
     source = spec.get("promotedFrom")
     composed = {

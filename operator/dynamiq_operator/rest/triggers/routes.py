@@ -17,7 +17,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.idempotency import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.sessions import CallerSession

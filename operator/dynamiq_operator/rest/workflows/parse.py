@@ -10,12 +10,12 @@ from dynamiq_operator.rest.http.errors import invalid_field
 FLOW_UI_MAX_BYTES = 256 * 1024
 
 
-def flow_of(members: Mapping[str, str]) -> str:
+def flow_in(members: Mapping[str, str]) -> str:
     """The flow of a body, as it is stored. Raises HttpProblem."""
     return _bounded("flow", members["flow"], FLOW_MAX_BYTES, "900 KiB")
 
 
-def flow_ui_of(members: Mapping[str, str]) -> str | None:
+def flow_ui_in(members: Mapping[str, str]) -> str | None:
     """The layout of a body, as it is stored; None for none. Raises HttpProblem."""
     text = members.get("flow_ui", "null")
     return None if text == "null" else _bounded("flow_ui", text, FLOW_UI_MAX_BYTES, "256 KiB")

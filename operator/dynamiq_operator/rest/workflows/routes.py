@@ -57,7 +57,7 @@ def every_workflow(
 def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, members: MembersOf) -> Json:
     """Creates a workflow with its first draft. Nothing is released."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
-    flow, layout = parse.flow_of(members), parse.flow_ui_of(members)
+    flow, layout = parse.flow_in(members), parse.flow_ui_in(members)
     try:
         made = perform_workflow(session.api, plan_workflow(project.name, body.name, flow, description=body.description, layout=layout))
     except errors.Denied as error:
@@ -92,8 +92,8 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
 def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, members: MembersOf) -> Json:
     """Replaces the draft: the only call that changes it. What runs is not touched."""
     entry = context.find(WORKFLOWS, workflow_id)
-    spec = {"flow": parse.flow_of(members)}
-    layout = {"flowUI": parse.flow_ui_of(members)} if "flow_ui" in body.model_fields_set else {}
+    spec = {"flow": parse.flow_in(members)}
+    layout = {"flowUI": parse.flow_ui_in(members)} if "flow_ui" in body.model_fields_set else {}
     return serialize.detail(context, _written(session, entry, {**spec, **layout}))
 
 
@@ -109,8 +109,8 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
         draft = read_workflow(session.api, entry.namespace, entry.name)
     if draft["metadata"]["uid"] != entry.uid:
         raise unknown_id("workflow", workflow_id)
-    flow = parse.flow_of(members)
-    parse.flow_ui_of(members)
+    flow = parse.flow_in(members)
+    parse.flow_ui_in(members)
     description = body.name or draft["description"]
     plan = plan_release(session.api, entry.namespace, entry.name, description=description, flow=flow, is_compared=False)
     made = perform_release(session.api, plan)

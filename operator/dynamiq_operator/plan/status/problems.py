@@ -17,7 +17,7 @@ from dynamiq_operator.plan.triggers.schedules import trigger_problems
 
 
 @dataclass(frozen=True)
-class Hindrances:
+class AppProblems:
     """`variables`: what new pods would lack, as one sentence, empty where they lack nothing."""
 
     children: Mapping[ChildKey, ChildProblem]
@@ -25,17 +25,17 @@ class Hindrances:
     variables: str
 
     @classmethod
-    def of(cls, context: Context) -> Hindrances:
+    def of(cls, context: Context) -> AppProblems:
         return cls(child_problems(context), trigger_problems(context), missing_variables(context))
 
 
-def hindrance_events(context: Context, hindrances: Hindrances) -> tuple[Emit, ...]:
+def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
     """An Event for each problem that no condition of the App tells of yet."""
     known = {condition.type: condition.message for condition in context.app.status.conditions}
     told = f"{known.get(CHILDREN, '')} {known.get(TRIGGERS, '')}"
-    problems = {**hindrances.children, **hindrances.triggers}.values()
-    found = [events.hindered(context.app, problem.message) for problem in problems if problem.message not in told]
-    if hindrances.variables and (lacks := held_back(hindrances.variables)) != known.get(VARIABLES, ""):
+    not_made = {**problems.children, **problems.triggers}.values()
+    found = [events.hindered(context.app, problem.message) for problem in not_made if problem.message not in told]
+    if problems.variables and (lacks := held_back(problems.variables)) != known.get(VARIABLES, ""):
         found.append(events.lacking(context.app, lacks))
     return tuple(found)
 

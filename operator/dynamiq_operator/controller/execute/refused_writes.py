@@ -8,7 +8,7 @@ from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.desired.base import app_of
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.observed.problems import ChildProblem, Hindrance
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
 
 class reporting:  # noqa: N801 - used like a function
@@ -29,9 +29,11 @@ class reporting:  # noqa: N801 - used like a function
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if isinstance(error, errors.Invalid):
-            problem = ChildProblem(Hindrance.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest)
+            problem = ChildProblem(
+                ProblemReason.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest
+            )
         elif isinstance(error, errors.Denied):
-            problem = ChildProblem(Hindrance.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
+            problem = ChildProblem(ProblemReason.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
         else:
             return False
         self._problems[self._child] = (problem, self._clock())
@@ -43,5 +45,5 @@ def report_taken(execution: Execution, manifest: Manifest, found: Manifest) -> N
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
     other_app = app_of(found) if app_of(found) != app_of(manifest) else ""
-    problem = ChildProblem(Hindrance.TAKEN, message, other_app=other_app)
+    problem = ChildProblem(ProblemReason.TAKEN, message, other_app=other_app)
     execution.state.problems[(kind, name)] = (problem, execution.states.clock())

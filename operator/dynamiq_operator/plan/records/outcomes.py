@@ -1,0 +1,27 @@
+"""Ending rows: each gets its outcome once, and the Events that tell of it."""
+
+from __future__ import annotations
+
+from dynamiq_operator.model import digests
+from dynamiq_operator.model.objects import Record, format_time
+from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.operations import EndRecord, Operation
+
+
+def end_overtaken(context: Context) -> Step:
+    """Ends the rows that a newer one has overtaken."""
+    newer = context.target
+    reason = f"{events.title(newer)} was deployed after it" if newer else ""
+    ended = [end_row(context, row, Result.OVERTAKEN, reason) for row in context.history.overtaken]
+    return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
+
+
+def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple[Record, tuple[Operation, ...]]:
+    """The row with its outcome, and the operations that write it."""
+    said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
+    digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
+    outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said)})
+    return completed(row, outcome=outcome), (*events.ended(context.app, row, outcome), EndRecord(row, outcome))
