@@ -25,7 +25,10 @@ BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
 
 
 def template_digest(app: App, pinned: Pinned) -> str:
-    """Digest of all that the pod template depends on, as 16 hex characters: it is also a label of the pods."""
+    """Decides whether pods restart: the digest of all that the pod template depends on, as 16 hex characters. It is also a label of the pods.
+
+    They restart for a new digest, and for a template that another manager edited and the operator repairs.
+    """
     own = {"variables": [variable.as_json() for variable in app.spec.variables], "private": app.spec.is_private}
     return _digest(_pins(pinned) | own)
 

@@ -3,9 +3,9 @@
     answer                            error           in a reconcile of the operator
     --------------------------------  --------------  -----------------------------------------------------------------------
     409 with reason AlreadyExists     AlreadyExists   a child: read, and taken back where it is the App's; else the condition
-                                                      says NameTaken. The Secret of Access Keys: left as it is. A row, a run or
-                                                      an Event: it was created before, which is success. A claim of a hostname:
-                                                      as Conflict
+                                                      says NameTaken. The Secret of Access Keys: left as it is. A row or a run:
+                                                      it was created before, which is success; a run that is not this App's is
+                                                      NameTaken. What is being deleted, and a claim of a hostname: as Conflict
     409 otherwise                     Conflict        ends it: another manager wrote the object; the App is requeued with
                                                       backoff and observed anew. A child's fields that are handed to apply: read
                                                       anew and tried again a few times. A pod's annotation: left out. Of a DELETE:
@@ -17,7 +17,7 @@
     429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
 
 Whatever is not named for a kind of object ends the reconcile and requeues the App with `backoff`, without limit: no error ends
-the process. For the surfaces, an action whose write can be made over what others wrote tries again after Conflict or AlreadyExists
+the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others wrote tries again after Conflict or AlreadyExists
 (`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every other error is answered at once: REST answers with
 the status of `rest`'s table of errors, the plugin with a sentence.
 """

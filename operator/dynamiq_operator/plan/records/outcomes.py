@@ -1,4 +1,7 @@
-"""Ending rows: each gets its outcome once, and the Events that tell of it."""
+"""Ending rows: each gets its outcome once, and the Events that tell of it.
+
+Who may write an outcome is held by the API server: `manifests/admission/guard-rows.yaml`, and once by `model.record.SET_ONCE`.
+"""
 
 from __future__ import annotations
 
