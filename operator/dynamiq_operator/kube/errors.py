@@ -17,9 +17,9 @@
     429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
 
 Whatever is not named for a kind of object ends the reconcile and requeues the App with `backoff`, without limit: no error ends
-the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others wrote tries again after Conflict or AlreadyExists
-(`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every other error is answered at once: REST answers with
-the status of `rest`'s table of errors, the plugin with a sentence.
+the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others
+wrote tries again after Conflict or AlreadyExists (`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every
+other error is answered at once: REST answers with the status of `rest`'s table of errors, the plugin with a sentence.
 """
 
 from __future__ import annotations
