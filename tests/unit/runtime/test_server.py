@@ -263,7 +263,8 @@ def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, mo
     assert len(connections) <= most if most else len(connections) == 50
     times = [tuple(map(float, line.split()[:2])) for line in lines]
     assert all(sent <= answered for sent, answered in times)
-    assert times[-1][0] - times[0][0] >= 0.8
+    # Calls follow one another: all at once they take some hundredths. A busy machine may hold the first one back, and not the last.
+    assert times[-1][0] - times[0][0] >= 0.4
 
 
 @contextmanager
