@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
-from dynamiq_operator.desired.drift import first_difference, first_stale_field
+from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames
-from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
+from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
@@ -54,10 +54,10 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
-    if observed is not None and entry.is_replaced(manifest, observed):
+    if observed is not None and entry.replaced_for and changed_field(manifest, observed, entry.replaced_for) is not None:
         yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
         return
-    found = first_difference(manifest, observed) or first_stale_field(manifest, observed) if observed is not None else None
+    found = drift(manifest, observed) if observed is not None else None
     if observed is not None and found is None:
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
@@ -65,11 +65,11 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
         return
     if observed is None or found is None:
-        yield CreateChild(context.app, manifest, digest)
+        yield CreateChild(context.app, noted(manifest, digest), digest)
         return
     if entry.is_edit(manifest, observed, found):
         yield events.repaired(context.app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
-    yield ApplyChild(context.app, manifest, observed, digest, found)
+    yield ApplyChild(context.app, noted(manifest, digest), observed, digest, found)
 
 
 def _own_restored(context: Context) -> Iterator[OwnChild]:
