@@ -108,6 +108,7 @@ def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
         yield Forged(number, by, chance.choice([name for name in NAMES if name != by.name]), way)
 
 
+@pytest.mark.full_count
 async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api, identities: list[Identity], accounts_of: str) -> None:
     asked = list(forgeries(identities, counted(CREATES)))
     answers: dict[Forged, Answer] = {}
