@@ -27,10 +27,15 @@ RESTARTED_AT: Path = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:
 
 def manifest_digest(manifest: Manifest) -> str:
     """Identifies a manifest, but for what only its creation has."""
+    return canonical(without_creation(manifest))
+
+
+def without_creation(manifest: Manifest) -> Manifest:
+    """The manifest without the fields that another manager owns from its creation on."""
     at_creation = child_kind(manifest["kind"]).at_creation
     if not at_creation:
-        return canonical(manifest)
-    return canonical({**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key not in at_creation}})
+        return manifest
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key not in at_creation}}
 
 
 def noted(manifest: Manifest, digest: str) -> Manifest:
@@ -85,10 +90,10 @@ def foreign_fields(desired: Manifest, observed: Manifest) -> Iterator[Path]:
 def fields_to_take(entry: Manifest, desired: Manifest, observed: Manifest) -> Iterator[Path]:
     """Which fields of another manager's entry are to go."""
     kind = child_kind(desired["kind"])
-    spec = {"f:spec": fields for key, fields in (entry.get("fieldsV1") or {}).items() if key == "f:spec"}
-    free = (RESTARTED_AT, *(("f:spec", f"f:{field}") for field in kind.at_creation))
-    for path in managed_fields.unstated(spec, desired, free):
-        if (kind.guarded or path[-1].startswith(("k:", "v:"))) and managed_fields.has(observed, path):
+    spec = {"f:spec": (entry.get("fieldsV1") or {}).get("f:spec", {})}
+    for path in managed_fields.unstated(spec, desired, (RESTARTED_AT, *_of_creation(kind))):
+        in_ours = path[-1].startswith(("k:", "v:")) or managed_fields.shown(path[:-1]) in kind.closed
+        if (kind.guarded or in_ours) and managed_fields.has(observed, path):
             yield path
 
 
@@ -152,9 +157,13 @@ def _stale_fields(desired: Manifest, observed: Manifest, kind: ChildKind) -> Ite
     yield from managed_fields.unstated(annotations, _with_annotations(desired), (_NOTE,))
     spec = ours.get("f:spec", {})
     if managed_fields.is_ours_at(observed, _NOTE):
-        yield from managed_fields.unstated({"f:spec": spec}, desired)
+        yield from managed_fields.unstated({"f:spec": spec}, desired, _of_creation(kind))
     elif kind.prunes_spec:
-        yield from managed_fields.unstated({"f:spec": dict.fromkeys(spec, {})}, desired)
+        yield from managed_fields.unstated({"f:spec": {step: {} for step in spec}}, desired)
+
+
+def _of_creation(kind: ChildKind) -> tuple[Path, ...]:
+    return tuple(("f:spec", f"f:{field}") for field in kind.at_creation)
 
 
 def _with_annotations(desired: Manifest) -> Manifest:

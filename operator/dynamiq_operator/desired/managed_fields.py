@@ -21,9 +21,10 @@ ABSENT = object()
 """What `value_at` gives where there is nothing; null is a value."""
 
 
-def entries(observed: Manifest) -> list[Manifest]:
+def entries(observed: Mapping[str, Any]) -> list[Manifest]:
     """Who set which fields, those of subresources included."""
-    return observed["metadata"].get("managedFields") or []
+    found: list[Manifest] = observed["metadata"].get("managedFields") or []
+    return found
 
 
 def is_ours(entry: Manifest) -> bool:
@@ -45,7 +46,7 @@ def our_fields(observed: Manifest) -> Fields:
     return found
 
 
-def is_ours_at(observed: Manifest, path: Path) -> bool:
+def is_ours_at(observed: Mapping[str, Any], path: Path) -> bool:
     """Whether our field manager set the field at `path`."""
     return any(is_ours(entry) and _owns(entry.get("fieldsV1") or {}, path) for entry in entries(observed))
 
@@ -95,7 +96,7 @@ def unstated(fields: Fields, manifest: Any, tolerated: Iterable[Path] = (), path
 
 def united(one: Fields, other: Fields) -> dict[str, Any]:
     """The fields of both sets."""
-    return {key: united(one.get(key, {}), other.get(key, {})) for key in one | other}
+    return {key: united(one.get(key, {}), other.get(key, {})) for key in {**one, **other}}
 
 
 def only(fields: Fields, paths: Iterable[Path]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from dynamiq_operator.controller.execute.apply import apply, create
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, owner
 from dynamiq_operator.desired.child_kinds import child_kind
+from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.flow import flow, is_flow
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, SECRETS, VERSIONS
@@ -26,7 +27,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
     with reporting(execution, operation.manifest, operation.digest) as problem:
         try:
-            created = await create(execution.client, resource, _without_creation(operation.manifest))
+            created = await create(execution.client, resource, without_creation(operation.manifest))
         except errors.AlreadyExists as error:
             await _take_back(execution, operation.app, operation.manifest, error)
         else:
@@ -80,8 +81,9 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
         except errors.AlreadyExists as error:
             found = await _existing(execution, manifest, error)
             if not is_ours(found, operation.app) or not is_flow(found, operation.flow_hash):
-                report_taken(execution, manifest, found)
-                return
+                said = f"ConfigMap {found['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
+                report_taken(execution, manifest, found, said)
+                raise errors.Conflict(said) from error  # no pod may mount it
             patch = {
                 "metadata": {"uid": found["metadata"]["uid"], **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}
             }
@@ -106,7 +108,7 @@ async def _take_back(execution: Execution, app: App, manifest: Manifest, error: 
     resource = BY_KIND[manifest["kind"]]
     found = await _existing(execution, manifest, error)
     if is_ours(found, app):
-        execution.cache.update(resource, await apply(execution.client, resource, _without_creation(manifest), found))
+        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
     else:
         report_taken(execution, manifest, found)
 
@@ -128,11 +130,3 @@ async def _scale(execution: Execution, namespace: str, name: str, replicas: int)
     patch = {"spec": {"replicas": replicas}}
     resource = BY_KIND[WORKLOAD.kind]
     await execution.client.patch(resource, namespace, name, patch, subresource="scale", manager=names.REPLICAS_MANAGER)
-
-
-def _without_creation(manifest: Manifest) -> Manifest:
-    """The manifest without what another manager owns from its creation on."""
-    at_creation = child_kind(manifest["kind"]).at_creation
-    return (
-        {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key not in at_creation}} if at_creation else manifest
-    )

@@ -90,7 +90,7 @@ def _children(problems: Mapping[ChildKey, ChildProblem]) -> Condition:
 
 def _available(context: Context, lacks: str) -> Condition:
     if context.workload is None:
-        if context.target is not None and not context.has_flow:
+        if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.problems:
             title = events.title(context.target)
             return condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
