@@ -28,6 +28,7 @@ class Reviews:
         self._sessions = sessions
         self._asked: dict[str, asyncio.Task[CallerSession]] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
+        self._pending = {False: 0, True: 0}
         self._limiters = {is_known: anyio.CapacityLimiter(AT_ONCE) for is_known in (False, True)}
 
     async def session(self, token: str) -> CallerSession:
@@ -40,15 +41,16 @@ class Reviews:
         if self._refused.get(digest, 0.0) > time.monotonic():
             raise unauthorized()
         if (task := self._asked.get(digest)) is None:
-            limiter = self._limiters[self._sessions.was_known(digest)]
-            if limiter.statistics().tasks_waiting >= WAITING_MOST:
+            is_known = self._sessions.was_known(digest)
+            if self._pending[is_known] >= AT_ONCE + WAITING_MOST:
                 raise HttpProblem(503, "too many tokens are looked at in this moment: try again", headers={"Retry-After": "1"})
-            task = self._asked[digest] = asyncio.create_task(self._ask(token, digest, limiter))
+            self._pending[is_known] += 1
+            task = self._asked[digest] = asyncio.create_task(self._ask(token, digest, is_known))
         return await asyncio.shield(task)
 
-    async def _ask(self, token: str, digest: str, limiter: anyio.CapacityLimiter) -> CallerSession:
+    async def _ask(self, token: str, digest: str, is_known: bool) -> CallerSession:
         try:
-            return await anyio.to_thread.run_sync(self._sessions.open, token, limiter=limiter)
+            return await anyio.to_thread.run_sync(self._sessions.open, token, limiter=self._limiters[is_known])
         except errors.Denied as error:
             if error.status == 401:
                 self._refused[digest] = time.monotonic() + REFUSED_FOR
@@ -56,4 +58,5 @@ class Reviews:
                     self._refused.popitem(last=False)
             raise
         finally:
+            self._pending[is_known] -= 1
             del self._asked[digest]
