@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +71,7 @@ async def _create(cluster: Cluster, size: Size) -> None:
 
 async def _app(sending: Swarm, size: Size, namespace: str, app: str) -> None:
     here = given.in_namespace(namespace)
-    await _post(sending, APPS, given.app_manifest(here, given.with_spec(workflow=app), name=app))
+    await _post(sending, APPS, given.app_manifest(here, given.with_spec(workflow=app), given.with_deadline(3600), name=app))
     for number in range(1, size.releases + 1):
         text = flow(app, f"v{number}", size.flow_bytes)
         await _post(sending, VERSIONS, given.version_manifest(f"v{number}", here, given.with_spec(flow=text), workflow=app))

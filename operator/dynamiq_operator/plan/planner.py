@@ -10,7 +10,6 @@ from __future__ import annotations
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
-from dynamiq_operator.plan.children.variables import retry_missing
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
@@ -20,7 +19,7 @@ from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.problems import AppProblems, problem_events
+from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 

@@ -115,7 +115,12 @@ async def test_access_keys_are_read_once_and_again_after_a_resync(process: Proce
 
 def pod(uid: str, version: int, **status: Any) -> Manifest:
     meta = {"name": f"chat-{uid}", "namespace": given.NAMESPACE, "labels": names.labels(given.NAME), "uid": uid}
-    return {"kind": "Pod", "metadata": {**meta, "resourceVersion": str(version)}, "spec": {"containers": [{"image": "i"}]}, "status": status}
+    return {
+        "kind": "Pod",
+        "metadata": {**meta, "resourceVersion": str(version)},
+        "spec": {"containers": [{"image": "i"}]},
+        "status": status,
+    }
 
 
 RUNS = {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{"ready": True, "state": {"running": {}}}]}

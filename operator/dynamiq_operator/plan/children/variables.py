@@ -10,14 +10,11 @@ from dataclasses import dataclass
 
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey
 from dynamiq_operator.model.app import KeyOf, Variable
-from dynamiq_operator.model.objects import App, parse_time
+from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import Snapshot
-from dynamiq_operator.plan.status.conditions import VARIABLES
 
 MISSING = "VariableMissing"
-RETRY_FIRST, RETRY_MOST = 3.0, 60.0
-"""Seconds between two looks for a key that is missing, at first and in the end. An App that changes is looked at in between."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +45,6 @@ def missing_variables(context: Context) -> str:
     """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
     lacks = "; ".join(_lacks(context)) if context.target is not None and context.snapshot.named else ""
     return lacks if lacks and _is_new(context) else ""
-
-
-def retry_missing(context: Context) -> float:
-    """Seconds after which a key that is missing is looked for again: a tenth of the time for which it has been missing."""
-    said = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
-    missing = (context.now - parse_time(said.last_transition_time)).total_seconds() if said is not None else 0.0
-    return min(max(missing / 10, RETRY_FIRST), RETRY_MOST)
 
 
 def _is_new(context: Context) -> bool:
