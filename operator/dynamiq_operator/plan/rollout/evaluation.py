@@ -81,7 +81,9 @@ def _standing(waits_for: str, waited: timedelta) -> RolloutStatus:
     """Of a rollout whose clock stands still: what it waits for is reported after a while, and never ends it."""
     if waited < UNMENTIONED:
         return RolloutStatus(RolloutState.ROLLING, None, (UNMENTIONED - waited).total_seconds())
-    return RolloutStatus(RolloutState.ROLLING, Cause(Gravity.UNTIL_DEADLINE, "WaitingForCluster", f"{waits_for}; its deadline does not run"))
+    return RolloutStatus(
+        RolloutState.ROLLING, Cause(Gravity.UNTIL_DEADLINE, "WaitingForCluster", f"{waits_for}; its deadline does not run")
+    )
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
