@@ -156,7 +156,11 @@ class Objects:
                 "spec": template["spec"],
                 "status": {
                     "conditions": [
-                        {"type": "PodScheduled", "status": "True", "lastTransitionTime": kept.get(f"chat-{number}", begun)["creationTimestamp"]},
+                        {
+                            "type": "PodScheduled",
+                            "status": "True",
+                            "lastTransitionTime": kept.get(f"chat-{number}", begun)["creationTimestamp"],
+                        },
                         {"type": "Ready", "status": str(status["ready"])},
                     ],
                     "containerStatuses": [{"name": CONTAINER, "restartCount": 0, **status}],

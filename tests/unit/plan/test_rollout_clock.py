@@ -181,7 +181,9 @@ def test_a_container_whose_node_went_down_is_not_taken_for_one_that_crashes() ->
     world = first_deploy()
     status_of_workload(world, "ReplicaSetUpdated", updatedReplicas=1, replicas=1)
     lost = {"exitCode": 137, "reason": "ContainerStatusUnknown"}
-    pod_of(world, conditions=[scheduled(world)], containerStatuses=[{"name": "runtime", "state": RUNNING, "lastState": {"terminated": lost}}])
+    pod_of(
+        world, conditions=[scheduled(world)], containerStatuses=[{"name": "runtime", "state": RUNNING, "lastState": {"terminated": lost}}]
+    )
     fails_after(world, DEADLINE)
 
 
@@ -218,7 +220,9 @@ def test_another_container_that_fails_is_named_and_not_taken_for_ours(kind: str)
 def test_the_image_that_is_named_is_the_one_of_our_container() -> None:
     world = first_deploy()
     status_of_workload(world, "ReplicaSetUpdated", updatedReplicas=1, replicas=1)
-    pod_of(world, conditions=[scheduled(world)], containerStatuses=[{"name": "runtime", "state": {"waiting": {"reason": "InvalidImageName"}}}])
+    pod_of(
+        world, conditions=[scheduled(world)], containerStatuses=[{"name": "runtime", "state": {"waiting": {"reason": "InvalidImageName"}}}]
+    )
     spec = world.pods[0]["spec"]
     world.pods[0]["spec"] = {**spec, "containers": [{"name": "a-sidecar", "image": "mesh:1"}, *spec["containers"]]}
     world.settle()

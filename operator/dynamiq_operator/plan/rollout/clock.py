@@ -16,7 +16,6 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.children import manifests
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.status.conditions import PROGRESSING
 
 
 def running_since(context: Context, pinned: Pinned, state: WorkloadState | None) -> datetime:
@@ -52,15 +51,8 @@ def pods_of_target(context: Context) -> tuple[Pod, ...]:
 
 
 def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> list[datetime]:
-    """What the clock cannot have begun before.
-
-    That the App says it is deploying counts and not its pins alone: a row that was in flight when it was backed up has old pins, and
-    the App's status, which a restore loses, begins anew.
-    """
-    said = next((each for each in context.app.status.conditions if each.type == PROGRESSING and each.status == "True"), None)
-    found = [parse_time(pinned.created_at), parse_time(said.last_transition_time) if said is not None else context.now]
-    if context.snapshot.unattended_until is not None:
-        found.append(context.snapshot.unattended_until)
+    """What the clock cannot have begun before; a row that was in flight when it was backed up has old pins."""
+    found = [parse_time(pinned.created_at), context.in_flight_since]
     if state is not None and state.progressed_at is not None:
         found.append(state.progressed_at)
     # Of pods that are replaced on and on, the first one's.
