@@ -42,7 +42,9 @@ class ApiResource:
 
 SMALL_PAGE = 20
 """Items of the first page of a kind of which one may be of 900 KiB, by its flow, or of a trigger's whole input."""
-LARGE = frozenset({kinds.APP.kind, kinds.WORKFLOW.kind, kinds.WORKFLOW_VERSION.kind, base.CONFIG_MAP.kind, base.CRON_JOB.kind, base.JOB.kind})
+LARGE = frozenset(
+    {kinds.APP.kind, kinds.WORKFLOW.kind, kinds.WORKFLOW_VERSION.kind, base.CONFIG_MAP.kind, base.CRON_JOB.kind, base.JOB.kind}
+)
 
 
 def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
