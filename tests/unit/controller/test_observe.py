@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
+from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import names
@@ -123,7 +124,10 @@ def pod(uid: str, version: int, **status: Any) -> Manifest:
     }
 
 
-RUNS = {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{"ready": True, "state": {"running": {}}}]}
+RUNS = {
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "containerStatuses": [{"name": CONTAINER, "ready": True, "state": {"running": {}}}],
+}
 
 
 async def test_access_keys_are_looked_at_when_something_points_at_them_and_not_otherwise(process: Process, script: Script) -> None:
@@ -151,9 +155,9 @@ async def test_access_keys_are_looked_at_when_something_points_at_them_and_not_o
     assert (await looks(), await looks()) == (1, 0), "a pod that cannot begin may lack the Secret"
     runs("a", 6, **RUNS)
     assert await looks() == 0
-    runs("b", 7, containerStatuses=[{"state": {"waiting": {"reason": "ContainerCreating"}}}])
+    runs("b", 7, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "ContainerCreating"}}}])
     assert (await looks(), await looks()) == (1, 0)
-    runs("b", 8, containerStatuses=[{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
+    runs("b", 8, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
     assert await looks() == 0
 
 

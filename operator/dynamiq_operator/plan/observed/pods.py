@@ -55,7 +55,7 @@ class Pod:
     def awaits_mounts(self) -> bool:
         """Whether its container has not begun: the kubelet may lack a Secret or a ConfigMap that it mounts."""
         begun = self.container is not None and self.container.waiting_reason != "ContainerCreating"
-        return not self.deleting and not self.ready and not begun
+        return not self.deleting and not self.ready and self.displaced is None and not begun
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Pod:
