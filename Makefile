@@ -82,9 +82,8 @@ test-sdk: $(READY) $(SDK_READY) ## the runtime with Dynamiq's SDK as its engine:
 bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest; what the runtime adds to a run
 	@$(BIN)/python -m pytest tests/bench --capture=no
 
-soak: $(READY) $(SDK_READY) ## long runs, side by side, full counts
-	@SOAK=1 $(BIN)/python -m pytest tests/soak tests/api tests/sdk \
-		tests/node/test_triggers.py tests/node/test_rollouts.py tests/node/test_interruptions.py --capture=no
+soak: $(READY) $(SDK_READY) ## the full counts of all that runs long, an hour or two; what it says is kept in docs/measured
+	@$(BIN)/python -m tests.run soak
 
 dist: $(READY) ## what a release consists of: the wheel, and the manifests in one file, in build/dist
 	@$(BIN)/python -m local.dist

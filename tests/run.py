@@ -1,4 +1,4 @@
-"""`python -m tests.run check|test|ci`: the suites side by side, as `make check`, `make test` and `.ci/run` want them.
+"""`python -m tests.run check|test|ci|soak`: the suites side by side, as `make check`, `make test`, `.ci/run` and `make soak` want them.
 
 Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
 what pytest would say of all of them together.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ PARALLEL = ("-n", "3", "--dist", "loadfile")
 
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
+SOAK = "soak"
+SOAK_LOG = Path("docs", "measured", "soak.txt")
 BORROWED = ("CLUSTER", "CLUSTER_NAME")
 """Variables that name a cluster that is there already: all suites get the same, so they run one after another."""
 
@@ -70,7 +73,15 @@ def ci() -> Plan:
     return Plan((unit, (*api, suite("sdk")), pods), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci}
+def soak() -> Plan:
+    """The full counts: long runs, and of the other suites the tests that do more with them."""
+    in_full = ("-m", "full_count", "--capture=no")
+    simulated = (suite("soak", "--ignore=tests/soak/pods", "--capture=no"),)
+    others = (suite("node", *in_full), suite("api", *in_full), suite("sdk", *in_full), suite("soak/pods", "--capture=no"))
+    return Plan((simulated, others), first=((python("build", "local", "build"),),))
+
+
+PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci, SOAK: soak}
 
 
 def execute(plan: Plan, lanes: Lanes) -> bool:
@@ -115,6 +126,11 @@ def _about(one: Ended) -> str:
     return f"{one.seconds:8.1f} s  {one.command.name:<12} {said}{more}"
 
 
+def _commit() -> str:
+    """The commit that is checked out, marked where files differ from it."""
+    return subprocess.run(("git", "describe", "--always", "--dirty"), capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _title(text: str) -> str:
     return f" {text} ".center(WIDTH, "=")
 
@@ -123,9 +139,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a plan and returns the exit status: 0 where all is well, 130 after an interrupt, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.run", description="Runs the suites side by side.")
     parser.add_argument("plan", choices=PLANS)
-    plan = PLANS[parser.parse_args(arguments).plan]()
+    name = parser.parse_args(arguments).plan
+    plan = PLANS[name]()
+    if name == SOAK:
+        os.environ["SOAK"] = "1"
     began, lanes = time.monotonic(), Lanes()
-    for left in OUT.glob("*.xml"):
+    for left in OUT.rglob("*.xml"):
         left.unlink()
     code = 0
     try:
@@ -133,7 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
             code = 1
     except Interrupted:
         code = 130
-    print("\n".join(report(lanes.ended, time.monotonic() - began)), flush=True)
+    said = "\n".join(report(lanes.ended, time.monotonic() - began))
+    print(said, flush=True)
+    if name == SOAK:
+        SOAK_LOG.write_text(f"make soak at {_commit()}, {os.cpu_count()} cores\n\n{said}\n")
     return code
 
 

@@ -76,6 +76,7 @@ def test_every_field_has_two_values() -> None:
         assert one != other, path
 
 
+@pytest.mark.full_count
 async def test_no_request_changes_a_row(cluster: Cluster, api: Api, namespace: str, owners: tuple[Manifest, Manifest]) -> None:
     app, other = owners
     rows: dict[tuple[str, int], Manifest] = {}
@@ -131,6 +132,7 @@ def looks(row: Manifest) -> bytes:
     return essence(row) + json.dumps(row.get("status"), sort_keys=True).encode()
 
 
+@pytest.mark.full_count
 async def test_the_same_requests_change_what_nothing_holds(
     cluster: Cluster, api: Api, namespace: str, owners: tuple[Manifest, Manifest], free: str
 ) -> None:

@@ -174,6 +174,7 @@ class SelfHeal:
             self._end.wait(1)
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS)
 def test_rollbacks_by_hand_outlive_self_heal(stage: HistoryStage, operator: Operator, monkeypatch: pytest.MonkeyPatch, way: str) -> None:

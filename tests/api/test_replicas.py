@@ -17,6 +17,7 @@ HELD = 5
 DEPLOYS = 200
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_deploys_and_rollbacks_leave_the_replicas_to_the_autoscaler(cluster: Cluster, stage: HistoryStage, operator: Operator) -> None:
     """The autoscaler is at 5 pods while the rows ask for 1 to 10, so that a write of a row's own numbers would be seen."""

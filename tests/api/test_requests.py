@@ -53,6 +53,7 @@ def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, 
     assert not [request for request in requests if request.verb == "list"]
 
 
+@pytest.mark.full_count
 def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str, an_operator: None) -> None:
     names = [f"{given.NAME}-{number}" for number in range(APPS)]
     deploys.prepare(api, namespace, name=names[0], versions=("v1",))

@@ -200,6 +200,7 @@ def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
     return done.returncode, done.stdout + done.stderr, report
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(WITHIN + 300)
 def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp_path: Path) -> None:
     at = place.at

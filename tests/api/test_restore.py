@@ -34,6 +34,7 @@ def a_history(stage: HistoryStage) -> str:
     return live
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(1200)
 def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Operator) -> None:
     live = a_history(stage)

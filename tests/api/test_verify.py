@@ -78,6 +78,7 @@ def test_each_end_has_its_exit_code(stage: HistoryStage, plugin: Plugin, exporte
     assert run(plugin, APP, "--file", str(shorter), "--expect", newest)[0] == 1
 
 
+@pytest.mark.full_count
 def test_one_byte_changed_anywhere_names_the_row(exported: Path, tmp_path: Path) -> None:
     whole = exported.read_bytes()
     rows = {row["metadata"]["name"]: row["spec"] for row in yaml.safe_load(whole)["items"]}

@@ -66,6 +66,7 @@ def running(on: Stage, app: str, at: Gateway) -> Iterator[list[Future[tuple[int,
         yield calls
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(600)
 def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: Stage, at: Gateway) -> None:
     apps = {"by-ingress": exposed("Ingress", annotations=WITHOUT_LIMIT), "by-gateway": exposed("Gateway")}
@@ -86,6 +87,7 @@ def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: St
         assert (status, events.replace(":\n\n", "")) == (200, f"event: result\ndata: {body}\n\n"), app
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(300)
 def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stage, at: Gateway) -> None:
     on.app("mortal", exposed("Gateway"))

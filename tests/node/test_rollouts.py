@@ -81,6 +81,7 @@ def told(title: str, heard: dict[str, Heard], timeline: Timeline, rate: int = RA
     return "\n".join(lines)
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(5400)
 def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Gateway) -> None:
     heard, timeline = rolled(on, "shop", at, counted(ROLLOUTS))
@@ -97,6 +98,7 @@ def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Ga
         assert len(each.calls) > RATE * QUIET, name
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_without_pre_stop_and_drain_calls_do_fail(cluster: Cluster, at: Gateway, options: list[str], tmp_path: Path) -> None:
     """The control: the same, by an operator that writes a preStop sleep of 0 s, on a Runtime with a drain of 0 s."""

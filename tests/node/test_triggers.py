@@ -106,6 +106,7 @@ class Answered:
                         self.ids.add(run)
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout((MINUTES + 8) * MINUTE)
 def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:
     on.app("steady")

@@ -44,6 +44,7 @@ def napping(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         yield served
 
 
+@pytest.mark.full_count
 def test_concurrent_runs_get_their_own_answers(napping: Served) -> None:
     before = napping.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')
     with ThreadPoolExecutor(CONCURRENT) as pool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.execute.executor import Executor, Failure
 from dynamiq_operator.controller.leader import LeadershipLost
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.workqueue import WorkQueue
@@ -32,29 +32,37 @@ class Reconciler:
     async def process(self, app: AppKey) -> None:
         """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker."""
         try:
-            await self.reconcile(app)
+            failures = await self.reconcile(app)
         except Exception as error:
             _log_failure(app, error)
             self._queue.done(app, failed=True)
         else:
-            self._queue.done(app)
+            self._queue.done(app, failed=bool(failures))
 
-    async def reconcile(self, app: AppKey) -> None:
-        """One reconcile. After a change the App is requeued at once, to observe what came of it. Raises errors.ApiError and LeadershipLost."""
+    async def reconcile(self, app: AppKey) -> tuple[Failure, ...]:
+        """One reconcile; returns what of its plan failed. After a change without a failure the App is requeued at once, to observe what came of it.
+
+        Raises errors.ApiError of a read, LeadershipLost, and whatever an observation or a plan raises.
+        """
         plan = make_plan(await self._observer.observe(app))
         if plan.requeue_after is not None:
             self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
         if not plan.operations:
             self._changes.pop(app, None)
-            return
+            return ()
         for operation in plan.operations:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
         self._changes[app] = self._changes.get(app, 0) + 1
-        await self._executor.execute(app, plan)
+        failures = await self._executor.execute(app, plan)
+        for failure in failures:
+            _log_failure(app, failure.error)
+        if failures:
+            return failures
         if self._changes[app] < CHANGES_BEFORE_THROTTLING:
             self._queue.add(app)
         else:
             self._queue.add_after(app, THROTTLE_SECONDS)
+        return ()
 
 
 def _log_failure(app: AppKey, error: Exception) -> None:

@@ -207,11 +207,28 @@ Operation = (
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Operations in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+class Group:
+    """Operations that are done in order; the first that fails ends their group alone. `name`: of this group in its plan.
 
-    operations: tuple[Operation, ...] = ()
+    `after`: the groups that must have been done whole before this one is begun. A name that no group of the plan has holds up nothing.
+    """
+
+    name: str
+    operations: tuple[Operation, ...]
+    after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Groups in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+
+    groups: tuple[Group, ...] = ()
     requeue_after: float | None = None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Every operation, in the order in which they are done where none fails."""
+        return tuple(operation for group in self.groups for operation in group.operations)
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
         """The operations of one type."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,3 +197,10 @@ def test_a_layer_that_falls_short_is_named_with_the_files_that_lack_most() -> No
 def test_a_command_that_never_began_is_neither_well_nor_failed(tmp_path: Path) -> None:
     never = Ended(command(tmp_path, "never", ""))
     assert (never.ok, str(never)) == (False, "not begun")
+
+
+def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
+    raised = re.compile(r"\bcounted\((?!cluster)|environ\.get\(\"SOAK\"\)")
+    suites = [path for name in ("api", "node", "sdk") for path in sorted((REPOSITORY / "tests" / name).glob("test_*.py"))]
+    forgotten = [path.name for path in suites if raised.search(text := path.read_text()) and "mark.full_count" not in text]
+    assert not forgotten, "mark what does more with SOAK=1 as full_count"

@@ -10,6 +10,7 @@ from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.groups import by_object
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.operations import Operation, Plan, SetRecordStatus
 from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
@@ -67,7 +68,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
-    return Plan(tuple(operations), min(left, default=None))
+    return Plan(by_object(operations), min(left, default=None))
 
 
 def row_status(row: Record, phase: Phase, now: datetime, *, waits: str = "", rollout: RolloutStatus | None = None) -> RecordStatus:
