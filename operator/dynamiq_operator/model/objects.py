@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from dynamiq_operator.model.app import AppSpec, AppStatus
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
@@ -44,6 +46,37 @@ class Meta:
             annotations=meta.get("annotations") or {},
             owners=frozenset(reference["uid"] for reference in meta.get("ownerReferences") or ()),
         )
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An object that is there, and that this version of the operator cannot read: what is in it is unknown, not absent.
+
+    `why`: the first field that cannot be read, and what is wrong with it. `conditions`: those of its status, as they are.
+    """
+
+    kind: str
+    meta: Meta
+    why: str
+    conditions: tuple[Manifest, ...] = ()
+
+    @classmethod
+    def of(cls, kind: str, raw: Mapping[str, Any], error: Exception) -> Unreadable:
+        found = (raw.get("status") or {}).get("conditions") or ()
+        return cls(kind, Meta.of(raw), _why(error), tuple(found))
+
+    @property
+    def message(self) -> str:
+        return f"{self.kind} {self.meta.name} cannot be read, perhaps since it was written for a newer version of the operator: {self.why}"
+
+
+def _why(error: Exception) -> str:
+    """The first field that a model does not take, in words for a user; `error` is a ValidationError, or a KeyError of a whole part."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False)[0]
+        given = "" if isinstance(first["input"], (dict, list)) else f" ({str(first['input'])[:64]!r})"
+        return f"{'.'.join(map(str, first['loc']))}{given}: {first['msg']}"
+    return f"it has no field {error}" if isinstance(error, KeyError) else str(error)
 
 
 @dataclass(frozen=True)
