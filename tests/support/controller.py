@@ -27,13 +27,14 @@ from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.resources import LEASES, NAMESPACES, WATCHED, ApiResource
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.operations import Group, Operation, Plan
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
 
-SYSTEM = "dynamiq-system"
+SYSTEM = OPERATOR_NAMESPACE
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
 CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 FIRST_KEY = "dynq_first"

@@ -180,7 +180,10 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
             row(given.progressing(2, "v2")),
             f"v2 (#2, {NEW}) is still Progressing after 0 s: it goes on; see `kubectl dynamiq status chat -n demo`",
         ),
-        (row(), f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"),
+        (
+            row(),
+            f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
+        ),
     ],
 )
 def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:

@@ -76,7 +76,7 @@ cache = Cache()
 for (version, kind, _), found in world.objects.items():
     if kind in ("App", "Note"):
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
-claims = Claims(None, cache, Settings(), "dynamiq-system", None)
+claims = Claims(None, cache, Settings(), "system", None)
 observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates())
 app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
 app["status"] = {}
