@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -74,7 +74,7 @@ def _why(error: Exception) -> str:
     """The first field that a model does not take, in words for a user; `error` is a ValidationError, or a KeyError of a whole part."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
-        given = "" if isinstance(first["input"], (dict, list)) else f" ({str(first['input'])[:64]!r})"
+        given = "" if isinstance(first["input"], (dict, list)) else f" ({repr(first['input'])[:64]})"
         return f"{'.'.join(map(str, first['loc']))}{given}: {first['msg']}"
     return f"it has no field {error}" if isinstance(error, KeyError) else str(error)
 
@@ -148,3 +148,14 @@ class Runtime:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Runtime:
         return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
+
+
+T = TypeVar("T", App, Record, Runtime)
+
+
+def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:
+    """The object, or what is known of one that is of a form that this version of the operator cannot read."""
+    try:
+        return kind.of(raw)
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        return Unreadable.of("Deployment" if kind is Record else kind.__name__, raw, error)

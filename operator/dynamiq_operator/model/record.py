@@ -12,9 +12,9 @@ from dynamiq_operator.model.base import (
     Condition,
     Digest,
     DnsLabel,
+    Moment,
     ObjectName,
     Part,
-    Moment,
     VersionName,
     conditions_field,
     rule,
@@ -193,7 +193,9 @@ class RecordSpec(Part):
     created_by: Annotated[
         str | None, Field(max_length=1024, description="Who created the row; stamped by the API server, whatever was sent.")
     ] = None
-    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Place in the App's history. Set once by the operator.")] = None
+    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Place in the App's history. Set once by the operator.")] = (
+        None
+    )
     pinned: Annotated[Pinned | None, Field(description="What is run, in full. Set once by the operator.")] = None
     outcome: Annotated[Outcome | None, Field(description="How the deploy ended. Set once by the operator.")] = None
 

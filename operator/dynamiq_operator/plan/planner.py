@@ -51,7 +51,9 @@ def make_plan(snapshot: Snapshot) -> Plan:
 def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
     """Nothing is changed that may follow from what cannot be read; the App says so, and rows that wait for an App say so."""
     unread = "; ".join(each.message for each in snapshot.unreadable)
-    failure = ReconcileFailure("Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object")
+    failure = ReconcileFailure(
+        "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
+    )
     rows = rows_of_unreadable_app(snapshot, app) if isinstance(app, Unreadable) else ()
     return Plan((*_group(groups.FAILURE, tell_failure(app, failure, snapshot.now)), *groups.row_statuses(rows)))
 
