@@ -24,6 +24,8 @@ class AppState:
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
+    access_keys_pointers: frozenset[tuple[str, str]] = frozenset()
+    """What pointed at the Secret of Access Keys when it was read."""
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
     referenced_keys: CachedKeys = field(default_factory=dict)

@@ -19,6 +19,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS,
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
@@ -93,7 +94,7 @@ class Observer:
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
             problems={child: problem for child, (problem, _) in state.problems.items()},
-            access_keys=await self._access_keys(key, app, state),
+            access_keys=await self._access_keys(key, app, state, cached.pods),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
             claim=await self._claims.of(key, app),
@@ -196,11 +197,15 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _access_keys(self, key: AppKey, app: App, state: AppState) -> AccessKeys:
+    async def _access_keys(self, key: AppKey, app: App, state: AppState, pods: Iterable[Pod]) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        if state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
+        pointers = access_keys.pointers(app, pods, datetime.now(UTC))
+        is_new = not pointers <= state.access_keys_pointers
+        state.access_keys_pointers = pointers
+        if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
             return state.access_keys
+        state.access_keys = None  # should the read fail
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
         except errors.NotFound:

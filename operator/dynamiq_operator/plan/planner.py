@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
-from dynamiq_operator.plan.children.access_keys import annotate_pods
+from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
@@ -25,15 +25,18 @@ from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
+<<<<<<< HEAD
 from dynamiq_operator.plan.status.failures import tell_failure
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
+=======
+from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
+from dynamiq_operator.plan.status.row_status import row_statuses, rows_without_app
+>>>>>>> main
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
-RETRY_MISSING = 3.0
-"""Seconds after which a key that a variable names, and that is missing, is read again."""
 RETRY_PROBLEMS = 15.0
-"""Seconds after which a child that could not be made is tried again."""
+"""Seconds after which a child that could not be made is tried again, and a row, or a flow, that is missing and that no event tells of is looked for."""
 
 
 def make_plan(snapshot: Snapshot) -> Plan:
@@ -118,13 +121,16 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Seconds after which time alone may change the plan."""
     policy = context.app.spec.rollout
-    since = context.in_flight_since
-    times = [seconds_left(row, policy, context.now, since) for row in context.snapshot.records if row.name in context.waits]
+    waiting = [row for row in context.snapshot.records if row.name in context.waits]
+    times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
+    # Rows that are closed are not watched, nor is a release of another workflow than the App's an event of the App.
+    if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):
+        times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
     if problems.children or problems.triggers:
         times.append(RETRY_PROBLEMS)
     if problems.variables:
-        times.append(RETRY_MISSING)
-    times += [*schedules.trigger_times(context), *run_statuses.run_times(context)]
+        times.append(retry_missing(context))
+    times += [*seconds_to_look(context), *schedules.trigger_times(context), *run_statuses.run_times(context)]
     return min(times, default=None)

@@ -59,16 +59,16 @@ class HostnameClaim:
 class Snapshot:
     """Everything known of the App `namespace`/`name` at `now`.
 
-        `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
-        this App, by kind and name. `problems`: children that could not be made lately.
-        `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
-        `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
-        `has_gateway_api`: whether HTTPRoutes can be made.
-        `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
-        name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
-        `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
-        there was no such time.
-        `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
+    `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
+    this App, by kind and name. `problems`: children that could not be made lately.
+    `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
+    `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
+    `has_gateway_api`: whether HTTPRoutes can be made.
+    `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
+    name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
+    `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
+    there was no such time.
+    `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
     namespace: str

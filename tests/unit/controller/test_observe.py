@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
+from dynamiq_operator.desired.pod_template import CONTAINER
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
@@ -150,6 +152,63 @@ async def test_access_keys_are_read_once_and_again_after_a_resync(process: Proce
     again = (await observe(process)).access_keys
     assert again == first, "the same content is known since the same moment"
     assert reads(script) == [KEYS_PATH] * 2
+
+
+def pod(uid: str, version: int, **status: Any) -> Manifest:
+    meta = {"name": f"chat-{uid}", "namespace": given.NAMESPACE, "labels": names.labels(given.NAME), "uid": uid}
+    return {
+        "kind": "Pod",
+        "metadata": {**meta, "resourceVersion": str(version)},
+        "spec": {"containers": [{"image": "i"}]},
+        "status": status,
+    }
+
+
+RUNS = {
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "containerStatuses": [{"name": CONTAINER, "ready": True, "state": {"running": {}}}],
+}
+
+
+async def test_access_keys_are_looked_at_when_something_points_at_them_and_not_otherwise(process: Process, script: Script) -> None:
+    async def looks() -> int:
+        script.sent.clear()
+        await observe(process)
+        return len(reads(script))
+
+    def app(version: int, *modifiers: given.Modifier, generation: int = 1) -> None:
+        meta = given.with_meta(uid="u", resourceVersion=str(version), generation=generation)
+        process.informers.on_watch_event(APPS, "MODIFIED", given.stored(given.app_manifest(meta, *modifiers)))
+
+    def runs(uid: str, version: int, **status: Any) -> None:
+        process.informers.on_watch_event(PODS, "MODIFIED", pod(uid, version, **status))
+
+    app(1)
+    assert await looks() == 1
+    app(2, given.with_status(lastSequence=1))
+    assert await looks() == 0, "a status says nothing of keys"
+    app(3, given.annotated(**{names.KEYS_CHANGED_ANNOTATION: "once"}))
+    assert (await looks(), await looks()) == (1, 0)
+    app(4, given.annotated(**{names.KEYS_CHANGED_ANNOTATION: "again"}), generation=2)
+    assert (await looks(), await looks()) == (1, 0)
+    runs("a", 5)
+    assert (await looks(), await looks()) == (1, 0), "a pod that cannot begin may lack the Secret"
+    runs("a", 6, **RUNS)
+    assert await looks() == 0
+    runs("b", 7, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "ContainerCreating"}}}])
+    assert (await looks(), await looks()) == (1, 0)
+    runs("b", 8, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
+    assert await looks() == 0
+
+
+async def test_access_keys_that_could_not_be_read_are_read_again(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    await observe(process)
+    process.informers.on_watch_event(PODS, "ADDED", pod("a", 5))
+    script.on("GET", KEYS_PATH, failure(500, "InternalError"), stored(secret(), 41))
+    with pytest.raises(errors.Unavailable):
+        await observe(process)
+    assert (await observe(process)).access_keys.version == "41"
 
 
 @pytest.mark.parametrize(
