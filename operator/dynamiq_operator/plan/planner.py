@@ -25,14 +25,9 @@ from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-<<<<<<< HEAD
 from dynamiq_operator.plan.status.failures import tell_failure
-from dynamiq_operator.plan.status.problems import AppProblems, problem_events
-from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
-=======
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
-from dynamiq_operator.plan.status.row_status import row_statuses, rows_without_app
->>>>>>> main
+from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 RETRY_PROBLEMS = 15.0
