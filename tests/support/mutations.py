@@ -119,7 +119,8 @@ def at_work(api: Api, namespace: str, *mutations: Mutation) -> Iterator[None]:
 
 
 def _probed(api: Api, namespace: str) -> bool:
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PROBE, "namespace": namespace}, "data": {"a": "b"}}
+    meta = {"name": PROBE, "namespace": namespace, "annotations": {"a": "b"}, "labels": {"a": "b"}}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "b"}}
     answer = api.create(config_map, dry_run=True)
     return answer.ok and "mutated" in answer.body["data"]
 

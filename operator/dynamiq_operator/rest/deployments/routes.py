@@ -21,14 +21,15 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 from dynamiq_operator.views.history import newest_first
 
-history = APIRouter(prefix="/v1/apps", tags=["apps"])
-router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
+history = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)
 
 
@@ -53,14 +54,14 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:
-        kept = kept_pins(context, session, app, request.runtime)
+        kept = kept_pins(context, session, app, request.runtime, request.restores)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
     row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
     if body.deployment_config is None:
         # The row exists: an API server that does not answer this read has not failed the deploy.
         with contextlib.suppress(errors.ApiError):
-            kept = kept_pins(context, session, app, request.runtime)
+            kept = kept_pins(context, session, app, request.runtime, request.restores)
     serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
     return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
 
