@@ -8,11 +8,13 @@ what was observed, which whoever leads next moves on when it writes; a creation 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 
@@ -30,3 +32,6 @@ class FencedClient(Client):
                 return await self._client.request(method, path, **options)
         except TimeoutError as error:
             raise errors.Unavailable(f"{method} {path}: no answer before another replica may lead") from error
+
+    def pages(self, resource: ApiResource, namespace: str = "", **selectors: str) -> AsyncIterator[Manifest]:
+        return self._client.pages(resource, namespace, **selectors)
