@@ -16,10 +16,10 @@ from kubernetes.aio.config import ConfigException
 
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
 from dynamiq_operator.model.text import on_one_line
 
-DEFAULT_NAMESPACE = "dynamiq-system"
 DEFAULT_LEASE = "dynamiq-operator"
 SECONDS_MOST = 86400
 PORT_MOST = 65535
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(
         running,
         "--lease-namespace",
-        os.environ.get("POD_NAMESPACE", DEFAULT_NAMESPACE),
+        os.environ.get("POD_NAMESPACE", OPERATOR_NAMESPACE),
         "namespace of the Lease that says which replica works",
     )
     _setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import digests, names
+from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support.admission import (
     ADMIN,
@@ -22,6 +21,7 @@ from tests.support.admission import (
     admin,
     adopt,
     essence,
+    flow_map,
     made,
     operator,
     owned_by,
@@ -36,7 +36,6 @@ from tests.support.factories import (
     annotated,
     app_manifest,
     asking,
-    flow,
     in_namespace,
     live,
     numbered,
@@ -49,20 +48,6 @@ pytestmark = pytest.mark.usefixtures("guarded")
 
 STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": NOBODY}
 PROTECTED = with_spec(history={"protect": True})
-
-
-def flow_map(namespace: str, **metadata: Any) -> Manifest:
-    """The ConfigMap of a flow, as the operator makes it."""
-    text = flow("v1")
-    flow_hash = digests.flow_hash(text)
-    meta = {
-        "name": names.flow("chat", flow_hash),
-        "namespace": namespace,
-        "labels": names.labels("chat"),
-        "annotations": {names.FLOW_HASH_ANNOTATION: flow_hash},
-        **metadata,
-    }
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True, "data": {"flow": text}}
 
 
 def row(namespace: str, *modifiers: Modifier, name: str = "first") -> Manifest:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support.admission import ADMIN, COLLECTOR, OPERATOR, RESTORERS, RESTORING, made
 from tests.support.api import Answer, Api, fresh_namespace
@@ -84,8 +85,8 @@ def identities(cluster: Cluster, accounts_of: str) -> list[Identity]:
         impersonated("dave"),
         impersonated("erin", "system:masters"),
         impersonated("frank", "Dynamiq:restorers", "dynamiq:restorer", "dynamiq:restorers,admins"),
-        impersonated("system:serviceaccount:dynamiq-system:dynamiq-operator2", "system:serviceaccounts:dynamiq-system"),
-        impersonated("system:serviceaccount:dynamiq-system", "system:serviceaccounts"),
+        impersonated(f"{OPERATOR}2", f"system:serviceaccounts:{OPERATOR_NAMESPACE}"),
+        impersonated(OPERATOR.rpartition(":")[0], "system:serviceaccounts"),
         impersonated("grace", "system:masters", scopes=RESTORERS),
     ]
 

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local import images
 from local.clusters import Cluster
 from tests.support import stage as stages
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.operator import OPERATOR_NAMESPACE, install_rights
+from tests.support.operator import install_rights
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
 READY_WITHIN = 180  # seconds
 GET = """
 import sys, urllib.error, urllib.request
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 url, token = sys.argv[1:]
 try:
     answer = urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": "Bearer " + token}), timeout=10)

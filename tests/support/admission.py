@@ -11,16 +11,18 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from dynamiq_operator.model import digests, names
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support.api import Answer, Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.factories import app_manifest, in_namespace, row_manifest, with_meta
+from tests.support.factories import app_manifest, flow, in_namespace, row_manifest, with_meta
 from tests.support.waiting import eventually
 
 MANIFESTS = REPOSITORY / "manifests"
 POLICIES = MANIFESTS / "admission"
-OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
+OPERATOR = f"system:serviceaccount:{OPERATOR_NAMESPACE}:dynamiq-operator"
 COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
 NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 SHARED_CONTROLLER = "system:kube-controller-manager"
@@ -95,6 +97,20 @@ def set_status(api: Api, manifest: Manifest, **options: Any) -> Answer:
 def owned_by(app: Manifest, **more: Any) -> Manifest:
     """The ownerReference to an App as it is stored, or as `more` has it."""
     return {"apiVersion": API_VERSION, "kind": "App", "name": app["metadata"]["name"], "uid": app["metadata"]["uid"], **more}
+
+
+def flow_map(namespace: str, **metadata: Any) -> Manifest:
+    """The ConfigMap of a flow, as the operator makes it."""
+    text = flow("v1")
+    flow_hash = digests.flow_hash(text)
+    meta = {
+        "name": names.flow("chat", flow_hash),
+        "namespace": namespace,
+        "labels": names.labels("chat"),
+        "annotations": {names.FLOW_HASH_ANNOTATION: flow_hash},
+        **metadata,
+    }
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True, "data": {"flow": text}}
 
 
 def made(answer: Answer) -> Manifest:

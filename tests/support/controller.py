@@ -28,12 +28,14 @@ from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.operations import Group, Operation, Plan
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
 
-SYSTEM = "dynamiq-system"
+SYSTEM = OPERATOR_NAMESPACE
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
 FIRST_KEY = "dynq_first"
 NAMED = {"metadata": {"name": "any"}}
@@ -74,7 +76,7 @@ class Process:
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
         self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
         self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
-        self.reconciler = Reconciler(self.queue, self.observer, self.executor)
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
 
     async def sync(self) -> None:
@@ -94,6 +96,13 @@ class Process:
         await self.election.acquire()
         self.script.sent.clear()
         return self
+
+
+async def execute(process: Process, app: AppKey, *asked: Operation) -> None:
+    """Executes operations in order, as one group. Raises what the first that fails raises."""
+    await process.lead()
+    for failed in await process.executor.execute(app, Plan((Group("all", asked),))):
+        raise failed.error
 
 
 @asynccontextmanager

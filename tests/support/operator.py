@@ -13,13 +13,13 @@ from types import TracebackType
 
 import yaml
 
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.waiting import eventually
 
-OPERATOR_NAMESPACE = "dynamiq-system"
 OPERATOR_ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
@@ -48,8 +48,13 @@ def install_rights(cluster: Cluster) -> None:
 def install_account(cluster: Cluster, folder: Path) -> Path:
     """Installs the operator's account and rights; returns a kubeconfig in `folder` that logs in as that account."""
     install_rights(cluster)
+    return logged_in(cluster, folder, OPERATOR_NAMESPACE)
+
+
+def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
+    """A kubeconfig in `folder` of the operator's account in `namespace`."""
     kubectl = Kubectl(cluster)
-    token = kubectl("create", "token", OPERATOR_ACCOUNT, "--duration=12h", namespace=OPERATOR_NAMESPACE).stdout.strip()
+    token = kubectl("create", "token", OPERATOR_ACCOUNT, "--duration=12h", namespace=namespace).stdout.strip()
     made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
     made["users"][0]["user"] = {"token": token}
     path = folder / "operator.kubeconfig"
@@ -86,10 +91,12 @@ def _probe(modify: factories.Modifier) -> Manifest:
 
 
 class Operator:
-    """One operator process at a time for these namespaces; start and stop it as often as you like."""
+    """One operator process at a time for these namespaces, at home in one of its own; start and stop it as often as you like."""
 
-    def __init__(self, kubeconfig: Path, folder: Path, namespaces: Sequence[str], options: Sequence[str] = ()) -> None:
-        self._kubeconfig, self._folder, self._namespaces, self._options = kubeconfig, folder, namespaces, options
+    def __init__(
+        self, kubeconfig: Path, folder: Path, namespaces: Sequence[str], options: Sequence[str] = (), home: str = OPERATOR_NAMESPACE
+    ) -> None:
+        self._kubeconfig, self._folder, self._namespaces, self._options, self._home = kubeconfig, folder, namespaces, options, home
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "operator.log"
 
@@ -98,7 +105,7 @@ class Operator:
         assert self._process is None, "it runs already"
         self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
         command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(self._kubeconfig), *self._options]
-        command += [f"--lease-namespace={OPERATOR_NAMESPACE}", *(f"--namespace={each}" for each in self._namespaces)]
+        command += [f"--lease-namespace={self._home}", *(f"--namespace={each}" for each in self._namespaces)]
         with self.log.open("wb") as output:
             self._process = process = subprocess.Popen(
                 command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output

@@ -16,11 +16,11 @@ import requests
 import yaml
 
 from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import identities
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.operator import OPERATOR_NAMESPACE
 from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-api"

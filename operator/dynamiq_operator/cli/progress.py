@@ -10,6 +10,7 @@ from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
@@ -73,7 +74,7 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
 def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) -> int:
     waited = duration_in_words(context.options.timeout)
     if row.sequence is None:
-        why = "no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"
+        why = f"no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name={names.FIELD_MANAGER}`"
     else:
         why = f"it goes on; see `kubectl dynamiq status {row.app} -n {namespace}`"
     context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])

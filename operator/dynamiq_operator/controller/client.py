@@ -37,6 +37,9 @@ DOWN_AFTER = 8
 """Consecutive requests without an answer after which the API server counts as down."""
 DOWN_PAUSE = 2.0
 """Seconds that those who wait for it wait at most before they ask again."""
+PAGE_BYTES = 1_000_000
+"""What is decoded at once: the loop stands still meanwhile, for some 10 ms."""
+JSON_WANTED = {"Accept": PLAIN}
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 
@@ -93,15 +96,22 @@ class Client:
 
         `within`: seconds after which it is given up, whatever has come of the answer.
         """
-        asked = f"{method} {path}"
-        deadline = aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN, sock_read=SILENCE_MAX)
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        async with self._slots, self._opened(asked, method, path, query, headers, _written(body), deadline) as response:
-            raw = await response.read()
-            parsed = _parsed(raw, asked)
-        if not isinstance(parsed.get(required), dict | list):
-            raise errors.Unavailable(f"{asked}: the answer has no {required}", response.status)
-        return parsed
+        return _parsed(await self._answer(method, path, query, headers, _written(body), within), f"{method} {path}", required)
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] = JSON_WANTED,
+        data: bytes | None = None,
+        within: float = TIMEOUT,
+    ) -> bytes:
+        """Sends one request and returns the bytes of its answer. Raises errors.ApiError."""
+        deadline = aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN, sock_read=SILENCE_MAX)
+        async with self._slots, self._opened(f"{method} {path}", method, path, query, headers, data, deadline) as response:
+            return await response.read()
 
     @asynccontextmanager
     async def watch(
@@ -178,19 +188,25 @@ class Client:
         return _object(await self.request("GET", path), f"GET {path}")
 
     async def pages(self, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> AsyncIterator[Manifest]:
-        """The pages of a list, each of at most `PAGE` items, which the selectors `label` and `field` limit."""
+        """The pages of a list, which the selectors `label` and `field` limit.
+
+        Each has at most `PAGE` items, and as few as it takes to be of about `PAGE_BYTES`: one item may be of 900 KiB.
+        """
         path = resource.path(namespace)
-        query: dict[str, str | int] = {"limit": PAGE}
+        query: dict[str, str | int] = {"limit": resource.first_page or PAGE}
         if label:
             query["labelSelector"] = label
         if field:
             query["fieldSelector"] = field
         while True:
-            page = await self.request("GET", path, query=query)
+            answer = await self._answer("GET", path, query)
+            page = _parsed(answer, f"GET {path}", "metadata")
             if "items" not in page or not str(page["metadata"].get("resourceVersion", "")).isdecimal():
                 raise errors.Unavailable(f"GET {path}: the answer is no list")  # to take it for an empty one would delete what there is
             # A list leaves these out of its items, and has null in place of none.
             page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"] or ()]
+            query["limit"] = min(PAGE, len(page["items"]) * PAGE_BYTES // len(answer) + 1)
+            del answer
             yield page
             if not (token := page["metadata"].get("continue")):
                 return
@@ -249,13 +265,13 @@ def _written(body: Any) -> bytes | None:
         return json.dumps(body, separators=(",", ":")).encode()
 
 
-def _parsed(raw: bytes, asked: str) -> Manifest:
+def _parsed(raw: bytes, asked: str, required: str) -> Manifest:
     try:
         parsed = orjson.loads(raw)
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
-    if not isinstance(parsed, dict):
-        raise errors.Unavailable(f"{asked}: the answer is no object")
+    if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
+        raise errors.Unavailable(f"{asked}: the answer is no object with {required}")
     return parsed
 
 

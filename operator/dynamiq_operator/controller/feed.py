@@ -15,13 +15,12 @@ from time import monotonic
 
 import orjson
 
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import ApiResource
-from dynamiq_operator.model.objects import Manifest
 
 WATCH_FOR = 7
 """Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
@@ -30,6 +29,8 @@ GRACE = 1.0
 BRIEF = 1.0
 """Seconds: a watch that ended sooner, without a word, has failed."""
 PAUSE_MAX = 2.0
+ITEMS_AT_ONCE = 50
+"""Items of a list that go into the cache before other tasks have their turn."""
 DENIED_AFTER = 5.0
 """Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
 EXPIRED = 410
@@ -55,6 +56,7 @@ class Feed:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.resource, self.namespace, self.path = resource, namespace, resource.path(namespace)
+        self._namespaces = frozenset({namespace}) if namespace else None
         self._client, self._cache, self._gateway_api, self._denials = client, cache, gateway_api, denials
         self._on_changed, self._clock = on_changed, clock
         self._failed_lists = self._failed_watches = 0
@@ -84,8 +86,11 @@ class Feed:
                 self._note_denial(error)
 
     async def list_once(self) -> str:
-        """Lists, and replaces what is cached; returns the list's resourceVersion. Raises errors.ApiError."""
-        listed: list[Manifest] = []
+        """Lists, and replaces what is cached; returns the list's resourceVersion. Raises errors.ApiError.
+
+        It takes page after page, and keeps none: the flows of a large cluster are more than fits into memory.
+        """
+        listed: set[AppKey] = set()
         version = ""
         self.signs += 1
         async for page in self._client.pages(
@@ -94,10 +99,14 @@ class Feed:
             self.signs += 1
             # The first page's version is that of the whole list.
             version = version or str(page["metadata"]["resourceVersion"])
-            listed += page["items"]
+            for number, raw in enumerate(page["items"]):
+                listed.add(key_of(raw))
+                self._on_changed(self._cache.update(self.resource, raw))
+                if number % ITEMS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # the lease is to be renewed and the probe to be answered meanwhile
         if self.resource.optional:
             self._gateway_api.on_listed(True)
-        affected = self._cache.replace(self.resource, listed, int(version), frozenset({self.namespace}) if self.namespace else None)
+        affected = self._cache.retain(self.resource, listed, int(version), self._namespaces)
         if self._failed_lists > 1:
             log.warning("%s is listed again, after %d failures", self.path, self._failed_lists)
         self._failed_lists, self._denied_since = 0, None
@@ -152,7 +161,7 @@ class Feed:
     async def _until_served(self) -> None:
         """Waits while the cluster does not have this API. Nothing is asked meanwhile, but where an App needs it."""
         self._gateway_api.on_listed(False)
-        self._on_changed(self._cache.replace(self.resource, (), sys.maxsize, frozenset({self.namespace}) if self.namespace else None))
+        self._on_changed(self._cache.retain(self.resource, frozenset(), sys.maxsize, self._namespaces))
         self._failed_lists, self.is_held = 0, True
         self.known.set()
         try:

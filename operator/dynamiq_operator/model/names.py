@@ -19,6 +19,9 @@ FIELD_MANAGER = "dynamiq-operator"
 REPLICAS_MANAGER = "dynamiq-operator-replicas"
 """The field manager that owns `replicas` from a workload's creation on: a manager that applies it once and then leaves it out resets it to 1."""
 
+OPERATOR_NAMESPACE = "dynamiq-system"
+"""Where the operator is installed, unless an overlay of `manifests/` says otherwise: then its pods know by POD_NAMESPACE."""
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
 TRIGGER_LABEL = f"{GROUP}/trigger"

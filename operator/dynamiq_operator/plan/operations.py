@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.app import AppStatus
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
 
@@ -16,7 +16,7 @@ from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 class Emit:
     """Create an Event about an object; `key` makes the same message sent twice one Event."""
 
-    about: App | Record
+    about: App | Record | Unreadable
     reason: str
     message: str
     key: str
@@ -29,6 +29,14 @@ class SetAppStatus:
 
     app: App
     status: AppStatus
+
+
+@dataclass(frozen=True)
+class SetAppConditions:
+    """Write the conditions of the App's status, and leave the rest of it: whatever else it says may not follow from a plan now."""
+
+    meta: Meta
+    conditions: tuple[Manifest, ...]
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,7 @@ class ScaleWorkload:
 Operation = (
     Emit
     | SetAppStatus
+    | SetAppConditions
     | CreateRecord
     | DeleteRecord
     | CompleteRecord
@@ -207,11 +216,28 @@ Operation = (
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Operations in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+class Group:
+    """Operations that are done in order; the first that fails ends their group alone. `name`: of this group in its plan.
 
-    operations: tuple[Operation, ...] = ()
+    `after`: the groups that must have been done whole before this one is begun. A name that no group of the plan has holds up nothing.
+    """
+
+    name: str
+    operations: tuple[Operation, ...]
+    after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Groups in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+
+    groups: tuple[Group, ...] = ()
     requeue_after: float | None = None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Every operation, in the order in which they are done where none fails."""
+        return tuple(operation for group in self.groups for operation in group.operations)
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
         """The operations of one type."""

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import yaml
 
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY
 from tests.support.faults.proxy import Proxy
-from tests.support.operator import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
+from tests.support.operator import OPERATOR_ACCOUNT
 from tests.support.waiting import eventually
 
 USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"

@@ -180,7 +180,10 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
             row(given.progressing(2, "v2")),
             f"v2 (#2, {NEW}) is still Progressing after 0 s: it goes on; see `kubectl dynamiq status chat -n demo`",
         ),
-        (row(), f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -n dynamiq-system`"),
+        (
+            row(),
+            f"({NEW}) is still Progressing after 0 s: no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name=dynamiq-operator`",
+        ),
     ],
 )
 def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
@@ -291,7 +294,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
     [
         (("--to-row", "9"), "no row #9 of chat in namespace demo; rows are #1 to #3"),
         (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide`"),
-        (("--to-row", "3"), "row chat-c of chat was never rolled out, so there is nothing to bring back"),
+        (("--to-row", "3"), "row chat-c failed: only a row that went live can be restored"),
         (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config to bring back: leave out --with-config"),
     ],
 )

@@ -17,18 +17,13 @@ from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
 from tests.support import factories as given
-from tests.support.controller import FIRST_KEY, NAMED, Process, at, stored
+from tests.support.controller import FIRST_KEY, NAMED, Process, at, execute, stored
 from tests.support.scripted import Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
 CHAT = given.an_app()
 SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
-
-
-async def execute(process: Process, *asked: operations.Operation) -> None:
-    await process.lead()
-    await process.executor.execute(APP, operations.Plan(asked))
 
 
 def service(**spec: Any) -> Manifest:
@@ -63,7 +58,7 @@ def cached(process: Process, manifest: Manifest) -> Manifest | None:
 async def test_child_is_created_and_its_fields_go_to_apply(process: Process, script: Script) -> None:
     script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
     script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
-    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
     assert [sent.method for sent in script.sent] == ["POST", "PATCH"]
     fields, version = script.bodies("PATCH", WORKLOAD_PATH)[0]
     assert {entry["manager"] for entry in fields["value"]} == {names.FIELD_MANAGER, names.REPLICAS_MANAGER}
@@ -75,7 +70,7 @@ async def test_workload_that_its_controller_wrote_meanwhile_is_read_anew(process
     script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
     script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 3))
     script.on("GET", WORKLOAD_PATH, managed(workload(), "Update", 2))
-    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
     assert [sent.method for sent in script.sent] == ["POST", "PATCH", "GET", "PATCH"]
     assert script.bodies("PATCH", WORKLOAD_PATH)[1][1]["value"] == "2"
 
@@ -83,7 +78,7 @@ async def test_workload_that_its_controller_wrote_meanwhile_is_read_anew(process
 async def test_workload_that_is_always_written_meanwhile_is_left_to_the_next_apply(process: Process, script: Script) -> None:
     script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
     script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict")).on("GET", WORKLOAD_PATH, managed(workload(), "Update", 9))
-    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
     assert [sent.method for sent in script.writes()] == ["POST"] + ["PATCH"] * 4
     assert cached(process, workload()) is not None
 
@@ -99,7 +94,7 @@ async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
     process: Process, script: Script, answer: Any, reason: ProblemReason, digest: str
 ) -> None:
     script.on("POST", at(SERVICES), answer).on("POST", at(WORKLOADS), managed(workload(), "Apply"))
-    await execute(process, operations.CreateChild(CHAT, service(), "d"), operations.CreateChild(CHAT, workload(), "e"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"), operations.CreateChild(CHAT, workload(), "e"))
     found = problem(process, service())
     assert found is not None
     assert (found.reason, found.digest) == (reason, digest)
@@ -109,15 +104,15 @@ async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
 
 async def test_child_that_is_created_after_all_has_no_problem_any_more(process: Process, script: Script) -> None:
     script.on("POST", at(SERVICES), failure(403, "Forbidden"), managed(service(), "Apply"))
-    await execute(process, operations.CreateChild(CHAT, service(), "d"))
-    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     assert problem(process, service()) is None
 
 
 async def test_child_that_the_api_server_cannot_take_now_ends_the_plan(process: Process, script: Script) -> None:
     script.on("POST", at(SERVICES), failure(503, "ServiceUnavailable"))
     with pytest.raises(errors.Unavailable):
-        await execute(process, operations.CreateChild(CHAT, service(), "d"))
+        await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     assert problem(process, service()) is None
 
 
@@ -127,7 +122,7 @@ async def test_child_that_the_api_server_cannot_take_now_ends_the_plan(process: 
 async def test_object_of_another_manager_is_left_alone(process: Process, script: Script) -> None:
     script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
     script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME}, "spec": {}}))
-    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     found = problem(process, service())
     assert found is not None
     assert found.reason is ProblemReason.TAKEN
@@ -140,7 +135,7 @@ async def test_object_of_another_manager_is_left_alone(process: Process, script:
 async def test_problem_says_which_other_app_has_the_name(process: Process, script: Script, labels: dict[str, str], other_app: str) -> None:
     script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
     script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME, "labels": labels}, "spec": {}}))
-    await execute(process, operations.CreateChild(CHAT, service(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     found = problem(process, service())
     assert found is not None
     assert found.other_app == other_app
@@ -151,7 +146,7 @@ async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: 
     assert is_labelled(restored, CHAT)
     script.on("POST", at(WORKLOADS), failure(409, "AlreadyExists")).on("GET", WORKLOAD_PATH, stored(restored))
     script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
-    await execute(process, operations.CreateChild(CHAT, workload(), "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
     (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
     assert applied["spec"] == {"minReadySeconds": 5}, "the autoscaler owns replicas"
     assert applied["metadata"]["ownerReferences"] == [owner(CHAT)]
@@ -162,7 +157,7 @@ async def test_child_that_is_being_deleted_is_waited_for(process: Process, scrip
     ending = {**service(), "metadata": {**service()["metadata"], "deletionTimestamp": "2026-11-24T12:00:00Z"}}
     script.on("POST", at(SERVICES), failure(409, "AlreadyExists")).on("GET", SERVICE_PATH, stored(ending))
     with pytest.raises(errors.Conflict, match="being deleted"):
-        await execute(process, operations.CreateChild(CHAT, service(), "d"))
+        await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
 
 
 async def test_config_map_with_another_flow_is_left_alone(process: Process, script: Script) -> None:
@@ -170,7 +165,7 @@ async def test_config_map_with_another_flow_is_left_alone(process: Process, scri
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists"))
     script.on("GET", path, stored({**flow, "data": {"flow": "another"}}))
-    await execute(process, operations.CreateChild(CHAT, flow, "d"))
+    await execute(process, APP, operations.CreateChild(CHAT, flow, "d"))
     found = problem(process, flow)
     assert found is not None
     assert (found.reason, found.other_app) == (ProblemReason.TAKEN, "")
@@ -182,7 +177,7 @@ async def test_config_map_with_another_flow_is_left_alone(process: Process, scri
 async def test_child_is_applied_to_the_object_that_was_observed(process: Process, script: Script) -> None:
     observed = managed(service(), "Apply", 4, uid="uid-observed")
     script.on("PATCH", SERVICE_PATH, managed(service(), "Apply", 5, uid="uid-observed"))
-    await execute(process, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
+    await execute(process, APP, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
     (sent,) = script.sent
     assert sent.query["force"] == "true"
     assert sent.body["metadata"]["uid"] == "uid-observed"
@@ -190,7 +185,7 @@ async def test_child_is_applied_to_the_object_that_was_observed(process: Process
 
 async def test_fields_of_a_post_go_to_apply_first(process: Process, script: Script) -> None:
     script.on("PATCH", SERVICE_PATH, managed(service(), "Apply", 5))
-    await execute(process, operations.ApplyChild(CHAT, service(), managed(service(), "Update", 4), "d", "spec.type"))
+    await execute(process, APP, operations.ApplyChild(CHAT, service(), managed(service(), "Update", 4), "d", "spec.type"))
     assert [isinstance(sent.body, list) for sent in script.sent] == [True, False]
 
 
@@ -199,7 +194,7 @@ async def test_items_of_another_manager_in_our_lists_are_replaced(process: Proce
     """They stay after an apply, or are what the API server refuses: then the spec is patched whole, and becomes ours again."""
     script.on("PATCH", SERVICE_PATH, first, managed(service(), "Update", 6), managed(service(), "Apply", 7))
     observed = managed(service(), "Apply", 4)
-    await execute(process, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
+    await execute(process, APP, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
     applied, patched, adopted = script.bodies("PATCH", SERVICE_PATH)
     assert patched == {"metadata": {"uid": observed["metadata"]["uid"]}, "spec": service()["spec"]}
     assert (applied["kind"], isinstance(adopted, list)) == ("Service", True)
@@ -208,7 +203,7 @@ async def test_items_of_another_manager_in_our_lists_are_replaced(process: Proce
 
 async def test_apply_that_stays_refused_is_a_problem(process: Process, script: Script) -> None:
     script.on("PATCH", SERVICE_PATH, failure(422, "Invalid", "spec.ports: Required value"))
-    await execute(process, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.ports"))
+    await execute(process, APP, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.ports"))
     found = problem(process, service())
     assert found is not None
     assert (found.reason, found.digest) == (ProblemReason.REFUSED, "d")
@@ -220,7 +215,7 @@ async def test_apply_that_stays_refused_is_a_problem(process: Process, script: S
 async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: Process, script: Script) -> None:
     script.on("PATCH", SERVICE_PATH, stored(service(), 2))
     observed = stored(service())
-    await execute(process, operations.OwnChild(CHAT, observed))
+    await execute(process, APP, operations.OwnChild(CHAT, observed))
     assert script.bodies("PATCH", SERVICE_PATH) == [{"metadata": {"uid": observed["metadata"]["uid"], "ownerReferences": [owner(CHAT)]}}]
 
 
@@ -228,14 +223,14 @@ async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: 
 async def test_child_is_deleted_by_its_uid(process: Process, script: Script, keep: bool, policy: str) -> None:
     script.on("DELETE", SERVICE_PATH, NAMED)
     observed = stored(service())
-    await execute(process, operations.DeleteChild(observed, keep))
+    await execute(process, APP, operations.DeleteChild(observed, keep))
     (options,) = script.bodies("DELETE", SERVICE_PATH)
     assert options == {"preconditions": {"uid": observed["metadata"]["uid"]}, "propagationPolicy": policy}
 
 
 async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, script: Script) -> None:
     script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
-    await execute(process, operations.ScaleWorkload(stored(workload()), 1))
+    await execute(process, APP, operations.ScaleWorkload(stored(workload()), 1))
     (sent,) = script.sent
     assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"spec": {"replicas": 1}})
 
@@ -247,7 +242,7 @@ async def test_flow_is_read_from_its_version_and_written_as_it_is(process: Proce
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), stored(flow))
-    await execute(process, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
     (created,) = script.bodies("POST", at(BY_KIND[CONFIG_MAP.kind]))
     assert created["data"] == {"flow": given.flow("v1")}
 
@@ -255,7 +250,7 @@ async def test_flow_is_read_from_its_version_and_written_as_it_is(process: Proce
 async def test_version_that_was_made_again_with_another_flow_is_not_written(process: Process, script: Script) -> None:
     script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v2"))
     with pytest.raises(errors.Conflict, match="another flow"):
-        await execute(process, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+        await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
     assert script.writes() == []
 
 
@@ -264,7 +259,7 @@ async def test_access_keys_are_created_once_and_then_observed(process: Process, 
     script.on("POST", at(SECRETS), answer)
     state = process.states.of(APP)
     state.access_keys = AccessKeys(KeysPresence.ABSENT)
-    await execute(process, operations.CreateAccessKeys(CHAT))
+    await execute(process, APP, operations.CreateAccessKeys(CHAT))
     (created,) = script.bodies("POST", at(SECRETS))
     assert created["stringData"] == {"default": FIRST_KEY}
     assert state.access_keys is None, "the next reconcile reads the Secret"
@@ -272,7 +267,7 @@ async def test_access_keys_are_created_once_and_then_observed(process: Process, 
 
 async def test_access_keys_that_may_not_be_created_are_a_problem(process: Process, script: Script) -> None:
     script.on("POST", at(SECRETS), failure(403, "Forbidden", "quota"))
-    await execute(process, operations.CreateAccessKeys(CHAT))
+    await execute(process, APP, operations.CreateAccessKeys(CHAT))
     found = problem(process, access_keys(CHAT, ""))
     assert found is not None
     assert found.reason is ProblemReason.DENIED
@@ -289,13 +284,13 @@ def job() -> Manifest:
 
 async def test_run_is_created_once(process: Process, script: Script) -> None:
     script.on("POST", at(JOBS), stored(job()))
-    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    await execute(process, APP, operations.RunOnce(CHAT, job(), "d"))
     assert cached(process, job()) is not None
 
 
 async def test_run_that_exists_was_made_before(process: Process, script: Script) -> None:
     script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(job()))
-    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    await execute(process, APP, operations.RunOnce(CHAT, job(), "d"))
     assert cached(process, job()) is not None
     assert problem(process, job()) is None
 
@@ -304,7 +299,7 @@ async def test_run_that_exists_was_made_before(process: Process, script: Script)
 async def test_job_of_that_name_that_is_no_run_is_left_alone(process: Process, script: Script, labels: dict[str, str]) -> None:
     found = {"metadata": {"name": "nightly-1", "labels": labels}}
     script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(found))
-    await execute(process, operations.RunOnce(CHAT, job(), "d"))
+    await execute(process, APP, operations.RunOnce(CHAT, job(), "d"))
     told = problem(process, job())
     assert told is not None
     assert told.reason is ProblemReason.TAKEN

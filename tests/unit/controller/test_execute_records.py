@@ -15,20 +15,15 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Outcome, RecordStatus, Result
+from dynamiq_operator.model.record import Outcome, Phase, RecordStatus, Result
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.history.ledger import Ledger
 from tests.support import factories as given
-from tests.support.controller import NAMED, SYSTEM, Process, at, stored
+from tests.support.controller import NAMED, SYSTEM, Process, at, execute, stored
 from tests.support.scripted import Reply, Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
 ROW = at(RECORDS, "a")
-
-
-async def execute(process: Process, *asked: operations.Operation) -> None:
-    await process.lead()
-    await process.executor.execute(APP, operations.Plan(asked))
 
 
 def row(version: int = 1, *modifiers: given.Modifier) -> Record:
@@ -47,16 +42,35 @@ async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Pro
     await process.lead()
     process.clock.later(11)
     with pytest.raises(LeadershipLost):
-        await process.executor.execute(APP, operations.Plan((operations.OwnRecord(given.an_app(), row()),)))
+        await process.executor.execute(APP, operations.Plan((operations.Group("row", (operations.OwnRecord(given.an_app(), row()),)),)))
     assert script.sent == []
 
 
-async def test_first_operation_that_fails_ends_the_plan(process: Process, script: Script) -> None:
+async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(process: Process, script: Script) -> None:
+    """What is left of a group is not done, nor what comes after it, however far; everything else is."""
     script.on("PATCH", ROW, failure(409, "Conflict"))
+    script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a"), 2)).on("POST", at(EVENTS), NAMED)
+    app, status = given.an_app(), RecordStatus(phase=Phase.PENDING)
+    own, tell = operations.OwnRecord(app, row()), operations.Emit(app, "Said", "anything", key="k")
+    groups = (
+        operations.Group("refused", (own, own)),
+        operations.Group("after it", (tell,), frozenset({"refused"})),
+        operations.Group("after that", (tell,), frozenset({"after it"})),
+        operations.Group("apart", (operations.SetRecordStatus(row(), status),), frozenset({"no such group"})),
+    )
+    await process.lead()
+    (failed,) = await process.executor.execute(APP, operations.Plan(groups))
+    assert (failed.group, failed.operation, type(failed.error)) == ("refused", own, errors.Conflict)
+    assert [(sent.method, sent.path) for sent in script.sent] == [("PATCH", ROW), ("PATCH", f"{ROW}/status")]
+
+
+async def test_a_pass_ends_after_two_requests_that_nobody_answers(process: Process, script: Script) -> None:
+    """Each of them takes as long as a request may last."""
+    script.on("PATCH", ROW, Reply(cut=True))
     own = operations.OwnRecord(given.an_app(), row())
-    with pytest.raises(errors.Conflict):
-        await execute(process, own, own)
-    assert len(script.sent) == 1
+    await process.lead()
+    failed = await process.executor.execute(APP, operations.Plan(tuple(operations.Group(str(each), (own,)) for each in range(5))))
+    assert [each.group for each in failed] == ["0", "1"]
 
 
 async def test_number_and_pins_are_set_in_one_guarded_request(process: Process, script: Script) -> None:
@@ -64,12 +78,12 @@ async def test_number_and_pins_are_set_in_one_guarded_request(process: Process, 
     script.on("PATCH", ROW, stored(given.row_manifest("a", given.pinned(3)), 8))
     state = process.states.of(APP)
     state.ledger = Ledger(known=True)
-    await execute(process, operations.CompleteRecord(app, row(7), 3, pinned))
+    await execute(process, APP, operations.CompleteRecord(app, row(7), 3, pinned))
     (patch,) = script.bodies("PATCH", ROW)
     assert patch["metadata"] == {"resourceVersion": "7", "ownerReferences": [owner(app)]}
     assert patch["spec"] == {"sequence": 3, "pinned": pinned.as_json() if pinned else None}
     assert cached_rows(process) == ["a"], "the next snapshot has the row as it was written"
-    assert list(state.ledger.rows) == ["a"]
+    assert [row.name for row in state.ledger.all()] == ["a"]
 
 
 async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(process: Process, script: Script) -> None:
@@ -79,6 +93,7 @@ async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(proc
     status = RecordStatus(phase=given.a_row("a", given.live(3)).phase)
     await execute(
         process,
+        APP,
         operations.CompleteRecord(given.an_app(), row(7), 3, None),
         operations.EndRecord(row(7), outcome),
         operations.SetRecordStatus(row(7), status),
@@ -91,7 +106,7 @@ async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(proc
 async def test_status_removes_what_it_no_longer_says(process: Process, script: Script) -> None:
     app = given.an_app()
     script.on("PATCH", at(APPS, given.NAME, "status"), stored(given.app_manifest(), 2))
-    await execute(process, operations.SetAppStatus(app, app.status))
+    await execute(process, APP, operations.SetAppStatus(app, app.status))
     (sent,) = script.sent
     assert sent.body["metadata"] == {"resourceVersion": app.meta.resource_version}
     assert sent.body["status"]["live"] is None
@@ -102,16 +117,16 @@ async def test_row_that_git_asks_for_is_created_in_the_name_of_who_changed_it(pr
     script.on("POST", at(RECORDS), stored(given.row_manifest("a")))
     state = process.states.of(APP)
     state.ledger = Ledger(known=True)
-    await execute(process, operations.CreateRecord(given.an_app(), "a", {"workflowVersion": "v2"}, "anna"))
+    await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {"workflowVersion": "v2"}, "anna"))
     (created,) = script.bodies("POST", at(RECORDS))
     assert created["spec"] == {"app": given.NAME, "workflowVersion": "v2", "createdBy": "anna"}
     assert (created["metadata"], created["kind"]) == ({"name": "a", "namespace": given.NAMESPACE}, "Deployment")
-    assert list(state.ledger.rows) == ["a"]
+    assert [row.name for row in state.ledger.all()] == ["a"]
 
 
 async def test_row_that_exists_was_created_before(process: Process, script: Script) -> None:
     script.on("POST", at(RECORDS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a")))
-    await execute(process, operations.CreateRecord(given.an_app(), "a", {}, None))
+    await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {}, None))
     assert cached_rows(process) == ["a"]
 
 
@@ -119,7 +134,7 @@ async def test_row_of_a_deleted_app_of_the_same_name_is_waited_for(process: Proc
     owned = given.with_meta(ownerReferences=[{"kind": "App", "uid": "uid-before"}])
     script.on("POST", at(RECORDS), failure(409, "AlreadyExists")).on("GET", ROW, stored(given.row_manifest("a", owned)))
     with pytest.raises(errors.Conflict, match="being deleted"):
-        await execute(process, operations.CreateRecord(given.an_app(), "a", {}, None))
+        await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {}, None))
     assert cached_rows(process) == []
 
 
@@ -127,9 +142,9 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     script.on("DELETE", ROW, NAMED)
     state = process.states.of(APP)
     state.ledger = Ledger(known=True).having([given.a_row("a", given.superseded(1)), given.a_row("b", given.live(2))])
-    await execute(process, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
+    await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
     assert script.bodies("DELETE", ROW)[0]["preconditions"] == {"uid": "uid-of-a"}
-    assert list(state.ledger.rows) == ["b"]
+    assert [row.name for row in state.ledger.all()] == ["b"]
 
 
 # Events.
@@ -141,7 +156,7 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
 )
 async def test_event_is_about_its_object(process: Process, script: Script, about: Record, kind: str, warning: bool, type_: str) -> None:
     script.on("POST", at(EVENTS), NAMED)
-    await execute(process, operations.Emit(about, "Deployed", "x" * 2000, "key", warning))
+    await execute(process, APP, operations.Emit(about, "Deployed", "x" * 2000, "key", warning))
     (event,) = script.bodies("POST", at(EVENTS))
     assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"], event["type"]) == (kind, about.meta.uid, type_)
     assert event["metadata"]["name"] == names.event(about.meta.uid, "Deployed", "key")
@@ -152,7 +167,7 @@ async def test_event_is_about_its_object(process: Process, script: Script, about
 @pytest.mark.parametrize("answer", [failure(409, "AlreadyExists"), failure(403, "Forbidden"), failure(503, "ServiceUnavailable")])
 async def test_event_that_cannot_be_written_ends_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("POST", at(EVENTS), answer).on("PATCH", ROW, stored(given.row_manifest("a"), 2))
-    await execute(process, operations.Emit(given.an_app(), "Deployed", "v2", "key"), operations.OwnRecord(given.an_app(), row()))
+    await execute(process, APP, operations.Emit(given.an_app(), "Deployed", "v2", "key"), operations.OwnRecord(given.an_app(), row()))
     assert len(script.sent) == 2
 
 
@@ -163,7 +178,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
     path = at(PODS, "chat-0")
     pod = {"metadata": {"name": "chat-0", "labels": names.labels(given.NAME)}, "spec": {"containers": []}}
     script.on("PATCH", path, stored(pod, 2))
-    await execute(process, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
     assert script.bodies("PATCH", path) == [{"metadata": {"uid": "uid-0", "annotations": {names.KEYS_ANNOTATION: "55"}}}]
     assert [resource for resource, _ in process.cache.of_app(APP)] == [PODS]
 
@@ -171,7 +186,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
 async def test_pod_that_is_gone_needs_to_be_told_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("PATCH", at(PODS, "chat-0"), answer)
-    await execute(process, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
     assert len(script.sent) == 1
 
 
@@ -180,7 +195,7 @@ CLAIM = {"metadata": {"name": "c", "uid": "uid-of-c", "resourceVersion": "4"}}
 
 async def test_hostname_is_claimed_by_a_creation(process: Process, script: Script) -> None:
     script.on("POST", CLAIMS.path(SYSTEM), NAMED)
-    await execute(process, operations.ClaimHostname(given.an_app(), "chat.example.com"))
+    await execute(process, APP, operations.ClaimHostname(given.an_app(), "chat.example.com"))
     (created,) = script.bodies("POST", CLAIMS.path(SYSTEM))
     assert created["metadata"]["name"] == names.claim("chat.example.com")
     assert created["data"] == {"hostname": "chat.example.com", "namespace": given.NAMESPACE, "app": given.NAME}
@@ -189,7 +204,7 @@ async def test_hostname_is_claimed_by_a_creation(process: Process, script: Scrip
 async def test_app_that_claims_a_hostname_too_late_observes_anew(process: Process, script: Script) -> None:
     script.on("POST", CLAIMS.path(SYSTEM), failure(409, "AlreadyExists"))
     with pytest.raises(errors.Conflict):
-        await execute(process, operations.ClaimHostname(given.an_app(), "chat.example.com"))
+        await execute(process, APP, operations.ClaimHostname(given.an_app(), "chat.example.com"))
 
 
 @pytest.mark.parametrize(("released_at", "noted"), [(given.NOW, "2026-11-24T12:00:00Z"), (None, None)])
@@ -197,12 +212,12 @@ async def test_claim_notes_since_when_it_is_not_wanted(
     process: Process, script: Script, released_at: datetime | None, noted: str | None
 ) -> None:
     script.on("PATCH", CLAIMS.path(SYSTEM, "c"), NAMED)
-    await execute(process, operations.KeepClaim(CLAIM, released_at))
+    await execute(process, APP, operations.KeepClaim(CLAIM, released_at))
     (patch,) = script.bodies("PATCH", CLAIMS.path(SYSTEM, "c"))
     assert patch["metadata"] == {"resourceVersion": "4", "annotations": {names.RELEASED_ANNOTATION: noted}}
 
 
 async def test_claim_is_released_unless_it_was_written_since(process: Process, script: Script) -> None:
     script.on("DELETE", CLAIMS.path(SYSTEM, "c"), NAMED)
-    await execute(process, operations.ReleaseClaim(CLAIM))
+    await execute(process, APP, operations.ReleaseClaim(CLAIM))
     assert script.bodies("DELETE", CLAIMS.path(SYSTEM, "c"))[0]["preconditions"] == {"uid": "uid-of-c", "resourceVersion": "4"}

@@ -96,7 +96,7 @@ NO_LISTS = [
     pytest.param(failure(410, "Expired", "too old"), "too old", id="410"),
     pytest.param(failure(429, "TooManyRequests", "slow down", Retry_After="3600"), "slow down", id="Retry-After"),
     pytest.param(failure(401, "Unauthorized", "who?"), "credentials", id="401"),
-    pytest.param(Reply(200, {}), "no metadata", id="an empty object"),
+    pytest.param(Reply(200, {}), "no object with metadata", id="an empty object"),
     pytest.param(Reply(200, {"metadata": {}}), "no list", id="no list"),
     pytest.param(Reply(200, b"<html>Sign in</html>"), "not JSON", id="HTML"),
     pytest.param(Reply(200, b'{"metadata": {"resourceVersion": "1"}, "ite'), "not JSON", id="half of it"),

@@ -17,7 +17,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.operations import Plan
+from dynamiq_operator.plan.operations import Group, Plan
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 from tests.support.plan_lines import shown
@@ -38,7 +38,7 @@ def a_snapshot(app: App, *observed: Manifest, gateway: ParentRef | None = OPERAT
 
 def planned(snapshot: Snapshot) -> list[str]:
     assert snapshot.app is not None
-    return shown(Plan(converge_children(Context.of(snapshot, snapshot.app))))
+    return shown(Plan((Group("children", converge_children(Context.of(snapshot, snapshot.app))),)))
 
 
 def said(snapshot: Snapshot) -> list[tuple[str, str]]:

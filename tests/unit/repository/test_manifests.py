@@ -17,7 +17,7 @@ from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.rest.kube.id_index import INDEXED
-from local import images
+from local import images, operators
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 LEASE = ("coordination.k8s.io", "leases")
@@ -86,7 +86,31 @@ def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
     assert rights(role) == {LEASE: {"get", "create", "update"}}
     named = [rule for rule in role["rules"] if set(rule["verbs"]) != {"create"}]
     assert all(rule["resourceNames"] == ["dynamiq-operator"] for rule in named)
-    assert role["metadata"]["namespace"] == "dynamiq-system"
+    assert role["metadata"]["namespace"] == names.OPERATOR_NAMESPACE
+
+
+def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
+    """A namespace written into an expression would be one that no `namespace:` of an overlay reaches."""
+    (binding,) = (each for each in roles("rbac/operator.yaml", "ClusterRoleBinding").values())
+    (account,) = documents("base/service-account.yaml")
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **{key: account["metadata"][key] for key in ("name", "namespace")}}]
+    asked = set()
+    for path in sorted((MANIFESTS / "admission").glob("*-*.yaml")):
+        assert names.OPERATOR_NAMESPACE not in path.read_text()
+        found = documents(str(path.relative_to(MANIFESTS)))
+        wanting = {each["metadata"]["name"] for each in found if "paramKind" in each["spec"]}
+        told = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
+        assert wanting == set(told)
+        assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"]}
+        asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
+    assert asked == {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-status", "dynamiq-flows"}
+
+
+@pytest.mark.parametrize("path", ["base/service-account.yaml", "api/service-account.yaml"])
+def test_an_account_says_its_namespace_itself(path: str) -> None:
+    """Only then do the bindings that name it follow an overlay's `namespace:`."""
+    (account,) = documents(path)
+    assert account["metadata"]["namespace"] == names.OPERATOR_NAMESPACE == operators.NAMESPACE
 
 
 def test_nobody_gets_everything_of_anything() -> None:

@@ -1,8 +1,10 @@
-"""Which function executes which operation, and the execution of a plan: its operations in order, up to the first that fails."""
+"""Which function executes which operation, and the execution of a plan: its groups in order, each up to the first operation that fails."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.controller.app_state import AppStates
@@ -11,12 +13,14 @@ from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.execute import children, events, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
+from dynamiq_operator.kube import errors
 from dynamiq_operator.plan import operations
 
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
     operations.SetAppStatus: statuses.set_app_status,
+    operations.SetAppConditions: statuses.set_app_conditions,
     operations.SetRecordStatus: statuses.set_record_status,
     operations.CreateRecord: records.create_record,
     operations.CompleteRecord: records.complete_record,
@@ -36,7 +40,19 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.KeepClaim: hostnames.annotate_claim,
     operations.ReleaseClaim: hostnames.release_claim,
 }
-"""The function of each operation. It raises errors.ApiError where nothing that follows in the plan may be done."""
+"""The function of each operation. It raises errors.ApiError where nothing that relies on it may be done."""
+
+UNANSWERED_MOST = 2
+"""Requests without any answer after which a pass ends: each takes as long as a request may last, and meanwhile no other App is served."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An operation that failed, in the group of this name."""
+
+    group: str
+    operation: operations.Operation
+    error: Exception
 
 
 class Executor:
@@ -48,9 +64,36 @@ class Executor:
         self._client, self._cache, self._states, self._claims = client, cache, states, claims
         self._election, self._make_key = election, make_key
 
-    async def execute(self, app: AppKey, plan: operations.Plan) -> None:
-        """Executes a plan of an App. Raises errors.ApiError of the first operation that fails, and LeadershipLost before one."""
+    async def execute(self, app: AppKey, plan: operations.Plan) -> tuple[Failure, ...]:
+        """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation."""
         execution = Execution(app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key)
-        for operation in plan.operations:
+        failures: list[Failure] = []
+        undone: set[str] = set()
+        for group in plan.groups:
+            if group.after & undone:
+                undone.add(group.name)
+                continue
+            failure = await self._execute_group(execution, group)
+            if failure is not None:
+                undone.add(group.name)
+                failures.append(failure)
+                if sum(_is_unanswered(each.error) for each in failures) >= UNANSWERED_MOST:
+                    break
+        return tuple(failures)
+
+    async def _execute_group(self, execution: Execution, group: operations.Group) -> Failure | None:
+        """The operation that failed, after which the rest of the group is left out; None where all of it was done."""
+        for operation in group.operations:
             self._election.require_leadership()
-            await EXECUTE[type(operation)](execution, operation)
+            try:
+                await EXECUTE[type(operation)](execution, operation)
+            except LeadershipLost:
+                raise
+            except Exception as error:  # also one that is a bug of ours: it costs what relies on this operation, and nothing else
+                return Failure(group.name, operation, error)
+            await asyncio.sleep(0)  # an operation that needed no request would keep others from the loop
+        return None
+
+
+def _is_unanswered(error: Exception) -> bool:
+    return isinstance(error, errors.Unavailable) and error.status == 0

@@ -1,0 +1,170 @@
+"""What of a plan is done when a part of it is refused: all that does not rely on that part, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.app import AppStatus
+from dynamiq_operator.model.record import Result
+from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.operations import Operation
+from tests.support import factories as given
+from tests.support.plan_lines import shown
+from tests.support.world import World, a_world, serving
+
+Refused = Callable[[Operation], bool]
+
+
+def done_without(world: World, refused: Refused) -> operations.Plan:
+    """What of the next plan is done where the API server refuses every operation that `refused` names; carried out on the world."""
+    undone: set[str] = set()
+    done: list[operations.Group] = []
+    for group in world.plan().groups:
+        if group.after & undone:
+            undone.add(group.name)
+            continue
+        kept = []
+        for operation in group.operations:
+            if refused(operation):
+                undone.add(group.name)
+                break
+            kept.append(operation)
+        done.append(operations.Group(group.name, tuple(kept), group.after))
+    plan = operations.Plan(tuple(done))
+    world.perform(plan.operations)
+    return plan
+
+
+def of_kind(*kinds: type[Operation]) -> Refused:
+    return lambda operation: isinstance(operation, kinds)
+
+
+def creates(kind: str) -> Refused:
+    return lambda operation: isinstance(operation, operations.CreateChild) and operation.manifest["kind"] == kind
+
+
+def arriving() -> World:
+    """An App whose first row has come."""
+    world = a_world(given.with_hostname("chat.example.test"), given.with_spec(network={"ingressFrom": []}))
+    world.deploy("a", "v1")
+    return world
+
+
+def test_a_refused_child_leaves_the_others_and_the_statuses() -> None:
+    lines = shown(done_without(arriving(), creates("Service")))
+    assert "create Service" not in lines
+    assert "a: #1 pinned v1" in lines
+    assert "create HorizontalPodAutoscaler" in lines
+    assert "create Deployment" in lines
+    assert any(line.startswith("app: ") for line in lines)
+
+
+@pytest.mark.parametrize("needed", [of_kind(operations.CreateFlow), of_kind(operations.CreateAccessKeys), creates("NetworkPolicy")])
+def test_no_workload_is_made_before_what_its_pods_cannot_do_without(needed: Refused) -> None:
+    lines = shown(done_without(arriving(), needed))
+    assert "create Deployment" not in lines
+    assert "create Service" in lines
+
+
+def test_nothing_runs_a_row_that_could_not_be_pinned() -> None:
+    lines = shown(done_without(arriving(), of_kind(operations.CompleteRecord)))
+    assert not [line for line in lines if line.startswith("create ") and line != "create access keys"]
+
+
+def test_no_row_is_pinned_before_its_number_is_reserved() -> None:
+    assert not [line for line in shown(done_without(arriving(), of_kind(operations.SetAppStatus))) if "pinned" in line]
+
+
+def test_a_row_whose_pins_are_refused_holds_up_those_chained_to_it_alone() -> None:
+    """The digest of each row's pins covers that of the row before it."""
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.deploy("c", "missing")
+    world.deploy("d", "v3")
+
+    def refused(operation: Operation) -> bool:
+        return isinstance(operation, operations.CompleteRecord) and operation.record.name == "b"
+
+    lines = shown(done_without(world, refused))
+    assert "c: #3" in lines
+    assert not [line for line in lines if "pinned" in line]
+
+
+def test_no_status_says_what_an_outcome_does_not_say_yet() -> None:
+    world = arriving()
+    world.settle()
+    world.roll()
+    lines = shown(done_without(world, of_kind(operations.EndRecord)))
+    assert lines == []
+    assert world.phases == {"a": "#1 Progressing"}
+
+
+def test_a_row_is_not_closed_before_its_app_says_what_is_live() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.roll()
+    done_without(world, of_kind(operations.SetAppStatus))
+    assert world.phases == {"a": "#1 Live", "b": "#2 Live"}
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+
+
+def test_a_number_and_an_end_in_one_plan_are_told_one_after_the_other() -> None:
+    """Where the outcome is refused, the App's status has the number, and not the end."""
+    world = serving("v1")
+    world.deploy("b", "v1")  # the template stays, so the row is complete as soon as it is pinned
+    done_without(world, of_kind(operations.EndRecord))
+    status: AppStatus = world.app.status
+    assert (status.last_sequence, status.live and status.live.row) == (2, "a")
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+
+
+def test_groups_rely_on_earlier_groups_alone_and_have_names_of_their_own() -> None:
+    world = serving("v1", given.with_hostname("chat.example.test"))
+    for number in range(4):
+        world.deploy(f"r{number}", "v2")
+    world.deploy("missing", "v9")
+    groups = world.plan().groups
+    names_so_far: set[str] = set()
+    known = {group.name for group in groups}
+    for group in groups:
+        assert group.operations, group.name
+        assert group.name not in names_so_far
+        assert group.after & known <= names_so_far, group
+        names_so_far.add(group.name)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        operations.SetAppStatus,
+        operations.SetRecordStatus,
+        operations.CompleteRecord,
+        operations.EndRecord,
+        operations.CreateChild,
+        operations.ApplyChild,
+        operations.DeleteChild,
+        operations.CreateFlow,
+        operations.CreateAccessKeys,
+    ],
+)
+def test_whatever_is_refused_for_a_while_it_ends_the_same(kind: type[Operation]) -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.deploy("c", "v3")
+    for _ in range(4):
+        done_without(world, of_kind(kind))
+        world.roll()
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "b": world.phases["b"], "c": world.phases["c"]}
+    assert world.serving == "v3"
+    ended = world.rows["b"].outcome
+    assert ended is not None
+    assert ended.result is Result.OVERTAKEN
+    assert world.workload is not None
+    assert world.workload["metadata"]["name"] == names.workload(given.NAME, "")
