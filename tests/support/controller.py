@@ -20,6 +20,7 @@ from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
@@ -72,10 +73,11 @@ class Process:
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.denials = Denials()
         self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api, self.denials)
-        self.claims = Claims(self.client, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
-        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
-        self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
+        fenced = FencedClient(self.client, self.election)
+        self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election)
+        self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
 
