@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 
+from dynamiq_operator.desired.exposure import hosts_of
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
@@ -30,6 +31,7 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
+        self._by_hostname: dict[str, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
@@ -45,6 +47,8 @@ class Cache:
         trimmed = _trimmed(resource, raw)
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = trimmed
+        for host in _hosts(resource, trimmed):
+            self._by_hostname[host].add((resource, key))
         for app in (affected := self._affected_by(resource, trimmed)):
             if resource not in (VERSIONS, RUNTIMES):
                 self._by_app[app].add((resource, key))
@@ -81,6 +85,10 @@ class Cache:
         for resource, key in sorted(self._by_app.get(app, ()), key=lambda entry: (entry[0].kind, entry[1])):
             yield resource, self._objects[resource][key]
 
+    def routes_of(self, hostname: str) -> Iterator[Manifest]:
+        """Routes with our labels that have the hostname."""
+        return (self._objects[resource][key] for resource, key in self._by_hostname.get(hostname, ()))
+
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
         """WorkflowVersions of a workflow."""
         return (
@@ -99,6 +107,10 @@ class Cache:
         cached = self._objects[resource].pop(key, None)
         if cached is None:
             return set()
+        for host in _hosts(resource, cached):
+            self._by_hostname[host].discard((resource, key))
+            if not self._by_hostname[host]:
+                del self._by_hostname[host]
         affected = self._affected_by(resource, cached)
         for app in affected:
             self._by_app[app].discard((resource, key))
@@ -136,6 +148,10 @@ def _key(raw: Manifest) -> AppKey:
 
 def _version(raw: Manifest) -> int:
     return int(raw["metadata"].get("resourceVersion") or 0)
+
+
+def _hosts(resource: ApiResource, raw: Manifest) -> frozenset[str]:
+    return hosts_of(raw) if resource in ROUTES else frozenset()
 
 
 def _trimmed(resource: ApiResource, raw: Manifest) -> Manifest:

@@ -13,6 +13,7 @@ class ProblemReason(Enum):
     REFUSED = "Refused"
     DENIED = "Denied"
     HOSTNAME = "HostnameTaken"
+    UNREAD = "HostnameUnknown"
     GATEWAY = "NoGateway"
 
 
