@@ -94,15 +94,15 @@ def test_a_row_waits_for_its_app(on: Stage) -> None:
     on.until_condition("unborn", "Ready", "True")
 
 
-def test_a_row_waits_for_the_row_that_it_restores(on: Stage) -> None:
+def test_a_row_waits_for_the_row_that_it_restores_and_is_refused_where_that_one_is_not_live_yet(on: Stage) -> None:
     on.app("restored", public())
     on.live("restored", "v1", row="restored-first")
     on.deploy("restored", row="restored-again", restores="restored-second")
     row = on.until("restored-again", "Pending")
     assert "row restored-second, which this one restores, does not exist" in said(row)
     on.live("restored", "v1", row="restored-second")
-    overtaken = on.until("restored-again", "Superseded")
-    assert overtaken["spec"]["outcome"]["result"] == "Overtaken", "the row that it waited for is newer"
+    refused = on.until("restored-again", "Failed")
+    assert said(refused) == "row restored-second has not ended yet: only a row that went live can be restored"
 
 
 def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missing(on: Stage) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
@@ -45,6 +46,7 @@ class World(Objects):
 
     def __init__(self, *objects: Manifest, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.unattended_until: datetime | None = None
         self.problems: dict[ChildKey, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
@@ -110,6 +112,7 @@ class World(Objects):
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
+            unattended_until=self.unattended_until,
             ledger=Ledger(known=True).having(everything.values()),
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot

@@ -10,7 +10,8 @@ from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.completion import why_not_restorable
+from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.model.settings import Settings
 
@@ -19,7 +20,8 @@ from dynamiq_operator.model.settings import Settings
 class RollbackRequest:
     """What is asked to be brought back: a row (its name or sequence), the newest row that ran a version, or else the last good row.
 
-    Scaling stays what is live, but for `with_config`: then it is the row's. A version that never ran is deployed as any other.
+    Its runtime comes back with it, unless `runtime` names another. Scaling stays what is live, but for `with_config`: then it is the
+    row's. A version that never ran is deployed as any other.
     """
 
     namespace: str
@@ -48,26 +50,51 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config to bring back: leave out --with-config")
         return DeployRequest(namespace, app, version=version, runtime=request.runtime, message=request.message)
+    record = Record.of(target)
+    if (why_not := why_not_restorable(record)) is not None:
+        raise Refusal(why_not)
     pinned = _pins(target)
-    if not pinned:
-        raise Refusal(f"row {target['metadata']['name']} of {app} was never rolled out, so there is nothing to bring back")
     config = pinned["config"] if request.with_config else None
     name = target["metadata"]["name"]
     return DeployRequest(namespace, app, restores=name, runtime=request.runtime, config=config, message=request.message)
 
 
 def last_good(rows: Iterable[Manifest], app: str) -> Manifest:
-    """The newest row that went Live and ran another flow than what is live or being rolled out. `rows`: newest first."""
+    """The newest row that went Live with another pair of flow and runtime than what is live or being rolled out now.
+
+    Where that one brought an older row back, only what is older still counts: a second rollback goes further back, and never forth again.
+    `rows`: newest first.
+    """
     every = list(rows)
     current = next((row for row in every if _pins(row) and _result(row) in (None, Result.SUCCEEDED)), None)
     if current is None:
         raise Refusal(f"nothing of {app} has gone Live yet: there is nothing to go back to")
-    older = every[every.index(current) + 1 :]
-    found = next((row for row in older if _went_live(row) and _pins(row)["workflowHash"] != _pins(current)["workflowHash"]), None)
+    origin = _origin(current, every)
+    older = [row for row in every if _went_live(row) and row["spec"]["sequence"] < origin]
+    found = next((row for row in older if _pair(row) != _pair(current)), None)
     if found is None:
         running = _pins(current)["workflowVersion"]
-        raise Refusal(f"{app} has never run anything but {running}: name what to deploy, `kubectl dynamiq deploy {app} --version …`")
+        before = f" before row #{origin}, which it brought back" if origin != current["spec"]["sequence"] else ""
+        raise Refusal(
+            f"{app} has never run anything but {running}{before}: name what to deploy, `kubectl dynamiq deploy {app} --version …`"
+        )
     return found
+
+
+def _origin(row: Manifest, rows: Iterable[Manifest]) -> int:
+    """The sequence of the row that a row brought back, or, where that one brought one back as well, of that one, and so on; else its own."""
+    by_sequence = {each["spec"].get("sequence"): each for each in rows}
+    sequence: int = row["spec"]["sequence"]
+    while (restored := _pins(row).get("restores")) is not None and restored["sequence"] < sequence:
+        sequence = restored["sequence"]
+        if (found := by_sequence.get(sequence)) is None:
+            break
+        row = found
+    return sequence
+
+
+def _pair(row: Manifest) -> tuple[str, Mapping[str, Any]]:
+    return _pins(row)["workflowHash"], _pins(row)["runtime"]
 
 
 def _newest_of(rows: Iterable[Manifest], version: str) -> Manifest | None:

@@ -317,6 +317,8 @@ class TriggerRun(Part):
 
 
 RUNS_KEPT = 10
+PROGRESSING = "Progressing"
+"""Type of the App's condition that is True while a deploy is in flight."""
 
 
 class AppStatus(Part):
@@ -333,6 +335,11 @@ class AppStatus(Part):
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
     ] = ()
     conditions: tuple[Condition, ...] = conditions_field()
+
+    @property
+    def deploying_since(self) -> str | None:
+        """Since when a deploy has been in flight, as the condition says; None where it says that none is."""
+        return next((each.last_transition_time for each in self.conditions if (each.type, each.status) == (PROGRESSING, "True")), None)
 
 
 DEFAULT_APP_STATUS = {"observedGeneration": 0}

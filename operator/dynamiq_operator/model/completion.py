@@ -13,7 +13,7 @@ from typing import TypeVar
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
-from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Promoted, Restored, Source
+from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Promoted, Restored, Result, Source
 from dynamiq_operator.model.runtime import PinnedRuntime, ResourceList, Resources
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
@@ -58,6 +58,8 @@ class _Release:
     flow_hash: str
     description: str | None
     restores: Restored | None = None
+    ran_on: PinnedRuntime | None = None
+    """The runtime of the row that is restored."""
 
 
 _NO_DIGEST = "sha256:" + "0" * 64
@@ -74,7 +76,7 @@ def complete(
     release = _release(record, known.app, known)
     if not isinstance(release, _Release):
         return release
-    runtime = _runtime(record, known, live)
+    runtime = _runtime(record, known, live, release.ran_on)
     if not isinstance(runtime, PinnedRuntime):
         return runtime
     config = complete_config(record.spec.config, live.config if live else None, runtime)
@@ -122,10 +124,9 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
         return Missing(f"row {record.spec.restores}, which this one restores, does not exist in namespace {record.meta.namespace}")
     if row.spec.app != record.spec.app:
         return Refused(f"row {row.name} is of App {row.spec.app}: a row can restore only a row of its own App")
-    if row.pinned is None:
-        if row.outcome is None and row.name != record.name:
-            return Missing(f"row {row.name}, which this one restores, has not been deployed yet")
-        return Refused(f"row {row.name} was never deployed, so it has nothing to restore")
+    why_not = why_not_restorable(row)
+    if row.pinned is None or why_not is not None:
+        return Refused(why_not or f"row {row.name} has no pins")
     if row.pinned.workflow_hash not in known.flows:
         return Missing(f"the flow of row {row.name} ({row.pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion")
     return _Release(
@@ -134,7 +135,21 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
         row.pinned.workflow_hash,
         row.pinned.description,
         Restored(row=row.name, sequence=row.sequence),
+        row.pinned.runtime,
     )
+
+
+def why_not_restorable(row: Record) -> str | None:
+    """Why a row cannot be restored, in a sentence; None for one that went live, and no other can be."""
+    if row.outcome is None:
+        state = "has not ended yet"
+    elif row.outcome.result is Result.SUCCEEDED and row.pinned is not None:
+        return None
+    elif row.outcome.result is Result.OVERTAKEN:
+        state = "was overtaken before it went live"
+    else:
+        state = "failed"
+    return f"row {row.name} {state}: only a row that went live can be restored"
 
 
 def _promoted(record: Record, release: _Release, source: Record | None) -> Promoted | None:
@@ -154,24 +169,29 @@ def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
     return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
 
 
-def _runtime(record: Record, known: Known, live: Pinned | None) -> PinnedRuntime | Missing | Refused:
+def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
+    """The runtime that the row names, else that of the row that it restores, else the live row's, else the newest.
+
+    A name of what is kept anyway means just that, though the Runtime is gone by now: it never changes while it is there.
+    """
+    kept = ran_on or (live.runtime if live is not None else None)
     requested = record.spec.runtime
-    if requested is None and live is not None:
-        return live.runtime
-    if requested is None:
+    named = known.runtimes.get(requested) if requested is not None else None
+    if kept is not None and (requested is None or (named is None and requested == kept.name)):
+        found = kept
+    elif requested is None:
         newest = newest_runtime(known.runtimes.values())
         if newest is None:
             return Missing("there is no Runtime that is not deprecated")
-        found = newest
-    elif requested not in known.runtimes:
+        found = newest.spec.pins(newest.meta.name)
+    elif named is None:
         return Missing(f"Runtime {requested} does not exist")
     else:
-        found = known.runtimes[requested]
-    if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.spec.image:
-        return Refused(
-            f"Runtime {found.meta.name} names its image by a tag ({found.spec.image}), and this cluster's policy asks for a digest"
-        )
-    return found.spec.pins(found.meta.name)
+        found = named.spec.pins(named.meta.name)
+    # What runs already is not refused: a policy that came later would keep an App from being scaled.
+    if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.image and (live is None or found != live.runtime):
+        return Refused(f"Runtime {found.name} names its image by a tag ({found.image}), and this cluster's policy asks for a digest")
+    return found
 
 
 def complete_config(requested: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:

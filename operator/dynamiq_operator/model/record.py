@@ -181,10 +181,14 @@ class RecordSpec(Part):
     )
     restores: Annotated[
         ObjectName | None,
-        Field(description="Name of an older row of the App whose workflow version is brought back, in place of workflowVersion."),
+        Field(
+            description="Name of a row of the App that went live: its workflow version and its runtime are brought back. In place of "
+            "workflowVersion."
+        ),
     ] = None
     runtime: Annotated[
-        ObjectName | None, Field(description="Runtime to run on. Left out: the live row's, or for a first deploy the newest.")
+        ObjectName | None,
+        Field(description="Runtime to run on. Left out: that of the row that is restored, else the live row's, else the newest."),
     ] = None
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None

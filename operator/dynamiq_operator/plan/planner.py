@@ -97,7 +97,8 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Seconds after which time alone may change the plan."""
     policy = context.app.spec.rollout
-    times = [seconds_left(row, policy, context.now) for row in context.snapshot.records if row.name in context.waits]
+    since = context.in_flight_since
+    times = [seconds_left(row, policy, context.now, since) for row in context.snapshot.records if row.name in context.waits]
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
     if problems.children or problems.triggers:

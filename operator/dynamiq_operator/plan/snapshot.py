@@ -76,6 +76,8 @@ class Snapshot:
     `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
     `has_gateway_api`: whether HTTPRoutes can be made.
+    `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
+    there was no such time.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -96,6 +98,7 @@ class Snapshot:
     runs: tuple[TriggerJob, ...] = ()
     claim: HostnameClaim = HostnameClaim()
     has_gateway_api: bool = True
+    unattended_until: datetime | None = None
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)

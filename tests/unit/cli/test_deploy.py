@@ -294,7 +294,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
     [
         (("--to-row", "9"), "no row #9 of chat in namespace demo; rows are #1 to #3"),
         (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide`"),
-        (("--to-row", "3"), "row chat-c of chat was never rolled out, so there is nothing to bring back"),
+        (("--to-row", "3"), "row chat-c failed: only a row that went live can be restored"),
         (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config to bring back: leave out --with-config"),
     ],
 )

@@ -29,6 +29,8 @@ from tests.support.factories import (
     never_deployed,
     numbered,
     of_app,
+    overtaken,
+    progressing,
     superseded,
     waiting,
     with_image,
@@ -206,29 +208,60 @@ def test_a_restore_takes_the_flow_of_the_row_though_the_release_was_made_again()
     assert found.workflow_hash == flow_hash("v1") != remade.flow_hash
 
 
-def test_a_restore_keeps_the_live_scaling_and_runtime() -> None:
-    old = a_row("old", superseded(1, "v1", config={**CONFIG, **scaled(1, 1)}, runtime=a_runtime(name="old-runtime")))
+OLD_RUNTIME = a_runtime(with_image("registry.test/runtime@sha256:" + "0" * 64), name="old-runtime")
+
+
+def test_a_restore_keeps_the_live_scaling_and_brings_the_runtime_back() -> None:
+    old = a_row("old", superseded(1, "v1", config={**CONFIG, **scaled(1, 1)}, runtime=OLD_RUNTIME))
     served = a_row("served", live(2, "v2", config={**CONFIG, **scaled(5, 9)}))
     found = pins(new(asking(restores="old")), old, served=served)
     assert config_of(found)["autoscaling"] == {"minReplicas": 5, "maxReplicas": 9, "targetCPUUtilizationPercentage": 80}
-    assert found.runtime.name == "tiny-1"
+    assert found.runtime == OLD_RUNTIME.spec.pins("old-runtime")
 
 
-def test_a_failed_row_can_be_restored() -> None:
-    assert pins(new(asking(restores="old")), a_row("old", failed(1, "v1"))).workflow_version == "v1"
+def test_a_restore_on_another_runtime_runs_on_that_one() -> None:
+    old, served = a_row("old", superseded(1, "v1", runtime=OLD_RUNTIME)), a_row("served", live(2, "v2"))
+    assert pins(new(asking(restores="old", runtime="tiny-1")), old, served=served).runtime.name == "tiny-1"
+
+
+def test_naming_the_runtime_that_is_kept_anyway_is_the_same_though_it_is_gone() -> None:
+    old, served = a_row("old", superseded(1, "v1", runtime=OLD_RUNTIME)), a_row("served", live(2, "v2"))
+    kept = pins(new(asking(restores="old", runtime="old-runtime")), old, served=served)
+    assert kept.runtime == OLD_RUNTIME.spec.pins("old-runtime")
+    gone = pins(new(asking(runtime="old-runtime")), served=a_row("served", live(2, "v2", runtime=OLD_RUNTIME)))
+    assert gone.runtime == OLD_RUNTIME.spec.pins("old-runtime")
+
+
+def test_a_restored_runtime_is_under_the_image_policy_but_what_runs_already_is_not() -> None:
+    tagged = a_runtime(with_image("registry.test/runtime:latest"), name="tagged")
+    old, served = a_row("old", superseded(1, "v1", runtime=tagged)), a_row("served", live(2, "v2", runtime=OLD_RUNTIME))
+    asked, policy = new(asking(restores="old")), ImagePolicy.DIGEST
+    assert "policy asks for a digest" in why_refused(asked, old, served=served, image_policy=policy)
+    still = a_row("served", live(2, "v2", runtime=tagged))
+    assert pins(asked, old, served=still, image_policy=policy).runtime.name == "tagged"
+
+
+ONLY_LIVE = "only a row that went live can be restored"
 
 
 @pytest.mark.parametrize(
     ("old", "message"),
     [
-        (None, "row old, which this one restores, does not exist in namespace demo"),
-        (a_row("old"), "row old, which this one restores, has not been deployed yet"),
-        (a_row("old", waiting(1)), "row old, which this one restores, has not been deployed yet"),
+        (a_row("old"), "row old has not ended yet"),
+        (a_row("old", waiting(1)), "row old has not ended yet"),
+        (a_row("old", progressing(1, "v1")), "row old has not ended yet"),
+        (a_row("old", failed(1, "v1")), "row old failed"),
+        (a_row("old", never_deployed(1)), "row old failed"),
+        (a_row("old", overtaken(1, "v1")), "row old was overtaken before it went live"),
     ],
-    ids=["no row", "not numbered", "waiting"],
+    ids=["not numbered", "waiting", "in flight", "failed", "never deployed", "overtaken"],
 )
-def test_a_row_to_restore_may_still_come(old: Record | None, message: str) -> None:
-    assert why_missing(new(asking(restores="old")), *([old] if old else [])) == message
+def test_a_row_that_did_not_go_live_is_not_restored(old: Record, message: str) -> None:
+    assert why_refused(new(asking(restores="old")), old) == f"{message}: {ONLY_LIVE}"
+
+
+def test_a_row_to_restore_may_still_come() -> None:
+    assert why_missing(new(asking(restores="old"))) == "row old, which this one restores, does not exist in namespace demo"
 
 
 def test_a_flow_to_restore_may_still_come() -> None:
@@ -239,15 +272,14 @@ def test_a_flow_to_restore_may_still_come() -> None:
 @pytest.mark.parametrize(
     ("row", "old", "message"),
     [
-        (new(asking(restores="old")), a_row("old", never_deployed(1)), "row old was never deployed, so it has nothing to restore"),
-        (new(asking(restores="new")), a_row("old"), "row new was never deployed, so it has nothing to restore"),
+        (new(asking(restores="new")), a_row("old"), f"row new has not ended yet: {ONLY_LIVE}"),
         (
             new(asking(restores="old")),
             a_row("old", of_app("other"), superseded(1)),
             "row old is of App other: a row can restore only a row of its own App",
         ),
     ],
-    ids=["never deployed", "itself", "another App's"],
+    ids=["itself", "another App's"],
 )
 def test_a_restore_that_can_never_be_is_refused(row: Record, old: Record, message: str) -> None:
     assert why_refused(row, old) == message

@@ -89,6 +89,27 @@ def test_a_redeploy_supersedes_and_a_rollback_brings_the_flow_back() -> None:
     assert (world.serving, _pins(world, "c").restores.sequence) == ("v1", 1)
 
 
+def test_a_rollback_brings_the_runtime_back_and_keeps_the_scaling() -> None:
+    world = serving("v1")
+    world.add(given.runtime_manifest(given.with_image("registry.test/runtime@sha256:" + "1" * 64), name="tiny-2"))
+    world.deploy("b", "v2", runtime="tiny-2", config={"autoscaling": {"maxReplicas": 7}})
+    world.run()
+    world.deploy("c", restores="a")
+    world.run()
+    pins = _pins(world, "c")
+    assert (world.serving, pins.runtime.name, pins.config.autoscaling.max_replicas) == ("v1", given.RUNTIME_NAME, 7)
+
+
+def test_a_row_in_flight_is_not_restored_and_goes_on() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.stall(RUNNING)
+    world.deploy("c", restores="b")
+    world.settle()
+    assert (world.phases["b"], world.phases["c"]) == ("#2 Progressing", "#3 Failed")
+
+
 def test_a_deploy_that_changes_no_template_is_live_at_once() -> None:
     world = serving("v1")
     before = json.dumps(world.child("Deployment")["spec"]["template"])
@@ -168,8 +189,8 @@ def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> No
     ("asked", "settings", "why"),
     [
         ({"restores": "theirs"}, Settings(), "its own App"),
-        ({"restores": "never"}, Settings(), "was never deployed"),
-        ({"restores": "b"}, Settings(), "was never deployed"),
+        ({"restores": "never"}, Settings(), "row never failed: only a row that went live can be restored"),
+        ({"restores": "b"}, Settings(), "row b has not ended yet: only a row that went live can be restored"),
         ({"config": {"type": "serverless"}}, Settings(), "Knative"),
         ({"config": {"autoscaling": {"minReplicas": 9}}}, Settings(), "above maxReplicas"),
         ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "policy asks for a digest"),

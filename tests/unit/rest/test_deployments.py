@@ -130,6 +130,26 @@ def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> N
     assert told["restores"] == "chat-a"
 
 
+def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> None:
+    old = make.a_runtime(make.with_spec(version="0.9.0"), name="tiny-0")
+    stage.put(row("chat-0", make.superseded(1, "v1", runtime=old)))
+    body = _asked(stage, restores=stage.uid(RECORDS, "chat-0"))
+    assert stage.call("POST", _path(stage, "deploy"), body).data["runtime"]["version"] == "0.9.0"
+    assert stage.call("POST", _path(stage, "deploy/preview"), body).data["to"]["runtime"] == "0.9.0"
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [(make.failed(3, "v1"), "failed"), (make.progressing(3, "v1"), "has not ended yet")], ids=["failed", "in flight"]
+)
+def test_only_a_deployment_that_went_live_is_restored(stage: RestStage, state: make.Modifier, why: str) -> None:
+    stage.put(row("chat-c", state))
+    body = _asked(stage, restores=stage.uid(RECORDS, "chat-c"))
+    for call in ("deploy", "deploy/preview"):
+        error = stage.call("POST", _path(stage, call), body).error(422)
+        assert error["details"] == {"restores": f"row chat-c {why}: only a row that went live can be restored"}
+    assert stage.created(RECORDS) == []
+
+
 def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     told = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _asked(stage)).data

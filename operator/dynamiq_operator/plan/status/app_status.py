@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
+from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan import events
@@ -21,7 +21,6 @@ from dynamiq_operator.plan.status.conditions import (
     CHILDREN,
     LIVE,
     OVERRIDDEN,
-    PROGRESSING,
     TRIGGERS,
     VARIABLES,
     condition,

@@ -8,7 +8,7 @@ from datetime import datetime
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import format_time
 
-READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
+READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
 SUCCEEDED = "Succeeded"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dynamiq_operator.actions.deploy import DeployRequest
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.completion import why_not_restorable
+from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import NewDeployment
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
@@ -32,7 +33,7 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
 
 
 def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> str:
-    """The name of the row with this id, which must be one of the App's. Raises HttpProblem."""
+    """The name of the row with this id, which must be one of the App's that went live. Raises HttpProblem."""
     entry = context.index.find(RECORDS, row_id.lower())
     if entry is None or entry.namespace != app["metadata"]["namespace"]:
         raise unknown_id("deployment", row_id, "restores")
@@ -40,4 +41,6 @@ def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: 
         row = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
     if row["spec"]["app"] != app["metadata"]["name"]:
         raise invalid_field("restores", "this deployment is of another App")
+    if (why_not := why_not_restorable(Record.of(row))) is not None:
+        raise invalid_field("restores", why_not)
     return entry.name

@@ -15,10 +15,14 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 Pins = Mapping[str, Any]
 
 
-def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtime: str | None) -> Pins | None:
-    """The pins of the live row, with `runtime` in place of its own where a deploy names one; None where nothing is live or readable."""
-    live = (app.get("status") or {}).get("live")
-    pins = _pins(context, session, app["metadata"]["namespace"], live["row"]) if live else None
+def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtime: str | None, restores: str | None = None) -> Pins | None:
+    """The pins of the live row; None where nothing is live or readable. In place of its runtime stands `runtime` where a deploy names one,
+    else that of the row that it restores.
+    """
+    namespace, live = app["metadata"]["namespace"], (app.get("status") or {}).get("live")
+    pins = _pins(context, session, namespace, live["row"]) if live else None
+    if restores is not None and (restored := _pins(context, session, namespace, restores)) is not None:
+        pins = {**(pins or {}), "runtime": restored["runtime"]}
     if runtime is None or (pins is not None and pins["runtime"]["name"] == runtime):
         return pins
     try:

@@ -53,14 +53,14 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:
-        kept = kept_pins(context, session, app, request.runtime)
+        kept = kept_pins(context, session, app, request.runtime, request.restores)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
     row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
     if body.deployment_config is None:
         # The row exists: an API server that does not answer this read has not failed the deploy.
         with contextlib.suppress(errors.ApiError):
-            kept = kept_pins(context, session, app, request.runtime)
+            kept = kept_pins(context, session, app, request.runtime, request.restores)
     serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
     return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
 
