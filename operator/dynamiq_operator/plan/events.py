@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamiq_operator.model.objects import App, Record, format_time
+from dynamiq_operator.model.objects import App, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
@@ -50,6 +50,10 @@ def claimed_again(app: App, host: str, since: datetime) -> Emit:
 
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
+
+
+def reconcile_failed(app: App | Unreadable, message: str) -> Emit:
+    return Emit(app, "ReconcileFailed", message, key=message, warning=True)
 
 
 def lacking(app: App, lacks: str) -> Emit:

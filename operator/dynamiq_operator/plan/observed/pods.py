@@ -51,6 +51,12 @@ class Pod:
     displaced: str | None = None
     beside: str | None = None
 
+    @property
+    def awaits_mounts(self) -> bool:
+        """Whether its container has not begun: the kubelet may lack a Secret or a ConfigMap that it mounts."""
+        begun = self.container is not None and self.container.waiting_reason != "ContainerCreating"
+        return not self.deleting and not self.ready and self.displaced is None and not begun
+
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Pod:
         status = raw.get("status") or {}
