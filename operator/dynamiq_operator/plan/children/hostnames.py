@@ -16,6 +16,7 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, ChildKey
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan import events
+from dynamiq_operator.plan.children.route_annotations import annotation_problems, serving_ingress
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation, ReleaseClaim
@@ -29,12 +30,14 @@ _WANTED = "exposure.type is Gateway"
 
 def may_route(context: Context) -> bool:
     """Whether the App may have a route for its hostname."""
-    return _has_hostname(context) and not gateway_problems(context)
+    return _has_hostname(context) and not gateway_problems(context) and not _lacks_ingress(context)
 
 
 def routes_stay(context: Context) -> bool:
     """Whether routes that are not desired stay for now: for what is to replace them cannot be made, or whose the hostname is, is not known yet."""
-    return bool(gateway_problems(context)) or context.snapshot.claim.state in (ClaimState.FREE, ClaimState.UNKNOWN)
+    return (
+        bool(gateway_problems(context)) or _lacks_ingress(context) or context.snapshot.claim.state in (ClaimState.FREE, ClaimState.UNKNOWN)
+    )
 
 
 def claim_operations(context: Context) -> tuple[Operation, ...]:
@@ -101,6 +104,11 @@ def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 
 def _route_key(app: App) -> ChildKey:
     return exposure.route_resource(app).key(app.meta.name)
+
+
+def _lacks_ingress(context: Context) -> bool:
+    """Whether an Ingress is wanted that must not be made."""
+    return bool(annotation_problems(context)) and serving_ingress(context) is None
 
 
 def _has_hostname(context: Context) -> bool:
