@@ -13,6 +13,7 @@ from dynamiq_operator.model.base import (
     RULES,
     Condition,
     DnsLabel,
+    Moment,
     ObjectName,
     Part,
     Timestamp,
@@ -158,9 +159,9 @@ class Trigger(Part):
             json_schema_extra=matching(r"^[^\s]+( +[^\s]+){4}$", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
         ),
     ] = None
-    run_at: Annotated[Timestamp | None, Field(description="Run once, at this time.")] = None
+    run_at: Annotated[Moment | None, Field(description="Run once, at this time.")] = None
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
-    expires_at: Annotated[Timestamp | None, Field(description="No run after this time.")] = None
+    expires_at: Annotated[Moment | None, Field(description="No run after this time.")] = None
     suspend: Annotated[bool | None, Field(description="True: do not run.")] = None
     draft: Annotated[bool | None, Field(description="True: it was never active. Only beside suspend; activating it removes both.")] = None
     input: Annotated[str | None, Field(max_length=65536, description="Input of the run, as JSON text.")] = None

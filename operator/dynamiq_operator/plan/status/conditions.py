@@ -10,6 +10,8 @@ from dynamiq_operator.model.objects import format_time
 
 READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
+RECONCILE_FAILED = "ReconcileFailed"
+"""Stands in a status only while it is True."""
 SUCCEEDED = "Succeeded"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not True gives its reason."""
