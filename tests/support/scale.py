@@ -111,7 +111,9 @@ async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
     before = await _get(sending, workloads.path(namespace, app))
     watched = [
         asyncio.create_task(_first(sending, RECORDS, namespace, row, lambda found: "pinned" in found["spec"])),
-        asyncio.create_task(_first(sending, workloads, namespace, app, lambda found: found["spec"]["template"] != before["spec"]["template"])),
+        asyncio.create_task(
+            _first(sending, workloads, namespace, app, lambda found: found["spec"]["template"] != before["spec"]["template"])
+        ),
     ]
     await asyncio.sleep(0.2)  # until both watches are open
     made = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(**asked))
