@@ -7,7 +7,7 @@ from dynamiq_operator.desired.base import key_of
 from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
 from dynamiq_operator.desired.network_policy import network_policy
-from dynamiq_operator.plan.children import access_keys, hostnames, variables
+from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, variables
 from dynamiq_operator.plan.context import Context
 
 
@@ -19,6 +19,7 @@ def maker_inputs(context: Context) -> Inputs:
         row=context.target.name if context.target is not None else "",
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
+        kept_annotations=route_annotations.kept_annotations(context),
         template_choice=_template_choice(context),
         workload=context.workload,
         key_note=access_keys.key_note(context),
