@@ -205,6 +205,8 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
     kept = live if live is not None and live.type is kind else Config()
     autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, requested.autoscaling)
     if (autoscaling.min_replicas or 0) > (autoscaling.max_replicas or 0):
+        if requested.autoscaling and requested.autoscaling.min_replicas and requested.autoscaling.max_replicas:
+            return Refused("minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas")
         return Refused(
             f"minReplicas {autoscaling.min_replicas} is above maxReplicas {autoscaling.max_replicas}: what the row leaves out is kept from "
             "the live row; give both"
