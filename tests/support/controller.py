@@ -73,7 +73,7 @@ class Process:
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
         self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
         self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
-        self.reconciler = Reconciler(self.queue, self.observer, self.executor)
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
 
     async def lead(self) -> Process:

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from dynamiq_operator.desired.base import CRON_JOB, JOB, WORKLOAD
+from dynamiq_operator.desired.job import CONTAINER as CALLER
+from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, format_time
@@ -86,7 +88,8 @@ class Objects:
         return name
 
     def call(self, job: str, **status: Any) -> None:
-        """The pod of a Job reads so."""
+        """The pod of a Job reads so; a container's status that names none is of the one that calls."""
+        status |= {"containerStatuses": [{"name": CALLER, **each} for each in status.get("containerStatuses", ())]}
         self.callers[job] = {"metadata": {"name": f"{job}-x", "labels": {JOB_NAME_LABEL: job}}, "status": status}
 
     def end_job(self, job: str, last_word: str | None = None, *, reason: str = "", code: int = 0) -> None:
@@ -152,8 +155,15 @@ class Objects:
                 "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
                 "spec": template["spec"],
                 "status": {
-                    "conditions": [{"type": "Ready", "status": str(status["ready"])}],
-                    "containerStatuses": [{"restartCount": 0, **status}],
+                    "conditions": [
+                        {
+                            "type": "PodScheduled",
+                            "status": "True",
+                            "lastTransitionTime": kept.get(f"chat-{number}", begun)["creationTimestamp"],
+                        },
+                        {"type": "Ready", "status": str(status["ready"])},
+                    ],
+                    "containerStatuses": [{"name": CONTAINER, "restartCount": 0, **status}],
                 },
             }
             for number, status in enumerate(statuses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.model.names import TRIGGER_LABEL
-from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan import operations
 
 
@@ -19,7 +19,7 @@ def told(plan: operations.Plan) -> list[str]:
 
 
 def _about(said: operations.Emit) -> str:
-    return "app" if isinstance(said.about, App) else said.about.name
+    return said.about.name if isinstance(said.about, Record) else "app"
 
 
 def _line(action: operations.Operation) -> str:
@@ -27,6 +27,8 @@ def _line(action: operations.Operation) -> str:
         case operations.SetAppStatus(status=status):
             ready = next(condition for condition in status.conditions if condition.type == "Ready")
             return f"app: Ready={ready.status} {ready.reason}, last #{status.last_sequence or 0}"
+        case operations.SetAppConditions(conditions=conditions):
+            return f"app: {conditions[-1]['type']}={conditions[-1]['status']} {conditions[-1]['reason']}"
         case operations.CompleteRecord(record=record, sequence=sequence, pinned=pinned):
             number = f" #{sequence}" if sequence else ""
             return f"{record.name}:{number}" + (f" pinned {pinned.workflow_version}" if pinned else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
@@ -16,7 +17,7 @@ from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan, operations
 from dynamiq_operator.plan.children.variables import references_to_read
@@ -45,6 +46,7 @@ class World(Objects):
 
     def __init__(self, *objects: Manifest, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.unattended_until: datetime | None = None
         self.problems: dict[ChildKey, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
@@ -110,6 +112,7 @@ class World(Objects):
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
+            unattended_until=self.unattended_until,
             ledger=Ledger(known=True).having(everything.values()),
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
@@ -147,10 +150,16 @@ class World(Objects):
     def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
             case operations.Emit(about=about, reason=reason, key=key, message=message):
-                kind = kinds.APP.kind if isinstance(about, App) else kinds.RECORD.kind
+                kind = kinds.RECORD.kind if isinstance(about, Record) else kinds.APP.kind
                 self.events.setdefault(names.event(about.meta.uid, reason, key), (kind, reason, message))
             case operations.SetAppStatus(app=app, status=status):
                 self._write(kinds.APP.kind, app, versions)["status"] = status.as_json()
+            case operations.SetAppConditions(meta=meta, conditions=conditions):
+                made = self.objects[self._find(kinds.APP.kind, meta.name)]
+                self._write(kinds.APP.kind, Unreadable(kinds.APP.kind, meta, ""), versions)["status"] = {
+                    **(made.get("status") or {}),
+                    "conditions": list(conditions),
+                }
             case operations.SetRecordStatus(record=record, status=row_status):
                 self._write(kinds.RECORD.kind, record, versions)["status"] = row_status.as_json()
             case operations.CompleteRecord(app=app, record=record, sequence=sequence, pinned=pins):
@@ -200,7 +209,7 @@ class World(Objects):
             case _:
                 raise AssertionError(f"this world does not know {action!r}")
 
-    def _write(self, kind: str, observed: App | Record, versions: dict[str, str]) -> Manifest:
+    def _write(self, kind: str, observed: App | Record | Unreadable, versions: dict[str, str]) -> Manifest:
         """The object, to be changed; its resourceVersion is that of the snapshot, or of the plan's own write before."""
         made = self.objects[self._find(kind, observed.meta.name)]
         if made["metadata"]["resourceVersion"] != versions.get(observed.meta.uid, observed.meta.resource_version):

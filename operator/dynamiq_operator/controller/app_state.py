@@ -12,7 +12,7 @@ from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
 from dynamiq_operator.plan.snapshot import AccessKeys
 
 
@@ -24,9 +24,16 @@ class AppState:
     ledger: Ledger | None = None
     problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
+    access_keys_pointers: frozenset[tuple[str, str]] = frozenset()
+    """What pointed at the Secret of Access Keys when it was read."""
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
     referenced_keys: CachedKeys = field(default_factory=dict)
+
+    failure: ReconcileFailure | None = None
+    """What of the last reconcile failed, for the App to say."""
+    failed_passes: int = 0
+    """Consecutive reconciles of which something failed."""
 
     def update_ledger(self, record: Record) -> None:
         """Puts a row, as it is now, into the ledger, where that has been read."""

@@ -1,17 +1,19 @@
 """The informer cache: what was listed and watched, trimmed to what decisions need, and indexed by App.
 
 Objects that the operator wrote are put in from the answers to its requests, so that the next reconcile observes them; an event that is
-older than the cached object is ignored. Contents are not kept: of a flow only its hash, computed here from its bytes.
+older than the cached object is ignored. Contents are not kept (`slim`). Every question is answered from an index: an event costs the
+same however many Apps, releases and rows there are.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
+from typing import Any
 
-from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
+from dynamiq_operator.controller.slim import slim
 from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
-from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
@@ -19,8 +21,6 @@ from dynamiq_operator.model.record import CLOSED
 AppKey = tuple[str, str]
 """Namespace and name of an App."""
 
-CONTENT_HASH = "contentHash"
-"""Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out of it."""
 TOMBSTONES_MAX = 10_000
 
 
@@ -30,46 +30,46 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
+        self._of_workflow: dict[tuple[ApiResource, AppKey], set[AppKey]] = defaultdict(set)
+        """Keys of the Apps, and of the releases, of a workflow, by its namespace and name."""
+        self._unpinned: dict[AppKey, set[AppKey]] = defaultdict(set)
+        """Keys of an App's rows that are not pinned, which wait for a Runtime, perhaps."""
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it."""
-        key, version = _key(raw), _version(raw)
+        key, version = key_of(raw), _version(raw)
         cached = self._objects[resource].get(key)
         uid = raw["metadata"].get("uid", "")
         if self._tombstones.get(uid, -1) >= version or (cached is not None and _version(cached) >= version):
             return set()
         if resource is RECORDS and (raw.get("status") or {}).get("phase") in CLOSED:
             return self.delete(resource, raw)
-        trimmed = _trimmed(resource, raw)
+        kept = slim(resource, raw)
         affected_before = self._evict(resource, key)
-        self._objects[resource][key] = trimmed
-        for app in (affected := self._affected_by(resource, trimmed)):
-            if resource not in (VERSIONS, RUNTIMES):
-                self._by_app[app].add((resource, key))
-        return affected_before | affected
+        self._objects[resource][key] = kept
+        for index, at, entry in self._indexed(resource, kept):
+            index[at].add(entry)
+        return affected_before | self._affected_by(resource, kept)
 
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile."""
         self._tombstones[raw["metadata"].get("uid", "")] = _version(raw)
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
-        return self._evict(resource, _key(raw)) | self._affected_by(resource, raw)
+        return self._evict(resource, key_of(raw)) | self._affected_by(resource, raw)
 
-    def replace(self, resource: ApiResource, listed: Iterable[Manifest], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
-        """Puts a whole list, of this resourceVersion, in place of what is cached; returns the Apps to reconcile.
+    def retain(self, resource: ApiResource, listed: Set[AppKey], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
+        """Drops what a whole list, of this resourceVersion, lacks; returns the Apps to reconcile.
 
-        What the list lacks was deleted, which a watch that was interrupted never reports. `namespaces`: those listed; None is all.
+        It was deleted, which a watch that was interrupted never reports. `namespaces`: those listed; None is all.
         """
-        by_key = {_key(raw): raw for raw in listed}
         affected: set[AppKey] = set()
         for key, cached in list(self._objects[resource].items()):
             inside = namespaces is None or key[0] in namespaces or not resource.namespaced
-            if inside and key not in by_key and _version(cached) <= version:
+            if inside and key not in listed and _version(cached) <= version:
                 affected |= self.delete(resource, cached)
-        for raw in by_key.values():
-            affected |= self.update(resource, raw)
         return affected
 
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
@@ -83,9 +83,7 @@ class Cache:
 
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
         """WorkflowVersions of a workflow."""
-        return (
-            raw for (where, _), raw in self._objects[VERSIONS].items() if where == namespace and raw["spec"].get("workflow") == workflow
-        )
+        return (self._objects[VERSIONS][key] for key in self._of_workflow.get((VERSIONS, (namespace, workflow)), ()))
 
     def runtimes(self) -> Iterator[Manifest]:
         """Every Runtime of the cluster."""
@@ -100,11 +98,23 @@ class Cache:
         if cached is None:
             return set()
         affected = self._affected_by(resource, cached)
-        for app in affected:
-            self._by_app[app].discard((resource, key))
-            if not self._by_app[app]:
-                del self._by_app[app]
+        for index, at, entry in self._indexed(resource, cached):
+            index[at].discard(entry)
+            if not index[at]:
+                del index[at]
         return affected
+
+    def _indexed(self, resource: ApiResource, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
+        """Where an object is indexed: the index, the place in it, and what stands there."""
+        key = key_of(raw)
+        if resource in (APPS, VERSIONS) and raw["spec"].get("workflow"):
+            yield self._of_workflow, (resource, (key[0], raw["spec"]["workflow"])), key
+        if resource in (VERSIONS, RUNTIMES):
+            return
+        for app in self._affected_by(resource, raw):
+            yield self._by_app, app, (resource, key)
+            if resource is RECORDS and "pinned" not in raw["spec"]:
+                yield self._unpinned, app, key
 
     def _affected_by(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """The Apps whose plan an object may change."""
@@ -118,41 +128,14 @@ class Cache:
             app = labels.get(APP_LABEL) or (labels.get(TRIGGER_OF_LABEL) if resource is PODS else None)
             return {(namespace, app)} if app else set()
         if resource is VERSIONS:
-            return {app for app, spec in self._app_specs() if app[0] == namespace and spec.get("workflow") == raw["spec"].get("workflow")}
-        return {app for app, _ in self._app_specs() if self._has_unpinned_record(app)}
-
-    def _app_specs(self) -> Iterator[tuple[AppKey, Manifest]]:
-        return ((app, raw["spec"]) for app, raw in self._objects[APPS].items())
-
-    def _has_unpinned_record(self, app: AppKey) -> bool:
-        return any(
-            resource is RECORDS and "pinned" not in self._objects[resource][key]["spec"] for resource, key in self._by_app.get(app, ())
-        )
+            return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))
+        return self._unpinned.keys() & self._objects[APPS].keys()
 
 
-def _key(raw: Manifest) -> AppKey:
+def key_of(raw: Manifest) -> AppKey:
+    """Namespace, empty where it has none, and name of an object."""
     return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 def _version(raw: Manifest) -> int:
     return int(raw["metadata"].get("resourceVersion") or 0)
-
-
-def _trimmed(resource: ApiResource, raw: Manifest) -> Manifest:
-    """The object without what no decision reads and what may be large."""
-    if resource is VERSIONS:
-        spec = {key: value for key, value in raw["spec"].items() if key != "flow"}
-        return {**raw, "spec": spec, CONTENT_HASH: flow_hash(raw["spec"].get("flow", ""))}
-    if resource.kind == "ConfigMap":
-        return {**raw, "data": {}, CONTENT_HASH: flow_hash((raw.get("data") or {}).get(FLOW_KEY, ""))}
-    if resource is PODS:
-        is_caller = TRIGGER_OF_LABEL in (raw["metadata"].get("labels") or {})  # its containers carry the whole input of the trigger
-        containers = [] if is_caller else raw["spec"]["containers"]
-        return {"metadata": _without_managed_fields(raw), "spec": {"containers": containers}, "status": raw.get("status") or {}}
-    if resource is JOBS:
-        return {**raw, "metadata": _without_managed_fields(raw), "spec": {}}
-    return raw
-
-
-def _without_managed_fields(raw: Manifest) -> Manifest:
-    return {key: value for key, value in raw["metadata"].items() if key != "managedFields"}

@@ -7,13 +7,16 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
+
+ITEMS_AT_ONCE = 50
+"""Items of a list that go into the cache before other tasks have their turn."""
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +68,24 @@ class Informers:
                     if not resource.optional:
                         raise
                     self.gateway_api.on_listed(False)
-                    self._enqueue(self._cache.replace(resource, (), sys.maxsize, None))
+                    self._enqueue(self._cache.retain(resource, frozenset(), sys.maxsize, None))
                 else:
                     if resource.optional:
                         self.gateway_api.on_listed(True)
 
     async def _list(self, resource: ApiResource, namespace: str) -> None:
-        listed: list[Manifest] = []
+        """Takes page after page, and keeps none: the flows of a large cluster are more than fits into memory."""
+        listed: set[AppKey] = set()
         version = 0
         async for page in self._client.pages(resource, namespace, label=resource.label_selector, field=resource.field_selector):
             # The first page's version is that of the whole list.
             version = version or int(page["metadata"]["resourceVersion"])
-            listed += page["items"]
-        self._enqueue(self._cache.replace(resource, listed, version, frozenset({namespace}) if namespace else None))
+            for number, raw in enumerate(page["items"]):
+                listed.add(key_of(raw))
+                self._enqueue(self._cache.update(resource, raw))
+                if number % ITEMS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # the lease is to be renewed and the probe to be answered meanwhile
+        self._enqueue(self._cache.retain(resource, listed, version, frozenset({namespace}) if namespace else None))
 
     def _enqueue(self, apps: set[AppKey]) -> None:
         for app in apps:

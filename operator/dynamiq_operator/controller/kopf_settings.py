@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import kopf
 
-from dynamiq_operator.kube.api import PAGE
 from dynamiq_operator.kube.resources import WATCHED
 
 BACKOFFS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -24,7 +23,7 @@ def settings() -> kopf.OperatorSettings:
             made.watching.label_selectors[key] = resource.label_selector
         if resource.field_selector:
             made.watching.field_selectors[key] = resource.field_selector
-    made.watching.chunk_size = PAGE
+    made.watching.initial_streaming = True  # what exists comes object by object: a page of flows is more than fits into memory
     made.posting.enabled = False
     made.peering.standalone = True
     made.scanning.disabled = True

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from dynamiq_operator.controller import references
 from dynamiq_operator.controller.app_state import AppState, AppStates
@@ -18,12 +15,13 @@ from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Version
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
-from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
@@ -35,7 +33,8 @@ PROBLEM_TTL = 14.0
 POLICY_TTL = 60.0
 """Seconds for which it is cached whether the policy that stamps authors exists."""
 
-log = logging.getLogger(__name__)
+RELEASE = re.compile("v[1-9][0-9]*")
+"""The version of a release that can be compared with others."""
 
 
 @dataclass
@@ -46,6 +45,13 @@ class _Cached:
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def add(self, row: Record | Unreadable) -> None:
+        if isinstance(row, Unreadable):
+            self.unreadable.append(row)
+        else:
+            self.records[row.name] = row
 
 
 class Observer:
@@ -60,17 +66,21 @@ class Observer:
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
-        raw = self._cache.get(APPS, *key)
-        app = _parsed(App, raw)
-        if raw is not None and app is None:  # not missing: its rows must not fail for want of it
-            raise errors.Invalid("it is of a form that this version of the operator cannot read: upgrade the operator")
-        cached = self._from_cache(key, app)
-        records = cached.records
+        app = self.app(key)
         if app is None:
             self._states.drop(key)
             self._claims.drop(key)
-            return Snapshot(*key, datetime.now(UTC), self._settings, records=tuple(records.values()))
-        records |= await self._closed_records(key, app, records)
+        if app is None or isinstance(app, Unreadable):
+            rows = tuple(self._from_cache(key, None).records.values())
+            return Snapshot(*key, datetime.now(UTC), self._settings, records=rows, unreadable=(app,) if app is not None else ())
+        cached = self._from_cache(key, app)
+        records = cached.records
+        for name, row in (await self._closed_records(key, app, records)).items():
+            if isinstance(row, Unreadable):
+                cached.unreadable.append(row)
+            else:
+                records[name] = row
+        unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
         await self._expire_problems(key[0], app, state)
         snapshot = Snapshot(
@@ -79,22 +89,30 @@ class Observer:
             self._settings,
             app=app,
             records=tuple(records.values()),
-            versions=tuple(self._versions(key[0], app, records.values())),
-            runtimes={runtime.meta.name: runtime for found in self._cache.runtimes() if (runtime := _parsed(Runtime, found)) is not None},
+            versions=tuple(self._versions(key[0], app, records.values(), unknown)),
+            runtimes=self._runtimes(unknown),
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
             problems={child: problem for child, (problem, _) in state.problems.items()},
-            access_keys=await self._access_keys(key, app, state),
+            access_keys=await self._access_keys(key, app, state, cached.pods),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),
-            promotions=await self._promotions(records.values()),
+            promotions=await self._promotions(records.values(), unknown),
             ledger=await self._ledger(key, app, records.values(), state),
+            unreadable=tuple(cached.unreadable),
+            unknown=unknown,
+            failure=state.failure,
         )
         wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
+
+    def app(self, key: AppKey) -> App | Unreadable | None:
+        """The App as it is cached; None where it is absent."""
+        raw = self._cache.get(APPS, *key)
+        return read(App, raw) if raw is not None else None
 
     def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
         """The App's objects in the cache, by what they are to it; those of other managers are left out."""
@@ -102,9 +120,9 @@ class Observer:
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
         for resource, found in self._cache.of_app(key):
-            if resource is RECORDS and (record := _parsed(Record, found)) is not None:
+            if resource is RECORDS:
                 if not awaits_garbage_collection(found, app):
-                    cached.records[record.name] = record
+                    cached.add(read(Record, found))
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
@@ -117,19 +135,17 @@ class Observer:
         cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
         return cached
 
-    async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record]:
+    async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record | Unreadable]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
         wanted = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             wanted.add(app.status.live.row)
-        found = {}
+        found: dict[str, Record | Unreadable] = {}
         for name in sorted(wanted - set(records)):
             try:
-                record = _parsed(Record, await self._client.get(RECORDS, key[0], name))
+                found[name] = read(Record, await self._client.get(RECORDS, key[0], name))
             except errors.NotFound:
                 continue
-            if record is not None:
-                found[name] = record
         return found
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
@@ -144,7 +160,7 @@ class Observer:
                 self._authors_stamped = (None, self._clock())
         return self._authors_stamped[0]
 
-    async def _promotions(self, records: Iterable[Record]) -> dict[str, Record]:
+    async def _promotions(self, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
         """By the name of a row that is to be pinned, the row that it says it was promoted from, where that can be read."""
         found = {}
         for record in records:
@@ -152,25 +168,44 @@ class Observer:
             if source is None or record.pinned or record.outcome:
                 continue
             try:
-                promoted = _parsed(Record, await self._client.get(RECORDS, source.namespace, source.row))
+                promoted = read(Record, await self._client.get(RECORDS, source.namespace, source.row))
             except (errors.NotFound, errors.Denied):
                 continue
-            if promoted is not None:
+            if isinstance(promoted, Unreadable):
+                unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
+            else:
                 found[record.name] = promoted
         return found
 
-    def _versions(self, namespace: str, app: App, records: Iterable[Record]) -> Iterable[Version]:
+    def _runtimes(self, unknown: dict[ChildKey, str]) -> dict[str, Runtime]:
+        found = {}
+        for raw in self._cache.runtimes():
+            runtime = read(Runtime, raw)
+            if isinstance(runtime, Unreadable):
+                unknown[(RUNTIMES.kind, runtime.meta.name)] = runtime.message
+            else:
+                found[runtime.meta.name] = runtime
+        return found
+
+    def _versions(self, namespace: str, app: App, records: Iterable[Record], unknown: dict[ChildKey, str]) -> Iterable[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
         for workflow in sorted(workflows):
             for raw in self._cache.versions(namespace, workflow):
-                spec = raw["spec"]
-                yield Version(raw["metadata"]["name"], workflow, spec["version"], spec.get("description"), raw[CONTENT_HASH])
+                name, spec = raw["metadata"]["name"], raw["spec"]
+                if RELEASE.fullmatch(str(spec.get("version"))):
+                    yield Version(name, workflow, spec["version"], spec.get("description"), raw[CONTENT_HASH])
+                else:
+                    unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _access_keys(self, key: AppKey, app: App, state: AppState) -> AccessKeys:
+    async def _access_keys(self, key: AppKey, app: App, state: AppState, pods: Iterable[Pod]) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        if state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
+        pointers = access_keys.pointers(app, pods, datetime.now(UTC))
+        is_new = not pointers <= state.access_keys_pointers
+        state.access_keys_pointers = pointers
+        if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
             return state.access_keys
+        state.access_keys = None  # should the read fail
         try:
             found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
         except errors.NotFound:
@@ -205,12 +240,10 @@ class Observer:
             limited = app.spec.history is not None and app.spec.history.limit is not None
             if settled and app.spec.deploy is None and not limited:
                 return Ledger()
-            rows: list[Record] = []
+            rows: list[LedgerRow] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                rows += [
-                    row for raw in page["items"] if not awaits_garbage_collection(raw, app) and (row := _parsed(Record, raw)) is not None
-                ]
-            state.ledger = Ledger(known=True).having(rows)
+                rows += [LedgerRow.of_raw(raw) for raw in page["items"] if not awaits_garbage_collection(raw, app)]
+            state.ledger = Ledger.of(rows)
         state.ledger = state.ledger.having(records)
         return state.ledger
 
@@ -224,17 +257,3 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
 def _is_run(found: Manifest, app: App) -> bool:
     """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
     return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
-
-
-T = TypeVar("T", App, Record, Runtime)
-
-
-def _parsed(kind: type[T], raw: Manifest | None) -> T | None:
-    """The object, or None where it is absent or of a form that this version of the operator cannot read."""
-    if raw is None:
-        return None
-    try:
-        return kind.of(raw)
-    except (ValidationError, KeyError) as error:
-        log.warning("%s %r cannot be read: %s", kind.__name__, raw["metadata"].get("name"), type(error).__name__)
-        return None

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
+from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.execute.executor import Executor, Failure
+from dynamiq_operator.controller.failures import log_failures, of_operations, of_pass
 from dynamiq_operator.controller.leader import LeadershipLost
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.workqueue import WorkQueue
-from dynamiq_operator.kube import errors
 from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.groups import FAILURE
+from dynamiq_operator.plan.observed.problems import ReconcileFailure
+from dynamiq_operator.plan.operations import Group, Plan
+from dynamiq_operator.plan.status.failures import tell_failure
 
 CHANGES_BEFORE_THROTTLING = 8
 """Consecutive reconciles that each changed something, after which the next one is delayed: a plan that never ends must not spin."""
@@ -24,8 +30,8 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Reconciles the Apps that a worker takes from the queue."""
 
-    def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor) -> None:
-        self._queue, self._observer, self._executor = queue, observer, executor
+    def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor, states: AppStates) -> None:
+        self._queue, self._observer, self._executor, self._states = queue, observer, executor, states
         self._changes: dict[AppKey, int] = {}
         """Consecutive reconciles of an App that changed something."""
 
@@ -33,10 +39,16 @@ class Reconciler:
         """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker."""
         try:
             failures = await self.reconcile(app)
+        except LeadershipLost:
+            log.warning("App %s/%s: stopped, since another replica may lead by now", *app)
+            self._queue.done(app, failed=True)
         except Exception as error:
-            _log_failure(app, error)
+            passes = self._count(app)
+            await self._note(app, of_pass(error, passes), [error])
             self._queue.done(app, failed=True)
         else:
+            passes = self._count(app) if failures else 0
+            await self._note(app, of_operations(failures, passes), [failure.error for failure in failures], told_by_plan=True)
             self._queue.done(app, failed=bool(failures))
 
     async def reconcile(self, app: AppKey) -> tuple[Failure, ...]:
@@ -54,8 +66,6 @@ class Reconciler:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
         self._changes[app] = self._changes.get(app, 0) + 1
         failures = await self._executor.execute(app, plan)
-        for failure in failures:
-            _log_failure(app, failure.error)
         if failures:
             return failures
         if self._changes[app] < CHANGES_BEFORE_THROTTLING:
@@ -64,14 +74,31 @@ class Reconciler:
             self._queue.add_after(app, THROTTLE_SECONDS)
         return ()
 
+    def _count(self, app: AppKey) -> int:
+        state = self._states.of(app)
+        state.failed_passes += 1
+        return state.failed_passes
 
-def _log_failure(app: AppKey, error: Exception) -> None:
-    match error:
-        case errors.Conflict():
-            log.info("App %s/%s: another manager wrote an object meanwhile: %s; requeued", *app, error)
-        case LeadershipLost():
-            log.warning("App %s/%s: stopped, since another replica may lead by now", *app)
-        case errors.ApiError():
-            log.warning("App %s/%s: %s; requeued", *app, error)
-        case _:
-            log.error("App %s/%s could not be reconciled; requeued", *app, exc_info=error)
+    async def _note(self, app: AppKey, failure: ReconcileFailure | None, found: list[Exception], *, told_by_plan: bool = False) -> None:
+        """Keeps what failed for the next plan to tell of; where there may be no plan, it is told at once."""
+        state = self._states.of(app)
+        if not found:
+            state.failed_passes = 0
+            if state.failure is not None:
+                log.info("App %s/%s is reconciled again", *app)
+                self._queue.add(app)
+        elif state.failure != failure or state.failed_passes == 1:
+            log_failures(app, found)
+        state.failure = failure
+        if failure is not None and not told_by_plan:
+            await self._tell(app, failure)
+
+    async def _tell(self, app: AppKey, failure: ReconcileFailure) -> None:
+        """Writes the condition and the Event without a plan: what failed may be the plan."""
+        try:
+            observed = self._observer.app(app)
+            if observed is not None:
+                told = tell_failure(observed, failure, datetime.now(UTC))
+                await self._executor.execute(app, Plan((Group(FAILURE, told),)))
+        except Exception:
+            log.exception("App %s/%s: what failed could not be written to its status", *app)

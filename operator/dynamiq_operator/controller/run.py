@@ -61,7 +61,7 @@ async def run(options: OperatorOptions) -> None:
         election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
         observer = Observer(client, cache, options.settings, claims, gateway_api, states)
         executor = Executor(client, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
-        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor))
+        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states))
         scope = WatchScope(options.namespaces, options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, client, synced, stopping)),

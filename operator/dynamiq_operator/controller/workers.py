@@ -11,8 +11,7 @@ from dynamiq_operator.controller.workqueue import WorkQueue
 
 WORKERS = 8
 RESYNC_PERIOD = 3.0
-RESYNCS_PER_SECOND = 20
-"""Each App is requeued every 3 s while there are at most 60; with more, 20 of them a second."""
+"""Seconds between the resyncs of one App and of the next, however many there are: each costs a request, and nothing relies on it."""
 
 
 class Workers:
@@ -57,11 +56,11 @@ class Workers:
         self._queue.add(getting.result())
 
     async def _resync(self) -> None:
-        """Requeues every App at intervals: Secrets are not watched, and a plan may depend on the time alone."""
+        """Requeues one App after the other, for what no watch tells: a Secret that was changed, or deleted, in silence."""
         while True:
             for app in sorted(self._cache.apps()):
                 self._states.invalidate(app)
                 self._queue.add(app)
-                await asyncio.sleep(max(RESYNC_PERIOD / max(len(self._cache.apps()), 1), 1 / RESYNCS_PER_SECOND))
+                await asyncio.sleep(RESYNC_PERIOD)
             if not self._cache.apps():
                 await asyncio.sleep(RESYNC_PERIOD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.model.objects import parse_time
@@ -12,7 +12,12 @@ from dynamiq_operator.model.objects import parse_time
 
 @dataclass(frozen=True)
 class WorkloadState:
-    """What the workload's status says of its rollout. Counts are of pods; `failure` is why pods cannot be created."""
+    """What the workload's status says of its rollout. Counts are of pods; `failure` is why pods cannot be created.
+
+    `progressed_at`: when its controller saw progress last, by that controller's own clock, which begins when it first comes to the
+    workload; None where it has not. It is a bound from above once the controller says that the deadline has passed: it then notes
+    when it said so, and not since when.
+    """
 
     replicas: int
     updated: int
@@ -20,7 +25,6 @@ class WorkloadState:
     total: int
     observed: bool
     progressed_at: datetime | None
-    deadline_exceeded: bool
     failure: str | None
 
     @classmethod
@@ -36,8 +40,7 @@ class WorkloadState:
             available=status.get("availableReplicas", 0),
             total=status.get("replicas", 0),
             observed=observed,
-            progressed_at=parse_time(progressing["lastUpdateTime"]) if progressing.get("lastUpdateTime") else None,
-            deadline_exceeded=observed and progressing.get("reason") == "ProgressDeadlineExceeded",
+            progressed_at=_progressed_at(progressing, raw["spec"]) if observed else None,
             failure=failing.get("message") if failing.get("status") == "True" else None,
         )
 
@@ -45,3 +48,11 @@ class WorkloadState:
     def complete(self) -> bool:
         """Every pod is of the newest template, as many as wanted, all available, and at least one."""
         return self.observed and 0 < self.replicas == self.updated == self.total == self.available
+
+
+def _progressed_at(progressing: Mapping[str, Any], spec: Mapping[str, Any]) -> datetime | None:
+    """Progress is what sets `lastUpdateTime`, and so is, at its end, the deadline that passed without any."""
+    if not progressing.get("lastUpdateTime"):
+        return None
+    passed = spec.get("progressDeadlineSeconds", 0) if progressing.get("reason") == "ProgressDeadlineExceeded" else 0
+    return parse_time(progressing["lastUpdateTime"]) - timedelta(seconds=passed)

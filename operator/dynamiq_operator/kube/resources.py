@@ -24,6 +24,8 @@ class ApiResource:
     label_selector: str = ""
     field_selector: str = ""
     optional: bool = False
+    first_page: int = 0
+    """Items of a list's first page, 0 for as many as a page may have; by what it weighs the operator chooses how many follow."""
 
     @property
     def api_version(self) -> str:
@@ -38,13 +40,33 @@ class ApiResource:
         return "/".join(parts)
 
 
+SMALL_PAGE = 20
+"""Items of the first page of a kind of which one may be of 900 KiB, by its flow, or of a trigger's whole input."""
+LARGE = frozenset(
+    {kinds.APP.kind, kinds.WORKFLOW.kind, kinds.WORKFLOW_VERSION.kind, base.CONFIG_MAP.kind, base.CRON_JOB.kind, base.JOB.kind}
+)
+
+
 def _ours(kind: kinds.Kind, field_selector: str = "") -> ApiResource:
-    return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector)
+    page = _first_page(kind.kind)
+    return ApiResource(GROUP, VERSION, kind.plural, kind.kind, kind.namespaced, field_selector=field_selector, first_page=page)
 
 
 def _child(entry: ChildKind) -> ApiResource:
     group, _, version = entry.resource.api_version.rpartition("/")
-    return ApiResource(group, version, entry.resource.plural, entry.kind, label_selector=entry.selector, optional=entry.optional)
+    return ApiResource(
+        group,
+        version,
+        entry.resource.plural,
+        entry.kind,
+        label_selector=entry.selector,
+        optional=entry.optional,
+        first_page=_first_page(entry.kind),
+    )
+
+
+def _first_page(kind: str) -> int:
+    return SMALL_PAGE if kind in LARGE else 0
 
 
 APPS = _ours(kinds.APP)
@@ -63,7 +85,7 @@ ROUTES = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.serves_host
 CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource is not base.JOB)
 """What is observed as children of an App; Jobs are observed as runs of its triggers."""
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
-PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR)
+PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)
 EVENTS = ApiResource("", "v1", "events", "Event")
 POLICIES = tuple(
     ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)

@@ -13,6 +13,7 @@ from dynamiq_operator.model.base import (
     RULES,
     Condition,
     DnsLabel,
+    Moment,
     ObjectName,
     Part,
     Timestamp,
@@ -159,9 +160,9 @@ class Trigger(Part):
             json_schema_extra=matching(r"^[^\s]+( +[^\s]+){4}$", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
         ),
     ] = None
-    run_at: Annotated[Timestamp | None, Field(description="Run once, at this time.")] = None
+    run_at: Annotated[Moment | None, Field(description="Run once, at this time.")] = None
     timezone: Annotated[str | None, Field(max_length=64, description="IANA time zone of the schedule. Left out: UTC.")] = None
-    expires_at: Annotated[Timestamp | None, Field(description="No run after this time.")] = None
+    expires_at: Annotated[Moment | None, Field(description="No run after this time.")] = None
     suspend: Annotated[bool | None, Field(description="True: do not run.")] = None
     draft: Annotated[bool | None, Field(description="True: it was never active. Only beside suspend; activating it removes both.")] = None
     input: Annotated[str | None, Field(max_length=65536, description="Input of the run, as JSON text.")] = None
@@ -318,6 +319,8 @@ class TriggerRun(Part):
 
 
 RUNS_KEPT = 10
+PROGRESSING = "Progressing"
+"""Type of the App's condition that is True while a deploy is in flight."""
 
 
 class AppStatus(Part):
@@ -337,6 +340,11 @@ class AppStatus(Part):
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
     ] = ()
     conditions: tuple[Condition, ...] = conditions_field()
+
+    @property
+    def deploying_since(self) -> str | None:
+        """Since when a deploy has been in flight, as the condition says; None where it says that none is."""
+        return next((each.last_transition_time for each in self.conditions if (each.type, each.status) == (PROGRESSING, "True")), None)
 
 
 DEFAULT_APP_STATUS = {"observedGeneration": 0}

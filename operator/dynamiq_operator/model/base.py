@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from dynamiq_operator.model.manifests import API_VERSION as API_VERSION
 from dynamiq_operator.model.manifests import GROUP as GROUP
+from dynamiq_operator.model.manifests import TIME_END
 from dynamiq_operator.model.manifests import VERSION as VERSION
 
 FLOW_MAX_BYTES = 900 * 1024
@@ -90,6 +91,19 @@ Quantity = Annotated[
     ),
 ]
 Timestamp = Annotated[str, Field(max_length=35, json_schema_extra={"format": "date-time"})]
+Moment = Annotated[
+    str,
+    Field(
+        max_length=35,
+        json_schema_extra={
+            "format": "date-time",
+            RULES: [rule(f"self < timestamp('{TIME_END}')", f"this time is too far away: use one before {TIME_END}")],
+        },
+    ),
+]
+"""A time that others are reckoned from."""
+SEQUENCE_MAX = 2**53 - 1
+"""The largest number that every reader of JSON keeps exactly."""
 Digest = Annotated[
     str, Field(max_length=71, json_schema_extra=matching("^sha256:[0-9a-f]{64}$", "a hash is sha256: and 64 digits of 0-9 and a-f"))
 ]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from dynamiq_operator.model import digests
+from dynamiq_operator.model.kinds import RECORD, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
 from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Promoted, Restored, Result, Source
@@ -26,6 +27,11 @@ class Missing:
     """Something the row waits for; it may still arrive."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class Unknown(Missing):
+    """Something that is there and cannot be read: the row waits for it without an end."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Known:
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     """By the name of a row: the row that it was promoted from, where that one was found."""
+    unknown: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By kind and name of what is there and cannot be read, why: a release, a Runtime, the source of a promotion by the row that names it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ def complete(
     """The pins of a row that has none."""
     if known.app is None:
         return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
+    if (why := known.unknown.get((RECORD.kind, record.name))) is not None:
+        return Unknown(why)
     live = known.live.pinned if known.live else None
     release = _release(record, known.app, known)
     if not isinstance(release, _Release):
@@ -106,6 +116,9 @@ def _release(record: Record, app: App, known: Known) -> _Release | Missing | Ref
         return _restored(record, known)
     releases = [version for version in known.versions if version.workflow == app.spec.workflow]
     requested = record.spec.workflow_version
+    unknown = [why for (kind, name), why in known.unknown.items() if kind == WORKFLOW_VERSION.kind and _may_be(name, app, requested)]
+    if unknown:
+        return Unknown(unknown[0])
     if requested is None:
         if not releases:
             return Missing(f"workflow {app.spec.workflow} has no released version yet")
@@ -116,6 +129,11 @@ def _release(record: Record, app: App, known: Known) -> _Release | Missing | Ref
             return Missing(f"WorkflowVersion {app.spec.workflow}-{requested} does not exist in namespace {record.meta.namespace}")
         found = named[0]
     return _Release(found.workflow, found.version, found.flow_hash, found.description)
+
+
+def _may_be(name: str, app: App, requested: str | None) -> bool:
+    """Whether a WorkflowVersion of this name may be the release that is asked for: any of the workflow's may be the newest."""
+    return name == f"{app.spec.workflow}-{requested}" or (requested is None and name.startswith(f"{app.spec.workflow}-"))
 
 
 def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
@@ -184,6 +202,8 @@ def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRu
         if newest is None:
             return Missing("there is no Runtime that is not deprecated")
         found = newest.spec.pins(newest.meta.name)
+    elif (why := known.unknown.get((RUNTIME.kind, requested))) is not None:
+        return Unknown(why)
     elif named is None:
         return Missing(f"Runtime {requested} does not exist")
     else:

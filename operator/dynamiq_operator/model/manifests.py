@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -24,9 +24,21 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+TIME_END = "3000-01-01T00:00:00Z"
+"""Times are earlier than this, so that whatever is added to one is a time, too."""
+_END = datetime(3000, 1, 1, tzinfo=UTC)
+
+
 def parse_time(text: str) -> datetime:
-    """RFC 3339 to an aware datetime."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """RFC 3339 to a datetime of UTC; what names no zone is UTC. Raises ValueError where it is no time, or none before `TIME_END`."""
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is no time") from error
+    if moment >= _END:
+        raise ValueError(f"{text} is not before {TIME_END}")
+    return moment
 
 
 def format_time(moment: datetime) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from dynamiq_operator.model.app import AppSpec, AppStatus
 from dynamiq_operator.model.manifests import Manifest as Manifest
@@ -44,6 +46,37 @@ class Meta:
             annotations=meta.get("annotations") or {},
             owners=frozenset(reference["uid"] for reference in meta.get("ownerReferences") or ()),
         )
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An object that is there, and that this version of the operator cannot read: what is in it is unknown, not absent.
+
+    `why`: the first field that cannot be read, and what is wrong with it. `conditions`: those of its status, as they are.
+    """
+
+    kind: str
+    meta: Meta
+    why: str
+    conditions: tuple[Manifest, ...] = ()
+
+    @classmethod
+    def of(cls, kind: str, raw: Mapping[str, Any], error: Exception) -> Unreadable:
+        found = (raw.get("status") or {}).get("conditions") or ()
+        return cls(kind, Meta.of(raw), _why(error), tuple(found))
+
+    @property
+    def message(self) -> str:
+        return f"{self.kind} {self.meta.name} cannot be read, perhaps since it was written for a newer version of the operator: {self.why}"
+
+
+def _why(error: Exception) -> str:
+    """The first field that a model does not take, in words for a user; `error` is a ValidationError, or a KeyError of a whole part."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False)[0]
+        given = "" if isinstance(first["input"], (dict, list)) else f" ({repr(first['input'])[:64]})"
+        return f"{'.'.join(map(str, first['loc']))}{given}: {first['msg']}"
+    return f"it has no field {error}" if isinstance(error, KeyError) else str(error)
 
 
 @dataclass(frozen=True)
@@ -115,3 +148,14 @@ class Runtime:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Runtime:
         return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
+
+
+T = TypeVar("T", App, Record, Runtime)
+
+
+def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:
+    """The object, or what is known of one that is of a form that this version of the operator cannot read."""
+    try:
+        return kind.of(raw)
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        return Unreadable.of("Deployment" if kind is Record else kind.__name__, raw, error)

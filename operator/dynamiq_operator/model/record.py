@@ -8,12 +8,13 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamiq_operator.model.base import (
+    SEQUENCE_MAX,
     Condition,
     Digest,
     DnsLabel,
+    Moment,
     ObjectName,
     Part,
-    Timestamp,
     VersionName,
     conditions_field,
     rule,
@@ -104,20 +105,20 @@ class Restored(Part):
     """The row that a record brings back."""
 
     row: Annotated[ObjectName, Field(description="Name of the row.")]
-    sequence: Annotated[int, Field(ge=1, description="Its sequence.")]
+    sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence.")]
 
 
 class Promoted(Part):
     """What the operator found of the row that a record says it was promoted from."""
 
     verified: Annotated[bool, Field(description="True where that row was found, is of that App, and ran the flow that this one runs.")]
-    sequence: Annotated[int | None, Field(ge=1, description="Its sequence, where verified.")] = None
+    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence, where verified.")] = None
 
 
 class Pinned(Part):
     """All that a record runs, frozen when its deploy began."""
 
-    created_at: Annotated[Timestamp, Field(description="When the deploy began; unlike the object's age it survives a restore.")]
+    created_at: Annotated[Moment, Field(description="When the deploy began; unlike the object's age it survives a restore.")]
     workflow: Annotated[DnsLabel, Field(description="Workflow that is run.")]
     workflow_version: Annotated[VersionName, Field(description="Its version.")]
     workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow.")]
@@ -140,7 +141,7 @@ class Outcome(Part):
 
     result: Annotated[Result, Field(description="Succeeded, Failed or Overtaken.")]
     reason: Annotated[str, Field(max_length=1024, description="Why, in a sentence.")]
-    at: Annotated[Timestamp, Field(description="When it ended.")]
+    at: Annotated[Moment, Field(description="When it ended.")]
     digest: Annotated[Digest, Field(description="SHA-256 over the row's digest and this outcome.")]
 
 
@@ -196,7 +197,9 @@ class RecordSpec(Part):
     created_by: Annotated[
         str | None, Field(max_length=1024, description="Who created the row; stamped by the API server, whatever was sent.")
     ] = None
-    sequence: Annotated[int | None, Field(ge=1, description="Place in the App's history. Set once by the operator.")] = None
+    sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Place in the App's history. Set once by the operator.")] = (
+        None
+    )
     pinned: Annotated[Pinned | None, Field(description="What is run, in full. Set once by the operator.")] = None
     outcome: Annotated[Outcome | None, Field(description="How the deploy ended. Set once by the operator.")] = None
 

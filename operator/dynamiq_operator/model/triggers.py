@@ -9,7 +9,7 @@ import unicodedata
 import uuid
 import zoneinfo
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -50,11 +50,10 @@ def zones() -> frozenset[str]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time of a trigger, in UTC. The API server takes more than RFC 3339: what names no zone is UTC, what is no time is None."""
+    """A time of a trigger, in UTC; None for what is no time. The API server takes more than RFC 3339."""
     try:
-        found = parse_time((text or "").upper())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return parse_time((text or "").upper())
+    except ValueError:
         return None
 
 

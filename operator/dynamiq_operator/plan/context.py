@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
@@ -48,6 +48,16 @@ class Context:
     @property
     def settings(self) -> Settings:
         return self.snapshot.settings
+
+    @cached_property
+    def in_flight_since(self) -> datetime:
+        """Since when an operator has known that a deploy is in flight: as the App's status says, and now where it does not say so yet.
+
+        A restore loses that status, so what it brings back in flight begins anew. A time in which no operator could work is not known of.
+        """
+        said = self.app.status.deploying_since
+        since = parse_time(said) if said is not None else self.now
+        return max(since, self.snapshot.unattended_until or since)
 
     @property
     def target(self) -> Record | None:

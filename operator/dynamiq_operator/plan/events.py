@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.objects import App, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
@@ -43,6 +43,10 @@ def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
 
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
+
+
+def reconcile_failed(app: App | Unreadable, message: str) -> Emit:
+    return Emit(app, "ReconcileFailed", message, key=message, warning=True)
 
 
 def lacking(app: App, lacks: str) -> Emit:

@@ -34,6 +34,7 @@ from dynamiq_operator.plan.operations import (
 
 NUMBERS = "numbers of rows"
 """The group that reserves sequences in the App's status."""
+FAILURE = "what failed"
 STATUS = "status of the App"
 _STATUS_OF = "status of "
 _END_OF = "end of "

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.app import AppStatus
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
 
@@ -16,7 +16,7 @@ from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 class Emit:
     """Create an Event about an object; `key` makes the same message sent twice one Event."""
 
-    about: App | Record
+    about: App | Record | Unreadable
     reason: str
     message: str
     key: str
@@ -29,6 +29,14 @@ class SetAppStatus:
 
     app: App
     status: AppStatus
+
+
+@dataclass(frozen=True)
+class SetAppConditions:
+    """Write the conditions of the App's status, and leave the rest of it: whatever else it says may not follow from a plan now."""
+
+    meta: Meta
+    conditions: tuple[Manifest, ...]
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,7 @@ class ScaleWorkload:
 Operation = (
     Emit
     | SetAppStatus
+    | SetAppConditions
     | CreateRecord
     | DeleteRecord
     | CompleteRecord

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
-from dynamiq_operator.plan.children.access_keys import annotate_pods
+from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, seconds_left
@@ -23,25 +25,35 @@ from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.problems import AppProblems, problem_events
-from dynamiq_operator.plan.status.row_status import row_statuses, rows_without_app
+from dynamiq_operator.plan.status.failures import tell_failure
+from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
+from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
-RETRY_MISSING = 3.0
-"""Seconds after which a key that a variable names, and that is missing, is read again."""
 RETRY_PROBLEMS = 15.0
-"""Seconds after which a child that could not be made is tried again."""
+"""Seconds after which a child that could not be made is tried again, and a row, or a flow, that is missing and that no event tells of is looked for."""
 
 
 def make_plan(snapshot: Snapshot) -> Plan:
     """What is to be done now for the App of this snapshot; pure, and empty where observed and desired are equal."""
-    if snapshot.app is None:
+    app = snapshot.app or snapshot.unreadable_app
+    if app is None:
         return rows_without_app(snapshot)
-    if snapshot.app.meta.deleting:
-        return Plan()
-    if names.RESTORING_ANNOTATION in snapshot.app.meta.annotations:
+    if app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
         return Plan()  # the pieces of a restore are still arriving: the plan is made once, when all are there
+    if snapshot.unreadable or snapshot.app is None:
+        return _frozen(snapshot, app)
     return _plan(Context.of(snapshot, snapshot.app))
+
+
+def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
+    """Nothing is changed that may follow from what cannot be read; the App says so, and rows that wait for an App say so."""
+    unread = "; ".join(each.message for each in snapshot.unreadable)
+    failure = ReconcileFailure(
+        "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
+    )
+    rows = rows_of_unreadable_app(snapshot, app) if isinstance(app, Unreadable) else ()
+    return Plan((*_group(groups.FAILURE, tell_failure(app, failure, snapshot.now)), *groups.row_statuses(rows)))
 
 
 def _plan(context: Context) -> Plan:
@@ -57,6 +69,7 @@ def _plan(context: Context) -> Plan:
     told = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
     return Plan(
         groups=(
+            *(_told_first(context) if rows else ()),
             *first,
             *rows,
             *groups.overtaken(overtaken.operations, context.target),
@@ -89,6 +102,12 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, told, after | {groups.NUMBERS})
 
 
+def _told_first(context: Context) -> tuple[Group, ...]:
+    """What failed before, said whatever becomes of the rows: the App's whole status is not written before them."""
+    failure = context.snapshot.failure
+    return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
+
+
 def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
     done = tuple(operations)
     return (Group(name, done, frozenset(after)),) if done else ()
@@ -97,12 +116,16 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
     """Seconds after which time alone may change the plan."""
     policy = context.app.spec.rollout
-    times = [seconds_left(row, policy, context.now) for row in context.snapshot.records if row.name in context.waits]
+    waiting = [row for row in context.snapshot.records if row.name in context.waits]
+    times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
+    # Rows that are closed are not watched, nor is a release of another workflow than the App's an event of the App.
+    if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):
+        times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
     if problems.children or problems.triggers:
         times.append(RETRY_PROBLEMS)
     if problems.variables:
-        times.append(RETRY_MISSING)
-    times += [*schedules.trigger_times(context), *run_statuses.run_times(context)]
+        times.append(retry_missing(context))
+    times += [*seconds_to_look(context), *schedules.trigger_times(context), *run_statuses.run_times(context)]
     return min(times, default=None)

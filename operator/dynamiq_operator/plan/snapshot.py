@@ -8,12 +8,13 @@ from datetime import datetime
 from enum import Enum
 
 from dynamiq_operator.desired.base import WORKLOAD, ChildKey
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.kinds import APP
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
 
 
 class KeysPresence(Enum):
@@ -63,6 +64,10 @@ class Snapshot:
     `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
     `has_gateway_api`: whether HTTPRoutes can be made.
+    `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
+    name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
+    `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
+    there was no such time.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -83,9 +88,18 @@ class Snapshot:
     runs: tuple[TriggerJob, ...] = ()
     claim: HostnameClaim = HostnameClaim()
     has_gateway_api: bool = True
+    unattended_until: datetime | None = None
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    unreadable: tuple[Unreadable, ...] = ()
+    unknown: Mapping[ChildKey, str] = field(default_factory=dict)
+    failure: ReconcileFailure | None = None
+
+    @property
+    def unreadable_app(self) -> Unreadable | None:
+        """The App, where it is there and cannot be read."""
+        return next((each for each in self.unreadable if each.kind == APP.kind), None)
 
     def workload_of(self, row: Record | None) -> Manifest | None:
         """The workload that runs, or is to run, `row`."""

@@ -168,6 +168,8 @@ APP_RULES = (
     _app("name of a ConfigMap", _variable(configMap={**SECRET, "name": "a.b"}), _variable(configMap={**SECRET, "name": "A"}), "spec.variables[0].configMap.name", OBJECT_NAME),
     _app("trigger without a time", _trigger(schedule="0 3 * * *"), _trigger(), "spec.triggers[0]", ONE_TIME),
     _app("trigger with two times", _trigger(runAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", schedule="0 3 * * *"), "spec.triggers[0]", ONE_TIME),
+    _app("trigger's time that others can be reckoned from", _trigger(runAt="2999-12-31T23:59:59Z"), _trigger(runAt="9999-12-31T23:59:59Z"), "spec.triggers[0].runAt", "this time is too far away: use one before 3000-01-01T00:00:00Z"),
+    _app("end of a trigger that others can be reckoned from", _trigger(schedule="0 3 * * *", expiresAt="2999-12-31T23:59:59Z"), _trigger(schedule="0 3 * * *", expiresAt="9999-12-31T23:59:59Z"), "spec.triggers[0].expiresAt", "this time is too far away"),
     _app("end of a single run", _trigger(schedule="0 3 * * *", expiresAt="2027-01-01T00:00:00Z"), _trigger(runAt="2027-01-01T00:00:00Z", expiresAt="2027-01-01T00:00:00Z"), "spec.triggers[0]", "expiresAt is for a trigger with a schedule: remove it"),
     _app("draft that does not run", _trigger(schedule="0 3 * * *", suspend=True, draft=True), _trigger(schedule="0 3 * * *", draft=True), "spec.triggers[0]", "a draft does not run: set suspend to true beside it, or remove draft"),
     _app("trigger's input", _trigger(schedule="0 3 * * *", displayName="Night, daily", inputTransformer={"path": "$", "selector": {"a": "$.b"}}), _trigger(schedule="0 3 * * *", inputTransformer={"selector": {"a": "x" * 4097}}), "spec.triggers[0].inputTransformer.selector.a", "Too long: may not be more than 4096 bytes"),

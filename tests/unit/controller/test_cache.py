@@ -43,15 +43,15 @@ def test_list_finds_what_a_watch_missed_and_leaves_what_is_newer() -> None:
     cache = Cache()
     cache.update(RECORDS, stored(row_manifest("deleted-unseen"), 10))
     cache.update(RECORDS, stored(row_manifest("created-since"), 31))
-    touched = cache.replace(RECORDS, [stored(row_manifest("created-unseen"), 12)], 30, None)
-    assert touched == {APP}
+    assert cache.update(RECORDS, stored(row_manifest("created-unseen"), 12)) == {APP}
+    assert cache.retain(RECORDS, {(NAMESPACE, "created-unseen")}, 30, None) == {APP}
     assert sorted(rows(cache)) == ["created-since", "created-unseen"]
 
 
 def test_list_of_one_namespace_says_nothing_of_another() -> None:
     cache = Cache()
     cache.update(RECORDS, stored(row_manifest("a"), 10))
-    assert cache.replace(RECORDS, [], 30, frozenset({"other"})) == set()
+    assert cache.retain(RECORDS, set(), 30, frozenset({"other"})) == set()
     assert rows(cache) == ["a"]
 
 

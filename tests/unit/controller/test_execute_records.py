@@ -83,7 +83,7 @@ async def test_number_and_pins_are_set_in_one_guarded_request(process: Process, 
     assert patch["metadata"] == {"resourceVersion": "7", "ownerReferences": [owner(app)]}
     assert patch["spec"] == {"sequence": 3, "pinned": pinned.as_json() if pinned else None}
     assert cached_rows(process) == ["a"], "the next snapshot has the row as it was written"
-    assert list(state.ledger.rows) == ["a"]
+    assert [row.name for row in state.ledger.all()] == ["a"]
 
 
 async def test_second_write_of_a_row_is_guarded_by_the_version_of_the_first(process: Process, script: Script) -> None:
@@ -121,7 +121,7 @@ async def test_row_that_git_asks_for_is_created_in_the_name_of_who_changed_it(pr
     (created,) = script.bodies("POST", at(RECORDS))
     assert created["spec"] == {"app": given.NAME, "workflowVersion": "v2", "createdBy": "anna"}
     assert (created["metadata"], created["kind"]) == ({"name": "a", "namespace": given.NAMESPACE}, "Deployment")
-    assert list(state.ledger.rows) == ["a"]
+    assert [row.name for row in state.ledger.all()] == ["a"]
 
 
 async def test_row_that_exists_was_created_before(process: Process, script: Script) -> None:
@@ -144,7 +144,7 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     state.ledger = Ledger(known=True).having([given.a_row("a", given.superseded(1)), given.a_row("b", given.live(2))])
     await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
     assert script.bodies("DELETE", ROW)[0]["preconditions"] == {"uid": "uid-of-a"}
-    assert list(state.ledger.rows) == ["b"]
+    assert [row.name for row in state.ledger.all()] == ["b"]
 
 
 # Events.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
+from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.model import names
@@ -55,16 +56,56 @@ async def test_app_that_is_missing_has_its_rows_and_asks_nothing(process: Proces
     assert script.sent == []
 
 
+NEWER = {"type": "quantum"}
+"""A config of a type that this version does not know."""
+
+
 async def test_app_of_a_newer_operator_is_not_taken_for_missing(process: Process) -> None:
-    cache(process, APPS, given.app_manifest(given.with_spec(workflow=7)))
-    with pytest.raises(errors.Invalid, match="upgrade the operator"):
-        await observe(process)
+    """Nor is what is kept of it dropped, and its rows are there."""
+    cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "members"})))
+    cache(process, RECORDS, given.row_manifest("a"))
+    process.states.of((given.NAMESPACE, given.NAME)).uid = "kept"
+    snapshot = await observe(process)
+    assert snapshot.unreadable_app is not None
+    assert "access.type ('members')" in snapshot.unreadable_app.message
+    assert [row.name for row in snapshot.records] == ["a"]
+    assert process.states.of((given.NAMESPACE, given.NAME)).uid == "kept"
 
 
-async def test_row_that_cannot_be_read_is_left_out(process: Process) -> None:
+async def test_row_that_cannot_be_read_is_known_to_be_there(process: Process) -> None:
     cache(process, APPS, given.app_manifest())
-    cache(process, RECORDS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.with_spec(sequence="first")))
-    assert [row.name for row in (await observe(process)).records] == ["good"]
+    cache(process, RECORDS, given.row_manifest("good", given.live(1)), given.row_manifest("odd", given.asking(config=NEWER)))
+    snapshot = await observe(process)
+    assert [row.name for row in snapshot.records] == ["good"]
+    assert [(each.kind, each.meta.name, each.why.split(":")[0]) for each in snapshot.unreadable] == [
+        ("Deployment", "odd", "config.type ('quantum')")
+    ]
+
+
+async def test_closed_row_that_is_named_and_cannot_be_read_is_known_to_be_there(process: Process, script: Script) -> None:
+    cache(
+        process,
+        APPS,
+        given.app_manifest(given.with_status(live={"row": "live", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"})),
+    )
+    script.on("GET", at(RECORDS, "live"), stored(given.row_manifest("live", given.live(2), given.asking(config=NEWER))))
+    assert [each.meta.name for each in (await observe(process)).unreadable] == ["live"]
+
+
+async def test_releases_runtimes_and_sources_of_promotions_that_cannot_be_read_are_unknown(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    promoted = {"namespace": "staging", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
+    cache(process, RECORDS, given.row_manifest("a", given.asking(promotedFrom=promoted)))
+    cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("w1"))
+    cache(process, RUNTIMES, given.runtime_manifest(given.with_spec(port="many")))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", RECORDS.path("staging", "source"), stored(given.row_manifest("source", given.asking(config=NEWER))))
+    policies(script)
+    snapshot = await observe(process)
+    assert [version.version for version in snapshot.versions] == ["v1"]
+    assert snapshot.runtimes == {}
+    assert {kind for kind, _ in snapshot.unknown} == {"WorkflowVersion", "Runtime", "Deployment"}
+    assert not snapshot.unreadable, "an App that runs already does not wait for any of these"
 
 
 async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
@@ -113,6 +154,63 @@ async def test_access_keys_are_read_once_and_again_after_a_resync(process: Proce
     assert reads(script) == [KEYS_PATH] * 2
 
 
+def pod(uid: str, version: int, **status: Any) -> Manifest:
+    meta = {"name": f"chat-{uid}", "namespace": given.NAMESPACE, "labels": names.labels(given.NAME), "uid": uid}
+    return {
+        "kind": "Pod",
+        "metadata": {**meta, "resourceVersion": str(version)},
+        "spec": {"containers": [{"image": "i"}]},
+        "status": status,
+    }
+
+
+RUNS = {
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "containerStatuses": [{"name": CONTAINER, "ready": True, "state": {"running": {}}}],
+}
+
+
+async def test_access_keys_are_looked_at_when_something_points_at_them_and_not_otherwise(process: Process, script: Script) -> None:
+    async def looks() -> int:
+        script.sent.clear()
+        await observe(process)
+        return len(reads(script))
+
+    def app(version: int, *modifiers: given.Modifier, generation: int = 1) -> None:
+        meta = given.with_meta(uid="u", resourceVersion=str(version), generation=generation)
+        process.informers.on_watch_event(APPS, "MODIFIED", given.stored(given.app_manifest(meta, *modifiers)))
+
+    def runs(uid: str, version: int, **status: Any) -> None:
+        process.informers.on_watch_event(PODS, "MODIFIED", pod(uid, version, **status))
+
+    app(1)
+    assert await looks() == 1
+    app(2, given.with_status(lastSequence=1))
+    assert await looks() == 0, "a status says nothing of keys"
+    app(3, given.annotated(**{names.KEYS_CHANGED_ANNOTATION: "once"}))
+    assert (await looks(), await looks()) == (1, 0)
+    app(4, given.annotated(**{names.KEYS_CHANGED_ANNOTATION: "again"}), generation=2)
+    assert (await looks(), await looks()) == (1, 0)
+    runs("a", 5)
+    assert (await looks(), await looks()) == (1, 0), "a pod that cannot begin may lack the Secret"
+    runs("a", 6, **RUNS)
+    assert await looks() == 0
+    runs("b", 7, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "ContainerCreating"}}}])
+    assert (await looks(), await looks()) == (1, 0)
+    runs("b", 8, containerStatuses=[{"name": CONTAINER, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}])
+    assert await looks() == 0
+
+
+async def test_access_keys_that_could_not_be_read_are_read_again(process: Process, script: Script) -> None:
+    cache(process, APPS, given.app_manifest())
+    await observe(process)
+    process.informers.on_watch_event(PODS, "ADDED", pod("a", 5))
+    script.on("GET", KEYS_PATH, failure(500, "InternalError"), stored(secret(), 41))
+    with pytest.raises(errors.Unavailable):
+        await observe(process)
+    assert (await observe(process)).access_keys.version == "41"
+
+
 @pytest.mark.parametrize(
     ("answer", "presence"),
     [
@@ -157,9 +255,9 @@ async def test_history_is_read_once_when_a_row_is_open_and_kept_up(process: Proc
     policies(script)
     cache(process, RECORDS, given.row_manifest("new"))
     first = (await observe(process)).ledger
-    assert (first.known, sorted(first.rows)) == (True, ["new", "old"])
+    assert (first.known, sorted(row.name for row in first.all())) == (True, ["new", "old"])
     cache(process, RECORDS, given.row_manifest("newer"))
-    assert sorted((await observe(process)).ledger.rows) == ["new", "newer", "old"]
+    assert sorted(row.name for row in (await observe(process)).ledger.all()) == ["new", "newer", "old"]
     assert reads(script).count(at(RECORDS)) == 1
     assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == at(RECORDS)] == ["spec.app=chat"]
 
@@ -168,9 +266,9 @@ async def test_history_of_an_app_that_was_deleted_and_created_again_is_read_anew
     script.on("GET", at(RECORDS), listed(stored(given.row_manifest("old", given.superseded(1)))), listed())
     deployed = given.with_deploy(workflowVersion="v1")
     cache(process, APPS, given.app_manifest(deployed))
-    assert sorted((await observe(process)).ledger.rows) == ["old"]
+    assert sorted(row.name for row in (await observe(process)).ledger.all()) == ["old"]
     cache(process, APPS, given.app_manifest(deployed, given.with_meta(uid="another", resourceVersion="2")))
-    assert sorted((await observe(process)).ledger.rows) == []
+    assert sorted(row.name for row in (await observe(process)).ledger.all()) == []
 
 
 def policies(script: Script, *created: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.controller.reconcile import CHANGES_BEFORE_THROTTLING
-from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS
+from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
@@ -104,11 +106,68 @@ async def test_replica_that_no_longer_leads_writes_nothing(leading: Process, scr
     assert "another replica may lead" in caplog.text
 
 
-async def test_app_that_cannot_be_read_ends_no_worker(leading: Process, caplog: pytest.LogCaptureFixture) -> None:
-    leading.cache.update(APPS, stored(given.app_manifest(given.with_spec(workflow=7))))
-    leading.queue.add(KEY)
-    await leading.reconciler.process(await next_app(leading))
-    assert "upgrade the operator" in caplog.text
+APP_STATUS = at(APPS, given.NAME, "status")
+
+
+def said(script: Script) -> list[dict[str, Any]]:
+    """The conditions ReconcileFailed that were written, in order."""
+    written = [body["status"]["conditions"] for body in script.bodies("PATCH", APP_STATUS)]
+    return [found for conditions in written for found in conditions if found["type"] == "ReconcileFailed"]
+
+
+def reasons(script: Script) -> list[str]:
+    return [body["reason"] for body in script.bodies("POST", at(EVENTS))]
+
+
+POD = {
+    "metadata": {"name": "p", "labels": {names.APP_LABEL: given.NAME}, "creationTimestamp": "9999-12-31T23:59:59Z"},
+    "spec": {"containers": [{"image": "x"}]},
+}
+"""No other time can be reckoned from its."""
+
+
+def keep_status(script: Script, app: dict[str, Any]) -> None:
+    version = iter(range(100, 1000))
+    script.on("PATCH", APP_STATUS, lambda sent: stored(app, next(version), **sent.body["status"]))
+
+
+async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(leading: Process, script: Script) -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": "v1 is live", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    app = given.app_manifest(given.with_spec(workflow=7), given.with_status(conditions=[ready], live={"row": "a"}))
+    keep_status(script, app)
+    leading.cache.update(APPS, stored(app))
+    for _ in range(3):
+        leading.queue.add(KEY)
+        await leading.reconciler.process(await next_app(leading))
+    (written,) = script.bodies("PATCH", APP_STATUS)
+    assert set(written["status"]) == {"conditions"}, "all else stays as it is"
+    (before, told) = written["status"]["conditions"]
+    assert before == ready
+    assert (told["type"], told["status"], told["reason"]) == ("ReconcileFailed", "True", "Unreadable")
+    assert "App chat cannot be read" in told["message"]
+    assert "workflow (7)" in told["message"]
+    assert "ReconcileFailed" in reasons(script)
+    assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending", "its rows wait"
+
+
+async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_log_has(
+    leading: Process, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The snapshot cannot even be made, so the condition does not come from a plan."""
+    app = given.app_manifest()
+    keep_status(script, app)
+    leading.cache.update(APPS, stored(app))
+    leading.cache.update(PODS, stored(POD))
+    for _ in range(4):
+        leading.queue.add(KEY)
+        await leading.reconciler.process(await next_app(leading))
+    (told,) = said(script)
+    assert (told["status"], told["reason"]) == ("True", "InternalError")
+    (reference,) = re.findall(r"reference (\w+)", told["message"])
+    (logged,) = [record for record in caplog.records if reference in record.getMessage()]
+    assert logged.exc_info
+    assert reasons(script).count("ReconcileFailed") == 1
+    assert not is_queued(leading), "it waits for its backoff"
 
 
 async def test_plan_that_waits_for_a_time_is_requeued_for_it(leading: Process, script: Script) -> None:

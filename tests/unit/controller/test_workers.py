@@ -32,8 +32,8 @@ class _Observer:
 
 
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
-    queue, observer = WorkQueue[AppKey](), _Observer()
-    workers = Workers(queue, Cache(), AppStates(), Reconciler(queue, cast(Observer, observer), cast(Executor, None)))
+    queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
+    workers = Workers(queue, Cache(), states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states))
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
     queue.add(APP)

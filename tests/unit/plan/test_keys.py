@@ -57,6 +57,20 @@ def test_what_was_told_to_some_before_a_crash_is_told_to_the_others() -> None:
     assert shown(world.plan()) == ["tell chat-1 of keys", "tell chat-2 of keys"]
 
 
+def test_a_pod_that_cannot_begin_has_the_keys_looked_at_again_and_again_ever_more_seldom() -> None:
+    world = serving()
+    assert world.plan().requeue_after is None
+    world.stall({"waiting": {"reason": "ContainerCreating"}})
+    world.settle()
+    waited = []
+    for _ in range(4):
+        wait = world.plan().requeue_after
+        assert wait is not None
+        waited.append(wait)
+        world.later(wait)
+    assert waited == [15, 15, 30, 60]
+
+
 def test_a_first_deploy_and_a_redeploy_tell_nobody() -> None:
     world = a_world()
     world.settle()

@@ -66,6 +66,15 @@ def test_a_live_app_goes_on_with_the_variables_that_it_has(variable: Manifest, m
     assert (world.plan().operations, world.plan().requeue_after) == ((), 3)
 
 
+@pytest.mark.parametrize(("missing", "wait"), [(10, 3), (120, 12), (3600, 60)])
+def test_a_key_that_stays_missing_is_looked_for_ever_more_seldom(missing: float, wait: float) -> None:
+    world = serving("v1")
+    take(world, TOKEN)
+    world.run()
+    world.later(missing)
+    assert (world.plan().operations, world.plan().requeue_after) == ((), wait)
+
+
 def test_it_goes_on_once_the_key_is_there() -> None:
     world = serving("v1")
     take(world, TOKEN, MODEL)

@@ -72,14 +72,14 @@ told_of["repair"] = [shown(world.plan()), told(world.plan())]
 made["spec"].pop("other")
 world.edited(made)
 
+app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
+app["status"] = {}
 cache = Cache()
 for (version, kind, _), found in world.objects.items():
     if kind in ("App", "Note"):
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
 observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates())
-app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
-app["status"] = {}
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
 
 set_name(None)

@@ -10,7 +10,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import EVENTS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.plan import operations
 
 MESSAGE_MAX = 1024
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 async def emit(execution: Execution, operation: operations.Emit) -> None:
     """Creates the Event; its name is a hash, so that one that exists says the same."""
-    kind = kinds.APP.kind if isinstance(operation.about, App) else kinds.RECORD.kind
+    kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
     meta = operation.about.meta
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     event: Manifest = {

@@ -20,6 +20,7 @@ from dynamiq_operator.plan import operations
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
     operations.SetAppStatus: statuses.set_app_status,
+    operations.SetAppConditions: statuses.set_app_conditions,
     operations.SetRecordStatus: statuses.set_record_status,
     operations.CreateRecord: records.create_record,
     operations.CompleteRecord: records.complete_record,

@@ -3,21 +3,45 @@
 A kubelet refreshes what its pods mount every 60 to 90 s, but at once when a pod's own object changes: so running pods get an
 annotation with the Secret's version. They are not replaced by it, since it is no part of their template. Since when that
 version is known is noted on the workload, so that it survives a restart of the operator; pods created later mount that version.
+
+Secrets are not watched. The operator looks at this one when something points at it: the App changed, or says that its keys did, or a
+pod cannot begin, which is what a Secret that is gone looks like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, format_time, parse_time
+from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
 from dynamiq_operator.plan.snapshot import KeysPresence
 
 CLOCKS = timedelta(seconds=60)
 """How far the operator's clock may be behind that of the API server, which dates pods: a pod is annotated once too often, never too little."""
+
+
+FIRST_LOOK = 15.0
+"""Seconds for which a pod waits for what it mounts before the Secret is looked at again; then after twice as long, and so on."""
+
+
+def pointers(app: App, pods: Iterable[Pod], now: datetime) -> frozenset[tuple[str, str]]:
+    """What points at the Secret: a reading of it holds until there is something here that was not there then."""
+    announced = app.meta.annotations.get(names.KEYS_CHANGED_ANNOTATION, "")
+    waiting = ((pod.uid, str(_looks(pod, now))) for pod in pods if pod.awaits_mounts)
+    return frozenset({("generation", str(app.meta.generation)), ("announced", announced), *waiting})
+
+
+def seconds_to_look(context: Context) -> Iterator[float]:
+    """Seconds until each pod that cannot begin points at the Secret once more."""
+    if not context.app.spec.is_private:
+        return
+    for pod in context.snapshot.pods:
+        if pod.awaits_mounts:
+            yield FIRST_LOOK * 2 ** _looks(pod, context.now) - _age(pod, context.now)
 
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
@@ -49,6 +73,15 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
     for pod in context.snapshot.pods:
         if pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
             yield AnnotatePod(context.app, pod.name, pod.uid, version)
+
+
+def _looks(pod: Pod, now: datetime) -> int:
+    """How often a pod has waited for twice as long as before."""
+    return int(_age(pod, now) // FIRST_LOOK).bit_length()
+
+
+def _age(pod: Pod, now: datetime) -> float:
+    return max((now - pod.created).total_seconds(), 0.0)
 
 
 def _noted(observed: Manifest | None) -> str | None:

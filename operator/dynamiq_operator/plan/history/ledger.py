@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -32,60 +33,163 @@ class LedgerRow:
 
     @classmethod
     def of(cls, record: Record) -> LedgerRow:
-        pinned, outcome = record.pinned, record.outcome
-        asked = record.spec.as_json()
+        return cls._of(record.name, record.meta.uid, record.raw_spec)
+
+    @classmethod
+    def of_raw(cls, raw: Mapping[str, Any]) -> LedgerRow:
+        """The same of a row as it is stored. What this version cannot read of it, such as the result of a newer one, is no end."""
+        return cls._of(raw["metadata"]["name"], raw["metadata"].get("uid", ""), raw["spec"])
+
+    @classmethod
+    def _of(cls, name: str, uid: str, spec: Mapping[str, Any]) -> LedgerRow:
+        pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
+        result = outcome.get("result")
         return cls(
-            name=record.name,
-            uid=record.meta.uid,
-            sequence=record.sequence,
-            asked={name: asked[name] for name in ASKED_IN_APP if name in asked},
-            restores=record.spec.restores,
-            result=outcome.result if outcome else None,
-            flow_hash=pinned.workflow_hash if pinned else None,
-            digest=pinned.digest if pinned else None,
-            from_app=pinned is not None and pinned.source is Source.APP,
+            name=name,
+            uid=uid,
+            sequence=spec.get("sequence") or 0,
+            asked={key: spec[key] for key in ASKED_IN_APP if key in spec},
+            restores=spec.get("restores"),
+            result=Result(result) if result in set(Result) else None,
+            flow_hash=pinned.get("workflowHash"),
+            digest=pinned.get("digest"),
+            from_app=pinned.get("source") == Source.APP,
         )
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """The rows by name. `known` is False where the history has not been read, since nothing asked for it."""
+class _Index:
+    """What a whole history is asked for, by name and in order; made once for many changes that follow."""
 
-    rows: Mapping[str, LedgerRow] = field(default_factory=lambda: MappingProxyType({}))
+    rows: Mapping[str, LedgerRow]
+
+    @cached_property
+    def in_order(self) -> tuple[LedgerRow, ...]:
+        return _ordered(self.rows.values())
+
+    @cached_property
+    def flows(self) -> Counter[str]:
+        """By hash of a flow, the rows that name it."""
+        return Counter(row.flow_hash for row in self.rows.values() if row.flow_hash)
+
+    @cached_property
+    def highest(self) -> int:
+        return self.in_order[-1].sequence if self.in_order else 0
+
+    @cached_property
+    def last_pinned(self) -> LedgerRow | None:
+        return next((row for row in reversed(self.in_order) if row.digest), None)
+
+    @cached_property
+    def deploy_rows(self) -> dict[str, tuple[LedgerRow, ...]]:
+        """What `of_deploy_spec` found, by App."""
+        return {}
+
+
+_CHANGES_MOST = 64
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The rows of a history: those of an index, and `changed` since, None for one that was deleted.
+
+    `known` is False where the history has not been read, since nothing asked for it. What a change costs, and what is asked at each
+    plan, does not depend on how long the history is.
+    """
+
+    index: _Index = _Index(MappingProxyType({}))
+    changed: Mapping[str, LedgerRow | None] = field(default_factory=lambda: MappingProxyType({}))
     known: bool = False
+
+    @classmethod
+    def of(cls, rows: Iterable[LedgerRow]) -> Ledger:
+        """The ledger of a history that has been read."""
+        return cls(_Index({row.name: row for row in rows}), known=True)
 
     def having(self, records: Iterable[Record]) -> Ledger:
         """This ledger with these rows as they are now."""
-        return Ledger({**self.rows, **{record.name: LedgerRow.of(record) for record in records}}, self.known)
+        rows = (LedgerRow.of(record) for record in records)
+        return self._with({row.name: row for row in rows if self.get(row.name) != row})
 
     def without(self, name: str) -> Ledger:
-        return Ledger({key: row for key, row in self.rows.items() if key != name}, self.known)
+        return self._with({name: None}) if self.get(name) is not None else self
+
+    def get(self, name: str) -> LedgerRow | None:
+        """The row of this name."""
+        return self.changed[name] if name in self.changed else self.index.rows.get(name)
+
+    def all(self) -> Iterator[LedgerRow]:
+        """Every row, those without a sequence included."""
+        yield from (row for name, row in self.index.rows.items() if name not in self.changed)
+        yield from self._added
 
     @cached_property
     def in_order(self) -> tuple[LedgerRow, ...]:
         """Rows that have a sequence, oldest first."""
-        return tuple(sorted((row for row in self.rows.values() if row.sequence), key=lambda row: row.sequence))
+        return _ordered(self.all()) if self.changed else self.index.in_order
 
     @property
     def highest(self) -> int:
-        """The highest sequence, 0 where there is none."""
-        return self.in_order[-1].sequence if self.in_order else 0
+        """The highest sequence that was seen, 0 where there is none."""
+        return max((self.index.highest, *(row.sequence for row in self._added)))
 
     @property
     def last_digest(self) -> str | None:
         """Digest of the newest pinned row."""
-        return next((row.digest for row in reversed(self.in_order) if row.digest), None)
+        before = self.index.last_pinned
+        if before is not None and self.get(before.name) is None:
+            return next((row.digest for row in reversed(self.in_order) if row.digest), None)
+        pinned = [row for row in (before, *self._added) if row is not None and row.digest]
+        return max(pinned, key=lambda row: row.sequence).digest if pinned else None
+
+    @property
+    def count(self) -> int:
+        """How many rows there are, at most: those without a sequence are counted, too."""
+        return len(self.index.rows) + sum(1 for name in self.changed if name not in self.index.rows)
+
+    def names_flow(self, flow_hash: str) -> bool:
+        """Whether a row names this flow."""
+        gone = sum(before.flow_hash == flow_hash for name in self.changed if (before := self.index.rows.get(name)) is not None)
+        return self.index.flows[flow_hash] > gone or any(row.flow_hash == flow_hash for row in self._added)
 
     def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:
         """The rows that were made of `App.spec.deploy`, oldest first.
 
         A row that failed before it was pinned has no source yet; it is known by its name, which only such a row has.
         """
-        found: list[LedgerRow] = []
-        for row in self.in_order:
-            if row.from_app or _has_name_of_deploy_spec(row, app, found[-1] if found else None):
-                found.append(row)
-        return tuple(found)
+        if app not in self.index.deploy_rows:
+            self.index.deploy_rows[app] = _of_deploy_spec(self.index.in_order, app, ())
+        before = self.index.deploy_rows[app]
+        numbered = [row for row in self._added if row.sequence]
+        if None in self.changed.values() or any(row.sequence <= self.index.highest for row in numbered):
+            return _of_deploy_spec(self.in_order, app, ())  # not only rows that came after all others
+        return _of_deploy_spec(_ordered(numbered), app, before)
+
+    @property
+    def _added(self) -> Iterator[LedgerRow]:
+        return (row for row in self.changed.values() if row is not None)
+
+    def _with(self, changes: Mapping[str, LedgerRow | None]) -> Ledger:
+        """A new index is made once for as many changes as pay for it."""
+        if not changes:
+            return self
+        changed = {**self.changed, **changes}
+        if len(changed) <= max(_CHANGES_MOST, len(self.index.rows) // 8):
+            return Ledger(self.index, changed, self.known)
+        rows = {**self.index.rows, **changed}
+        return Ledger(_Index({name: row for name, row in rows.items() if row is not None}), known=self.known)
+
+
+def _ordered(rows: Iterable[LedgerRow]) -> tuple[LedgerRow, ...]:
+    return tuple(sorted((row for row in rows if row.sequence), key=lambda row: row.sequence))
+
+
+def _of_deploy_spec(rows: Iterable[LedgerRow], app: str, before: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
+    found = list(before)
+    for row in rows:
+        if row.from_app or _has_name_of_deploy_spec(row, app, found[-1] if found else None):
+            found.append(row)
+    return tuple(found)
 
 
 def _has_name_of_deploy_spec(row: LedgerRow, app: str, last: LedgerRow | None) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dynamiq_operator.desired.job import CONTAINER
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.plan.observed.pods import named
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
@@ -26,7 +28,7 @@ class CallerPod:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> CallerPod:
         status = raw.get("status") or {}
-        state = next((each.get("state") or {} for each in status.get("containerStatuses") or ()), {})
+        state = (named(status.get("containerStatuses"), CONTAINER) or {}).get("state") or {}
         terminated = state.get("terminated") or {}
         why = status.get("reason") or (f"exit code {terminated['exitCode']}, {terminated.get('reason')}" if terminated else "")
         return cls(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
 
 
 @dataclass(frozen=True)
 class Container:
-    """State of a pod's container, from its status."""
+    """State of the container that runs the flow, from the pod's status."""
 
     image: str
     ready: bool
@@ -31,7 +32,10 @@ class Container:
 class Pod:
     """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
 
-    `template_digest`: of the template that it was made of, as its label says.
+    `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
+    else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
+    where the pod runs, or that no node can take it. `displaced`: why the pod has ended; never for what its container did, which is
+    restarted in the same pod, but because its node evicted it, took another one in its place, or refused it.
     """
 
     name: str
@@ -43,13 +47,21 @@ class Pod:
     ready: bool
     container: Container | None
     unschedulable: str | None
+    scheduled_at: datetime | None = None
+    displaced: str | None = None
+    beside: str | None = None
+
+    @property
+    def awaits_mounts(self) -> bool:
+        """Whether its container has not begun: the kubelet may lack a Secret or a ConfigMap that it mounts."""
+        begun = self.container is not None and self.container.waiting_reason != "ContainerCreating"
+        return not self.deleting and not self.ready and self.displaced is None and not begun
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Pod:
         status = raw.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
         scheduled = conditions.get("PodScheduled", {})
-        statuses = status.get("containerStatuses") or ()
         return cls(
             name=raw["metadata"]["name"],
             uid=raw["metadata"].get("uid", ""),
@@ -58,17 +70,53 @@ class Pod:
             template_digest=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),
             deleting=is_ending(raw),
             ready=conditions.get("Ready", {}).get("status") == "True",
-            container=_container(raw, statuses[0]) if statuses else None,
+            container=_container(raw, status),
             unschedulable=scheduled.get("message") if scheduled.get("status") == "False" else None,
+            scheduled_at=parse_time(scheduled["lastTransitionTime"]) if scheduled.get("lastTransitionTime") else None,
+            displaced=_displaced(status, conditions.get("DisruptionTarget", {})),
+            beside=_beside(status),
         )
 
 
-def _container(raw: Mapping[str, Any], status: Mapping[str, Any]) -> Container:
+def named(parts: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any] | None:
+    """The container, or the status of a container, of this name: their order is nobody's promise, and admission may put one in front."""
+    return next((each for each in parts or () if each.get("name") == name), None)
+
+
+def _displaced(status: Mapping[str, Any], disruption: Mapping[str, Any]) -> str | None:
+    """Why the pod has ended, or is about to: containers that fail are restarted, so by itself none ever does."""
+    if disruption.get("status") == "True":
+        return str(disruption.get("message") or disruption.get("reason") or "")
+    if status.get("phase") not in ("Failed", "Succeeded"):
+        return None
+    return str(status.get("message") or status.get("reason") or "")
+
+
+def _beside(status: Mapping[str, Any]) -> str | None:
+    """Another container that keeps the pod from being Ready; one that has ended well, as an init container does, does not."""
+    for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        state = each.get("state") or {}
+        terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+        if each.get("name") == CONTAINER or each.get("ready") or (terminated and terminated.get("exitCode") == 0):
+            continue
+        why = waiting.get("reason") or terminated.get("reason") or "it runs and is not ready"
+        if why not in _BEGINNING:
+            return f"{each.get('name')}: {why}"
+    return None
+
+
+_BEGINNING = ("PodInitializing", "ContainerCreating")
+
+
+def _container(raw: Mapping[str, Any], pod: Mapping[str, Any]) -> Container | None:
+    status, spec = named(pod.get("containerStatuses"), CONTAINER), named(raw["spec"].get("containers"), CONTAINER)
+    if status is None:
+        return None
     state, last = status.get("state") or {}, status.get("lastState") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or last.get("terminated") or {}
     return Container(
-        image=raw["spec"]["containers"][0]["image"],
+        image=str((spec or status).get("image") or ""),
         ready=bool(status.get("ready")),
         running="running" in state,
         restarts=status.get("restartCount", 0),

@@ -1,4 +1,4 @@
-"""Children that could not be made, and why."""
+"""What could not be done: children that could not be made, and what failed in the App's last reconcile."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ class ProblemReason(Enum):
     DENIED = "Denied"
     HOSTNAME = "HostnameTaken"
     GATEWAY = "NoGateway"
+
+
+@dataclass(frozen=True)
+class ReconcileFailure:
+    """What of an App's last reconcile could not be done; `reason` and `message` are those of the condition that tells of it."""
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
     from A to B and back to A is three.
     """
     wanted = _wanted(context)
-    if wanted is None or wanted[0] in context.ledger.rows or context.app.spec.deploy is None:
+    if wanted is None or context.ledger.get(wanted[0]) is not None or context.app.spec.deploy is None:
         return ()
     return (CreateRecord(context.app, *wanted, context.app.spec.deploy.changed_by),)
 
@@ -27,7 +27,7 @@ def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
 def name_taken(context: Context) -> str | None:
     """The name of the row that `deploy` asks for, where another row has it."""
     wanted = _wanted(context)
-    row = context.ledger.rows.get(wanted[0]) if wanted else None
+    row = context.ledger.get(wanted[0]) if wanted else None
     return row.name if row is not None and wanted is not None and row.asked != wanted[1] else None
 
 

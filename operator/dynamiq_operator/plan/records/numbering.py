@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.app import Rollout
-from dynamiq_operator.model.completion import Known, Missing, Refused, complete
+from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
@@ -45,14 +45,14 @@ def complete_rows(context: Context) -> Step:
     return Step(context, tuple(operations))
 
 
-def waits_until(row: Record, rollout: Rollout) -> datetime:
-    """The moment until which a row may wait for what is missing."""
-    return row.meta.created + timedelta(seconds=rollout.progress_deadline_seconds)
+def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
+    """The moment until which a row may wait for what is missing; `known_since`: from when on an operator could see whether it is there."""
+    return max(row.meta.created, known_since or row.meta.created) + timedelta(seconds=rollout.progress_deadline_seconds)
 
 
-def seconds_left(row: Record, rollout: Rollout, now: datetime) -> float:
+def seconds_left(row: Record, rollout: Rollout, now: datetime, known_since: datetime | None = None) -> float:
     """How long a row may wait still."""
-    return max((waits_until(row, rollout) - now).total_seconds(), 0.0)
+    return max((waits_until(row, rollout, known_since) - now).total_seconds(), 0.0)
 
 
 def _complete_row(context: Context, row: Record, number: int | None) -> Step:
@@ -71,7 +71,7 @@ def _complete_row(context: Context, row: Record, number: int | None) -> Step:
         pinned = completed(row, pinned=found)
         return Step(context.having(pinned), (*events.began(app, pinned, found), CompleteRecord(app, row, number, found)))
     numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
-    if isinstance(found, Missing) and context.now < waits_until(row, rollout):
+    if isinstance(found, Unknown) or (isinstance(found, Missing) and context.now < waits_until(row, rollout, context.in_flight_since)):
         return Step(replace(context, waits={**context.waits, row.name: found.message}), numbered)
     failed, ending = end_row(context, row, Result.FAILED, _final(found, rollout))
     return Step(context.having(failed), (*numbered, *ending))
@@ -103,4 +103,5 @@ def _known(context: Context) -> Known:
         settings=context.settings,
         authors_stamped_since=snapshot.authors_stamped_since,
         promotions=snapshot.promotions,
+        unknown=snapshot.unknown,
     )

@@ -5,7 +5,7 @@ The chain of digests stays whole: where an old row has to stay, newer rows above
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
@@ -27,16 +27,23 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
     limit = app.spec.history.limit if app.spec.history else None
     if limit is None or not context.ledger.known:
         return ()
-    gone = expired(context, limit)
-    kept = [row for row in context.ledger.rows.values() if row not in gone]
-    flows = {names.flow(app.meta.name, row.flow_hash) for row in kept if row.flow_hash}
-    unneeded = [
-        DeleteChild(found)
-        for (kind, name), found in context.snapshot.children.items()
-        if kind == CONFIG_MAP.kind and name not in flows and is_owned(found, app) and names.is_flow(app.meta.name, name)
-    ]
     # Rows first: a flow goes only when no row that could bring it back is left.
-    return (*(DeleteRecord(app, row.name, row.uid) for row in gone), *([] if gone or context.history.candidate else unneeded))
+    if gone := expired(context, limit):
+        return tuple(DeleteRecord(app, row.name, row.uid) for row in gone)
+    return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
+
+
+def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
+    app, ledger = context.app.meta.name, context.ledger
+    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)}
+    left = [
+        found
+        for (kind, name), found in context.snapshot.children.items()
+        if kind == CONFIG_MAP.kind and name not in kept and is_owned(found, context.app) and names.is_flow(app, name)
+    ]
+    # One whose content is not what its name says goes by its name: that needs every flow of the history.
+    named = {names.flow(app, row.flow_hash) for row in ledger.all() if row.flow_hash} if left else set()
+    yield from (DeleteChild(found) for found in left if found["metadata"]["name"] not in named)
 
 
 def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
@@ -48,10 +55,12 @@ def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     was never pinned is in no chain.
     """
     ledger, history = context.ledger, context.history
+    if ledger.count <= limit:
+        return ()
     rows = ledger.in_order
     once_live = [row for row in rows if row.result is Result.SUCCEEDED][-ONCE_LIVE_KEPT:]
     of_deploy_spec = {row.name for row in _rows_that_identify_the_last(context.deploy_rows)}
-    named = {row.restores for row in ledger.rows.values() if row.result is None and row.restores}
+    named = {row.restores for row in ledger.all() if row.result is None and row.restores}
     protected = {row.name for row in (*once_live, *rows[-NEWEST_KEPT:])} | named | of_deploy_spec
     if history.live is not None:
         protected.add(history.live.name)

@@ -31,6 +31,8 @@ class Cause:
 _AT_ONCE = {"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"}
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError"}
 _START = {"CreateContainerError", "RunContainerError"}
+_LOST = {"ContainerStatusUnknown", "Unknown"}
+"""How a container reads whose node went down or restarted under it: nobody saw how it ended."""
 _NOT_SEEN_YET = "failed to sync"
 """How a busy kubelet's message begins while it has not read a Secret or ConfigMap yet: that is no reason to fail a deploy at once."""
 
@@ -44,12 +46,23 @@ def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | N
 
 
 def _of_pod(pod: Pod) -> Cause | None:
+    if pod.displaced is not None:
+        return Cause(Gravity.UNTIL_DEADLINE, "Displaced", f"pod {pod.name} was taken off its node: {pod.displaced}")
     if pod.unschedulable is not None:
         return Cause(Gravity.UNTIL_DEADLINE, "Unschedulable", f"no node can take pod {pod.name}: {pod.unschedulable}")
     container = pod.container
     if container is None:
+        return _beside(pod)
+    return _waiting(pod, container) or _ended(pod, container) or _beside(pod) or _not_ready(pod, container)
+
+
+def _beside(pod: Pod) -> Cause | None:
+    """Another container than the runtime's, which admission put into the pod, is in the way."""
+    if pod.beside is None:
         return None
-    return _waiting(pod, container) or _ended(pod, container) or _not_ready(pod, container)
+    return Cause(
+        Gravity.UNTIL_DEADLINE, "OtherContainer", f"a container that is not this App's keeps pod {pod.name} from being ready: {pod.beside}"
+    )
 
 
 def _waiting(pod: Pod, container: Container) -> Cause | None:
@@ -70,7 +83,7 @@ def _waiting(pod: Pod, container: Container) -> Cause | None:
 def _ended(pod: Pod, container: Container) -> Cause | None:
     if container.exit_code is None or (container.running and container.ready):
         return None
-    if container.exit_code == 0 and not container.restarts:
+    if (container.exit_code == 0 and not container.restarts) or container.exit_reason in _LOST:
         return None
     lines = (container.exit_message or "").strip().splitlines()
     said = f": {lines[-1]}" if lines else ""

@@ -8,18 +8,20 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.records.outcomes import end_row
+from dynamiq_operator.plan.rollout import clock
 from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
 """How long pull errors and crash loops may go on without progress."""
 QUIET = timedelta(seconds=10)
 """How long a pod may be unready before a cause that only the deadline ends is reported."""
+UNMENTIONED = timedelta(seconds=60)
+"""How long a rollout may wait for the cluster before that is reported: with a thousand deploys at once each report is one more write."""
 
 
 class RolloutState(Enum):
@@ -57,18 +59,31 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
-    cause = _refusal(context) or find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), state)
-    began = parse_time(pinned.created_at)
-    since = max(began, state.progressed_at) if state and state.progressed_at else began
+    cause = _refusal(context) or find_cause(clock.pods_of_target(context), state)
+    waited = context.now - clock.running_since(context, pinned, state)
+    waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
+    return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
+
+
+def _running(context: Context, cause: Cause | None, waited: timedelta) -> RolloutStatus:
+    """Of a rollout that has gone so long without progress, for this cause, where one shows."""
     deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)
     limit = _limit(cause, deadline)
-    waited = context.now - since
-    if waited < limit and not (state and state.deadline_exceeded):
+    if waited < limit:
         reported = cause is not None and (cause.gravity > Gravity.UNTIL_DEADLINE or waited >= QUIET)
         changes_at = limit if reported or cause is None else min(QUIET, limit)
         return RolloutStatus(RolloutState.ROLLING, cause if reported else None, (changes_at - waited).total_seconds())
     silent = Cause(Gravity.UNTIL_DEADLINE, "NoProgress", f"no progress for {int(deadline.total_seconds())} s, and no pod says why")
     return RolloutStatus(RolloutState.BROKEN, cause or silent)
+
+
+def _standing(waits_for: str, waited: timedelta) -> RolloutStatus:
+    """Of a rollout whose clock stands still: what it waits for is reported after a while, and never ends it."""
+    if waited < UNMENTIONED:
+        return RolloutStatus(RolloutState.ROLLING, None, (UNMENTIONED - waited).total_seconds())
+    return RolloutStatus(
+        RolloutState.ROLLING, Cause(Gravity.UNTIL_DEADLINE, "WaitingForCluster", f"{waits_for}; its deadline does not run")
+    )
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.app import AppStatus, FailedRow, LiveRow
+from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.model.settings import ImagePolicy
@@ -22,13 +22,13 @@ from dynamiq_operator.plan.status.conditions import (
     CHILDREN,
     LIVE,
     OVERRIDDEN,
-    PROGRESSING,
     TRIGGERS,
     VARIABLES,
     condition,
     dated,
     ready,
 )
+from dynamiq_operator.plan.status.failures import failed_condition
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
@@ -44,6 +44,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *_variables(context, problems.variables),
         *([_triggers(context, problems.triggers)] if app.spec.triggers else []),
         *([_overridden(context)] if app.spec.deploy is not None else []),
+        *([failed_condition(context.snapshot.failure)] if context.snapshot.failure is not None else []),
     ]
     return AppStatus(
         observed_generation=app.meta.generation,

@@ -8,8 +8,10 @@ from datetime import datetime
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import format_time
 
-READY, LIVE, AVAILABLE, CHILDREN, PROGRESSING = "Ready", "Live", "Available", "ChildrenApplied", "Progressing"
+READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
+RECONCILE_FAILED = "ReconcileFailed"
+"""Stands in a status only while it is True."""
 SUCCEEDED = "Succeeded"
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not True gives its reason."""

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children.manifests import child_problems
 from dynamiq_operator.plan.children.variables import missing_variables
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Emit
-from dynamiq_operator.plan.status.conditions import CHILDREN, TRIGGERS, VARIABLES
+from dynamiq_operator.plan.status.conditions import CHILDREN, RECONCILE_FAILED, TRIGGERS, VARIABLES
 from dynamiq_operator.plan.triggers.schedules import trigger_problems
+
+RETRY_FIRST, RETRY_MOST = 3.0, 60.0
+"""Seconds between two looks for a key that is missing, at first and in the end. An App that changes is looked at in between."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,16 @@ def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
     found = [events.hindered(context.app, problem.message) for problem in not_made if problem.message not in told]
     if problems.variables and (lacks := held_back(problems.variables)) != known.get(VARIABLES, ""):
         found.append(events.lacking(context.app, lacks))
+    if (failure := context.snapshot.failure) is not None and failure.message != known.get(RECONCILE_FAILED, ""):
+        found.append(events.reconcile_failed(context.app, failure.message))
     return tuple(found)
+
+
+def retry_missing(context: Context) -> float:
+    """Seconds after which a key that is missing is looked for again: a tenth of the time for which it has been missing."""
+    said = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
+    missing = (context.now - parse_time(said.last_transition_time)).total_seconds() if said is not None else 0.0
+    return min(max(missing / 10, RETRY_FIRST), RETRY_MOST)
 
 
 def held_back(lacks: str) -> str:

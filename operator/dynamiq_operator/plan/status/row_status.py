@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dynamiq_operator.model.app import Rollout
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
@@ -69,6 +69,16 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     return Plan(by_object(operations), min(left, default=None))
+
+
+def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:
+    """Rows that are not being deployed yet wait without an end; the others read as they did."""
+    operations: list[Operation] = []
+    for row in History.of(snapshot.records).rows:
+        status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
+        if row.pinned is None and row.outcome is None and not says_nothing_new(row, status):
+            operations += [*events.waits(None, row, app.message), SetRecordStatus(row, status)]
+    return tuple(operations)
 
 
 def row_status(row: Record, phase: Phase, now: datetime, *, waits: str = "", rollout: RolloutStatus | None = None) -> RecordStatus:

@@ -1,0 +1,82 @@
+"""What the cache keeps of an object: all that a decision reads, and nothing that may be large.
+
+Of a flow it keeps the hash alone, computed here from its bytes; of a pod no environment; managedFields of what is applied only. What
+many objects have alike, such as the names of fields, they share: so no cached object may be changed in place.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import lru_cache
+from typing import Any
+
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.names import KEYS_ANNOTATION, TRIGGER_OF_LABEL
+from dynamiq_operator.model.objects import Manifest
+
+CONTENT_HASH = "contentHash"
+"""Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out of it."""
+NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS})
+"""Nothing depends on who manages the fields of these."""
+SHAPES_MAX = 512
+"""Sets of managed fields that are kept to be shared."""
+
+
+def slim(resource: ApiResource, raw: Manifest) -> Manifest:
+    """What is kept of an object; `raw` is left as it is."""
+    kept = dict(raw)
+    kept["metadata"] = _metadata(resource, raw["metadata"])
+    if resource is VERSIONS:
+        kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key in ("name", "namespace", "uid", "resourceVersion")}
+        kept["spec"] = {key: value for key, value in raw["spec"].items() if key != "flow"}
+        kept[CONTENT_HASH] = flow_hash(raw["spec"].get("flow", ""))
+    elif resource.kind == CONFIG_MAP.kind:
+        kept["data"] = {}
+        kept.pop("binaryData", None)
+        kept[CONTENT_HASH] = flow_hash((raw.get("data") or {}).get(FLOW_KEY, ""))
+    elif resource is PODS:
+        kept["spec"] = _pod_spec(raw)
+    elif resource is JOBS:
+        kept["spec"] = {}
+    shared: Manifest = _with_shared_names(kept)
+    return shared
+
+
+def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
+    kept = dict(raw)
+    managed = kept.pop("managedFields", None)
+    if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
+        kept["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
+    if resource is PODS and "annotations" in kept:
+        kept["annotations"] = {key: value for key, value in kept["annotations"].items() if key == KEYS_ANNOTATION}
+    return kept
+
+
+def _pod_spec(raw: Manifest) -> Manifest:
+    """What is no list and no map, and of each container its name and image: an environment may carry the whole input of a trigger."""
+    spec = {key: value for key, value in raw["spec"].items() if not isinstance(value, dict | list)}
+    containers = [{key: each[key] for key in ("name", "image") if key in each} for each in raw["spec"].get("containers") or ()]
+    return {**spec, "containers": [] if TRIGGER_OF_LABEL in (raw["metadata"].get("labels") or {}) else containers}
+
+
+def _with_shared_parts(fields: Manifest) -> Manifest:
+    """A set of managed fields. Its largest parts are the same in every App's child of a kind; those of metadata name the owner's uid."""
+    return {key: value if key == "f:metadata" else _shape(json.dumps(value)) for key, value in fields.items()}
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _shape(text: str) -> Any:
+    return _with_shared_names(json.loads(text))
+
+
+def _with_shared_names(value: Any) -> Any:
+    """The same data, with one string for each name of a field."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _with_shared_names(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_shared_names(each) for each in value]
+    return value

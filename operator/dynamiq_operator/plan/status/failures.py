@@ -1,0 +1,36 @@
+"""A reconcile that failed, as a condition and an Event: told without the rest of the status, which follows from a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import App, Manifest, Unreadable
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.observed.problems import ReconcileFailure
+from dynamiq_operator.plan.operations import Operation, SetAppConditions
+from dynamiq_operator.plan.status.conditions import RECONCILE_FAILED, condition, dated
+
+
+def failed_condition(failure: ReconcileFailure) -> Condition:
+    """That the App is not reconciled, and why. Ready does not depend on it: what serves goes on serving."""
+    return condition(RECONCILE_FAILED, True, failure.reason, failure.message)
+
+
+def tell_failure(app: App | Unreadable, failure: ReconcileFailure, now: datetime) -> tuple[Operation, ...]:
+    """An Event and the condition, beside those that the App has; nothing where it says so already."""
+    conditions = app.conditions if isinstance(app, Unreadable) else tuple(each.as_json() for each in app.status.conditions)
+    told = failed_condition(failure)
+    before = next((each for each in conditions if each.get("type") == RECONCILE_FAILED), None)
+    if before is not None and (before.get("reason"), before.get("message")) == (told.reason, told.message):
+        return ()
+    (made,) = dated([told], tuple(_readable(before)), now, app.meta.generation)
+    others: Iterable[Manifest] = (dict(each) for each in conditions if each is not before)
+    return events.reconcile_failed(app, told.message), SetAppConditions(app.meta, (*others, made.as_json()))
+
+
+def _readable(raw: Mapping[str, Any] | None) -> Iterable[Condition]:
+    if raw is not None and raw.get("status") == "True" and isinstance(raw.get("lastTransitionTime"), str):
+        yield condition(RECONCILE_FAILED, True, "", "").model_copy(update={"last_transition_time": raw["lastTransitionTime"]})

@@ -1,0 +1,115 @@
+"""What cannot be read or could not be done: nothing is changed that may follow from it, and the App says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dynamiq_operator.model.objects import Record, Unreadable, read
+from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.groups import FAILURE
+from dynamiq_operator.plan.observed.problems import ReconcileFailure
+from dynamiq_operator.plan.operations import SetAppStatus
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.support.world import World, a_world, serving
+
+LATER = "of a newer operator"
+
+
+def unreadable_row(name: str = "b") -> Unreadable:
+    found = read(Record, given.stored(given.row_manifest(name, given.asking(config={"type": "quantum"}))))
+    assert isinstance(found, Unreadable)
+    return found
+
+
+def test_an_app_with_a_row_that_cannot_be_read_is_frozen_and_says_which_row_and_which_field() -> None:
+    """Even where something is to be repaired: what is desired may follow from that row."""
+    world = serving("v1")
+    world.deploy("b", "v2")
+    frozen = replace(world.snapshot(), unreadable=(unreadable_row(),), children={})
+    plan = make_plan(frozen)
+    assert shown(plan) == ["app: ReconcileFailed=True Unreadable"]
+    assert told(plan) == ["app ReconcileFailed"]
+    (group,) = plan.groups
+    (_, written) = group.operations
+    assert "Deployment b" in written.conditions[-1]["message"]  # type: ignore[union-attr]
+    assert "config.type ('quantum')" in written.conditions[-1]["message"]  # type: ignore[union-attr]
+    world.perform(plan.operations)
+    assert world.condition("Ready")[0] == "True", "what serves goes on serving"
+    assert make_plan(replace(world.snapshot(), unreadable=(unreadable_row(),))).operations == (), "it says so once"
+    world.run()
+    assert "ReconcileFailed" not in {each.type for each in world.app.status.conditions}, "as soon as it can be read, all is as before"
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+
+
+def test_rows_of_an_app_that_cannot_be_read_wait_without_an_end_and_nothing_else_happens() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    app = Unreadable("App", world.app.meta, "access.type ('members')")
+    world.later(100_000)
+    plan = make_plan(replace(world.snapshot(), app=None, unreadable=(app,)))
+    assert shown(plan) == ["app: ReconcileFailed=True Unreadable", "b reads Pending"]
+    world.perform(plan.operations)
+    (condition,) = world.rows["b"].status.conditions
+    assert (condition.status, condition.reason) == ("Unknown", "Waiting"), "it has not failed"
+
+
+@pytest.mark.parametrize(
+    ("asked", "unknown"),
+    [
+        ({"version": "v9"}, ("WorkflowVersion", "chat-v9")),
+        ({"version": None}, ("WorkflowVersion", "chat-v9")),
+        ({"version": "v2", "runtime": "python-9.0"}, ("Runtime", "python-9.0")),
+        ({"version": "v2"}, ("Deployment", "b")),
+    ],
+    ids=["the release that it names", "a release that may be the newest", "its runtime", "the row that it promotes"],
+)
+def test_a_row_waits_without_an_end_for_what_cannot_be_read_and_others_are_deployed(
+    asked: dict[str, str | None], unknown: tuple[str, str]
+) -> None:
+    world = serving("v1")
+    world.deploy("b", **asked)
+    world.later(100_000)
+    snapshot = replace(world.snapshot(), unknown={unknown: LATER})
+    world.perform(make_plan(snapshot).operations)
+    assert world.phases["b"] == "#2 Pending"
+    assert world.rows["b"].outcome is None
+    world.deploy("c", "v3")
+    world.perform(make_plan(replace(world.snapshot(), unknown={unknown: LATER})).operations)
+    assert world.rows["c"].pinned is not None
+
+
+def failing(world: World, reason: str = "Refused") -> ReconcileFailure:
+    return ReconcileFailure(reason, "row b: a webhook says no: tried again")
+
+
+def test_what_failed_before_is_said_whatever_becomes_of_the_rows() -> None:
+    """The App's whole status waits for the outcome that cannot be written; the condition does not."""
+    world = a_world()
+    world.deploy("b", "v1")
+    world.settle()
+    world.roll()
+    plan = make_plan(replace(world.snapshot(), failure=failing(world)))
+    first = plan.groups[0]
+    assert (first.name, first.after) == (FAILURE, frozenset())
+    (status,) = plan.of(SetAppStatus)
+    assert [each.type for each in status.status.conditions].count("ReconcileFailed") == 1, "and the whole status says so as well"
+
+
+def test_what_failed_is_said_once_and_no_longer_once_it_is_done() -> None:
+    world = serving("v1")
+    snapshot = replace(world.snapshot(), failure=failing(world))
+    world.perform(make_plan(snapshot).operations)
+    assert world.condition("ReconcileFailed") == ("True", "Refused")
+    assert world.said("App") == ["ReconcileFailed"]
+    assert make_plan(replace(world.snapshot(), failure=failing(world))).operations == ()
+    world.settle()
+    assert "ReconcileFailed" not in {each.type for each in world.app.status.conditions}
+
+
+def test_a_time_that_no_other_can_be_reckoned_from_is_no_time() -> None:
+    """Of a trigger that an earlier version let in."""
+    world = serving("v1", given.with_triggers({"name": "once", "runAt": "9999-12-31T23:59:59Z"}))
+    assert world.condition("TriggersReady") == ("False", "Invalid")
