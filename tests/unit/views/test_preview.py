@@ -52,7 +52,10 @@ def test_two_runtimes_of_one_version_are_told_apart() -> None:
 
 def test_what_each_pod_gets_is_said() -> None:
     most = {**given.CONFIG, "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}}
-    assert "  compute  100m CPU and 256Mi memory → 1 CPU, at most 2 CPU and 1Gi memory" in replace(PREVIEW, then=replace(THEN, config=most)).lines()
+    assert (
+        "  compute  100m CPU and 256Mi memory → 1 CPU, at most 2 CPU and 1Gi memory"
+        in replace(PREVIEW, then=replace(THEN, config=most)).lines()
+    )
 
 
 def test_the_row_that_comes_back_is_named() -> None:
@@ -73,12 +76,26 @@ def test_as_data() -> None:
         "namespace": "demo",
         "app": "chat",
         "from": {
-            **{"row": "chat-a", "sequence": 1, "version": "v1", "flowHash": "sha256:1", "config": given.CONFIG, "restores": None},
-            **{"runtime": "1.0.0", "runtimeName": "tiny-1.0.0", "image": "image:1"},
+            "row": "chat-a",
+            "sequence": 1,
+            "version": "v1",
+            "flowHash": "sha256:1",
+            "config": given.CONFIG,
+            "restores": None,
+            "runtime": "1.0.0",
+            "runtimeName": "tiny-1.0.0",
+            "image": "image:1",
         },
         "to": {
-            **{"row": None, "sequence": None, "version": "v2", "flowHash": "sha256:2", "config": given.CONFIG, "restores": None},
-            **{"runtime": "1.1.0", "runtimeName": "tiny-1.1.0", "image": "image:2"},
+            "row": None,
+            "sequence": None,
+            "version": "v2",
+            "flowHash": "sha256:2",
+            "config": given.CONFIG,
+            "restores": None,
+            "runtime": "1.1.0",
+            "runtimeName": "tiny-1.1.0",
+            "image": "image:2",
         },
         "flowDiff": "--- v1\n+++ v2\n@@ -1 +1 @@",
         "podsRestart": True,
