@@ -19,6 +19,7 @@ from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
@@ -69,10 +70,11 @@ class Process:
         self.cache, self.queue, self.states = Cache(), WorkQueue[AppKey](), AppStates(self.clock)
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api)
-        self.claims = Claims(self.client, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
-        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
-        self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
+        fenced = FencedClient(self.client, self.election)
+        self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election)
+        self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
 

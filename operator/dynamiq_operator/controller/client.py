@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -94,6 +95,25 @@ class Client:
         if response.status < 400:
             return bytes(raw)
         raise errors.from_answer(response.status, raw, f"{method} {path}")
+
+    @asynccontextmanager
+    async def watch(
+        self, path: str, query: Mapping[str, str | int], seconds: float, accept: str = PLAIN
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of a watch, which is given up after `seconds`. Raises errors.ApiError, within the block too."""
+        url = f"{self._configuration.host}{path}?{urlencode(query)}"
+        headers = {"Accept": accept}
+        try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+            response = await self._api.call_api("GET", url, headers, None, _request_timeout=seconds)
+            if response.status >= 400:
+                raise errors.from_answer(response.status, await response.read(), f"watch {path}")
+            try:
+                yield response.response.content
+            finally:
+                response.response.close()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise errors.Unavailable(f"watch {path}: {error or type(error).__name__}") from error
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
         """One object. Raises errors.NotFound and errors.ApiError."""

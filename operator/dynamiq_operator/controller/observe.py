@@ -13,6 +13,7 @@ from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
@@ -58,10 +59,17 @@ class Observer:
     """Makes snapshots. It writes nothing to the API server."""
 
     def __init__(
-        self, client: Client, cache: Cache, settings: Settings, claims: Claims, gateway_api: GatewayApi, states: AppStates
+        self,
+        client: Client,
+        cache: Cache,
+        settings: Settings,
+        claims: Claims,
+        gateway_api: GatewayApi,
+        states: AppStates,
+        election: LeaderElection,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
-        self._states, self._clock = states, states.clock
+        self._states, self._clock, self._election = states, states.clock, election
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -97,6 +105,7 @@ class Observer:
             access_keys=await self._access_keys(key, app, state, cached.pods),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
+            unattended_until=self._election.unattended_until,
             claim=await self._claims.of(key, app),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=await self._authors_stamped_since(records.values()),

@@ -15,6 +15,7 @@ from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
@@ -57,10 +58,11 @@ async def run(options: OperatorOptions) -> None:
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
         informers = Informers(client, cache, queue, namespaces, gateway_api)
-        claims = Claims(client, cache, options.settings, options.lease_namespace, namespaces)
         election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states)
-        executor = Executor(client, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        fenced = FencedClient(client, election)
+        claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election)
+        executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
         workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states))
         scope = WatchScope(options.namespaces, options.health)
         tasks = [
