@@ -18,6 +18,8 @@ class Confirmed(RequestModel):
     What is made then names all that the preview showed, so that nothing is left open.
     """
 
+    row: Annotated[str | None, Field(description="Not compared.")] = None
+    sequence: Annotated[int | None, Field(description="Not compared.")] = None
     version: str | None = None
     flow_hash: str | None = None
     runtime: str | None = None
