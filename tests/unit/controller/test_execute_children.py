@@ -67,7 +67,7 @@ async def test_child_is_created_by_one_apply_that_touches_no_object(process: Pro
 @pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"spec": {"replicas": 2}}])])
 async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
     """Applied once and left out later, they would be set back to 1."""
-    script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", {})
+    script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
     await execute(process, APP, operations.CreateChild(CHAT, workload(replicas), "d"))
     (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
     assert applied["spec"] == {"minReadySeconds": 5}
