@@ -91,6 +91,8 @@ async def _raw_list(cluster: Cluster) -> tuple[float, int]:
             query = {"limit": str(PAGE), "labelSelector": resource.label_selector, "fieldSelector": resource.field_selector}
             while True:
                 async with sending.session.get(sending.server + resource.path(), params={k: v for k, v in query.items() if v}) as answer:
+                    if answer.status == 404 and resource.optional:
+                        break
                     page = json.loads(await answer.read())
                 objects += len(page.get("items", ()))
                 if not (token := page["metadata"].get("continue")):
