@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dynamiq_operator.desired.base import WORKLOAD
-from dynamiq_operator.kube.resources import BY_KIND, WATCHED
+from dynamiq_operator.kube.resources import APPS, BY_KIND, WATCHED
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories as given
@@ -124,16 +124,14 @@ def p95(found: Sequence[float]) -> float:
     return sorted(found)[min(int(len(found) * 0.95), len(found) - 1)]
 
 
-def deploys(
-    cluster: Cluster, places: Sequence[tuple[str, str]], count: int, into: Paces, *, versions: tuple[str, str] = ("v2", "v3")
-) -> None:
-    """Deploys of these Apps in turn, one after the other, between two releases."""
+def deploys(cluster: Cluster, places: Sequence[tuple[str, str]], count: int, into: Paces) -> None:
+    """Deploys of these Apps in turn, one after the other, each of another release than is live."""
 
     async def run() -> None:
         async with swarm(cluster) as sending:
             for number in range(count):
                 namespace, app = places[number % len(places)]
-                into.add(await pace(sending, namespace, app, workflowVersion=versions[(number // len(places)) % 2]))
+                into.add(await pace(sending, namespace, app, workflowVersion=await _another(sending, namespace, app)))
 
     asyncio.run(run())
 
@@ -144,13 +142,19 @@ def rollbacks(cluster: Cluster, place: tuple[str, str], count: int, into: Paces)
     async def run() -> None:
         namespace, app = place
         async with swarm(cluster) as sending:
-            names = [(await pace(sending, namespace, app, workflowVersion=version)).row for version in ("v2", "v3")]
+            names = [(await pace(sending, namespace, app, workflowVersion=await _another(sending, namespace, app))).row for _ in range(2)]
             for _ in range(count):
                 one = await pace(sending, namespace, app, restores=names[-2])
                 into.add(one)
                 names.append(one.row)
 
     asyncio.run(run())
+
+
+async def _another(sending: Swarm, namespace: str, app: str) -> str:
+    """A release that is not live."""
+    live = (await get(sending, APPS.path(namespace, app)))["status"]["live"]["workflowVersion"]
+    return "v3" if live == "v2" else "v2"
 
 
 def undone(cluster: Cluster, place: tuple[str, str], count: int) -> list[float]:
