@@ -261,7 +261,7 @@ def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, wa
     found = stored(api)
     resources_when_serverless(found)
     versions = found["spec"]["versions"]
-    metadata = {"annotations": {**found["metadata"].get("annotations", {}), WEAKER: named, UNTIL: "2020-01-01T01:00:00Z"}}
+    metadata: Manifest = {"annotations": {**found["metadata"].get("annotations", {}), WEAKER: named, UNTIL: "2020-01-01T01:00:00Z"}}
     metadata |= {"managedFields": forged} if forged is not None else {}
     if way == "replace":
         answer = api.replace({**found, "metadata": {**found["metadata"], **metadata}}, dry_run=True)
