@@ -185,7 +185,7 @@ async def test_a_lost_claim_is_made_again_with_the_age_of_the_route(process: Pro
     assert (found.state, since(found)) == (ClaimState.FREE, OLD)
     assert INGRESSES.path() not in [sent.path for sent in script.sent], "who serves looks for no stranger"
     await process.lead()
-    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "claim"}})
+    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "made"}})
     await process.claims.create(operations.ClaimHostname(CHAT, HOST, found.since))
     assert script.sent[-1].body["metadata"]["annotations"] == {names.CLAIMED_ANNOTATION: OLD}
 
