@@ -71,7 +71,7 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
         "image": runtime.image,
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": HTTP, "containerPort": port, "protocol": "TCP"}],
-        "env": settings + [_variable(each) for each in app.spec.variables],
+        "env": settings + [_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": {

@@ -8,7 +8,7 @@ operator restarts no pod.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import managed_fields
@@ -16,23 +16,55 @@ from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, scale_of
 from dynamiq_operator.desired.pod_template import pod_template
 from dynamiq_operator.model import names
+from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.record import Pinned
 
 _NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
 KEPT_REVISIONS = 3
+MOST_BYTES = 6
+"""Of a character, as JSON may write it."""
+NOTE_MAX = 250 * 1024
+"""Bytes of the note: of all annotations of an object the API server takes 256 KiB."""
 BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
 """Fields that follow the App or its keys while the template stays."""
 
 
-def template_digest(app: App, pinned: Pinned) -> str:
+def template_digest(app: App, pinned: Pinned, observed: Mapping[str, Any] | None = None) -> str:
     """Decides whether pods restart: the digest of all that the pod template depends on, as 16 hex characters. It is also a label of the pods.
 
-    They restart for a new digest, and for a template that another manager edited and the operator repairs.
+    They restart for a new digest, and for a template that another manager edited and the operator repairs. The order of variables means
+    nothing. It did to an operator of before: where `observed` notes that one's digest of the same inputs, that is the digest still.
     """
-    own = {"variables": [variable.as_json() for variable in app.spec.variables], "private": app.spec.is_private}
+    note = _last_applied(observed or {})
+    as_noted = _digest_of(app, pinned, _variables_as_noted(app, note)) if note else ""
+    return as_noted if as_noted == note.get("inputs") else template_digests(app, pinned)[0]
+
+
+def template_digests(app: App, pinned: Pinned) -> tuple[str, str]:
+    """The digest, and what an operator of before made of the variables in the order in which the App has them."""
+    own = app.spec.variables
+    return _digest_of(app, pinned, sorted(own, key=_name)), _digest_of(app, pinned, own)
+
+
+def _digest_of(app: App, pinned: Pinned, variables: Iterable[Variable]) -> str:
+    own = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
     return _digest(_pins(pinned) | own)
+
+
+def _variables_as_noted(app: App, note: Mapping[str, Any]) -> list[Variable]:
+    """In the order of the template that was applied."""
+    try:
+        (container,) = note["template"]["spec"]["containers"]
+        place = {each["name"]: number for number, each in enumerate(container["env"])}
+    except (KeyError, TypeError, ValueError):
+        return []
+    return sorted(app.spec.variables, key=lambda variable: place.get(variable.name, len(place)))
+
+
+def _name(variable: Variable) -> str:
+    return variable.name
 
 
 def workload(inputs: Inputs) -> list[Manifest]:
@@ -49,6 +81,13 @@ def workload(inputs: Inputs) -> list[Manifest]:
         return [_manifest(inputs, _note_of_pins(inputs.app, pinned, None), scale_of(pinned).min_replicas)]
     note = _last_applied_unedited(observed) if choice is TemplateChoice.APPLIED else _note_of_pins(inputs.app, pinned, observed)
     return [_manifest(inputs, note) if note is not None else observed]
+
+
+def is_too_large(app: App, pinned: Pinned) -> bool:
+    """Whether the workload cannot note its template, for the variables in it."""
+    if sum(len(variable.value or "") for variable in app.spec.variables) * MOST_BYTES < NOTE_MAX // 2:
+        return False  # most Apps, at no cost
+    return len(_noted(_note_of_pins(app, pinned, None))) > NOTE_MAX
 
 
 def has_pins(observed: Manifest, pinned: Pinned) -> bool:
@@ -100,14 +139,18 @@ def _manifest(inputs: Inputs, note: Mapping[str, Any], replicas: int | None = No
         app,
         WORKLOAD,
         names.workload(app.meta.name, inputs.row),
-        annotations={names.APPLIED_TEMPLATE_ANNOTATION: json.dumps(note, sort_keys=True)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
+        annotations={names.APPLIED_TEMPLATE_ANNOTATION: _noted(note)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
         spec=spec,
     )
 
 
+def _noted(note: Mapping[str, Any]) -> str:
+    return json.dumps(note, sort_keys=True)
+
+
 def _note_of_pins(app: App, pinned: Pinned, observed: Manifest | None) -> dict[str, Any]:
     """What the annotation says of the template of these pins: of the one that was applied, where its inputs are the same."""
-    digest = template_digest(app, pinned)
+    digest = template_digest(app, pinned, observed)
     template = _applied_template(observed, digest) or pod_template(app, pinned, digest)
     return {"inputs": digest, "pins": _digest(_pins(pinned)), "template": template}
 

@@ -199,6 +199,8 @@ class DeploySpec(Part):
 
 
 HOSTNAME_MAX = 253
+VARIABLES_MAX = 224 * 1024
+"""Characters of all values of variables together: the workload notes them in an annotation, and of those the API server takes 256 KiB."""
 HOSTNAME = {
     RULES: [
         rule(
@@ -249,7 +251,16 @@ class AppSpec(Part):
         Field(
             max_length=128,
             description="Environment of the App's pods.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                RULES: [
+                    rule(
+                        f"self.map(each, has(each.value) ? size(each.value) : 0).sum() <= {VARIABLES_MAX}",
+                        f"the values of variables are together longer than {VARIABLES_MAX >> 10} KiB: take long ones from keys of a Secret or a ConfigMap",
+                    )
+                ],
+            },
         ),
     ] = ()
     triggers: Annotated[

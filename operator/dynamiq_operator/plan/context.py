@@ -88,7 +88,7 @@ class Context:
     @cached_property
     def template_digest(self) -> str | None:
         """The digest of the target's pod template, as the label of its pods has it; None where nothing is to run."""
-        return workloads.template_digest(self.app, self.pinned) if self.pinned is not None else None
+        return workloads.template_digest(self.app, self.pinned, self.workload) if self.pinned is not None else None
 
     @property
     def is_rolled(self) -> bool:

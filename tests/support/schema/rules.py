@@ -84,6 +84,11 @@ def _variable(**fields: object) -> Modifier:
     return with_variables({"name": "MODEL", **fields})
 
 
+def _long(count: int) -> list[dict[str, str]]:
+    """Variables as long as one may be."""
+    return [{"name": f"LONG_{number}", "value": "x" * 32768} for number in range(count)]
+
+
 def _trigger(**fields: object) -> Modifier:
     return with_triggers({"name": "nightly", **fields})
 
@@ -163,6 +168,7 @@ APP_RULES = (
     _app("the runtime's variables", with_variables({"name": "MY_DYNAMIQ_KEY", "value": ""}), with_variables({"name": "DYNAMIQ_KEY", "value": ""}), "spec.variables[0]", OWN_NAMES),
     _app("the runtime's port", with_variables({"name": "PORT_2", "value": ""}), with_variables({"name": "PORT", "value": ""}), "spec.variables[0]", OWN_NAMES),
     _app("variable's name", with_variables({"name": "_a1", "value": ""}), with_variables({"name": "1a", "value": ""}), "spec.variables[0].name", "the name of a variable has letters, digits and '_', and begins with no digit"),
+    _app("variables together", with_variables(*_long(7)), with_variables(*_long(8)), "spec.variables", "the values of variables are together longer than 224 KiB"),
     _app("variable given twice", with_variables({"name": "A", "value": ""}, {"name": "B", "value": ""}), with_variables({"name": "A", "value": ""}, {"name": "A", "value": "x"}), "spec.variables", "uplicate"),
     _app("key of a Secret", _variable(secret={**SECRET, "key": "a.b_C-1"}), _variable(secret={**SECRET, "key": "a/b"}), "spec.variables[0].secret.key", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'"),
     _app("name of a ConfigMap", _variable(configMap={**SECRET, "name": "a.b"}), _variable(configMap={**SECRET, "name": "A"}), "spec.variables[0].configMap.name", OBJECT_NAME),

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
-from dynamiq_operator.desired.workload import has_pins, workload
-from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION
+from dynamiq_operator.desired.workload import has_pins, template_digests, workload
+from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
 from tests.support import factories as given
@@ -95,6 +95,33 @@ def test_the_applied_template_is_held_though_the_app_wants_other_variables() -> 
 def test_a_workload_whose_note_was_edited_is_left_as_it_is_while_its_template_is_to_be_held() -> None:
     observed = with_note(lambda _noted: "not JSON")
     assert made(replace(INPUTS, workload=observed, template_choice=TemplateChoice.APPLIED)) is observed
+
+
+def test_the_order_of_variables_means_nothing() -> None:
+    one, other = ({"name": "B", "value": "2"}, {"name": "A", "value": "1"})
+    applied = managed_fields.applied(made(replace(INPUTS, app=given.an_app(given.with_spec(variables=[one, other])))))
+    again = made(replace(INPUTS, app=given.an_app(given.with_spec(variables=[other, one])), workload=applied))
+    assert again["spec"]["template"] == applied["spec"]["template"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_template_whose_digest_had_the_order_of_variables_in_it_is_kept(turned: bool) -> None:
+    """As an operator of before applied it."""
+    variables = [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]
+    before = made(replace(INPUTS, app=given.an_app(given.with_spec(variables=variables))))
+    noted = note(before)
+    assert PINS is not None
+    old = template_digests(given.an_app(given.with_spec(variables=variables)), PINS)[1]
+    assert old != noted["inputs"]
+    for template in (noted["template"], before["spec"]["template"]):
+        template["metadata"]["labels"][TEMPLATE_LABEL] = old
+        template["spec"]["containers"][0]["env"][-2:] = variables
+    before["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps({**noted, "inputs": old}, sort_keys=True)
+    app = given.an_app(given.with_spec(variables=variables[::-1] if turned else variables))
+    again = made(replace(INPUTS, app=app, workload=managed_fields.applied(before)))
+    assert again["spec"]["template"] == before["spec"]["template"]
+    changed = given.an_app(given.with_spec(variables=[variables[0]]))
+    assert made(replace(INPUTS, app=changed, workload=managed_fields.applied(before)))["spec"]["template"] != before["spec"]["template"]
 
 
 def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:

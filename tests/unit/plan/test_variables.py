@@ -211,3 +211,15 @@ def test_pods_that_changed_variables_break_are_told_of_and_what_serves_goes_on()
     take(world)
     world.run()
     assert world.condition("Progressing") == ("False", "Settled")
+
+
+def test_variables_that_no_workload_can_carry_hold_new_pods_back_in_our_words() -> None:
+    """As an older schema let in, or with characters that take six bytes each."""
+    world = serving("v1")
+    take(world, *({"name": f"LONG_{number}", "value": "\u00fc" * 10_000} for number in range(5)))
+    world.run()
+    assert world.condition("VariablesResolved") == ("False", "VariablesTooLarge")
+    assert (world.serving, world.condition("Ready")) == ("v1", ("True", "Serving"))
+    world.deploy("b", "v2")
+    world.run()
+    assert world.phases == {"a": "#1 Live", "b": "#2 Failed"}

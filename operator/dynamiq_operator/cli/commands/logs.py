@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import kubectl
-from dynamiq_operator.desired.workload import template_digest
+from dynamiq_operator.desired.workload import template_digests
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
@@ -27,7 +27,7 @@ def run(context: CommandContext) -> int:
     options = context.options
     app = reading.find_app(context.api, context.namespace, options.app)
     row = _row(context, app)
-    selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL}={_template(app, row)}"
+    selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL}{_templates(app, row)}"
     if not requests.items(context.api, PODS, context.namespace, label=selector):
         raise Refusal(
             f"no pod of {options.app} {_title(row)} runs in namespace {context.namespace}: see `kubectl dynamiq status {options.app}`"
@@ -54,9 +54,10 @@ def _row(context: CommandContext, app: App) -> Record:
     return found
 
 
-def _template(app: App, row: Record) -> str:
+def _templates(app: App, row: Record) -> str:
     assert row.pinned is not None  # noqa: S101 - for the type checker: `_row` refuses others
-    return template_digest(app, row.pinned)
+    digest, of_before = template_digests(app, row.pinned)
+    return f"={digest}" if digest == of_before else f" in ({digest},{of_before})"
 
 
 def _title(row: Record) -> str:

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dynamiq_operator.desired import workload
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey
 from dynamiq_operator.model.app import KeyOf, Variable
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import Snapshot
 
-MISSING = "VariableMissing"
+MISSING, LARGE = "VariableMissing", "VariablesTooLarge"
+TOO_LARGE = (
+    f"the values of spec.variables are together larger than a workload can carry, {workload.NOTE_MAX // 1024} KiB as JSON: "
+    "take long ones from keys of a Secret or a ConfigMap"
+)
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,17 @@ def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
 
 def missing_variables(context: Context) -> str:
     """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
-    lacks = "; ".join(_lacks(context)) if context.target is not None and context.snapshot.named else ""
+    if context.pinned is None:
+        return ""
+    if workload.is_too_large(context.app, context.pinned) and _is_new(context):
+        return TOO_LARGE
+    lacks = "; ".join(_lacks(context)) if context.snapshot.named else ""
     return lacks if lacks and _is_new(context) else ""
+
+
+def reason_of(lacks: str) -> str:
+    """The reason that goes with what `missing_variables` says."""
+    return LARGE if lacks == TOO_LARGE else MISSING
 
 
 def _is_new(context: Context) -> bool:

@@ -103,7 +103,7 @@ def _refusal(context: Context) -> Cause | None:
     if not context.has_flow:
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
     if lacks := variables.missing_variables(context):
-        return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
+        return Cause(Gravity.AT_ONCE, variables.reason_of(lacks), lacks)
     problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None

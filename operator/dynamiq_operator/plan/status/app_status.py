@@ -101,7 +101,7 @@ def _available(context: Context, lacks: str) -> Condition:
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
         if lacks:
-            return condition(AVAILABLE, False, variables.MISSING, held_back(lacks))
+            return condition(AVAILABLE, False, variables.reason_of(lacks), held_back(lacks))
         if context.target is None:
             return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
         return _NO_POD_READY  # as it reads once the workload is there: one write less
@@ -138,10 +138,10 @@ def _cause_of_live(context: Context) -> Cause | None:
 
 def _variables(context: Context, lacks: str) -> Iterator[Condition]:
     """Not a condition that Ready depends on: while a key is missing the App serves with the variables that it had."""
-    if context.target is None or not variables.references(context.app):
+    if context.target is None or not (lacks or variables.references(context.app)):
         return
     if lacks:
-        yield condition(VARIABLES, False, variables.MISSING, held_back(lacks))
+        yield condition(VARIABLES, False, variables.reason_of(lacks), held_back(lacks))
     else:
         yield condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
 
