@@ -148,6 +148,7 @@ async def test_watch_that_breaks_ends_and_where_it_cannot_go_on_kopf_lists_anew(
     script.on("GET", APPS.path(), answer, query={"watch": "true"})
     lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
     assert lines == ([GONE] if listed_anew else [])
+    assert all(json.loads(line)["object"]["code"] == 410 for line in lines), "kopf ends at what it cannot read"
     assert script.sent[0].query["resourceVersion"] == "5"
 
 
