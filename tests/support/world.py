@@ -229,7 +229,7 @@ class World(Objects):
         name = (manifest["kind"], manifest["metadata"]["name"])
         found = self.objects.get(key_of(manifest))
         if name in self.denied:
-            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
+            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota", digest)
         elif name in self.refused:
             self.problems[name] = ChildProblem(
                 ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest

@@ -28,7 +28,7 @@ from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
-"""Seconds after which a name that was taken is read again, and what was denied is tried again."""
+"""Seconds after which a name that was taken is read again."""
 
 POLICY_TTL = 60.0
 """Seconds for which it is cached whether the policy that stamps authors exists."""
@@ -93,7 +93,7 @@ class Observer:
             runtimes=self._runtimes(unknown),
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
-            problems={child: problem for child, (problem, _) in state.problems.items()},
+            problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
             access_keys=await self._access_keys(key, app, state, cached.pods),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
@@ -219,19 +219,17 @@ class Observer:
         return state.access_keys
 
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
-        """Drops problems after `PROBLEM_TTL`, so that the child is tried again; of a name that was taken, only where it is free now."""
-        for child, (problem, since) in list(state.problems.items()):
-            if problem.reason is ProblemReason.REFUSED or self._clock() - since < PROBLEM_TTL:
+        """Looks again, after `PROBLEM_TTL`, whether a name that was taken is free now."""
+        for child, kept in list(state.problems.items()):
+            if kept.problem.reason is not ProblemReason.TAKEN or self._clock() - kept.since < PROBLEM_TTL:
                 continue
             del state.problems[child]
-            if problem.reason is ProblemReason.DENIED:
-                continue
             try:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
             if not is_ours(found, app):
-                state.problems[child] = (problem, self._clock())
+                state.keep_problem(child, kept.problem, self._clock())
 
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> Ledger:
         """The whole history: read once, when a decision first needs it, and updated from then on."""

@@ -19,7 +19,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
@@ -31,7 +31,8 @@ from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unread
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 RETRY_PROBLEMS = 15.0
-"""Seconds after which a child that could not be made is tried again, and a row, or a flow, that is missing and that no event tells of is looked for."""
+"""Seconds after which it is looked whether what is in the way of a child is gone, such as a name that is taken, and whether a row or a
+flow that is missing, and that no event tells of, has come."""
 
 
 def make_plan(snapshot: Snapshot) -> Plan:
@@ -123,9 +124,9 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
-    if problems.children or problems.triggers:
-        times.append(RETRY_PROBLEMS)
+    in_the_way = (*problems.children.values(), *problems.triggers.values(), *refused_rows(context).values())
+    times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
         times.append(retry_missing(context))
     times += [*seconds_to_look(context), *schedules.trigger_times(context), *run_statuses.run_times(context)]
-    return min(times, default=None)
+    return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan, or waits for no time

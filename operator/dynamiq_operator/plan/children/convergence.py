@@ -13,7 +13,6 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 
 
@@ -62,7 +61,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
     problem = context.snapshot.problems.get(key)
-    if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
+    if problem is not None and problem.holds_back(digest):
         return
     if observed is None or found is None:
         yield CreateChild(context.app, manifest, digest)
@@ -83,7 +82,8 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
     pinned, release = context.pinned, context.release_of_flow
     if pinned is None or release is None or pinned.workflow_hash in context.snapshot.flows:
         return
-    if CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash) not in context.snapshot.problems:
+    problem = context.snapshot.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
+    if problem is None or not problem.holds_back(pinned.workflow_hash):
         yield CreateFlow(context.app, pinned.workflow_hash, release)
 
 
