@@ -75,13 +75,15 @@ def _api_parser(commands: Any) -> None:
         "api",
         help="serve the management API",
         description="Serves the management API until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
-        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read or the port is taken, 2 for a wrong option",
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration or the certificate cannot be read or the port is taken, 2 for a wrong option",
     )
     _cluster(serving)
     _setting(serving, "--host", "127.0.0.1", "address to listen on")
     _setting(serving, "--port", "8080", "port to listen on", kind=_port)
     _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _trigger_image(serving)
+    _setting(serving, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
+    _setting(serving, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     _log_level(serving)
 
 
@@ -130,7 +132,10 @@ def _port(text: str) -> int:
 
 
 def main() -> int:
-    given = parser().parse_args()
+    options = parser()
+    given = options.parse_args()
+    if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
+        options.error("--tls-cert and --tls-key belong together")
     return {"run": _run, "api": _api}[given.command](given)
 
 
@@ -138,24 +143,34 @@ def _api(given: argparse.Namespace) -> int:
     # The operator serves no API and does not load what it takes.
     from kubernetes.config import ConfigException as NoConfig
 
+    from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
 
-    _log(given.log_level)
+    _log(given.log_level, JsonLines())
     options = ApiOptions(
-        Settings(domain=given.domain, trigger_image=given.trigger_image), given.host, given.port, given.kubeconfig, given.context
+        Settings(domain=given.domain, trigger_image=given.trigger_image),
+        given.host,
+        given.port,
+        given.kubeconfig,
+        given.context,
+        (given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
     )
     try:
         serve(options)
     except NoConfig as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # ssl.SSLError is one, too.
+        print(f"the certificate or its key cannot be read: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _log(level: str) -> None:
+def _log(level: str, formatter: logging.Formatter | None = None) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(formatter or _OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

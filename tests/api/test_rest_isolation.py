@@ -229,9 +229,10 @@ def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
 
 
 def test_lists_have_nothing_of_others(two: Two) -> None:
-    for method, path, _ in two.calls:
+    for method, path, call in two.calls:
         if method == "GET" and "{" not in path:
-            answer = two.caller(method, path, params={"page_size": 500})
+            has_pages = "page_size" in {each["name"] for each in call.get("parameters", ())}
+            answer = two.caller(method, path, params={"page_size": 500} if has_pages else {})
             assert answer.status_code in (200, 403), answer.text
             assert not [trace for trace in two.traces() if trace in answer.text], path
     shown = "".join(two.otto("GET", path).text for path in ("/v1/projects", "/v1/apps", "/v1/workflows"))

@@ -10,10 +10,10 @@ import asyncio
 import copy
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from kubernetes import client as kubernetes
@@ -34,6 +34,7 @@ from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
 from tests.support import factories as make
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure
 
+T = TypeVar("T")
 TOKEN = "token-of-anna"
 ANNA = "anna@example.com"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -142,6 +143,10 @@ class RestStage:
         uid: str = self._objects[resource.kind][(namespace if resource.namespaced else "", name)]["metadata"]["uid"]
         return uid
 
+    def object(self, resource: ApiResource, name: str, namespace: str = make.NAMESPACE) -> Manifest:
+        """An object as it is served."""
+        return self._objects[resource.kind][(namespace if resource.namespaced else "", name)]
+
     def allow(self, allowed: Callable[[str, str, str], bool] = lambda *_: True) -> None:
         """Who asks whether they may do something is answered by `allowed(verb, plural, namespace)`."""
 
@@ -162,14 +167,32 @@ class RestStage:
         key: str | None = None,
         token: str | None = TOKEN,
         headers: Mapping[str, str] | None = None,
-        fails: bool = False,
+        stalls: bool = False,
     ) -> Answered:
-        """Sends a request. `body`: JSON data, or bytes as they are. With `fails` an error that was not foreseen is answered, not raised."""
+        """Sends a request. `body`: JSON data, or bytes as they are. With `stalls` the body does not end."""
+        return self.run(self.ask(method, path, body, key=key, token=token, headers=headers, stalls=stalls))
+
+    def run(self, scenario: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the event loop that the API is served on."""
+        return self._loop.run(scenario)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        token: str | None = TOKEN,
+        headers: Mapping[str, str] | None = None,
+        stalls: bool = False,
+    ) -> Answered:
+        """The same as `call`, for several at once."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         if raw:
             sent["Content-Type"] = "application/json"
-        return self._loop.run(_send(self.app, method, path, {**sent, **(headers or {})}, raw, fails))
+        return await _send(self.app, method, path, {**sent, **(headers or {})}, raw, stalls)
 
     def get(self, path: str) -> Any:
         """The data of a GET."""
@@ -197,9 +220,9 @@ def _app_over(context: ApiContext) -> FastAPI:
     return app
 
 
-async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, fails: bool) -> Answered:
+async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, stalls: bool) -> Answered:
     path, _, query = path.partition("?")
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -209,26 +232,30 @@ async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], bo
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
-    given: Iterator[dict[str, Any]] = iter(
-        [{"type": "http.request", "body": body[:65536], "more_body": len(body) > 65536}, {"type": "http.request", "body": body[65536:]}]
-    )
+    if body and "Content-Length" not in headers:
+        scope["headers"].append((b"content-length", str(len(body)).encode()))
+    parts: list[dict[str, Any]] = [
+        {"type": "http.request", "body": body[:65536], "more_body": stalls or len(body) > 65536},
+        {"type": "http.request", "body": body[65536:]},
+    ]
+    given = iter(parts[:1] if stalls else parts)
     messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return next(given, {"type": "http.disconnect"})
+        if (part := next(given, None)) is not None:
+            return part
+        if stalls:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
 
-    try:
-        await app(scope, receive, send)
-    except Exception:
-        if not fails:
-            raise
+    await app(scope, receive, send)
     content = b"".join(message.get("body", b"") for message in messages[1:])
     return Answered(messages[0]["status"], {name.decode(): value.decode() for name, value in messages[0]["headers"]}, content)
 

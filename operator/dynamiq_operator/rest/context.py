@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,9 @@ from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
-AT_ONCE = 32
+AT_ONCE = 64
+WIDTH = 5
+"""Requests to the API server that one request has under way at once."""
 IN_MEMORY = {"resourceVersion": "0"}
 """Query of a read that the API server answers from its watch cache, without a quorum read from etcd."""
 _ID = re.compile(ID_PATTERN)
@@ -79,19 +82,34 @@ class ApiContext:
 
     def in_parallel(self, *calls: Callable[[], _T]) -> list[_T]:
         """Runs the calls concurrently; returns their results in order. Raises what the first of them raised."""
-        first, *others = calls
-        waiting = [self.pool.submit(call) for call in others]
+        return self.map_parallel(lambda call: call(), calls)
+
+    def map_parallel(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
+        """Runs the call for each item, `WIDTH` at once; returns the results in order. Raises what the first of them raised.
+
+        The width is a request's share: one that has much to ask does not put others behind all of it.
+        """
+        items = list(given)
+        found: dict[int, _T] = {}
+        left = iter(enumerate(items))  # shared: each item is taken once
+
+        def work() -> None:
+            for number, item in left:
+                found[number] = call(item)
+
+        # The ids and the deadline of the request go along.
+        waiting = [self.pool.submit(contextvars.copy_context().run, work) for _ in range(min(WIDTH, len(items)) - 1)]
         try:
-            found = first()
+            work()
         except BaseException:
+            for _ in left:
+                pass
             for future in waiting:
                 future.cancel()
             raise
-        return [found, *(future.result() for future in waiting)]
-
-    def map_parallel(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
-        """Runs the call for each item concurrently; returns the results in order."""
-        return list(self.pool.map(call, given))
+        for future in waiting:
+            future.result()
+        return [found[number] for number in range(len(items))]
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
         found = self.index.of(resource).named(namespace, name)

@@ -11,15 +11,18 @@ from dynamiq_operator.rest.http.errors import unavailable
 router = APIRouter(include_in_schema=False)
 
 
+@router.get("/livez")
 @router.get("/healthz")
-async def healthz() -> Json:
-    """Liveness: the process answers."""
+async def livez() -> Json:
+    """Liveness: the event loop turns. That the API server is away is no reason to start this process again."""
     return Json({"status": "ok"})
 
 
 @router.get("/readyz")
 async def readyz(context: ContextOf) -> Json:
-    """Readiness: the index has listed every kind once. It stays ready while the API server is away, and answers 503 itself."""
+    """Readiness: the index has listed every kind once, and is fed: for as long as it is not, another replica may do better."""
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
+    if (silent := context.index.unfed()) is not None:
+        raise unavailable(f"this replica does not reach the API server: {silent} are not watched")
     return Json({"status": "ok"})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
+from dynamiq_operator.rest.http.connections import LimitedProtocol
+from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
 
 KEEP_ALIVE = 75
@@ -28,23 +33,47 @@ class Options:
     port: int
     kubeconfig: Path | None = None
     context: str | None = None
+    tls: Pair | None = None
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose servers do not wait long for a handshake, which comes before every other limit; uvicorn has no option for it."""
+
+    async def create_server(self, *given: Any, **options: Any) -> Any:
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = HANDSHAKE_WITHIN
+        return await super().create_server(*given, **options)
 
 
 def serve(options: Options) -> None:
-    """Blocks until a signal ends it. Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read."""
+    """Blocks until a signal ends it. Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read.
+
+    Raises OSError where the certificate cannot be read.
+    """
     # uvicorn raises the signal again after a clean shutdown: without a handler the exit code would say killed.
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
+    # What anybody can send is no warning: one line for each would fill the log.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno != logging.WARNING)
     app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings)
+    certificate = Certificate(options.tls) if options.tls is not None else None
+    more: dict[str, Any] = {}
+    if certificate is not None:
+        certificate.start()
+        more["ssl_context_factory"] = lambda *_: certificate.context
     config = uvicorn.Config(
         app,
         host=options.host,
         port=options.port,
+        loop=f"{Loop.__module__}:{Loop.__name__}",
+        http=LimitedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
+        **more,
     )
     uvicorn.Server(config).run()

@@ -34,7 +34,7 @@ def test_projects_are_the_namespaces_that_the_caller_may_list(stage: RestStage) 
     assert set(told) == {"kube-system", "demo", "prod"}
     assert told["demo"] == {"id": stage.uid(NAMESPACES, "demo"), "name": "demo", "org_id": cluster, "environment": "staging"}
     assert len(stage.get(f"/v1/projects?org_id={cluster}")) == 3
-    assert stage.get(f"/v1/projects?org_id={UNKNOWN}") == []
+    assert stage.call("GET", f"/v1/projects?org_id={UNKNOWN}").error(404)["details"] == {"org_id": "unknown"}
 
 
 def test_who_may_not_list_namespaces_sees_those_with_apps_to_read(stage: RestStage) -> None:

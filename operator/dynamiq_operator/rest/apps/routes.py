@@ -27,6 +27,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem, unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
@@ -34,7 +35,7 @@ from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
 LOG = logging.getLogger(__name__)
-router = APIRouter(prefix="/v1/apps", tags=["apps"])
+router = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
 
 
 @router.get("", responses=documented(Many[responses.App], 404, 422))
@@ -49,11 +50,11 @@ def every_app(
     """The Apps that the caller may list."""
     field, namespaces = "", [""]
     if project_id is not None:
-        namespaces = [context.find(NAMESPACES, project_id).name]
+        namespaces = [context.find(NAMESPACES, project_id, "project_id").name]
     if workflow_id is not None:
         if project_id is not None:
             _check_readable(session, namespaces[0], "project", project_id)
-        workflow = context.find(WORKFLOWS, workflow_id)
+        workflow = context.find(WORKFLOWS, workflow_id, "workflow_id")
         if namespaces not in ([""], [workflow.namespace]):
             _check_readable(session, workflow.namespace, "workflow", workflow_id)
             return paging.of([], lambda found: found)
@@ -63,8 +64,10 @@ def every_app(
     except errors.Denied as error:
         if error.status == 401:
             raise
-        if namespaces != [""]:
-            raise unknown_id("workflow" if workflow_id else "project", workflow_id or project_id or "") from None
+        if workflow_id is not None:
+            raise unknown_id("workflow", workflow_id, "workflow_id") from None
+        if project_id is not None:
+            raise unknown_id("project", project_id, "project_id") from None
         found, namespaces = _of_each_namespace(context, session)
     served, described = _beside(context, session, namespaces)
 
@@ -139,7 +142,7 @@ def serialize_app(context: ApiContext, raw: Manifest, row: Manifest | None, late
 def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
     """Raises HttpProblem 404 where the caller may not see the namespace: a filter by two ids must not tell whether one of them exists."""
     if not may_read(session.api, namespace):
-        raise unknown_id(what, uid)
+        raise unknown_id(what, uid, f"{what}_id")
 
 
 def _row(session: CallerSession, namespace: str, name: str | None) -> Manifest | None:

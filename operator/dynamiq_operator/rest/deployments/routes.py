@@ -21,14 +21,15 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 from dynamiq_operator.views.history import newest_first
 
-history = APIRouter(prefix="/v1/apps", tags=["apps"])
-router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"])
+history = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)
 
 

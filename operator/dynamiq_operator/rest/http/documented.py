@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.errors import CODES
 from dynamiq_operator.rest.http.models import Error
 
@@ -16,27 +17,35 @@ _SAYS = {
     403: "The token is valid, and its user may not do this.",
     404: "An id that does not exist, or that the caller may not see.",
     405: "The path has no such method.",
+    408: "The body came too slowly.",
     409: "A name or hostname is taken, or somebody changed the same at the same moment.",
     413: "The body is larger than 2 MiB.",
     415: "The body is not JSON.",
-    422: "The request does not validate; details names each field.",
-    429: "The API server asks to wait.",
+    422: "The request does not validate; details names each field, or query parameter, that is wrong or not known.",
+    429: "The caller has too many requests under way, or the API server asks to wait.",
+    431: "The headers are larger than 32 KiB.",
     503: "The cluster cannot be reached now.",
 }
-_EVERY = (401, 403, 429, 503)
+_EVERY = (401, 403, 422, 429, 431, 503)
+_OF_A_BODY = (408, 413, 415)
+_REQUEST_ID = {
+    request_log.HEADER: {
+        "description": "The one that was sent, where it is letters, digits and . _ : - and at most 128 of them; else a new one.",
+        "schema": {"type": "string"},
+    }
+}
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
 def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
     """The documented responses of a route that can fail with the statuses `problems`, and with those of every route."""
-    found: Responses = {status: {"description": says, **({"model": model} if model else {})}}
+    found: Responses = {status: {"description": says, "headers": _REQUEST_ID, **({"model": model} if model else {})}}
     if model is not None and (example := _example(model)) is not None:
         found[status]["content"] = {"application/json": {"example": example}}
-    for code in sorted({*_EVERY, *problems}):
+    for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
         example = {"error": {"code": CODES[code], "message": _SAYS[code], "details": {}}}
         found[code] = {"model": Error, "description": _SAYS[code], "content": {"application/json": {"example": example}}}
-        if code in (429, 503):
-            found[code]["headers"] = _WAITING
+        found[code]["headers"] = _REQUEST_ID | (_WAITING if code in (429, 503) else {})
     return found
 
 

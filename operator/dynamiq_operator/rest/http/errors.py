@@ -43,11 +43,13 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "timeout",
     409: "conflict",
     413: "payload_too_large",
     415: "unsupported_media_type",
     422: "validation_error",
     429: "rate_limited",
+    431: "headers_too_large",
     500: "internal_error",
     503: "unavailable",
 }
@@ -142,7 +144,7 @@ def _invalid_request(status: int, error: RequestValidationError) -> HttpProblem:
     details: dict[str, Any] = {}
     for found in error.errors():
         where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
-        details.setdefault(where, found["msg"])
+        details.setdefault(where, "there is no such field" if found["type"] == "extra_forbidden" else found["msg"])
     return HttpProblem(status, "; ".join(f"{where}: {said}" for where, said in details.items()), details)
 
 

@@ -1,4 +1,4 @@
-"""The exception handlers of the application: every error that a route raises becomes a response."""
+"""The exception handlers of the application: every error that a route raises on purpose becomes a response. The others are the middleware's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 
 async def _error(_: Request, error: Exception) -> Response:
-    # Starlette raises an unexpected error again after the response, and the server logs it.
     return problem_of(error).response()
 
 
@@ -54,5 +53,4 @@ HANDLERS: dict[Any, Any] = {
     Refusal: _error,
     RequestValidationError: _error,
     HTTPException: _http,
-    Exception: _error,
 }

@@ -1,152 +1,126 @@
-"""ASGI middleware before every route: authentication, limits and syntax of the body, and the security headers of every response.
+"""ASGI middleware before every route: request ids and the access log, authentication, limits, the body, and the headers of every response.
 
-The token comes first: without a valid one neither path nor body is examined. A body is read up to its limit and no further.
+The token comes first: without a valid one neither path nor body is examined. What a caller may have under way at once is bounded, see
+`lanes`, and a body is read up to its limit and no further.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
-import re
-from typing import Any, NoReturn
+import time
 
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
+from dynamiq_operator.rest.http import request_log
+from dynamiq_operator.rest.http.body import CLOSES, SMALL, WITH_BODY, announced, parse_body, read_body
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
+from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
+from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
 
 LOG = logging.getLogger(__name__)
-BODY_MAX = 2 * 1024 * 1024
-SMALL = 16 * 1024
-"""Bytes. A body up to this is checked on the event loop: that takes less time than the hand-over to a worker thread."""
-DEPTH_MAX = 200
-PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-)
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+PROBES = frozenset({"/livez", "/readyz", "/healthz"})
+PUBLIC = PROBES | {"/openapi.json", "/docs"}
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+EACH = 16
+"""Requests of one caller that are served at once; `WAITING` more wait."""
+WAITING = 48
+BODIES, BODIES_EACH = 32, 8
+"""Requests with a body of more than `SMALL` bytes that are read, or held, at once."""
+LARGE = 128 * 1024
+"""Bytes. What is parsed takes many times the memory of its text, so few bodies of more than this are served at once."""
+LARGE_ONES, LARGE_EACH = 4, 2
 
 
 class Middleware:
-    """Puts `session` and `body`, the raw bytes, into the request's state."""
+    """Puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex) -> None:
-        self._app, self._sessions, self._index = app, sessions, index
+        self._app, self._reviews, self._index = app, Reviews(sessions), index
+        self._requests = Lane(CONNECTIONS, EACH, WAITING)
+        self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
+        self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        began, headers = time.perf_counter(), Headers(scope=scope)
+        request_id = request_log.begin(headers.get(request_log.HEADER))
+        state = scope.setdefault("state", {})
+        status = 0
 
         async def with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered.update({**HEADERS, request_log.HEADER: request_id})
+                if scope["method"] not in WITH_BODY and announced(headers) != 0:
+                    answered.update(CLOSES)
             await send(message)
 
+        try:
+            await self._answer(scope, headers, receive, with_headers)
+        except Exception as error:
+            LOG.exception("a request failed")
+            if status:
+                raise
+            await problem_of(error).response()(scope, receive, with_headers)
+        finally:
+            if scope["path"] not in PROBES:
+                session: CallerSession | None = state.get("session")
+                request_log.log_access(scope, status, time.perf_counter() - began, session.user.id if session else "")
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         if scope["path"] in PUBLIC:
-            await self._app(scope, receive, with_headers)
+            await self._app(scope, receive, send)
             return
         try:
-            headers = Headers(scope=scope)
-            state = scope.setdefault("state", {})
-            state["session"] = await self._session(headers)
-            state["body"] = body = await _body(scope["method"], headers, receive)
+            session = scope["state"]["session"] = await self._session(headers)
+        except (errors.ApiError, Refusal, HttpProblem) as error:
+            # Its body, if it has one, is not read.
+            problem = error if isinstance(error, HttpProblem) else problem_of(error)
+            problem.headers |= CLOSES if announced(headers) != 0 else {}
+            await problem.response()(scope, receive, send)
+            return
+        try:
+            await self._serve(session.user.id, scope, headers, receive, send)
         except HttpProblem as problem:
-            await problem.response()(scope, receive, with_headers)
-            return
-        except (errors.ApiError, Refusal) as error:
-            await problem_of(error).response()(scope, receive, with_headers)
-            return
-        await self._app(scope, _replayed(body, receive), with_headers)
+            await problem.response()(scope, receive, send)
+
+    async def _serve(self, caller: str, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        length = announced(headers) if scope["method"] in WITH_BODY else 0
+        body, state = b"", scope["state"]
+        async with contextlib.AsyncExitStack() as held:
+            if length is None or length > SMALL:
+                await held.enter_async_context(self._bodies.slot(caller))
+            if scope["method"] in WITH_BODY:
+                body = await read_body(headers, receive)
+            if len(body) > LARGE:
+                await held.enter_async_context(self._large.slot(caller))
+            await held.enter_async_context(self._requests.slot(caller))
+            begin_deadline()
+            state["body"] = body
+            if body:
+                state["json"] = await parse_body(body)
+            await self._app(scope, _replayed(body, receive), send)
 
     async def _session(self, headers: Headers) -> CallerSession:
-        token = token_of(headers.get("authorization"))
+        given = headers.getlist("authorization")
+        token = token_of(given[0]) if len(given) == 1 else None
         if token is None:
-            raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster")
-        if (session := self._sessions.known(token)) is None:
-            session = await run_in_threadpool(self._sessions.open, token)
+            raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
+        session = await self._reviews.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")
         return session
-
-
-async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
-    """Reads the whole body and checks that it is JSON. Raises HttpProblem 400, 413, 415, 422."""
-    if method not in _WITH_BODY:
-        return b""
-    length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > BODY_MAX:
-        raise _too_large()
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise HttpProblem(400, "the body ended early")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_MAX:
-            raise _too_large()
-        if not message.get("more_body"):
-            break
-    if body := b"".join(parts):
-        _check_type(headers)
-        if len(body) <= SMALL:
-            _check(body)
-        else:
-            await run_in_threadpool(_check, body)
-    return body
-
-
-def _too_large() -> HttpProblem:
-    # The rest of the body is not read, so the connection cannot be reused.
-    return HttpProblem(413, f"a body is at most {BODY_MAX} bytes", headers={"Connection": "close"})
-
-
-def _check_type(headers: Headers) -> None:
-    kind, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charset = parameters.partition("charset=")[2].strip(' "')
-    if kind.strip() != "application/json" or charset not in ("", "utf-8") or headers.get("content-encoding", "identity") != "identity":
-        raise HttpProblem(415, "send the body as JSON in UTF-8, with `Content-Type: application/json` and no Content-Encoding")
-
-
-def _check(body: bytes) -> None:
-    """Checks the syntax more strictly than Python's parser, which accepts NaN. Raises HttpProblem 422."""
-    if _depth(body) > DEPTH_MAX:
-        raise HttpProblem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
-    try:
-        json.loads(body.decode(), parse_constant=_no_constant, parse_float=_number, parse_int=_number)
-    except UnicodeDecodeError:
-        raise HttpProblem(422, "the body is not UTF-8", {"body": "not UTF-8"}) from None
-    except ValueError as error:
-        raise HttpProblem(422, f"the body is not JSON: {error}", {"body": str(error)}) from None
-
-
-def _depth(body: bytes) -> int:
-    """The deepest nesting of brackets, outside of strings."""
-    deepest = depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _number(text: str) -> Any:
-    if len(text) > 1000:
-        raise ValueError("a number has at most 1000 digits")
-    return 0
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

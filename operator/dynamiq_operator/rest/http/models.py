@@ -19,9 +19,9 @@ def example(**fields: Any) -> ConfigDict:
 
 
 class RequestModel(BaseModel):
-    """A part of a request's body. Strict: a number is no string and a string no number; fields that are not known here are ignored."""
+    """A part of a request's body. Strict: a number is no string and a string no number; a field that is not known here is refused."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ResponseModel(BaseModel):

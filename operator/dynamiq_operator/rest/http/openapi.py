@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.encoding import Json, dumps
 
 router = APIRouter(include_in_schema=False)
 Document = dict[str, Any]
@@ -44,17 +45,27 @@ def document(app: FastAPI) -> Document:
     return app.openapi_schema
 
 
+@functools.lru_cache(1)
+def _written(app: FastAPI) -> tuple[bytes, bytes]:
+    """The document and the page. Whoever asks for them has no token, so they are made once."""
+    made = document(app)
+    return dumps(made), "".join(_page(made)).encode()
+
+
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Json:
     """The document."""
-    return Json(document(request.app))
+    return Json(_written(request.app)[0])
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
     """The document as a page."""
-    page = "".join(_page(document(request.app)))
-    return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY"})
+    return Response(
+        _written(request.app)[1],
+        media_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY"},
+    )
 
 
 def _page(made: Document) -> Iterator[str]:

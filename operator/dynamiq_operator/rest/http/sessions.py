@@ -71,10 +71,15 @@ class Sessions:
 
     def known(self, token: str) -> CallerSession | None:
         """The session of a cached token; None where it is not cached or its entry expired."""
-        digest = _hash(token)
+        digest = hash_of(token)
         with self._lock:
             until, user = self._known.get(digest, (0.0, None))
         return CallerSession(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
+
+    def was_known(self, token_hash: str) -> bool:
+        """Whether the token was good before, and its entry may have expired."""
+        with self._lock:
+            return token_hash in self._known
 
     def open(self, token: str) -> CallerSession:
         """Reviews the token with the API server (SelfSubjectReview). Raises NotAllowed, errors.Denied with status 401, other errors.ApiError."""
@@ -83,11 +88,13 @@ class Sessions:
             found = api.request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
         except errors.Denied as error:
             if error.status == 401:
+                with self._lock:
+                    self._known.pop(hash_of(token), None)
                 raise
             raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
         extra = found.get("extra") or {}
         user = User(str(found["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
-        digest = _hash(token)
+        digest = hash_of(token)
         with self._lock:
             self._known[digest] = (time.monotonic() + KNOWN_FOR, user)
             self._known.move_to_end(digest)
@@ -102,7 +109,8 @@ def token_of(header: str | None) -> str | None:
     return found[1] if found else None
 
 
-def _hash(token: str) -> str:
+def hash_of(token: str) -> str:
+    """What a token is known by here."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

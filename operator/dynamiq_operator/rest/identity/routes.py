@@ -13,12 +13,13 @@ from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, unavailable, unknown_id
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.identity import responses, serialize
 from dynamiq_operator.rest.identity.projects import readable_projects
 from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.shared.serialize import Data
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 CLUSTER = "kube-system"
 """The namespace whose uid stands for the cluster's."""
 
@@ -48,12 +49,14 @@ def organisation(context: ContextOf, org_id: Annotated[Id, Path()]) -> Json:
     return Json({"data": found})
 
 
-@router.get("/projects", tags=["identity"], responses=documented(Many[responses.Project], 422))
-def every_project(context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[str | None, Query()] = None) -> Json:
+@router.get("/projects", tags=["identity"], responses=documented(Many[responses.Project], 404, 422))
+def every_project(
+    context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[Id | None, Query(description="The cluster's id.")] = None
+) -> Json:
     """The namespaces that the caller may read, or may list Apps in."""
     organisation = _organisation(context)["id"]
     if org_id is not None and org_id.lower() != organisation:
-        return paging.of([], lambda found: found)
+        raise unknown_id("organisation", org_id, "org_id")
     found = sorted(readable_projects(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
     return paging.of(found, lambda entry: serialize.project(entry.uid, entry.name, entry.labels, organisation))
 

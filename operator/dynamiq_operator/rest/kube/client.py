@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -21,13 +24,27 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
-CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 30.0  # seconds
+CONNECT_TIMEOUT = 5.0  # seconds
+READ_TIMEOUT = 15.0
+"""Seconds in which the API server sends nothing."""
+ANSWERED_WITHIN = 25.0
+"""Seconds from the begin of a caller's request after which no further one is sent for it, and none is waited for."""
 CONNECTIONS = 64
+"""Requests of callers that are served at once."""
+POOL = 3 * CONNECTIONS
+"""Connections: a request may have several under way."""
 RETRY_AFTER = 2
 """Seconds in the header Retry-After where the API server names none."""
 
+_DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
+_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.EmptyPoolError)
+_UNSURE = "whether this was done is not known: look, or send it again with its Idempotency-Key"
 Answer = urllib3.BaseHTTPResponse
+
+
+def begin_deadline() -> None:
+    """Begins the time that the request of this context has for all that is asked of the API server for it."""
+    _DEADLINE.set(time.monotonic() + ANSWERED_WITHIN)
 
 
 class ApiServer:
@@ -97,12 +114,18 @@ class ApiClient:
             raise _failure(response, f"{method} {path}")
         return response.data
 
-    def stream(self, path: str, query: Mapping[str, str | int], accept: str, silence: float) -> Iterator[Manifest]:
-        """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError."""
+    def stream(
+        self, path: str, query: Mapping[str, str | int], accept: str, silence: float, opened: Callable[[], None]
+    ) -> Iterator[Manifest]:
+        """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError.
+
+        `opened` is called once the API server has begun to answer.
+        """
         response = self._send("GET", path, query, None, PLAIN, accept, silence, stream=True)
         try:
             if response.status >= 400:
                 raise _failure(response, f"GET {path}")
+            opened()
             rest = b""
             for chunk in response.stream(65536):
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -133,23 +156,27 @@ class ApiClient:
             data = _written(body)
         connections, prefix = _connections(self._pool, self._host)
         url = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
-        options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream, "pool_timeout": CONNECT_TIMEOUT}
+        options: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": not stream}
         tries = 2 if method == "GET" else 1
         while True:
             tries -= 1
+            if (left := _DEADLINE.get() - time.monotonic()) <= 0:
+                raise errors.Unavailable(f"the Kubernetes API server was too slow: this took {ANSWERED_WITHIN:g} s, and is given up")
+            timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), read=min(read_timeout, left))
+            options["pool_timeout"] = min(CONNECT_TIMEOUT, left)
             try:
                 return connections.urlopen(method, url, body=data, headers=headers, timeout=timeout, **options)
             except urllib3.exceptions.ProtocolError as error:
                 # A kept-alive connection may have been closed meanwhile: a read is safe to send again.
                 if not tries:
-                    raise _silent(error) from error
+                    raise _silent(method, error) from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise _silent(error) from error
+                raise _silent(method, error) from error
 
 
-def _silent(error: Exception) -> errors.Unavailable:
-    return errors.Unavailable(f"the Kubernetes API server does not answer ({type(error).__name__})")
+def _silent(method: str, error: Exception) -> errors.Unavailable:
+    unsure = "" if method == "GET" or isinstance(error, _NOT_SENT) else f"; {_UNSURE}"
+    return errors.Unavailable(f"the Kubernetes API server does not answer ({type(error).__name__}){unsure}")
 
 
 @functools.lru_cache(8)
@@ -167,7 +194,7 @@ def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
         trust["server_hostname"] = configuration.tls_server_name
     if with_certificate and configuration.cert_file:
         trust |= {"cert_file": configuration.cert_file, "key_file": configuration.key_file}
-    return urllib3.PoolManager(num_pools=2, maxsize=CONNECTIONS, block=True, **trust)
+    return urllib3.PoolManager(num_pools=2, maxsize=POOL, block=True, **trust)
 
 
 def _written(body: Any) -> bytes:

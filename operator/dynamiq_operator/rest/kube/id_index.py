@@ -27,6 +27,8 @@ SILENCE = 330.0
 PAUSE_MOST = 5.0
 """Most seconds between two retries: so long the index stays stale after an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
+UNFED_AFTER = 15.0
+"""Seconds for which a list or a watch may fail, again and again, before a replica says that it is not ready."""
 GONE_KEPT = 10_000
 WAITING_MOST = 16
 """Most requests that wait at once for a relist that may have their id."""
@@ -84,6 +86,12 @@ class KindIndex:
         self._is_relisting = False
         self._may_relist_at = 0.0
         self._failure: errors.ApiError | None = None
+        self._failing_since: float | None = None
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether what happens is heard of here, or was until `UNFED_AFTER` seconds ago."""
+        return (since := self._failing_since) is None or time.monotonic() - since < UNFED_AFTER
 
     def get(self, uid: str) -> Entry | None:
         return self._by_id.get(uid)
@@ -174,6 +182,7 @@ class KindIndex:
                 failures, version = failures + 1, ""
                 LOG.exception("index of %s", self.resource.plural)
             if failures:
+                self._failing_since = self._failing_since or time.monotonic()
                 ends.wait(min(errors.backoff(failures), PAUSE_MOST))
 
     def _watch(self, version: str) -> str:
@@ -185,7 +194,7 @@ class KindIndex:
             "timeoutSeconds": WATCH_SECONDS,
         }
         try:
-            for event in self._api.stream(self.resource.path(), query, kube_api.METADATA_ONE, SILENCE):
+            for event in self._api.stream(self.resource.path(), query, kube_api.METADATA_ONE, SILENCE, self._fed):
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
@@ -199,6 +208,9 @@ class KindIndex:
                 raise
             LOG.info("watch of %s ended: %s", self.resource.plural, error)
         return version
+
+    def _fed(self) -> None:
+        self._failing_since = None
 
     def _replace(self, found: Iterable[Entry], version: int) -> None:
         listed = {entry.uid: entry for entry in found}
@@ -253,6 +265,10 @@ class IdIndex:
     def is_ready(self) -> bool:
         """Whether every kind has been listed once."""
         return all(kind.listed.is_set() for kind in self._kinds.values())
+
+    def unfed(self) -> str | None:
+        """A kind whose lists and watches fail, and have failed for a while; None where there is none."""
+        return next((kind.resource.plural for kind in self._kinds.values() if not kind.is_fed), None)
 
     def of(self, resource: ApiResource) -> KindIndex:
         return self._kinds[resource.kind]

@@ -20,12 +20,13 @@ from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.triggers import parse, responses, serialize
 from dynamiq_operator.rest.triggers.requests import NewTrigger, TriggerChange
 
-router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"])
+router = APIRouter(prefix="/v1/apps/{app_id}/triggers", tags=["triggers"], route_class=StrictRoute)
 TriggerId = Annotated[Id, Path(description="The trigger's id.")]
 ONE = One[responses.Trigger]
 BODY = (404, 409, 413, 415, 422)

@@ -19,6 +19,7 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, 
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.raw_body import MembersOf
+from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.id_index import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
@@ -27,7 +28,7 @@ from dynamiq_operator.rest.workflows import parse, responses, serialize
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
 from dynamiq_operator.rest.workflows.versions import released
 
-router = APIRouter(prefix="/v1/workflows", tags=["workflows"])
+router = APIRouter(prefix="/v1/workflows", tags=["workflows"], route_class=StrictRoute)
 WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]
 DETAIL = One[responses.WorkflowDetail]
 BODY = (404, 409, 413, 415, 422)
@@ -41,14 +42,14 @@ def every_workflow(
     project_id: Annotated[Id | None, Query(description="Workflows of this project alone.")] = None,
 ) -> Json:
     """The workflows that the caller may list, without their flows."""
-    namespace = context.find(NAMESPACES, project_id).name if project_id is not None else ""
+    namespace = context.find(NAMESPACES, project_id, "project_id").name if project_id is not None else ""
     try:
         found = list_workflows(session.api, namespace)
     except errors.Denied as error:
         if error.status == 401:
             raise
         if project_id is not None:
-            raise unknown_id("project", project_id) from None
+            raise unknown_id("project", project_id, "project_id") from None
         found = _of_each_namespace(context, session)
     return paging.of(newest(found), lambda raw: serialize.workflow(raw, context))
 

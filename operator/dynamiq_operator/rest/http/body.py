@@ -1,0 +1,132 @@
+"""Reads the body of a request whose caller is known, under limits of size and time, and parses it once, strictly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import Receive
+
+from dynamiq_operator.rest.http.errors import HttpProblem
+
+BODY_MAX = 2 * 1024 * 1024
+SMALL = 16 * 1024
+"""Bytes. A body up to this is parsed on the event loop: that takes less time than the hand-over to a worker thread."""
+DEPTH_MAX = 200
+"""`pydantic_core.from_json` allows one level more, and no other number: a body is parsed inside a list of its own."""
+CONTAINERS_MAX = 100_000
+"""Objects and lists in one body: more would stop everything else for too long while they are made."""
+DIGITS_MAX = 1000
+SILENT_MOST = 15.0
+"""Seconds between two parts of a body."""
+BODY_WITHIN = 60.0
+"""Seconds from a body's first part to its last."""
+WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CLOSES = {"Connection": "close"}
+"""Header of an answer before which the body was not read to its end: the connection cannot be used for another request."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))
+
+
+def announced(headers: Headers) -> int | None:
+    """Bytes of the body that a request says it has; None where it does not say how many come."""
+    if "transfer-encoding" in headers:
+        return None
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() else None
+
+
+async def read_body(headers: Headers, receive: Receive) -> bytes:
+    """The whole body. Raises HttpProblem 400, 408, 413, 415."""
+    length = announced(headers)
+    if length is not None and length > BODY_MAX:
+        raise _too_large()
+    if length != 0:
+        _check_type(headers)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            while True:
+                async with asyncio.timeout(SILENT_MOST):
+                    message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise HttpProblem(400, "the body ended early", headers=CLOSES)
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > BODY_MAX:
+                    raise _too_large()
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
+    if size and length == 0:
+        _check_type(headers)
+    return b"".join(parts)
+
+
+async def parse_body(body: bytes) -> Any:
+    """The value of a body. Raises HttpProblem 422."""
+    return _parse(body) if len(body) <= SMALL else await run_in_threadpool(_parse, body)
+
+
+def _too_large() -> HttpProblem:
+    return HttpProblem(413, f"a body is at most {BODY_MAX} bytes", headers=CLOSES)
+
+
+def _check_type(headers: Headers) -> None:
+    kind, _, parameters = headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if kind.strip() != "application/json" or charset not in ("", "utf-8") or headers.get("content-encoding", "identity") != "identity":
+        says = "send the body as JSON in UTF-8, with `Content-Type: application/json` and no Content-Encoding"
+        raise HttpProblem(415, says, headers=CLOSES)
+
+
+def _parse(body: bytes) -> Any:
+    if body.count(b"[") + body.count(b"{") > CONTAINERS_MAX and len(_brackets(body)) > 2 * CONTAINERS_MAX:
+        raise HttpProblem(422, f"the body has more than {CONTAINERS_MAX} objects and lists", {"body": "too many objects and lists"})
+    if _LONG_NUMBER.search(body) is None:
+        try:
+            found = from_json(b"[" + body + b"]", allow_inf_nan=False)
+        except ValueError:
+            found = ()  # it is none, is nested too deeply, or has half of a surrogate pair
+        if len(found) == 1:
+            return found[0]
+    return _parse_exactly(body)
+
+
+def _parse_exactly(body: bytes) -> Any:
+    """Python's parser, more strictly: it takes what the quick one refuses and is JSON, and says where something is none."""
+    if max(accumulate(map(_STEP.__getitem__, _brackets(body))), default=0) > DEPTH_MAX:
+        raise HttpProblem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
+    try:
+        # What is refused is refused by the first pass; numbers are converted by the second.
+        text = body.decode()
+        json.loads(text, parse_constant=_no_constant, parse_float=_number, parse_int=_number)
+        return json.loads(text)
+    except UnicodeDecodeError:
+        raise HttpProblem(422, "the body is not UTF-8", {"body": "not UTF-8"}) from None
+    except ValueError as error:
+        raise HttpProblem(422, f"the body is not JSON: {error}", {"body": str(error)}) from None
+
+
+def _brackets(body: bytes) -> bytes:
+    """The brackets outside of strings."""
+    return _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> Any:
+    if len(text) > DIGITS_MAX:
+        raise ValueError(f"a number has at most {DIGITS_MAX} digits")
+    return 0

@@ -1,0 +1,192 @@
+"""uvicorn's HTTP protocol with limits on what a connection may cost before anybody knows whose it is.
+
+uvicorn has none for them: bytes of a head, time until it is there, connections of one address, requests sent ahead of their answers, and
+time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole request are
+closed, not the new one: behind one address there may be many callers, and slow ones must not keep the others out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from dynamiq_operator.rest.http import request_log
+from dynamiq_operator.rest.http.errors import HttpProblem
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds, bytes, and counts. `address` and `total` are connections; `ahead`: requests sent before the answer to the one before."""
+
+    head_within: float = 10.0
+    head_bytes: int = 32 * 1024
+    address: int = 256
+    total: int = 2048
+    ahead: int = 8
+    taken_within: float = 30.0
+
+
+class Connections:
+    """The connections of a server, by address. Of one address, the first is the one that has been without a whole request the longest."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._by_address: dict[str, dict[LimitedProtocol, None]] = {}
+
+    def add(self, connection: LimitedProtocol) -> bool:
+        """Whether there is place for it; another may have been closed for it."""
+        there = self._by_address.setdefault(connection.address, {})
+        there[connection] = None
+        self._count += 1
+        if len(there) > self._limits.address:
+            return self._close_one(connection.address, connection)
+        if self._count > self._limits.total:
+            most = max(self._by_address, key=lambda address: len(self._by_address[address]))
+            return self._close_one(most, connection)
+        return True
+
+    def remove(self, connection: LimitedProtocol) -> None:
+        there = self._by_address.get(connection.address, {})
+        if connection in there:
+            del there[connection]
+            self._count -= 1
+            if not there:
+                del self._by_address[connection.address]
+
+    def served(self, connection: LimitedProtocol) -> None:
+        """Puts a connection last: it has had a whole request."""
+        there = self._by_address.get(connection.address, {})
+        if connection in there:
+            del there[connection]
+            there[connection] = None
+
+    def _close_one(self, address: str, new: LimitedProtocol) -> bool:
+        oldest = next((each for each in self._by_address[address] if each is not new and each.is_waiting), new)
+        self.remove(oldest)
+        oldest.transport.abort()
+        return oldest is not new
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    limits: ClassVar[Limits] = Limits()
+    _servers: ClassVar[weakref.WeakKeyDictionary[ServerState, Connections]] = weakref.WeakKeyDictionary()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._head, self._is_head = 0, True
+        self._problem: HttpProblem | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        if (found := self._servers.get(self.server_state)) is None:
+            found = self._servers[self.server_state] = Connections(self.limits)
+        self._among = found
+        if self._among.add(self):
+            self._expect_head()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request of it is being served."""
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._among.remove(self)
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._is_head and self._head_timer is None and self.is_waiting:
+            self._expect_head()
+        if self._is_head:
+            room = self.limits.head_bytes - self._head
+            self._head += len(data)
+            if len(data) > room:
+                super().data_received(data[:room])
+                data = data[room:]
+                if self._is_head and not self.transport.is_closing():
+                    self._refuse(HttpProblem(431, f"the request's headers have more than {self.limits.head_bytes} bytes"))
+                if self.transport.is_closing():
+                    return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_head = True
+
+    def on_headers_complete(self) -> None:
+        self._is_head, self._head = False, 0
+        self._cancel_head_timer()
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") != 1 and self.parser.get_http_version() == "1.1":
+            self._problem = HttpProblem(400, "a request has one header Host")
+        elif len(self.pipeline) >= self.limits.ahead:
+            self._problem = HttpProblem(400, f"at most {self.limits.ahead} requests are sent before the answers to those before them")
+        if self._problem is not None:
+            raise httptools.HttpParserError(str(self._problem))
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_head, self._head = True, 0
+
+    def on_response_complete(self) -> None:
+        self._among.served(self)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no request of HTTP, in the shape of every other error."""
+        self._refuse(self._problem or HttpProblem(400, msg))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.limits.taken_within, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.limits.head_within, self._too_late)
+
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._head:
+            self._refuse(HttpProblem(408, f"the request's headers were not there within {self.limits.head_within:g} s"))
+        else:
+            self.transport.abort()
+
+    def _refuse(self, problem: HttpProblem) -> None:
+        if not self.is_waiting:
+            # The answers to requests before it come first; it gets none.
+            self.transport.abort()
+            return
+        answered = problem.response()
+        headers: list[tuple[bytes, Any]] = [*answered.raw_headers, (b"connection", b"close")]
+        headers.append((request_log.HEADER.lower().encode(), request_log.new_id().encode()))
+        lines = [name + b": " + value + b"\r\n" for name, value in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(answered.body)]))
+        self.transport.close()

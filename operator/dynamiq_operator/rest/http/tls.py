@@ -1,0 +1,75 @@
+"""TLS of the API's own port: a certificate that is read again when its files change, while connections go on with the one they have."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+LOOKED_AT_EVERY = 10.0
+"""Seconds. A kubelet takes a minute or more to change a mounted Secret."""
+HANDSHAKE_WITHIN = 10.0
+Pair = tuple[Path, Path]
+"""The files of a certificate chain and of its private key."""
+
+
+class Certificate:
+    """A context for a server, and the thread that keeps it up to date until `close`."""
+
+    def __init__(self, pair: Pair) -> None:
+        """Raises OSError where the files cannot be read or do not belong together."""
+        self._pair = pair
+        self._seen = _state(pair)
+        self._current = _context(pair)
+        # Each handshake begins in this context and takes over the newest one before it chooses a certificate.
+        self.context = _context(pair)
+        self.context.sni_callback = self._choose
+        self._ends = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._keep, daemon=True, name="certificate").start()
+
+    def close(self) -> None:
+        self._ends.set()
+
+    def refresh(self) -> bool:
+        """Reads the files where they changed; whether they did. What cannot be read is said once, and the certificate before it stays."""
+        try:
+            now = _state(self._pair)
+            if now == self._seen:
+                return False
+            self._seen = now
+            self._current = _context(self._pair)
+        except OSError as error:
+            LOG.warning("the certificate %s changed and cannot be used, so the one before it stays: %s", self._pair[0], error)
+            return False
+        LOG.info("the certificate %s was read again", self._pair[0])
+        return True
+
+    def _keep(self) -> None:
+        while not self._ends.wait(LOOKED_AT_EVERY):
+            self.refresh()
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._current
+
+
+def _context(pair: Pair) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_alpn_protocols(["http/1.1"])
+    made.load_cert_chain(*map(os.path.realpath, pair))
+    return made
+
+
+def _state(pair: Pair) -> tuple[tuple[str, int, int], ...]:
+    """What differs once a file was changed, or a link to it: a kubelet changes a mounted Secret by one link."""
+    found = []
+    for path in pair:
+        real = os.path.realpath(path)
+        stat = os.stat(real)  # noqa: PTH116
+        found.append((real, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

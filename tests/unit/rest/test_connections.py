@@ -1,0 +1,297 @@
+"""What a connection may cost before anybody knows whose it is: over real sockets, with limits that are small."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dynamiq_operator.rest.http.connections import LimitedProtocol, Limits
+from dynamiq_operator.rest.http.tls import Certificate
+from tests.support.waiting import eventually
+
+PATIENCE = 20.0  # seconds
+GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+ANSWERED = b"HTTP/1.1 200 OK"
+FOREVER = 1000.0
+
+
+class App:
+    """Answers each request with its path; `/wait` once it may, and `/much` with more than a connection buffers."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.waiting = threading.Semaphore(0)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        import asyncio
+
+        if scope["path"] == "/wait":
+            self.waiting.release()
+            await asyncio.to_thread(self.may_answer.wait, PATIENCE)
+        body = b"x" * 64 * 1024 * 1024 if scope["path"] == "/much" else scope["path"].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.contextmanager
+def serving(app: App, context: ssl.SSLContext | None = None, **limits: Any) -> Iterator[int]:
+    """The port of a server with these limits; the others are out of reach."""
+    protocol = type("Protocol", (LimitedProtocol,), {"limits": Limits(**{"head_within": FOREVER, **limits})})
+    more = {"ssl_context_factory": lambda *_: context} if context is not None else {}
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1, **more)  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            app.may_answer.set()
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+def _connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
+
+
+def _ask(connection: socket.socket, request: bytes = GET) -> bytes:
+    """The answer; nothing where the connection was closed."""
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(request)
+    return _answer(connection)
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """One answer with its body."""
+    found, size = b"", re.compile(rb"content-length: (\d+)\r\n")
+    with contextlib.suppress(ConnectionError):
+        while not (told := size.search(found)) or len(found.partition(b"\r\n\r\n")[2]) < int(told[1]):
+            if not (piece := connection.recv(65536)):
+                break
+            found += piece
+    return found
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """All that comes until the connection is closed."""
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(65536):
+            found += piece
+    return found
+
+
+def _error(answer: bytes, status: int) -> str:
+    """The message of an answer, which has the shape of every error."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"x-request-id: " in head
+    return str(json.loads(body)["error"]["message"])
+
+
+def test_headers_have_a_limit_however_they_come() -> None:
+    long = b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 5000 + b"\r\n\r\n"
+    with serving(App(), head_bytes=4096) as port:
+        for pieces in (1, 100):
+            with _connect(port) as connection:
+                for at in range(0, len(long), len(long) // pieces):
+                    with contextlib.suppress(ConnectionError):
+                        connection.sendall(long[at : at + len(long) // pieces])
+                assert "4096 bytes" in _error(_rest(connection), 431)
+        with _connect(port) as connection:
+            for _ in range(3):  # the limit is for each request
+                assert _ask(connection, b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 3900 + b"\r\n\r\n").startswith(ANSWERED)
+
+
+def test_a_body_is_no_header() -> None:
+    with serving(App(), head_bytes=4096) as port, _connect(port) as connection:
+        body = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9000\r\n\r\n" + b"a" * 9000
+        assert _ask(connection, body).startswith(ANSWERED)
+        assert _ask(connection).startswith(ANSWERED)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: he"])
+def test_headers_have_to_come_in_time(begun: bytes) -> None:
+    with serving(App(), head_within=0.2) as port:
+        for before in (b"", GET):
+            with _connect(port) as connection:
+                if before:
+                    assert _ask(connection, before).startswith(ANSWERED)
+                if begun:
+                    connection.sendall(begun)
+                    assert "0.2 s" in _error(_rest(connection), 408)
+                elif not before:
+                    assert _rest(connection) == b""
+
+
+def test_a_slow_trickle_does_not_keep_a_connection() -> None:
+    with serving(App(), head_within=0.5) as port, _connect(port) as connection:
+        connection.settimeout(0.05)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n")
+        answer = b""
+        while not answer:  # a byte now and then
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b"X")
+                answer = connection.recv(65536)
+        assert _error(answer, 408)
+
+
+def test_where_an_address_has_too_many_connections_those_that_only_wait_make_place() -> None:
+    with serving(App(), address=3) as port, contextlib.ExitStack() as stack:
+        good = stack.enter_context(_connect(port))
+        assert _ask(good).startswith(ANSWERED)
+        slow = [stack.enter_context(_connect(port)) for _ in range(2)]
+        for connection in slow:
+            connection.sendall(b"GET")
+        assert _ask(good).startswith(ANSWERED)
+        for _ in range(5):
+            new = stack.enter_context(_connect(port))
+            assert _ask(new).startswith(ANSWERED)
+        assert [_rest(connection) for connection in slow] == [b"", b""]
+
+
+def test_a_connection_that_is_served_is_never_closed_for_another() -> None:
+    app = App()
+    with serving(app, address=2) as port, contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(_connect(port)) for _ in range(2)]
+        for connection in busy:
+            connection.sendall(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert app.waiting.acquire(timeout=PATIENCE)
+        assert _rest(stack.enter_context(_connect(port))) == b""
+        elsewhere = stack.enter_context(_connect(port, source="127.0.0.2"))
+        assert _ask(elsewhere).startswith(ANSWERED), "another address has its own"
+        app.may_answer.set()
+        assert all(_answer(connection).startswith(ANSWERED) for connection in busy)
+        again = stack.enter_context(_connect(port))
+        assert _ask(again).startswith(ANSWERED)
+
+
+def test_of_all_addresses_the_one_with_the_most_makes_place() -> None:
+    with serving(App(), total=4) as port, contextlib.ExitStack() as stack:
+        one = stack.enter_context(_connect(port, source="127.0.0.2"))
+        many = [stack.enter_context(_connect(port)) for _ in range(3)]
+        assert _ask(many[-1]).startswith(ANSWERED)
+        new = stack.enter_context(_connect(port, source="127.0.0.3"))
+        assert _ask(new).startswith(ANSWERED)
+        assert _ask(one).startswith(ANSWERED)
+        assert _rest(many[0]) == b""
+
+
+def test_requests_sent_ahead_of_their_answers_are_counted() -> None:
+    with serving(App(), ahead=2) as port, _connect(port) as connection:
+        connection.sendall(GET * 1000)
+        assert len(_rest(connection)) < len(GET * 1000), "most were never served"
+
+
+def test_who_does_not_take_an_answer_is_not_waited_for() -> None:
+    with serving(App(), taken_within=0.2) as port, _connect(port) as connection:
+        connection.sendall(b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n")
+        eventually("the connection is closed", lambda: _is_reset(connection))
+        assert len(_rest(connection)) < 64 * 1024 * 1024
+
+
+def _is_reset(connection: socket.socket) -> bool:
+    try:
+        connection.sendall(b"x")
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : here\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: here\r\nX: a\rb: c\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: here\n\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+)
+def test_what_two_servers_would_read_differently_is_no_request(request_: bytes) -> None:
+    with serving(App()) as port, _connect(port) as connection:
+        assert _error(_ask(connection, request_), 400)
+
+
+# TLS.
+
+
+def _write(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate of this name and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "tls.crt", folder / "tls.key"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+    return cert_file, key_file
+
+
+def _secured(port: int) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(_connect(port))
+
+
+def _name(connection: ssl.SSLSocket) -> str:
+    given = connection.getpeercert(binary_form=True)
+    assert given is not None
+    return x509.load_der_x509_certificate(given).subject.rfc4514_string()
+
+
+def test_a_new_certificate_is_served_and_no_connection_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    certificate = Certificate(_write(tmp_path, "first"))
+    with serving(App(), certificate.context) as port, _secured(port) as before:
+        assert (_name(before), certificate.refresh()) == ("CN=first", False)
+        assert _ask(before).startswith(ANSWERED)
+        _write(tmp_path, "second")
+        assert certificate.refresh()
+        with _secured(port) as after:
+            assert _name(after) == "CN=second"
+            assert _ask(after).startswith(ANSWERED)
+        assert _ask(before).startswith(ANSWERED), "it goes on with the one that it had"
+        (tmp_path / "tls.key").write_text("no key")
+        assert not certificate.refresh()
+        assert not certificate.refresh()
+        assert len([record for record in caplog.records if "cannot be used" in record.message]) == 1, "said once"
+        with _secured(port) as again:
+            assert _name(again) == "CN=second"
+
+
+def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    cert, _ = _write(tmp_path, "one")
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(OSError, match=r"(?i)mismatch"):
+        Certificate((cert, _write(other, "two")[1]))

@@ -1,0 +1,272 @@
+"""What one caller may have under way at once, and how long anybody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
+from dynamiq_operator.rest.http import body, middleware, request_log, reviews, sessions
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.rest.kube import client
+from tests.support.rest_stage import ANNA, TOKEN, RestStage
+from tests.support.scripted import Reply, Sent, failure
+
+PATIENCE = 20.0  # seconds
+
+
+@contextlib.asynccontextmanager
+async def held(lane: Lane, *callers: str) -> AsyncIterator[list[str]]:
+    """Slots of callers while the block runs."""
+    async with contextlib.AsyncExitStack() as stack:
+        for caller in callers:
+            await stack.enter_async_context(lane.slot(caller))
+        yield []
+
+
+async def _use(lane: Lane, caller: str, order: list[str]) -> None:
+    async with lane.slot(caller):
+        order.append(caller)
+        await asyncio.sleep(0)
+
+
+def test_who_has_the_most_under_way_waits_for_the_others() -> None:
+    async def scenario() -> list[str]:
+        lane, order = Lane(total=2, each=2, waiting=8), list[str]()
+        async with held(lane, "busy", "busy"):
+            waiting = [asyncio.create_task(_use(lane, caller, order)) for caller in ("busy",) * 4 + ("other", "third")]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        return order
+
+    order = asyncio.run(scenario())
+    assert sorted(order) == ["busy"] * 4 + ["other", "third"]
+    assert {"other", "third"} <= set(order[:4]), "they are not behind all that came before them"
+
+
+def test_a_caller_has_a_share_and_is_told_when_it_is_used_up() -> None:
+    async def scenario() -> None:
+        lane = Lane(total=8, each=2, waiting=1, patience=0.01)
+        async with held(lane, "busy", "busy"):
+            patient = asyncio.create_task(_use(lane, "busy", []))
+            await asyncio.sleep(0)
+            with pytest.raises(HttpProblem, match="most for one caller") as refused:
+                await _use(lane, "busy", [])
+            assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "1")
+            with pytest.raises(HttpProblem, match="most for one caller"):
+                await patient
+            await _use(lane, "other", [])
+        await _use(lane, "busy", [])
+
+    asyncio.run(scenario())
+
+
+def test_where_all_is_in_use_a_caller_is_told_that_it_is_not_their_fault() -> None:
+    async def scenario() -> HttpProblem:
+        lane = Lane(total=1, each=1, waiting=1, patience=0.01)
+        async with held(lane, "busy"):
+            with pytest.raises(HttpProblem) as refused:
+                await _use(lane, "other", [])
+        return refused.value
+
+    assert asyncio.run(scenario()).status == 503
+
+
+def test_who_goes_away_while_waiting_takes_no_slot_along() -> None:
+    async def scenario() -> None:
+        lane = Lane(total=1, each=1, waiting=4)
+        async with held(lane, "busy"):
+            gone = [asyncio.create_task(_use(lane, caller, [])) for caller in ("one", "two")]
+            await asyncio.sleep(0)
+            gone[0].cancel()
+            await asyncio.sleep(0)
+        gone[1].cancel()  # it got its turn at this moment
+        await asyncio.gather(*gone, return_exceptions=True)
+        async with asyncio.timeout(PATIENCE):
+            await _use(lane, "three", [])
+
+    asyncio.run(scenario())
+
+
+# Through the API.
+
+
+def _user(name: str) -> Reply:
+    """The answer to who asks who they are."""
+    return Reply(201, {"status": {"userInfo": {"username": name}}})
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
+    """The lines of the log, as they are written."""
+    lines: list[dict[str, Any]] = []
+    handler = logging.Handler()
+    formatter = request_log.JsonLines()
+    handler.emit = lambda record: lines.append(json.loads(formatter.format(record)))  # type: ignore[method-assign]
+    caplog.set_level(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    yield lines
+    logging.getLogger().removeHandler(handler)
+
+
+def test_a_caller_whose_requests_hang_is_told_to_wait_and_others_are_served(stage: RestStage) -> None:
+    may_answer, asked = threading.Event(), threading.Semaphore(0)
+
+    def hang(sent: Sent) -> Any:
+        if sent.headers["Authorization"] == f"Bearer {TOKEN}":
+            asked.release()
+            assert may_answer.wait(PATIENCE)
+        return {"metadata": {}, "items": []}
+
+    stage.script.on("GET", APPS.path(), hang)
+    stage.script.on("POST", sessions.REVIEWS, lambda sent: _user(ANNA if TOKEN in sent.headers["Authorization"] else "ben"))
+
+    async def scenario() -> None:
+        mine = [asyncio.create_task(stage.ask("GET", "/v1/apps")) for _ in range(middleware.EACH + middleware.WAITING + 3)]
+        for _ in range(middleware.EACH):
+            await asyncio.to_thread(asked.acquire, timeout=PATIENCE)
+        done, _ = await asyncio.wait(mine, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 3:
+            done |= {task for task in mine if task.done()}
+            await asyncio.sleep(0)
+        for task in done:
+            assert task.result().error(429)["code"] == "rate_limited"
+            assert task.result().headers["retry-after"] == "1"
+        assert (await stage.ask("GET", "/v1/apps", token="token-of-ben")).status == 200
+        may_answer.set()
+        assert {answered.status for answered in await asyncio.gather(*mine)} == {200, 429}
+
+    stage.run(scenario())
+
+
+def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "KNOWN_FOR", 0.0)  # each request is the first of its minute
+    may_answer = threading.Event()
+
+    def slow(sent: Sent) -> Reply:
+        if TOKEN not in sent.headers["Authorization"]:
+            assert may_answer.wait(PATIENCE)
+            return failure(401, "Unauthorized")
+        return _user(ANNA)
+
+    stage.script.on("POST", sessions.REVIEWS, slow)
+
+    async def scenario() -> None:
+        assert (await stage.ask("GET", "/v1/me")).status == 200
+        most = reviews.AT_ONCE + reviews.WAITING_MOST
+        unknown = [asyncio.create_task(stage.ask("GET", "/v1/me", token=f"made-up-{number}")) for number in range(most + 5)]
+        done, _ = await asyncio.wait(unknown, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        assert {task.result().status for task in done} == {503}
+        assert (await stage.ask("GET", "/v1/me")).status == 200, "whose minute is over is not behind them"
+        may_answer.set()
+        assert {answered.status for answered in await asyncio.gather(*unknown)} == {401, 503}
+
+    stage.run(scenario())
+
+
+def test_a_token_that_was_refused_is_not_asked_about_again_at_once(stage: RestStage) -> None:
+    for _ in range(5):
+        stage.call("GET", "/v1/me", token="made-up").error(401)
+    assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
+    stage.call("GET", "/v1/me", token="x" * (reviews.TOKEN_MAX + 1)).error(401)
+    assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "SILENT_MOST", 0.05)
+    answered = stage.call("POST", "/v1/apps", b"{", stalls=True)
+    assert answered.error(408)["code"] == "timeout"
+    assert answered.headers["connection"] == "close"
+
+
+def test_a_body_has_so_many_lists_and_no_more(stage: RestStage) -> None:
+    many = b"[" + b"[]," * body.CONTAINERS_MAX + b"[]]"
+    assert "objects and lists" in stage.call("POST", "/v1/apps", many).error(422)["message"]
+    text = json.dumps({"name": "[" * (body.CONTAINERS_MAX + 1)})
+    assert "name" in stage.call("POST", "/v1/apps", text.encode()).error(422)["details"], "what is text is no list"
+
+
+def test_an_api_server_that_hangs_is_not_waited_for_longer_than_is_said(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWERED_WITHIN", 0.3)
+    over = threading.Event()
+
+    def hang(_: Sent) -> Reply:
+        over.wait(PATIENCE)
+        return Reply(cut=True)
+
+    stage.script.on("GET", APPS.path("demo", "chat"), hang).on("POST", RECORDS.path("demo"), hang)
+    began = time.monotonic()
+    path = f"/v1/apps/{stage.uid(APPS, 'chat')}"
+    answered = stage.call("GET", path)
+    assert "does not answer" in answered.error(503)["message"]
+    stage.script.on("GET", APPS.path("demo", "chat"), stage.object(APPS, "chat"))
+    said = stage.call("POST", f"{path}/deploy", {"workflow_id": stage.uid(WORKFLOWS, "chat")}).error(503)["message"]
+    assert "Idempotency-Key" in said
+    assert time.monotonic() - began < PATIENCE
+    over.set()
+
+
+@pytest.mark.parametrize("given", ["a-1.b:c_d", "x" * 128])
+def test_a_request_keeps_the_id_that_it_came_with(stage: RestStage, logged: list[dict[str, Any]], given: str) -> None:
+    for path in ("/v1/me", "/v1/nothing", "/livez"):
+        assert stage.call("GET", path, headers={"X-Request-Id": given}).headers["x-request-id"] == given
+    assert {line.get("request_id") for line in logged} == {given}
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", 'a"b', "-a", "a\u00e9"])
+def test_an_id_that_is_none_is_replaced(stage: RestStage, given: str | None) -> None:
+    headers = {} if given is None else {"X-Request-Id": given}
+    first, second = (stage.call("GET", "/v1/me", headers=headers).headers["x-request-id"] for _ in range(2))
+    assert len({given, first, second}) == 3
+
+
+def test_each_request_is_a_line_of_the_log_without_what_is_secret(stage: RestStage, logged: list[dict[str, Any]]) -> None:
+    app = stage.uid(APPS, "chat")
+    stage.call("GET", f"/v1/apps/{app}?page=secret-1")
+    stage.call("POST", f"/v1/apps/{app}/deploy", {"message": "secret-2"})
+    stage.call("GET", "/v1/secret-3\n{}", token="secret-4")
+    stage.call("GET", "/readyz")
+    lines = [line for line in logged if line["logger"] == request_log.ACCESS.name]
+    told = [(line["method"], line["route"], line["status"], line["caller"]) for line in lines]
+    anna = sessions.User(ANNA).id
+    assert told == [
+        ("GET", "/v1/apps/{app_id}", 422, anna),
+        ("POST", "/v1/apps/{app_id}/deploy", 422, anna),
+        ("GET", request_log.UNMATCHED, 401, ""),
+    ]
+    assert all(line["ms"] > 0 and line["request_id"] for line in lines)
+    assert "secret" not in json.dumps(logged)
+    assert TOKEN not in json.dumps(logged)
+
+
+def test_what_fails_unforeseen_is_logged_under_its_request(stage: RestStage, logged: list[dict[str, Any]]) -> None:
+    stage.script.on("GET", APPS.path("demo", "chat"), {"metadata": {}, "spec": "secret"})
+    answered = stage.call("GET", f"/v1/apps/{stage.uid(APPS, 'chat')}")
+    answered.error(500)
+    (failed,) = [line for line in logged if "exception" in line]
+    assert failed["request_id"] == answered.headers["x-request-id"]
+    assert answered.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("call", "sent", "wrong"),
+    [
+        ("/v1/apps?pagesize=3", None, "pagesize"),
+        ("/v1/me?x=", None, "x"),
+        ("/v1/apps?page=1&page=2", None, "page"),
+        ("/v1/apps", {"runtime": "x"}, "runtime"),
+        ("/v1/apps", {"access_control": {"access_type": "public", "keys": []}}, "access_control.keys"),
+        ("/v1/apps", {"deployment_config": {"deployment_type": "server_based", "config": {"min": 1}}}, "deployment_config.config.min"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_its_name(stage: RestStage, call: str, sent: Any, wrong: str) -> None:
+    assert wrong in stage.call("POST" if sent else "GET", call, sent).error(422)["details"]
