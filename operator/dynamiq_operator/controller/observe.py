@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dynamiq_operator.controller import references
+from dynamiq_operator.controller import references, row_window
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
@@ -25,6 +25,7 @@ from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
+from dynamiq_operator.plan.records.numbering import ROW
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
@@ -46,6 +47,7 @@ class _Cached:
     pods: list[Pod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    more_rows: bool = False
 
     def add(self, row: Record | Unreadable) -> None:
         if isinstance(row, Unreadable):
@@ -71,8 +73,15 @@ class Observer:
             self._states.drop(key)
             self._claims.drop(key)
         if app is None or isinstance(app, Unreadable):
-            rows = tuple(self._from_cache(key, None).records.values())
-            return Snapshot(*key, datetime.now(UTC), self._settings, records=rows, unreadable=(app,) if app is not None else ())
+            waiting = self._from_cache(key, None)
+            return Snapshot(
+                *key,
+                datetime.now(UTC),
+                self._settings,
+                records=tuple(waiting.records.values()),
+                unreadable=(app,) if app is not None else (),
+                more_rows=waiting.more_rows,
+            )
         cached = self._from_cache(key, app)
         records = cached.records
         for name, row in (await self._closed_records(key, app, records)).items():
@@ -105,6 +114,7 @@ class Observer:
             unreadable=tuple(cached.unreadable),
             unknown=unknown,
             failure=state.failure,
+            more_rows=cached.more_rows,
         )
         wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
@@ -117,12 +127,12 @@ class Observer:
     def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
         """The App's objects in the cache, by what they are to it; those of other managers are left out."""
         cached = _Cached()
+        rows: list[Manifest] = []
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
         for resource, found in self._cache.of_app(key):
             if resource is RECORDS:
-                if not awaits_garbage_collection(found, app):
-                    cached.add(read(Record, found))
+                rows += [] if awaits_garbage_collection(found, app) else [found]
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
@@ -132,8 +142,17 @@ class Observer:
                 callers[caller.job] = caller
             elif resource is PODS:
                 cached.pods.append(Pod.of(found))
+        window = row_window.of_app(rows, self._held(key)) if app is not None else row_window.without_app(rows)
+        for found in window.rows:
+            cached.add(read(Record, found))
+        cached.more_rows = window.more
         cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
         return cached
+
+    def _held(self, key: AppKey) -> frozenset[str]:
+        """Names of rows whose write was refused lately."""
+        problems = self._states.of(key).problems.items()
+        return frozenset(name for (kind, name), kept in problems if kind == ROW and kept.at(self._clock()).holds_back(""))
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record | Unreadable]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""

@@ -15,7 +15,7 @@ from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
-from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
@@ -58,9 +58,10 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
 
 
 def _plan(context: Context) -> Plan:
+    """While further rows wait for a number nothing is rolled out: which row is the newest is not known yet."""
     completed = complete_rows(context)
     overtaken = end_overtaken(completed.context)
-    ended, rollout = end_rollout(overtaken.context)
+    ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
     context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
     problems = AppProblems.of(context)
     rows = groups.rows((*own_restored_rows(context), *completed.operations, *ended.operations), context.reserved is not None)
@@ -74,15 +75,22 @@ def _plan(context: Context) -> Plan:
             *first,
             *rows,
             *groups.overtaken(overtaken.operations, context.target),
-            *_group(groups.DEPLOY_SPEC, create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}),
-            *groups.children((*converge_children(context), *annotate_pods(context)), deployed),
-            *groups.by_object(schedules.trigger_operations(context), deployed),
+            *(_converging(context, rows, deployed) if not context.snapshot.more_rows else ()),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, told),
             *_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}),
         ),
         requeue_after=_requeue_after(context, rollout, problems),
+    )
+
+
+def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
+    """What brings the App to what is deployed, and to what Git asks for."""
+    return (
+        *_group(groups.DEPLOY_SPEC, create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}),
+        *groups.children((*converge_children(context), *annotate_pods(context)), deployed),
+        *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
 
@@ -115,7 +123,9 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 
 
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
-    """Seconds after which time alone may change the plan."""
+    """Seconds after which time alone may change the plan; 0 where further rows are to be looked at."""
+    if context.snapshot.more_rows:
+        return 0.0
     policy = context.app.spec.rollout
     waiting = [row for row in context.snapshot.records if row.name in context.waits]
     times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]

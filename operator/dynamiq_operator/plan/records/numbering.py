@@ -19,6 +19,8 @@ from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecor
 from dynamiq_operator.plan.records.deploy_spec import source_of
 from dynamiq_operator.plan.records.outcomes import end_row
 
+ROW = "row"
+
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
     """Makes the App the owner of rows that a restore brought back; new rows become its own when they are completed."""
@@ -55,7 +57,8 @@ def refused_rows(context: Context) -> dict[ChildKey, ChildProblem]:
 
 
 def row_problem(name: str) -> ChildKey:
-    return "row", name
+    """The key of the problem of a row that may not be written."""
+    return ROW, name
 
 
 def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
