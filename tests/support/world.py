@@ -48,6 +48,7 @@ class World(Objects):
         self.settings = settings or Settings()
         self.unattended_until: datetime | None = None
         self.problems: dict[ChildKey, ChildProblem] = {}
+        self.row_problems: dict[str, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
         self.events: dict[str, tuple[str, str, str]] = {}
@@ -109,6 +110,7 @@ class World(Objects):
             children={child: copied(made) for child, made in children.items()},
             flows=frozenset(flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind),
             problems=dict(self.problems),
+            row_problems=dict(self.row_problems),
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),

@@ -25,6 +25,12 @@ class KeptProblem:
     since: float
     found: int = 1
 
+    @classmethod
+    def after(cls, before: KeptProblem | None, problem: ChildProblem, now: float) -> KeptProblem:
+        """The problem that was found at `now`, after `before`."""
+        again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
+        return cls(problem, now, before.found + 1 if before is not None and again else 1)
+
     def at(self, now: float) -> ChildProblem:
         """The problem as a plan sees it at a monotonic time."""
         if self.problem.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED):
@@ -34,11 +40,12 @@ class KeptProblem:
 
 @dataclass
 class AppState:
-    """`uid`: of the App that all of it is of. `problems`: children, and writes of rows, that could not be done."""
+    """`uid`: of the App that all of it is of. `problems`: children that could not be made; `row_problems`: by name, rows that may not be written."""
 
     uid: str = ""
     ledger: Ledger | None = None
     problems: dict[ChildKey, KeptProblem] = field(default_factory=dict)
+    row_problems: dict[str, KeptProblem] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
     access_keys_pointers: frozenset[tuple[str, str]] = frozenset()
     """What pointed at the Secret of Access Keys when it was read."""
@@ -52,9 +59,12 @@ class AppState:
     """Consecutive reconciles of which something failed."""
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
-        before = self.problems.get(key)
-        again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
-        self.problems[key] = KeptProblem(problem, now, before.found + 1 if before is not None and again else 1)
+        """Keeps, at a monotonic time, why a child could not be made."""
+        self.problems[key] = KeptProblem.after(self.problems.get(key), problem, now)
+
+    def keep_row_problem(self, row: str, problem: ChildProblem, now: float) -> None:
+        """Keeps, at a monotonic time, why a row could not be written."""
+        self.row_problems[row] = KeptProblem.after(self.row_problems.get(row), problem, now)
 
     def update_ledger(self, record: Record) -> None:
         """Puts a row, as it is now, into the ledger, where that has been read."""

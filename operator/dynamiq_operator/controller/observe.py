@@ -25,7 +25,6 @@ from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
-from dynamiq_operator.plan.records.numbering import ROW
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
@@ -103,6 +102,7 @@ class Observer:
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
             problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
+            row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             access_keys=await self._access_keys(key, app, state, cached.pods),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
@@ -151,8 +151,8 @@ class Observer:
 
     def _held(self, key: AppKey) -> frozenset[str]:
         """Names of rows whose write was refused lately."""
-        problems = self._states.of(key).problems.items()
-        return frozenset(name for (kind, name), kept in problems if kind == ROW and kept.at(self._clock()).holds_back(""))
+        problems = self._states.of(key).row_problems.items()
+        return frozenset(name for name, kept in problems if kept.at(self._clock()).holds_back(""))
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record | Unreadable]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""

@@ -25,7 +25,7 @@ from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.failures import tell_failure
+from dynamiq_operator.plan.status.failures import failure_of, tell_failure
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
@@ -82,6 +82,7 @@ def _plan(context: Context) -> Plan:
             *_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}),
         ),
         requeue_after=_requeue_after(context, rollout, problems),
+        backlog=context.snapshot.more_rows,
     )
 
 
@@ -113,7 +114,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
 
 def _told_first(context: Context) -> tuple[Group, ...]:
     """What failed before, said whatever becomes of the rows: the App's whole status is not written before them."""
-    failure = context.snapshot.failure
+    failure = failure_of(context)
     return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
 
 

@@ -11,7 +11,6 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, Meta, Record
 from dynamiq_operator.plan import operations
-from dynamiq_operator.plan.records.numbering import row_problem
 
 
 async def create_record(execution: Execution, operation: operations.CreateRecord) -> None:
@@ -68,9 +67,9 @@ async def _patch(execution: Execution, meta: Meta, patch: Manifest) -> Manifest:
     try:
         written = await execution.client.patch(RECORDS, meta.namespace, meta.name, guarded)
     except (errors.Invalid, errors.Denied) as error:
-        execution.state.keep_problem(row_problem(meta.name), refusal(f"row {meta.name}", error, ""), execution.states.clock())
+        execution.state.keep_row_problem(meta.name, refusal(f"row {meta.name}", error, ""), execution.states.clock())
         raise
-    execution.state.problems.pop(row_problem(meta.name), None)
+    execution.state.row_problems.pop(meta.name, None)
     execution.versions[meta.uid] = written["metadata"]["resourceVersion"]
     execution.cache.update(RECORDS, written)
     return written

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
 from dynamiq_operator.model.objects import Record
@@ -18,8 +17,6 @@ from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import source_of
 from dynamiq_operator.plan.records.outcomes import end_row
-
-ROW = "row"
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
@@ -34,7 +31,7 @@ def complete_rows(context: Context) -> Step:
 
     A row whose write was refused lately is left as it is until it is tried again: those after it go on.
     """
-    refused = {row.name: problem for row, problem in _refused(context)}
+    refused = refused_rows(context)
     held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
     unnumbered = [row for row in context.history.unnumbered if row.name not in held]
     numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
@@ -48,17 +45,13 @@ def complete_rows(context: Context) -> Step:
     # What was numbered and is not due, such as a row that a restore brought back with pins alone, gets its number, too.
     rest = numbers.keys() - {row.name for row in due}
     numbered = tuple(CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in rest)
-    return Step(completion.context, (*completion.operations, *numbered))
+    return Step(completion.context, (*completion.operations(), *numbered))
 
 
-def refused_rows(context: Context) -> dict[ChildKey, ChildProblem]:
-    """The problems of rows whose write was refused."""
-    return {row_problem(row.name): problem for row, problem in _refused(context)}
-
-
-def row_problem(name: str) -> ChildKey:
-    """The key of the problem of a row that may not be written."""
-    return ROW, name
+def refused_rows(context: Context) -> dict[str, ChildProblem]:
+    """By name, the problems of rows that have not ended and that may not be written."""
+    problems = context.snapshot.row_problems
+    return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
 
 
 def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
@@ -84,12 +77,20 @@ class _Completion:
         self._last = context.ledger.last_pinned
         self._waits = {row.name: refused[row.name].message for row in context.history.unnumbered if row.name in refused}
         self._changed: list[Record] = []
-        self.operations: list[Operation] = []
+        self._operations: dict[str, tuple[Operation, ...]] = {}
 
     @property
     def context(self) -> Context:
         """The context with all that was completed."""
         return replace(self._context.having(*self._changed), waits={**self._context.waits, **self._waits})
+
+    def operations(self) -> Iterator[Operation]:
+        """What writes all that, in order. That a deploy begins is said of the newest alone: the others are overtaken before they do."""
+        target = self.context.target
+        for name, operations in self._operations.items():
+            if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
+                yield from events.began(self._context.app, target, target.pinned)
+            yield from operations
 
     def complete(self, row: Record) -> None:
         """Pins one row, lets it wait, or ends it."""
@@ -99,12 +100,12 @@ class _Completion:
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
-            self._change(pinned, *events.began(app, pinned, found), CompleteRecord(app, row, number, found))
+            self._change(pinned, CompleteRecord(app, row, number, found))
             return
         numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
         if isinstance(found, Unknown) or (isinstance(found, Missing) and not late):
             self._waits[row.name] = found.message
-            self.operations += numbered
+            self._operations[row.name] = numbered
             return
         failed, ending = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
         self._change(failed, *numbered, *ending)
@@ -126,13 +127,7 @@ class _Completion:
     def _change(self, row: Record, *operations: Operation) -> None:
         self._rows[row.name] = row
         self._changed.append(row)
-        self.operations += operations
-
-
-def _refused(context: Context) -> Iterator[tuple[Record, ChildProblem]]:
-    for row in context.history.rows:
-        if (problem := context.snapshot.problems.get(row_problem(row.name))) is not None and row.outcome is None:
-            yield row, problem
+        self._operations[row.name] = operations
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
