@@ -16,21 +16,21 @@ AT_A_TIME = 2
 
 
 class Turns:
-    """One for the process. A backlog is what can wait: of all namespaces together one such operation is sent at a time."""
+    """One for the process. A backlog is what can wait: of a namespace one such operation is sent at a time, and half of the time at most."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
         self._of: dict[str, asyncio.Semaphore] = {}
-        self._backlog = asyncio.Lock()
+        self._backlogs: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager
     async def turn(self, namespace: str, *, backlog: bool) -> AsyncIterator[None]:
         """Waits for the namespace's turn, and holds it for one operation."""
         if backlog:
-            async with self._backlog:
+            async with self._backlogs.setdefault(namespace, asyncio.Lock()):
                 began = asyncio.get_running_loop().time()
                 yield
-                if self._others_active(namespace):  # half of the time at most
+                if self._others_active(namespace):
                     await asyncio.sleep(asyncio.get_running_loop().time() - began)
             return
         self._last[namespace] = asyncio.get_running_loop().time()
@@ -47,4 +47,6 @@ class Turns:
             del self._last[idle]
             if (turns := self._of.get(idle)) is not None and not turns.locked():
                 del self._of[idle]
+        for idle in [each for each, lock in self._backlogs.items() if not lock.locked()]:
+            del self._backlogs[idle]
         return any(each != namespace for each in self._last)
