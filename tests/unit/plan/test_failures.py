@@ -127,7 +127,9 @@ def test_a_row_that_may_not_be_written_is_passed_over_and_told_of_for_as_long_as
     assert world.plan().requeue_after == 100
     world.row_problems["odd"] = replace(world.row_problems["odd"], retry_in=0)
     plan = world.plan()
-    assert [line for line in shown(plan) if line.startswith("odd")] == ["odd: #3", "odd: Failed", "odd reads Failed"], "not over a newer one"
+    assert [line for line in shown(plan) if line.startswith("odd")] == ["odd: #3", "odd: Failed", "odd reads Failed"], (
+        "not over a newer one"
+    )
     world.perform(plan.operations)
     world.run()
     assert "ReconcileFailed" not in {each.type for each in world.app.status.conditions}
