@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
