@@ -124,7 +124,7 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     if claim is not None:
         idempotency.find_claimed_row(api, elsewhere, claim)
     try:
-        return Performed(api.request("POST", RECORDS.path(namespace), body=plan.record))
+        return Performed(requests.create(api, RECORDS, plan.record))
     except errors.AlreadyExists:
         found = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
         if found is None:
