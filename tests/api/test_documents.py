@@ -147,7 +147,7 @@ def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, 
 
 def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
     (session,) = blocks(PLUGIN)
-    stage.until_condition(APP, "ChildrenReady", "True")
+    stage.until_condition(APP, "ChildrenApplied", "True")
     said = shell(session.replace("-n demo", f"-n {stage.namespace}"), stage.cluster, tmp_path, logged_in)
     assert f"{stage.namespace}   {APP}" in said
     assert "deployment.dynamiq.getdynamiq.ai/support-" in said
