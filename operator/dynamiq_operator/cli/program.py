@@ -32,7 +32,7 @@ def run(given: CommandLine, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if given.lacks_value is not None:
         parser.error(f"argument {given.lacks_value}: expected one argument")
-    if arguments.asks(options) and not sys.stdin.isatty():
+    if arguments.asks(options) and (sys.stdin is None or not sys.stdin.isatty()):
         parser.error("this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do")
     err = Screen.err()
     context = CommandContext(given, options, connection, Transport(connection, Patience(err)), Screen.out(), err)

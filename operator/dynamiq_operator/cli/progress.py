@@ -9,6 +9,7 @@ from dynamiq_operator.actions.follow import Progress, follow
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.record import Phase
@@ -40,6 +41,10 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
         line.end()
         context.err.lines([f"interrupted: the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
         return 130
+    except ApiError:
+        line.end()
+        context.err.lines([f"the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
+        raise
     finally:
         line.end()
     row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,6 +17,10 @@ from dynamiq_operator.views.history import HistoryRow, history
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+
+
+PAUSE = 1.0
+"""Seconds between two watches."""
 
 
 def run(context: CommandContext) -> int:
@@ -100,7 +105,8 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
     while True:
         for raw in _changes(context, version):
             show(HistoryRow.of(raw))
-        # The API server ends watches, and the resourceVersion may be too old to continue: list again.
+        # The API server ends watches, and the resourceVersion may be too old to continue: list again, though never without a pause.
+        time.sleep(PAUSE)
         found, version = _rows(context)
         for row in reversed(history(found)):
             show(row)
