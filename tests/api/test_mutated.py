@@ -70,6 +70,7 @@ IS_MUTATED: dict[str, Callable[[HistoryStage], bool]] = {
 }
 
 
+@pytest.mark.full_count
 @pytest.mark.parametrize("kind", [ALL, *(OF_WORKLOADS if os.environ.get("SOAK") else ())])
 def test_what_admission_changes_is_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
     """Deploys go Live, nothing is written at rest, also not by the next operator, no pod restarts, and a rollback works."""
