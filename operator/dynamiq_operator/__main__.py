@@ -47,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
     _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
+    _setting(
+        running,
+        "--ingress-annotations",
+        None,
+        "annotations of an Ingress that Apps may set, by ingress class, * for every other class: 'CLASS=NAME,NAME;CLASS=NAME', where a NAME"
+        " may end in * (default: those of nginx, Contour, Traefik and cert-manager that only say how the hostname is served)",
+        kind=_annotations,
+    )
     _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
     _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
     _trigger_image(running)
@@ -118,6 +126,18 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _annotations(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        ingress_class, equals, listed = entry.partition("=")
+        if not ingress_class.strip() or not equals:
+            raise argparse.ArgumentTypeError(
+                f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
+            )
+        found[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return found
+
+
 def _gateway(text: str) -> ParentRef:
     namespace, _, name = text.partition("/")
     if not namespace or not name or "/" in name:
@@ -183,6 +203,7 @@ def _run(given: argparse.Namespace) -> int:
         settings=Settings(
             domain=given.domain,
             ingress_class=given.ingress_class,
+            ingress_annotations=given.ingress_annotations or {},
             gateway=given.gateway,
             image_policy=ImagePolicy(given.image_policy),
             trigger_image=given.trigger_image,

@@ -13,7 +13,8 @@ from typing import Any
 
 from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
 from dynamiq_operator.controller.slim import slim
-from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.desired.exposure import hosts_of
+from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
@@ -34,6 +35,8 @@ class Cache:
         """Keys of the Apps, and of the releases, of a workflow, by its namespace and name."""
         self._unpinned: dict[AppKey, set[AppKey]] = defaultdict(set)
         """Keys of an App's rows that are not pinned, which wait for a Runtime, perhaps."""
+        self._by_hostname: dict[str, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
+        """Routes with our labels, by each hostname that they have."""
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
@@ -81,6 +84,10 @@ class Cache:
         for resource, key in sorted(self._by_app.get(app, ()), key=lambda entry: (entry[0].kind, entry[1])):
             yield resource, self._objects[resource][key]
 
+    def routes_of(self, hostname: str) -> Iterator[Manifest]:
+        """Routes with our labels that have the hostname."""
+        return (self._objects[resource][key] for resource, key in self._by_hostname.get(hostname, ()))
+
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
         """WorkflowVersions of a workflow."""
         return (self._objects[VERSIONS][key] for key in self._of_workflow.get((VERSIONS, (namespace, workflow)), ()))
@@ -111,6 +118,8 @@ class Cache:
             yield self._of_workflow, (resource, (key[0], raw["spec"]["workflow"])), key
         if resource in (VERSIONS, RUNTIMES):
             return
+        if resource in ROUTES:
+            yield from ((self._by_hostname, host, (resource, key)) for host in hosts_of(raw))
         for app in self._affected_by(resource, raw):
             yield self._by_app, app, (resource, key)
             if resource is RECORDS and "pinned" not in raw["spec"]:

@@ -65,7 +65,7 @@ class Exposure(Part):
     tls: Annotated[Tls | None, Field(description="TLS of the hostname. Left out: plain HTTP.")] = None
     annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=1024)]] | None,
-        Field(max_length=16, description="Annotations of the Ingress, such as cert-manager's issuer."),
+        Field(max_length=16, description="Annotations of the Ingress, such as cert-manager's issuer, of those that the operator allows."),
     ] = None
 
 

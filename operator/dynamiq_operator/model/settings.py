@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -22,11 +23,21 @@ TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
 """The reference runtime of this version."""
 
 
+ANY_CLASS = "*"
+"""In the lists of annotations: every ingress class that has no list of its own."""
+
+
 class Settings(Part):
     """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
 
     domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
     ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
+    ingress_annotations: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Field(
+            description="By ingress class, or * for every other: the annotations of an Ingress that Apps may set. Left out: those that are safe."
+        ),
+    ] = {}
     gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
     trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (

@@ -286,7 +286,7 @@ async def test_a_leader_that_was_paused_within_an_operation_sends_no_write_any_m
 ) -> None:
     await process.lead()
     fenced = FencedClient(client, process.election)
-    script.on("GET", PODS.path("demo", "a"), {"metadata": {}}).on("PATCH", PODS.path("demo", "a"), {"metadata": {}})
+    script.on("GET", PODS.path("demo", "a"), {"metadata": {"name": "a"}}).on("PATCH", PODS.path("demo", "a"), {"metadata": {"name": "a"}})
     await fenced.patch(PODS, "demo", "a", {})
     process.clock.later(11)
     await fenced.get(PODS, "demo", "a")
