@@ -13,6 +13,7 @@ from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, ChildKey, app_of, is_labelled, is_owned, owner
+from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.flow import flow
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
@@ -27,6 +28,7 @@ from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
+from tests.support import managed_fields
 from tests.support.objects import Objects, copied, key_of
 
 CLOSED = ("Superseded", "Failed")
@@ -107,7 +109,9 @@ class World(Objects):
             versions=tuple(self._versions()) if app else (),
             runtimes=self._typed(Runtime, kinds.RUNTIME.kind),
             children={child: copied(made) for child, made in children.items()},
-            flows=frozenset(flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind),
+            flows=frozenset(
+                flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind and made.get("immutable")
+            ),
             problems=dict(self.problems),
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
@@ -240,7 +244,7 @@ class World(Objects):
             )
         elif found is None:
             self.problems.pop(name, None)
-            self.add(manifest)
+            self.add(managed_fields.applied(without_creation(manifest), manifest) if name[0] not in _POSTED else manifest)
 
     def _apply(self, action: operations.ApplyChild) -> None:
         found = self.objects[key_of(action.manifest)]
@@ -251,7 +255,7 @@ class World(Objects):
             applied["spec"].setdefault("replicas", found["spec"]["replicas"])
         if "status" in found:
             applied["status"] = found["status"]
-        self.edited(applied)
+        self.written_by_ours(managed_fields.applied(action.manifest, applied))
 
     # Bookkeeping.
 
@@ -290,6 +294,8 @@ class World(Objects):
         return frozenset(found["data"]) if found is not None else None
 
 
+_POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind)
+"""Kinds that are created and never applied."""
 _ROW = (API_VERSION, kinds.RECORD.kind)
 
 

@@ -103,7 +103,7 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
     for template in (noted["template"], workload["spec"]["template"]):
         template["spec"]["terminationGracePeriodSeconds"] = 7
     workload["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
-    world.edited(workload)
+    world.written_by_ours(workload)
     world.roll()
     assert world.plan().operations == ()
     world.deploy("b", "v2")
