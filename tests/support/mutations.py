@@ -77,7 +77,7 @@ OF_WORKLOADS: Mapping[str, tuple[Mutation, ...]] = {"sidecar": (SIDECARS,), "ima
 _LABELLED = _add("/metadata/labels/cost", '"a"')
 OF_OTHERS = (
     Mutation("", "services", f"[{_LABELLED}, {_add('/spec/internalTrafficPolicy', _text('Local'))}]"),
-    Mutation("", "configmaps", f"[{_add('/metadata/annotations/cost', _text('a'))}]"),
+    Mutation("", "configmaps", f"[{_LABELLED}]"),
     Mutation("autoscaling", "horizontalpodautoscalers", f"[{_LABELLED}, {_replace('/spec/maxReplicas', '3')}]"),
     Mutation("policy", "poddisruptionbudgets", f"[{_LABELLED}, {_replace('/spec/maxUnavailable', '2')}]"),
     Mutation("networking.k8s.io", "ingresses", f"[{_LABELLED}, {_add('/spec/ingressClassName', _text('inner'))}]"),
