@@ -14,7 +14,9 @@ from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
+from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
+from dynamiq_operator.controller.watch_loop import NotRecovering
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
@@ -41,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
         "run",
         help="run the operator",
         description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
-        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option",
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option, "
+        "3 where it has not been let in, or its watches have stood still, for a minute: Kubernetes starts it anew",
     )
     _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
@@ -196,6 +199,7 @@ def _log(level: str, formatter: logging.Formatter | None = None) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     _log(given.log_level)
+    logging.getLogger().handlers[0].addFilter(FloodFilter())
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
@@ -222,6 +226,9 @@ def _run(given: argparse.Namespace) -> int:
     except ConfigException as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
+    except NotRecovering as error:
+        print(f"ending, to be started anew: {error}", file=sys.stderr)
+        return 3
     return 0
 
 

@@ -79,7 +79,7 @@ class Process:
         self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election)
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
-        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered)
 
     async def sync(self) -> None:
         """Lists every watched resource once."""

@@ -7,6 +7,7 @@ same however many Apps, releases and rows there are.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Set
 from typing import Any
@@ -26,9 +27,10 @@ TOMBSTONES_MAX = 10_000
 
 
 class Cache:
-    """Objects by resource, namespace and name. Not thread-safe: everything runs in one event loop."""
+    """Objects by resource, namespace and name. Not thread-safe: it belongs to the thread that made it, and refuses every other one."""
 
     def __init__(self) -> None:
+        self._owner = threading.get_ident()
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         self._of_workflow: dict[tuple[ApiResource, AppKey], set[AppKey]] = defaultdict(set)
@@ -42,6 +44,7 @@ class Cache:
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it."""
+        self._require_owner()
         key, version = key_of(raw), _version(raw)
         cached = self._objects[resource].get(key)
         uid = raw["metadata"].get("uid", "")
@@ -58,6 +61,7 @@ class Cache:
 
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile."""
+        self._require_owner()
         self._tombstones[raw["metadata"].get("uid", "")] = _version(raw)
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
@@ -99,6 +103,11 @@ class Cache:
     def apps(self) -> set[AppKey]:
         """Every App, and the key of every App that is missing and that a record names."""
         return set(self._objects[APPS]) | set(self._by_app)
+
+    def _require_owner(self) -> None:
+        """Raises RuntimeError in another thread than the one that owns the cache: half of an update must never be seen."""
+        if threading.get_ident() != self._owner:
+            raise RuntimeError("the cache is changed by a thread that does not own it")
 
     def _evict(self, resource: ApiResource, key: AppKey) -> set[AppKey]:
         cached = self._objects[resource].pop(key, None)

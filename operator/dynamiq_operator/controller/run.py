@@ -61,7 +61,7 @@ async def run(options: OperatorOptions) -> None:
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         observer = Observer(client, cache, options.settings, claims, gateway_api, states, election)
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
-        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states))
+        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered)
         scope = WatchScope(options.namespaces, options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.base import Part
-
-
-class ImagePolicy(StrEnum):
-    """Which images a Runtime may name."""
-
-    ANY = "any"
-    DIGEST = "digest"
-
+from dynamiq_operator.model.runtime import ImagePolicy as ImagePolicy
 
 TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
 """The reference runtime of this version."""

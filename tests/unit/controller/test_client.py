@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dynamiq_operator.controller.client import JSON_PATCH, Client
+from dynamiq_operator.controller.client import DOWN_AFTER, JSON_PATCH, Client
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, PODS, RECORDS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
@@ -133,3 +135,41 @@ async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     async with await Client.connect(kubeconfig) as client:
         with pytest.raises(errors.Unavailable):
             await client.get(APPS, "demo", "chat")
+
+
+async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_more(tmp_path: Path) -> None:
+    script = Script()
+    script.on(
+        "GET", CHAT, lambda sent: given.app_manifest() if sent.headers["Authorization"] == "Bearer new" else failure(401, "Unauthorized")
+    )
+    with ScriptedServer(script) as server:
+        path = tmp_path / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig_of(server)))
+        async with await Client.connect(path) as client:
+            with pytest.raises(errors.Unavailable, match="credentials"):
+                await client.get(APPS, "demo", "chat")
+            assert client.is_refused
+            path.write_text(yaml.safe_dump(kubeconfig_of(server)).replace("token-of-a-test", "new"))
+
+            async def read() -> None:
+                while client.is_refused:
+                    with contextlib.suppress(errors.Unavailable):
+                        assert await client.get(APPS, "demo", "chat") == given.app_manifest()
+                    await asyncio.sleep(0.05)
+
+            await asyncio.wait_for(read(), 5)
+            path.unlink()
+            assert await client.get(APPS, "demo", "chat") == given.app_manifest(), "what cannot be read leaves what was read"
+
+
+async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_somebody(client: Client, script: Script) -> None:
+    script.on("GET", CHAT, *([failure(503, "ServiceUnavailable")] * DOWN_AFTER), given.app_manifest())
+    for _ in range(DOWN_AFTER):
+        await asyncio.wait_for(client.until_answered(), 0.1)
+        with pytest.raises(errors.Unavailable):
+            await client.get(APPS, "demo", "chat")
+    waiting = asyncio.create_task(client.until_answered())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await client.get(APPS, "demo", "chat")
+    await asyncio.wait_for(waiting, 0.1)
