@@ -294,3 +294,12 @@ def test_an_app_that_is_being_deleted_is_left_alone() -> None:
     world = a_world(given.being_deleted())
     world.deploy("a", "v1")
     assert world.plan().operations == ()
+
+
+@pytest.mark.parametrize(("least", "warned"), [(1, True), (2, False)])
+def test_ready_says_what_one_pod_means(least: int, warned: bool) -> None:
+    world = a_world()
+    world.deploy("a", "v1", config={"autoscaling": {"minReplicas": least, "maxReplicas": 4}})
+    world.run()
+    ready = next(each for each in world.app.status.conditions if each.type == "Ready")
+    assert (ready.status, ready.reason, "while its node is drained" in ready.message) == ("True", "Serving", warned)
