@@ -57,6 +57,8 @@ class World(Objects):
         self.problems: dict[ChildKey, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
+        self.unlisted: set[str] = set()
+        """Kinds that the operator may not list, and so has never seen."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         super().__init__(*objects)
@@ -122,6 +124,7 @@ class World(Objects):
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
             unattended_until=self.unattended_until,
+            denied=dict.fromkeys(self.unlisted, "forbidden"),
             ledger=Ledger(known=True).having(everything.values()),
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
@@ -287,12 +290,14 @@ class World(Objects):
         return {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION and kind not in (SECRET.kind, JOB.kind) and (is_owned(made, app) or is_labelled(made, app))
+            if version != API_VERSION
+            and kind not in (SECRET.kind, JOB.kind, *self.unlisted)
+            and (is_owned(made, app) or is_labelled(made, app))
         }
 
     def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():
-            if kind == JOB.kind:
+            if kind == JOB.kind and kind not in self.unlisted:
                 yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
 
     def _keys(self, app: App | None) -> AccessKeys:

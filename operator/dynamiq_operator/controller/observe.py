@@ -13,9 +13,10 @@ from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.leader import LeaderElection
-from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
@@ -38,6 +39,9 @@ POLICY_TTL = 60.0
 
 RELEASE = re.compile("v[1-9][0-9]*")
 """The version of a release that can be compared with others."""
+
+ESSENTIAL = (APPS, RECORDS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
+"""What every App needs. What is there for some of what an App can have is left alone, and not more, where it may not be listed."""
 
 
 @dataclass
@@ -69,9 +73,11 @@ class Observer:
         gateway_api: GatewayApi,
         states: AppStates,
         election: LeaderElection,
+        denials: Denials,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
+        self._denials = denials
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -85,6 +91,7 @@ class Observer:
             return Snapshot(*key, datetime.now(UTC), self._settings, records=rows, unreadable=(app,) if app is not None else ())
         cached = self._from_cache(key, app)
         records = cached.records
+        denied = self._denied(key[0], records.values())
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
         watched = tuple(records.values())
@@ -124,6 +131,7 @@ class Observer:
             authors_stamped_since=stamped.result(),
             promotions=promotions.result(),
             ledger=ledger.result(),
+            denied=denied,
             unreadable=tuple(cached.unreadable),
             unknown=unknown,
             failure=state.failure,
@@ -135,6 +143,15 @@ class Observer:
         """The App as it is cached; None where it is absent."""
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
+
+    def _denied(self, namespace: str, records: Iterable[Record]) -> dict[str, str]:
+        """By kind of child, why it may not be listed. Raises errors.Denied for a kind without which nothing can be decided."""
+        found = self._denials.of(namespace)
+        needed = {*ESSENTIAL, *(() if all(record.pinned or record.outcome for record in records) else (VERSIONS, RUNTIMES))}
+        for resource, said in found.items():
+            if resource in needed:
+                raise errors.Denied(f"the operator may not list {resource.plural}, without which nothing can be decided: {said}")
+        return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
 
     def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
         """The App's objects in the cache, by what they are to it; those of other managers are left out."""

@@ -60,7 +60,7 @@ async def run(options: OperatorOptions) -> None:
         election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials)
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
         workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered)
         scope = WatchScope(options.namespaces, options.health)

@@ -364,3 +364,15 @@ async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(p
     assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}, "for 2 s they are cached"
     process.clock.later(2)
     assert dict((await observe(process)).named) == {("Secret", "tokens"): None}
+
+
+async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothing_goes_without_it(
+    process: Process, script: Script
+) -> None:
+    process.cache.update(APPS, stored(given.app_manifest(given.with_spec(access={"type": "public"}))))
+    process.denials.note(BY_KIND["PodDisruptionBudget"], "", "no right")
+    process.denials.note(BY_KIND["CronJob"], "another", "no right")
+    assert (await process.observer.observe((given.NAMESPACE, given.NAME))).denied == {"PodDisruptionBudget": "no right"}
+    process.denials.note(PODS, "", "no right")
+    with pytest.raises(errors.Denied, match="may not list pods"):
+        await process.observer.observe((given.NAMESPACE, given.NAME))

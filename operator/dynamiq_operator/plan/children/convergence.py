@@ -41,14 +41,16 @@ def are_ready(context: Context) -> bool:
 
 def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
     """What brings the kinds that are for triggers, or the others, to what is desired of them."""
+    denied = context.snapshot.denied
     for key, manifest in desired.items():
-        yield from _converge(context, key, manifest)
+        if key[0] not in denied:
+            yield from _converge(context, key, manifest)
     routes_stay = hostnames.routes_stay(context)
     for key, observed in context.snapshot.children.items():
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
-        if key not in desired and is_owned(observed, context.app) and not is_ending(observed):
+        if key not in desired and key[0] not in denied and is_owned(observed, context.app) and not is_ending(observed):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
 
 
