@@ -55,6 +55,7 @@ class World(Objects):
         self.settings = settings or Settings()
         self.unattended_until: datetime | None = None
         self.problems: dict[ChildKey, ChildProblem] = {}
+        self.row_problems: dict[str, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
         self.unlisted: set[str] = set()
@@ -120,6 +121,7 @@ class World(Objects):
                 flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind and made.get("immutable")
             ),
             problems=dict(self.problems),
+            row_problems=dict(self.row_problems),
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
@@ -242,7 +244,7 @@ class World(Objects):
         name = (manifest["kind"], manifest["metadata"]["name"])
         found = self.objects.get(key_of(manifest))
         if name in self.denied:
-            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
+            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota", digest)
         elif name in self.refused:
             self.problems[name] = ChildProblem(
                 ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest

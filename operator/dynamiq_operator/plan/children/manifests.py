@@ -72,11 +72,7 @@ def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[Child
 
 def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[ChildKey, ChildProblem]:
     """The observed problems of what is desired, by its digest: a child, or a manifest, that is no longer desired has none."""
-    return {
-        key: problem
-        for key, problem in context.snapshot.problems.items()
-        if key in digests and (problem.reason is not ProblemReason.REFUSED or problem.digest == digests[key])
-    }
+    return {key: problem for key, problem in context.snapshot.problems.items() if key in digests and problem.is_of(digests[key])}
 
 
 def digests_of(manifests: Iterable[Manifest]) -> dict[ChildKey, str]:

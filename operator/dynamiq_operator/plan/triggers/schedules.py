@@ -103,7 +103,8 @@ def _due(context: Context) -> Iterator[Manifest]:
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
-    return bool(still_hindering(context, {key_of(manifest): digest}))
+    problem = context.snapshot.problems.get(key_of(manifest))
+    return problem is not None and problem.holds_back(digest)
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:
