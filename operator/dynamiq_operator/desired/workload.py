@@ -22,8 +22,8 @@ from dynamiq_operator.model.record import Pinned
 
 _NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
 KEPT_REVISIONS = 3
-BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
-"""Fields that follow the App or its keys while the template stays."""
+BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, names.GIVEN_UP_ANNOTATION, "progressDeadlineSeconds")
+"""Fields that follow the App, its keys or its rows while the template stays."""
 
 
 def template_digest(app: App, pinned: Pinned) -> str:
