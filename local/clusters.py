@@ -89,14 +89,16 @@ def start(
     profile: str | None = None,
     *,
     nodes: int = 1,
+    default_limits: bool = False,
     env: Mapping[str, str] | None = None,
     prepared: Callable[[resolver.Profile], None] = prepare.for_cluster,
 ) -> Cluster:
     """Starts cluster `name`, or finds it running, and returns it when pods can be made.
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
-    is the number of simulated nodes. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers
-    of a start of that name which did not finish are removed first. Raises LocalError.
+    is the number of simulated nodes. With `default_limits` the controllers of a cluster that is ours ask as rarely as Kubernetes'
+    defaults let them. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers of a start of
+    that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)
@@ -108,7 +110,7 @@ def start(
                 say(f"cluster {name} is already running")
                 return _cluster(record)
             _clean(record)
-        record = Record(name, choice.profile, context=choice.context)
+        record = Record(name, choice.profile, context=choice.context, default_limits=default_limits)
         try:
             record = _start(record, choice, nodes, prepared)
         except BaseException:

@@ -132,7 +132,8 @@ def start_controllers(place: Place, daemons: Daemons, programs: dict[str, Path])
         config = place.etc / f"{component}.kubeconfig"
         common = [f"--{purpose}kubeconfig={config}" for purpose in ("", "authentication-", "authorization-")]
         common += ["--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false"]
-        common += [f"--kube-api-qps={REQUESTS_PER_SECOND}", f"--kube-api-burst={REQUESTS_BURST}"]
+        if not place.record.default_limits:
+            common += [f"--kube-api-qps={REQUESTS_PER_SECOND}", f"--kube-api-burst={REQUESTS_BURST}"]
         daemons.start(component, [programs[component], *common, *flags])
 
 

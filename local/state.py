@@ -41,6 +41,7 @@ class Record:
     cgroups: tuple[str, ...] = ()
     run: str = ""  # a folder for sockets, outside the state folder since a socket's path is at most 107 bytes
     context: str = ""  # the kube context, where the cluster is not ours, or kind's
+    default_limits: bool = False  # its controllers ask as rarely as Kubernetes' defaults let them
     owned: bool = True  # False: only forgotten at a stop, never deleted
 
     @property

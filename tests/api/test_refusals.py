@@ -101,7 +101,7 @@ def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistorySt
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ReconcileFailed"))
         stage.live(APP, "v3", row="after")
         assert "sequence" not in stage.row("odd")["spec"]
-        assert stage.served()["row"] == "after"
+        eventually("the App says so", lambda: stage.served()["row"] == "after")
     stage.until("odd", "Failed")
     assert stage.served()["row"] == "after", "a row is not deployed over one that came after it"
     eventually("nothing is said of it any more", lambda: not message(stage, "ReconcileFailed"))
@@ -114,7 +114,8 @@ def test_an_app_whose_row_cannot_be_read_stays_as_it_is(stage: HistoryStage, ope
     stage.live(APP, "v1", runtime=stage.default_runtime, row="first")
     with newer_schema(stage):
         uid = stage.workload(APP)["metadata"]["uid"]
-        stage.deploy(APP, "v2", row="odd", config={"type": "quantum"})
+        odd = given.row_manifest("odd", given.in_namespace(stage.namespace), given.asking(config={"type": "quantum"}))
+        eventually("the API server takes the new schema", lambda: stage.api.create(odd).ok)
         eventually("the App names row and field", lambda: "Deployment odd" in message(stage, "ReconcileFailed"))
         assert "config.type ('quantum')" in message(stage, "ReconcileFailed")
         stage.kubectl("delete", "service", APP, namespace=stage.namespace)

@@ -2,92 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import factories as given
-from tests.support.api import Api, Manifest, fresh_namespace
-from tests.support.faults import deploys, operators
-from tests.support.operator import install_rights
-from tests.support.waiting import eventually
+from tests.support.api import Api
+from tests.support.at_once import deployed_at_once
 
 APPS = 200
-CONNECTIONS = 8
-CHILDREN = {
-    "Service": "v1",
-    "ConfigMap": "v1",
-    "Secret": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "PodDisruptionBudget": "policy/v1",
-}
 RATIO_MOST = 15.0
 
 
 @pytest.mark.timeout(900)
 def test_apps_deployed_at_once(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> None:
-    install_rights(cluster)
-    operators.allow_leases(api, namespace)
-    deploys.prepare(api, namespace, versions=("v1",))
-    apps = [f"{given.NAME}-{number}" for number in range(APPS)]
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(lambda name: deploys.create_app(api, namespace, name), apps))
-        with operators.running(operators.Login.of(cluster, api), namespace, tmp_path):
-            eventually("every App has its Service", lambda: _served(api, namespace) >= APPS, 300, 0.5)
-            began = time.monotonic()
-            list(pool.map(lambda name: deploys.create_row(api, namespace, f"{name}-a", app=name, workflowVersion="v1"), apps))
-            created = time.monotonic() - began
-            eventually("all are Live", lambda: _live(api, namespace) == APPS, 600, 0.2)
-            live = time.monotonic() - began
-        plain = _plain(api, namespace, pool)
-    print(f"\n{APPS} Apps at once: rows created in {created:.1f} s, all Live after {live:.1f} s, {APPS / live:.1f} a second")
-    print(
-        f"the same children by plain POSTs over {CONNECTIONS} connections, until all pods are ready: {plain:.1f} s; ratio {live / plain:.2f}"
-    )
-    assert live / plain < RATIO_MOST
-
-
-def _plain(api: Api, namespace: str, pool: ThreadPoolExecutor) -> float:
-    """Seconds for creating copies of all children in a namespace of their own, and their pods."""
-    with fresh_namespace(api, "plain") as other:
-        copies = [_copy(each, other) for kind, version in CHILDREN.items() for each in _children(api, namespace, kind, version)]
-        began = time.monotonic()
-        for answer in pool.map(api.create, copies):
-            assert answer.ok, answer.message
-        eventually("all pods are ready", lambda: _available(api, other) == APPS, 300, 0.2)
-        return time.monotonic() - began
-
-
-def _children(api: Api, namespace: str, kind: str, version: str) -> Iterable[Manifest]:
-    found = api.get(kind, "", namespace, api_version=version, labelSelector=names.MANAGED_SELECTOR).body["items"]
-    return ({"apiVersion": version, "kind": kind, **each} for each in found)
-
-
-def _copy(made: Manifest, namespace: str) -> Manifest:
-    meta = {key: made["metadata"][key] for key in ("name", "labels", "annotations") if key in made["metadata"]}
-    kept: dict[str, Any] = {key: value for key, value in made.items() if key not in ("metadata", "status")}
-    if made["kind"] == "Service":
-        kept["spec"] = {key: value for key, value in made["spec"].items() if not key.startswith("clusterIP")}
-    return {**kept, "metadata": {**meta, "namespace": namespace}}
-
-
-def _live(api: Api, namespace: str) -> int:
-    return len(api.get("Deployment", "", namespace, fieldSelector="status.phase=Live").body["items"])
-
-
-def _served(api: Api, namespace: str) -> int:
-    """Apps whose status says that their children, without a row the Service and the keys, are in place."""
-    conditions = (app["status"].get("conditions", ()) for app in api.get("App", "", namespace).body["items"])
-    return sum(any((each["type"], each["status"]) == ("ChildrenApplied", "True") for each in said) for said in conditions)
-
-
-def _available(api: Api, namespace: str) -> int:
-    found = api.get("Deployment", "", namespace, api_version="apps/v1").body["items"]
-    return sum(bool(each["status"].get("availableReplicas")) for each in found)
+    found = deployed_at_once(cluster, api, namespace, tmp_path, APPS)
+    print("\n" + "\n".join(found.lines()))
+    assert found.failed == {}
+    assert found.ratio < RATIO_MOST

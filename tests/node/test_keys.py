@@ -1,7 +1,8 @@
-"""Access Keys that a user adds to the Secret, or takes out of it, in the pods that run: in force within a minute, without a restart."""
+"""Access Keys that a user adds to the Secret, or takes out of it, and tells of, in the pods that run: in force within a minute, without a restart."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,11 @@ class Keyed:
     folder: Path
 
     def change(self, **keys: str | None) -> None:
-        """Adds keys to the Secret, or, where None, takes them out."""
+        """Adds keys to the Secret, or, where None, takes them out, and tells the operator, as the plugin and REST do."""
         encoded = {name: None for name, key in keys.items() if key is None}
         added = {name: key for name, key in keys.items() if key is not None}
         self.on.change("Secret", names.access_keys(APP), data=encoded, stringData=added)
+        self.on.change("App", APP, metadata={"annotations": {names.KEYS_CHANGED_ANNOTATION: uuid.uuid4().hex}})
 
     def until_everywhere(self, key: str, status: int) -> None:
         """Waits until each pod answers a call with this key so."""

@@ -35,11 +35,12 @@ ESTABLISHED_TIMEOUT = 120  # seconds
 
 
 @contextlib.contextmanager
-def session_cluster(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
+def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limits: bool = False) -> Iterator[Cluster]:
     """The cluster of a test session, with our resources installed.
 
     `$CLUSTER_NAME` takes one of ours that runs already, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile`
     is started for this session alone and stopped at its end, or left with `$KEEP_CLUSTER`, which the next session then takes over.
+    One with `default_limits`, whose controllers are as slow as Kubernetes' defaults make them, has a name of its own.
     """
     if name := os.environ.get("CLUSTER_NAME"):
         with _shown(pytest_config):
@@ -52,12 +53,12 @@ def session_cluster(profile: str, pytest_config: pytest.Config) -> Iterator[Clus
         return
     borrowed = bool(os.environ.get("CLUSTER"))
     keep = bool(os.environ.get("KEEP_CLUSTER"))
-    with _own_name(SESSION_NAMES[profile]) as name:
+    with _own_name(SESSION_NAMES[profile] + ("-limited" if default_limits else "")) as name:
         try:
             with _shown(pytest_config):
                 if not keep and clusters.stop(name):
                     say(f"tests: cluster {name}, left by a session that was killed, is gone")
-                cluster = clusters.start(name, None if borrowed else profile)
+                cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits)
                 install(cluster)
             yield cluster
         finally:

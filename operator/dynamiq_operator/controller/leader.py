@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 from dynamiq_operator.controller.client import Client
@@ -31,6 +31,9 @@ MISSED_RENEWALS = 2
 """Renewals that a follower does not hear of before it asks: the leader may be gone, or the watch may be."""
 UNATTENDED_AFTER = 2
 """Durations of a lease without a renewal after which nobody can have worked: a takeover is over long before."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux's monotonic clock stands still while the machine is suspended, and a lease does not."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class LeaderElection:
         name: str,
         identity: str,
         timing: Timing = Timing(),
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = lambda: time.clock_gettime(_CLOCK),
     ) -> None:
         self._client = client
         self._namespace, self._name, self.identity = namespace, name, identity
@@ -143,7 +146,10 @@ class LeaderElection:
                 leader = await asyncio.wait_for(self._acquire_or_renew(), max(left, 0.1))
                 if leader == self.identity:
                     continue
-                log.error("the lease is held by %s now", leader)
+                if not leader and left > 0:
+                    log.warning("the lease was written by another meanwhile, trying again")
+                    continue
+                log.error("the lease is held by %s now", leader or "nobody that is known")
             except (errors.ApiError, TimeoutError) as error:
                 if self._since_renewal() < self._timing.renew_deadline:
                     log.warning("the lease could not be renewed, trying again: %s", error)
@@ -151,6 +157,7 @@ class LeaderElection:
                 log.error("the lease could not be renewed for %.0f s", self._timing.renew_deadline)  # noqa: TRY400 - an expected end, no bug
             except Exception:  # a leader that does not renew its lease must stop, whatever the cause
                 log.exception("the lease could not be renewed")
+            self._renewed_at = None  # what is under way writes nothing more, however lately the lease was renewed
             on_lost()
             return
 

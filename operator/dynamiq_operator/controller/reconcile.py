@@ -100,5 +100,7 @@ class Reconciler:
             if observed is not None:
                 told = tell_failure(observed, failure, datetime.now(UTC))
                 await self._executor.execute(app, Plan((Group(FAILURE, told),)))
+        except LeadershipLost:
+            return  # the next leader finds out, and says, by itself
         except Exception:
             log.exception("App %s/%s: what failed could not be written to its status", *app)

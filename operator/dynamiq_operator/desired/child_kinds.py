@@ -63,6 +63,8 @@ class ChildKind:
     """Whether it is ever written after its creation."""
     immutable: bool = False
     """Whether its content never changes: one that a restore brought back gets its owner, and is not applied."""
+    of_row: bool = False
+    """Whether the row that runs decides what it is: it notes the last row that was given up."""
     of_triggers: bool = False
     """Whether it is there for triggers: Ready and a rollout do not wait for it."""
     serves_hostname: bool = False
@@ -120,10 +122,11 @@ CHILD_KINDS = (
         scaled=True,
         closed=SELECTOR,
         guarded=True,
+        of_row=True,
         is_edit=workload.is_edit,
         is_ready=lambda observed: WorkloadState.of(observed).complete,
     ),
-    ChildKind(AUTOSCALER, autoscaler.autoscaler, removable=True),
+    ChildKind(AUTOSCALER, autoscaler.autoscaler, removable=True, of_row=True),
     ChildKind(DISRUPTION_BUDGET, disruption_budget.disruption_budget, removable=True, closed=SELECTOR),
     ChildKind(CONFIG_MAP, removable=True, immutable=True),
     ChildKind(SECRET, watched=False, written=False),

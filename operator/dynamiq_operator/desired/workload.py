@@ -27,8 +27,8 @@ MOST_BYTES = 6
 """Of a character, as JSON may write it."""
 NOTE_MAX = 250 * 1024
 """Bytes of the note: of all annotations of an object the API server takes 256 KiB."""
-BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
-"""Fields that follow the App or its keys while the template stays."""
+BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, names.GIVEN_UP_ANNOTATION, "progressDeadlineSeconds")
+"""Fields that follow the App, its keys or its rows while the template stays."""
 
 
 def template_digest(app: App, pinned: Pinned, observed: Mapping[str, Any] | None = None) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.history.lifecycle import History
@@ -64,6 +64,13 @@ class Context:
     def target(self) -> Record | None:
         """The row whose pins the workload is to run; None where nothing has been deployed."""
         return self.history.target
+
+    @cached_property
+    def given_up(self) -> int:
+        """The highest sequence of an open row that was being rolled out and has ended without going live; 0 where there is none."""
+        rolled_out = {row.name for row in self.snapshot.records if row.pinned}
+        ended = (row for row in self.history.rows if row.outcome and row.outcome.result is not Result.SUCCEEDED)
+        return max((row.sequence for row in ended if row.name in rolled_out), default=0)
 
     @property
     def pinned(self) -> Pinned | None:

@@ -59,6 +59,10 @@ def deploy(api: Api, namespace: str, *rows: str, meanwhile: Callable[[], None] =
         eventually(f"row {name} of {namespace} is Live", is_live(name), END_WITHIN)
 
 
+def until_live(api: Api, namespace: str, name: str) -> None:
+    eventually(f"row {name} of {namespace} is Live", lambda: phase(api, namespace, name) == "Live", END_WITHIN)
+
+
 def deploy_all(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
     """The three rows; returns how it ended once the operator has nothing left to say."""
     deploy(api, namespace, *ROWS, meanwhile=meanwhile)

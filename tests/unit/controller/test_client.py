@@ -11,7 +11,7 @@ import yaml
 
 from dynamiq_operator.controller.client import DOWN_AFTER, JSON_PATCH, Client
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, PODS, RECORDS
+from dynamiq_operator.kube.resources import APPS, PODS, RECORDS, VERSIONS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 from tests.support import factories as given
 from tests.support.controller import NAMED, at
@@ -35,6 +35,15 @@ async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Clien
     assert {item["kind"] for page in pages for item in page["items"]} == {"Deployment"}
     selectors = {"limit": "500", "labelSelector": "x=y", "fieldSelector": "spec.app=chat"}
     assert [dict(sent.query) for sent in script.sent] == [selectors, {**selectors, "continue": "next"}]
+
+
+async def test_pages_of_large_objects_are_small(client: Client, script: Script) -> None:
+    large = {"metadata": {"name": "a"}, "spec": {"flow": "x" * 900 * 1024}}
+    script.on("GET", at(VERSIONS), listed(large, token="next"), listed(large))
+    assert len([page async for page in client.pages(VERSIONS, "demo")]) == 2
+    first, second = (int(sent.query["limit"]) for sent in script.sent)
+    assert first * 900 * 1024 < 20_000_000, "what the first page may weigh"
+    assert second * 900 * 1024 < 6_000_000, "by what the first one weighed"
 
 
 async def test_writes_are_by_the_operators_field_manager(client: Client, script: Script) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.execute.apply import OF_NO_OBJECT
+from dynamiq_operator.controller.execute.apply import ATTEMPTS, OF_NO_OBJECT
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
 from dynamiq_operator.desired.flow import flow as config_map
@@ -25,6 +25,8 @@ APP = (given.NAMESPACE, given.NAME)
 CHAT = given.an_app()
 SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
+OBSERVED = {"uid": f"uid-of-{given.NAME}", "resourceVersion": "1"}
+"""What names a child as it was observed."""
 
 
 def service(**spec: Any) -> Manifest:
@@ -64,7 +66,7 @@ async def test_child_is_created_by_one_apply_that_touches_no_object(process: Pro
     assert (cached(process, service()) or {})["metadata"]["resourceVersion"] == "1"
 
 
-@pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"spec": {"replicas": 2}}])])
+@pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"metadata": OBSERVED, "spec": {"replicas": 2}}])])
 async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
     """Applied once and left out later, they would be set back to 1."""
     script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
@@ -211,7 +213,7 @@ async def test_what_another_manager_left_and_the_api_server_refuses_is_replaced(
     observed = managed(service(), "Apply", 4)
     await execute(process, APP, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
     applied, patched, adopted = script.bodies("PATCH", SERVICE_PATH)
-    assert patched == {"metadata": {"uid": observed["metadata"]["uid"]}, "spec": service()["spec"]}
+    assert patched == {"metadata": {"uid": observed["metadata"]["uid"], "resourceVersion": "4"}, "spec": service()["spec"]}
     assert (applied["kind"], isinstance(adopted, list)) == ("Service", True)
     assert (cached(process, service()) or {})["metadata"]["resourceVersion"] == "7"
 
@@ -231,23 +233,73 @@ async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: 
     script.on("PATCH", SERVICE_PATH, stored(service(), 2))
     observed = stored(service())
     await execute(process, APP, operations.OwnChild(CHAT, observed))
-    assert script.bodies("PATCH", SERVICE_PATH) == [{"metadata": {"uid": observed["metadata"]["uid"], "ownerReferences": [owner(CHAT)]}}]
+    assert script.bodies("PATCH", SERVICE_PATH) == [{"metadata": {**OBSERVED, "ownerReferences": [owner(CHAT)]}}]
 
 
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Background"), (True, "Orphan")])
-async def test_child_is_deleted_by_its_uid(process: Process, script: Script, keep: bool, policy: str) -> None:
+async def test_child_is_deleted_as_it_was_observed(process: Process, script: Script, keep: bool, policy: str) -> None:
     script.on("DELETE", SERVICE_PATH, NAMED)
     observed = stored(service())
     await execute(process, APP, operations.DeleteChild(observed, keep))
     (options,) = script.bodies("DELETE", SERVICE_PATH)
-    assert options == {"preconditions": {"uid": observed["metadata"]["uid"]}, "propagationPolicy": policy}
+    assert options == {"preconditions": OBSERVED, "propagationPolicy": policy}
 
 
 async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, script: Script) -> None:
     script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
     await execute(process, APP, operations.ScaleWorkload(stored(workload()), 1))
     (sent,) = script.sent
-    assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"spec": {"replicas": 1}})
+    assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"metadata": OBSERVED, "spec": {"replicas": 1}})
+
+
+@pytest.mark.parametrize(("found", "sent"), [(2, ["1", "7"]), (5, ["1"])], ids=["its status was written", "somebody scaled it"])
+async def test_replicas_that_somebody_set_meanwhile_are_left_alone(process: Process, script: Script, found: int, sent: list[str]) -> None:
+    script.on("PATCH", f"{WORKLOAD_PATH}/scale", failure(409, "Conflict"), NAMED)
+    script.on("GET", WORKLOAD_PATH, stored(workload(found), 7))
+    await execute(process, APP, operations.ScaleWorkload(stored(workload(2)), 1))
+    assert [body["metadata"]["resourceVersion"] for body in script.bodies("PATCH", f"{WORKLOAD_PATH}/scale")] == sent
+
+
+# What was written since it was observed.
+
+
+async def test_an_apply_names_the_version_that_it_was_decided_from(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, managed(service(), "Apply", 5))
+    await execute(process, APP, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.type"))
+    (body,) = script.bodies("PATCH", SERVICE_PATH)
+    assert {key: body["metadata"][key] for key in OBSERVED} == {**OBSERVED, "resourceVersion": "4"}
+
+
+async def test_an_apply_to_what_only_got_another_status_is_sent_again(process: Process, script: Script) -> None:
+    """Controllers write the status of a workload that rolls out all the time."""
+    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 8))
+    script.on("GET", WORKLOAD_PATH, managed(workload(), "Apply", 7, generation=3))
+    observed = managed(workload(), "Apply", 4, generation=3)
+    await execute(process, APP, operations.ApplyChild(CHAT, workload(), observed, "d", "spec"))
+    assert [body["metadata"]["resourceVersion"] for body in script.bodies("PATCH", WORKLOAD_PATH)] == ["4", "7"]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        managed(service(clusterIP="10.0.0.9"), "Apply", 7),
+        managed(service(), "Apply", 7, uid="another"),
+        managed(service(), "Apply", 7, generation=2),
+    ],
+    ids=["another spec", "another object", "another generation"],
+)
+async def test_an_apply_to_what_was_changed_is_decided_anew(process: Process, script: Script, found: Manifest) -> None:
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, found)
+    with pytest.raises(errors.Conflict):
+        await execute(process, APP, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.type"))
+    assert [sent.method for sent in script.writes()] == ["PATCH"]
+
+
+async def test_an_apply_to_what_is_written_on_and_on_ends(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, managed(service(), "Apply", 7))
+    with pytest.raises(errors.Conflict):
+        await execute(process, APP, operations.ApplyChild(CHAT, service(), managed(service(), "Apply", 4), "d", "spec.type"))
+    assert len(script.writes()) == ATTEMPTS
 
 
 # What pods mount.

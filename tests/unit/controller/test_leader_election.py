@@ -136,6 +136,27 @@ async def test_leader_renews_until_another_holds_the_lease(process: Process, scr
     assert "leaseTransitions" not in script.bodies("PUT", LEASE)[0]["spec"], "a renewal is no transition"
 
 
+async def test_leader_goes_on_where_somebody_only_wrote_beside_it(process: Process, script: Script) -> None:
+    """An annotation that was put on the Lease makes a conflict, and nobody else leads."""
+    await process.lead()
+    lost = asyncio.Event()
+    script.on("GET", LEASE, lease("replica-a"), lease("replica-a", "2"), lease(OTHER, "3"))
+    script.on("PUT", LEASE, failure(409, "Conflict"), echo)
+    await asyncio.wait_for(process.election.renew_until_lost(lost.set), SOON)
+    assert holders(script) == ["replica-a", "replica-a"]
+
+
+async def test_leader_that_sees_another_in_its_place_sends_nothing_more(process: Process, script: Script) -> None:
+    """However lately it renewed: somebody may have deleted the Lease, and another replica has made it anew."""
+    await process.lead()
+    lost = asyncio.Event()
+    script.on("GET", LEASE, lease(OTHER, "3"))
+    await asyncio.wait_for(process.election.renew_until_lost(lost.set), SOON)
+    assert lost.is_set()
+    with pytest.raises(LeadershipLost):
+        process.election.require_leadership()
+
+
 async def test_leader_that_cannot_renew_stops_at_the_deadline(process: Process, script: Script) -> None:
     await process.lead()
     lost = asyncio.Event()

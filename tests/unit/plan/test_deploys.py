@@ -297,6 +297,15 @@ def test_an_app_that_is_being_deleted_is_left_alone() -> None:
     assert world.plan().operations == ()
 
 
+@pytest.mark.parametrize(("least", "warned"), [(1, True), (2, False)])
+def test_ready_says_what_one_pod_means(least: int, warned: bool) -> None:
+    world = a_world()
+    world.deploy("a", "v1", config={"autoscaling": {"minReplicas": least, "maxReplicas": 4}})
+    world.run()
+    ready = next(each for each in world.app.status.conditions if each.type == "Ready")
+    assert (ready.status, ready.reason, "while its node is drained" in ready.message) == ("True", "Serving", warned)
+
+
 def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the_newest_alone() -> None:
     world = serving("v1")
     for number in range(3):

@@ -82,12 +82,15 @@ def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname
 
 
 def test_a_route_takes_the_place_of_an_ingress_and_stands_before_that_goes() -> None:
-    assert planned(a_snapshot(an_app(), the_ingress())) == ["create HTTPRoute", "delete Ingress"]
+    """It may be refused: what serves goes on serving until the other is there."""
+    assert planned(a_snapshot(an_app(), the_ingress())) == ["create HTTPRoute"]
+    assert planned(a_snapshot(an_app(), the_ingress(), the_route(an_app()))) == ["delete Ingress"]
 
 
 def test_an_ingress_takes_the_place_of_a_route() -> None:
     app = given.an_app(given.public(), given.with_hostname(HOST))
-    assert planned(a_snapshot(app, the_route(an_app()))) == ["create Ingress", "delete HTTPRoute"]
+    assert planned(a_snapshot(app, the_route(an_app()))) == ["create Ingress"]
+    assert planned(a_snapshot(app, the_route(an_app()), the_ingress())) == ["delete HTTPRoute"]
 
 
 @pytest.mark.parametrize(

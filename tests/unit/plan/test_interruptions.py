@@ -16,6 +16,7 @@ import pytest
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Result
+from dynamiq_operator.plan.operations import ApplyChild
 from tests.support.world import BAD_NAME, PASSES, Stale, World, a_world, serving
 
 Step = Callable[[World], None]
@@ -188,3 +189,22 @@ def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
     world.later(400)
     world.run()
     require_sound(world)
+
+
+@pytest.mark.parametrize("asked", [{}, {"config": {"autoscaling": {"maxReplicas": 7}}}], ids=["the same scaling", "another scaling"])
+def test_what_a_row_that_was_given_up_would_have_changed_is_moved_on(asked: dict[str, Any]) -> None:
+    """A write for it may still be on its way, by an operator that led before: it names the version of an object that is gone by then."""
+    world = serving("v1")
+    before = {kind: world.child(kind)["metadata"]["resourceVersion"] for kind in ("Deployment", "HorizontalPodAutoscaler")}
+    world.deploy("b", "v2", **asked)
+    todo = [each for each in world.plan().operations if not isinstance(each, ApplyChild)]
+    world.perform(todo)
+    world.deploy("c", restores="a")
+    world.run()
+    assert (world.phases["b"], world.phases["c"], world.serving) == ("#2 Superseded", "#3 Live", "v1")
+    for kind, version in before.items():
+        assert world.child(kind)["metadata"]["resourceVersion"] != version, kind
+    assert not [event for event in world.events.values() if event[1] == "Repaired"]
+    world.deploy("d", "v2")
+    world.run()
+    assert world.plan().operations == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.controller.execute.apply import apply, create
+from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
@@ -23,7 +23,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
 
     What only a creation has is left out, but for more than one replica: those are the scale's, which the autoscaler takes over from.
     """
-    resource, meta = BY_KIND[operation.manifest["kind"]], operation.manifest["metadata"]
+    resource = BY_KIND[operation.manifest["kind"]]
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
     with reporting(execution, operation.manifest, operation.digest) as problem:
         try:
@@ -33,12 +33,12 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
         else:
             execution.cache.update(resource, created)
             if child_kind(operation.manifest["kind"]).scaled and replicas > 1:
-                await _scale(execution, meta["namespace"], meta["name"], replicas)
+                await _scale(execution, created, replicas)
         problem.resolve()
 
 
 async def apply_child(execution: Execution, operation: operations.ApplyChild) -> None:
-    """Applies the manifest; refused where another object has taken the name since, by its uid."""
+    """Applies the manifest to the object as it was observed; refused where it has another spec by now, or another object has its name."""
     resource = BY_KIND[operation.manifest["kind"]]
     with reporting(execution, operation.manifest, operation.digest) as problem:
         execution.cache.update(resource, await apply(execution.client, resource, operation.manifest, operation.observed))
@@ -48,21 +48,20 @@ async def apply_child(execution: Execution, operation: operations.ApplyChild) ->
 async def own_child(execution: Execution, operation: operations.OwnChild) -> None:
     """Sets the App as owner."""
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
-    patch = {"metadata": {"uid": meta["uid"], "ownerReferences": [owner(operation.app)]}}
+    patch = {"metadata": {**_version(operation.observed), "ownerReferences": [owner(operation.app)]}}
     execution.cache.update(resource, await execution.client.patch(resource, meta["namespace"], meta["name"], patch))
 
 
 async def delete_child(execution: Execution, operation: operations.DeleteChild) -> None:
-    """Deletes the object of this uid."""
+    """Deletes the object as it was observed; one that was written since is looked at again first."""
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
-    keep = operation.keep_dependents
-    await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], keep_dependents=keep)
+    keep, version = operation.keep_dependents, meta["resourceVersion"]
+    await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep)
 
 
 async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
     """Sets replicas through the scale subresource."""
-    meta = operation.observed["metadata"]
-    await _scale(execution, meta["namespace"], meta["name"], operation.replicas)
+    await _scale(execution, operation.observed, operation.replicas)
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
@@ -84,9 +83,7 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
                 said = f"ConfigMap {found['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
                 report_taken(execution, manifest, found, said)
                 raise errors.Conflict(said) from error  # no pod may mount it
-            patch = {
-                "metadata": {"uid": found["metadata"]["uid"], **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}
-            }
+            patch = {"metadata": {**_version(found), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
         problem.resolve()
@@ -125,8 +122,23 @@ async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiE
     return found
 
 
-async def _scale(execution: Execution, namespace: str, name: str, replicas: int) -> None:
-    """By the field manager that owns nothing but replicas."""
-    patch = {"spec": {"replicas": replicas}}
-    resource = BY_KIND[WORKLOAD.kind]
-    await execution.client.patch(resource, namespace, name, patch, subresource="scale", manager=names.REPLICAS_MANAGER)
+async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
+    """By the field manager that owns nothing but replicas. Once somebody else has set them they are left alone."""
+    resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
+    for _ in range(ATTEMPTS):
+        patch = {"metadata": _version(observed), "spec": {"replicas": replicas}}
+        try:
+            await execution.client.patch(
+                resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER
+            )
+        except errors.Conflict:
+            found = await execution.client.get(resource, meta["namespace"], meta["name"])
+            if found["metadata"]["uid"] == meta["uid"] and found["spec"].get("replicas") == observed["spec"].get("replicas"):
+                observed = found
+                continue
+        return
+
+
+def _version(observed: Manifest) -> Manifest:
+    """What a patch names so that it is refused where the object is another one, or was written since."""
+    return {key: observed["metadata"][key] for key in ("uid", "resourceVersion")}

@@ -44,7 +44,9 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
     for key, manifest in desired.items():
         if key[0] not in denied:
             yield from _converge(context, key, manifest)
-    routes_stay = hostnames.routes_stay(context)
+    # The route that takes another one's place is there before that goes: it may be refused.
+    awaited = any(child_kinds.child_kind(key[0]).serves_hostname and key not in context.snapshot.children for key in desired)
+    routes_stay = awaited or hostnames.routes_stay(context)
     for key, observed in context.snapshot.children.items():
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
@@ -21,6 +22,7 @@ from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
     CHILDREN,
     LIVE,
+    ONE_POD,
     OVERRIDDEN,
     TRIGGERS,
     VARIABLES,
@@ -32,6 +34,9 @@ from dynamiq_operator.plan.status.failures import failed_condition, failure_of
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
+_ONE_POD = (
+    "one pod may be all that answers, and while its node is drained nobody does: autoscaling.minReplicas 2 in the config keeps another"
+)
 _NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
 
 
@@ -107,7 +112,10 @@ def _available(context: Context, lacks: str) -> Condition:
         return _NO_POD_READY  # as it reads once the workload is there: one write less
     state = WorkloadState.of(context.workload)
     if state.available:
-        return condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
+        alone = context.pinned is not None and scale_of(context.pinned).min_replicas == 1
+        return (
+            condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
+        )
     cause = find_cause(context.snapshot.pods, state)
     if cause is None or cause.reason == "NotReady":
         return _NO_POD_READY

@@ -13,6 +13,8 @@ TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "Vari
 RECONCILE_FAILED = "ReconcileFailed"
 """Stands in a status only while it is True."""
 SUCCEEDED = "Succeeded"
+ONE_POD = "OnePod"
+"""Reason of Available where the App may have no more than one pod: Ready's message then says what that means."""
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not True gives its reason."""
 
@@ -29,7 +31,8 @@ def ready(others: Sequence[Condition]) -> Condition:
     first = next((by_type[type_] for type_ in DEPENDENTS if by_type[type_].status != "True"), None)
     if first is not None:
         return condition(READY, False, first.reason, first.message)
-    return condition(READY, True, "Serving", by_type[LIVE].message)
+    warns = f"; {by_type[AVAILABLE].message}" if by_type[AVAILABLE].reason == ONE_POD else ""
+    return condition(READY, True, "Serving", f"{by_type[LIVE].message}{warns}")
 
 
 def dated(conditions: Sequence[Condition], before: Sequence[Condition], now: datetime, generation: int | None) -> tuple[Condition, ...]:
