@@ -14,7 +14,6 @@ from fastapi import Depends, Request
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
@@ -23,6 +22,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
+from dynamiq_operator.rest.kube.row_cache import RowCache
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 64
@@ -42,6 +42,7 @@ class ApiContext:
     settings: Settings
     index: IdIndex
     sessions: Sessions
+    rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
 
@@ -124,8 +125,7 @@ class ApiContext:
 
     def latest_row(self, app_id: str) -> Entry | None:
         """The newest row of an App among those that the operator has made it the owner of."""
-        rows = self.index.of(RECORDS).group(app_id)
-        return max(rows, key=lambda row: (row.created, row.first, natural(row.name)), default=None)
+        return self.index.of(RECORDS).newest(app_id)
 
 
 # Coroutines: FastAPI would run plain functions in a worker thread each.

@@ -8,12 +8,14 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import PreviewShape
 from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.shared.responses import Deployment
 from tests.support import factories as make
-from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row
-from tests.support.scripted import Reply, failure, listed
+from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row, table
+from tests.support.scripted import Reply, failure
 
 
 def _path(stage: RestStage, more: str) -> str:
@@ -40,12 +42,67 @@ def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
     assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
 
 
-def test_the_history_comes_from_every_page_of_the_api_server(stage: RestStage) -> None:
-    first, second = make.stored(row("chat-a", make.superseded(1))), make.stored(row("chat-b", make.live(2)))
-    stage.script.on("GET", RECORDS.path("demo"), listed(first, token="more"))
-    stage.script.on("GET", RECORDS.path("demo"), listed(second), query={"continue": "more"})
-    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
-    assert {sent.query["fieldSelector"] for sent in stage.script.sent if sent.path == RECORDS.path("demo")} == {"spec.app=chat"}
+LONG = rows.LISTED_MOST + 40
+
+
+@pytest.fixture
+def long(stage: RestStage) -> RestStage:
+    """A stage whose App has a long history, in which the names of rows say nothing about their order."""
+    for number in range(3, LONG + 1):
+        made = make.live(number, "v2") if number == LONG else make.superseded(number, "v1")
+        stage.put(row(f"chat-{number * 7919 % 100_003}", made, make.created(number)))
+    return stage
+
+
+def _reads(stage: RestStage, since: int) -> list[str]:
+    return [sent.path for sent in stage.script.sent[since:] if sent.method == "GET"]
+
+
+def test_of_a_long_history_the_rows_of_a_page_are_read_and_no_others(long: RestStage) -> None:
+    path = _path(long, "deployments")
+    for page in (1, 2, LONG // 25):
+        before = len(long.script.sent)
+        told = long.get(f"{path}?page={page}")
+        newest = LONG - (page - 1) * 25
+        assert [each["sequence"] for each in told] == list(range(newest, newest - 25, -1))
+        assert len(_reads(long, before)) <= 26
+    oldest = long.call("GET", f"{path}?sort=created_at&page_size=3").json
+    assert [each["sequence"] for each in oldest["data"]] == [1, 2, 3]
+    assert oldest["pagination"] == {"page": 1, "page_size": 3, "page_count": -(-LONG // 3), "total_count": LONG}
+    assert long.get(f"{path}?page=9999") == []
+
+
+def test_rows_that_have_ended_are_read_once_and_the_others_each_time(long: RestStage) -> None:
+    path = f"{_path(long, 'deployments')}?page_size=5"
+    long.get(path)
+    before = len(long.script.sent)
+    assert len(long.get(path)) == 5
+    (live,) = (name for name in _reads(long, before) if name != RECORDS.path("demo"))
+    assert live.endswith(f"chat-{LONG * 7919 % 100_003}")
+
+
+def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: RestStage) -> None:
+    path = _path(stage, "deployments")
+    assert len(stage.get(path)) == 2
+    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    assert stage.call("GET", path).error(404)["code"] == "not_found"
+
+
+def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
+    name = f"chat-{(LONG - 1) * 7919 % 100_003}"
+    long.script.on("GET", RECORDS.path("demo", name), failure(404, "NotFound"))
+    told = long.call("GET", _path(long, "deployments")).json
+    assert [each["sequence"] for each in told["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
+    assert told["pagination"]["total_count"] == LONG - 1
+
+
+def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "HEARD_WITHIN", 0.01)
+    made = make.stored(row("chat-c", make.superseded(3), make.created(9)))
+    known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
+    stage.script.on("GET", RECORDS.path("demo"), {"metadata": {"remainingItemCount": 2, "continue": "x"}, "items": [made]})
+    stage.script.on("GET", RECORDS.path(), table([made, *known])).on("GET", RECORDS.path("demo", "chat-c"), made)
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-c", "chat-b", "chat-a"]
 
 
 def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage) -> None:
