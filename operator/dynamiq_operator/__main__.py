@@ -14,7 +14,9 @@ from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
+from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
+from dynamiq_operator.controller.watch_loop import NotRecovering
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
@@ -41,12 +43,21 @@ def parser() -> argparse.ArgumentParser:
         "run",
         help="run the operator",
         description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
-        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option",
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option, "
+        "3 where it has not been let in, or its watches have stood still, for a minute: Kubernetes starts it anew",
     )
     _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
     _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
+    _setting(
+        running,
+        "--ingress-annotations",
+        None,
+        "annotations of an Ingress that Apps may set, by ingress class, * for every other class: 'CLASS=NAME,NAME;CLASS=NAME', where a NAME"
+        " may end in * (default: those of nginx, Contour, Traefik and cert-manager that only say how the hostname is served)",
+        kind=_annotations,
+    )
     _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
     _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
     _trigger_image(running)
@@ -118,6 +129,18 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _annotations(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        ingress_class, equals, listed = entry.partition("=")
+        if not ingress_class.strip() or not equals:
+            raise argparse.ArgumentTypeError(
+                f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
+            )
+        found[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return found
+
+
 def _gateway(text: str) -> ParentRef:
     namespace, _, name = text.partition("/")
     if not namespace or not name or "/" in name:
@@ -176,6 +199,7 @@ def _log(level: str, formatter: logging.Formatter | None = None) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     _log(given.log_level)
+    logging.getLogger().handlers[0].addFilter(FloodFilter())
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
@@ -183,6 +207,7 @@ def _run(given: argparse.Namespace) -> int:
         settings=Settings(
             domain=given.domain,
             ingress_class=given.ingress_class,
+            ingress_annotations=given.ingress_annotations or {},
             gateway=given.gateway,
             image_policy=ImagePolicy(given.image_policy),
             trigger_image=given.trigger_image,
@@ -201,6 +226,9 @@ def _run(given: argparse.Namespace) -> int:
     except ConfigException as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
+    except NotRecovering as error:
+        print(f"ending, to be started anew: {error}", file=sys.stderr)
+        return 3
     return 0
 
 

@@ -169,3 +169,107 @@ def test_an_apps_own_name_in_the_domain_is_reserved(two: Stages, operator: Opera
     assert ours.get("Ingress", "chat")["spec"]["rules"][0]["host"] == own
     theirs.app("free", given.with_hostname(f"free-{ours.namespace}.{DOMAIN}"))
     eventually("another name in the domain is free", lambda: routes(theirs, "free"))
+
+
+# Claims that are lost.
+
+
+def lose_claims(api: Api, namespace: str = OPERATOR_NAMESPACE) -> None:
+    selector = {"labelSelector": f"{names.CLAIM_LABEL}=hostname"}
+    assert api.request("DELETE", f"/api/v1/namespaces/{namespace}/configmaps", query=selector).ok
+    assert api.get("ConfigMap", "", namespace, **selector).body["items"] == []
+
+
+def identity(stage: HistoryStage, app: str) -> tuple[str, int]:
+    """Of an App's Ingress: the same as long as it was neither made anew nor changed."""
+    meta = stage.get("Ingress", app)["metadata"]
+    return meta["uid"], meta["generation"]
+
+
+def claimed_since(stage: HistoryStage, hostname: str) -> str | None:
+    found = stage.api.read(claim(hostname))
+    return (found.body["metadata"].get("annotations") or {}).get(names.CLAIMED_ANNOTATION) if found.ok else None
+
+
+def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    hosts = {f"lost-{number}": host(two, f"lost-{number}") for number in range(RACES)}
+    for app, name in hosts.items():
+        ours.app(app, given.with_hostname(name))
+    for app in hosts:
+        eventually(f"{app} has its route", lambda app=app: routes(ours, app))  # type: ignore[misc]
+    for app, name in hosts.items():
+        theirs.app(app, given.with_hostname(name))
+    for app in hosts:
+        refused(theirs, app)
+    before = {app: identity(ours, app) for app in hosts}
+    operator.stop()
+    lose_claims(ours.api)
+    operator.start()
+    for app, name in hosts.items():
+        made = ours.get("Ingress", app)["metadata"]["creationTimestamp"]
+        eventually(f"the claim of {name} has the age of its route", lambda name=name, made=made: claimed_since(ours, name) == made)  # type: ignore[misc]
+        theirs.change(kinds.APP.kind, app, spec={"description": "looked at again"})
+        eventually("the other was looked at", lambda app=app: theirs.seen(app))  # type: ignore[misc]
+        refused(theirs, app)
+    assert {app: identity(ours, app) for app in hosts} == before
+    assert f"the claim of hostname {hosts['lost-0']} was lost: it is made again" in ours.events("lost-0")["HostnameClaimed"]
+    print(f"{RACES} claims lost, the operator restarted: {RACES} made again, 0 routes touched")
+
+
+def test_of_two_routes_without_a_claim_the_older_stays(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    ours.app("first", given.with_hostname(host(two)))
+    eventually("the first has its route", lambda: routes(ours, "first"))
+    theirs.app("second", given.with_hostname(host(two)))
+    refused(theirs, "second")
+    before = identity(ours, "first")
+    operator.stop()
+    lose_claims(ours.api)
+    first, second = ours.get("Ingress", "first"), theirs.get(kinds.APP.kind, "second")
+    owner = {**first["metadata"]["ownerReferences"][0], "name": "second", "uid": second["metadata"]["uid"]}
+    meta = {"name": "second", "namespace": theirs.namespace, "labels": names.labels("second"), "ownerReferences": [owner]}
+    eventually("a second has passed", lambda: format_time(datetime.now(UTC)) > first["metadata"]["creationTimestamp"])
+    theirs.create({"apiVersion": first["apiVersion"], "kind": "Ingress", "metadata": meta, "spec": first["spec"]})
+    operator.start()
+    eventually("the younger is gone", lambda: not routes(theirs, "second"))
+    refused(theirs, "second")
+    assert identity(ours, "first") == before
+    assert claimed_since(ours, host(two)) == first["metadata"]["creationTimestamp"]
+
+
+def test_a_claim_that_says_nothing_leaves_what_serves_and_makes_nothing(two: Stages, operator: Operator) -> None:
+    ours, theirs = two
+    ours.app("chat", given.with_hostname(host(two)))
+    eventually("it has its route", lambda: routes(ours, "chat"))
+    before = identity(ours, "chat")
+    operator.stop()
+    assert ours.api.merge(claim(host(two)), {"data": {"app": None, "namespace": None}}).ok
+    operator.start()
+    theirs.app("other", given.with_hostname(host(two)))
+    for stage, app in ((ours, "chat"), (theirs, "other")):
+        told = stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameUnknown")["message"]
+        assert f"ConfigMap {names.claim(host(two))} in namespace {OPERATOR_NAMESPACE}, names no App: delete it" in told
+    assert not routes(theirs, "other")
+    assert ours.api.delete(claim(host(two))).ok
+    ours.until_condition("chat", "ChildrenApplied", "True")
+    assert "another App's" in refused(theirs, "other")
+    assert identity(ours, "chat") == before
+
+
+def test_the_operators_namespace_deleted_and_made_again_touches_no_route(cluster: Cluster, two: Stages, tmp_path: Path) -> None:
+    ours, _ = two
+    with (
+        fresh_namespace(ours.api, "home") as home,
+        Operator(cluster.kubeconfig, tmp_path, [each.namespace for each in two], home=home) as running,
+    ):
+        ours.app("chat", given.with_hostname(host(two)))
+        eventually("it has its route", lambda: routes(ours, "chat"))
+        before = identity(ours, "chat")
+        ours.kubectl("delete", "namespace", home)
+        ours.change(kinds.APP.kind, "chat", spec={"description": "without a claim"})
+        assert identity(ours, "chat") == before
+        ours.kubectl("create", "namespace", home)
+        running.restart()
+        eventually("the claim is there again", lambda: ours.api.get("ConfigMap", names.claim(host(two)), home).ok)
+        assert identity(ours, "chat") == before

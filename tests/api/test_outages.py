@@ -62,8 +62,9 @@ def test_it_comes_to_the_same_end(
         end = deploys.deploy_all(api, namespace)
         assert operator.alive
     assert all(fault.count > 0 for fault in proxy.faults), "nothing went wrong"
-    # An Event that cannot be written holds nothing up, so some may be missing; none is said more often.
-    assert Counter(end.said) <= Counter(expected.said)
+    # An Event that cannot be written holds nothing up, so some may be missing; none is said more often, but that it was tried again.
+    said = Counter(event for event in end.said if not event.endswith(": ReconcileFailed"))
+    assert said <= Counter(expected.said)
     assert replace(end, said=[]) == replace(expected, said=[])
 
 

@@ -65,7 +65,7 @@ def test_history_has_the_products_columns_newest_first(module_stage: HistoryStag
 
 def test_history_wide_tells_all_of_a_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     _two(module_stage, app)
-    plugin.said("rollback", app, "--to-row", "1", "-m", HOSTILE)
+    plugin.said("rollback", app, "--yes", "--to-row", "1", "-m", HOSTILE)
     header, newest, *_ = plugin.said("history", app, "-o", "wide").splitlines()
     for column in ("SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW"):
         assert column in header
@@ -114,7 +114,7 @@ def test_watch_shows_a_new_row_and_its_end(module_stage: HistoryStage, plugin: P
 
 
 def test_deploy_previews_and_follows_until_live(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
-    done = plugin("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime, "-m", "first")
+    done = plugin("deploy", app, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime, "-m", "first")
     assert done.returncode == 0, done.stderr
     row = module_stage.rows(app)[0]
     assert "version  (nothing) → v1" in done.stdout
@@ -128,7 +128,7 @@ def test_deploy_previews_and_follows_until_live(module_stage: HistoryStage, plug
 
 def test_deploy_scales_by_flags(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     module_stage.live(app, "v1", runtime=module_stage.default_runtime)
-    text = plugin.said("deploy", app, "--version", "v1", "--min", "2", "--max", "5", "--cpu", "60")
+    text = plugin.said("deploy", app, "--yes", "--version", "v1", "--min", "2", "--max", "5", "--cpu", "60")
     assert "config   1 to 2 pods at 80 % CPU → 2 to 5 pods at 60 % CPU" in text
     assert "no pod restarts" in text
     scaling = {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60}
@@ -137,7 +137,7 @@ def test_deploy_scales_by_flags(module_stage: HistoryStage, plugin: Plugin, app:
 
 def test_a_preview_changes_nothing(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     before = module_stage.rows(told)
-    for command in (("deploy", told, "--version", "v3"), ("rollback", told)):
+    for command in (("deploy", told, "--yes", "--version", "v3"), ("rollback", told, "--yes")):
         text = plugin.said(*command, "--preview")
         assert "version  v2 (#2) → " in text
         assert "\n-" in text
@@ -147,28 +147,28 @@ def test_a_preview_changes_nothing(module_stage: HistoryStage, plugin: Plugin, t
 
 
 def test_no_wait_prints_the_rows_name_alone(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
-    name = plugin.said("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime, "--no-wait")
+    name = plugin.said("deploy", app, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime, "--no-wait")
     assert [f"{row['metadata']['name']}\n" for row in module_stage.rows(app)] == [name]
 
 
 def test_data_of_a_deploy_is_its_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
-    row = plugin.data("deploy", app, "--version", "v1", "--runtime", module_stage.default_runtime)
+    row = plugin.data("deploy", app, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime)
     assert row == plugin.data("history", app)[0]
     assert row["status"] == "Live"
 
 
 def test_rollback_goes_to_the_last_good_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     _two(module_stage, app)
-    plugin.said("rollback", app)
+    plugin.said("rollback", app, "--yes")
     assert _sequence(module_stage, app) == ["1 v1", "2 v2", "3 v1"]
     assert module_stage.rows(app)[-1]["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] == 2
 
 
 def test_rollback_to_a_version_and_to_a_row_with_its_config(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     _two(module_stage, app)
-    plugin.said("rollback", app, "--to", "v1")
-    plugin.said("rollback", app, "--to-row", "#2")
-    plugin.said("rollback", app, "--to-row", module_stage.rows(app)[0]["metadata"]["name"], "--with-config")
+    plugin.said("rollback", app, "--yes", "--to", "v1")
+    plugin.said("rollback", app, "--yes", "--to-row", "#2")
+    plugin.said("rollback", app, "--yes", "--to-row", module_stage.rows(app)[0]["metadata"]["name"], "--with-config")
     assert _sequence(module_stage, app) == ["1 v1", "2 v2", "3 v1", "4 v2", "5 v1"]
     assert [row["spec"]["pinned"]["config"]["autoscaling"]["minReplicas"] for row in module_stage.rows(app)] == [1, 2, 2, 2, 1]
 
@@ -215,21 +215,21 @@ def test_release_makes_the_next_version_once(module_stage: HistoryStage, plugin:
     module_stage.create(factories.workflow_manifest(factories.in_namespace(module_stage.namespace), name="drafted"))
     text = plugin.said("release", "drafted", "--preview")
     assert "version  (none) → v1" in text
-    assert plugin.said("release", "drafted", "--description", "what changed").splitlines()[-1].startswith("drafted v1 is released")
+    assert plugin.said("release", "drafted", "--yes", "--description", "what changed").splitlines()[-1].startswith("drafted v1 is released")
     made = module_stage.get(kinds.WORKFLOW_VERSION.kind, "drafted-v1")
     assert made["spec"]["description"] == "what changed"
-    done = plugin("release", "drafted")
+    done = plugin("release", "drafted", "--yes")
     assert (done.returncode, "the draft of drafted is v1 already" in done.stderr) == (0, True)
     assert module_stage.find(kinds.WORKFLOW_VERSION.kind, "drafted-v2") is None
     module_stage.change(kinds.WORKFLOW.kind, "drafted", spec={"flow": factories.flow("another")})
-    assert plugin.data("release", "drafted")["spec"]["version"] == "v2"
+    assert plugin.data("release", "drafted", "--yes")["spec"]["version"] == "v2"
 
 
 def test_promote_takes_what_is_live_to_production(module_stage: HistoryStage, plugin: Plugin, production: str, app: str) -> None:
-    sentence = plugin.refused("promote", app)
+    sentence = plugin.refused("promote", app, "--yes")
     assert "serves nothing" in sentence
     source = module_stage.live(app, "v2", runtime=module_stage.default_runtime)
-    text = plugin.said("promote", app, "--hostname", f"{app}.example.com", "-m", "to all")
+    text = plugin.said("promote", app, "--yes", "--hostname", f"{app}.example.com", "-m", "to all")
     assert f"App {app} is made in {production}" in text
     assert "is Live after" in text.splitlines()[-1]
     rows = module_stage.api.get(kinds.RECORD.kind, "", production, fieldSelector=f"spec.app={app}").body["items"]
@@ -263,7 +263,7 @@ def test_open_prints_the_address(module_stage: HistoryStage, plugin: Plugin, app
 
 def test_a_deploy_that_fails_says_why(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     broken = module_stage.runtime("broken", image=factories.IMAGE, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
-    done = plugin("deploy", app, "--version", "v1", "--runtime", broken)
+    done = plugin("deploy", app, "--yes", "--version", "v1", "--runtime", broken)
     row = module_stage.rows(app)[-1]
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"error: {app}: v1 (#1, {row['metadata']['name']}) Failed: {row['spec']['outcome']['reason']}"
@@ -271,10 +271,10 @@ def test_a_deploy_that_fails_says_why(module_stage: HistoryStage, plugin: Plugin
 
 def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     slow = module_stage.runtime("slow", image=factories.IMAGE, resources=NEVER)
-    done = plugin("deploy", app, "--version", "v2", "--runtime", slow, "--timeout", "1s")
+    done = plugin("deploy", app, "--yes", "--version", "v2", "--runtime", slow, "--timeout", "1s")
     assert done.returncode == 1
     assert "is still Progressing after 1 s: it goes on" in done.stderr.splitlines()[-1]
-    with plugin.started("deploy", app, "--version", "v3", "--runtime", slow) as following:
+    with plugin.started("deploy", app, "--yes", "--version", "v3", "--runtime", slow) as following:
         assert following.stderr is not None
         first = following.stderr.readline()
         assert first.startswith(("Pending", "Progressing"))

@@ -125,10 +125,10 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
     for command in (
         ("history", served),
         ("deploy", served, "--version", "v2", "--yes"),
-        ("rollback", served, "--to-row", name),
-        ("promote", served),
+        ("rollback", served, "--yes", "--to-row", name),
+        ("promote", served, "--yes"),
         ("logs", served),
-        ("release", APP),
+        ("release", APP, "--yes"),
     ):
         sentence = nina.refused(*command)
         assert "forbidden" in sentence

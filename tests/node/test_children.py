@@ -29,7 +29,7 @@ EDITED: dict[str, tuple[str, Manifest]] = {
     "the Service's owner": ("Service", {"metadata": {"ownerReferences": None}}),
     "the Ingress's host": ("Ingress", {"spec": {"rules": [{"host": "other.example.com"}]}}),
     "the Ingress's TLS": ("Ingress", {"spec": {"tls": None}}),
-    "the Ingress's annotation": ("Ingress", {"metadata": {"annotations": {"example.com/issuer": "other"}}}),
+    "the Ingress's annotation": ("Ingress", {"metadata": {"annotations": {"cert-manager.io/issuer": "other"}}}),
     "the flow's label": ("ConfigMap", {"metadata": {"labels": {names.APP_LABEL: None}}}),
     "the autoscaler's bound": ("HorizontalPodAutoscaler", {"spec": {"maxReplicas": 9}}),
     "the budget": ("PodDisruptionBudget", {"spec": {"maxUnavailable": 0}}),
@@ -66,7 +66,7 @@ def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with stage(cluster, "children") as on, operator(on, folder=folder, options=[f"--domain={DOMAIN}"]):
         on.release("v1", "v2")
         on.runtime("fast", by_default=True)
-        route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"example.com/issuer": "main"})
+        route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"cert-manager.io/issuer": "main"})
         on.app(APP, public(), with_hostname("shop.example.com"), route)
         on.app(KEYED)
         rows = [on.deploy(app, "v1") for app in (APP, KEYED)]
@@ -179,7 +179,7 @@ def test_the_app_says_its_hostname(children: Children) -> None:
     ingress = on.get("Ingress", APP)
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert ingress["spec"]["tls"] == [{"hosts": ["shop.example.com"], "secretName": "cert"}]
-    assert ingress["metadata"]["annotations"]["example.com/issuer"] == "main"
+    assert ingress["metadata"]["annotations"]["cert-manager.io/issuer"] == "main"
     assert on.get("App", APP)["status"]["hostname"] == "shop.example.com"
     assert on.get("App", KEYED)["status"]["hostname"] == f"{KEYED}.{on.namespace}.{DOMAIN}"
     assert on.get("Ingress", KEYED)["spec"]["rules"][0]["host"] == f"{KEYED}.{on.namespace}.{DOMAIN}"
@@ -188,7 +188,7 @@ def test_the_app_says_its_hostname(children: Children) -> None:
 
 def test_what_is_taken_from_the_app_is_taken_from_its_ingress(children: Children) -> None:
     on = children.on
-    route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"example.com/issuer": "main"})
+    route = exposed("Ingress", className="nginx", tls={"secretName": "cert"}, annotations={"cert-manager.io/issuer": "main"})
     on.app("routed", public(), with_hostname("routed.example.com"), route)
     eventually("there is an Ingress", lambda: on.find("Ingress", "routed"))
     on.change("App", "routed", spec={"exposure": {"tls": None, "annotations": None, "className": None}})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import threading
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,9 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
@@ -26,7 +28,7 @@ from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
-from dynamiq_operator.kube.resources import LEASES, NAMESPACES, WATCHED, ApiResource
+from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
@@ -36,8 +38,9 @@ from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure,
 
 SYSTEM = OPERATOR_NAMESPACE
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
-CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 FIRST_KEY = "dynq_first"
+NAMED = {"metadata": {"name": "any"}}
+"""What an API server answers with at least."""
 QUICK = Timing(retry_period=0.001)
 """Attempts follow each other at once; how long a lease lasts is measured by the test's clock."""
 
@@ -68,13 +71,25 @@ class Process:
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(), WorkQueue[AppKey](), AppStates(self.clock)
         self.gateway_api = GatewayApi(self.client, self.clock)
-        self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api)
-        self.claims = Claims(self.client, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.denials = Denials()
+        self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api, self.denials)
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
-        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states)
-        self.executor = Executor(self.client, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
+        fenced = FencedClient(self.client, self.election)
+        self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election)
+        self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
-        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler)
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered)
+
+    async def sync(self) -> None:
+        """Lists every watched resource once."""
+        lists = {asyncio.create_task(feed.list()): feed for feed in self.informers.feeds}
+        try:
+            while any(not task.done() and not feed.is_held for task, feed in lists.items()):
+                await asyncio.wait(lists, timeout=0.01, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in lists:
+                task.cancel()  # one that waits for an API that is not served
 
     async def lead(self) -> Process:
         """Acquires the lease, which is free; the requests for it are not in the script's record."""
@@ -123,30 +138,6 @@ def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[Api
     for resource in WATCHED:
         answer = failure(404, "NotFound") if resource in without else listed(version="7")
         script.on("GET", resource.path(namespace if resource.namespaced else ""), answer)
-    return script
-
-
-def discovery(script: Script, resources: Iterable[ApiResource] = WATCHED) -> Script:
-    """The API server says which resources it serves, as kopf asks."""
-    served: dict[tuple[str, str], list[ApiResource]] = defaultdict(list)
-    for resource in (*resources, NAMESPACES, CRDS):
-        served[resource.group, resource.version].append(resource)
-    script.on("GET", "/api", {"versions": ["v1"]})
-    versions = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in served if group]
-    groups = [{"name": group, "versions": [version], "preferredVersion": version} for group, version in versions]
-    script.on("GET", "/apis", {"groups": groups})
-    for (group, version), found in served.items():
-        listed_resources = [
-            {
-                "name": one.plural,
-                "singularName": one.kind.lower(),
-                "kind": one.kind,
-                "namespaced": one.namespaced,
-                "verbs": ["list", "watch"],
-            }
-            for one in found
-        ]
-        script.on("GET", f"/apis/{group}/{version}" if group else f"/api/{version}", {"resources": listed_resources})
     return script
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import digests
 from local.clusters import Cluster
 from tests.support import factories as given
@@ -19,6 +23,7 @@ from tests.support.waiting import eventually
 
 LEASE = "dynamiq-operator"
 """The only one for which the operator's account has rights in its own namespace."""
+PACE_WITHIN = 60.0
 LIVE_WITHIN = 1800.0
 """Seconds: controllers with their default limits make some 4 workloads a second."""
 
@@ -89,3 +94,47 @@ async def _app(sending: Swarm, size: Size, namespace: str, app: str) -> None:
 async def _post(sending: Swarm, resource: ApiResource, made: Manifest) -> None:
     answer = await sending.send(Request("POST", resource.path(made["metadata"].get("namespace", "")), made))
     assert answer.ok or answer.status == 409, answer.message
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds from before the first byte of a row's POST until its pins, and until the new pod template, were in a watch."""
+
+    pinned: float
+    rolled: float
+
+
+async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
+    """Deploys an App that serves, and waits until its new row has ended."""
+    row = f"{app}-{uuid.uuid4().hex[:8]}"
+    workloads = BY_KIND[WORKLOAD.kind]
+    before = await _get(sending, workloads.path(namespace, app))
+    watched = [
+        asyncio.create_task(_first(sending, RECORDS, namespace, row, lambda found: "pinned" in found["spec"])),
+        asyncio.create_task(
+            _first(sending, workloads, namespace, app, lambda found: found["spec"]["template"] != before["spec"]["template"])
+        ),
+    ]
+    await asyncio.sleep(0.2)  # until both watches are open
+    made = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(**asked))
+    began = time.monotonic()
+    await _post(sending, RECORDS, made)
+    pinned, rolled = await asyncio.wait_for(asyncio.gather(*watched), PACE_WITHIN)
+    await asyncio.wait_for(_first(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]), PACE_WITHIN)
+    return Pace(pinned - began, rolled - began)
+
+
+async def _first(sending: Swarm, resource: ApiResource, namespace: str, name: str, is_so: Callable[[Manifest], bool]) -> float:
+    """The monotonic time at which a watch first shows the object so."""
+    query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
+    async with sending.session.get(sending.server + resource.path(namespace), params=query) as stream:
+        async for line in stream.content:
+            if is_so(json.loads(line)["object"]):
+                return time.monotonic()
+    raise AssertionError(f"the watch of {resource.kind} {name} ended")
+
+
+async def _get(sending: Swarm, path: str) -> Manifest:
+    answer = await sending.send(Request("GET", path))
+    assert answer.ok, answer.message
+    return answer.body

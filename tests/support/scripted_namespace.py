@@ -23,8 +23,8 @@ CONFLICT = failure(409, "Conflict", "the object has been modified")
 
 
 def holding(*objects: Manifest, namespace: str = given.NAMESPACE, script: Script | None = None) -> Script:
-    """A script with these objects, as stored, in a namespace. It answers a POST with what was sent, as stored."""
-    script = script or Script()
+    """A script with these objects, as stored, in a namespace. It answers a POST with what was sent, as stored; the caller may do everything."""
+    script = script or permitting(Script())
     for resource in KINDS:
         found = [given.stored(made) for made in objects if made["kind"] == resource.kind]
         script.on("GET", resource.path(namespace), _list_of(found)).on("POST", resource.path(namespace), created)

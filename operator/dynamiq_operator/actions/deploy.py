@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
-from dynamiq_operator.actions.refusals import Refusal, Unknown, refused
+from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.actions.rights import lacking
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -25,10 +26,15 @@ from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.record import Pinned, Source
-from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.model.runtime import PinnedRuntime
+from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.preview import Preview, Side, flow_diff
+
+NEWEST = "(the newest)"
+UNREAD_IMAGE = "(unknown)@sha256:"
+"""In place of what of a Runtime the caller may not read."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,14 @@ class DeployPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewedDeploy(DeployPlan):
-    """A plan that can be shown: what its record would do. `preview.record` is `record`."""
+    """A plan that can be shown: what its record would do. `preview.record` is `record`.
+
+    `then`: what would be pinned. `is_runtime_unread`: the Runtime in it stands for one that the caller may not read.
+    """
 
     preview: Preview
+    then: Pinned
+    is_runtime_unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,19 @@ class Flow:
         return cls(released, spec["flow"])
 
 
-def plan_deploy(api: Api, request: DeployRequest, settings: Settings = Settings(), *, key: Key | None = None) -> PreviewedDeploy:  # noqa: B008 - frozen
-    """The plan of a deploy with its preview. Raises Refusal where it can't be done, and kube.errors.ApiError."""
+def plan_deploy(api: Api, request: DeployRequest, *, key: Key | None = None) -> PreviewedDeploy:
+    """The plan of a deploy with its preview, which takes the right to read. Raises Refusal where it can't be done, and kube.errors.ApiError."""
     app = history.find_app(api, request.namespace, request.app)
-    plan = plan_unseen(request, deploy_claim(request, app.meta.uid, key))
-    return previewed(api, plan, app, history.open_rows(api, request.namespace, request.app), settings=settings)
+    return _plan_for(api, plan_unseen(request, deploy_claim(request, app.meta.uid, key)), app)
+
+
+def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
+    """The same plan over what is there now. Raises as `plan_deploy` does."""
+    return _plan_for(api, plan, history.find_app(api, plan.request.namespace, plan.request.app))
+
+
+def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
+    return previewed(api, plan, app, history.open_rows(api, plan.request.namespace, plan.request.app))
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
@@ -133,19 +152,13 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
 
 
 def previewed(
-    api: Api,
-    plan: DeployPlan,
-    app: App,
-    rows: History,
-    arriving: Flow | None = None,
-    settings: Settings = Settings(),  # noqa: B008 - frozen
+    api: Api, plan: DeployPlan, app: App, rows: History, arriving: Flow | None = None, policy: ImagePolicy | None = None
 ) -> PreviewedDeploy:
     """The plan with its preview, for an App, there or not, with these rows. `arriving`: a release that is not beside the App yet.
 
-    Raises Refusal and kube.errors.ApiError.
+    `policy`: the operator's, for an App that is not there yet and cannot tell. Raises Refusal and kube.errors.ApiError.
     """
     request, record = plan.request, plan.record
-    warnings = _dry_run(api, plan) if arriving is None else ()
     try:
         draft = Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
     except ValidationError as error:
@@ -154,16 +167,18 @@ def previewed(
     restored = _restored(api, request)
     release = arriving or (_release(api, request, app) if restored is None else None)
     text = release.text if release is not None else _flow_text(api, request, restored)
+    kept = restored or rows.live
+    runtimes, is_unread = _runtimes(api, request.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
     then = complete(
         draft,
         Known(
             app=app,
             live=rows.live,
             versions=[release.version] if release is not None else [],
-            runtimes=_runtimes(api, request, rows),
+            runtimes=runtimes,
             rows={restored.name: restored} if restored is not None else {},
             flows=frozenset([flow_hash(text)] if text is not None else []),
-            settings=settings,
+            settings=Settings(image_policy=policy or app.status.image_policy or ImagePolicy.ANY),
         ),
         sequence=max([row.sequence for row in rows.rows], default=0) + 1,
         source=Source.RECORD,
@@ -174,7 +189,11 @@ def previewed(
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
-    return PreviewedDeploy(request, record, plan.claim, preview=_preview(api, app, rows, then, text, record, warnings))
+    warnings = _warnings(api, plan) if arriving is None else ()
+    if is_unread:
+        warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
+    preview = _preview(api, app, rows, then, text, record, warnings)
+    return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 
 
 def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
@@ -206,26 +225,21 @@ def _side(pinned: Pinned, row: Record | None) -> Side:
         version=pinned.workflow_version,
         flow_hash=pinned.workflow_hash,
         runtime=pinned.runtime.version,
+        runtime_name=pinned.runtime.name,
+        image=pinned.runtime.image,
+        restores=pinned.restores.row if pinned.restores is not None else None,
         config=pinned.config.as_json(),
         row=row.name if row is not None else None,
         sequence=row.sequence if row is not None else None,
     )
 
 
-def _dry_run(api: Api, plan: DeployPlan) -> tuple[str, ...]:
-    """Lets the API server check the record without keeping it; returns warnings. A caller who may only read gets a preview, too."""
-    try:
-        requests.create(api, RECORDS, plan.record, dry_run=True)
-    except errors.AlreadyExists:
-        if plan.claim is None:
-            raise
-        idempotency.find_claimed_row(api, [plan.request.namespace], plan.claim)
+def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
+    """What the caller should know of the row itself. A caller who may only read gets a preview, too."""
+    namespace = plan.request.namespace
+    if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
-    except errors.Invalid as error:
-        raise refused(error) from None
-    except errors.Denied as error:
-        return (f"you could not do this: {error}",)
-    return ()
+    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, RECORDS))
 
 
 def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
@@ -250,13 +264,31 @@ def _flow_text(api: Api, request: DeployRequest, restored: Record | None) -> str
     return history.flow_of(api, request.namespace, request.app, restored.pinned)
 
 
-def _runtimes(api: Api, request: DeployRequest, rows: History) -> dict[str, Runtime]:
-    """The Runtimes that may be chosen: the one that is asked for, none where the live row's is kept, else all."""
-    if request.runtime is None and rows.live is not None:
-        return {}
+def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tuple[dict[str, Runtime], bool]:
+    """The Runtimes that may be chosen: the one that is asked for, none where one is kept, else all; and whether one stands for what the
+    caller may not read.
+    """
+    if requested is None and kept is not None:
+        return {}, False
+    is_kept = kept is not None and requested == kept.name  # it outlives its Runtime
     try:
-        found = [requests.get(api, RUNTIMES, "", request.runtime)] if request.runtime is not None else requests.items(api, RUNTIMES)
+        found = [requests.get(api, RUNTIMES, "", requested)] if requested is not None else requests.items(api, RUNTIMES)
     except errors.NotFound:
-        there = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
-        raise Unknown(f"no Runtime {request.runtime}; there are: {there}", "runtime") from None
-    return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}
+        if is_kept:
+            return {}, False
+        raise _unknown_runtime(api, requested) from None
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
+    return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}, False
+
+
+def _unread(name: str) -> dict[str, Runtime]:
+    """Stands for a Runtime that the caller may not read."""
+    return {name: Runtime.of({"metadata": {"name": name}, "spec": {"version": name, "image": UNREAD_IMAGE}})}
+
+
+def _unknown_runtime(api: Api, name: str | None) -> Unknown:
+    there = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
+    return Unknown(f"no Runtime {name}; there are: {there}", "runtime")

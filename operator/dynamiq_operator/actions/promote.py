@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dynamiq_operator.actions import history, idempotency
+from dynamiq_operator.actions.confirmed import check, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
-from dynamiq_operator.actions.rights import may
+from dynamiq_operator.actions.rights import lacking
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -84,9 +85,10 @@ class PromotionPlan:
 
 
 def plan_promotion(api: Api, request: PromotionRequest, target: str | None = None, claim: KeyClaim | None = None) -> PromotionPlan:
-    """What promoting the live row would do. `target`: the target's namespace where a surface found it in its own way.
+    """What promoting the live row would do, which takes the right to read. `target`: the target's namespace where a surface found it in its own
+    way.
 
-    Raises Refusal where the target lacks something, NotAllowed where the caller does, and kube.errors.ApiError.
+    Raises Refusal where the target lacks something, and kube.errors.ApiError.
     """
     namespace, app, environment = request.namespace, request.app, request.environment
     source_app = history.find_app(api, namespace, app)
@@ -101,25 +103,26 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     there = _there(api, target, app)
     new_app = _first(source_app, target, environment, request.hostname) if there is None else None
-    _require_rights(api, target, RECORDS, *([APPS] if new_app is not None else []))
     deployed = there or App.of(new_app or {})
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(api, target, deployed.spec, environment)
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
-    if made is not None:
-        _require_rights(api, target, VERSIONS)
     rows = history.open_rows(api, target, app) if there is not None else History(())
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
     asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)
-    deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow)
-    warnings = deploy.preview.warnings + _warnings(source_app, deployed, there is None)
+    deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=source_app.status.image_policy)
+    rights = tuple(f"you could not do this: {why}" for why in lacking(api, target, *_created(made, new_app)))
+    warnings = rights + deploy.preview.warnings + _warnings(source_app, deployed, there is None)
     deploy = replace(deploy, preview=replace(deploy.preview, warnings=warnings))
     return PromotionPlan(request, source, target, made, new_app, deploy)
 
 
 def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
-    """Makes what the target lacks, then the row. Raises Refusal, Taken where others make the same now, and kube.errors.ApiError."""
+    """Makes what the target lacks, then the row. Raises NotAllowed before anything is made, Refusal, Taken where others make the same now, and
+    kube.errors.ApiError.
+    """
+    _require_rights(api, plan)
     try:
         if (claim := plan.deploy.claim) is not None:
             idempotency.note(api, plan.request.namespace, plan.request.app, claim)
@@ -132,6 +135,22 @@ def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
         raise refused(error) from None
 
 
+def perform_confirmed_promotion(api: Api, plan: PromotionPlan) -> Performed:
+    """Promotes what the plan showed. Raises Changed where that is no longer what would be promoted, and as planning and performing do."""
+    now = plan_promotion(api, plan.request, plan.target_namespace, plan.deploy.claim)
+    check({**plan.preview.then.as_json(), **_made(plan)}, {**now.preview.then.as_json(), **_made(now)})
+    return perform_promotion(api, spelled_out_promotion(api, now))
+
+
+def spelled_out_promotion(api: Api, plan: PromotionPlan) -> PromotionPlan:
+    """The plan whose record names all that its preview shows."""
+    return replace(plan, deploy=replace(plan.deploy, record=spelled_out(api, plan.deploy).record))
+
+
+def _made(plan: PromotionPlan) -> dict[str, bool]:
+    return {"newApp": plan.new_app is not None, "newVersion": plan.version is not None}
+
+
 def promote_once(
     api: Api,
     request: PromotionRequest,
@@ -139,11 +158,12 @@ def promote_once(
     *,
     target_of: Callable[[], str],
     places_of: Callable[[], Iterable[str]],
+    perform: Callable[[PromotionPlan], Performed] | None = None,
 ) -> Performed:
     """Plans and performs a promotion under an idempotency key; a repeat gives the row that was made before.
 
     A plan made after the first one would not be the same, so the row that is there is looked for before. `target_of` finds the target's
-    namespace, and `places_of` the namespaces in which a row of the key may be. Raises as planning and performing do, and KeyReused.
+    namespace, `places_of` the namespaces in which a row of the key may be, and `perform` does the plan in another way. Raises as planning and performing do, and KeyReused.
     """
     left = TRIES
     while True:
@@ -153,7 +173,8 @@ def promote_once(
         if (found := idempotency.find_claimed_row(api, [target], claim)) is not None:
             return Performed(found, is_replayed=True)
         try:
-            return perform_promotion(api, plan_promotion(api, request, target, claim))
+            planned = plan_promotion(api, request, target, claim)
+            return perform(planned) if perform is not None else perform_promotion(api, planned)
         except (errors.AlreadyExists, Taken):
             # The same request is carried out by another thread or replica at this moment.
             left -= 1
@@ -217,10 +238,14 @@ def _first(source: App, target: str, environment: str, hostname: str | None) -> 
     }
 
 
-def _require_rights(api: Api, namespace: str, *created: ApiResource) -> None:
-    lacking = [f"create {each.plural}.{each.group}" for each in created if not may(api, "create", each, namespace)]
-    if lacking:
-        raise NotAllowed(f"you may not {' and '.join(lacking)} in namespace {namespace}: ask for the role dynamiq-promoter there")
+def _created(version: Manifest | None, new_app: Manifest | None) -> list[ApiResource]:
+    """What a promotion makes."""
+    return [RECORDS, *([APPS] if new_app is not None else []), *([VERSIONS] if version is not None else [])]
+
+
+def _require_rights(api: Api, plan: PromotionPlan) -> None:
+    if why := lacking(api, plan.target_namespace, *_created(plan.version, plan.new_app)):
+        raise NotAllowed(f"{' and '.join(why)}: ask for the role dynamiq-promoter there")
 
 
 def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:

@@ -6,6 +6,10 @@ refuses stays its `kube.errors.ApiError`.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from dynamiq_operator.kube.errors import ApiError
 
 
@@ -40,6 +44,23 @@ class NotNow(Refusal):
     """It would be valid at another time: the state that the object is in, or the writes of others, do not allow it at this moment."""
 
 
+class Difference(NamedTuple):
+    """A part of what would be deployed: its value as it was confirmed, and as it is now."""
+
+    field: str
+    confirmed: Any
+    now: Any
+
+
+class Changed(Refusal):
+    """What would be deployed now is not what was confirmed. Nothing was done."""
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        said = "; ".join(f"{each.field} was {_shown(each.confirmed)} and is {_shown(each.now)} now" for each in differences)
+        super().__init__(f"nothing was done, since what would be deployed has changed after the preview: {said}")
+        self.differences = tuple(differences)
+
+
 class NotAllowed(Refusal):
     """The caller lacks a right, which the message names."""
 
@@ -50,6 +71,10 @@ class LeftBehind(Refusal):
     def __init__(self, cause: ApiError | Refusal, left: str, uid: str) -> None:
         super().__init__(f"{cause}; {left}")
         self.cause, self.left, self.uid = cause, left, uid
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def unknown_object(what: str, uid: str) -> Unknown:

@@ -22,6 +22,20 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
+def lacking(api: Api, namespace: str, *created: ApiResource) -> list[str]:
+    """Of what would be created: a sentence for each that the caller may not create; none where it may not even be asked."""
+    try:
+        return [
+            f"you may not create {each.plural}.{each.group} in namespace {namespace}"
+            for each in created
+            if not may(api, "create", each, namespace)
+        ]
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return []
+
+
 def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:
     """The object of this path and uid as it is now; `what` it is called in a refusal. Raises Unknown where it is gone, is another by now or may not be seen, and kube.errors.ApiError."""
     unknown = unknown_object(what, uid)

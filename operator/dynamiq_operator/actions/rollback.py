@@ -13,7 +13,6 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.model.record import Result
-from dynamiq_operator.model.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class RollbackRequest:
     message: str | None = None
 
 
-def plan_rollback(api: Api, request: RollbackRequest, settings: Settings = Settings()) -> PreviewedDeploy:  # noqa: B008 - frozen
+def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
     """The plan of the deploy that brings it back. Raises Refusal where there is nothing to go back to, and kube.errors.ApiError."""
-    return plan_deploy(api, resolve(api, request), settings)
+    return plan_deploy(api, resolve(api, request))
 
 
 def resolve(api: Api, request: RollbackRequest) -> DeployRequest:

@@ -11,6 +11,10 @@ from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 PROG = "kubectl dynamiq"
 FOLLOW_SECONDS = 600.0
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
+DEPLOY_EXITS = (
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 still under way after --timeout,"
+    " 4 what would be deployed has changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
+)
 KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
 
 
@@ -239,8 +243,10 @@ def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
 
 
 def _add_preview_flags(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--preview", action="store_true", help="show what would change, and end")
-    to.add_argument("-y", "--yes", action="store_true", help="do not ask (nobody is asked without a terminal)")
+    to.add_argument(
+        "--preview", "--dry-run", action="store_true", help="show what would change, and end: it takes the right to read, and no more"
+    )
+    to.add_argument("-y", "--yes", action="store_true", help="do not ask; without a terminal nobody can be asked, and it is needed")
     _output(to, "json", "yaml")
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from dynamiq_operator.actions.deploy import PreviewedDeploy, perform_deploy
+from dynamiq_operator.actions.confirmed import perform_confirmed
+from dynamiq_operator.actions.deploy import PreviewedDeploy
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.objects import Manifest
@@ -21,7 +22,7 @@ QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", 
 def show_and_deploy(context: CommandContext, plan: PreviewedDeploy) -> int:
     preview = plan.preview
     return perform_and_follow(
-        context, preview.lines(), preview.as_json(), lambda: perform_deploy(context.api, plan).made, preview.namespace
+        context, preview.lines(), preview.as_json(), lambda: perform_confirmed(context.api, plan).made, preview.namespace
     )
 
 
@@ -40,7 +41,9 @@ def perform_and_follow(
 
 
 def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) -> bool:
-    """Shows the preview, and asks on a terminal. Of what is to be read by a program only the end is on standard output."""
+    """Shows the preview, and asks; without a terminal `program.run` has asked for --yes. Of what is to be read by a program only the end is on
+    standard output.
+    """
     options = context.options
     if options.preview:
         if options.output is not None:
@@ -50,7 +53,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
         return False
     is_data = options.output is not None or getattr(options, "no_wait", False)
     (context.err if is_data else context.out).preview(lines)
-    if options.yes or not sys.stdin.isatty():
+    if options.yes:
         return True
     context.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.actions.refusals import Changed, Refusal
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.context import CommandContext
@@ -16,7 +16,7 @@ from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.cli.transport import Transport, error_message
 from dynamiq_operator.kube.errors import ApiError
 
-REFUSED, USAGE, CLOSED_PIPE = 1, 2, 141
+REFUSED, USAGE, CHANGED, CLOSED_PIPE = 1, 2, 4, 141
 TRACEBACK = "KUBECTL_DYNAMIQ_TRACEBACK"
 
 
@@ -31,12 +31,14 @@ def run(given: CommandLine, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if given.lacks_value is not None:
         parser.error(f"argument {given.lacks_value}: expected one argument")
+    if not getattr(options, "yes", True) and not options.preview and not sys.stdin.isatty():
+        parser.error("this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do")
     context = CommandContext(given, options, connection, Transport(connection), Screen.out(), Screen.err())
     try:
         return _command(options.command)(context)
     except (Refusal, ApiError, NotConnected) as error:
         context.err.lines([f"error: {safe(error_message(error))}"])
-        return USAGE if options.command == "verify" else REFUSED
+        return USAGE if options.command == "verify" else CHANGED if isinstance(error, Changed) else REFUSED
     except BrokenPipeError:
         # The buffer is flushed at exit, which would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

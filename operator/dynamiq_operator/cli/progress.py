@@ -18,6 +18,8 @@ from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
+UNDER_WAY = 3
+"""Exit code: the deploy had not ended when the time was over."""
 ERASE = "\r\x1b[K"
 
 
@@ -78,7 +80,7 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
     else:
         why = f"it goes on; see `kubectl dynamiq status {row.app} -n {namespace}`"
     context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])
-    return 1
+    return UNDER_WAY
 
 
 class _ProgressLine:

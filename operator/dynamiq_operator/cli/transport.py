@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from dynamiq_operator.actions.refusals import refused
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
@@ -144,6 +145,8 @@ def error_message(error: Exception) -> str:
             )
         case errors.Denied() if "forbidden: User" in said:
             return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
+        case errors.Invalid():
+            return str(refused(error))
         case errors.Conflict() | errors.AlreadyExists():
             return f"{said}: somebody was faster, try again"
         case errors.Unavailable() if any(place in said for place in NO_CLUSTER_SERVERS):

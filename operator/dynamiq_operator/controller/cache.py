@@ -7,13 +7,15 @@ same however many Apps, releases and rows there are.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Set
 from typing import Any
 
 from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
 from dynamiq_operator.controller.slim import slim
-from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.desired.exposure import hosts_of
+from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
@@ -25,20 +27,24 @@ TOMBSTONES_MAX = 10_000
 
 
 class Cache:
-    """Objects by resource, namespace and name. Not thread-safe: everything runs in one event loop."""
+    """Objects by resource, namespace and name. Not thread-safe: it belongs to the thread that made it, and refuses every other one."""
 
     def __init__(self) -> None:
+        self._owner = threading.get_ident()
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         self._of_workflow: dict[tuple[ApiResource, AppKey], set[AppKey]] = defaultdict(set)
         """Keys of the Apps, and of the releases, of a workflow, by its namespace and name."""
         self._unpinned: dict[AppKey, set[AppKey]] = defaultdict(set)
         """Keys of an App's rows that are not pinned, which wait for a Runtime, perhaps."""
+        self._by_hostname: dict[str, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
+        """Routes with our labels, by each hostname that they have."""
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it."""
+        self._require_owner()
         key, version = key_of(raw), _version(raw)
         cached = self._objects[resource].get(key)
         uid = raw["metadata"].get("uid", "")
@@ -55,6 +61,7 @@ class Cache:
 
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile."""
+        self._require_owner()
         self._tombstones[raw["metadata"].get("uid", "")] = _version(raw)
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
@@ -81,6 +88,10 @@ class Cache:
         for resource, key in sorted(self._by_app.get(app, ()), key=lambda entry: (entry[0].kind, entry[1])):
             yield resource, self._objects[resource][key]
 
+    def routes_of(self, hostname: str) -> Iterator[Manifest]:
+        """Routes with our labels that have the hostname."""
+        return (self._objects[resource][key] for resource, key in self._by_hostname.get(hostname, ()))
+
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
         """WorkflowVersions of a workflow."""
         return (self._objects[VERSIONS][key] for key in self._of_workflow.get((VERSIONS, (namespace, workflow)), ()))
@@ -92,6 +103,11 @@ class Cache:
     def apps(self) -> set[AppKey]:
         """Every App, and the key of every App that is missing and that a record names."""
         return set(self._objects[APPS]) | set(self._by_app)
+
+    def _require_owner(self) -> None:
+        """Raises RuntimeError in another thread than the one that owns the cache: half of an update must never be seen."""
+        if threading.get_ident() != self._owner:
+            raise RuntimeError("the cache is changed by a thread that does not own it")
 
     def _evict(self, resource: ApiResource, key: AppKey) -> set[AppKey]:
         cached = self._objects[resource].pop(key, None)
@@ -111,6 +127,8 @@ class Cache:
             yield self._of_workflow, (resource, (key[0], raw["spec"]["workflow"])), key
         if resource in (VERSIONS, RUNTIMES):
             return
+        if resource in ROUTES:
+            yield from ((self._by_hostname, host, (resource, key)) for host in hosts_of(raw))
         for app in self._affected_by(resource, raw):
             yield self._by_app, app, (resource, key)
             if resource is RECORDS and "pinned" not in raw["spec"]:

@@ -1,8 +1,12 @@
-"""Claims of hostnames: a ConfigMap in the operator's namespace for each hostname, created by POST, so that the first App has it."""
+"""Claims of hostnames: a ConfigMap in the operator's namespace for each hostname, created by POST, so that the first App has it.
+
+Where a claim is missing, the routes of Apps, as they are cached, tell whose the hostname is: claims can be lost, and what serves stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from time import monotonic
 
 from pydantic import ValidationError
@@ -10,11 +14,11 @@ from pydantic import ValidationError
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.desired.base import CONFIG_MAP, app_of
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
+from dynamiq_operator.model.objects import App, Manifest, Meta, format_time, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
@@ -23,6 +27,8 @@ OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""
 FOREIGN_ROUTE_TTL = 14.0
 """Seconds for which a foreign route of the hostname is cached: to find one reads every route of the cluster."""
+FAILED_TTL = 14.0
+"""Seconds after which a claim that could not be made is tried again."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
 
 
@@ -41,15 +47,16 @@ class Claims:
         self._client, self._cache, self._settings = client, cache, settings
         self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
         self._own: dict[AppKey, tuple[tuple[str, str], HostnameClaim, float]] = {}
+        self._not_made: dict[AppKey, tuple[str, str, float]] = {}
         self._foreign_routes: dict[AppKey, tuple[str, str, float]] = {}
 
     def drop(self, key: AppKey) -> None:
         """Drops what is cached for an App."""
-        self._own.pop(key, None)
-        self._foreign_routes.pop(key, None)
+        for kept in (self._own, self._not_made, self._foreign_routes):
+            kept.pop(key, None)
 
     async def of(self, key: AppKey, app: App) -> HostnameClaim:
-        """Which App holds the hostname of this one. Raises errors.ApiError."""
+        """Which App holds the hostname of this one. What cannot be read is not absent: it is unknown, or, for a while without an API server, as it was."""
         host = exposure.external_hostname(app, self._settings)
         if host is None:
             self.drop(key)
@@ -58,35 +65,79 @@ class Claims:
         cached = self._own.get(key)
         if cached is not None and cached[0] == wanted and self._clock() - cached[2] < OWN_CLAIM_TTL:
             return cached[1]
+        failed = self._not_made.get(key)
+        if failed is not None and failed[0] == host and self._clock() - failed[2] < FAILED_TTL:
+            return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be made: {failed[1]}")
+        try:
+            claim = await self._read(key, host)
+        except errors.Unavailable as error:
+            if cached is not None and cached[0] == wanted:
+                return cached[1]
+            return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be read: {error}")
+        except errors.ApiError as error:
+            return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be read: {error}")
         self._own.pop(key, None)
+        if claim.state is ClaimState.OURS and claim.released_at is None:
+            self._own[key] = (wanted, claim, self._clock())
+        return claim
+
+    async def _read(self, key: AppKey, host: str) -> HostnameClaim:
+        serving = self._serving_since(host)
         try:
             raw = await self._client.get(CLAIMS, self._namespace, names.claim(host))
         except errors.NotFound:
-            foreign = await self._foreign_route(key, host)
-            return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
-        holder = (raw["data"]["namespace"], raw["data"]["app"])
-        noted = (raw["metadata"].get("annotations") or {}).get(names.RELEASED_ANNOTATION)
-        released_at = parse_time(noted) if noted else None
+            return await self._unclaimed(key, host, serving)
+        holder = _holder(raw)
+        if holder is None:
+            said = f"its claim, ConfigMap {names.claim(host)} in namespace {self._namespace}, names no App: delete it, and it is made again"
+            return HostnameClaim(ClaimState.UNKNOWN, unread=said)
         if holder == key:
-            claim = HostnameClaim(ClaimState.OURS, holder, released_at, raw)
-            if released_at is None:
-                self._own[key] = (wanted, claim, self._clock())
-            return claim
-        return HostnameClaim(ClaimState.HELD if self._is_wanted(holder, host) else ClaimState.ABANDONED, holder, released_at, raw)
+            rival = _oldest(serving, but=key)
+            if key not in serving and rival is not None and serving[rival] < _claimed_since(raw):  # an old claim, brought back by a restore
+                return HostnameClaim(ClaimState.HELD, rival)
+            return HostnameClaim(ClaimState.OURS, holder, _released_at(raw), raw)
+        return self._of_another(key, host, raw, holder, serving)
+
+    async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, datetime]) -> HostnameClaim:
+        """Without a claim it is the App's whose route is the oldest; one that serves needs not look for routes of others."""
+        first = _oldest(serving)
+        if first is not None:
+            return HostnameClaim(ClaimState.FREE, since=serving[key]) if first == key else HostnameClaim(ClaimState.HELD, first)
+        foreign = await self._foreign_route(key, host)
+        return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
+
+    def _of_another(self, key: AppKey, host: str, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, datetime]) -> HostnameClaim:
+        """A claim of another App against a route of this one: it holds where its App serves the hostname, or where it is the older one."""
+        wanted, seen = self._is_wanted(holder, host), self._is_served(holder[0])
+        if key in serving and holder not in serving and (not wanted or serving[key] < _claimed_since(raw)):
+            return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen else None)
+        return HostnameClaim(ClaimState.HELD if wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
 
     async def create(self, action: operations.ClaimHostname) -> None:
-        """Creates the claim of a hostname. Raises errors.Conflict where another App has created it since."""
+        """Creates the claim of a hostname; what the API server refuses is told of by `of`, until it is tried again.
+
+        Raises errors.Conflict where another App has created it since, and errors.Unavailable.
+        """
         meta = action.app.meta
         manifest: Manifest = {
             "apiVersion": CONFIG_MAP.api_version,
             "kind": CONFIG_MAP.kind,
-            "metadata": {"name": names.claim(action.hostname), "namespace": self._namespace, "labels": {names.CLAIM_LABEL: "hostname"}},
+            "metadata": {
+                "name": names.claim(action.hostname),
+                "namespace": self._namespace,
+                "labels": {names.CLAIM_LABEL: "hostname"},
+                "annotations": {names.CLAIMED_ANNOTATION: format_time(action.since)} if action.since else {},
+            },
             "data": {"hostname": action.hostname, "namespace": meta.namespace, "app": meta.name},
         }
         try:
             await self._client.create(CLAIMS, manifest)
         except errors.AlreadyExists as error:
             raise errors.Conflict(str(error)) from error
+        except (errors.Denied, errors.Invalid, errors.NotFound) as error:  # a quota; a namespace that ends, or is not there
+            self._not_made[(meta.namespace, meta.name)] = (action.hostname, str(error), self._clock())
+        else:
+            self._not_made.pop((meta.namespace, meta.name), None)
 
     async def annotate(self, action: operations.KeepClaim) -> None:
         """Notes on a claim since when no App wants it, or that its holder does. Raises errors.Conflict where it was written since."""
@@ -102,13 +153,29 @@ class Claims:
 
     def _is_wanted(self, holder: AppKey, host: str) -> bool:
         """Whether the holder exists and has this hostname still; True where its namespace is not cached."""
-        if self._namespaces is not None and holder[0] not in self._namespaces:
+        if not self._is_served(holder[0]):
             return True
         raw = self._cache.get(APPS, *holder)
         try:
             return raw is not None and exposure.external_hostname(App.of(raw), self._settings) == host
         except ValidationError:
             return True
+
+    def _is_served(self, namespace: str) -> bool:
+        """Whether the Apps of a namespace are cached."""
+        return self._namespaces is None or namespace in self._namespaces
+
+    def _serving_since(self, host: str) -> dict[AppKey, datetime]:
+        """The Apps whose routes have the hostname and that want it, each with the time from when on its oldest one has been there."""
+        found: dict[AppKey, datetime] = {}
+        for route in self._cache.routes_of(host):
+            key = (route["metadata"]["namespace"], app_of(route))
+            raw = self._cache.get(APPS, *key)
+            if raw is None or not self._is_wanted(key, host):
+                continue
+            if raw["metadata"].get("uid") in (meta := Meta.of(route)).owners and not meta.deleting:
+                found[key] = min(found.get(key, meta.created), meta.created)
+        return found
 
     async def _foreign_route(self, key: AppKey, host: str) -> str | None:
         """The kind of a route that is not the operator's and has the hostname; it is looked for before a hostname is claimed."""
@@ -124,8 +191,8 @@ class Claims:
         for resource in ROUTES:
             for namespace in sorted(self._namespaces or {""}):
                 try:
-                    async for page in self._client.pages(resource, namespace):
-                        if any(_is_foreign(raw, key) and host in _hosts(raw) for raw in page["items"]):
+                    async for page in self._client.pages(resource, namespace, label=f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"):
+                        if any(_is_foreign(raw, key) and host in exposure.hosts_of(raw) for raw in page["items"]):
                             return resource.kind
                 except errors.NotFound:
                     if not resource.optional:
@@ -134,12 +201,33 @@ class Claims:
 
 
 def _is_foreign(raw: Manifest, key: AppKey) -> bool:
+    """Whether a route without our labels is none of the App's: one of its name is told of by its own condition."""
     meta = raw["metadata"]
-    ours = (meta.get("labels") or {}).get(names.MANAGED_BY) == names.FIELD_MANAGER
-    return not ours and (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
+    return (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
 
 
-def _hosts(raw: Manifest) -> set[str]:
-    """Hostnames of an Ingress or an HTTPRoute."""
-    spec = raw["spec"]
-    return {rule["host"] for rule in spec.get("rules") or () if "host" in rule} | set(spec.get("hostnames") or ())
+def _holder(claim: Manifest) -> AppKey | None:
+    """The App that a claim names; None where somebody wrote something else into it."""
+    data = claim.get("data") or {}
+    namespace, app = data.get("namespace"), data.get("app")
+    return (namespace, app) if namespace and app else None
+
+
+def _time(claim: Manifest, annotation: str) -> datetime | None:
+    noted = (claim["metadata"].get("annotations") or {}).get(annotation)
+    try:
+        return parse_time(noted) if noted else None
+    except ValueError:
+        return None
+
+
+def _released_at(claim: Manifest) -> datetime | None:
+    return _time(claim, names.RELEASED_ANNOTATION)
+
+
+def _claimed_since(claim: Manifest) -> datetime:
+    return _time(claim, names.CLAIMED_ANNOTATION) or Meta.of(claim).created
+
+
+def _oldest(serving: Mapping[AppKey, datetime], but: AppKey | None = None) -> AppKey | None:
+    return min((key for key in serving if key != but), key=lambda key: (serving[key], key), default=None)

@@ -1,9 +1,15 @@
-"""The asynchronous client of the API server: the official client's configuration and connection pool, and errors of `kube.errors`."""
+"""The asynchronous client of the API server: the edge at which every answer becomes an object, or an error of `kube.errors`.
+
+No request lasts longer than its deadline, and none is refused twice for a login that was rotated. What an answer must be is checked
+here, so that no other part of the process meets HTML, half of a JSON text, or `{}`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,61 +17,68 @@ from urllib.parse import urlencode
 
 import aiohttp
 import orjson
-from kubernetes.aio import client as kubernetes
-from kubernetes.aio import config as kubernetes_config
+from yarl import URL
 
+from dynamiq_operator.controller.credentials import Credentials, Login
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN, in_a_pod
+from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
 
+CONNECT_WITHIN = 3.0
+SILENCE_MAX = 8.0
+"""Seconds without a byte after which an answer is given up: a connection that hangs is never healed, only a new one is."""
+TIMEOUT = 60.0
+"""Seconds for one request whose answer keeps coming."""
+CONNECTIONS = 32
+"""Requests at a time, watches not counted."""
+DOWN_AFTER = 8
+"""Consecutive requests without an answer after which the API server counts as down."""
+DOWN_PAUSE = 2.0
+"""Seconds that those who wait for it wait at most before they ask again."""
 PAGE_BYTES = 1_000_000
 """What is decoded at once: the loop stands still meanwhile, for some 10 ms."""
-TIMEOUT = 30.0  # seconds for one request
-CONNECTIONS = 32
+JSON_WANTED = {"Accept": PLAIN}
 JSON_PATCH = "application/json-patch+json"
-# Without a charset the client would encode the bytes once more.
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 
 
 class Client:
     """One connection pool to one API server. Use it as an async context manager."""
 
-    def __init__(self, configuration: Any) -> None:
-        configuration.connection_pool_maxsize = CONNECTIONS
-        self._api = kubernetes.ApiClient(configuration)
-        self._configuration = configuration
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._failures = 0
+        self._answered = asyncio.Event()
+        self.is_refused = False
+        """Whether the API server did not accept who the operator is, when it answered last."""
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Client:
         """A client by kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
-        configuration = kubernetes.Configuration()
-        if kubeconfig is None and context is None and in_a_pod():
-            kubernetes_config.load_incluster_config(configuration)
-        else:
-            path = str(kubeconfig) if kubeconfig else None
-            await kubernetes_config.load_kube_config(config_file=path, context=context, client_configuration=configuration)
-        return cls(configuration)
+        credentials = Credentials.of(kubeconfig, context)
+        await credentials.login()
+        return cls(credentials)
 
     async def __aenter__(self) -> Client:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._api.close()
+        await self._session.close()
 
-    async def credentials(self) -> dict[str, Any]:
-        """The current credentials as the fields of kopf's ConnectionInfo; the token of a service account is read anew."""
-        configuration = self._configuration
-        token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        return {
-            "server": configuration.host,
-            "ca_path": configuration.ssl_ca_cert,
-            "insecure": not configuration.verify_ssl,
-            "certificate_path": configuration.cert_file,
-            "private_key_path": configuration.key_file,
-            "token": token.split(" ", 1)[-1] if token else None,
-        }
+    async def until_answered(self) -> None:
+        """Returns at once, or, while the API server answers nothing at all, when it answers somebody, or after a pause."""
+        if self._failures < DOWN_AFTER:
+            return
+        self._answered.clear()
+        try:
+            async with asyncio.timeout(DOWN_PAUSE):
+                await self._answered.wait()
+        except TimeoutError:
+            return
 
     async def request(
         self,
@@ -75,48 +88,125 @@ class Client:
         query: Mapping[str, str | int] | None = None,
         body: Any = None,
         content_type: str = PLAIN,
+        accept: str = PLAIN,
+        within: float = TIMEOUT,
+        required: str = "metadata",
     ) -> Manifest:
-        """Sends one request and returns the JSON of its answer. Raises errors.ApiError."""
-        return _parsed(await self._answer(method, path, query=query, body=body, content_type=content_type), f"{method} {path}")
+        """Sends one request and returns the JSON object of its answer, which has the key `required`. Raises errors.ApiError.
+
+        `within`: seconds after which it is given up, whatever has come of the answer.
+        """
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        return _parsed(await self._answer(method, path, query, headers, _written(body), within), f"{method} {path}", required)
 
     async def _answer(
-        self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Any = None, content_type: str = PLAIN
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] = JSON_WANTED,
+        data: bytes | None = None,
+        within: float = TIMEOUT,
     ) -> bytes:
         """Sends one request and returns the bytes of its answer. Raises errors.ApiError."""
-        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": PLAIN, "Content-Type": content_type}
+        deadline = aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN, sock_read=SILENCE_MAX)
+        async with self._slots, self._opened(f"{method} {path}", method, path, query, headers, data, deadline) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def watch(
+        self, path: str, query: Mapping[str, str | int], seconds: float, accept: str = PLAIN
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of a watch, which is given up after `seconds`. Raises errors.ApiError, within the block too."""
+        deadline = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_WITHIN)
+        asked = f"watch {path}"
+        async with self._opened(asked, "GET", path, query, {"Accept": accept}, None, deadline) as response:
+            yield _lines(response)
+
+    @asynccontextmanager
+    async def _opened(
+        self,
+        asked: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        deadline: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response of a request that was carried out, its body still to come."""
+        target = path + (f"?{urlencode(query)}" if query else "")
         try:
-            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            response = await self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT)
-            raw = await response.read()
+            login = await self._credentials.login()
+            response = await self._send(login, method, target, headers, data, deadline)
+            if response.status == 401:
+                response.release()
+                response = await self._send(await self._credentials.renewed(login), method, target, headers, data, deadline)
+            async with response:
+                if response.status >= 300:
+                    raise self._refusal(response.status, await response.read(), asked)
+                self._note(answered=True)
+                yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        if response.status < 400:
-            return bytes(raw)
-        raise errors.from_answer(response.status, raw, f"{method} {path}")
+            self._note(answered=False)
+            raise errors.Unavailable(f"{asked}: {str(error) or type(error).__name__}") from error
+
+    async def _send(
+        self, login: Login, method: str, target: str, headers: Mapping[str, str], data: bytes | None, deadline: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        who = {"Authorization": login.authorization} if login.authorization else {}
+        return await self._session.request(
+            method,
+            URL(f"{login.host}{target}", encoded=True),
+            headers={**headers, **who},
+            data=data,
+            timeout=deadline,
+            ssl=login.trust if login.trust is not None else True,
+            server_hostname=login.server_name,
+            proxy=login.proxy,
+            allow_redirects=False,
+        )
+
+    def _refusal(self, status: int, raw: bytes, asked: str) -> errors.ApiError:
+        """The error of an answer. Who is not known may be known again in a moment: nothing is decided by a 401."""
+        self._note(answered=status < 500 and status != 429, refused=status == 401)
+        refusal = errors.from_answer(status, raw, asked)
+        if status == 401:
+            return errors.Unavailable(f"{asked}: the API server does not accept the operator's credentials: {refusal}", status)
+        return refusal
+
+    def _note(self, *, answered: bool, refused: bool = False) -> None:
+        """Counts consecutive requests without an answer, and wakes those who wait for one."""
+        self.is_refused = refused or (self.is_refused and not answered)
+        self._failures = 0 if answered else self._failures + 1
+        if answered:
+            self._answered.set()
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
         """One object. Raises errors.NotFound and errors.ApiError."""
-        return await self.request("GET", resource.path(namespace, name))
+        path = resource.path(namespace, name)
+        return _object(await self.request("GET", path), f"GET {path}")
 
     async def pages(self, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> AsyncIterator[Manifest]:
         """The pages of a list, which the selectors `label` and `field` limit.
 
         Each has at most `PAGE` items, and as few as it takes to be of about `PAGE_BYTES`: one item may be of 900 KiB.
         """
+        path = resource.path(namespace)
         query: dict[str, str | int] = {"limit": resource.first_page or PAGE}
         if label:
             query["labelSelector"] = label
         if field:
             query["fieldSelector"] = field
         while True:
-            path = resource.path(namespace)
-            answer = await self._answer("GET", path, query=query)
-            page = _parsed(answer, f"GET {path}")
+            answer = await self._answer("GET", path, query)
+            page = _parsed(answer, f"GET {path}", "metadata")
+            if "items" not in page or not str(page["metadata"].get("resourceVersion", "")).isdecimal():
+                raise errors.Unavailable(f"GET {path}: the answer is no list")  # to take it for an empty one would delete what there is
+            # A list leaves these out of its items, and has null in place of none.
+            page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"] or ()]
             query["limit"] = min(PAGE, len(page["items"]) * PAGE_BYTES // len(answer) + 1)
             del answer
-            # A list leaves these out of its items.
-            page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"]]
             yield page
             if not (token := page["metadata"].get("continue")):
                 return
@@ -125,19 +215,14 @@ class Client:
     async def create(self, resource: ApiResource, manifest: Manifest) -> Manifest:
         """POST: it never changes an object that exists. Raises errors.AlreadyExists and errors.ApiError."""
         path = resource.path(manifest["metadata"].get("namespace", ""))
-        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+        return _object(await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest), f"POST {path}")
 
     async def apply(self, resource: ApiResource, manifest: Manifest) -> Manifest:
         """Server-side apply, which takes back fields of ours that another manager changed. Raises errors.ApiError."""
         meta = manifest["metadata"]
-        # The body is parsed as YAML, which knows no surrogate escapes: 🦊 goes as it is.
-        return await self.request(
-            "PATCH",
-            resource.path(meta.get("namespace", ""), meta["name"]),
-            query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            body=json.dumps(manifest, ensure_ascii=False).encode(),
-            content_type=APPLY,
-        )
+        path = resource.path(meta.get("namespace", ""), meta["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return _object(await self.request("PATCH", path, query=query, body=manifest, content_type=APPLY), f"PATCH {path}")
 
     async def patch(
         self,
@@ -152,7 +237,8 @@ class Client:
     ) -> Manifest:
         """A merge patch, or with `kind=JSON_PATCH` a list of operations. Raises errors.ApiError."""
         path = resource.path(namespace, name, subresource)
-        return await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
+        written = await self.request("PATCH", path, query={"fieldManager": manager}, body=patch, content_type=kind)
+        return _object(written, f"PATCH {path}")
 
     async def delete(
         self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None, keep_dependents: bool = False
@@ -169,9 +255,38 @@ class Client:
             return
 
 
-def _parsed(raw: bytes, asked: str) -> Manifest:
+def _written(body: Any) -> bytes | None:
+    """JSON in UTF-8. An apply is parsed as YAML, which knows no surrogate escapes: 🦊 goes as it is, and only half of it is escaped."""
+    if body is None:
+        return None
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _parsed(raw: bytes, asked: str, required: str) -> Manifest:
     try:
         parsed = orjson.loads(raw)
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
-    return parsed if isinstance(parsed, dict) else {}
+    if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
+        raise errors.Unavailable(f"{asked}: the answer is no object with {required}")
+    return parsed
+
+
+def _object(answer: Manifest, asked: str) -> Manifest:
+    """The answer, where it is one object: what is read, and what comes of each write."""
+    if not isinstance(answer["metadata"], dict) or not answer["metadata"].get("name"):
+        raise errors.Unavailable(f"{asked}: the answer has no name")
+    return answer
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Whole lines, however long: an object with a large flow is one. What a cut connection leaves of a line is dropped."""
+    left = b""
+    async for chunk in response.content.iter_any():
+        *lines, left = (left + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line

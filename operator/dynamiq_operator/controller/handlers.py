@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import kopf
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.controller.watch_session import WatchSession
+from dynamiq_operator.kube.resources import WATCHED, ApiResource
+
+SERVER = "http://feeds"
+"""In the place of the API server's address, which the session knows by itself."""
 
 
-def registry(informers: Informers, client: Client) -> kopf.OperatorRegistry:
-    """The handlers of every watched resource that the cluster serves, and no others."""
+def registry(informers: Informers) -> kopf.OperatorRegistry:
+    """The handlers of every watched resource, and no others."""
     handlers = kopf.OperatorRegistry()
-    _log_in(handlers, client)
-    for resource in informers.resources():
+    _log_in(handlers, informers)
+    for resource in WATCHED:
         _watch(handlers, informers, resource)
     return handlers
 
 
-def _log_in(handlers: kopf.OperatorRegistry, client: Client) -> None:
+def _log_in(handlers: kopf.OperatorRegistry, informers: Informers) -> None:
     @kopf.on.login(registry=handlers)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await client.credentials())
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = cast(aiohttp.ClientSession, WatchSession(informers))
+        return kopf.AiohttpSession(server=SERVER, aiohttp_session=session)
 
 
 def _watch(handlers: kopf.OperatorRegistry, informers: Informers, resource: ApiResource) -> None:
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)
-    def on_watch_event(event: Any, **_: Any) -> None:
+    async def on_watch_event(event: Any, **_: Any) -> None:
         informers.on_watch_event(resource, event["type"], event["object"])

@@ -1,13 +1,15 @@
 """Leader election: one replica of the operator reconciles at a time, the leader, by a Lease of the API; the others follow.
 
-Another replica's lease has expired when it has not changed for its duration by the local monotonic clock: clocks of two machines
-are never compared. `require_leadership` stops a leader that was paused, or cut off, before it writes anything more; a request that was
-on its way already is not fenced by a lease, so writes that must be are guarded by resourceVersion as well.
+A follower watches the Lease, so it takes over in the moment in which the lease is released, or has expired: another replica's lease
+has expired when it has not changed for its duration by the local monotonic clock, and clocks of two machines are never compared.
+`require_leadership` stops a leader that was paused, or cut off, before it writes anything more, and `left_to_write` ends what it sent
+before another can lead. What left this machine can arrive later still: every write names what it was decided from, see `fenced.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +18,19 @@ from time import monotonic
 from typing import Any
 
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.lease_watch import LeaseWatch
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import LEASES
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, format_time, parse_time
 
 RELEASE_ATTEMPTS = 3
+WRITES_END_BEFORE = 1.0
+"""Seconds before another replica can lead at which no write of this one may be under way any more."""
+MISSED_RENEWALS = 2
+"""Renewals that a follower does not hear of before it asks: the leader may be gone, or the watch may be."""
+UNATTENDED_AFTER = 2
+"""Durations of a lease without a renewal after which nobody can have worked: a takeover is over long before."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +64,9 @@ class LeaderElection:
         self._namespace, self._name, self.identity = namespace, name, identity
         self._timing, self._clock = timing, clock
         self._observed_version: str | None = None
-        self._observed_at = 0.0
+        self._observed_at = self._observed_duration = 0.0
+        self._observed_holder = ""
+        self._changed = asyncio.Event()
         self._renewed_at: float | None = None
         self._raw: Manifest | None = None
 
@@ -63,24 +75,64 @@ class LeaderElection:
         if self._since_renewal() > self._timing.renew_deadline:
             raise LeadershipLost
 
+    def left_to_write(self) -> float:
+        """Seconds within which a write that is sent now has to end. Raises LeadershipLost."""
+        self.require_leadership()
+        return self._timing.lease_duration - WRITES_END_BEFORE - self._since_renewal()
+
+    @property
+    def unattended_until(self) -> datetime | None:
+        """When a replica led again after a time in which none could; None where there was no such time. It is noted on the Lease."""
+        noted = ((self._raw or {}).get("metadata", {}).get("annotations") or {}).get(names.UNATTENDED_ANNOTATION)
+        return _time(noted)
+
     async def acquire(self) -> None:
         """Waits until this replica leads."""
         following: str | None = None
-        while True:
+        watch = LeaseWatch(self._client, self._namespace, self._name, self._timing.retry_period, self._observe)
+        watching: asyncio.Task[None] | None = None
+        try:
+            while (leader := await self._try()) != self.identity:
+                if leader and leader != following:
+                    log.info("following: %s holds the lease %s/%s", leader, self._namespace, self._name)
+                    following = leader
+                watching = watching or asyncio.create_task(watch.run())
+                await self._wait(leader, watch)
+        finally:
+            if watching is not None:
+                watching.cancel()
+
+    async def _try(self) -> str:
+        """Who holds the lease after an attempt to take it, empty where that is not known."""
+        try:
+            return await self._acquire_or_renew()
+        except errors.ApiError as error:
+            log.warning("the lease %s/%s cannot be taken: %s", self._namespace, self._name, error)
+        except Exception:
+            log.exception("the lease %s/%s cannot be taken", self._namespace, self._name)
+        return ""
+
+    async def _wait(self, leader: str, watch: LeaseWatch) -> None:
+        """Until the lease may be free: when it was released, has expired, or is not heard of; without a watch, or a leader, for a while."""
+        silence = self._timing.retry_period * (MISSED_RENEWALS if leader and watch.is_open else 1)
+        while not leader or self._observed_holder:
+            until_expired = self._observed_at + self._observed_duration - self._clock() if leader else silence
+            self._changed.clear()
             try:
-                leader = await self._acquire_or_renew()
-            except errors.ApiError as error:
-                log.warning("the lease %s/%s cannot be taken: %s", self._namespace, self._name, error)
-                leader = ""
-            except Exception:
-                log.exception("the lease %s/%s cannot be taken", self._namespace, self._name)
-                leader = ""
-            if leader == self.identity:
+                async with asyncio.timeout(max(min(silence, until_expired), 0)):
+                    await self._changed.wait()
+            except TimeoutError:
                 return
-            if leader and leader != following:
-                log.info("following: %s holds the lease %s/%s", leader, self._namespace, self._name)
-                following = leader
-            await asyncio.sleep(self._timing.retry_period)
+
+    def _observe(self, raw: Manifest) -> None:
+        """Notes a state of the lease, and when it was seen first."""
+        spec = raw.get("spec") or {}
+        if (version := raw["metadata"]["resourceVersion"]) == self._observed_version:
+            return
+        self._observed_version, self._observed_at = version, self._clock()
+        self._observed_holder = spec.get("holderIdentity") or ""
+        self._observed_duration = spec.get("leaseDurationSeconds") or self._timing.lease_duration
+        self._changed.set()
 
     async def renew_until_lost(self, on_lost: Callable[[], None]) -> None:
         """Renews the lease until cancelled; calls `on_lost` once when another replica holds it or it was not renewed in time."""
@@ -137,26 +189,40 @@ class LeaderElection:
             self._raw = await self._client.get(LEASES, self._namespace, self._name)
         except errors.NotFound:
             return await self._create()
+        self._observe(self._raw)
         spec = self._raw.get("spec") or {}
         leader = spec.get("holderIdentity") or ""
-        version = self._raw["metadata"]["resourceVersion"]
-        if version != self._observed_version:
-            self._observed_version, self._observed_at = version, self._clock()
-        expired = self._clock() - self._observed_at > (spec.get("leaseDurationSeconds") or self._timing.lease_duration)
+        expired = self._clock() - self._observed_at > self._observed_duration
         if leader and leader != self.identity and not expired:
             return str(leader)
         taken = {"leaseTransitions": (spec.get("leaseTransitions") or 0) + 1, "acquireTime": _now()} if leader != self.identity else {}
+        self._note_unattended(spec.get("renewTime"))
         try:
             await self._write({**spec, **taken, **self._held()})
         except errors.Conflict:
             return ""
         return self.identity
 
+    def _note_unattended(self, renewed: str | None) -> None:
+        """Notes on the lease that is about to be written that nobody could work until now, where it was not renewed for so long."""
+        assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
+        now = datetime.now(UTC)
+        known = _time(renewed)
+        if known is not None and (now - known).total_seconds() < UNATTENDED_AFTER * self._timing.lease_duration:
+            return
+        meta = self._raw["metadata"]
+        noted = {**(meta.get("annotations") or {}), names.UNATTENDED_ANNOTATION: format_time(now)}
+        self._raw = {**self._raw, "metadata": {**meta, "annotations": noted}}
+
     async def _create(self) -> str:
         manifest: dict[str, Any] = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": {
+                "name": self._name,
+                "namespace": self._namespace,
+                "annotations": {names.UNATTENDED_ANNOTATION: format_time(datetime.now(UTC))},
+            },
             "spec": {"acquireTime": _now(), **self._held()},
         }
         try:
@@ -173,6 +239,13 @@ class LeaderElection:
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
         path = LEASES.path(self._namespace, self._name)
         self._raw = await self._client.request("PUT", path, body={**self._raw, "spec": spec})
+
+
+def _time(text: str | None) -> datetime | None:
+    """What a time of the Lease says; None where there is none, or nothing that can be read: whoever may write the Lease wrote it."""
+    with contextlib.suppress(ValueError):
+        return parse_time(text) if text else None
+    return None
 
 
 def _now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
@@ -58,10 +60,17 @@ class Observer:
     """Makes snapshots. It writes nothing to the API server."""
 
     def __init__(
-        self, client: Client, cache: Cache, settings: Settings, claims: Claims, gateway_api: GatewayApi, states: AppStates
+        self,
+        client: Client,
+        cache: Cache,
+        settings: Settings,
+        claims: Claims,
+        gateway_api: GatewayApi,
+        states: AppStates,
+        election: LeaderElection,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
-        self._states, self._clock = states, states.clock
+        self._states, self._clock, self._election = states, states.clock, election
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -75,14 +84,25 @@ class Observer:
             return Snapshot(*key, datetime.now(UTC), self._settings, records=rows, unreadable=(app,) if app is not None else ())
         cached = self._from_cache(key, app)
         records = cached.records
-        for name, row in (await self._closed_records(key, app, records)).items():
+        unknown: dict[ChildKey, str] = {}
+        state = self._states.of_uid(key, app.meta.uid)
+        watched = tuple(records.values())
+        try:
+            async with asyncio.TaskGroup() as reads:  # at the same time: a deploy waits for all of them
+                closed = reads.create_task(self._closed_records(key, app, dict(records)))
+                reads.create_task(self._expire_problems(key[0], app, state))
+                keys = reads.create_task(self._access_keys(key, app, state, cached.pods))
+                claim = reads.create_task(self._claims.of(key, app))
+                stamped = reads.create_task(self._authors_stamped_since(watched))
+                promotions = reads.create_task(self._promotions(watched, unknown))
+                ledger = reads.create_task(self._ledger(key, app, watched, state))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        for name, row in closed.result().items():
             if isinstance(row, Unreadable):
                 cached.unreadable.append(row)
             else:
                 records[name] = row
-        unknown: dict[ChildKey, str] = {}
-        state = self._states.of_uid(key, app.meta.uid)
-        await self._expire_problems(key[0], app, state)
         snapshot = Snapshot(
             *key,
             datetime.now(UTC),
@@ -94,14 +114,15 @@ class Observer:
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
             problems={child: problem for child, (problem, _) in state.problems.items()},
-            access_keys=await self._access_keys(key, app, state, cached.pods),
+            access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
-            claim=await self._claims.of(key, app),
+            unattended_until=self._election.unattended_until,
+            claim=claim.result(),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
-            authors_stamped_since=await self._authors_stamped_since(records.values()),
-            promotions=await self._promotions(records.values(), unknown),
-            ledger=await self._ledger(key, app, records.values(), state),
+            authors_stamped_since=stamped.result(),
+            promotions=promotions.result(),
+            ledger=ledger.result(),
             unreadable=tuple(cached.unreadable),
             unknown=unknown,
             failure=state.failure,

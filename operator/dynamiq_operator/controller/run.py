@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,22 +12,22 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.watch_loop import WatchScope, watch
+from dynamiq_operator.controller.watch_loop import WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
-SIGNALS_PERIOD = 0.5
-"""Seconds after which the handlers of signals are taken back from kopf."""
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +54,23 @@ async def run(options: OperatorOptions) -> None:
         cache, queue, states = Cache(), WorkQueue[AppKey](), AppStates()
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
-        informers = Informers(client, cache, queue, namespaces, gateway_api)
-        claims = Claims(client, cache, options.settings, options.lease_namespace, namespaces)
+        denials = Denials()
+        informers = Informers(client, cache, queue, namespaces, gateway_api, denials)
         election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states)
-        executor = Executor(client, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
-        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states))
+        fenced = FencedClient(client, election)
+        claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election)
+        executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
+        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered)
         scope = WatchScope(options.namespaces, options.health)
         tasks = [
-            asyncio.create_task(watch(scope, informers, client, synced, stopping)),
-            asyncio.create_task(_relist(options.relist_period, informers)),
+            asyncio.create_task(watch(scope, informers, stopping)),
+            asyncio.create_task(supervise(client, informers.feeds)),
+            asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(lead(election, workers, cache, synced, stopping)),
         ]
-        signalled = asyncio.create_task(_signalled(stopping))
+        handle_signals(stopping)
+        signalled = asyncio.create_task(stopping.wait())
         # None of the others ends by itself: one that did would leave a process that looks alive and does nothing.
         ended, _ = await asyncio.wait([signalled, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
@@ -80,17 +82,10 @@ async def run(options: OperatorOptions) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _relist(period: float, informers: Informers) -> None:
+async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:
+    """Sets `synced` when the cache is full, and lists everything again at intervals."""
+    await informers.until_synced()
+    synced.set()
     while True:
         await asyncio.sleep(period)
-        await informers.list_until_synced()
-
-
-async def _signalled(stopping: asyncio.Event) -> None:
-    """Waits for SIGTERM or SIGINT. kopf takes the handlers for itself each time it starts, so they are taken back."""
-    loop = asyncio.get_running_loop()
-    while not stopping.is_set():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), SIGNALS_PERIOD)
+        await informers.list_again()

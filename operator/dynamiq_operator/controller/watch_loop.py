@@ -1,9 +1,11 @@
-"""kopf's life within the process: it watches, and whatever ends it, it is started anew."""
+"""kopf's life within the process: it watches, and whatever ends it, it is started anew. What no longer recovers ends the process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,22 @@ import kopf
 
 from dynamiq_operator.controller import handlers, kopf_settings
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.feed import Feed
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.kube.errors import backoff
 
 HEALTHY_AFTER = 600.0
 """Seconds that the watches lasted, after which the backoff of their restarts begins anew."""
+LOOK_EVERY = 5.0
+RECOVERS_WITHIN = 60.0
+"""Seconds after which the process ends where the API server does not know it, or a watch is not even tried any more."""
 _KOPF = Path(kopf.__file__).parent
 
 log = logging.getLogger(__name__)
+
+
+class NotRecovering(Exception):  # noqa: N818 - it says how the process is
+    """The process cannot help itself any more; Kubernetes starts another one in its place."""
 
 
 @dataclass(frozen=True)
@@ -30,37 +40,49 @@ class WatchScope:
     health: str | None = None
 
 
-async def watch(scope: WatchScope, informers: Informers, client: Client, synced: asyncio.Event, stopping: asyncio.Event) -> None:
-    """Fills the cache, sets `synced`, and watches until `stopping` is set.
-
-    kopf looks up the resources once, so it starts when they can be listed: they may be installed after the operator. For HTTPRoutes,
-    which a cluster may never have, it is ended and started anew when they come or go.
-    """
+async def watch(scope: WatchScope, informers: Informers, stopping: asyncio.Event) -> None:
+    """Fills the cache and keeps it up to date until `stopping` is set."""
     failures = 0
-    await informers.list_until_synced()
-    synced.set()
     while not stopping.is_set():
         began = asyncio.get_running_loop().time()
-        informers.gateway_api.changed.clear()
-        registry, settings = handlers.registry(informers, client), kopf_settings.settings()
+        registry, settings = handlers.registry(informers), kopf_settings.settings()
         try:
-            await _run_kopf(scope, registry, settings, informers.gateway_api.changed)
+            await _run_kopf(scope, registry, settings, stopping)
         except Exception:
             log.exception("the watches ended")
         else:
-            if informers.gateway_api.changed.is_set() and not stopping.is_set():
-                log.info("the Gateway API was installed or removed: the watches are started anew")
-                await informers.list_until_synced()
-                continue
-            stopping.set()  # kopf ends without an error only for a signal, which came before the handlers were taken back
+            stopping.set()  # kopf ends without an error only for a signal, which came before its handlers were replaced
             return
         failures = failures + 1 if asyncio.get_running_loop().time() - began < HEALTHY_AFTER else 1
         log.warning("the watches are started anew")
         await asyncio.sleep(backoff(failures))
-        await informers.list_until_synced()
 
 
-async def _run_kopf(scope: WatchScope, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stop: asyncio.Event) -> None:
+async def supervise(client: Client, feeds: Iterable[Feed]) -> None:
+    """Raises NotRecovering where this process is what does not recover: an API server that is down is waited for, however long.
+
+    Time is counted by looks, so that a process that was paused has its time after it was woken up.
+    """
+    watched = {feed: (feed.signs, 0) for feed in feeds}
+    refused, looks = 0, RECOVERS_WITHIN / LOOK_EVERY
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        refused = refused + 1 if client.is_refused else 0
+        if refused > looks:
+            raise NotRecovering(f"the API server has not accepted the operator's credentials for {RECOVERS_WITHIN:.0f} s")
+        for feed, (signs, still) in watched.items():
+            watched[feed] = (feed.signs, still + 1 if feed.signs == signs and not feed.is_held else 0)
+            if watched[feed][1] > looks:
+                raise NotRecovering(f"nothing was heard or asked of {feed.path} for {RECOVERS_WITHIN:.0f} s")
+
+
+def handle_signals(stopping: asyncio.Event) -> None:
+    """Sets `stopping` on SIGTERM and SIGINT."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+
+
+async def _run_kopf(scope: WatchScope, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stopping: asyncio.Event) -> None:
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings,
@@ -68,8 +90,8 @@ async def _run_kopf(scope: WatchScope, registry: kopf.OperatorRegistry, settings
         clusterwide=not scope.namespaces,
         namespaces=scope.namespaces,
         liveness_endpoint=scope.health,
-        stop_flag=stop,
     )
+    handle_signals(stopping)  # kopf has taken them: it would end the watches before the workers have finished
     await kopf.run_tasks(tasks, ignored=TasksNotOfKopf())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
@@ -15,10 +16,21 @@ RESYNC_PERIOD = 3.0
 
 
 class Workers:
-    """Takes Apps from the queue and reconciles them, several at a time, each by one worker."""
+    """Takes Apps from the queue and reconciles them, several at a time, each by one worker.
 
-    def __init__(self, queue: WorkQueue[AppKey], cache: Cache, states: AppStates, reconciler: Reconciler) -> None:
+    `until_answered` is awaited before each: an API server that is down is not asked for a thousand Apps, but by a few workers now and then.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue[AppKey],
+        cache: Cache,
+        states: AppStates,
+        reconciler: Reconciler,
+        until_answered: Callable[[], Awaitable[None]],
+    ) -> None:
         self._queue, self._cache, self._states, self._reconciler = queue, cache, states, reconciler
+        self._until_answered = until_answered
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -40,6 +52,7 @@ class Workers:
     async def _work(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         while True:
+            await self._until_answered()
             getting = asyncio.create_task(self._queue.get())
             await asyncio.wait({stopping, getting}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, Resource
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, Resource, is_ending, is_owned
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import ExposureType, ParentRef
 from dynamiq_operator.model.objects import App
@@ -42,3 +45,14 @@ def gateway(app: App, settings: Settings) -> ParentRef | None:
     if own is None:
         return settings.gateway
     return own if own.namespace else own.model_copy(update={"namespace": app.meta.namespace})
+
+
+def hosts_of(route: Mapping[str, Any]) -> frozenset[str]:
+    """Hostnames of an Ingress or an HTTPRoute."""
+    spec = route.get("spec") or {}
+    return frozenset(rule["host"] for rule in spec.get("rules") or () if "host" in rule) | frozenset(spec.get("hostnames") or ())
+
+
+def serves(route: Mapping[str, Any], app: App, host: str) -> bool:
+    """Whether a route is this App's, is to stay, and has the hostname."""
+    return is_owned(route, app) and not is_ending(route) and host in hosts_of(route)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamiq_operator.desired import ingress_annotations
 from dynamiq_operator.desired.base import INGRESS, child
 from dynamiq_operator.desired.exposure import HTTP, external_hostname
 from dynamiq_operator.desired.inputs import Inputs
@@ -25,4 +26,6 @@ def ingress(inputs: Inputs) -> list[Manifest]:
         spec["ingressClassName"] = class_name
     if exposure.tls is not None:
         spec["tls"] = [{"hosts": [host], "secretName": exposure.tls.secret_name}]
-    return [child(app, INGRESS, names.route(app.meta.name), annotations=exposure.annotations, spec=spec)]
+    refused = ingress_annotations.refused(exposure, inputs.settings)
+    passed = {name: value for name, value in (exposure.annotations or {}).items() if name not in refused}
+    return [child(app, INGRESS, names.route(app.meta.name), annotations={**passed, **inputs.kept_annotations}, spec=spec)]

@@ -24,7 +24,8 @@ class TemplateChoice(Enum):
 class Inputs:
     """Of an App that is to run `pinned`, the pins of `row`; without pins, of an App that runs nothing.
 
-    `may_route`: whether the App may have a route for its hostname. `workload`: the workload as observed. `key_note`: what the
+    `may_route`: whether the App may have a route for its hostname. `kept_annotations`: what its Ingress keeps of annotations that are
+    refused. `workload`: the workload as observed. `key_note`: what the
     workload is to note of the Access Keys. `schedules`: by the name of its CronJob, each trigger that is to run on a schedule.
     """
 
@@ -33,6 +34,7 @@ class Inputs:
     row: str = ""
     pinned: Pinned | None = None
     may_route: bool = False
+    kept_annotations: Mapping[str, str] = field(default_factory=dict)
     template_choice: TemplateChoice = TemplateChoice.PINNED
     workload: Manifest | None = None
     key_note: str | None = None

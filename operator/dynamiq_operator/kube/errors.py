@@ -104,7 +104,8 @@ def from_status(status: int, reason: str, message: str) -> ApiError:
 
 
 BACKOFF_FIRST = 0.2
-BACKOFF_MAX = 30.0
+BACKOFF_MAX = 5.0
+"""Seconds after which, at most, something that failed is tried again: what was healed is noticed within these."""
 
 
 def backoff(failures: int) -> float:

@@ -25,6 +25,7 @@ from dynamiq_operator.model.base import (
 )
 from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.record import Config
+from dynamiq_operator.model.runtime import ImagePolicy
 
 
 class ExposureType(StrEnum):
@@ -65,7 +66,7 @@ class Exposure(Part):
     tls: Annotated[Tls | None, Field(description="TLS of the hostname. Left out: plain HTTP.")] = None
     annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=1024)]] | None,
-        Field(max_length=16, description="Annotations of the Ingress, such as cert-manager's issuer."),
+        Field(max_length=16, description="Annotations of the Ingress, such as cert-manager's issuer, of those that the operator allows."),
     ] = None
 
 
@@ -332,6 +333,9 @@ class AppStatus(Part):
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
     failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
+    image_policy: Annotated[
+        ImagePolicy | None, Field(description="What the operator asks of a Runtime's image, where that is anything: previews heed it.")
+    ] = None
     triggers: Annotated[
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
     ] = ()

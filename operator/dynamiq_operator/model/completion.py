@@ -14,7 +14,18 @@ from dynamiq_operator.model import digests
 from dynamiq_operator.model.kinds import RECORD, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
-from dynamiq_operator.model.record import Autoscaling, Config, ConfigType, Pinned, Promoted, Restored, Result, Source
+from dynamiq_operator.model.record import (
+    AT_LEAST_ONE,
+    IN_ORDER,
+    Autoscaling,
+    Config,
+    ConfigType,
+    Pinned,
+    Promoted,
+    Restored,
+    Result,
+    Source,
+)
 from dynamiq_operator.model.runtime import PinnedRuntime, ResourceList, Resources
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
@@ -224,7 +235,11 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
         return Refused("a serverless config needs Knative Serving, which is not installed in this cluster: use type server")
     kept = live if live is not None and live.type is kind else Config()
     autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, requested.autoscaling)
+    if autoscaling.min_replicas == 0:
+        return Refused(AT_LEAST_ONE)
     if (autoscaling.min_replicas or 0) > (autoscaling.max_replicas or 0):
+        if requested.autoscaling and requested.autoscaling.min_replicas and requested.autoscaling.max_replicas:
+            return Refused(IN_ORDER)
         return Refused(
             f"minReplicas {autoscaling.min_replicas} is above maxReplicas {autoscaling.max_replicas}: what the row leaves out is kept from "
             "the live row; give both"

@@ -50,15 +50,19 @@ class Source(StrEnum):
     RECORD = "Record"
 
 
+AT_LEAST_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
+IN_ORDER = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
+
+
 @validated(
     rule(
         "!has(self.minReplicas) || self.minReplicas >= 1",
-        "minReplicas is at least 1: to scale to zero, use type serverless",
+        AT_LEAST_ONE,
         fieldPath=".minReplicas",
     ),
     rule(
         "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
-        "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas",
+        IN_ORDER,
         fieldPath=".minReplicas",
     ),
 )

@@ -17,6 +17,13 @@ class Engine(StrEnum):
     SDK = "sdk"
 
 
+class ImagePolicy(StrEnum):
+    """Which images a Runtime may name."""
+
+    ANY = "any"
+    DIGEST = "digest"
+
+
 class ResourceList(Part):
     """Amounts of compute, as Kubernetes quantities."""
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.base import Part
-
-
-class ImagePolicy(StrEnum):
-    """Which images a Runtime may name."""
-
-    ANY = "any"
-    DIGEST = "digest"
-
+from dynamiq_operator.model.runtime import ImagePolicy as ImagePolicy
 
 TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
 """The reference runtime of this version."""
+
+
+ANY_CLASS = "*"
+"""In the lists of annotations: every ingress class that has no list of its own."""
 
 
 class Settings(Part):
@@ -27,6 +24,12 @@ class Settings(Part):
 
     domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
     ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
+    ingress_annotations: Annotated[
+        Mapping[str, tuple[str, ...]],
+        Field(
+            description="By ingress class, or * for every other: the annotations of an Ingress that Apps may set. Left out: those that are safe."
+        ),
+    ] = {}
     gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
     trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.model.objects import App, Record, Unreadable
+from datetime import datetime
+
+from dynamiq_operator.model.objects import App, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
@@ -39,6 +41,11 @@ def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
 
 def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
     return Emit(app, "Repaired", f"{kind} {name} had been changed at {found.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+
+
+def claimed_again(app: App, host: str, since: datetime) -> Emit:
+    said = f"the claim of hostname {host} was lost: it is made again, as of {format_time(since)}, from when on the App has served it"
+    return Emit(app, "HostnameClaimed", said, key=f"{host}/{format_time(since)}", warning=True)
 
 
 def hindered(app: App, message: str) -> Emit:

@@ -146,10 +146,14 @@ class CreateFlow:
 
 @dataclass(frozen=True)
 class ClaimHostname:
-    """Create the claim of a hostname for an App; the first App to create it has the hostname."""
+    """Create the claim of a hostname for an App; the first App to create it has the hostname.
+
+    `since`: from when on the App has served it, where the claim of old was lost.
+    """
 
     app: App
     hostname: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class KeepClaim:
 
 @dataclass(frozen=True)
 class ReleaseClaim:
-    """Delete a claim whose holder no longer wants it, guarded by its resourceVersion."""
+    """Delete a claim whose holder no longer wants it, or that is younger than the App which serves the hostname, guarded by its resourceVersion."""
 
     claim: Manifest
 

@@ -35,24 +35,37 @@ class AccessKeys:
 
 
 class ClaimState(Enum):
-    """Whose the App's hostname is. `FREE`: no App has claimed it, and no other route serves it."""
+    """Whose the App's hostname is.
+
+    `FREE`: no App has claimed it, and nothing serves it, but for a route of this App. `STALE`: the claim is another App's, and the
+    older claim is this one's, which serves the hostname. `UNKNOWN`: the claim could not be read.
+    """
 
     NOT_NEEDED = "not needed"
     FREE = "free"
     OURS = "ours"
     HELD = "held"
     ABANDONED = "abandoned"
+    STALE = "stale"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class HostnameClaim:
-    """The claim of the App's hostname. `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it."""
+    """The claim of the App's hostname.
+
+    `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it.
+    `since`: from when on a route of this App has served it, where that decides. `raw`: the claim, where it may be written.
+    `unread`: why it could not be read.
+    """
 
     state: ClaimState = ClaimState.NOT_NEEDED
     holder: tuple[str, str] | None = None
     released_at: datetime | None = None
     raw: Manifest | None = None
     stranger: str = "Ingress"
+    since: datetime | None = None
+    unread: str = ""
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,17 @@ def config_in_words(config: Mapping[str, Any] | None) -> str:
     return f"{pods} at {scaling.get('targetCPUUtilizationPercentage', 80)} % CPU"
 
 
+def compute_in_words(config: Mapping[str, Any] | None) -> str:
+    """What each pod asks for and may use at most: `100m CPU and 256Mi memory`, `1 CPU, at most 2 CPU and 1Gi memory`."""
+    resources = (config or {}).get("resources") or {}
+    asked, most = (_amounts(resources.get(part) or {}) for part in ("requests", "limits"))
+    return ", ".join([*([asked] if asked else []), *([f"at most {most}"] if most else [])])
+
+
+def _amounts(listed: Mapping[str, Any]) -> str:
+    return " and ".join(f"{listed[key]} {word}" for key, word in (("cpu", "CPU"), ("memory", "memory")) if listed.get(key))
+
+
 def duration_in_words(seconds: float) -> str:
     """A duration in words: `8 s`, `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)

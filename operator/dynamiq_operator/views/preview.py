@@ -9,21 +9,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.views.history import config_in_words
+from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
 
 
 @dataclass(frozen=True)
 class Side:
-    """What runs, or would run. `row` and `sequence` are None for a row that does not exist yet."""
+    """What runs, or would run. `row` and `sequence` are None for a row that does not exist yet.
+
+    `runtime` is its version, `runtime_name` the Runtime's; `restores`: the name of the row that is brought back.
+    """
 
     version: str
     flow_hash: str
     runtime: str
+    runtime_name: str
+    image: str
     config: Mapping[str, Any]
+    restores: str | None = None
     row: str | None = None
     sequence: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as data."""
+        return {
+            "row": self.row,
+            "sequence": self.sequence,
+            "version": self.version,
+            "flowHash": self.flow_hash,
+            "runtime": self.runtime,
+            "runtimeName": self.runtime_name,
+            "image": self.image,
+            "config": dict(self.config),
+            "restores": self.restores,
+        }
 
 
 @dataclass(frozen=True)
@@ -50,8 +70,8 @@ class Preview:
         return {
             "namespace": self.namespace,
             "app": self.app,
-            "from": _side(self.now),
-            "to": _side(self.then),
+            "from": self.now.as_json() if self.now is not None else None,
+            "to": self.then.as_json(),
             "flowDiff": "\n".join(self.flow_diff),
             "podsRestart": self.restarts,
             "noOp": self.no_op,
@@ -65,10 +85,12 @@ class Preview:
         title = f"{self.app} in {self.namespace}"
         pairs = [
             ("version", _title(now) if now else NOTHING, then.version),
-            ("runtime", now.runtime if now else NOTHING, then.runtime),
+            ("runtime", _runtime(now, then) if now else NOTHING, _runtime(then, now)),
             ("config", config_in_words(now.config) if now else NOTHING, config_in_words(then.config)),
+            ("compute", compute_in_words(now.config) if now else NOTHING, compute_in_words(then.config)),
         ]
-        said = [title, *(change(*pair) for pair in pairs), *self._consequences()]
+        restored = [f"  restores {then.restores}"] if then.restores is not None else []
+        said = [title, *restored, *(change(*pair) for pair in pairs), *self._consequences()]
         return said + (["", *self.flow_diff] if self.flow_diff else [])
 
     def _consequences(self) -> list[str]:
@@ -105,19 +127,13 @@ def _title(side: Side) -> str:
     return f"{side.version} (#{side.sequence})" if side.sequence else side.version
 
 
+def _runtime(side: Side, other: Side | None) -> str:
+    """The version of its runtime, with what tells it from another one of that version."""
+    if other is None or side.runtime != other.runtime or (side.runtime_name, side.image) == (other.runtime_name, other.image):
+        return side.runtime
+    return f"{side.runtime} ({side.runtime_name}, {side.image})"
+
+
 def change(name: str, before: str, after: str) -> str:
     """One line of a preview: a value, or from what to what it changes."""
     return f"  {name:<8} {after if before == after else f'{before} → {after}'}"
-
-
-def _side(side: Side | None) -> dict[str, Any] | None:
-    if side is None:
-        return None
-    return {
-        "row": side.row,
-        "sequence": side.sequence,
-        "version": side.version,
-        "flowHash": side.flow_hash,
-        "runtime": side.runtime,
-        "config": dict(side.config),
-    }

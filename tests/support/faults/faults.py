@@ -144,3 +144,55 @@ class Holds(Fault):
             self.held.set()
             await asyncio.to_thread(self.let_go.wait)
         return None
+
+
+class Wrong(Fault):
+    """While it is switched on, what it is about goes wrong as `answer` says: answered so, or with None never answered at all."""
+
+    def __init__(self, answer: Answer | None, about: Callable[[Call], bool] = lambda _: True) -> None:
+        self._answer, self._about = answer, about
+        self.is_on = threading.Event()
+
+    async def before(self, call: Call) -> Answer | None:
+        if not self.is_on.is_set() or not self._about(call):
+            return None
+        self.count += 1
+        if self._answer is None:
+            await asyncio.Event().wait()  # also after it is switched off: a connection that hung is not healed
+        return self._answer
+
+
+class Resets(Wrong):
+    """Cuts the connection, before the API server gets the request, or after it has carried it out."""
+
+    def __init__(self, *, after_it: bool, about: Callable[[Call], bool] = lambda _: True) -> None:
+        super().__init__(None, about)
+        self._after_it = after_it
+
+    async def before(self, call: Call) -> Answer | None:
+        if not self._after_it:
+            self._cut(call)
+        return None
+
+    async def after(self, call: Call) -> None:
+        if self._after_it:
+            self._cut(call)
+
+    def _cut(self, call: Call) -> None:
+        if self.is_on.is_set() and self._about(call):
+            self.count += 1
+            raise Cut
+
+
+class Silent(Wrong):
+    """Watches that were open while it was on never say anything again, and not that they end."""
+
+    def __init__(self) -> None:
+        super().__init__(None, lambda _: False)
+        self._silenced: set[int] = set()
+
+    def silences(self, call: Call) -> bool:
+        if self.is_on.is_set() and id(call) not in self._silenced:
+            self._silenced.add(id(call))
+            self.count += 1
+        return id(call) in self._silenced

@@ -33,7 +33,7 @@ def allow_leases(api: Api, namespace: str) -> None:
     """Lets the operator keep its lease in a test's namespace, so that operators of tests side by side do not share one."""
     meta = {"name": "lease-of-the-operator-under-test", "namespace": namespace}
     group = "rbac.authorization.k8s.io"
-    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update"]}]
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update", "watch"]}]
     role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
     binding = {
         "apiVersion": f"{group}/v1",

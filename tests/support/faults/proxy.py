@@ -64,11 +64,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a fault answers in the API server's place."""
+    """What a fault answers in the API server's place: a Status object of this reason, or `body`. `missing`: bytes that are announced and never come."""
 
     status: int
-    reason: str
+    reason: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    missing: int = 0
 
 
 class Cut(Exception):  # noqa: N818 - it ends a connection, not a program
@@ -90,6 +92,10 @@ class Fault:
     def passes(self, call: Call, line: bytes) -> bool:
         """Whether a line of a watch is passed on."""
         return True
+
+    def silences(self, call: Call) -> bool:
+        """Whether a watch has nothing more to say, and not that it has ended either."""
+        return False
 
     async def watching(self, call: Call) -> None:
         """Runs beside a watch; when it returns, the watch is cut."""
@@ -162,7 +168,7 @@ class Proxy:
             for fault in list(self.faults):
                 if (answer := await fault.before(call)) is not None:
                     call.status = answer.status
-                    return _refusal(answer)
+                    return await _answered(request, answer)
             # Carried out whatever becomes of the operator: a request that has been sent is not taken back.
             return await (self._watch(request, call) if call.is_watch else asyncio.shield(self._forward(call)))
         except Cut:
@@ -203,8 +209,13 @@ class Proxy:
 
     async def _pass(self, call: Call, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
         async for line in _lines(answer):
-            if all(fault.passes(call, line) for fault in self.faults):
+            if all(fault.passes(call, line) for fault in self.faults) and not self._is_silent(call):
                 await response.write(line)
+        if self._is_silent(call):
+            await asyncio.Event().wait()
+
+    def _is_silent(self, call: Call) -> bool:
+        return any(fault.silences(call) for fault in list(self.faults))
 
 
 async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -217,10 +228,17 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             left = left[end + 1 :]
 
 
-def _refusal(answer: Answer) -> web.Response:
+async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
     status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": answer.reason, "code": answer.status}
     status["message"] = f"answered by the test's proxy: {answer.reason}"
-    return web.json_response(status, status=answer.status, headers=answer.headers)
+    body = json.dumps(status).encode() if answer.body is None else answer.body
+    response = web.StreamResponse(status=answer.status, headers={"Content-Type": "application/json", **answer.headers})
+    response.content_length = len(body) + answer.missing
+    await response.prepare(request)
+    await response.write(body)
+    if answer.missing:
+        raise Cut
+    return response
 
 
 def name_of(call: Call) -> str:

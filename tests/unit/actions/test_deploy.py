@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import DeployRequest, deploy_claim, perform_deploy, plan_deploy, plan_unseen
 from dynamiq_operator.actions.idempotency import Key, KeyReused
-from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.actions.refusals import Changed, Refusal, Unknown
+from dynamiq_operator.actions.rights import REVIEWS
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import Script, ScriptedApi, failure
-from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking
+from tests.support.scripted import Reply, Script, ScriptedApi
+from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
 
 ROWS = RECORDS.path(given.NAMESPACE)
 KEY = Key("anna", "once")
+MADE_AGAIN = given.stored(given.runtime_manifest(given.with_image("registry.test/other@sha256:" + "2" * 64)))
 REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
+ANY = DeployRequest(given.NAMESPACE, given.NAME)
 
 
 @pytest.fixture
@@ -24,12 +29,13 @@ def script() -> Script:
     """An App that serves v1 of two versions."""
     row = given.row_manifest("chat-1", given.live(1, "v1"))
     releases = (given.version_manifest("v1"), given.version_manifest("v2"))
-    return lacking(holding(given.app_manifest(), row, *releases), flow_path("v1"), flow_path("v2"))
+    keyed = [claim.row for asked in (REQUEST, ANY) if (claim := deploy_claim(asked, given.an_app().meta.uid, KEY)) is not None]
+    script = holding(given.app_manifest(), row, *releases)
+    return lacking(script, flow_path("v1"), flow_path("v2"), *(RECORDS.path(given.NAMESPACE, name) for name in keyed))
 
 
-def written(script: Script) -> list[object]:
-    """The rows that were not only tried."""
-    return [sent.body for sent in script.sent if (sent.method, sent.path) == ("POST", ROWS) and "dryRun" not in sent.query]
+def written(script: Script) -> list[Manifest]:
+    return script.bodies("POST", ROWS)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -39,8 +45,7 @@ def test_what_is_previewed_is_what_is_written(script: Script, key: Key | None) -
     assert (plan.preview.now, plan.preview.then.version) == (plan.preview.now, "v2")
     assert written(script) == []
     performed = perform_deploy(api, plan)
-    (tried,) = [sent.body for sent in script.sent if sent.query.get("dryRun") == "All"]
-    assert [tried] == written(script) == [plan.record] == [plan.preview.record]
+    assert written(script) == [plan.record] == [plan.preview.record]
     assert not performed.is_replayed
     unseen = plan_unseen(REQUEST, deploy_claim(REQUEST, given.an_app().meta.uid, key))
     assert unseen.record == plan.record, "the plan that nobody is shown has the same record"
@@ -81,7 +86,7 @@ def test_a_row_is_restored_though_its_version_is_gone() -> None:
 
 def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
     script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(given.with_deploy(workflowVersion="v1"))))
-    script.on("POST", ROWS, FORBIDDEN)
+    permitting(script, but=[("create", "deployments")])
     script.on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), NOT_FOUND)
     warnings = plan_deploy(ScriptedApi(script), REQUEST).preview.warnings
     assert [warning.partition(":")[0] for warning in warnings] == [
@@ -118,11 +123,65 @@ def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
         plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME))
 
 
-def test_what_the_api_server_finds_invalid_is_a_refusal(script: Script) -> None:
-    script.on("POST", ROWS, failure(422, "Invalid", 'Deployment "chat-x" is invalid: spec.message: too long'))
-    with pytest.raises(Refusal) as refused:
-        plan_deploy(ScriptedApi(script), REQUEST)
-    assert str(refused.value) == "spec.message: too long"
+def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
+    """It tries nothing; where it may not even be asked what the caller may do, nothing is said of it."""
+    script.on("POST", ROWS, FORBIDDEN).on("POST", REVIEWS.path(), FORBIDDEN)
+    assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == ()
+    assert written(script) == []
+
+
+def test_runtimes_that_may_not_be_read_are_a_warning() -> None:
+    script = holding(given.app_manifest(), given.version_manifest("v1")).on("GET", RUNTIMES.path(), FORBIDDEN)
+    script.on("GET", RUNTIMES.path("", "tiny-9"), FORBIDDEN)
+    for asked, shown in ((None, "(the newest)"), ("tiny-9", "tiny-9")):
+        plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, runtime=asked))
+        assert (plan.preview.then.runtime, ["you may not read Runtimes" in each for each in plan.preview.warnings]) == (shown, [True])
+        perform_confirmed(ScriptedApi(script), plan)
+    assert [row["spec"].get("runtime") for row in written(script)] == [None, "tiny-9"]
+
+
+def test_what_the_image_policy_refuses_is_refused_by_the_preview(script: Script) -> None:
+    tagged = given.runtime_manifest(given.with_image("registry.test/runtime:latest"), name="tagged")
+    script.on("GET", RUNTIMES.path("", "tagged"), given.stored(tagged))
+    request = DeployRequest(given.NAMESPACE, given.NAME, runtime="tagged")
+    assert plan_deploy(ScriptedApi(script), request).preview.then.runtime_name == "tagged"
+    app = given.app_manifest(given.with_status(imagePolicy="digest"))
+    script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(app))
+    with pytest.raises(Refusal, match="policy asks for a digest"):
+        plan_deploy(ScriptedApi(script), request)
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [(given.stored(given.runtime_manifest()), given.RUNTIME_NAME), (NOT_FOUND, given.RUNTIME_NAME), (MADE_AGAIN, None)],
+    ids=["there", "gone", "another of its name"],
+)
+def test_a_confirmed_deploy_leaves_nothing_open(script: Script, found: Reply | Manifest, named: str | None) -> None:
+    script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), found)
+    plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME))
+    perform_confirmed(ScriptedApi(script), plan)
+    wanted = {"app": given.NAME, "workflowVersion": "v2", "runtime": named, "config": given.CONFIG}
+    assert [row["spec"] for row in written(script)] == [{key: value for key, value in wanted.items() if value is not None}]
+
+
+def test_a_confirmed_deploy_is_refused_where_another_version_would_be_deployed_by_now(script: Script) -> None:
+    plan = plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME))
+    row = given.row_manifest("chat-1", given.live(1, "v1"))
+    holding(given.app_manifest(), row, *(given.version_manifest(version) for version in ("v1", "v2", "v3")), script=script)
+    with pytest.raises(Changed, match="version was v2 and is v3 now") as changed:
+        perform_confirmed(ScriptedApi(script), plan)
+    assert [each.field for each in changed.value.differences] == ["version", "flowHash"]
+    assert written(script) == []
+
+
+def test_a_repeat_of_a_confirmed_deploy_gives_the_row_of_before_whatever_changed(script: Script) -> None:
+    lacking(script, RUNTIMES.path("", given.RUNTIME_NAME))
+    plan = plan_deploy(ScriptedApi(script), ANY, key=KEY)
+    first = perform_confirmed(ScriptedApi(script), plan).made
+    script.on("GET", RECORDS.path(given.NAMESPACE, first["metadata"]["name"]), first)
+    script.on("GET", APPS.path(given.NAMESPACE, given.NAME), NOT_FOUND)
+    again = perform_confirmed(ScriptedApi(script), plan)
+    assert (again.made, again.is_replayed, len(written(script))) == (first, True, 1)
 
 
 def test_a_repeat_under_a_key_gives_the_row_of_before(script: Script) -> None:

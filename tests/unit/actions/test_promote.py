@@ -14,12 +14,13 @@ from dynamiq_operator.actions.promote import (
     NeedsHostname,
     PromotionRequest,
     find_target,
+    perform_confirmed_promotion,
     perform_promotion,
     plan_promotion,
     promote_once,
     promotion_claim,
 )
-from dynamiq_operator.actions.refusals import NotAllowed, NotNow, Refusal, Taken, Unknown
+from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, SECRETS, VERSIONS
 from dynamiq_operator.model import names
@@ -113,6 +114,7 @@ def test_what_another_environment_lacks_is_a_warning() -> None:
     assert "production has no variable LEVEL, which demo has" in plan_promotion(ScriptedApi(script), REQUEST).preview.warnings
 
 
+OTHER_CONFIG = {**given.CONFIG, "autoscaling": {"minReplicas": 4, "maxReplicas": 9, "targetCPUUtilizationPercentage": 80}}
 SECRET = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
 
 
@@ -155,13 +157,42 @@ def test_where_it_cannot_go_is_said() -> None:
         (staging(), replace(REQUEST, environment="staging"), Refusal, "is staging itself"),
         (other_app, REQUEST, Taken, "runs workflow other"),
         (no_flow, REQUEST, Refusal, "is in no ConfigMap"),
-        (permitting(staging(), but=[("create", "apps")]), REQUEST, NotAllowed, "you may not create apps"),
-        (permitting(staging(), but=[("create", "workflowversions")]), REQUEST, NotAllowed, "you may not create workflowversions"),
     ]
     for script, asked, kind, says in cases:
         with pytest.raises(kind, match=says):
             plan_promotion(ScriptedApi(script), asked)
         assert posted(script) == []
+
+
+@pytest.mark.parametrize("plural", ["apps", "workflowversions", "deployments"])
+def test_a_right_that_is_lacking_is_said_by_the_preview_and_refused_before_anything_is_made(plural: str) -> None:
+    script = permitting(staging(), but=[("create", plural)])
+    plan = plan_promotion(ScriptedApi(script), REQUEST)
+    assert [warning for warning in plan.preview.warnings if f"you may not create {plural}" in warning]
+    with pytest.raises(NotAllowed, match=f"you may not create {plural}.*dynamiq-promoter"):
+        perform_promotion(ScriptedApi(script), plan)
+    assert posted(script) == []
+
+
+def test_a_promotion_that_has_changed_after_its_preview_is_refused() -> None:
+    script = staging()
+    plan = plan_promotion(ScriptedApi(script), REQUEST)
+    in_production(script, given.app_manifest(), given.row_manifest("chat-1", given.live(1, "v0", config=OTHER_CONFIG)))
+    lacking(script, flow_path("v0", PRODUCTION), VERSIONS.path(PRODUCTION, "chat-v0"))
+    with pytest.raises(Changed) as changed:
+        perform_confirmed_promotion(ScriptedApi(script), plan)
+    assert {(each.field, each.confirmed, each.now) for each in changed.value.differences if each.field == "newApp"} == {
+        ("newApp", True, False)
+    }
+    assert "config" in [each.field for each in changed.value.differences]
+    assert posted(script) == []
+
+
+def test_a_confirmed_promotion_leaves_nothing_open() -> None:
+    script = in_production(staging(), given.app_manifest(), given.row_manifest("chat-1", given.live(1, "v0")), given.version_manifest("v1"))
+    lacking(script, flow_path("v0", PRODUCTION), VERSIONS.path(PRODUCTION, "chat-v0"))
+    made = perform_confirmed_promotion(ScriptedApi(script), plan_promotion(ScriptedApi(script), REQUEST)).made["spec"]
+    assert (made["workflowVersion"], made["runtime"], made["config"]) == ("v1", given.RUNTIME_NAME, given.CONFIG)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,16 @@ import pytest
 from dynamiq_operator.actions import follow
 from dynamiq_operator.model.objects import Manifest
 from tests.support.scripted import Answer, Reply, Sent
+from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin, press_ctrl_c
 
 
 @pytest.fixture
 def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedPlugin]:
-    """`kubectl dynamiq` in the namespace `demo`."""
+    """`kubectl dynamiq` in the namespace `demo`, for somebody who may do everything."""
     monkeypatch.setattr(follow, "EVERY", 0.01)  # seconds between two readings of a rollout
     with ScriptedPlugin(capsys, monkeypatch) as made:
+        permitting(made.script)
         yield made
 
 

@@ -14,6 +14,7 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Answer, Reply, failure, listed, missing
+from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
 
 ROWS = RECORDS.path(NAMESPACE)
@@ -23,6 +24,7 @@ chat in demo
   version  v1 (#1) → v2
   runtime  1.0.0
   config   1 to 2 pods at 80 % CPU
+  compute  100m CPU and 256Mi memory
   pods are replaced one by one; requests go on being answered
 
 --- v1
@@ -36,6 +38,14 @@ chat in demo
    depends: [{node: input}]
  - {id: output, type: dynamiq.nodes.utils.Output, depends: [{node: answer}]}
 """
+
+
+EXPLICIT = {"app": "chat", "workflowVersion": "v2", "runtime": "tiny-1", "config": given.CONFIG}
+"""What a row says that was shown before: all of it."""
+
+
+def scaled(fewest: int, most: int, cpu: int) -> Manifest:
+    return {**given.CONFIG, "autoscaling": {"minReplicas": fewest, "maxReplicas": most, "targetCPUUtilizationPercentage": cpu}}
 
 
 def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
@@ -52,7 +62,7 @@ def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
     plugin.app(given.stored(given.app_manifest()))
     plugin.rows(row(given.live(1, "v1"), name="chat-a"))
     plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
-    plugin.runtimes(given.stored(given.runtime_manifest()))
+    plugin.runtimes(given.stored(given.runtime_manifest()), given.stored(given.runtime_manifest(name="tiny-2")))
     plugin.flows("v1", "v2")
     plugin.script.on("POST", ROWS, row())
     return plugin
@@ -66,8 +76,8 @@ def rolling_out(plugin: ScriptedPlugin, *told: Answer, pods: Manifest | Reply | 
 
 
 def created(plugin: ScriptedPlugin) -> list[Manifest]:
-    """The specs of the rows that were made, tries apart."""
-    return [sent.body["spec"] for sent in plugin.script.writes() if "dryRun" not in sent.query]
+    """The specs of the rows that were made."""
+    return [sent.body["spec"] for sent in plugin.script.writes() if sent.path == ROWS]
 
 
 def test_a_preview_shows_what_would_change_and_makes_nothing(serving: ScriptedPlugin) -> None:
@@ -87,32 +97,29 @@ def test_on_a_terminal_the_diff_has_colours(serving: ScriptedPlugin) -> None:
 
 def test_without_a_terminal_it_deploys_and_follows_until_live(serving: ScriptedPlugin) -> None:
     rolling_out(serving, row(given.progressing(2, "v2")), row(given.progressing(2, "v2")), row(given.live(2, "v2")))
-    done = serving("deploy", "chat", "-m", "Answers in French")
+    done = serving("deploy", "chat", "--yes", "-m", "Answers in French")
     assert done.code == 0
     assert done.out.startswith(PREVIEW)
     assert done.out.removeprefix(PREVIEW).startswith(f"chat: v2 (#2, {NEW}) is Live after ")
     assert done.err == "Progressing, pods: 1 new, 1 old, 1 of 2 ready\nLive\n"
-    assert created(serving) == [{"app": "chat", "message": "Answers in French"}]
+    assert created(serving) == [{**EXPLICIT, "message": "Answers in French"}], "nothing that was shown is left open"
 
 
 @pytest.mark.parametrize(
     ("options", "spec"),
     [
         ((), {}),
-        (("--version", "v2"), {"workflowVersion": "v2"}),
-        (("--runtime", "tiny-1"), {"runtime": "tiny-1"}),
-        (("--max", "6"), {"config": {"type": "server", "autoscaling": {"maxReplicas": 6}}}),
-        (
-            ("--min", "2", "--max", "6", "--cpu", "60"),
-            {"config": {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 60}}},
-        ),
+        (("--version", "v1"), {"workflowVersion": "v1"}),
+        (("--runtime", "tiny-2"), {"runtime": "tiny-2"}),
+        (("--max", "6"), {"config": scaled(1, 6, 80)}),
+        (("--min", "2", "--max", "6", "--cpu", "60"), {"config": scaled(2, 6, 60)}),
     ],
 )
 def test_what_is_asked_is_what_the_row_says(serving: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
-    done = serving("deploy", "chat", *options, "--no-wait")
+    done = serving("deploy", "chat", "--yes", *options, "--no-wait")
     assert (done.code, done.out) == (0, f"{NEW}\n")
-    assert created(serving) == [{"app": "chat", **spec}]
-    assert "version  v1 (#1) → v2" in done.err, "the preview stands apart from the name, which a script reads"
+    assert created(serving) == [{**EXPLICIT, **spec}]
+    assert "  version  " in done.err, "the preview stands apart from the name, which a script reads"
 
 
 def test_the_same_again_is_said_to_change_nothing(serving: ScriptedPlugin) -> None:
@@ -142,11 +149,11 @@ def test_with_yes_nobody_is_asked(serving: ScriptedPlugin) -> None:
 
 def test_as_data_the_end_alone_is_on_standard_output(serving: ScriptedPlugin) -> None:
     rolling_out(serving, row(given.live(2, "v2")))
-    done = serving("deploy", "chat", "-o", "json")
+    done = serving("deploy", "chat", "--yes", "-o", "json")
     assert (done.code, json.loads(done.out)["name"], json.loads(done.out)["status"]) == (0, NEW, "Live")
     assert done.err.startswith("chat in demo\n")
     rolling_out(serving, row(given.failed(2, "v2", "no pod became Ready")))
-    failed = serving("deploy", "chat", "-o", "json")
+    failed = serving("deploy", "chat", "--yes", "-o", "json")
     assert (failed.code, json.loads(failed.out)["reason"]) == (1, "no pod became Ready")
 
 
@@ -160,14 +167,14 @@ def test_as_data_the_end_alone_is_on_standard_output(serving: ScriptedPlugin) ->
 )
 def test_a_deploy_that_does_not_go_live_says_why(serving: ScriptedPlugin, ends: given.Modifier, sentence: str) -> None:
     rolling_out(serving, row(ends))
-    done = serving("deploy", "chat")
+    done = serving("deploy", "chat", "--yes")
     assert (done.code, done.err.splitlines()[-1]) == (1, f"error: {sentence}")
 
 
 def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     rolling_out(serving, row(given.progressing(2, "v2")), row(given.live(2, "v2")))
-    done = serving("deploy", "chat", terminal=True)
+    done = serving("deploy", "chat", "--yes", terminal=True)
     assert done.code == 0
     assert re.fullmatch(r"\r\x1b\[KProgressing, pods: 1 new, 1 old, 1 of …\r\x1b\[KLive, \d+ s\r\x1b\[K", done.err), done.err
     assert f"chat: v2 (#2, {NEW}) is \x1b[32m●\x1b[0m Live after " in done.out
@@ -188,8 +195,8 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
 )
 def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
     rolling_out(serving, reads, pods=missing("deployments", NAME))
-    done = serving("deploy", "chat", "--timeout", "1ms")
-    assert (done.code, done.err.splitlines()[-1]) == (1, f"error: {sentence}")
+    done = serving("deploy", "chat", "--yes", "--timeout", "1ms")
+    assert (done.code, done.err.splitlines()[-1]) == (3, f"error: {sentence}")
 
 
 def test_what_the_operator_says_of_a_row_that_waits_is_shown(serving: ScriptedPlugin) -> None:
@@ -197,23 +204,23 @@ def test_what_the_operator_says_of_a_row_that_waits_is_shown(serving: ScriptedPl
         given.waiting(2), given.with_status(conditions=[{"type": "Succeeded", "status": "Unknown", "message": "v9 is not released"}])
     )
     rolling_out(serving, waits, row(given.live(2, "v2")), pods=failure(403, "Forbidden"))
-    assert serving("deploy", "chat").err == "Pending, v9 is not released\nLive\n"
+    assert serving("deploy", "chat", "--yes").err == "Pending, v9 is not released\nLive\n"
 
 
 def test_a_row_that_goes_while_it_is_followed(serving: ScriptedPlugin) -> None:
     rolling_out(serving, missing("deployments", NEW))
-    done = serving("deploy", "chat")
+    done = serving("deploy", "chat", "--yes")
     assert (done.code, done.err) == (1, f"error: row {NEW} is gone: somebody deleted App chat or its namespace\n")
 
 
 def test_an_api_server_that_is_away_for_a_moment_is_waited_for(serving: ScriptedPlugin) -> None:
     rolling_out(serving, failure(503, "ServiceUnavailable"), row(given.live(2, "v2")))
-    assert serving("deploy", "chat").code == 0
+    assert serving("deploy", "chat", "--yes").code == 0
 
 
 def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedPlugin, ctrl_c: CtrlC) -> None:
     rolling_out(serving, row(given.progressing(2, "v2")), ctrl_c(row(given.progressing(2, "v2"))))
-    done = serving("deploy", "chat")
+    done = serving("deploy", "chat", "--yes")
     assert done.code == 130
     assert done.err.splitlines()[-1] == f"interrupted: the deploy of {NEW} goes on; see `kubectl dynamiq status chat -n demo`"
 
@@ -222,7 +229,7 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
     ("options", "sentence"),
     [
         (("--version", "v9"), "no version v9 of chat; released: v1, v2"),
-        (("--runtime", "none"), "no Runtime none; there are: tiny-1"),
+        (("--runtime", "none"), "no Runtime none; there are: tiny-1, tiny-2"),
         (("--min", "5", "--max", "2"), "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
         (("--serverless", "--min", "1"), "a serverless App scales by itself: leave out --min, --max and --cpu, or --serverless"),
     ],
@@ -230,19 +237,18 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
 def test_a_refusal_is_one_sentence_with_the_next_step(serving: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
     for resource, name in ((VERSIONS, "chat-v9"), (RUNTIMES, "none")):
         serving.script.on("GET", resource.path(NAMESPACE, name), missing(resource.plural, name))
-    if "5" in options:
-        message = f'Deployment.dynamiq.getdynamiq.ai "chat-x" is invalid: {sentence}'
-        serving.script.on("POST", ROWS, failure(422, "Invalid", message), query={"dryRun": "All"})
-    done = serving("deploy", "chat", *options)
+    done = serving("deploy", "chat", "--yes", *options)
     assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
     assert created(serving) == []
 
 
 def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:
+    permitting(serving.script, but=[("create", "deployments")])
     serving.script.on("POST", ROWS, failure(403, "Forbidden", 'deployments is forbidden: User "eve" cannot create'))
-    shown = serving("deploy", "chat", "--preview")
-    assert (shown.code, "you could not do this: deployments is forbidden" in shown.out) == (0, True)
-    done = serving("deploy", "chat")
+    for option in ("--preview", "--dry-run"):
+        shown = serving("deploy", "chat", option)
+        assert (shown.code, "you could not do this: you may not create deployments" in shown.out) == (0, True)
+    done = serving("deploy", "chat", "--yes")
     assert done.code == 1
     assert done.err.endswith("ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)\n")
 
@@ -273,9 +279,9 @@ def twice(serving: ScriptedPlugin) -> ScriptedPlugin:
     ],
 )
 def test_a_rollback_is_one_more_row_that_restores_an_older_one(twice: ScriptedPlugin, options: tuple[str, ...], spec: Manifest) -> None:
-    done = twice("rollback", "chat", *options, "--no-wait")
+    done = twice("rollback", "chat", "--yes", *options, "--no-wait")
     assert (done.code, done.out) == (0, f"{NEW}\n")
-    assert created(twice) == [{"app": "chat", **spec}]
+    assert created(twice) == [{"app": "chat", "config": given.CONFIG, **spec}]
 
 
 def test_with_config_the_scaling_of_the_row_comes_back_too(twice: ScriptedPlugin) -> None:
@@ -283,6 +289,36 @@ def test_with_config_the_scaling_of_the_row_comes_back_too(twice: ScriptedPlugin
     assert "version  v2 (#2) → v1" in shown
     assert "config   1 to 2 pods at 80 % CPU → 3 pods at 80 % CPU" in shown
     assert "config   1 to 2 pods at 80 % CPU\n" in twice("rollback", "chat", "--preview").out
+
+
+def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: ScriptedPlugin) -> None:
+    old = given.a_runtime(given.with_spec(version="0.9.0"), name="tiny-0")
+    twice.rows(row(given.superseded(1, "v1", runtime=old), name="chat-a"), row(given.live(2, "v2"), name="chat-b"))
+    shown = twice("rollback", "chat", "--dry-run").out
+    assert "  restores chat-a\n  version  v2 (#2) → v1\n  runtime  1.0.0 → 0.9.0\n" in shown
+    assert "  runtime  1.0.0\n" in twice("rollback", "chat", "--dry-run", "--runtime", "tiny-1").out
+
+
+@pytest.mark.parametrize("command", ["deploy", "rollback", "promote", "release"])
+def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(twice: ScriptedPlugin, command: str) -> None:
+    done = twice(command, "chat")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: this asks first, and standard input is no terminal: give --yes to do it, or --dry-run")
+    assert twice.script.sent == []
+
+
+def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: ScriptedPlugin) -> None:
+    """Somebody scales the App, and somebody releases v3, between the preview and the answer."""
+    path = RECORDS.path(NAMESPACE)
+    before, after = row(given.live(1, "v1"), name="chat-a"), row(given.live(2, "v1", config=scaled(4, 9, 80)), name="chat-b")
+    selected = {"fieldSelector": f"spec.app={NAME},{RECORDS.field_selector}"}
+    serving.script.on("GET", path, listed(before), listed(after), query=selected)
+    done = serving("deploy", "chat", typed="y\n")
+    assert done.code == 4
+    (said,) = [line for line in done.err.splitlines() if "error: " in line]
+    assert "nothing was done, since what would be deployed has changed after the preview: config was " in said
+    assert said.index('"maxReplicas": 2') < said.index(" and is ") < said.index('"maxReplicas": 9')
+    assert created(serving) == []
 
 
 def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
@@ -300,12 +336,12 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
 )
 def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
     twice.script.on("GET", RECORDS.path(NAMESPACE, "none"), missing("deployments", "none"))
-    done = twice("rollback", "chat", *options)
+    done = twice("rollback", "chat", "--yes", *options)
     assert (done.code, done.err) == (1, f"error: {sentence}\n")
 
 
 def test_an_app_that_ran_one_flow_has_nothing_before_it(serving: ScriptedPlugin) -> None:
-    done = serving("rollback", "chat")
+    done = serving("rollback", "chat", "--yes")
     assert done.err == "error: chat has never run anything but v1: name what to deploy, `kubectl dynamiq deploy chat --version …`\n"
     serving.script.on("GET", ROWS, listed(row(given.never_deployed(1))))
-    assert serving("rollback", "chat").err == "error: nothing of chat has gone Live yet: there is nothing to go back to\n"
+    assert serving("rollback", "chat", "--yes").err == "error: nothing of chat has gone Live yet: there is nothing to go back to\n"

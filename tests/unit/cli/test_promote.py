@@ -18,6 +18,8 @@ from tests.support.scripted_plugin import ScriptedPlugin
 THERE = "production"
 """The target's namespace."""
 
+MADE = ("deployments", "apps", "workflowversions")
+
 
 def namespace(name: str, environment: str) -> Manifest:
     return {"metadata": {"name": name, "labels": {PROJECT_LABEL: "support", ENVIRONMENT_LABEL: environment}}}
@@ -53,7 +55,7 @@ def made(plugin: ScriptedPlugin) -> list[str]:
 
 
 def test_a_first_promotion_makes_version_app_and_row(staging: ScriptedPlugin) -> None:
-    done = staging("promote", "chat", "--hostname", "chat.example.com", "-m", "to all", "--no-wait")
+    done = staging("promote", "chat", "--yes", "--hostname", "chat.example.com", "-m", "to all", "--no-wait")
     assert (done.code, done.out) == (0, "chat-p\n")
     assert done.err.startswith(
         "promote demo/chat v2 (#2) to production\n"
@@ -86,7 +88,9 @@ def test_a_hostname_that_is_lacking_is_asked_for_at_a_terminal(staging: Scripted
     assert made(staging) == ["WorkflowVersion", "App", "Deployment"]
 
 
-@pytest.mark.parametrize("how", [{}, {"typed": "\n"}, {"options": ("--yes",), "typed": ""}, {"options": ("--preview",), "typed": ""}])
+@pytest.mark.parametrize(
+    "how", [{"options": ("--yes",)}, {"typed": "\n"}, {"options": ("--yes",), "typed": ""}, {"options": ("--preview",), "typed": ""}]
+)
 def test_without_an_answer_the_option_is_named(staging: ScriptedPlugin, how: Manifest) -> None:
     done = staging("promote", "chat", *how.get("options", ()), typed=how.get("typed"))
     assert done.code == 1
@@ -107,22 +111,24 @@ def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
     staging.rows(row(given.live(7, "v1", config=scaled), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
     staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
     staging.flows("v1", namespace=THERE)
-    done = staging("promote", "chat", "--target-namespace", THERE, "--no-wait")
+    done = staging("promote", "chat", "--yes", "--target-namespace", THERE, "--no-wait")
     assert (done.code, made(staging)) == (0, ["Deployment"])
     assert "  version  v1 (#7) → v2\n  runtime  1.0.0\n  config   5 pods at 80 % CPU\n" in done.err
 
 
 def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None:
     def refused(*options: str) -> str:
-        done = staging("promote", "chat", *options)
-        assert (done.code, done.out) == (1, "")
+        done = staging("promote", "chat", "--yes", *options)
+        assert done.code == 1
         return done.err
 
     assert refused("--to", "moon") == "error: project support has no environment moon; there are: production, staging\n"
     assert "demo is staging itself" in refused("--to", "staging")
     staging.script.on("POST", REVIEWS.path(), {"status": {"allowed": False}})
-    lacking = "you may not create deployments.dynamiq.getdynamiq.ai and create apps.dynamiq.getdynamiq.ai in namespace production"
-    assert refused("--hostname", "chat.example.com") == f"error: {lacking}: ask for the role dynamiq-promoter there\n"
+    lacking = [f"you may not create {plural}.dynamiq.getdynamiq.ai in namespace production" for plural in MADE]
+    assert refused("--hostname", "chat.example.com") == f"error: {' and '.join(lacking)}: ask for the role dynamiq-promoter there\n"
+    shown = staging("promote", "chat", "--dry-run", "--hostname", "chat.example.com")
+    assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 3)
     staging.rows()
     assert refused() == "error: chat serves nothing in namespace demo yet: deploy it there first\n"
     staging.script.on("GET", NAMESPACES.path(), failure(403, "Forbidden", "namespaces is forbidden"))
@@ -147,7 +153,7 @@ def released(plugin: ScriptedPlugin) -> list[Manifest]:
 
 
 def test_a_draft_becomes_the_next_version(drafted: ScriptedPlugin) -> None:
-    done = drafted("release", "chat", "--description", "Answers in French")
+    done = drafted("release", "chat", "--yes", "--description", "Answers in French")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("chat in demo\n  version  v1 → v2\n\n--- v1\n+++ v2\n")
     assert done.out.endswith("chat v2 is released: deploy it by `kubectl dynamiq deploy APP --version v2`\n")
@@ -157,7 +163,7 @@ def test_a_draft_becomes_the_next_version(drafted: ScriptedPlugin) -> None:
 
 
 def test_a_release_as_data(drafted: ScriptedPlugin) -> None:
-    done = drafted("release", "chat", "-o", "json")
+    done = drafted("release", "chat", "--yes", "-o", "json")
     assert json.loads(done.out)["spec"]["version"] == "v2"
     assert done.err.startswith("chat in demo\n")
 
@@ -176,7 +182,7 @@ def test_the_first_release(drafted: ScriptedPlugin) -> None:
 
 def test_a_draft_that_is_released_already(drafted: ScriptedPlugin) -> None:
     drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=given.flow("v1")))))
-    done = drafted("release", "chat")
+    done = drafted("release", "chat", "--yes")
     assert (done.code, done.err) == (0, "the draft of chat is v1 already: nothing was done\n")
     assert done.out == "chat in demo\n  version  v1 → v2\n  nothing changed since v1\n"
     assert released(drafted) == []
@@ -191,12 +197,12 @@ def test_a_release_is_asked_for(drafted: ScriptedPlugin) -> None:
 def test_no_such_workflow(drafted: ScriptedPlugin) -> None:
     drafted.script.on("GET", WORKFLOWS.path(NAMESPACE, "none"), missing("workflows", "none"))
     drafted.script.on("GET", WORKFLOWS.path(NAMESPACE), listed({"metadata": {"name": "chat"}}))
-    done = drafted("release", "none")
+    done = drafted("release", "none", "--yes")
     assert (done.code, done.err) == (1, "error: no Workflow none in namespace demo; workflows there: chat\n")
 
 
 def test_somebody_who_releases_at_the_same_time(drafted: ScriptedPlugin) -> None:
     drafted.script.on("POST", VERSIONS.path(NAMESPACE), failure(409, "AlreadyExists", "chat-v2 exists"), lambda sent: sent.body)
-    assert drafted("release", "chat").code == 0
+    assert drafted("release", "chat", "--yes").code == 0
     assert [each["spec"]["version"] for each in released(drafted)] == ["v2", "v2"]
     assert RUNTIMES.path() not in {sent.path for sent in drafted.script.sent}

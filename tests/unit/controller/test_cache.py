@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from dynamiq_operator.controller.cache import CONTENT_HASH, Cache
 from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS
@@ -86,3 +89,12 @@ def test_runtime_wakes_only_apps_with_a_row_that_is_not_pinned() -> None:
     assert cache.update(RUNTIMES, stored(runtime, 6)) == set()
     cache.update(RECORDS, stored(row_manifest("waits"), 7))
     assert cache.update(RUNTIMES, stored(runtime, 8)) == {APP}
+
+
+def test_no_other_thread_changes_it() -> None:
+    cache = Cache()
+    with ThreadPoolExecutor(1) as other:
+        for change in (cache.update, cache.delete):
+            with pytest.raises(RuntimeError, match="does not own it"):
+                other.submit(change, RECORDS, stored(row_manifest("a"), 5)).result()
+    assert rows(cache) == []

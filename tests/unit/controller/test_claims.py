@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
+from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, parse_time
+from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
+from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 from tests.support import factories as given
 from tests.support.controller import SYSTEM, Process, stored
@@ -128,21 +129,25 @@ async def test_route_of_another_manager_is_looked_for_again_after_a_while(proces
 @pytest.mark.parametrize(
     "found",
     [
-        route("managed", labels={names.MANAGED_BY: names.FIELD_MANAGER}, rules=[{"host": HOST}]),
         route(given.NAME, rules=[{"host": HOST}]),
         route("theirs", rules=[{"host": "other.example.com"}]),
         route("theirs"),
     ],
 )
-async def test_route_of_the_operator_or_of_another_hostname_holds_nothing(process: Process, script: Script, found: Manifest) -> None:
+async def test_route_of_this_name_or_of_another_hostname_holds_nothing(process: Process, script: Script, found: Manifest) -> None:
     script.on("GET", INGRESSES.path(), listed(found))
     assert (await of(process)).state is ClaimState.FREE
 
 
-async def test_cluster_without_ingresses_is_an_error(process: Process, script: Script) -> None:
+async def test_routes_with_our_labels_are_not_read_again(process: Process, script: Script) -> None:
+    await of(process)
+    (sent,) = (each for each in script.sent if each.path == INGRESSES.path())
+    assert sent.query["labelSelector"] == f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"
+
+
+async def test_in_a_cluster_without_ingresses_nobody_knows(process: Process, script: Script) -> None:
     script.on("GET", INGRESSES.path(), failure(404, "NotFound"))
-    with pytest.raises(errors.NotFound):
-        await of(process)
+    assert (await of(process)).state is ClaimState.UNKNOWN
 
 
 async def test_nothing_is_kept_of_an_app_that_is_deleted(process: Process, script: Script) -> None:
@@ -151,3 +156,152 @@ async def test_nothing_is_kept_of_an_app_that_is_deleted(process: Process, scrip
     await process.observer.observe(KEY)
     await of(process)
     assert len(script.sent) == 2
+
+
+# What serves, when claims are lost, cannot be read, or are not what they were.
+
+OLDER, OLD, NEW = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z"
+
+
+def serves(process: Process, app: str, created: str, resource: Any = INGRESSES, *, wants: str = HOST, ending: bool = False) -> None:
+    """An App with a route that has the hostname."""
+    known = stored(given.app_manifest(given.with_hostname(wants), name=app))
+    process.informers.on_watch_event(APPS, "ADDED", known)
+    spec = {"hostnames": [HOST]} if resource is HTTP_ROUTES else {"rules": [{"host": HOST}]}
+    raw = stored(route(app, labels=names.labels(app), **spec))
+    owners = [{"kind": "App", "name": app, "uid": known["metadata"]["uid"]}]
+    raw["metadata"] |= {"creationTimestamp": created, "ownerReferences": owners} | ({"deletionTimestamp": NEW} if ending else {})
+    process.informers.on_watch_event(resource, "ADDED", raw)
+
+
+def since(claim: HostnameClaim) -> str | None:
+    return format_time(claim.since) if claim.since else None
+
+
+@pytest.mark.parametrize("resource", [INGRESSES, HTTP_ROUTES])
+async def test_a_lost_claim_is_made_again_with_the_age_of_the_route(process: Process, script: Script, resource: Any) -> None:
+    serves(process, given.NAME, OLD, resource)
+    found = await of(process)
+    assert (found.state, since(found)) == (ClaimState.FREE, OLD)
+    assert INGRESSES.path() not in [sent.path for sent in script.sent], "who serves looks for no stranger"
+    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {}})
+    await process.claims.create(operations.ClaimHostname(CHAT, HOST, found.since))
+    assert script.sent[-1].body["metadata"]["annotations"] == {names.CLAIMED_ANNOTATION: OLD}
+
+
+@pytest.mark.parametrize(("ours", "holder"), [(OLDER, given.NAME), (NEW, "another"), (None, "another")])
+async def test_without_claims_the_older_route_has_the_hostname(process: Process, ours: str | None, holder: str) -> None:
+    if ours is not None:
+        serves(process, given.NAME, ours)
+    serves(process, "another", OLD)
+    found = await of(process)
+    if holder == given.NAME:
+        assert (found.state, since(found)) == (ClaimState.FREE, OLDER)
+    else:
+        assert (found.state, found.holder, found.raw) == (ClaimState.HELD, (given.NAMESPACE, "another"), None)
+
+
+@pytest.mark.parametrize("more", [{"wants": "other.example.com"}, {"ending": True}])
+async def test_a_route_that_is_not_to_stay_holds_nothing(process: Process, more: dict[str, Any]) -> None:
+    serves(process, "another", OLD, **more)
+    assert (await of(process)).state is ClaimState.FREE
+
+
+async def test_a_route_with_our_labels_that_no_app_owns_holds_nothing(process: Process) -> None:
+    process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname(HOST), name="another")))
+    process.informers.on_watch_event(INGRESSES, "ADDED", stored(route("another", labels=names.labels("another"), rules=[{"host": HOST}])))
+    assert (await of(process)).state is ClaimState.FREE
+
+
+@pytest.mark.parametrize(
+    ("claimed", "noted", "wanted", "holder_serves", "state"),
+    [
+        (NEW, None, True, False, ClaimState.STALE),
+        (NEW, None, True, True, ClaimState.HELD),
+        (NEW, OLDER, True, False, ClaimState.HELD),
+        (OLDER, None, True, False, ClaimState.HELD),
+        (OLDER, None, False, False, ClaimState.STALE),
+    ],
+)
+async def test_a_claim_of_another_takes_no_route_that_is_older(
+    process: Process, script: Script, claimed: str, noted: str | None, wanted: bool, holder_serves: bool, state: ClaimState
+) -> None:
+    serves(process, given.NAME, OLD)
+    if holder_serves:
+        serves(process, "another", NEW)
+    elif wanted:
+        process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname(HOST), name="another")))
+    annotations = {names.CLAIMED_ANNOTATION: noted} if noted else {}
+    script.on("GET", PATH, claim("another", creationTimestamp=claimed, annotations=annotations))
+    found = await of(process)
+    assert (found.state, found.raw is not None) == (state, True)
+
+
+async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(client: Client, script: Script) -> None:
+    process = Process(client, script, namespaces=frozenset({given.NAMESPACE}))
+    serves(process, given.NAME, OLD)
+    script.on("GET", PATH, claim("another", "elsewhere", creationTimestamp=NEW))
+    found = await of(process)
+    assert (found.state, found.raw) == (ClaimState.STALE, None)
+
+
+async def test_an_old_claim_of_ours_that_a_restore_brought_back_takes_nothing_from_whom_it_serves(process: Process, script: Script) -> None:
+    serves(process, "another", OLD)
+    script.on("GET", PATH, claim(creationTimestamp=NEW))
+    found = await of(process)
+    assert (found.state, found.holder) == (ClaimState.HELD, (given.NAMESPACE, "another"))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+async def test_a_claim_that_cannot_be_read_is_not_missing(process: Process, script: Script, status: int) -> None:
+    script.on("GET", PATH, failure(status, "Whatever"))
+    found = await of(process)
+    assert found.state is ClaimState.UNKNOWN
+    assert found.unread
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, ClaimState.OURS), (403, ClaimState.UNKNOWN)])
+async def test_what_was_ours_is_ours_while_the_api_server_does_not_answer(
+    process: Process, script: Script, status: int, state: ClaimState
+) -> None:
+    script.on("GET", PATH, claim())
+    await of(process)
+    process.clock.later(OWN_CLAIM_TTL)
+    script.on("GET", PATH, failure(status, "Whatever"))
+    assert (await of(process)).state is state
+
+
+@pytest.mark.parametrize("data", [None, {}, {"hostname": HOST}, {"namespace": given.NAMESPACE}, {"namespace": "", "app": ""}])
+async def test_a_claim_that_names_no_app_is_unknown_and_says_what_to_do(process: Process, script: Script, data: Any) -> None:
+    script.on("GET", PATH, {**claim(), "data": data})
+    found = await of(process)
+    assert found.state is ClaimState.UNKNOWN
+    assert found.unread == f"its claim, ConfigMap {names.claim(HOST)} in namespace {SYSTEM}, names no App: delete it, and it is made again"
+
+
+async def test_times_that_nobody_can_read_are_no_times(process: Process, script: Script) -> None:
+    process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname("other.example.com"), name="another")))
+    noted = {names.RELEASED_ANNOTATION: "soon", names.CLAIMED_ANNOTATION: "long ago"}
+    script.on("GET", PATH, claim("another", annotations=noted))
+    found = await of(process)
+    assert (found.state, found.released_at) == (ClaimState.ABANDONED, None)
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_a_claim_that_cannot_be_made_is_told_of_and_tried_again(process: Process, script: Script, status: int) -> None:
+    script.on("POST", CLAIMS.path(SYSTEM), failure(status, "Whatever"))
+    await process.claims.create(operations.ClaimHostname(CHAT, HOST))
+    found = await of(process)
+    assert found.state is ClaimState.UNKNOWN
+    assert found.unread.startswith("its claim cannot be made: ")
+    process.clock.later(FAILED_TTL)
+    assert (await of(process)).state is ClaimState.FREE
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(failure(409, "AlreadyExists"), errors.Conflict), (failure(503, "Busy"), errors.Unavailable)]
+)
+async def test_another_was_first_or_nobody_answered(process: Process, script: Script, answer: Any, error: type[Exception]) -> None:
+    script.on("POST", CLAIMS.path(SYSTEM), answer)
+    with pytest.raises(error):
+        await process.claims.create(operations.ClaimHostname(CHAT, HOST))

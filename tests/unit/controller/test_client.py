@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dynamiq_operator.controller.client import JSON_PATCH, Client
+from dynamiq_operator.controller.client import DOWN_AFTER, JSON_PATCH, Client
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, PODS, RECORDS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 from tests.support import factories as given
-from tests.support.controller import at
+from tests.support.controller import NAMED, at
 from tests.support.scripted import Reply, Script, ScriptedServer, failure, listed
 from tests.support.scripted import kubeconfig as kubeconfig_of
 
@@ -24,9 +26,6 @@ async def test_login_is_the_kubeconfigs(client: Client, script: Script) -> None:
     assert await client.get(APPS, "demo", "chat") == given.app_manifest()
     headers = {name.lower(): value for name, value in script.sent[0].headers.items()}
     assert headers["authorization"] == "Bearer token-of-a-test"
-    credentials = await client.credentials()
-    assert credentials["token"] == "token-of-a-test"
-    assert credentials["server"].startswith("http://127.0.0.1:")
 
 
 async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Client, script: Script) -> None:
@@ -39,7 +38,7 @@ async def test_list_comes_in_pages_and_its_items_say_what_they_are(client: Clien
 
 
 async def test_writes_are_by_the_operators_field_manager(client: Client, script: Script) -> None:
-    script.on("POST", at(APPS), given.app_manifest()).on("PATCH", CHAT, given.app_manifest()).on("PATCH", f"{CHAT}/scale", {})
+    script.on("POST", at(APPS), given.app_manifest()).on("PATCH", CHAT, given.app_manifest()).on("PATCH", f"{CHAT}/scale", NAMED)
     await client.create(APPS, given.app_manifest())
     await client.patch(APPS, "demo", "chat", {"spec": {}})
     await client.patch(APPS, "demo", "chat", [{"op": "test"}], kind=JSON_PATCH)
@@ -71,7 +70,7 @@ async def test_apply_takes_fields_back_and_sends_any_character_as_it_is(client: 
     ],
 )
 async def test_delete_is_of_one_uid(client: Client, script: Script, more: dict[str, bool], options: dict[str, str]) -> None:
-    script.on("DELETE", CHAT, {})
+    script.on("DELETE", CHAT, NAMED)
     await client.delete(APPS, "demo", "chat", "u", **more)  # type: ignore[arg-type]
     assert script.bodies("DELETE", CHAT) == [options]
 
@@ -104,9 +103,29 @@ async def test_answer_is_an_error(client: Client, script: Script, answer: Reply,
         await client.create(APPS, given.app_manifest())
 
 
-async def test_answer_that_is_no_object_is_an_empty_one(client: Client, script: Script) -> None:
-    script.on("GET", at(PODS, "p"), Reply(200, [1]))
-    assert await client.get(PODS, "demo", "p") == {}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, [1]),
+        Reply(200, {}),
+        Reply(200, {"metadata": {}}),
+        Reply(200, b"<html>Sign in</html>"),
+        Reply(200, b'{"metadata": {"name": "p"'),
+        Reply(302, b"", {"Location": "https://login.test"}),
+    ],
+    ids=["a list", "an empty object", "no name", "HTML", "half of it", "a redirect"],
+)
+async def test_answer_that_is_no_object_is_none(client: Client, script: Script, answer: Reply) -> None:
+    script.on("GET", at(PODS, "p"), answer).on("PATCH", at(PODS, "p"), answer).on("POST", at(PODS), answer)
+    named = {"metadata": {"name": "p", "namespace": "demo"}}
+    for asking in (
+        client.get(PODS, "demo", "p"),
+        client.patch(PODS, "demo", "p", {}),
+        client.apply(PODS, named),
+        client.create(PODS, named),
+    ):
+        with pytest.raises(errors.Unavailable):
+            await asking
 
 
 async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
@@ -116,3 +135,41 @@ async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     async with await Client.connect(kubeconfig) as client:
         with pytest.raises(errors.Unavailable):
             await client.get(APPS, "demo", "chat")
+
+
+async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_more(tmp_path: Path) -> None:
+    script = Script()
+    script.on(
+        "GET", CHAT, lambda sent: given.app_manifest() if sent.headers["Authorization"] == "Bearer new" else failure(401, "Unauthorized")
+    )
+    with ScriptedServer(script) as server:
+        path = tmp_path / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig_of(server)))
+        async with await Client.connect(path) as client:
+            with pytest.raises(errors.Unavailable, match="credentials"):
+                await client.get(APPS, "demo", "chat")
+            assert client.is_refused
+            path.write_text(yaml.safe_dump(kubeconfig_of(server)).replace("token-of-a-test", "new"))
+
+            async def read() -> None:
+                while client.is_refused:
+                    with contextlib.suppress(errors.Unavailable):
+                        assert await client.get(APPS, "demo", "chat") == given.app_manifest()
+                    await asyncio.sleep(0.05)
+
+            await asyncio.wait_for(read(), 5)
+            path.unlink()
+            assert await client.get(APPS, "demo", "chat") == given.app_manifest(), "what cannot be read leaves what was read"
+
+
+async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_somebody(client: Client, script: Script) -> None:
+    script.on("GET", CHAT, *([failure(503, "ServiceUnavailable")] * DOWN_AFTER), given.app_manifest())
+    for _ in range(DOWN_AFTER):
+        await asyncio.wait_for(client.until_answered(), 0.1)
+        with pytest.raises(errors.Unavailable):
+            await client.get(APPS, "demo", "chat")
+    waiting = asyncio.create_task(client.until_answered())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await client.get(APPS, "demo", "chat")
+    await asyncio.wait_for(waiting, 0.1)

@@ -17,7 +17,7 @@ from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
 from tests.support import factories as given
-from tests.support.controller import FIRST_KEY, Process, at, execute, stored
+from tests.support.controller import FIRST_KEY, NAMED, Process, at, execute, stored
 from tests.support.scripted import Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
@@ -221,7 +221,7 @@ async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: 
 
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Background"), (True, "Orphan")])
 async def test_child_is_deleted_by_its_uid(process: Process, script: Script, keep: bool, policy: str) -> None:
-    script.on("DELETE", SERVICE_PATH, {})
+    script.on("DELETE", SERVICE_PATH, NAMED)
     observed = stored(service())
     await execute(process, APP, operations.DeleteChild(observed, keep))
     (options,) = script.bodies("DELETE", SERVICE_PATH)
@@ -229,7 +229,7 @@ async def test_child_is_deleted_by_its_uid(process: Process, script: Script, kee
 
 
 async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, script: Script) -> None:
-    script.on("PATCH", f"{WORKLOAD_PATH}/scale", {})
+    script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
     await execute(process, APP, operations.ScaleWorkload(stored(workload()), 1))
     (sent,) = script.sent
     assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"spec": {"replicas": 1}})
@@ -254,7 +254,7 @@ async def test_version_that_was_made_again_with_another_flow_is_not_written(proc
     assert script.writes() == []
 
 
-@pytest.mark.parametrize("answer", [{}, failure(409, "AlreadyExists")])
+@pytest.mark.parametrize("answer", [NAMED, failure(409, "AlreadyExists")])
 async def test_access_keys_are_created_once_and_then_observed(process: Process, script: Script, answer: Any) -> None:
     script.on("POST", at(SECRETS), answer)
     state = process.states.of(APP)

@@ -19,7 +19,7 @@ from dynamiq_operator.model.record import Outcome, Phase, RecordStatus, Result
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.history.ledger import Ledger
 from tests.support import factories as given
-from tests.support.controller import SYSTEM, Process, at, execute, stored
+from tests.support.controller import NAMED, SYSTEM, Process, at, execute, stored
 from tests.support.scripted import Reply, Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
@@ -49,7 +49,7 @@ async def test_nothing_is_written_by_a_replica_that_no_longer_leads(process: Pro
 async def test_an_operation_that_fails_ends_its_group_and_those_that_rely_on_it(process: Process, script: Script) -> None:
     """What is left of a group is not done, nor what comes after it, however far; everything else is."""
     script.on("PATCH", ROW, failure(409, "Conflict"))
-    script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a"), 2)).on("POST", at(EVENTS), {})
+    script.on("PATCH", f"{ROW}/status", stored(given.row_manifest("a"), 2)).on("POST", at(EVENTS), NAMED)
     app, status = given.an_app(), RecordStatus(phase=Phase.PENDING)
     own, tell = operations.OwnRecord(app, row()), operations.Emit(app, "Said", "anything", key="k")
     groups = (
@@ -139,7 +139,7 @@ async def test_row_of_a_deleted_app_of_the_same_name_is_waited_for(process: Proc
 
 
 async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process, script: Script) -> None:
-    script.on("DELETE", ROW, {})
+    script.on("DELETE", ROW, NAMED)
     state = process.states.of(APP)
     state.ledger = Ledger(known=True).having([given.a_row("a", given.superseded(1)), given.a_row("b", given.live(2))])
     await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
@@ -155,7 +155,7 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     [(given.an_app(), "App", False, "Normal"), (given.a_row("a"), "Deployment", True, "Warning")],
 )
 async def test_event_is_about_its_object(process: Process, script: Script, about: Record, kind: str, warning: bool, type_: str) -> None:
-    script.on("POST", at(EVENTS), {})
+    script.on("POST", at(EVENTS), NAMED)
     await execute(process, APP, operations.Emit(about, "Deployed", "x" * 2000, "key", warning))
     (event,) = script.bodies("POST", at(EVENTS))
     assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"], event["type"]) == (kind, about.meta.uid, type_)
@@ -194,7 +194,7 @@ CLAIM = {"metadata": {"name": "c", "uid": "uid-of-c", "resourceVersion": "4"}}
 
 
 async def test_hostname_is_claimed_by_a_creation(process: Process, script: Script) -> None:
-    script.on("POST", CLAIMS.path(SYSTEM), {})
+    script.on("POST", CLAIMS.path(SYSTEM), NAMED)
     await execute(process, APP, operations.ClaimHostname(given.an_app(), "chat.example.com"))
     (created,) = script.bodies("POST", CLAIMS.path(SYSTEM))
     assert created["metadata"]["name"] == names.claim("chat.example.com")
@@ -211,13 +211,13 @@ async def test_app_that_claims_a_hostname_too_late_observes_anew(process: Proces
 async def test_claim_notes_since_when_it_is_not_wanted(
     process: Process, script: Script, released_at: datetime | None, noted: str | None
 ) -> None:
-    script.on("PATCH", CLAIMS.path(SYSTEM, "c"), {})
+    script.on("PATCH", CLAIMS.path(SYSTEM, "c"), NAMED)
     await execute(process, APP, operations.KeepClaim(CLAIM, released_at))
     (patch,) = script.bodies("PATCH", CLAIMS.path(SYSTEM, "c"))
     assert patch["metadata"] == {"resourceVersion": "4", "annotations": {names.RELEASED_ANNOTATION: noted}}
 
 
 async def test_claim_is_released_unless_it_was_written_since(process: Process, script: Script) -> None:
-    script.on("DELETE", CLAIMS.path(SYSTEM, "c"), {})
+    script.on("DELETE", CLAIMS.path(SYSTEM, "c"), NAMED)
     await execute(process, APP, operations.ReleaseClaim(CLAIM))
     assert script.bodies("DELETE", CLAIMS.path(SYSTEM, "c"))[0]["preconditions"] == {"uid": "uid-of-c", "resourceVersion": "4"}

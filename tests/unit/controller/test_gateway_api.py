@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from dynamiq_operator.controller.gateway_api import DISCOVERY_PERIOD
@@ -19,10 +21,12 @@ async def test_it_is_looked_for_at_intervals_until_it_is_installed(process: Proc
     assert len(script.sent) == 1
     process.clock.later(DISCOVERY_PERIOD)
     assert not await process.gateway_api.require()
-    assert not process.gateway_api.changed.is_set()
+    found = asyncio.create_task(process.gateway_api.until_found())
+    await asyncio.sleep(0)
+    assert not found.done()
     process.clock.later(DISCOVERY_PERIOD)
     assert not await process.gateway_api.require(), "it can be used once its routes are watched"
-    assert process.gateway_api.changed.is_set()
+    await asyncio.wait_for(found, 1)
 
 
 async def test_it_is_not_looked_for_while_it_is_served(process: Process, script: Script) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, HTTP_ROUTES, RECORDS, RUNTIMES, WATCHED
 from dynamiq_operator.model import names
 from tests.support import factories as given
 from tests.support.controller import Process, empty_cluster, stored
-from tests.support.scripted import Reply, Script, failure, listed
+from tests.support.scripted import Reply, Script, Sent, failure, listed
 
 KEY = (given.NAMESPACE, given.NAME)
 SOON = 10.0  # seconds
@@ -26,7 +29,7 @@ async def queued(process: Process) -> tuple[str, str]:
 async def test_everything_is_listed_before_anything_is_decided(process: Process, script: Script) -> None:
     empty_cluster(script)
     script.on("GET", APPS.path(), listed(stored(given.app_manifest()), token="next"), listed(stored(given.app_manifest(name="more"))))
-    await process.informers.list_all()
+    await process.sync()
     assert process.cache.apps() == {KEY, (given.NAMESPACE, "more")}
     assert {sent.path for sent in script.sent} == {resource.path() for resource in WATCHED}
     assert {await queued(process), await queued(process)} == process.cache.apps()
@@ -35,7 +38,7 @@ async def test_everything_is_listed_before_anything_is_decided(process: Process,
 async def test_namespaces_that_are_served_are_listed_one_by_one_and_runtimes_once(client: Client, script: Script) -> None:
     process = Process(client, script, namespaces=frozenset({"a", "b"}))
     empty_cluster(empty_cluster(script, "a"), "b")
-    await process.informers.list_all()
+    await process.sync()
     paths = [sent.path for sent in script.sent]
     assert RECORDS.path("a") in paths
     assert RECORDS.path("b") in paths
@@ -48,7 +51,7 @@ async def test_object_that_a_list_lacks_was_deleted(process: Process, script: Sc
     assert await queued(process) == KEY
     process.queue.done(KEY)
     empty_cluster(script)
-    await process.informers.list_all()
+    await process.sync()
     assert process.cache.apps() == set()
     assert await queued(process) == KEY
 
@@ -62,44 +65,94 @@ async def test_watch_event_of_a_deletion_removes_the_object(process: Process) ->
 
 async def test_cluster_without_the_gateway_api_has_no_routes_and_no_error(process: Process, script: Script) -> None:
     empty_cluster(script, without=frozenset({HTTP_ROUTES}))
-    await process.informers.list_all()
-    assert HTTP_ROUTES not in set(process.informers.resources())
-    assert not process.gateway_api.changed.is_set()
+    await process.sync()
+    assert not process.gateway_api.is_served
 
 
 async def test_routes_that_are_no_longer_served_are_gone(process: Process, script: Script) -> None:
     empty_cluster(script)
-    await process.informers.list_all()
-    assert HTTP_ROUTES in set(process.informers.resources())
-    process.gateway_api.changed.clear()
+    await process.sync()
+    assert process.gateway_api.is_served
     route = {"metadata": {"name": "chat", "labels": names.labels(given.NAME)}, "spec": {}}
     process.informers.on_watch_event(HTTP_ROUTES, "ADDED", stored(route, 8))
     script.on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"))
-    await process.informers.list_all()
+    await process.sync()
     assert list(process.cache.of_app(KEY)) == []
-    assert process.gateway_api.changed.is_set(), "the watches are started anew without it"
+    assert not process.gateway_api.is_served
 
 
 async def test_cluster_without_our_crds_is_no_empty_one(process: Process, script: Script) -> None:
     empty_cluster(script, without=frozenset({APPS}))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(process.sync(), 0.3)
     with pytest.raises(errors.NotFound):
-        await process.informers.list_all()
+        await process.informers.feed_at(APPS.path()).list_once()
 
 
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        (failure(404, "NotFound"), "kubectl apply -k crds"),
-        (failure(503, "ServiceUnavailable", "overloaded"), "overloaded"),
-        (failure(403, "Forbidden", "no"), "no"),
-    ],
-)
-async def test_lists_are_retried_until_they_succeed(
+NO_LISTS = [
+    pytest.param(failure(404, "NotFound"), "kubectl apply -k crds", id="no CRD"),
+    pytest.param(failure(503, "ServiceUnavailable", "overloaded"), "overloaded", id="503"),
+    pytest.param(failure(403, "Forbidden", "no"), "no", id="403"),
+    pytest.param(failure(410, "Expired", "too old"), "too old", id="410"),
+    pytest.param(failure(429, "TooManyRequests", "slow down", Retry_After="3600"), "slow down", id="Retry-After"),
+    pytest.param(failure(401, "Unauthorized", "who?"), "credentials", id="401"),
+    pytest.param(Reply(200, {}), "no object with metadata", id="an empty object"),
+    pytest.param(Reply(200, {"metadata": {}}), "no list", id="no list"),
+    pytest.param(Reply(200, b"<html>Sign in</html>"), "not JSON", id="HTML"),
+    pytest.param(Reply(200, b'{"metadata": {"resourceVersion": "1"}, "ite'), "not JSON", id="half of it"),
+    pytest.param(Reply(cut=True), "isconnect", id="cut"),
+]
+
+
+@pytest.mark.parametrize(("answer", "told"), NO_LISTS)
+async def test_lists_are_retried_until_they_succeed_and_nothing_is_forgotten_meanwhile(
     process: Process, script: Script, caplog: pytest.LogCaptureFixture, answer: Reply, told: str
 ) -> None:
+    process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(name="known"), 1))
     empty_cluster(script)
-    script.on("GET", APPS.path(), answer, listed(stored(given.app_manifest())))
-    await asyncio.wait_for(process.informers.list_until_synced(), SOON)
+    known_meanwhile: list[set[tuple[str, str]]] = []
+
+    def second(_: Sent) -> dict[str, Any]:
+        known_meanwhile.append(process.cache.apps())
+        return listed(stored(given.app_manifest()), version="7")
+
+    script.on("GET", APPS.path(), *([answer] * 3), second)
+    await asyncio.wait_for(process.sync(), SOON)
+    assert known_meanwhile == [{(given.NAMESPACE, "known")}]
     assert process.cache.apps() == {KEY}
-    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert told in record.getMessage()
+    assert any(told in record.getMessage() for record in caplog.records)
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+BROKEN_WATCHES = [
+    pytest.param(failure(410, "Expired"), True, id="410"),
+    pytest.param(failure(403, "Forbidden"), True, id="403"),
+    pytest.param(failure(503, "ServiceUnavailable"), False, id="503"),
+    pytest.param(failure(429, "TooManyRequests", Retry_After="3600"), False, id="Retry-After"),
+    pytest.param(failure(401, "Unauthorized"), False, id="401"),
+    pytest.param(Reply(cut=True), False, id="cut"),
+    pytest.param(Reply(stream=[{"type": "ERROR", "object": {"code": 410, "message": "too old"}}]), True, id="410 in it"),
+    pytest.param(Reply(stream=[{"type": "ERROR", "object": {"code": 500, "message": "etcd"}}]), True, id="500 in it"),
+    pytest.param(Reply(stream=[{}]), True, id="an empty object"),
+    pytest.param(Reply(stream=[{"type": "ADDED", "object": {"metadata": {}}}]), True, id="an object without a version"),
+    pytest.param(Reply(stream=[b"<html>"]), True, id="HTML"),
+    pytest.param(Reply(stream=[b'{"type": "ADD']), True, id="half of a line"),
+    pytest.param(Reply(stream=[]), False, id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("answer", "listed_anew"), BROKEN_WATCHES)
+async def test_watch_that_breaks_ends_and_where_it_cannot_go_on_kopf_lists_anew(
+    process: Process, script: Script, answer: Reply, listed_anew: bool
+) -> None:
+    script.on("GET", APPS.path(), answer, query={"watch": "true"})
+    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
+    assert lines == ([GONE] if listed_anew else [])
+    assert script.sent[0].query["resourceVersion"] == "5"
+
+
+async def test_watch_passes_events_on(process: Process, script: Script) -> None:
+    event = {"type": "ADDED", "object": stored(given.app_manifest(), 6)}
+    script.on("GET", APPS.path(), Reply(stream=[event, b""]), query={"watch": "true"})
+    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
+    assert [json.loads(line) for line in lines] == [event]

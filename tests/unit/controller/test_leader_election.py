@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.controller.client import Client
-from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
-from dynamiq_operator.kube.resources import LEASES
+from dynamiq_operator.controller.fenced import FencedClient
+from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost, Timing
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import LEASES, PODS
+from dynamiq_operator.model import names
 from tests.support.controller import LEASE, QUICK, SYSTEM, Clock, Process
 from tests.support.scripted import Answer, Reply, Script, Sent, failure
 
@@ -42,6 +49,11 @@ def holders(script: Script) -> list[str]:
     return [sent.body["spec"]["holderIdentity"] for sent in script.writes()]
 
 
+def asked(script: Script) -> list[str]:
+    """The methods of the requests for the lease itself, in order; a follower's watch is beside them."""
+    return [sent.method for sent in script.sent if "watch" not in sent.query]
+
+
 async def acquire(process: Process) -> None:
     await asyncio.wait_for(process.election.acquire(), SOON)
 
@@ -56,7 +68,7 @@ async def test_lease_that_is_missing_is_created(process: Process, script: Script
     await acquire(process)
     process.election.require_leadership()
     (created,) = script.bodies("POST", LEASES.path(SYSTEM))
-    assert created["metadata"] == {"name": "dynamiq-operator", "namespace": SYSTEM}
+    assert (created["metadata"]["name"], created["metadata"]["namespace"]) == ("dynamiq-operator", SYSTEM)
     assert (created["spec"]["holderIdentity"], created["spec"]["leaseDurationSeconds"]) == ("replica-a", 15)
 
 
@@ -64,7 +76,7 @@ async def test_replica_that_creates_the_lease_too_late_follows(process: Process,
     script.on("GET", LEASE, failure(404, "NotFound"), lease(OTHER), lease("", "2"))
     script.on("POST", LEASES.path(SYSTEM), failure(409, "AlreadyExists")).on("PUT", LEASE, echo)
     await acquire(process)
-    assert [sent.method for sent in script.sent] == ["GET", "POST", "GET", "GET", "PUT"]
+    assert asked(script) == ["GET", "POST", "GET", "GET", "PUT"]
 
 
 async def test_lease_that_was_released_is_taken_at_once_and_counts_the_transition(process: Process, script: Script) -> None:
@@ -81,7 +93,7 @@ async def test_lease_of_another_is_taken_when_it_has_not_changed_for_its_duratio
     script.on("GET", LEASE, unchanged, unchanged, renewed, renewed, renewed, renewed).on("PUT", LEASE, echo)
     await acquire(process)
     # Seen to change 12 s after the first read; it expires 15 s after that, whatever renewTime says.
-    assert [sent.method for sent in script.sent] == ["GET"] * 6 + ["PUT"]
+    assert asked(script) == ["GET"] * 6 + ["PUT"]
 
 
 async def test_another_replica_that_is_faster_leads(process: Process, script: Script) -> None:
@@ -159,3 +171,143 @@ async def test_two_replicas_lead_one_after_the_other(process: Process, client: C
     await asyncio.wait_for(following, SOON)
     other.require_leadership()
     assert holders(script) == [OTHER]
+
+
+# The watch of a follower.
+
+SLOW = Timing(retry_period=3600.0)
+"""Whoever waited for the next attempt would not be done within the test."""
+
+
+class Follower:
+    """A replica that follows by a watch, whose events the test sends."""
+
+    def __init__(self, client: Client, script: Script, timing: Timing = SLOW) -> None:
+        self.election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", timing)
+        self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.opened = threading.Event()
+        script.on("GET", LEASES.path(SYSTEM), self._stream, query={"watch": "true"})
+
+    def see(self, *states: dict[str, Any] | None) -> None:
+        """The watch tells of these; None ends it."""
+        for state in states:
+            self._events.put({"type": "MODIFIED", "object": state} if state else None)
+
+    def _stream(self, sent: Sent) -> Reply:
+        assert sent.query["fieldSelector"] == "metadata.name=dynamiq-operator", "no right reaches further"
+        self.opened.set()
+        return Reply(stream=iter(self._events.get, None))
+
+
+async def test_a_follower_takes_a_lease_that_is_released_at_once(client: Client, script: Script) -> None:
+    follower = Follower(client, script)
+    script.on("GET", LEASE, lease(OTHER), lease("", "9")).on("PUT", LEASE, echo)
+    follower.see(lease(OTHER), lease(OTHER, "2"), lease(OTHER, "3"), lease("", "9"), None)
+    await asyncio.wait_for(follower.election.acquire(), SOON)
+    assert asked(script) == ["GET", "GET", "PUT"], "what is renewed is not asked for"
+
+
+async def test_a_follower_takes_a_lease_in_the_moment_in_which_it_expires(client: Client, script: Script) -> None:
+    follower = Follower(client, script)
+    held = lease(OTHER, leaseDurationSeconds=1)
+    script.on("GET", LEASE, held).on("PUT", LEASE, echo)
+    follower.see(held)
+    began = time.monotonic()
+    await asyncio.wait_for(follower.election.acquire(), SOON)
+    follower.see(None)
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_follower_that_hears_nothing_asks(client: Client, script: Script) -> None:
+    """A watch that hangs says of no release; the leader would have renewed long before."""
+    follower = Follower(client, script, Timing(retry_period=0.05))
+    script.on("GET", LEASE, lease(OTHER), lease(OTHER), lease(OTHER), lease("", "2")).on("PUT", LEASE, echo)
+    await asyncio.wait_for(follower.election.acquire(), SOON)
+    follower.see(None)
+    assert asked(script)[-1] == "PUT"
+
+
+async def test_a_follower_that_may_not_watch_asks(process: Process, script: Script) -> None:
+    script.on("GET", LEASES.path(SYSTEM), failure(403, "Forbidden"), query={"watch": "true"})
+    script.on("GET", LEASE, lease(OTHER), lease(OTHER), lease("", "2")).on("PUT", LEASE, echo)
+    await acquire(process)
+    process.election.require_leadership()
+
+
+# Times in which nobody could work.
+
+
+@pytest.mark.parametrize(
+    ("ago", "noted"),
+    [(5, None), (20, None), (40, "now"), (None, "now")],
+    ids=["renewed", "expired and taken over", "nobody for long", "unreadable"],
+)
+async def test_a_time_without_any_leader_is_noted_on_the_lease(
+    process: Process, script: Script, ago: int | None, noted: str | None
+) -> None:
+    renewed = (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if ago is not None else "long ago"
+    script.on("GET", LEASE, lease("", renewTime=renewed)).on("PUT", LEASE, echo)
+    await acquire(process)
+    until = process.election.unattended_until
+    if noted is None:
+        assert until is None
+    else:
+        assert until is not None
+        assert abs((datetime.now(UTC) - until).total_seconds()) < 60
+
+
+async def test_the_next_leader_still_knows_of_it(process: Process, script: Script) -> None:
+    soon = (datetime.now(UTC) - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    known = lease("", renewTime=soon)
+    known["metadata"]["annotations"] = {names.UNATTENDED_ANNOTATION: "2026-11-25T12:00:00Z"}
+    script.on("GET", LEASE, known).on("PUT", LEASE, echo)
+    await acquire(process)
+    assert process.election.unattended_until == datetime(2026, 11, 25, 12, tzinfo=UTC)
+    known["metadata"]["annotations"][names.UNATTENDED_ANNOTATION] = "nonsense"
+    await acquire(process)
+    assert process.election.unattended_until is None
+
+
+# What a leader sends.
+
+
+async def test_a_write_ends_before_another_replica_can_lead(process: Process) -> None:
+    await process.lead()
+    assert process.election.left_to_write() == 14
+    process.clock.later(10)
+    assert process.election.left_to_write() == 4
+    process.clock.later(0.1)
+    with pytest.raises(LeadershipLost):
+        process.election.left_to_write()
+
+
+async def test_a_leader_that_was_paused_within_an_operation_sends_no_write_any_more(
+    process: Process, client: Client, script: Script
+) -> None:
+    await process.lead()
+    fenced = FencedClient(client, process.election)
+    script.on("GET", PODS.path("demo", "a"), {"metadata": {"name": "a"}}).on("PATCH", PODS.path("demo", "a"), {"metadata": {"name": "a"}})
+    await fenced.patch(PODS, "demo", "a", {})
+    process.clock.later(11)
+    await fenced.get(PODS, "demo", "a")
+    with pytest.raises(LeadershipLost):
+        await fenced.patch(PODS, "demo", "a", {})
+    assert [sent.method for sent in script.sent] == ["PATCH", "GET"]
+
+
+async def test_a_write_that_is_not_answered_is_given_up_in_time(client: Client, script: Script) -> None:
+    never = threading.Event()
+    election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", Timing(lease_duration=1.5, renew_deadline=1.0))
+    script.on("GET", LEASE, lease("")).on("PUT", LEASE, echo)
+    await election.acquire()
+
+    def hang(_sent: Sent) -> Reply:
+        never.wait(SOON)
+        return Reply()
+
+    script.on("PATCH", PODS.path("demo", "a"), hang)
+    began = time.monotonic()
+    with pytest.raises(errors.Unavailable):
+        await FencedClient(client, election).patch(PODS, "demo", "a", {})
+    never.set()
+    assert time.monotonic() - began < 1.5, "the lease has not expired"

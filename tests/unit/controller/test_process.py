@@ -18,19 +18,19 @@ from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, WATCHE
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
 from tests.support import waiting
-from tests.support.controller import LEASE, SYSTEM, Watches, at, discovery, empty_cluster, stored
+from tests.support.controller import LEASE, SYSTEM, Watches, at, empty_cluster, stored
 from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
 
 SOON = 20.0  # seconds
-RELIST = 0.55
-"""Seconds between two lists; within one the process takes the handlers of signals back from kopf."""
+RELIST = 0.5
+"""Seconds between two lists."""
 STATUS = at(RECORDS, "a", "status")
 
 
 @pytest.fixture
 def script() -> Script:
     """A cluster without an App, whose Lease is free at first and then the leader's."""
-    script = discovery(empty_cluster(Script()))
+    script = empty_cluster(Script())
     held: dict[str, Any] = {}
 
     def keep(sent: Any) -> dict[str, Any]:
@@ -50,10 +50,7 @@ def watches(script: Script) -> Iterator[Watches]:
 
 @asynccontextmanager
 async def running(script: Script, folder: Path) -> AsyncIterator[None]:
-    """The process; on leaving it gets SIGTERM, and has to end without an error.
-
-    kopf takes the signal's handler when it starts, so the signal is sent after two more lists of everything, when it was taken back.
-    """
+    """The process; on leaving it gets SIGTERM, and has to end without an error."""
     with ScriptedServer(script) as server:
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
@@ -61,16 +58,9 @@ async def running(script: Script, folder: Path) -> AsyncIterator[None]:
         task = asyncio.create_task(run(options))
         try:
             yield
-            lists = _lists(script)
-            await eventually("two more lists", lambda: _lists(script) > lists + 1)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.wait_for(task, SOON)
-
-
-def _lists(script: Script) -> int:
-    """How often the process itself, not kopf in it, has listed the first resource."""
-    return sum(sent.path == WATCHED[0].path() and sent.headers["Accept"] == "application/json" for sent in list(script.sent))
 
 
 async def eventually(what: str, condition: Callable[[], object]) -> None:
@@ -82,7 +72,7 @@ async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_
 ) -> None:
     script.on("PATCH", STATUS, stored(given.row_manifest("a"), 9, phase="Pending"))
     async with running(script, tmp_path):
-        await eventually("all watches are open", lambda: len(watches.opened) == len(WATCHED))
+        await eventually("all watches are open", lambda: len(set(watches.opened)) == len(WATCHED))
         watches.send(RECORDS, "ADDED", given.stored(given.row_manifest("a")))
         await eventually("the row is reconciled", lambda: script.bodies("PATCH", STATUS))
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending"
@@ -97,13 +87,11 @@ async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_
 async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Script, watches: Watches, tmp_path: Path) -> None:
     script.on("GET", HTTP_ROUTES.path(), failure(404, "NotFound"), query={"limit": "500"})
     without = len(WATCHED) - 1
-    discovery(script, [resource for resource in WATCHED if resource is not HTTP_ROUTES])
     async with running(script, tmp_path):
-        await eventually("all other watches are open", lambda: len(watches.opened) == without)
-        discovery(script)
+        await eventually("all other watches are open", lambda: len(set(watches.opened)) == without)
         script.on("GET", HTTP_ROUTES.path(), listed(version="7"), query={"limit": "500"})
         await eventually("routes are watched", lambda: HTTP_ROUTES.path() in watches.opened)
-    assert watches.opened.count(RECORDS.path()) >= 2, "all watches were started anew"
+    assert watches.opened.count(RECORDS.path()) == 1, "no other watch was disturbed"
 
 
 async def test_process_that_is_stopped_before_it_leads_ends(script: Script, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
-from tests.support.controller import Process, at, stored
+from tests.support.controller import NAMED, Process, at, stored
 from tests.support.scripted import Reply, Script, Sent, failure
 
 KEY = (given.NAMESPACE, given.NAME)
@@ -28,7 +28,7 @@ ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(date
 def script() -> Script:
     """A cluster whose only object is a row that waits for its App."""
     version = iter(range(10, 1000))
-    script = Script().on("POST", at(EVENTS), {})
+    script = Script().on("POST", at(EVENTS), NAMED)
 
     def written(sent: Sent) -> dict[str, Any]:
         return stored(ROW, next(version), **sent.body["status"])
@@ -83,7 +83,8 @@ async def test_plan_that_never_ends_is_throttled(leading: Process, script: Scrip
         (failure(409, "Conflict", "modified"), "INFO", "another manager"),
         (failure(503, "ServiceUnavailable", "overloaded"), "WARNING", "overloaded"),
         (Reply(cut=True), "WARNING", STATUS),
-        (Reply(200, ["no object"]), "ERROR", "could not be reconciled"),
+        (Reply(200, ["no object"]), "WARNING", "no object"),
+        (Reply(200, {"metadata": {"name": "a"}}), "ERROR", "could not be reconciled"),
     ],
 )
 async def test_reconcile_that_fails_is_logged_and_requeued(

@@ -31,9 +31,13 @@ class _Observer:
         return Snapshot(*key, given.NOW, Settings())
 
 
+async def _answers() -> None:
+    """The API server answers."""
+
+
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    workers = Workers(queue, Cache(), states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states))
+    workers = Workers(queue, Cache(), states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
     queue.add(APP)

@@ -33,9 +33,9 @@ def test_the_hostname(modifiers: list[given.Modifier], settings: Settings, calle
 
 
 def test_an_ingress_takes_class_tls_and_annotations_of_the_app() -> None:
-    exposed = given.exposed("Ingress", className="edge", tls={"secretName": "chat-tls"}, annotations={"a.test/b": "c"})
+    exposed = given.exposed("Ingress", className="edge", tls={"secretName": "chat-tls"}, annotations={"cert-manager.io/issuer": "ours"})
     (made,) = ingress(Inputs(given.an_app(OWN, exposed), Settings(ingress_class="other"), may_route=True))
-    assert made["metadata"]["annotations"] == {"a.test/b": "c"}
+    assert made["metadata"]["annotations"] == {"cert-manager.io/issuer": "ours"}
     backend = {"service": {"name": given.NAME, "port": {"name": "http"}}}
     assert made["spec"] == {
         "rules": [{"host": "chat.example.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],

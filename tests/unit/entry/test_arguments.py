@@ -56,6 +56,8 @@ def test_management_api_listens_on_this_machine_alone_by_default() -> None:
     [
         (("run", "--gateway", "public"), "is not NAMESPACE/NAME of a Gateway"),
         (("run", "--gateway", "a/b/c"), "is not NAMESPACE/NAME of a Gateway"),
+        (("run", "--ingress-annotations", "nginx"), "nginx is not CLASS=NAME,NAME"),
+        (("run", "--ingress-annotations", "=a.test/b"), "is not CLASS=NAME,NAME"),
         (("run", "--list-again-every", "0"), "is not a number of seconds from 1 to 86400"),
         (("run", "--list-again-every", "often"), "is not a number of seconds"),
         (("run", "--image-policy", "none"), "invalid choice"),
@@ -78,3 +80,13 @@ def test_process_without_a_cluster_says_so(command: str, tmp_path: Path) -> None
     assert done.returncode == 1
     assert "the cluster's configuration cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_annotations_are_listed_by_class() -> None:
+    assert given("run")["ingress_annotations"] is None
+    listed = "nginx = a.test/b, a.test/c ; *=; edge=x.test/*"
+    assert given("run", "--ingress-annotations", listed)["ingress_annotations"] == {
+        "nginx": ("a.test/b", "a.test/c"),
+        "*": (),
+        "edge": ("x.test/*",),
+    }

@@ -6,10 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
+from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.operations import DeleteChild
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 
@@ -90,3 +94,81 @@ def test_names_made_of_app_and_namespace_are_reserved(hostname: str | None, rese
     assert planned(snapshot) == ([] if reserved else ["ClaimHostname"])
     assert ("is reserved" in said(snapshot)) == reserved
     assert routed(a_snapshot(hostname, HostnameClaim(ClaimState.OURS))) is not reserved
+
+
+# What serves.
+
+
+def serving(
+    claim: HostnameClaim, *, host: str = HOST, gateway: bool = False, hostname: str = HOST, domain: str | None = DOMAIN
+) -> Snapshot:
+    """An App with a route for `host`, as the operator made it."""
+    app = given.an_app(given.with_hostname(hostname), *([given.exposed("Gateway")] if gateway else []))
+    spec: Manifest = {"hostnames": [host]} if gateway else {"rules": [{"host": host}]}
+    resource = HTTP_ROUTE if gateway else INGRESS
+    made = child(app, resource, app.meta.name, spec=spec)
+    return Snapshot(
+        given.NAMESPACE,
+        given.NAME,
+        given.NOW,
+        Settings(domain=DOMAIN, gateway=ParentRef(name="public", namespace="infra")),
+        app=app,
+        claim=claim,
+        children={resource.key(app.meta.name): made},
+    )
+
+
+def deleted(snapshot: Snapshot) -> bool:
+    return any(isinstance(each, DeleteChild) for each in make_plan(snapshot).operations)
+
+
+UNKNOWN = HostnameClaim(ClaimState.UNKNOWN, unread="forbidden")
+LOST = HostnameClaim(ClaimState.FREE, since=given.NOW)
+THEIRS = ("other", "web")
+
+
+@pytest.mark.parametrize("gateway", [False, True], ids=["Ingress", "HTTPRoute"])
+@pytest.mark.parametrize(
+    ("claim", "stays"),
+    [
+        (UNKNOWN, True),
+        (LOST, True),
+        (HostnameClaim(ClaimState.FREE), True),
+        (HostnameClaim(ClaimState.STALE, THEIRS, raw=RAW), True),
+        (HostnameClaim(ClaimState.STALE, THEIRS), True),
+        (HostnameClaim(ClaimState.HELD, THEIRS, raw=RAW), False),
+        (HostnameClaim(ClaimState.HELD, THEIRS), False),
+    ],
+)
+def test_a_route_stays_unless_an_older_claim_is_known(claim: HostnameClaim, stays: bool, gateway: bool) -> None:
+    snapshot = serving(claim, gateway=gateway)
+    assert deleted(snapshot) is not stays
+    assert routed(snapshot) is stays
+    if claim.state is not ClaimState.STALE:  # of another hostname it goes once this one is decided
+        assert deleted(serving(claim, gateway=gateway, host="before.example.test")) is not stays
+
+
+def test_a_lost_claim_is_made_again_and_told_of() -> None:
+    assert planned(serving(LOST)) == ["Emit", "ClaimHostname"]
+    assert said(serving(LOST)) == ""
+
+
+def test_a_younger_claim_is_released_where_its_app_is_known_not_to_serve() -> None:
+    assert planned(serving(HostnameClaim(ClaimState.STALE, THEIRS, raw=RAW))) == ["ReleaseClaim"]
+    left = serving(HostnameClaim(ClaimState.STALE, THEIRS))
+    assert planned(left) == []
+    assert "claimed by another App after this one began to serve it: this one goes on" in said(left)
+
+
+def test_what_is_not_known_makes_no_new_route_and_says_so() -> None:
+    snapshot = a_snapshot(HOST, UNKNOWN)
+    assert not routed(snapshot)
+    assert planned(snapshot) == []
+    assert said(snapshot) == f"whose hostname {HOST} is, is not known: forbidden; what serves it stays as it is, and a new route waits"
+
+
+def test_a_domain_that_is_set_later_takes_no_hostname_that_is_served() -> None:
+    name = f"web.other.{DOMAIN}"
+    held = HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), raw=RAW)
+    assert not deleted(serving(held, host=name, hostname=name))
+    assert said(serving(held, host=name, hostname=name)) == ""

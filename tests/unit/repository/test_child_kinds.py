@@ -35,6 +35,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.kube import resources
 from dynamiq_operator.model.settings import Settings
@@ -79,7 +80,8 @@ for (version, kind, _), found in world.objects.items():
     if kind in ("App", "Note"):
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
-observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates())
+election = LeaderElection(None, "system", "lease", "me")
+observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates(), election)
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
 
 set_name(None)

@@ -83,7 +83,7 @@ def test_the_operator_has_the_rights_that_it_uses_and_no_other() -> None:
 
 def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
     role = roles("rbac/operator.yaml", "Role")["dynamiq-operator-lease"]
-    assert rights(role) == {LEASE: {"get", "create", "update"}}
+    assert rights(role) == {LEASE: {"get", "create", "update", "watch"}}
     named = [rule for rule in role["rules"] if set(rule["verbs"]) != {"create"}]
     assert all(rule["resourceNames"] == ["dynamiq-operator"] for rule in named)
     assert role["metadata"]["namespace"] == names.OPERATOR_NAMESPACE

@@ -373,10 +373,52 @@ def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
 
 
 def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
+    stage.allow(lambda *asked: asked[0] != "create")
     stage.script.on("POST", RECORDS.path("demo"), failure(403, "Forbidden", "anna may not"))
     assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).data["warnings"][0]
 
 
-def test_a_preview_of_what_would_be_refused(stage: RestStage) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: spec.message: too long'))
-    assert stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).error(422)["message"] == "spec.message: too long"
+def test_a_preview_of_what_the_image_policy_refuses(stage: RestStage) -> None:
+    tagged = stage.put(make.runtime_manifest(make.with_image("registry.test/runtime:latest"), name="tagged"))
+    stage.put(make.app_manifest(make.with_status(imagePolicy="digest")))
+    refused = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, runtime_id=tagged["metadata"]["uid"])).error(422)
+    assert "policy asks for a digest" in refused["message"]
+
+
+# What was confirmed.
+
+
+def _shown(stage: RestStage, **asked: Any) -> dict[str, Any]:
+    """The `to` of a preview."""
+    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, **asked)).data["to"]
+    return told
+
+
+def test_what_was_confirmed_is_deployed_and_nothing_is_left_open(stage: RestStage) -> None:
+    shown = _shown(stage)
+    assert stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=shown)).status == 201
+    (made,) = stage.created(RECORDS)
+    assert made["spec"] == {"app": "chat", "workflowVersion": "v2", "runtime": make.RUNTIME_NAME, "config": make.CONFIG}
+
+
+def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) -> None:
+    shown = _shown(stage)
+    stage.put(make.version_manifest("v3", make.created(2)))
+    scaled = {**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}
+    stage.put(row("chat-b", make.live(2, "v2", config=scaled), make.created(2)))
+    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=shown)).error(409)
+    assert error["details"]["version"] == {"confirmed": "v2", "now": "v3"}
+    assert error["details"]["resources"]["now"] == {"requests": {"cpu": "2", "memory": "256Mi"}}
+    assert set(error["details"]) == {"version", "flow_hash", "resources"}
+    assert stage.created(RECORDS) == []
+    part = {"runtime": shown["runtime"]}
+    assert stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=part)).status == 201, "what is not confirmed is not compared"
+
+
+def test_a_repeat_of_what_was_confirmed_is_the_row_of_before(stage: RestStage) -> None:
+    body = _asked(stage, confirmed=_shown(stage))
+    stage.call("POST", _path(stage, "deploy"), body, key="a key")
+    stage.put(stage.created(RECORDS)[0])
+    stage.put(make.version_manifest("v3", make.created(2)))
+    again = stage.call("POST", _path(stage, "deploy"), body, key="a key")
+    assert (again.status, again.headers["idempotency-replayed"], len(stage.created(RECORDS))) == (201, "true", 1)

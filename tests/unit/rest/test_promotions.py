@@ -66,6 +66,16 @@ def test_the_preview_of_a_promotion_makes_nothing(stage: RestStage) -> None:
     assert (told["new_app"], told["new_version"]) == (False, None)
 
 
+def test_a_promotion_is_refused_where_it_is_not_as_confirmed(stage: RestStage) -> None:
+    shown = stage.call("POST", _path(stage, "/preview")).data["to"]
+    for key in (None, "a key"):
+        error = stage.call("POST", _path(stage), {"confirmed": {**shown, "version": "v1"}}, key=key).error(409)
+        assert error["details"] == {"version": {"confirmed": "v1", "now": "v2"}}
+    assert stage.created(RECORDS, "prod") == []
+    _promote(stage, {"confirmed": shown})
+    assert stage.created(RECORDS, "prod")[0]["spec"]["config"] == make.CONFIG
+
+
 def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stage: RestStage) -> None:
     stage.put(a_namespace("prod-2", project="support", environment="production"))
     assert "several namespaces" in stage.call("POST", _path(stage)).error(422)["message"]

@@ -9,8 +9,8 @@ import pytest
 from dynamiq_operator.views.preview import Preview, Side, change, flow_diff, readable
 from tests.support import factories as given
 
-NOW = Side("v1", "sha256:1", "1.0.0", given.CONFIG, row="chat-a", sequence=1)
-THEN = Side("v2", "sha256:2", "1.1.0", given.CONFIG)
+NOW = Side("v1", "sha256:1", "1.0.0", "tiny-1.0.0", "image:1", given.CONFIG, row="chat-a", sequence=1)
+THEN = Side("v2", "sha256:2", "1.1.0", "tiny-1.1.0", "image:2", given.CONFIG)
 PREVIEW = Preview("demo", "chat", NOW, THEN, ("--- v1", "+++ v2", "@@ -1 +1 @@"), restarts=True, no_op=False, record={})
 
 
@@ -20,6 +20,7 @@ def test_each_part_says_from_what_to_what() -> None:
         "  version  v1 (#1) → v2",
         "  runtime  1.0.0 → 1.1.0",
         "  config   1 to 2 pods at 80 % CPU",
+        "  compute  100m CPU and 256Mi memory",
         "  pods are replaced one by one; requests go on being answered",
         "",
         "--- v1",
@@ -41,7 +42,24 @@ def test_each_part_says_from_what_to_what() -> None:
     ],
 )
 def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
-    assert replace(seen, flow_diff=()).lines()[4:] == said
+    assert replace(seen, flow_diff=()).lines()[5:] == said
+
+
+def test_two_runtimes_of_one_version_are_told_apart() -> None:
+    again = replace(PREVIEW, then=replace(THEN, runtime="1.0.0"))
+    assert again.lines()[2] == "  runtime  1.0.0 (tiny-1.0.0, image:1) → 1.0.0 (tiny-1.1.0, image:2)"
+
+
+def test_what_each_pod_gets_is_said() -> None:
+    most = {**given.CONFIG, "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}}
+    assert (
+        "  compute  100m CPU and 256Mi memory → 1 CPU, at most 2 CPU and 1Gi memory"
+        in replace(PREVIEW, then=replace(THEN, config=most)).lines()
+    )
+
+
+def test_the_row_that_comes_back_is_named() -> None:
+    assert replace(PREVIEW, then=replace(THEN, restores="chat-z")).lines()[1] == "  restores chat-z"
 
 
 def test_before_the_first_deploy_there_is_nothing() -> None:
@@ -57,8 +75,28 @@ def test_as_data() -> None:
     assert PREVIEW.as_json() == {
         "namespace": "demo",
         "app": "chat",
-        "from": {"row": "chat-a", "sequence": 1, "version": "v1", "flowHash": "sha256:1", "runtime": "1.0.0", "config": given.CONFIG},
-        "to": {"row": None, "sequence": None, "version": "v2", "flowHash": "sha256:2", "runtime": "1.1.0", "config": given.CONFIG},
+        "from": {
+            "row": "chat-a",
+            "sequence": 1,
+            "version": "v1",
+            "flowHash": "sha256:1",
+            "config": given.CONFIG,
+            "restores": None,
+            "runtime": "1.0.0",
+            "runtimeName": "tiny-1.0.0",
+            "image": "image:1",
+        },
+        "to": {
+            "row": None,
+            "sequence": None,
+            "version": "v2",
+            "flowHash": "sha256:2",
+            "config": given.CONFIG,
+            "restores": None,
+            "runtime": "1.1.0",
+            "runtimeName": "tiny-1.1.0",
+            "image": "image:2",
+        },
         "flowDiff": "--- v1\n+++ v2\n@@ -1 +1 @@",
         "podsRestart": True,
         "noOp": False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.promote import NeedsHostname, PromotionPlan, PromotionRequest, perform_promotion, plan_promotion
+from dynamiq_operator.actions.promote import NeedsHostname, PromotionPlan, PromotionRequest, perform_confirmed_promotion, plan_promotion
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import confirm, output
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     plan = _plan(context)
     return confirm.perform_and_follow(
-        context, plan.lines(), plan.preview.as_json(), lambda: perform_promotion(context.api, plan).made, plan.target_namespace
+        context, plan.lines(), plan.preview.as_json(), lambda: perform_confirmed_promotion(context.api, plan).made, plan.target_namespace
     )
 
 

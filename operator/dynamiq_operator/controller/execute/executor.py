@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, cast
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
@@ -16,6 +17,7 @@ from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
 from dynamiq_operator.kube import errors
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.groups import NUMBERS
 
 EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.Emit: events.emit,
@@ -69,24 +71,43 @@ class Executor:
         execution = Execution(app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key)
         failures: list[Failure] = []
         undone: set[str] = set()
-        for group in plan.groups:
-            if group.after & undone:
-                undone.add(group.name)
-                continue
-            failure = await self._execute_group(execution, group)
-            if failure is not None:
-                undone.add(group.name)
-                failures.append(failure)
-                if sum(_is_unanswered(each.error) for each in failures) >= UNANSWERED_MOST:
-                    break
+        telling: dict[int, asyncio.Task[None]] = {}
+        try:
+            for place, group in enumerate(plan.groups):
+                if group.after & undone:
+                    undone.add(group.name)
+                    continue
+                # What is told of a row holds once its number is reserved, and that is only to be tried again where it fails.
+                self._tell(execution, plan.groups[place : place + (2 if group.name == NUMBERS else 1)], telling)
+                failure = await self._execute_group(execution, group, telling)
+                if failure is not None:
+                    undone.add(group.name)
+                    failures.append(failure)
+                    if sum(_is_unanswered(each.error) for each in failures) >= UNANSWERED_MOST:
+                        break
+        finally:
+            await asyncio.gather(*telling.values(), return_exceptions=True)
         return tuple(failures)
 
-    async def _execute_group(self, execution: Execution, group: operations.Group) -> Failure | None:
+    def _tell(self, execution: Execution, groups: Iterable[operations.Group], telling: dict[int, asyncio.Task[None]]) -> None:
+        """Begins to make the Events that come first in these groups, all at once: what they tell of waits for them."""
+        self._election.require_leadership()
+        for group in groups:
+            for event in takewhile(lambda operation: isinstance(operation, operations.Emit), group.operations):
+                if id(event) not in telling:
+                    telling[id(event)] = asyncio.create_task(events.emit(execution, cast(operations.Emit, event)))
+
+    async def _execute_group(
+        self, execution: Execution, group: operations.Group, telling: Mapping[int, asyncio.Task[None]]
+    ) -> Failure | None:
         """The operation that failed, after which the rest of the group is left out; None where all of it was done."""
         for operation in group.operations:
             self._election.require_leadership()
             try:
-                await EXECUTE[type(operation)](execution, operation)
+                if id(operation) in telling:
+                    await telling[id(operation)]
+                else:
+                    await EXECUTE[type(operation)](execution, operation)
             except LeadershipLost:
                 raise
             except Exception as error:  # also one that is a bug of ours: it costs what relies on this operation, and nothing else

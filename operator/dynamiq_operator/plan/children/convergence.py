@@ -40,10 +40,10 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
     """What brings the kinds that are for triggers, or the others, to what is desired of them."""
     for key, manifest in desired.items():
         yield from _converge(context, key, manifest)
-    replaced = hostnames.gateway_problems(context)
+    routes_stay = hostnames.routes_stay(context)
     for key, observed in context.snapshot.children.items():
         entry = child_kinds.child_kind(key[0])
-        if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and replaced):
+        if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
         if key not in desired and is_owned(observed, context.app) and not is_ending(observed):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.desired import workload
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
-from dynamiq_operator.plan.children import access_keys, hostnames, variables
+from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, variables
 from dynamiq_operator.plan.context import Context
 
 
@@ -16,6 +16,7 @@ def maker_inputs(context: Context) -> Inputs:
         row=context.target.name if context.target is not None else "",
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
+        kept_annotations=route_annotations.kept_annotations(context),
         template_choice=_template_choice(context),
         workload=context.workload,
         key_note=access_keys.key_note(context),

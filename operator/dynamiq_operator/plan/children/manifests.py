@@ -9,7 +9,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.children import access_keys, hostnames
+from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
@@ -33,7 +33,7 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
 def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps the target's children from being made, another owner's Secret in the place of the App's keys included."""
     found = still_hindering(context, _digests(context)) if context.snapshot.problems else {}
-    found |= hostnames.claim_problems(context) | hostnames.gateway_problems(context)
+    found |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)
         found[key] = ChildProblem(ProblemReason.TAKEN, f"Secret {key[1]} exists and is not this App's: rename or delete it")

@@ -13,6 +13,8 @@ class ProblemReason(Enum):
     REFUSED = "Refused"
     DENIED = "Denied"
     HOSTNAME = "HostnameTaken"
+    UNREAD = "HostnameUnknown"
+    ANNOTATION = "AnnotationRefused"
     GATEWAY = "NoGateway"
 
 

@@ -10,6 +10,7 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
@@ -51,6 +52,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         live=_live_row(context),
         failed=failed,
         hostname=exposure.hostname(app, context.settings),
+        image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
     )

@@ -7,6 +7,7 @@ from dynamiq_operator.actions.idempotency import Key, Performed
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model.names import PROJECT_LABEL
 from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.deployments import confirmations
 from dynamiq_operator.rest.deployments.requests import Promotion
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -38,14 +39,22 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
 def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: Key | None) -> Performed:
     """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
+    given = body.confirmed
+
+    def perform(planned: promoting.PromotionPlan) -> Performed:
+        if given is None:
+            return promoting.perform_promotion(session.api, planned)
+        return confirmations.promote(session.api, planned, given)
+
     if (claim := promoting.promotion_claim(request, app.uid, key)) is None:
-        return promoting.perform_promotion(session.api, plan(context, session, app, body))
+        return perform(plan(context, session, app, body))
     return promoting.promote_once(
         session.api,
         request,
         claim,
         target_of=lambda: target_of(context, session, app, body),
         places_of=lambda: context.index.places_of(claim.row, app.namespace),
+        perform=perform,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -10,6 +10,34 @@ from dynamiq_operator.rest.http.models import IdInput, RequestModel
 from dynamiq_operator.rest.shared.requests import DeploymentConfig
 
 Message = Annotated[str | None, Field(max_length=1024, description="Why; it stands in the history.")]
+
+
+class Confirmed(RequestModel):
+    """What was previewed: `to` of a preview, whole or in part. Where a part of it would be another one now, nothing is made, and 409 tells both.
+
+    What is made then names all that the preview showed, so that nothing is left open.
+    """
+
+    row: Annotated[str | None, Field(description="Not compared.")] = None
+    sequence: Annotated[int | None, Field(description="Not compared.")] = None
+    version: str | None = None
+    flow_hash: str | None = None
+    runtime: str | None = None
+    runtime_name: str | None = None
+    image: str | None = None
+    config: dict[str, Any] | None = None
+    resources: dict[str, Any] | None = None
+    restores: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The parts that were given."""
+        return self.model_dump(exclude_unset=True)
+
+
+Confirms = Annotated[
+    Confirmed | None,
+    Field(description="`to` of the preview that was confirmed. Left out: what is live at the moment of the deploy is kept."),
+]
 
 
 class NewDeployment(RequestModel):
@@ -33,6 +61,7 @@ class NewDeployment(RequestModel):
     deployment_config: DeploymentConfig | None = None
     message: Message = None
     restores: Annotated[IdInput | None, Field(description="Id of a deployment to bring back, in place of workflow_version_id.")] = None
+    confirmed: Confirms = None
 
 
 class Promotion(RequestModel):
@@ -48,3 +77,4 @@ class Promotion(RequestModel):
     )
     hostname: Annotated[str | None, Field(max_length=253, description="For a first promotion: the App's hostname there.")] = None
     message: Message = None
+    confirmed: Confirms = None

@@ -10,9 +10,17 @@ from dynamiq_operator.rest.http.models import Id, ResponseModel, example
 from dynamiq_operator.rest.shared.examples import CONFIG, PROJECT
 from dynamiq_operator.rest.shared.responses import ConfigShape
 
+_RUNS: dict[str, Any] = {
+    "runtime": "1.4.0",
+    "runtime_name": "runtime-1.4.0",
+    "image": "registry.example/runtime@sha256:5d7a…",
+    "config": CONFIG,
+    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+    "restores": None,
+}
 _PREVIEW: dict[str, Any] = {
-    "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", "runtime": "1.4.0", "config": CONFIG},
-    "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", "runtime": "1.4.0", "config": CONFIG},
+    "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", **_RUNS},
+    "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", **_RUNS, "restores": "support-474j8"},
     "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
     "pods_restart": True,
     "no_op": False,
@@ -21,13 +29,27 @@ _PREVIEW: dict[str, Any] = {
 }
 
 
+class AmountsShape(ResponseModel):
+    cpu: Annotated[str | None, Field(description="CPU, such as 100m.")] = None
+    memory: Annotated[str | None, Field(description="Memory, such as 256Mi.")] = None
+
+
+class ResourcesShape(ResponseModel):
+    requests: AmountsShape | None = None
+    limits: AmountsShape | None = None
+
+
 class PreviewSide(ResponseModel):
     row: str | None
     sequence: int | None
     version: str
     flow_hash: str
-    runtime: str
+    runtime: Annotated[str, Field(description="Version of the runtime.")]
+    runtime_name: Annotated[str, Field(description="Name of the Runtime: two may be of one version.")]
+    image: Annotated[str, Field(description="Image that pods run.")]
     config: ConfigShape
+    resources: Annotated[ResourcesShape | None, Field(description="What each pod asks for and may use at most; none for serverless.")]
+    restores: Annotated[str | None, Field(description="Name of the deployment that is brought back.")]
 
 
 class PreviewShape(ResponseModel):

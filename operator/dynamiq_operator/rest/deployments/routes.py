@@ -13,7 +13,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import parse, promotions, responses, rows, serialize
+from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, rows, serialize
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
@@ -56,7 +56,10 @@ def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Ma
 
 @router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
-    """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row."""
+    """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row.
+
+    With `confirmed`, what was previewed is deployed, or 409: `details` has, by field, what was `confirmed` and what is so `now`.
+    """
     entry, app = context.open_cached(session, APPS, app_id)
     request = parse.deploy_request(context, session, app, body)
     claim = deploy_claim(request, entry.uid, key)
@@ -65,7 +68,10 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, request.runtime, request.restores)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
-    row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
+    if body.confirmed is not None:
+        row, is_replayed = confirmations.deploy(session.api, request, claim, body.confirmed, elsewhere)
+    else:
+        row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
     if body.deployment_config is None:
         # The row exists: an API server that does not answer this read has not failed the deploy.
@@ -83,7 +89,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
         check_config(session, body.deployment_config, (kept or {}).get("config"))
-    return Json({"data": serialize.preview(plan_deploy(session.api, request, context.settings).preview.as_json())})
+    return Json({"data": serialize.preview(plan_deploy(session.api, request).preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))

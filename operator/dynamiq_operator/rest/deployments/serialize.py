@@ -11,8 +11,8 @@ from dynamiq_operator.rest.shared.serialize import Data, config
 def preview(given: Mapping[str, Any]) -> Data:
     """A preview. `given`: the JSON data of `views.preview`."""
     return {
-        "from": _side(given["from"]) if given["from"] else None,
-        "to": _side(given["to"]),
+        "from": side(given["from"]) if given["from"] else None,
+        "to": side(given["to"]),
         "flow_diff": given["flowDiff"],
         "pods_restart": given["podsRestart"],
         "no_op": given["noOp"],
@@ -21,12 +21,17 @@ def preview(given: Mapping[str, Any]) -> Data:
     }
 
 
-def _side(side: Mapping[str, Any]) -> Data:
+def side(given: Mapping[str, Any]) -> Data:
+    """A side of a preview, as data of `views.preview`."""
     return {
-        "row": side["row"],
-        "sequence": side["sequence"],
-        "version": side["version"],
-        "flow_hash": side["flowHash"],
-        "runtime": side["runtime"],
-        "config": config(side["config"]),
+        "row": given["row"],
+        "sequence": given["sequence"],
+        "version": given["version"],
+        "flow_hash": given["flowHash"],
+        "runtime": given["runtime"],
+        "runtime_name": given["runtimeName"],
+        "image": given["image"],
+        "config": config(given["config"]),
+        "resources": given["config"].get("resources"),
+        "restores": given["restores"],
     }

@@ -14,7 +14,18 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from dynamiq_operator.actions.refusals import InvalidField, LeftBehind, NotAllowed, NotNow, Refusal, Taken, Unknown, refused, unknown_object
+from dynamiq_operator.actions.refusals import (
+    Changed,
+    InvalidField,
+    LeftBehind,
+    NotAllowed,
+    NotNow,
+    Refusal,
+    Taken,
+    Unknown,
+    refused,
+    unknown_object,
+)
 from dynamiq_operator.kube import errors
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
@@ -22,6 +33,7 @@ from dynamiq_operator.rest.kube.client import RETRY_AFTER
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unknown, 404),
     (Taken, 409),
+    (Changed, 409),
     (NotNow, 409),
     (NotAllowed, 403),
     (Refusal, 422),
@@ -116,6 +128,9 @@ def problem_of(error: Exception) -> HttpProblem:
             return HttpProblem(cause.status, f"{cause}; {error.left}", {**cause.details, "app_id": error.uid}, cause.headers)
         case InvalidField():
             return invalid_field(_FIELDS.get(error.field, error.field), error.reason)
+        case Changed():
+            both = {each.field: {"confirmed": each.confirmed, "now": each.now} for each in error.differences}
+            return HttpProblem(status, str(error), both)
         case Refusal():
             return HttpProblem(status, str(error), {error.field: error.reason} if error.field else None)
         case RequestValidationError():

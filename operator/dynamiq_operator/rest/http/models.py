@@ -33,7 +33,10 @@ class ResponseModel(BaseModel):
 class ErrorBody(ResponseModel):
     code: Annotated[str, Field(description="A word for programs, such as not_found.")]
     message: Annotated[str, Field(description="What is wrong, and how to mend it.")]
-    details: Annotated[dict[str, Any], Field(description="By field of the request, what is wrong with it.")]
+    details: Annotated[
+        dict[str, Any],
+        Field(description="By field of the request, what is wrong with it; of what is not as confirmed, an object with confirmed and now."),
+    ]
 
 
 class Error(ResponseModel):

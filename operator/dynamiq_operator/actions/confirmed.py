@@ -1,0 +1,73 @@
+"""A deploy that somebody has confirmed: what they saw is what is deployed, or it is refused with both values.
+
+Between a preview and its confirmation others may deploy, release or approve a Runtime, and what a row leaves out is decided when the
+operator pins it. So the plan is made anew when it is performed and compared with what was confirmed, and the record that is written leaves
+nothing out. What it names never changes under its name: a WorkflowVersion and a Runtime are immutable, and so is a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dynamiq_operator.actions import idempotency
+from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of
+from dynamiq_operator.actions.idempotency import Performed
+from dynamiq_operator.actions.refusals import Changed, Difference
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import RUNTIMES
+from dynamiq_operator.model.objects import Runtime
+
+NOT_COMPARED = ("row", "sequence")
+"""Of a side of a preview: what a row that is yet to be made does not have."""
+
+
+def check(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises Changed where a value that was confirmed is another one now. Both are a side of a preview as data; what was not confirmed is not
+    compared.
+    """
+    differences = [
+        Difference(field, value, now[field])
+        for field, value in confirmed.items()
+        if field in now and field not in NOT_COMPARED and value != now[field]
+    ]
+    if differences:
+        raise Changed(differences)
+
+
+def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[str] = ()) -> Performed:
+    """Deploys what the preview of the plan showed. Raises Changed where that is no longer what would be deployed, and as planning does."""
+    claim = plan.claim
+    if claim is not None and (found := idempotency.find_claimed_row(api, [plan.request.namespace, *elsewhere], claim)) is not None:
+        return Performed(found, is_replayed=True)
+    now = plan_again(api, plan)
+    check(plan.preview.then.as_json(), now.preview.then.as_json())
+    return perform_deploy(api, spelled_out(api, now), elsewhere=elsewhere)
+
+
+def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
+    """The plan whose record names all that its preview shows, so that nothing is left to be decided when it is pinned."""
+    asked, then = plan.request, plan.then
+    named = replace(
+        asked,
+        version=then.workflow_version if asked.restores is None else None,
+        runtime=asked.runtime or (_runtime_of(api, plan) if asked.restores is None else None),
+        config=then.config.as_json(),
+    )
+    record = record_of(named)
+    return DeployPlan(asked, plan.claim.marked(record) if plan.claim is not None else record, plan.claim)
+
+
+def _runtime_of(api: Api, plan: PreviewedDeploy) -> str | None:
+    """The name of the Runtime; None where another one has this name by now than the one that is kept, or it is not known which it is."""
+    then = plan.then.runtime
+    if plan.is_runtime_unread:
+        return None
+    try:
+        found = Runtime.of(requests.get(api, RUNTIMES, "", then.name))
+    except (errors.NotFound, errors.Denied):
+        return then.name
+    return then.name if found.spec.pins(then.name) == then else None

@@ -1,0 +1,106 @@
+"""Where the API server is and who the operator is there, read again when they may have changed: tokens and certificates are rotated."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from kubernetes.aio import client as kubernetes
+from kubernetes.aio import config as kubernetes_config
+
+from dynamiq_operator.kube.api import in_a_pod
+
+RENEW_PERIOD = 300.0
+"""Seconds after which they are read again without a cause: a kubelet rotates a token long before it ends."""
+RENEW_PAUSE = 1.0
+"""Seconds that lie between two readings at least, however many requests are refused meanwhile."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a request needs. `authorization`: of that header, None where a client certificate says who it is. `trust`: None without TLS."""
+
+    host: str
+    authorization: str | None
+    trust: ssl.SSLContext | None
+    server_name: str | None = None
+    proxy: str | None = None
+
+
+class Credentials:
+    """The login of a kubeconfig, or of the pod's service account. `clock`: monotonic seconds."""
+
+    def __init__(self, load: Callable[[], Awaitable[Any]], clock: Callable[[], float] = monotonic) -> None:
+        self._load, self._clock = load, clock
+        self._lock = asyncio.Lock()
+        self._login: Login | None = None
+        self._read_at = 0.0
+        self._trusted: tuple[tuple[object, ...], ssl.SSLContext] | None = None
+
+    @classmethod
+    def of(cls, kubeconfig: Path | None, context: str | None) -> Credentials:
+        """By kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
+
+        async def load() -> Any:
+            configuration: Any = kubernetes.Configuration()
+            if kubeconfig is None and context is None and in_a_pod():
+                kubernetes_config.load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
+            else:
+                path = str(kubeconfig) if kubeconfig else None
+                await kubernetes_config.load_kube_config(config_file=path, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            return configuration
+
+        return cls(load)
+
+    async def login(self) -> Login:
+        """The login now. Raises what reading it raises only where it was never read."""
+        if self._login is None or self._clock() - self._read_at > RENEW_PERIOD:
+            await self._read(self._login)
+        assert self._login is not None  # noqa: S101 - for the type checker: it was read, or reading it has raised
+        return self._login
+
+    async def renewed(self, refused: Login) -> Login:
+        """The login to try after the API server has refused one: what is configured by now, which may be the same."""
+        await self._read(refused)
+        return await self.login()
+
+    async def _read(self, known: Login | None) -> None:
+        """Reads it, once for all who ask at the same time. One that cannot be read leaves the old one: a file may be half written."""
+        async with self._lock:
+            if self._login is not None and (self._login is not known or self._clock() - self._read_at < RENEW_PAUSE):
+                return
+            try:
+                configuration = await self._load()
+                read = Login(
+                    host=configuration.host,
+                    authorization=await configuration.get_api_key_with_prefix("BearerToken", alias="authorization"),
+                    trust=self._trust(configuration) if configuration.host.startswith("https") else None,
+                    server_name=configuration.tls_server_name,
+                    proxy=configuration.proxy,
+                )
+            except Exception:
+                if self._login is None:
+                    raise
+            else:
+                self._login = read if read != self._login else self._login
+            self._read_at = self._clock()
+
+    def _trust(self, configuration: Any) -> ssl.SSLContext:
+        """The one of before where its files are as they were: connections are pooled by it."""
+        paths = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+        read = (*(Path(path).read_bytes() if path else None for path in paths), configuration.verify_ssl)
+        if self._trusted is None or self._trusted[0] != read:
+            made = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+            if configuration.cert_file:
+                made.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+            if not configuration.verify_ssl:
+                made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+            if configuration.disable_strict_ssl_verification:
+                made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            self._trusted = (read, made)
+        return self._trusted[1]

@@ -1,0 +1,210 @@
+"""One resource as kopf hears of it: a list that fills the cache, then watches, each of them short, and no error that ends anything.
+
+A list or watch that fails is tried again for ever, each resource by itself, with a pause of at most `PAUSE_MAX`. What is no answer of an
+API server ends a watch like an error of it, and the resource is listed anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sys
+from collections.abc import AsyncGenerator, Callable
+from time import monotonic
+
+import orjson
+
+from dynamiq_operator.controller.cache import AppKey, Cache, key_of
+from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import ApiResource
+
+WATCH_FOR = 7
+"""Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
+GRACE = 1.0
+"""Seconds after which such a watch is ended here, where the API server did not."""
+BRIEF = 1.0
+"""Seconds: a watch that ended sooner, without a word, has failed."""
+PAUSE_MAX = 2.0
+ITEMS_AT_ONCE = 50
+"""Items of a list that go into the cache before other tasks have their turn."""
+DENIED_AFTER = 5.0
+"""Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
+EXPIRED = 410
+GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\\n'
+"""The line of a watch on which kopf lists anew."""
+TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """A watched resource, in a namespace or, where that is empty, in all. `on_changed` gets the Apps that a list affects."""
+
+    def __init__(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        client: Client,
+        cache: Cache,
+        gateway_api: GatewayApi,
+        denials: Denials,
+        on_changed: Callable[[set[AppKey]], None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.resource, self.namespace, self.path = resource, namespace, resource.path(namespace)
+        self._namespaces = frozenset({namespace}) if namespace else None
+        self._client, self._cache, self._gateway_api, self._denials = client, cache, gateway_api, denials
+        self._on_changed, self._clock = on_changed, clock
+        self._failed_lists = self._failed_watches = 0
+        """Consecutive ones."""
+        self._denied_since: float | None = None
+        self.known = asyncio.Event()
+        """Set once it was listed, or it is known that it cannot be."""
+        self.listed = asyncio.Event()
+        """Set once it was listed."""
+        self.signs = 0
+        """Grows with each answer, each line and each attempt: where it stands still, nobody asks any more."""
+        self.is_held = False
+        """Whether there is nothing to ask for: the cluster does not have this API."""
+
+    async def list(self) -> str:
+        """Lists until that succeeds, replaces what is cached, and returns the list's resourceVersion."""
+        while True:
+            await _pause(self._failed_lists)
+            try:
+                return await self.list_once()
+            except errors.ApiError as error:
+                if isinstance(error, errors.NotFound) and self.resource.optional:
+                    await self._until_served()
+                    continue
+                self._failed_lists += 1
+                self._say(error)
+                self._note_denial(error)
+
+    async def list_once(self) -> str:
+        """Lists, and replaces what is cached; returns the list's resourceVersion. Raises errors.ApiError.
+
+        It takes page after page, and keeps none: the flows of a large cluster are more than fits into memory.
+        """
+        listed: set[AppKey] = set()
+        version = ""
+        self.signs += 1
+        async for page in self._client.pages(
+            self.resource, self.namespace, label=self.resource.label_selector, field=self.resource.field_selector
+        ):
+            self.signs += 1
+            # The first page's version is that of the whole list.
+            version = version or str(page["metadata"]["resourceVersion"])
+            for number, raw in enumerate(page["items"]):
+                listed.add(key_of(raw))
+                self._on_changed(self._cache.update(self.resource, raw))
+                if number % ITEMS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # the lease is to be renewed and the probe to be answered meanwhile
+        if self.resource.optional:
+            self._gateway_api.on_listed(True)
+        affected = self._cache.retain(self.resource, listed, int(version), self._namespaces)
+        if self._failed_lists > 1:
+            log.warning("%s is listed again, after %d failures", self.path, self._failed_lists)
+        self._failed_lists, self._denied_since = 0, None
+        self.known.set()
+        self.listed.set()
+        if self._denials.note(self.resource, self.namespace, None):
+            affected |= self._cache.apps()
+        self._on_changed(affected)
+        return version
+
+    async def watch(self, version: str) -> AsyncGenerator[bytes, None]:
+        """The events since a resourceVersion as lines, until the watch ends; last `GONE` where it cannot be continued."""
+        await _pause(self._failed_watches)
+        self.signs += 1
+        began, heard = self._clock(), False
+        try:
+            async with self._client.watch(self.path, self._query(version), WATCH_FOR + GRACE) as lines:
+                async for line in lines:
+                    self.signs += 1
+                    _require_event(line, self.path)
+                    heard = True
+                    self._watched()
+                    yield line + b"\n"
+            if not heard and self._clock() - began < BRIEF:
+                raise errors.Unavailable(f"watch {self.path}: it ended at once")
+            self._watched()
+        except errors.ApiError as error:
+            if isinstance(error, errors.Unavailable) and self._clock() - began >= WATCH_FOR:
+                log.warning("%s: the API server did not end its watch, which may have gone silent: watching anew", self.path)
+                return
+            self._failed_watches += 1
+            if error.status != EXPIRED or self._failed_watches > 1:
+                self._say(error)
+            if error.status == EXPIRED or not isinstance(error, errors.Unavailable):
+                yield GONE
+
+    def _query(self, version: str) -> dict[str, str | int]:
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_FOR,
+        }
+        selectors = {"labelSelector": self.resource.label_selector, "fieldSelector": self.resource.field_selector}
+        return query | {name: selector for name, selector in selectors.items() if selector}
+
+    def _watched(self) -> None:
+        if self._failed_watches > 1:
+            log.warning("%s is watched again, after %d failures", self.path, self._failed_watches)
+        self._failed_watches = 0
+
+    async def _until_served(self) -> None:
+        """Waits while the cluster does not have this API. Nothing is asked meanwhile, but where an App needs it."""
+        self._gateway_api.on_listed(False)
+        self._on_changed(self._cache.retain(self.resource, frozenset(), sys.maxsize, self._namespaces))
+        self._failed_lists, self.is_held = 0, True
+        self.known.set()
+        try:
+            await self._gateway_api.until_found()
+        finally:
+            self.is_held = False
+
+    def _note_denial(self, error: errors.ApiError) -> None:
+        """A kind that may not be listed is a feature that is off. The Apps are told, and what is cached of it stays as it is."""
+        if not isinstance(error, errors.Denied):
+            self._denied_since = None
+            return
+        self._denied_since = self._clock() if self._denied_since is None else self._denied_since
+        if self._clock() - self._denied_since < DENIED_AFTER:
+            return
+        is_new = self._denials.note(self.resource, self.namespace, str(error))
+        self.known.set()
+        if is_new:
+            self._on_changed(self._cache.apps())
+
+    def _say(self, error: errors.ApiError) -> None:
+        missing = isinstance(error, errors.NotFound)
+        told = "our CustomResourceDefinitions are not there, kubectl apply -k crds" if missing else error
+        log.warning("%s cannot be watched, trying again: %s", self.path, told)
+
+
+async def _pause(failures: int) -> None:
+    """Waits before a further attempt, but not before the second one, and not all resources to the same moment."""
+    if failures > 1:
+        await asyncio.sleep(min(errors.backoff(failures - 1), PAUSE_MAX) * random.uniform(0.7, 1.0))  # noqa: S311
+
+
+def _require_event(line: bytes, path: str) -> None:
+    """Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for what is no event of an object."""
+    try:
+        event = orjson.loads(line)
+    except ValueError as error:
+        raise errors.Unavailable(f"watch {path}: what came is not JSON", EXPIRED) from error
+    changed = event.get("object") if isinstance(event, dict) else None
+    if isinstance(changed, dict) and event.get("type") == "ERROR":
+        raise errors.Unavailable(f"watch {path}: {changed.get('message') or changed}", EXPIRED)
+    meta = changed.get("metadata") if isinstance(changed, dict) else None
+    if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
+        raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
+    if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
+        raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)

@@ -1,0 +1,51 @@
+"""The API server goes wrong in every way for 40 s, one operator for each, side by side; the log goes to docs/measured/faults.txt."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from local import components
+from local.clusters import Cluster
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY
+from tests.support.faults import matrix
+from tests.support.operator import install_rights
+
+LOG = REPOSITORY / "docs" / "measured" / "faults.txt"
+LASTS = 40.0  # seconds
+SIDE_BY_SIDE = 8
+
+
+@pytest.mark.timeout(3600)
+def test_after_each_fault_it_is_back_within_ten_seconds_and_all_is_as_it_was(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    install_rights(cluster)
+    began = time.monotonic()
+    outcomes: list[matrix.Outcome] = []
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w") as log, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            log.write(f"{line}\n")
+            log.flush()
+
+        say(
+            f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {SIDE_BY_SIDE} operators side by side, each behind a proxy."
+        )
+        say(
+            f"An App is live, each fault lasts {LASTS:.0f} s, a row is made in the middle of it; back: from healing until that row is Live.\n"
+        )
+        running = [pool.submit(matrix.run, cluster, api, kind, LASTS, tmp_path / str(number)) for number, kind in enumerate(matrix.KINDS)]
+        for future in running:
+            outcomes.append(future.result())
+            say(str(outcomes[-1]))
+        back = [outcome.recovered for outcome in outcomes if outcome.recovered is not None]
+        late = [outcome.kind for outcome in outcomes if outcome.recovered is None or outcome.recovered > matrix.RECOVERS_WITHIN]
+        say(f"\n{len(outcomes)} kinds; back after {sorted(back)[len(back) // 2]:.1f} s in the middle, {max(back):.1f} s at most.")
+        say(f"{len(late)} later than {matrix.RECOVERS_WITHIN:.0f} s; {sum(each.died for each in outcomes)} deaths;")
+        say(f"{sum(bool(each.faults) for each in outcomes)} with a fault of integrity. {time.monotonic() - began:.0f} s in all.")
+    assert [str(each) for each in outcomes if not each.is_good or each.kind in late] == []

@@ -1,0 +1,166 @@
+"""Annotations that an App asks for on its Ingress: which are passed on, which are refused, and what becomes of an Ingress that has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild, DeleteChild, SetAppStatus
+from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
+from tests.support import factories as given
+
+HOST = "chat.example.test"
+NGINX = "nginx.ingress.kubernetes.io/"
+TIMEOUT, SNIPPET = f"{NGINX}proxy-read-timeout", f"{NGINX}configuration-snippet"
+OURS = HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME))
+
+
+def an_app(annotations: dict[str, str], **exposure: Any) -> App:
+    return given.an_app(given.with_hostname(HOST), given.exposed("Ingress", annotations=annotations, **exposure))
+
+
+def snapshot(app: App, *children: Manifest, settings: Settings | None = None) -> Snapshot:
+    observed = {(each["kind"], each["metadata"]["name"]): each for each in children}
+    return Snapshot(given.NAMESPACE, given.NAME, given.NOW, settings or Settings(), app=app, claim=OURS, children=observed)
+
+
+def ingress(found: Snapshot) -> dict[str, str] | None:
+    """The annotations of the Ingress that a plan makes or changes."""
+    for each in make_plan(found).operations:
+        if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == INGRESS.kind:
+            annotations: dict[str, str] = each.manifest["metadata"].get("annotations", {})
+            return annotations
+    return None
+
+
+def made(app: App, annotations: dict[str, str], host: str = HOST) -> Manifest:
+    """The Ingress as it is."""
+    backend = {"service": {"name": given.NAME, "port": {"name": "http"}}}
+    rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
+    return child(app, INGRESS, app.meta.name, annotations=annotations, spec={"rules": rules})
+
+
+def told(found: Snapshot) -> str:
+    """What the App's condition says; empty where all is made."""
+    (status,) = (each.status for each in make_plan(found).operations if isinstance(each, SetAppStatus))
+    (condition,) = (each for each in status.conditions if each.type == "ChildrenApplied")
+    if condition.status == "False":
+        assert condition.reason == "AnnotationRefused"
+        return condition.message
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ingress_class"),
+    [
+        (TIMEOUT, "3600", "nginx"),
+        (f"{NGINX}proxy-body-size", "32m", "edge"),
+        (f"{NGINX}whitelist-source-range", "10.0.0.0/8, 192.168.0.0/16", None),
+        (f"{NGINX}cors-allow-origin", "https://*.example.com", "nginx"),
+        (f"{NGINX}proxy-next-upstream", "error timeout", "nginx"),
+        ("projectcontour.io/response-timeout", "infinity", "contour"),
+        ("traefik.ingress.kubernetes.io/router.tls", "true", "traefik"),
+        ("cert-manager.io/cluster-issuer", "letsencrypt", "traefik"),
+    ],
+)
+def test_what_says_how_the_hostname_is_served_is_passed_on(name: str, value: str, ingress_class: str | None) -> None:
+    app = an_app({name: value}, **({"className": ingress_class} if ingress_class else {}))
+    assert ingress(snapshot(app)) == {name: value}
+    assert told(snapshot(app)) == ""
+
+
+REFUSED = (
+    *(f"{NGINX}{each}" for each in ("configuration-snippet", "server-snippet", "stream-snippet", "auth-snippet", "modsecurity-snippet")),
+    *(f"{NGINX}{each}" for each in ("auth-url", "auth-signin", "auth-tls-match-cn", "auth-secret", "server-alias", "default-backend")),
+    *(f"{NGINX}{each}" for each in ("canary", "canary-by-header", "mirror-target", "mirror-host", "rewrite-target", "app-root")),
+    *(f"{NGINX}{each}" for each in ("upstream-vhost", "permanent-redirect", "temporal-redirect", "from-to-www-redirect", "use-regex")),
+    *(f"{NGINX}{each}" for each in ("proxy-ssl-secret", "proxy-redirect-to", "service-upstream", "custom-http-errors", "ssl-passthrough")),
+    *(f"projectcontour.io/{each}" for each in ("ingress.class", "tls-cert-namespace", "websocket-routes")),
+    *(f"traefik.ingress.kubernetes.io/router.{each}" for each in ("middlewares", "entrypoints", "pathmatcher", "tls.domains.0.main")),
+    "kubernetes.io/ingress.class",
+    "external-dns.alpha.kubernetes.io/hostname",
+    "external-dns.alpha.kubernetes.io/target",
+    "cert-manager.io/common-name",
+    "cert-manager.io/alt-names",
+    "haproxy.org/backend-config-snippet",
+    "anything.example.test/else",
+    NGINX,
+    "",
+)
+
+
+@pytest.mark.parametrize("ingress_class", ["nginx", "contour", "traefik", "edge", None])
+def test_what_names_others_or_configures_the_controller_is_not(ingress_class: str | None) -> None:
+    for name in REFUSED:
+        app = an_app({name: "x", TIMEOUT: "60"}, **({"className": ingress_class} if ingress_class else {}))
+        assert ingress(snapshot(app)) is None
+        whose = f"ingress class {ingress_class}" if ingress_class else "the cluster's default ingress class"
+        assert f"annotation {name} is not allowed for {whose}" in told(snapshot(app))
+
+
+@pytest.mark.parametrize("value", ["60;\n} server {", "60\n", "a{b", "$host", 'a"b', "a'b", "`id`", "60;", "é", "a\\b", "#", "\x00"])
+def test_nor_a_value_that_could_end_a_directive(value: str) -> None:
+    app = an_app({TIMEOUT: value})
+    assert ingress(snapshot(app)) is None
+    assert f"annotation {TIMEOUT} is allowed with a value of letters, digits, spaces and" in told(snapshot(app))
+
+
+def test_of_another_controller_is_named_with_the_class() -> None:
+    assert f"annotation {TIMEOUT} is not allowed for ingress class traefik" in told(snapshot(an_app({TIMEOUT: "60"}, className="traefik")))
+
+
+@pytest.mark.parametrize(
+    ("lists", "ingress_class", "name", "passed"),
+    [
+        ({"nginx": (SNIPPET,)}, "nginx", SNIPPET, True),
+        ({"nginx": (SNIPPET,)}, "nginx", TIMEOUT, False),
+        ({"nginx": (SNIPPET,)}, "edge", SNIPPET, False),
+        ({"nginx": (SNIPPET,)}, "edge", TIMEOUT, True),
+        ({"*": (SNIPPET,)}, "edge", SNIPPET, True),
+        ({"*": (SNIPPET,)}, None, SNIPPET, True),
+        ({"*": (SNIPPET,)}, None, TIMEOUT, False),
+        ({"*": ("*",)}, "nginx", "anything.example.test/else", True),
+        ({"nginx": (f"{NGINX}*",)}, "nginx", SNIPPET, True),
+        ({"nginx": (f"{NGINX}*",)}, "nginx", "kubernetes.io/ingress.class", False),
+        ({"nginx": ()}, "nginx", TIMEOUT, False),
+    ],
+)
+def test_the_setting_says_otherwise(lists: dict[str, tuple[str, ...]], ingress_class: str | None, name: str, passed: bool) -> None:
+    found = snapshot(
+        an_app({name: "any { value; }" if passed else "1"}), settings=Settings(ingress_class=ingress_class, ingress_annotations=lists)
+    )
+    if not passed or name == TIMEOUT:
+        found = snapshot(an_app({name: "1"}), settings=Settings(ingress_class=ingress_class, ingress_annotations=lists))
+    assert (ingress(found) is not None) is passed
+
+
+def test_an_ingress_that_serves_stays_as_it_is_and_takes_what_is_allowed() -> None:
+    app = an_app({SNIPPET: "deny all;", f"{NGINX}auth-url": "https://other.example.test", TIMEOUT: "60"})
+    has = made(app, {SNIPPET: "deny all;", f"{NGINX}auth-url": "https://before.example.test"})
+    found = snapshot(app, has)
+    assert not [each for each in make_plan(found).operations if isinstance(each, DeleteChild)]
+    assert ingress(found) == {SNIPPET: "deny all;", TIMEOUT: "60"}
+    assert "until then its Ingress stays as it is" in told(found)
+
+
+def test_an_ingress_that_serves_follows_the_rest_of_the_app() -> None:
+    app = an_app({SNIPPET: "deny all;"})
+    assert ingress(snapshot(app, made(app, {SNIPPET: "deny all;"}, host="before.example.test"))) == {SNIPPET: "deny all;"}
+
+
+def test_no_ingress_is_made_with_a_part_of_what_was_asked_and_what_it_would_replace_stays() -> None:
+    app = an_app({f"{NGINX}auth-url": "https://auth.example.test", TIMEOUT: "60"})
+    route = child(app, HTTP_ROUTE, app.meta.name, spec={"hostnames": [HOST]})
+    assert ingress(snapshot(app, route)) is None
+    assert not [each for each in make_plan(snapshot(app, route)).operations if isinstance(each, DeleteChild)]
+    assert "until then no Ingress is made" in told(snapshot(app, route))
+
+
+def test_an_app_that_is_called_in_the_cluster_alone_asks_for_none() -> None:
+    app = given.an_app(given.exposed("Ingress", annotations={SNIPPET: "x"}))
+    assert told(snapshot(app)) == ""
