@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
@@ -53,8 +54,11 @@ class ApiContext:
             raise unknown_id(WORDS[resource], uid, field)
         return found
 
-    def find_all(self, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
-        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does."""
+    def find_all(self, session: CallerSession, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
+        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does.
+
+        A version is asked for: a row names it, and where another has its name by now the row would run what nobody asked for.
+        """
         found = {}
         for where, (resource, uid) in named.items():
             if uid is None:
@@ -62,6 +66,17 @@ class ApiContext:
             if (entry := self.index.find(resource, uid.lower())) is None:
                 raise unknown_id(WORDS[resource], uid, where)
             found[where] = entry
+            if resource is VERSIONS:
+                try:
+                    there = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
+                except errors.NotFound:
+                    raise unknown_id(WORDS[resource], uid, where) from None
+                except errors.Denied as error:
+                    if error.status == 401:
+                        raise
+                    continue  # the API server decides about the row
+                if there["metadata"]["uid"] != entry.uid:
+                    raise unknown_id(WORDS[resource], uid, where)
         return found
 
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:

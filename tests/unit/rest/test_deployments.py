@@ -314,6 +314,41 @@ def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str
     assert stage.created(RECORDS) == []
 
 
+# What was deleted and made again.
+
+
+def _made_again(stage: RestStage, uid: str = UNKNOWN) -> Manifest:
+    """Version v1 with another content, which was made long after the rows had ended."""
+    return make.version_manifest("v1", make.with_meta(uid=uid, resourceVersion="99", creationTimestamp="2027-01-01T00:00:00Z"))
+
+
+def test_a_version_that_was_made_again_is_not_what_a_row_ran(stage: RestStage) -> None:
+    before = stage.uid(VERSIONS, "chat-v1")
+    assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == before
+    stage.context.index.of(VERSIONS).remove(before)
+    stage.put(_made_again(stage))
+    told = stage.get(_path(stage, "deployments"))[1]
+    assert (told["workflow_version_id"], told["workflow_version"]["id"], told["workflow_version"]["version"]) == (None, None, "v1")
+
+
+def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(stage: RestStage) -> None:
+    old = stage.object(RECORDS, "chat-a")
+    stage.context.index.of(VERSIONS).remove(stage.uid(VERSIONS, "chat-v1"))
+    stage.put(_made_again(stage))
+    meta = {**old["metadata"], "resourceVersion": "98", "creationTimestamp": "2026-12-31T23:59:00Z"}
+    stage.put({**old, "metadata": meta})
+    assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == UNKNOWN
+
+
+def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_heard_of_it(stage: RestStage) -> None:
+    asked = _asked(stage, "v1")
+    stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), make.stored(_made_again(stage)))
+    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(404, "NotFound"))
+    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    assert stage.created(RECORDS) == []
+
+
 # The same request twice.
 
 
