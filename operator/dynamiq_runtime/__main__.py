@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ SERVE = """\
 Configuration comes from the environment:
   DYNAMIQ_ENGINE            tiny or sdk                                         tiny
   DYNAMIQ_FLOW              file with the flow, YAML or JSON                    /etc/dynamiq/flow/flow
+  DYNAMIQ_FLOW_HASH         sha256:<hex> of its bytes; another is refused       unset: any
   DYNAMIQ_ACCESS_KEYS_DIR   folder, one Access Key a file, read at each change  unset: a public App
   DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics, logs and traces
   PORT                      8080 (0: any free one; the log says which)
@@ -90,7 +92,7 @@ def _serve() -> int:
     try:
         settings = from_environment(os.environ)
         require_engine(settings.engine)
-        text = _read_flow(settings.flow)
+        text = _read_flow(settings.flow, settings.flow_hash)
         keys = None if settings.access_keys is None else AccessKeys(settings.access_keys)
         asyncio.run(serve(settings, lambda: load_engine(settings.engine, text, os.environ), keys))
     except (SettingsError, EngineError, FlowError, KeysError) as error:
@@ -101,17 +103,21 @@ def _serve() -> int:
     os._exit(0)  # threads of runs that were cut off would be waited for otherwise
 
 
-def _read_flow(path: Path) -> str:
+def _read_flow(path: Path, wanted: str | None) -> str:
+    """The flow's text, where it is the one of the hash that is wanted. Raises FlowError."""
     from dynamiq_runtime.text import FlowError
 
     try:
         with path.open("rb") as file:
             content = file.read(FLOW_LIMIT + 1)
-        return content.decode()
+        text = content.decode()
     except OSError as error:
         raise FlowError(f"the flow can't be read from {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise FlowError(f"the flow in {path} is not UTF-8") from None
+    if wanted is not None and len(content) <= FLOW_LIMIT and (found := f"sha256:{hashlib.sha256(content).hexdigest()}") != wanted:
+        raise FlowError(f"the flow in {path} is another than was deployed: its hash is {found}, and DYNAMIQ_FLOW_HASH is {wanted}")
+    return text
 
 
 def _refuse(message: str, code: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import RULES, VERSION
 from dynamiq_operator.model.kinds import KINDS, RECORD
+from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.support.admission import ADMIN, COLLECTOR, MANIFESTS, NAMESPACE_CONTROLLER, NOBODY, OPERATOR, POLICIES, admin, made, refused
 from tests.support.api import Answer, Api, Manifest
@@ -20,7 +23,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
-DELETABLE, WEAKER = "dynamiq.getdynamiq.ai/allow-delete", "dynamiq.getdynamiq.ai/allow-weakening"
+DELETABLE, WEAKER, UNTIL = (f"dynamiq.getdynamiq.ai/allow-{what}" for what in ("delete", "weakening", "weakening-until"))
 FROZEN = ("Deployment", "WorkflowVersion", "Runtime")
 COLLECTION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WALKED = 7
@@ -125,7 +128,7 @@ def test_no_rule_of_what_is_frozen_can_be_dropped(api: Api) -> None:
             del at(found["spec"]["versions"][0]["schema"]["openAPIV3Schema"], path)[RULES][number]
 
         answer = tried(api, drop, kind)
-        refused(answer, "this schema drops rules that keep objects as they are (1), the first being", WEAKER)
+        refused(answer, "would keep less than it did, in 1 thing, the first being", WEAKER, UNTIL)
     print(f"{len(RULED)} rules of {', '.join(FROZEN)}, each dropped: 0 accepted")
 
 
@@ -177,10 +180,104 @@ WEAKENINGS: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", WEAKENINGS)
 def test_a_weaker_schema_is_refused(api: Api, what: str) -> None:
-    answer = tried(api, WEAKENINGS[what])
-    refused(answer, WEAKER)
-    allowed = tried(api, WEAKENINGS[what], annotations={WEAKER: "true"})
+    refused(tried(api, WEAKENINGS[what]), WEAKER)
+    refused(tried(api, WEAKENINGS[what], annotations={WEAKER: "true"}), WEAKER)
+    refused(tried(api, WEAKENINGS[what], annotations={WEAKER: "true", UNTIL: after(hours=1)}), WEAKER)
+    allowed = tried(api, WEAKENINGS[what], annotations={WEAKER: "\n".join(asked(api, WEAKENINGS[what])), UNTIL: after(hours=1)})
     assert "ValidatingAdmissionPolicy" not in allowed.message
+
+
+# What is named, until a time.
+
+
+def after(**time: float) -> str:
+    return format_time(datetime.now(UTC) + timedelta(**time))
+
+
+def asked(api: Api, change: Change, kind: str = "Deployment") -> list[str]:
+    """What a user names who reads one refusal after another."""
+    named: list[str] = []
+    while True:
+        answer = tried(api, change, kind, {WEAKER: "\n".join(named), UNTIL: after(hours=1)})
+        if "ValidatingAdmissionPolicy" not in answer.message:
+            return named
+        (found,) = re.findall(r'the first being "(.*)": keep it', answer.message)
+        assert found not in named
+        named.append(found)
+
+
+def resources_when_serverless(found: Manifest) -> None:
+    """A release in which a serverless config may have resources."""
+    for config in (spec_of(found)["properties"]["config"], spec_of(found)["properties"]["pinned"]["properties"]["config"]):
+        for rule in config[RULES]:
+            rule["rule"] = rule["rule"].replace("(!has(self.autoscaling) && !has(self.resources))", "!has(self.autoscaling)")
+
+
+def and_one_more(found: Manifest) -> None:
+    resources_when_serverless(found)
+    spec_of(found)[RULES].pop()
+
+
+def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
+    named = asked(api, resources_when_serverless)
+    assert [each.partition(": ")[0] for each in named] == ["spec.config", "spec.pinned.config"]
+    assert all("self.type != 'serverless'" in each for each in named)
+    assert made(tried(api, resources_when_serverless, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=23)}))
+    refused(tried(api, resources_when_serverless, annotations={WEAKER: named[0], UNTIL: after(hours=1)}), named[1])
+    refused(tried(api, and_one_more, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=1)}), "in 1 thing")
+
+
+@pytest.mark.parametrize(
+    "until",
+    [None, "", "true", "for ever", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z", {"minutes": -1}, {"hours": 25}, "2026-13-45T99:99:99Z"],
+)
+def test_only_until_a_time_that_is_near(api: Api, until: Any) -> None:
+    named = "\n".join(asked(api, resources_when_serverless))
+    value = after(**until) if isinstance(until, dict) else until
+    answer = tried(api, resources_when_serverless, annotations={WEAKER: named, **({UNTIL: value} if value is not None else {})})
+    assert answer.status in (403, 422)
+    assert "ValidatingAdmissionPolicy" in answer.message
+
+
+PAST = "2020-01-01T00:00:00Z"
+
+
+def entry(manager: str, time: str) -> Manifest:
+    fields: Manifest = {"f:spec": {"f:versions": {}}}
+    return {
+        "manager": manager, "operation": "Update", "apiVersion": "apiextensions.k8s.io/v1", "time": time,
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    }  # fmt: skip
+
+
+FORGED: list[list[Manifest] | None] = [None, [], [{}], [entry("tests", PAST)], [entry("python-requests", PAST), entry("other", PAST)]]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("way", ["replace", "merge", "json", "apply"])
+def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, way: str) -> None:
+    """An annotation that has expired stays so, whatever times a request sends along, and however it is sent."""
+    named = "\n".join(asked(api, resources_when_serverless))
+    found = stored(api)
+    resources_when_serverless(found)
+    versions = found["spec"]["versions"]
+    metadata: Manifest = {"annotations": {**found["metadata"].get("annotations", {}), WEAKER: named, UNTIL: "2020-01-01T01:00:00Z"}}
+    metadata |= {"managedFields": forged} if forged is not None else {}
+    if way == "replace":
+        answer = api.replace({**found, "metadata": {**found["metadata"], **metadata}}, dry_run=True)
+    elif way == "merge":
+        answer = api.merge(found, {"metadata": metadata, "spec": {"versions": versions}}, dry_run=True)
+    elif way == "json":
+        operations = [{"op": "add", "path": f"/metadata/{key}", "value": value} for key, value in metadata.items()]
+        answer = api.json_patch(found, *operations, {"op": "replace", "path": "/spec/versions", "value": versions}, dry_run=True)
+    else:
+        sent = {**definition(found["metadata"]["name"]), "spec": found["spec"]}
+        sent["metadata"] |= metadata
+        answer = api.apply(sent, dry_run=True)
+        if forged is not None:  # the API server takes none at all in an apply
+            assert answer.status == 400
+            return
+    refused(answer, WEAKER)
 
 
 GROWTH: dict[str, Change] = {

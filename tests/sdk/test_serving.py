@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tests.support import openai
 from tests.support.collector import attributes_of, collecting
 from tests.support.flows import a_flow
-from tests.support.runtime import SDK_START, Served, listening, serving
+from tests.support.runtime import SDK_START, Served, listening, refused, serving
 from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
@@ -42,6 +43,12 @@ def napping(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         assert served.request("GET", "/healthz").status == 200
         eventually("it is ready", lambda: served.request("GET", "/readyz").status == 200, SDK_START)
         yield served
+
+
+def test_another_flow_than_was_deployed_is_not_served(sdk: str, tmp_path: Path) -> None:
+    code, line = refused(tmp_path, NAPPING, python=sdk, DYNAMIQ_ENGINE="sdk", DYNAMIQ_FLOW_HASH="sha256:" + "0" * 64)
+    assert code == 2
+    assert "is another than was deployed" in line
 
 
 @pytest.mark.full_count

@@ -16,6 +16,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL
 from tests.support import factories as given
+from tests.support import managed_fields
 
 
 class Objects:
@@ -27,6 +28,7 @@ class Objects:
         self.pods: list[Manifest] = []
         self.callers: dict[str, Manifest] = {}
         self._version = 1
+        self._before: dict[tuple[str, str, str], Manifest] = {}
         for made in objects:
             self.add(made)
 
@@ -52,6 +54,12 @@ class Objects:
 
     def edited(self, made: Manifest) -> None:
         """Another manager changed this object."""
+        if "managedFields" in made["metadata"]:
+            made["metadata"]["managedFields"] = managed_fields.edited(self._before[key_of(made)], made)
+        self.written_by_ours(made)
+
+    def written_by_ours(self, made: Manifest) -> None:
+        """The operator, maybe of another version, changed this object."""
         made["metadata"]["generation"] = made["metadata"].get("generation", 1) + 1
         self._keep(made)
 
@@ -129,6 +137,8 @@ class Objects:
         self._version += 1
         made["metadata"]["resourceVersion"] = str(self._version)
         self.objects[key_of(made)] = made
+        if "managedFields" in made["metadata"]:
+            self._before[key_of(made)] = copied(made)
 
     def _find(self, kind: str, name: str) -> tuple[str, str, str]:
         return next(key for key in self.objects if key[1:] == (kind, name) and key[0] == API_VERSION)

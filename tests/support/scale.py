@@ -100,6 +100,7 @@ async def _post(sending: Swarm, resource: ApiResource, made: Manifest) -> None:
 class Pace:
     """Seconds from before the first byte of a row's POST until its pins, and until the new pod template, were in a watch."""
 
+    row: str
     pinned: float
     rolled: float
 
@@ -108,11 +109,11 @@ async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
     """Deploys an App that serves, and waits until its new row has ended."""
     row = f"{app}-{uuid.uuid4().hex[:8]}"
     workloads = BY_KIND[WORKLOAD.kind]
-    before = await _get(sending, workloads.path(namespace, app))
+    before = await get(sending, workloads.path(namespace, app))
     watched = [
-        asyncio.create_task(_first(sending, RECORDS, namespace, row, lambda found: "pinned" in found["spec"])),
+        asyncio.create_task(first_seen(sending, RECORDS, namespace, row, lambda found: "pinned" in found["spec"])),
         asyncio.create_task(
-            _first(sending, workloads, namespace, app, lambda found: found["spec"]["template"] != before["spec"]["template"])
+            first_seen(sending, workloads, namespace, app, lambda found: found["spec"]["template"] != before["spec"]["template"])
         ),
     ]
     await asyncio.sleep(0.2)  # until both watches are open
@@ -120,11 +121,11 @@ async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
     began = time.monotonic()
     await _post(sending, RECORDS, made)
     pinned, rolled = await asyncio.wait_for(asyncio.gather(*watched), PACE_WITHIN)
-    await asyncio.wait_for(_first(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]), PACE_WITHIN)
-    return Pace(pinned - began, rolled - began)
+    await asyncio.wait_for(first_seen(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]), PACE_WITHIN)
+    return Pace(row, pinned - began, rolled - began)
 
 
-async def _first(sending: Swarm, resource: ApiResource, namespace: str, name: str, is_so: Callable[[Manifest], bool]) -> float:
+async def first_seen(sending: Swarm, resource: ApiResource, namespace: str, name: str, is_so: Callable[[Manifest], bool]) -> float:
     """The monotonic time at which a watch first shows the object so."""
     query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
     async with sending.session.get(sending.server + resource.path(namespace), params=query) as stream:
@@ -134,7 +135,8 @@ async def _first(sending: Swarm, resource: ApiResource, namespace: str, name: st
     raise AssertionError(f"the watch of {resource.kind} {name} ended")
 
 
-async def _get(sending: Swarm, path: str) -> Manifest:
+async def get(sending: Swarm, path: str) -> Manifest:
+    """The object at a path."""
     answer = await sending.send(Request("GET", path))
     assert answer.ok, answer.message
     return answer.body

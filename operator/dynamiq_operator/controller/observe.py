@@ -16,6 +16,7 @@ from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
+from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
 from dynamiq_operator.model import names
@@ -251,7 +252,7 @@ class Observer:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
-            if not is_ours(found, app):
+            if not is_ours(found, app) or (child_kind(child[0]).immutable and found.get("immutable") is not True):
                 state.problems[child] = (problem, self._clock())
 
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> Ledger:
@@ -271,7 +272,7 @@ class Observer:
 
 def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
     for (kind, name), found in children.items():
-        if kind == CONFIG_MAP.kind and names.flow(app.meta.name, found[CONTENT_HASH]) == name:
+        if kind == CONFIG_MAP.kind and found.get("immutable") is True and names.flow(app.meta.name, found[CONTENT_HASH]) == name:
             yield found[CONTENT_HASH]
 
 

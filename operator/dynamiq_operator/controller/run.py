@@ -16,6 +16,7 @@ from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.guards import watch_guards
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
@@ -67,6 +68,7 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(watch(scope, informers, stopping)),
             asyncio.create_task(supervise(client, informers.feeds)),
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
+            asyncio.create_task(watch_guards(client, options.identity)),
             asyncio.create_task(lead(election, workers, cache, synced, stopping)),
         ]
         handle_signals(stopping)

@@ -76,11 +76,13 @@ class ChildKind:
     exact: tuple[str, ...] = ()
     """Beginnings of paths below which nothing may be added or left out, not even what is empty."""
     prunes_spec: bool = False
-    """Whether a field of its spec that we applied once, and that the manifest lacks, is a difference. Of annotations that is always so."""
+    """Whether a field of its spec that we patched once, and that the manifest lacks, is a difference. Of what was applied that is always so."""
+    guarded: bool = False
+    """Whether nothing in its spec may be another manager's: what pods run is there."""
     is_edit: Callable[[Manifest, Manifest, str], bool] = lambda _manifest, _observed, _path: False
     """Whether a difference, at a path, is another manager's edit, of which an Event tells, and not a change of what the App wants."""
-    is_replaced: Callable[[Manifest, Manifest], bool] = lambda _manifest, _observed: False
-    """Whether it is deleted and made again, where it differs so that it must not be applied."""
+    replaced_for: frozenset[str] = frozenset()
+    """Fields of its spec for which it is deleted and made again: a change of them must not be applied."""
     is_ready: Callable[[Manifest], bool] = lambda _observed: True
     """Whether one that is as desired has come to rest, which a rollout waits for."""
 
@@ -117,6 +119,7 @@ CHILD_KINDS = (
         at_creation=frozenset({"replicas"}),
         scaled=True,
         closed=SELECTOR,
+        guarded=True,
         is_edit=workload.is_edit,
         is_ready=lambda observed: WorkloadState.of(observed).complete,
     ),
@@ -130,7 +133,8 @@ CHILD_KINDS = (
         removable=True,
         keeps_dependents=True,
         of_triggers=True,
-        is_replaced=cron_job.other_times,
+        guarded=True,
+        replaced_for=cron_job.TIMES,
     ),
     ChildKind(JOB, of_triggers=True),
 )

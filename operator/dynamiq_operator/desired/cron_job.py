@@ -14,6 +14,8 @@ from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import Manifest
 
 UTC = "Etc/UTC"
+TIMES = frozenset({"schedule", "timeZone", "suspend"})
+"""When it runs."""
 HISTORY = 5
 """Runs of each outcome that a CronJob keeps."""
 
@@ -26,11 +28,6 @@ def schedule(trigger: Trigger) -> str:
 def cron_jobs(inputs: Inputs) -> list[Manifest]:
     """One for each trigger that is to run on its schedule."""
     return [_cron_job(inputs, name, trigger) for name, trigger in inputs.schedules.items()]
-
-
-def other_times(manifest: Manifest, observed: Manifest) -> bool:
-    """Whether a CronJob runs at other times than it should."""
-    return any(observed["spec"].get(field) != manifest["spec"][field] for field in ("schedule", "timeZone", "suspend"))
 
 
 def _cron_job(inputs: Inputs, name: str, trigger: Trigger) -> Manifest:

@@ -1,6 +1,9 @@
-"""Whether an object is as desired: every field that we state has our value, and what we no longer state is gone.
+"""Whether an object is as we applied it: `docs/design/17-drift-is-what-others-set.md` has the rule.
 
-Other fields are others', but for the maps that `child_kinds.CHILD_KINDS` calls closed or exact: in those nothing may be added.
+A field that we state and that has another value is drift, but where admission changed our own apply: there it is still ours, and
+the object carries the digest of just this manifest. What we applied once and no longer state is drift, and so is what another
+manager set in lists of ours, and, where a kind is guarded, anywhere in its spec. What has no owner was added by admission or by
+defaulting, and is nobody's edit.
 """
 
 from __future__ import annotations
@@ -8,75 +11,161 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.child_kinds import ChildKind, child_kind
+from dynamiq_operator.desired.managed_fields import ABSENT, Fields, Path
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import Manifest
 
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
+_NOTE: Path = ("f:metadata", "f:annotations", f"f:{names.APPLIED_ANNOTATION}")
+RESTARTED_AT: Path = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
+"""What `kubectl rollout restart` sets: it changes nothing but that pods are made anew, as whoever ran it wants."""
 
 
-def first_difference(desired: Manifest, observed: Manifest) -> str | None:
+def manifest_digest(manifest: Manifest) -> str:
+    """Identifies a manifest, but for what only its creation has."""
+    return canonical(without_creation(manifest))
+
+
+def without_creation(manifest: Manifest) -> Manifest:
+    """The manifest without the fields that another manager owns from its creation on."""
+    at_creation = child_kind(manifest["kind"]).at_creation
+    if not at_creation:
+        return manifest
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key not in at_creation}}
+
+
+def noted(manifest: Manifest, digest: str) -> Manifest:
+    """The manifest as it is sent: it carries its own digest."""
+    meta = manifest["metadata"]
+    annotations = {**(meta.get("annotations") or {}), names.APPLIED_ANNOTATION: digest}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}
+
+
+def drift(desired: Manifest, observed: Manifest) -> str | None:
+    """The path of the first field that is to be brought back; None where the object is as it should be. Raises KeyError for no child's kind."""
+    found = changed_field(desired, observed) or first_stale_field(desired, observed)
+    return found or next(map(managed_fields.shown, foreign_fields(desired, observed)), None)
+
+
+def changed_field(desired: Manifest, observed: Manifest, fields: frozenset[str] | None = None) -> str | None:
+    """The first field that we state and that another manager changed, or that we have not applied yet; of its spec only `fields`, where given."""
+    looked_at = desired if fields is None else {**desired, "spec": {key: desired["spec"][key] for key in fields}}
+    found = first_difference(looked_at, observed)
+    if found is None or (observed["metadata"].get("annotations") or {}).get(names.APPLIED_ANNOTATION) != manifest_digest(desired):
+        return found
+    return (
+        first_difference(looked_at, observed, managed_fields.our_fields(observed)) if managed_fields.is_ours_at(observed, _NOTE) else found
+    )
+
+
+def first_difference(desired: Manifest, observed: Manifest, applied: Fields | None = None) -> str | None:
     """The path of the first field in which `observed` differs from `desired`; None where none does.
 
-    In a closed or exact map a key that `desired` lacks is a difference, too. Raises KeyError where the kind is not a child's.
+    `applied`: what is ours of an object that we applied just so; there admission may have changed what it liked. Elsewhere a key of
+    a closed or exact map that `desired` lacks is a difference, too. Raises KeyError where the kind is not a child's.
     """
-    return _differs(desired, observed, "", child_kind(desired["kind"]))
+    return _differs(desired, observed, applied, "", child_kind(desired["kind"]))
 
 
 def first_stale_field(desired: Manifest, observed: Manifest) -> str | None:
-    """The path of the first field that we applied once and `desired` lacks: an annotation, or, where the spec is pruned, a field of it.
+    """The path of the first field that we applied once and `desired` lacks: an annotation, or a field of its spec.
 
-    Ours is what our field manager owns. Raises KeyError where the kind is not a child's.
+    Of a spec that we did not make by apply, and whose kind is not pruned, nothing is known: its POST had what was defaulted, too.
+    Raises KeyError where the kind is not a child's.
     """
-    return next((f".{path}" for path in _stale_fields(desired, observed)), None)
+    return next(map(managed_fields.shown, _stale_fields(desired, observed, child_kind(desired["kind"]))), None)
 
 
-def _differs(desired: Any, observed: Any, path: str, kind: ChildKind) -> str | None:
-    if desired == observed:
+def foreign_fields(desired: Manifest, observed: Manifest) -> Iterator[Path]:
+    """What other managers set and may not: items of our lists, and in a guarded spec anything."""
+    for entry in managed_fields.entries(observed):
+        if managed_fields.is_of_others(entry):
+            yield from fields_to_take(entry, desired, observed)
+
+
+def fields_to_take(entry: Manifest, desired: Manifest, observed: Manifest) -> Iterator[Path]:
+    """Which fields of another manager's entry are to go."""
+    kind = child_kind(desired["kind"])
+    spec = {"f:spec": (entry.get("fieldsV1") or {}).get("f:spec", {})}
+    for path in managed_fields.unstated(spec, desired, (RESTARTED_AT, *_of_creation(kind))):
+        in_ours = path[-1].startswith(("k:", "v:")) or managed_fields.shown(path[:-1]) in kind.closed
+        if (kind.guarded or in_ours) and managed_fields.has(observed, path):
+            yield path
+
+
+def _differs(desired: Any, observed: Any, applied: Fields | None, path: str, kind: ChildKind) -> str | None:
+    if desired == observed or applied == {}:
         return None
     if isinstance(desired, Mapping) and isinstance(observed, Mapping):
-        return _of_maps(desired, observed, path, kind)
+        return _of_maps(desired, observed, applied, path, kind)
     if isinstance(desired, list) and isinstance(observed, list):
-        return _of_lists(desired, observed, path, kind)
+        return _of_lists(desired, observed, applied, path, kind)
     is_same_quantity = path.rsplit(".", 1)[-1] in _QUANTITIES and amount(desired) == amount(observed)
     return None if is_same_quantity else path
 
 
-def _of_maps(desired: Mapping[str, Any], observed: Mapping[str, Any], path: str, kind: ChildKind) -> str | None:
+def _of_maps(desired: Mapping[str, Any], observed: Mapping[str, Any], applied: Fields | None, path: str, kind: ChildKind) -> str | None:
     exact = f"{path}.".startswith(kind.exact)
-    if (exact or path in kind.closed) and observed.keys() - desired.keys():
+    if (exact or path in kind.closed) and not applied and observed.keys() - desired.keys():
         return path
     for key, value in desired.items():
+        below = applied.get(f"f:{key}") if applied is not None else None
         if key not in observed:
-            if value in ({}, [], "", None, False) and not exact:
-                continue  # the API server drops what is empty
+            if below is not None or (value in ({}, [], "", None, False) and not exact):
+                continue  # admission took it out, or the API server dropped what is empty
             return f"{path}.{key}"
-        if (found := _differs(value, observed[key], f"{path}.{key}", kind)) is not None:
+        if (found := _differs(value, observed[key], below, f"{path}.{key}", kind)) is not None:
             return found
     return None
 
 
-def _of_lists(desired: list[Any], observed: list[Any], path: str, kind: ChildKind) -> str | None:
+def _of_lists(desired: list[Any], observed: list[Any], applied: Fields | None, path: str, kind: ChildKind) -> str | None:
     if path.endswith(".ownerReferences"):
         return None if all(reference in observed for reference in desired) else path
+    if applied:
+        return _of_applied_lists(desired, observed, applied, path, kind)
     if len(desired) != len(observed):
         return path
     for index, (one, other) in enumerate(zip(desired, observed, strict=True)):
-        if (found := _differs(one, other, f"{path}[{index}]", kind)) is not None:
+        if (found := _differs(one, other, None, f"{path}[{index}]", kind)) is not None:
             return found
     return None
 
 
-def _stale_fields(desired: Manifest, observed: Manifest) -> Iterator[str]:
-    for entry in observed["metadata"].get("managedFields") or ():
-        if entry.get("manager") == names.FIELD_MANAGER and not entry.get("subresource"):
-            owned: dict[str, Any] = entry.get("fieldsV1") or {}
-            annotations = owned.get("f:metadata", {}).get("f:annotations", {})
-            yield from _missing(annotations, desired["metadata"].get("annotations") or {}, "metadata.annotations")
-            if child_kind(desired["kind"]).prunes_spec:
-                yield from _missing(owned.get("f:spec", {}), desired["spec"], "spec")
+def _of_applied_lists(desired: list[Any], observed: list[Any], applied: Fields, path: str, kind: ChildKind) -> str | None:
+    """Item by item, wherever each stands by now: others may stand between them."""
+    for index, item in enumerate(desired):
+        here = f"{path}[{index}]"
+        step = next((step for step in applied if step != "." and managed_fields.value_at([item], step) is not ABSENT), None)
+        if step is None:  # another manager's by now: it has to be there as we state it
+            if all(_differs(item, other, None, here, kind) is not None for other in observed):
+                return here
+            continue
+        other = managed_fields.value_at(observed, step)
+        if other is not ABSENT and (found := _differs(item, other, applied[step], here, kind)) is not None:
+            return found
+    return None
 
 
-def _missing(owned: Mapping[str, Any], stated: Mapping[str, Any], path: str) -> Iterator[str]:
-    return (f"{path}.{field[2:]}" for field in owned if field.startswith("f:") and field[2:] not in stated)
+def _stale_fields(desired: Manifest, observed: Manifest, kind: ChildKind) -> Iterator[Path]:
+    ours = managed_fields.our_fields(observed)
+    annotations = {"f:metadata": {"f:annotations": ours.get("f:metadata", {}).get("f:annotations", {})}}
+    yield from managed_fields.unstated(annotations, _with_annotations(desired), (_NOTE,))
+    spec = ours.get("f:spec", {})
+    if managed_fields.is_ours_at(observed, _NOTE):
+        yield from managed_fields.unstated({"f:spec": spec}, desired, _of_creation(kind))
+    elif kind.prunes_spec:
+        yield from managed_fields.unstated({"f:spec": {step: {} for step in spec}}, desired)
+
+
+def _of_creation(kind: ChildKind) -> tuple[Path, ...]:
+    return tuple(("f:spec", f"f:{field}") for field in kind.at_creation)
+
+
+def _with_annotations(desired: Manifest) -> Manifest:
+    """Stating at least that there are annotations, so that the one that is stale is named and not all of them."""
+    return {"metadata": {"annotations": desired["metadata"].get("annotations") or {}}}

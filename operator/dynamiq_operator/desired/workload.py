@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, scale_of
 from dynamiq_operator.desired.pod_template import pod_template
@@ -19,6 +20,7 @@ from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.record import Pinned
 
+_NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
 KEPT_REVISIONS = 3
 BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, "progressDeadlineSeconds")
 """Fields that follow the App or its keys while the template stays."""
@@ -63,11 +65,11 @@ def runs(observed: Mapping[str, Any], digest: str) -> bool:
 def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
     """Whether a difference is another manager's edit.
 
-    It is ours where the template changes, as the annotation tells, and in the fields that are `BESIDE_THE_TEMPLATE`.
+    It is ours where the template changes, as our annotation tells, and in the fields that are `BESIDE_THE_TEMPLATE`.
     """
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
     wanted: str = manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION]
-    return noted == wanted and not path.endswith(BESIDE_THE_TEMPLATE)
+    return (noted == wanted or not managed_fields.is_ours_at(observed, _NOTE)) and not path.endswith(BESIDE_THE_TEMPLATE)
 
 
 def _pins(pinned: Pinned) -> dict[str, Any]:
@@ -128,8 +130,10 @@ def _applied_template(observed: Mapping[str, Any] | None, wanted: str) -> dict[s
 
 
 def _last_applied(observed: Mapping[str, Any]) -> dict[str, Any]:
-    """What the annotation says of the template that was applied last; empty where there is none, or where it is no JSON object."""
+    """What our annotation says of the template that was applied last; empty where there is none, where another manager wrote it, or where it is no JSON object."""
     noted = (observed.get("metadata", {}).get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
+    if noted and not managed_fields.is_ours_at(observed, _NOTE):
+        return {}
     try:
         note = json.loads(noted) if noted else {}
     except ValueError:

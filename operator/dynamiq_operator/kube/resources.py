@@ -91,6 +91,11 @@ POLICIES = tuple(
     ApiResource("admissionregistration.k8s.io", "v1", f"mutatingadmission{plural}", kind, namespaced=False)
     for plural, kind in (("policies", "MutatingAdmissionPolicy"), ("policybindings", "MutatingAdmissionPolicyBinding"))
 )
+VALIDATING_POLICIES = tuple(
+    ApiResource("admissionregistration.k8s.io", "v1", f"validatingadmission{plural}", kind, namespaced=False)
+    for plural, kind in (("policies", "ValidatingAdmissionPolicy"), ("policybindings", "ValidatingAdmissionPolicyBinding"))
+)
+DEFINITIONS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS)

@@ -37,6 +37,8 @@ TEMPLATE_LABEL = f"{GROUP}/template"
 """Of a pod: the digest of all that its template depends on."""
 APPLIED_TEMPLATE_ANNOTATION = f"{GROUP}/template"
 """Of a workload: JSON, the pod template that was applied last, with digests of what it was made of."""
+APPLIED_ANNOTATION = f"{GROUP}/applied"
+"""Of a child: the digest of the manifest that was applied last."""
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
 CLAIM_LABEL = f"{GROUP}/claim"
 CLAIMED_ANNOTATION = f"{GROUP}/claimed-since"
@@ -64,6 +66,18 @@ MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
 AUTHOR_POLICY = "dynamiq-rows"
 """The MutatingAdmissionPolicy, and its binding, that stamp a row's author."""
+
+MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-restored", AUTHOR_POLICY)
+VALIDATING_POLICIES = (
+    *("dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-secrets", "dynamiq-crds", "dynamiq-crds-delete"),
+    *("dynamiq-flows", "dynamiq-pods", "dynamiq-rows", "dynamiq-rows-delete", "dynamiq-status"),
+)
+"""The admission policies, each with a binding of its name: `manifests/admission`."""
+FROZEN_DEFINITIONS = tuple(f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes"))
+"""The CustomResourceDefinitions whose schemas may not keep less than they did."""
+WEAKENING_ANNOTATION = f"{GROUP}/allow-weakening"
+"""Of one of them: what of it may go all the same, a line each, until the time of the other."""
+WEAKENING_UNTIL_ANNOTATION = f"{GROUP}/allow-weakening-until"
 
 LABEL_MAX = 63
 CRON_JOB_MAX = 52

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.settings import Settings
@@ -103,7 +104,15 @@ class Context:
     @property
     def has_flow(self) -> bool:
         """Whether the target's flow can be mounted: from a ConfigMap that is there, or one made of a WorkflowVersion."""
-        return self.pinned is not None and (self.pinned.workflow_hash in self.snapshot.flows or self.release_of_flow is not None)
+        if self.pinned is None:
+            return False
+        could_be_made = self.release_of_flow is not None and self.flow_key not in self.snapshot.problems
+        return self.pinned.workflow_hash in self.snapshot.flows or could_be_made
+
+    @property
+    def flow_key(self) -> ChildKey | None:
+        """The ConfigMap of the target's flow."""
+        return CONFIG_MAP.key(self.app.meta.name, self.pinned.workflow_hash) if self.pinned is not None else None
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,8 @@ async def test_a_lost_claim_is_made_again_with_the_age_of_the_route(process: Pro
     found = await of(process)
     assert (found.state, since(found)) == (ClaimState.FREE, OLD)
     assert INGRESSES.path() not in [sent.path for sent in script.sent], "who serves looks for no stranger"
-    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {}})
+    await process.lead()
+    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "made"}})
     await process.claims.create(operations.ClaimHostname(CHAT, HOST, found.since))
     assert script.sent[-1].body["metadata"]["annotations"] == {names.CLAIMED_ANNOTATION: OLD}
 
@@ -289,6 +290,7 @@ async def test_times_that_nobody_can_read_are_no_times(process: Process, script:
 
 @pytest.mark.parametrize("status", [403, 404, 422])
 async def test_a_claim_that_cannot_be_made_is_told_of_and_tried_again(process: Process, script: Script, status: int) -> None:
+    await process.lead()
     script.on("POST", CLAIMS.path(SYSTEM), failure(status, "Whatever"))
     await process.claims.create(operations.ClaimHostname(CHAT, HOST))
     found = await of(process)
@@ -302,6 +304,7 @@ async def test_a_claim_that_cannot_be_made_is_told_of_and_tried_again(process: P
     ("answer", "error"), [(failure(409, "AlreadyExists"), errors.Conflict), (failure(503, "Busy"), errors.Unavailable)]
 )
 async def test_another_was_first_or_nobody_answered(process: Process, script: Script, answer: Any, error: type[Exception]) -> None:
+    await process.lead()
     script.on("POST", CLAIMS.path(SYSTEM), answer)
     with pytest.raises(error):
         await process.claims.create(operations.ClaimHostname(CHAT, HOST))

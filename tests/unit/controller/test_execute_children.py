@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.controller.execute.apply import OF_NO_OBJECT
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
 from dynamiq_operator.desired.flow import flow as config_map
@@ -30,8 +31,8 @@ def service(**spec: Any) -> Manifest:
     return child(CHAT, SERVICE, given.NAME, spec={"type": "ClusterIP", **spec})
 
 
-def workload() -> Manifest:
-    return child(CHAT, WORKLOAD, given.NAME, spec={"replicas": 2, "minReadySeconds": 5})
+def workload(replicas: int = 1) -> Manifest:
+    return child(CHAT, WORKLOAD, given.NAME, spec={"replicas": replicas, "minReadySeconds": 5})
 
 
 def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any) -> Manifest:
@@ -55,32 +56,22 @@ def cached(process: Process, manifest: Manifest) -> Manifest | None:
 # Creation.
 
 
-async def test_child_is_created_and_its_fields_go_to_apply(process: Process, script: Script) -> None:
-    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
-    script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
-    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
-    assert [sent.method for sent in script.sent] == ["POST", "PATCH"]
-    fields, version = script.bodies("PATCH", WORKLOAD_PATH)[0]
-    assert {entry["manager"] for entry in fields["value"]} == {names.FIELD_MANAGER, names.REPLICAS_MANAGER}
-    assert version["value"] == "1"
-    assert (cached(process, workload()) or {})["metadata"]["resourceVersion"] == "2"
+async def test_child_is_created_by_one_apply_that_touches_no_object(process: Process, script: Script) -> None:
+    script.on("PATCH", SERVICE_PATH, managed(service(), "Apply"))
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
+    (sent,) = script.sent
+    assert (sent.query["force"], sent.body["metadata"]["resourceVersion"]) == ("true", OF_NO_OBJECT)
+    assert (cached(process, service()) or {})["metadata"]["resourceVersion"] == "1"
 
 
-async def test_workload_that_its_controller_wrote_meanwhile_is_read_anew(process: Process, script: Script) -> None:
-    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
-    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 3))
-    script.on("GET", WORKLOAD_PATH, managed(workload(), "Update", 2))
-    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
-    assert [sent.method for sent in script.sent] == ["POST", "PATCH", "GET", "PATCH"]
-    assert script.bodies("PATCH", WORKLOAD_PATH)[1][1]["value"] == "2"
-
-
-async def test_workload_that_is_always_written_meanwhile_is_left_to_the_next_apply(process: Process, script: Script) -> None:
-    script.on("POST", at(WORKLOADS), managed(workload(), "Update"))
-    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict")).on("GET", WORKLOAD_PATH, managed(workload(), "Update", 9))
-    await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
-    assert [sent.method for sent in script.writes()] == ["POST"] + ["PATCH"] * 4
-    assert cached(process, workload()) is not None
+@pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"spec": {"replicas": 2}}])])
+async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
+    """Applied once and left out later, they would be set back to 1."""
+    script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
+    await execute(process, APP, operations.CreateChild(CHAT, workload(replicas), "d"))
+    (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
+    assert applied["spec"] == {"minReadySeconds": 5}
+    assert script.bodies("PATCH", f"{WORKLOAD_PATH}/scale") == scaled
 
 
 @pytest.mark.parametrize(
@@ -93,7 +84,7 @@ async def test_workload_that_is_always_written_meanwhile_is_left_to_the_next_app
 async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
     process: Process, script: Script, answer: Any, reason: ProblemReason, digest: str
 ) -> None:
-    script.on("POST", at(SERVICES), answer).on("POST", at(WORKLOADS), managed(workload(), "Apply"))
+    script.on("PATCH", SERVICE_PATH, answer).on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply"))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"), operations.CreateChild(CHAT, workload(), "e"))
     found = problem(process, service())
     assert found is not None
@@ -103,14 +94,14 @@ async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(
 
 
 async def test_child_that_is_created_after_all_has_no_problem_any_more(process: Process, script: Script) -> None:
-    script.on("POST", at(SERVICES), failure(403, "Forbidden"), managed(service(), "Apply"))
+    script.on("PATCH", SERVICE_PATH, failure(403, "Forbidden"), managed(service(), "Apply"))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     assert problem(process, service()) is None
 
 
 async def test_child_that_the_api_server_cannot_take_now_ends_the_plan(process: Process, script: Script) -> None:
-    script.on("POST", at(SERVICES), failure(503, "ServiceUnavailable"))
+    script.on("PATCH", SERVICE_PATH, failure(503, "ServiceUnavailable"))
     with pytest.raises(errors.Unavailable):
         await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     assert problem(process, service()) is None
@@ -120,20 +111,20 @@ async def test_child_that_the_api_server_cannot_take_now_ends_the_plan(process: 
 
 
 async def test_object_of_another_manager_is_left_alone(process: Process, script: Script) -> None:
-    script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict"))
     script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME}, "spec": {}}))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     found = problem(process, service())
     assert found is not None
     assert found.reason is ProblemReason.TAKEN
-    assert [sent.method for sent in script.writes()] == ["POST"]
+    assert [sent.body["metadata"].get("resourceVersion") for sent in script.writes()] == [OF_NO_OBJECT]
 
 
 @pytest.mark.parametrize(
     ("labels", "other_app"), [({}, ""), (names.labels("chat-a"), "chat-a"), (names.labels("chat-a") | {names.MANAGED_BY: "helm"}, "")]
 )
 async def test_problem_says_which_other_app_has_the_name(process: Process, script: Script, labels: dict[str, str], other_app: str) -> None:
-    script.on("POST", at(SERVICES), failure(409, "AlreadyExists"))
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict"))
     script.on("GET", SERVICE_PATH, stored({"metadata": {"name": given.NAME, "labels": labels}, "spec": {}}))
     await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
     found = problem(process, service())
@@ -144,10 +135,9 @@ async def test_problem_says_which_other_app_has_the_name(process: Process, scrip
 async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: Process, script: Script) -> None:
     restored = {**workload(), "metadata": {**workload()["metadata"], "ownerReferences": []}}
     assert is_labelled(restored, CHAT)
-    script.on("POST", at(WORKLOADS), failure(409, "AlreadyExists")).on("GET", WORKLOAD_PATH, stored(restored))
-    script.on("PATCH", WORKLOAD_PATH, managed(workload(), "Apply", 2))
+    script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 2)).on("GET", WORKLOAD_PATH, stored(restored))
     await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
-    (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
+    _, applied = script.bodies("PATCH", WORKLOAD_PATH)
     assert applied["spec"] == {"minReadySeconds": 5}, "the autoscaler owns replicas"
     assert applied["metadata"]["ownerReferences"] == [owner(CHAT)]
     assert problem(process, workload()) is None
@@ -155,20 +145,45 @@ async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: 
 
 async def test_child_that_is_being_deleted_is_waited_for(process: Process, script: Script) -> None:
     ending = {**service(), "metadata": {**service()["metadata"], "deletionTimestamp": "2026-11-24T12:00:00Z"}}
-    script.on("POST", at(SERVICES), failure(409, "AlreadyExists")).on("GET", SERVICE_PATH, stored(ending))
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, stored(ending))
     with pytest.raises(errors.Conflict, match="being deleted"):
         await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
 
 
-async def test_config_map_with_another_flow_is_left_alone(process: Process, script: Script) -> None:
+async def test_child_that_was_gone_before_it_could_be_read_is_made_anew(process: Process, script: Script) -> None:
+    """A quota that was written meanwhile is a conflict, too."""
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, failure(404, "NotFound"))
+    with pytest.raises(errors.Conflict):
+        await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
+    assert problem(process, service()) is None
+
+
+@pytest.mark.parametrize("found", [{"immutable": False}, {"immutable": None}, {"data": {"flow": "another"}}, {"data": None}])
+async def test_config_map_that_is_not_the_flow_or_may_change_is_left_alone(process: Process, script: Script, found: Manifest) -> None:
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
-    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists"))
-    script.on("GET", path, stored({**flow, "data": {"flow": "another"}}))
-    await execute(process, APP, operations.CreateChild(CHAT, flow, "d"))
-    found = problem(process, flow)
-    assert found is not None
-    assert (found.reason, found.other_app) == (ProblemReason.TAKEN, "")
+    script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
+    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists")).on("GET", path, stored({**flow, **found}))
+    with pytest.raises(errors.Conflict):
+        await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    told = problem(process, flow)
+    assert told is not None
+    assert (told.reason, told.other_app) == (ProblemReason.TAKEN, "")
+    assert [sent.method for sent in script.writes()] == ["POST"]
+
+
+async def test_flow_of_a_restore_is_taken_back_as_it_is(process: Process, script: Script) -> None:
+    flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
+    restored = {**flow, "metadata": {**flow["metadata"], "ownerReferences": []}}
+    script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
+    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists")).on("GET", path, stored(restored))
+    script.on("PATCH", path, stored(flow, 2))
+    await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    (patch,) = script.bodies("PATCH", path)
+    assert patch["metadata"]["ownerReferences"] == [owner(CHAT)]
+    assert "data" not in patch
+    assert problem(process, flow) is None
 
 
 # Apply.
@@ -189,10 +204,10 @@ async def test_fields_of_a_post_go_to_apply_first(process: Process, script: Scri
     assert [isinstance(sent.body, list) for sent in script.sent] == [True, False]
 
 
-@pytest.mark.parametrize("first", [managed(service(type="NodePort"), "Apply", 5), failure(422, "Invalid", "duplicate port")])
-async def test_items_of_another_manager_in_our_lists_are_replaced(process: Process, script: Script, first: Any) -> None:
-    """They stay after an apply, or are what the API server refuses: then the spec is patched whole, and becomes ours again."""
-    script.on("PATCH", SERVICE_PATH, first, managed(service(), "Update", 6), managed(service(), "Apply", 7))
+async def test_what_another_manager_left_and_the_api_server_refuses_is_replaced(process: Process, script: Script) -> None:
+    """Of an object without managedFields nobody knows whose an item of a list is: the spec is patched whole, and becomes ours again."""
+    refused = failure(422, "Invalid", "duplicate port")
+    script.on("PATCH", SERVICE_PATH, refused, managed(service(), "Update", 6), managed(service(), "Apply", 7))
     observed = managed(service(), "Apply", 4)
     await execute(process, APP, operations.ApplyChild(CHAT, service(), observed, "d", "spec.type"))
     applied, patched, adopted = script.bodies("PATCH", SERVICE_PATH)

@@ -113,7 +113,7 @@ async def test_snapshot_has_what_the_watches_reported(process: Process) -> None:
     cache(process, RECORDS, given.row_manifest("a", given.live(1)))
     cache(process, VERSIONS, given.version_manifest("v1"), given.version_manifest("v1", workflow="another"))
     cache(process, RUNTIMES, given.runtime_manifest())
-    flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")}, spec={})
+    flow = child(CHAT, CONFIG_MAP, names.flow(given.NAME, given.flow_hash("v1")), data={"flow": given.flow("v1")}, immutable=True, spec={})
     foreign = {"metadata": {"name": "foreign", "namespace": given.NAMESPACE, "labels": {names.APP_LABEL: given.NAME}}, "spec": {}}
     cache(process, BY_KIND[SERVICE.kind], child(CHAT, SERVICE, given.NAME, spec={}), {**foreign, "kind": "Service"})
     cache(process, BY_KIND[CONFIG_MAP.kind], flow)

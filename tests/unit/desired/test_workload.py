@@ -16,6 +16,7 @@ from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
 from tests.support import factories as given
+from tests.support import managed_fields
 
 PINS = given.a_row("a", given.pinned(1, "v1")).spec.pinned
 assert PINS is not None
@@ -40,7 +41,7 @@ def of_before() -> Manifest:
     noted = {**note(manifest), "template": template}
     manifest["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     manifest["spec"]["template"] = template
-    return manifest
+    return managed_fields.applied(manifest)
 
 
 def with_note(change: Callable[[Any], Any]) -> Manifest:
@@ -71,6 +72,20 @@ def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
     assert made(replace(INPUTS, workload=observed))["spec"]["template"] == made()["spec"]["template"]
 
 
+def test_a_note_that_another_manager_wrote_is_not_trusted() -> None:
+    """It would bring whatever it says into the pods, as a template of ours."""
+    before = of_before()
+    smuggled = copy.deepcopy(before)
+    noted = note(smuggled)
+    noted["template"]["spec"]["containers"][0]["command"] = ["theirs"]
+    smuggled["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
+    smuggled["metadata"]["managedFields"] = managed_fields.edited(before, smuggled)
+    assert "command" not in made(replace(INPUTS, workload=smuggled))["spec"]["template"]["spec"]["containers"][0]
+    stripped = copy.deepcopy(smuggled)
+    stripped["metadata"]["managedFields"] = []
+    assert "command" not in made(replace(INPUTS, workload=stripped))["spec"]["template"]["spec"]["containers"][0]
+
+
 def test_the_applied_template_is_held_though_the_app_wants_other_variables() -> None:
     wanting = replace(INPUTS, app=given.an_app(VARIABLE), workload=of_before())
     assert made(replace(wanting, template_choice=TemplateChoice.APPLIED))["spec"]["template"] == of_before()["spec"]["template"]
@@ -93,7 +108,8 @@ def test_the_note_says_of_which_pins_the_template_is() -> None:
     other = given.a_row("b", given.pinned(2, "v2")).spec.pinned
     assert PINS is not None
     assert other is not None
-    assert (has_pins(made(), PINS), has_pins(made(), other)) == (True, False)
+    observed = managed_fields.applied(made())
+    assert (has_pins(observed, PINS), has_pins(observed, other)) == (True, False)
 
 
 def test_probes_of_the_runtime_replace_ours() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
     for template in (noted["template"], workload["spec"]["template"]):
         template["spec"]["terminationGracePeriodSeconds"] = 7
     workload["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
-    world.edited(workload)
+    world.written_by_ours(workload)
     world.roll()
     assert world.plan().operations == ()
     world.deploy("b", "v2")
@@ -212,3 +213,90 @@ def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
 def _settings(pinned: Pinned) -> dict[str, str]:
     (made,) = workload(Inputs(given.an_app(), row="a", pinned=pinned))
     return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
+def mutable_flow(**changes: object) -> dict[str, object]:
+    """A ConfigMap with the name of v1's flow and our labels, made by somebody who knows both."""
+    meta = {"name": names.flow(given.NAME, given.flow_hash("v1")), "namespace": given.NAMESPACE, "labels": names.labels(given.NAME)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"flow": given.flow("v1")}, **changes}
+
+
+@pytest.mark.parametrize("found", [{}, {"immutable": True, "data": {"flow": "another"}}], ids=["it could change", "another flow"])
+def test_no_pod_mounts_a_flow_that_is_not_ours_for_good(found: dict[str, object]) -> None:
+    world = a_world()
+    world.add(mutable_flow(**found))
+    world.deploy("a", "v1")
+    world.settle()
+    assert (world.condition("ChildrenApplied"), world.workload) == (("False", "NameTaken"), None)
+    world.later(301)
+    world.run()
+    assert world.phases == {"a": "#1 Failed"}
+    outcome = world.rows["a"].outcome
+    assert outcome is not None
+    assert "is not this flow" in outcome.reason
+
+
+def test_a_row_waits_for_its_network_policy() -> None:
+    world = a_world(given.with_spec(network={"ingressFrom": []}))
+    world.denied.add(("NetworkPolicy", given.NAME))
+    world.deploy("a", "v1")
+    world.run()
+    assert (world.phases, world.workload) == ({"a": "#1 Progressing"}, None)
+    world.later(11)
+    world.run()
+    assert "NetworkPolicy chat is not allowed" in world.rows["a"].status.conditions[0].message
+    world.denied.clear()
+    world.problems.clear()  # what the operator does after a while
+    world.run()
+    assert (world.phases, world.condition("Ready")) == ({"a": "#1 Live"}, ("True", "Serving"))
+
+
+def test_no_row_goes_live_beside_a_network_policy_that_could_not_be_made() -> None:
+    """Its pods run already: what serves goes on, and the row that comes waits."""
+    world = serving("v1")
+    world.denied.add(("NetworkPolicy", given.NAME))
+    app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+    app["spec"]["network"] = {"egress": []}
+    world.edited(app)
+    world.deploy("b", "v1", config={"autoscaling": {"maxReplicas": 5}})
+    world.run()
+    assert (world.phases, world.serving) == ({"a": "#1 Live", "b": "#2 Progressing"}, "v1")
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"paused": True},
+        {"minReadySeconds": 30},
+        {"template": {"spec": {"serviceAccountName": "theirs"}}},
+        {"template": {"spec": {"initContainers": [{"name": "theirs", "image": "theirs:1"}]}}},
+        {"template": {"metadata": {"labels": {"theirs": "x"}}}},
+    ],
+)
+def test_what_another_manager_adds_to_a_workload_is_taken_out_and_told(added: dict[str, Any]) -> None:
+    world = serving()
+    child = world.child("Deployment")
+    before = copy.deepcopy(child["spec"])
+    merge(child["spec"], added)
+    world.edited(child)
+    assert told(world.plan()) == ["app Repaired"]
+    world.run()
+    assert world.child("Deployment")["spec"] == before
+
+
+def test_what_has_no_owner_was_added_by_admission_and_stays() -> None:
+    world = serving()
+    child = world.child("Deployment")
+    child["spec"]["template"]["spec"]["containers"].insert(0, {"name": "mesh", "image": "mesh:1"})
+    child["spec"]["template"]["spec"]["containers"][1]["image"] = "mirror.test/runtime"
+    world.written_by_ours(child)
+    world.roll()
+    assert shown(world.plan()) == []
+
+
+def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value

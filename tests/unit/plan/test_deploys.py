@@ -52,7 +52,6 @@ def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
     world.perform(plan.operations)
     assert shown(world.plan()) == [
         "apply Deployment for .metadata.annotations.dynamiq.getdynamiq.ai/access-keys",  # they were made in the same moment
-        "app: Ready=False NotDeployed, last #1",  # the workload that is there now is told of, and nothing else is left
     ]
 
 

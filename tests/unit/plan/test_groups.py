@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ def creates(kind: str) -> Refused:
     return lambda operation: isinstance(operation, operations.CreateChild) and operation.manifest["kind"] == kind
 
 
-def arriving() -> World:
+def arriving(network: Any = None) -> World:
     """An App whose first row has come."""
-    world = a_world(given.with_hostname("chat.example.test"), given.with_spec(network={"ingressFrom": []}))
+    world = a_world(given.with_hostname("chat.example.test"), given.with_spec(network=network))
     world.deploy("a", "v1")
     return world
 
@@ -64,7 +65,7 @@ def test_a_refused_child_leaves_the_others_and_the_statuses() -> None:
 
 @pytest.mark.parametrize("needed", [of_kind(operations.CreateFlow), of_kind(operations.CreateAccessKeys), creates("NetworkPolicy")])
 def test_no_workload_is_made_before_what_its_pods_cannot_do_without(needed: Refused) -> None:
-    lines = shown(done_without(arriving(), needed))
+    lines = shown(done_without(arriving({"ingressFrom": []}), needed))
     assert "create Deployment" not in lines
     assert "create Service" in lines
 

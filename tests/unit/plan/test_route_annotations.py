@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan
@@ -33,8 +34,8 @@ def ingress(found: Snapshot) -> dict[str, str] | None:
     """The annotations of the Ingress that a plan makes or changes."""
     for each in make_plan(found).operations:
         if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == INGRESS.kind:
-            annotations: dict[str, str] = each.manifest["metadata"].get("annotations", {})
-            return annotations
+            annotations: dict[str, str] = each.manifest["metadata"]["annotations"]
+            return {name: value for name, value in annotations.items() if name != names.APPLIED_ANNOTATION}
     return None
 
 

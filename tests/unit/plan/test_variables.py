@@ -191,7 +191,7 @@ def test_a_note_without_pins_belongs_to_no_row() -> None:
     noted = json.loads(child["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
     del noted["pins"]
     child["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
-    world.edited(child)
+    world.written_by_ours(child)
     template = copy.deepcopy(child["spec"]["template"])
     world.run()
     assert world.child("Deployment")["spec"]["template"] == template

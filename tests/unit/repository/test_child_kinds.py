@@ -131,7 +131,7 @@ def test_a_rollout_waits_until_it_is_ready(story: dict[str, Any]) -> None:
 
 
 def test_an_edit_of_it_is_repaired_and_told(story: dict[str, Any]) -> None:
-    assert story["repair"] == [["apply Note for .spec"], ["app Repaired"]]
+    assert story["repair"] == [["apply Note for .spec.other"], ["app Repaired"]]
 
 
 def test_it_is_removed_when_the_app_no_longer_wants_it(story: dict[str, Any]) -> None:

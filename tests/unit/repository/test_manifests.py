@@ -64,7 +64,10 @@ def needed() -> Rights:
     ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create")
     for resource in resources.POLICIES:
-        ask(resource, "get")
+        ask(resource, "get", "list")
+    for resource in resources.VALIDATING_POLICIES:
+        ask(resource, "list")
+    ask(resources.DEFINITIONS, "get")
     return dict(wanted)
 
 
@@ -111,6 +114,20 @@ def test_an_account_says_its_namespace_itself(path: str) -> None:
     """Only then do the bindings that name it follow an overlay's `namespace:`."""
     (account,) = documents(path)
     assert account["metadata"]["namespace"] == names.OPERATOR_NAMESPACE == operators.NAMESPACE
+
+
+def test_the_operator_looks_for_every_policy_that_is_installed() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted((MANIFESTS / "admission").glob("*-*.yaml")):
+        for each in documents(str(path.relative_to(MANIFESTS))):
+            found[each["kind"]].add(each["metadata"]["name"])
+    validating, mutating = set(names.VALIDATING_POLICIES), set(names.MUTATING_POLICIES)
+    assert found == {
+        **{f"ValidatingAdmissionPolicy{end}": validating for end in ("", "Binding")},
+        **{f"MutatingAdmissionPolicy{end}": mutating for end in ("", "Binding")},
+    }
+    (rule,) = (each for each in roles("rbac/operator.yaml")["dynamiq-operator"]["rules"] if each["apiGroups"] == ["apiextensions.k8s.io"])
+    assert rule["resourceNames"] == sorted(names.FROZEN_DEFINITIONS)
 
 
 def test_nobody_gets_everything_of_anything() -> None:

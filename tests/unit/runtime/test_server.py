@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -230,6 +231,13 @@ def test_a_start_that_is_refused_says_why_in_one_line_and_to_the_kubelet(tmp_pat
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, variables: dict[str, str], line: str) -> None:
     assert refused(tmp_path, ECHO, **variables) == (2, f"dynamiq-runtime: {line}")
+
+
+def test_another_flow_than_was_deployed_is_not_served(tmp_path: Path) -> None:
+    deployed, found = (f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for text in (SLOW, ECHO))
+    code, line = refused(tmp_path, ECHO, DYNAMIQ_FLOW_HASH=deployed)
+    assert code == 2
+    assert line.endswith(f"is another than was deployed: its hash is {found}, and DYNAMIQ_FLOW_HASH is {deployed}")
 
 
 def test_a_taken_port_is_another_exit_code(tmp_path: Path, echo: Served) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.digests import flow_hash
 from tests.support.flows import a_flow
 from tests.support.runtime import DEADLINE, ECHO, environment, serving
 from tests.support.waiting import eventually
 
-HASH = "sha256:" + "a" * 64
+HASH = flow_hash(ECHO)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.controller.execute.apply import adopt, apply
+from dynamiq_operator.controller.execute.apply import apply, create
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, owner
 from dynamiq_operator.desired.child_kinds import child_kind
-from dynamiq_operator.desired.flow import flow
+from dynamiq_operator.desired.drift import without_creation
+from dynamiq_operator.desired.flow import flow, is_flow
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, SECRETS, VERSIONS
 from dynamiq_operator.model import names
@@ -18,15 +19,21 @@ from dynamiq_operator.plan import operations
 
 
 async def create_child(execution: Execution, operation: operations.CreateChild) -> None:
-    """POSTs the child; an object of that name that is the App's is taken back, another one is a problem."""
-    resource = BY_KIND[operation.manifest["kind"]]
+    """Creates the child; an object of that name that is the App's is taken back, another one is a problem.
+
+    What only a creation has is left out, but for more than one replica: those are the scale's, which the autoscaler takes over from.
+    """
+    resource, meta = BY_KIND[operation.manifest["kind"]], operation.manifest["metadata"]
+    replicas = operation.manifest.get("spec", {}).get("replicas", 1)
     with reporting(execution, operation.manifest, operation.digest) as problem:
         try:
-            created = await execution.client.create(resource, operation.manifest)
-        except errors.AlreadyExists:
-            await _take_back(execution, operation.app, operation.manifest)
+            created = await create(execution.client, resource, without_creation(operation.manifest))
+        except errors.AlreadyExists as error:
+            await _take_back(execution, operation.app, operation.manifest, error)
         else:
-            execution.cache.update(resource, await adopt(execution.client, resource, created))
+            execution.cache.update(resource, created)
+            if child_kind(operation.manifest["kind"]).scaled and replicas > 1:
+                await _scale(execution, meta["namespace"], meta["name"], replicas)
         problem.resolve()
 
 
@@ -34,9 +41,7 @@ async def apply_child(execution: Execution, operation: operations.ApplyChild) ->
     """Applies the manifest; refused where another object has taken the name since, by its uid."""
     resource = BY_KIND[operation.manifest["kind"]]
     with reporting(execution, operation.manifest, operation.digest) as problem:
-        observed = await adopt(execution.client, resource, operation.observed)
-        manifest = {**operation.manifest, "metadata": {**operation.manifest["metadata"], "uid": observed["metadata"]["uid"]}}
-        execution.cache.update(resource, await apply(execution.client, resource, manifest))
+        execution.cache.update(resource, await apply(execution.client, resource, operation.manifest, operation.observed))
         problem.resolve()
 
 
@@ -55,20 +60,36 @@ async def delete_child(execution: Execution, operation: operations.DeleteChild) 
 
 
 async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
-    """Sets replicas through the scale subresource, by the field manager that owns nothing but replicas."""
-    resource, meta = BY_KIND[WORKLOAD.kind], operation.observed["metadata"]
-    patch = {"spec": {"replicas": operation.replicas}}
-    await execution.client.patch(resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER)
+    """Sets replicas through the scale subresource."""
+    meta = operation.observed["metadata"]
+    await _scale(execution, meta["namespace"], meta["name"], operation.replicas)
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
-    """Reads the flow of the WorkflowVersion and creates its ConfigMap. Raises errors.Conflict where the flow has another hash."""
+    """Reads the flow of the WorkflowVersion and creates its ConfigMap. Raises errors.Conflict where the flow has another hash.
+
+    A ConfigMap of that name which exists is the App's only with just this content, and immutable.
+    """
     version = await execution.client.get(VERSIONS, execution.app[0], operation.version)
     text = version["spec"]["flow"]
     if flow_hash(text) != operation.flow_hash:
         raise errors.Conflict(f"WorkflowVersion {operation.version} was made again with another flow")
-    manifest = flow(operation.app, operation.flow_hash, text)
-    await create_child(execution, operations.CreateChild(operation.app, manifest, operation.flow_hash))
+    manifest, resource = flow(operation.app, operation.flow_hash, text), BY_KIND[CONFIG_MAP.kind]
+    with reporting(execution, manifest, operation.flow_hash) as problem:
+        try:
+            created = await execution.client.create(resource, manifest)
+        except errors.AlreadyExists as error:
+            found = await _existing(execution, manifest, error)
+            if not is_ours(found, operation.app) or not is_flow(found, operation.flow_hash):
+                said = f"ConfigMap {found['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
+                report_taken(execution, manifest, found, said)
+                raise errors.Conflict(said) from error  # no pod may mount it
+            patch = {
+                "metadata": {"uid": found["metadata"]["uid"], **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}
+            }
+            created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
+        execution.cache.update(resource, created)
+        problem.resolve()
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
@@ -82,21 +103,30 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
         problem.resolve()
 
 
-async def _take_back(execution: Execution, app: App, manifest: Manifest) -> None:
+async def _take_back(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:
     """Applies to an object of that name if it is the App's: a restore brought it back, or another manager took our label off."""
-    resource, meta = BY_KIND[manifest["kind"]], manifest["metadata"]
-    found = await execution.client.get(resource, meta["namespace"], meta["name"])
+    resource = BY_KIND[manifest["kind"]]
+    found = await _existing(execution, manifest, error)
+    if is_ours(found, app):
+        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
+    else:
+        report_taken(execution, manifest, found)
+
+
+async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiError) -> Manifest:
+    """The object that has the manifest's name. Raises errors.Conflict where it is gone already, or is going: then it is made anew."""
+    meta = manifest["metadata"]
+    try:
+        found = await execution.client.get(BY_KIND[manifest["kind"]], meta["namespace"], meta["name"])
+    except errors.NotFound:
+        raise errors.Conflict(str(error)) from error
     if is_ending(found):
         raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
-    if not is_ours(found, app) or not _may_be_applied(manifest, found):
-        report_taken(execution, manifest, found)
-        return
-    at_creation = child_kind(manifest["kind"]).at_creation
-    spec = {key: value for key, value in manifest.get("spec", {}).items() if key not in at_creation}
-    kept = {**manifest, "spec": spec} if "spec" in manifest else manifest
-    execution.cache.update(resource, await apply(execution.client, resource, kept))
+    return found
 
 
-def _may_be_applied(manifest: Manifest, found: Manifest) -> bool:
-    """Whether an object of this name can become what the manifest says: an immutable one only where it has that content."""
-    return not child_kind(manifest["kind"]).immutable or bool(found.get("data") == manifest["data"])
+async def _scale(execution: Execution, namespace: str, name: str, replicas: int) -> None:
+    """By the field manager that owns nothing but replicas."""
+    patch = {"spec": {"replicas": replicas}}
+    resource = BY_KIND[WORKLOAD.kind]
+    await execution.client.patch(resource, namespace, name, patch, subresource="scale", manager=names.REPLICAS_MANAGER)

@@ -20,26 +20,33 @@ INSTANCE_MAX = 128
 log = logging.getLogger(__name__)
 
 
-async def emit(execution: Execution, operation: operations.Emit) -> None:
-    """Creates the Event; its name is a hash, so that one that exists says the same."""
-    kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
-    meta = operation.about.meta
+def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, identity: str, *, warning: bool) -> Manifest:
+    """An Event of now about the object that `involved` names; `identity`: of this replica."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event: Manifest = {
+    return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": names.event(meta.uid, operation.reason, operation.key), "namespace": meta.namespace},
-        "involvedObject": {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
-        "type": "Warning" if operation.warning else "Normal",
-        "reason": operation.reason,
-        "message": operation.message[:MESSAGE_MAX],
+        "metadata": metadata,
+        "involvedObject": involved,
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": message[:MESSAGE_MAX],
         "source": {"component": names.FIELD_MANAGER},
         "reportingComponent": names.FIELD_MANAGER,
-        "reportingInstance": execution.identity[:INSTANCE_MAX],
+        "reportingInstance": identity[:INSTANCE_MAX],
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,
     }
+
+
+async def emit(execution: Execution, operation: operations.Emit) -> None:
+    """Creates the Event; its name is a hash, so that one that exists says the same."""
+    kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
+    meta = operation.about.meta
+    metadata = {"name": names.event(meta.uid, operation.reason, operation.key), "namespace": meta.namespace}
+    involved = {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid}
+    event = an_event(involved, metadata, operation.reason, operation.message, execution.identity, warning=operation.warning)
     try:
         await execution.client.create(EVENTS, event)
     except errors.AlreadyExists:

@@ -40,10 +40,10 @@ class reporting:  # noqa: N801 - used like a function
         return True
 
 
-def report_taken(execution: Execution, manifest: Manifest, found: Manifest) -> None:
+def report_taken(execution: Execution, manifest: Manifest, found: Manifest, message: str = "") -> None:
     """Another manager's object has the name of a child: it is left alone, and the problem says so."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
-    message = f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
+    message = message or f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
     other_app = app_of(found) if app_of(found) != app_of(manifest) else ""
     problem = ChildProblem(ProblemReason.TAKEN, message, other_app=other_app)
     execution.state.problems[(kind, name)] = (problem, execution.states.clock())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
-from dynamiq_operator.desired.drift import first_difference, first_stale_field
+from dynamiq_operator.desired.base import ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import access_keys, hostnames
-from dynamiq_operator.plan.children.manifests import desired_children, manifest_digest
+from dynamiq_operator.plan.children.maker_inputs import awaits_policy
+from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
@@ -31,6 +32,8 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
 
 def are_ready(context: Context) -> bool:
     """Whether every child, those of triggers excepted, is as desired and has come to rest."""
+    if awaits_policy(context):
+        return False
     observed = context.snapshot.children
     at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
     return at_rest and all(isinstance(operation, Emit) for operation in converge_children(context))
@@ -54,10 +57,10 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
-    if observed is not None and entry.is_replaced(manifest, observed):
+    if observed is not None and entry.replaced_for and changed_field(manifest, observed, entry.replaced_for) is not None:
         yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
         return
-    found = first_difference(manifest, observed) or first_stale_field(manifest, observed) if observed is not None else None
+    found = drift(manifest, observed) if observed is not None else None
     if observed is not None and found is None:
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
@@ -65,17 +68,18 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
     if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
         return
     if observed is None or found is None:
-        yield CreateChild(context.app, manifest, digest)
+        yield CreateChild(context.app, noted(manifest, digest), digest)
         return
     if entry.is_edit(manifest, observed, found):
         yield events.repaired(context.app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
-    yield ApplyChild(context.app, manifest, observed, digest, found)
+    yield ApplyChild(context.app, noted(manifest, digest), observed, digest, found)
 
 
 def _own_restored(context: Context) -> Iterator[OwnChild]:
-    """Of kinds that are not applied, such as flows, those that a restore brought back without an owner."""
+    """Of kinds that are not applied, such as flows, those that a restore brought back without an owner. One that could still change is not ours."""
     for key, observed in context.snapshot.children.items():
-        if child_kinds.child_kind(key[0]).immutable and not is_owned(observed, context.app) and not is_ending(observed):
+        is_kept = child_kinds.child_kind(key[0]).immutable and observed.get("immutable") is True
+        if is_kept and not is_owned(observed, context.app) and not is_ending(observed):
             yield OwnChild(context.app, observed)
 
 
@@ -83,7 +87,7 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
     pinned, release = context.pinned, context.release_of_flow
     if pinned is None or release is None or pinned.workflow_hash in context.snapshot.flows:
         return
-    if CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash) not in context.snapshot.problems:
+    if context.flow_key not in context.snapshot.problems:
         yield CreateFlow(context.app, pinned.workflow_hash, release)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dynamiq_operator.desired import workload
+from dynamiq_operator.desired.base import key_of
+from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
+from dynamiq_operator.desired.network_policy import network_policy
 from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, variables
 from dynamiq_operator.plan.context import Context
 
@@ -23,9 +26,16 @@ def maker_inputs(context: Context) -> Inputs:
     )
 
 
+def awaits_policy(context: Context) -> bool:
+    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it."""
+    wanted = network_policy(Inputs(context.app, context.settings))
+    observed = context.snapshot.children
+    return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in wanted)
+
+
 def _template_choice(context: Context) -> TemplateChoice:
     """The pins' one, but for what its pods could not start without, or must not mount."""
-    if not context.has_flow or access_keys.are_foreign(context):
+    if not context.has_flow or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
     if not variables.missing_variables(context):
         return TemplateChoice.PINNED

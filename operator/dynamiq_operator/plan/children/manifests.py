@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
+from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
@@ -51,11 +51,6 @@ def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[C
 
 def digests_of(manifests: Iterable[Manifest]) -> dict[ChildKey, str]:
     return {key_of(manifest): manifest_digest(manifest) for manifest in manifests}
-
-
-def manifest_digest(manifest: Manifest) -> str:
-    """Identifies a manifest, so that one which the API server refused is not sent again."""
-    return canonical(manifest)
 
 
 def _digests(context: Context) -> dict[ChildKey, str]:

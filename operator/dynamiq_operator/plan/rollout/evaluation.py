@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from dynamiq_operator.desired.base import SECRET, WORKLOAD
+from dynamiq_operator.desired.base import NETWORK_POLICY, SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
@@ -95,12 +95,15 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
 
 def _refusal(context: Context) -> Cause | None:
     """Why the target's workload itself cannot be made."""
+    problems = manifests.child_problems(context)
+    app, row = context.app.meta.name, context.target.name if context.target is not None else ""
+    for key in (context.flow_key, NETWORK_POLICY.key(app)):
+        if (hindered := problems.get(key) if key is not None else None) is not None:
+            return Cause(Gravity.UNTIL_DEADLINE, hindered.reason.value, f"no pod is made before this is mended: {hindered.message}")
     if not context.has_flow:
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
     if lacks := variables.missing_variables(context):
         return Cause(Gravity.AT_ONCE, variables.MISSING, lacks)
-    problems = manifests.child_problems(context)
-    app, row = context.app.meta.name, context.target.name if context.target is not None else ""
     problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None

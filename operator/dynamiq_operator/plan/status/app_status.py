@@ -32,6 +32,8 @@ from dynamiq_operator.plan.status.failures import failed_condition
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
+_NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+
 
 def app_status(context: Context, problems: AppProblems) -> AppStatus:
     """The App's whole status."""
@@ -93,20 +95,22 @@ def _children(problems: Mapping[ChildKey, ChildProblem]) -> Condition:
 
 def _available(context: Context, lacks: str) -> Condition:
     if context.workload is None:
-        if context.target is not None and not context.has_flow:
+        if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.problems:
             title = events.title(context.target)
             return condition(
                 AVAILABLE, False, "FlowMissing", f"the flow of {title} is in no ConfigMap and no WorkflowVersion: restore either"
             )
         if lacks:
             return condition(AVAILABLE, False, variables.MISSING, held_back(lacks))
-        return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
+        if context.target is None:
+            return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
+        return _NO_POD_READY  # as it reads once the workload is there: one write less
     state = WorkloadState.of(context.workload)
     if state.available:
         return condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
     cause = find_cause(context.snapshot.pods, state)
     if cause is None or cause.reason == "NotReady":
-        return condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
+        return _NO_POD_READY
     return condition(AVAILABLE, False, cause.reason, cause.message)
 
 

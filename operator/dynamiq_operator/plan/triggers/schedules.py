@@ -11,12 +11,13 @@ from datetime import datetime
 
 from dynamiq_operator.desired import child_kinds, cron_job, job
 from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
+from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.children.convergence import converge_to
-from dynamiq_operator.plan.children.manifests import digests_of, made_of, manifest_digest, still_hindering
+from dynamiq_operator.plan.children.manifests import digests_of, made_of, still_hindering
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce

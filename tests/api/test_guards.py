@@ -1,0 +1,50 @@
+"""The operator tells of what no longer protects the history, and of what may be weakened, on a real API server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import format_time
+from local.clusters import Cluster
+from tests.support.admission import POLICIES
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+ROWS = names.FROZEN_DEFINITIONS[0]
+
+
+@pytest.fixture
+def lacking(stage: HistoryStage) -> Iterator[None]:
+    """An installation that lost a binding, and in which a rule may go for an hour."""
+    until = format_time(datetime.now(UTC) + timedelta(hours=1))
+    stage.kubectl("delete", "validatingadmissionpolicybinding", "dynamiq-status")
+    stage.kubectl("annotate", "crd", ROWS, f"{names.WEAKENING_ANNOTATION}=field spec.a", f"{names.WEAKENING_UNTIL_ANNOTATION}={until}")
+    try:
+        yield
+    finally:
+        stage.kubectl("annotate", "crd", ROWS, f"{names.WEAKENING_ANNOTATION}-", f"{names.WEAKENING_UNTIL_ANNOTATION}-")
+        stage.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(POLICIES))
+
+
+def told(stage: HistoryStage) -> dict[str, str]:
+    found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={ROWS}").body["items"]
+    return {event["reason"]: event["message"] for event in found}
+
+
+def test_a_lost_binding_and_a_rule_that_may_go_are_told_of(
+    cluster: Cluster, account: Path, stage: HistoryStage, lacking: None, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as running:
+        running.enter_context(Operator(account, tmp_path, [stage.namespace]))
+        eventually("both are told of", lambda: {"Unprotected", "WeakeningAllowed"} <= told(stage).keys())
+    assert "ValidatingAdmissionPolicyBinding dynamiq-status" in told(stage)["Unprotected"]
+    assert told(stage)["WeakeningAllowed"].endswith("this schema may lose: field spec.a")

@@ -1,0 +1,173 @@
+"""Admission that changes what we apply, and managers that do: the first is nobody's edit, the second is repaired, and both at once are told apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.support import mutations
+from tests.support.api import Manifest, path
+from tests.support.factories import exposed, with_hostname, with_spec
+from tests.support.faults import deploys, operators
+from tests.support.faults.proxy import Proxy
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.mutations import MIRROR, OF_OTHERS, OF_WORKLOADS, SIDECAR, SIDECARS, Mutation
+from tests.support.operator import install_rights
+from tests.support.waiting import eventually
+
+AT_REST = 8.0
+"""Seconds: each App is reconciled every 3."""
+STRATEGIC = "application/strategic-merge-patch+json"
+TRIGGER = {"name": "nightly", "schedule": "0 3 * * *", "input": "{}"}
+EVERYTHING = (
+    with_hostname("chat.example.test"),
+    exposed("Ingress", className="outer"),
+    with_spec(network={"ingressFrom": []}, triggers=[TRIGGER]),
+)
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, stage: HistoryStage, tmp_path: Path) -> Iterator[Proxy]:
+    """The way of an operator to the API server, by which its requests are counted."""
+    install_rights(cluster)
+    operators.allow_leases(stage.api, stage.namespace)
+    with operators.proxied(cluster, stage.api) as made:
+        yield made
+
+
+def writes(proxy: Proxy) -> list[str]:
+    return [call.point for call in proxy.calls if call.is_write and not call.is_lease]
+
+
+def at_rest(proxy: Proxy) -> list[str]:
+    """What is written while nothing happens."""
+    deploys.until_calm(lambda: len(writes(proxy)), 4.0)
+    before = len(writes(proxy))
+    time.sleep(AT_REST)  # nothing is waited for: that nothing happens is the test
+    return writes(proxy)[before:]
+
+
+def containers(stage: HistoryStage) -> dict[str, Manifest]:
+    return {each["name"]: each for each in stage.workload(APP)["spec"]["template"]["spec"]["containers"]}
+
+
+def revision(stage: HistoryStage) -> str:
+    return str(stage.workload(APP)["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
+
+
+IS_MUTATED: dict[str, Callable[[HistoryStage], bool]] = {
+    "sidecar": lambda stage: SIDECAR in containers(stage),
+    "image": lambda stage: containers(stage)["runtime"]["image"].startswith(MIRROR),
+    "resources": lambda stage: containers(stage)["runtime"]["resources"]["limits"]["memory"] == "3Gi",
+}
+
+
+@pytest.mark.parametrize("kind", [*OF_WORKLOADS, "all of them, and one of each other kind"])
+def test_what_admission_changes_is_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
+    """Deploys go Live, nothing is written at rest, also not by the next operator, no pod restarts, and a rollback works."""
+    asked: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
+    is_mutated = [IS_MUTATED[name] for name in IS_MUTATED if kind in (name, "all of them, and one of each other kind")]
+    with mutations.at_work(stage.api, stage.namespace, *asked):
+        with operators.running(proxy.url, stage.namespace, tmp_path):
+            stage.app(APP, *EVERYTHING, workflow=APP)
+            first = stage.live(APP, "v1", runtime=stage.default_runtime)
+            assert all(check(stage) for check in is_mutated)
+            assert at_rest(proxy) == []
+            pods = {pod["metadata"]["uid"] for pod in stage.until_settled(APP)}
+        with operators.running(proxy.url, stage.namespace, tmp_path):
+            assert at_rest(proxy) == []
+            assert (revision(stage), {pod["metadata"]["uid"] for pod in stage.until_settled(APP)}) == ("1", pods)
+            stage.live(APP, "v2")
+            assert (revision(stage), all(check(stage) for check in is_mutated)) == ("2", True)
+            stage.live(APP, restores=first)
+            assert (revision(stage), all(check(stage) for check in is_mutated)) == ("3", True)
+            assert at_rest(proxy) == []
+
+
+CONTAINER: Callable[..., Manifest] = lambda **fields: {"containers": [{"name": "runtime", **fields}]}  # noqa: E731 - a table's shorthand
+EDITS: dict[str, Manifest] = {
+    "a command": {"template": {"spec": CONTAINER(command=["sh"], args=["-c", "true"])}},
+    "an initContainer": {"template": {"spec": {"initContainers": [{"name": "theirs", "image": "theirs:1"}]}}},
+    "a container": {"template": {"spec": {"containers": [{"name": "theirs", "image": "theirs:1"}]}}},
+    "envFrom": {"template": {"spec": CONTAINER(envFrom=[{"secretRef": {"name": "theirs"}}])}},
+    "a variable": {"template": {"spec": CONTAINER(env=[{"name": "THEIRS", "value": "x"}, {"name": "DYNAMIQ_ENGINE", "value": "sdk"}])}},
+    "an image": {"template": {"spec": CONTAINER(image="theirs:1")}},
+    "a ServiceAccount": {"template": {"spec": {"serviceAccountName": "theirs", "automountServiceAccountToken": True}}},
+    "the host's network": {"template": {"spec": {"hostNetwork": True}}},
+    "a volume": {
+        "template": {
+            "spec": {
+                "volumes": [{"name": "theirs", "emptyDir": {}}],
+                **CONTAINER(volumeMounts=[{"mountPath": "/theirs", "name": "theirs"}]),
+            }
+        }
+    },
+    "a privileged container": {"template": {"spec": CONTAINER(securityContext={"privileged": True, "allowPrivilegeEscalation": True})}},
+    "a pause": {"paused": True},
+    "the strategy": {"strategy": {"type": "Recreate", "rollingUpdate": None}},
+    "minReadySeconds": {"minReadySeconds": 30},
+    "a label of pods": {"template": {"metadata": {"labels": {"theirs": "x"}}}},
+}
+
+
+def edit(stage: HistoryStage, kind: str, patch: Manifest, manager: str = "kubectl-edit") -> None:
+    answer = stage.api.request("PATCH", path(stage.named(kind, APP)), patch, STRATEGIC, query={"fieldManager": manager})
+    assert answer.ok, answer.message
+
+
+def stated(found: Any) -> Any:
+    """Without the order of lists, in which a merge may leave what it kept."""
+    if isinstance(found, dict):
+        return {key: stated(value) for key, value in found.items()}
+    return sorted((stated(each) for each in found), key=repr) if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize("mutated", [False, True], ids=["without a policy", "beside an injected sidecar"])
+def test_what_another_manager_sets_is_repaired(stage: HistoryStage, proxy: Proxy, tmp_path: Path, mutated: bool) -> None:
+    asked = [SIDECARS] if mutated else []
+    with mutations.at_work(stage.api, stage.namespace, *asked), operators.running(proxy.url, stage.namespace, tmp_path):
+        stage.app(APP, workflow=APP)
+        stage.live(APP, "v1", runtime=stage.default_runtime)
+        deploys.until_calm(lambda: len(writes(proxy)), 4.0)
+        before = stated(stage.workload(APP)["spec"])
+        for about, spec in EDITS.items():
+            edit(stage, "Workload", {"spec": spec})
+            eventually(f"{about} is gone: {before}", lambda: stated(stage.workload(APP)["spec"]) == before)
+        theirs = {"template": {"spec": CONTAINER(command=["sh"])}}
+        applied = stage.api.apply({**stage.named("Workload", APP), "spec": theirs}, manager="kubectl")
+        assert applied.ok, applied.message
+        eventually("what was applied is gone", lambda: stated(stage.workload(APP)["spec"]) == before)
+        assert "Repaired" in stage.events(APP)
+        assert at_rest(proxy) == []
+
+
+def test_a_note_that_was_edited_brings_nothing_into_the_pods(stage: HistoryStage, proxy: Proxy, tmp_path: Path) -> None:
+    with operators.running(proxy.url, stage.namespace, tmp_path):
+        stage.app(APP, workflow=APP)
+        stage.live(APP, "v1", runtime=stage.default_runtime)
+        found = stage.workload(APP)
+        noted = found["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION]
+        smuggled = noted.replace('"name": "runtime"', '"command": ["theirs"], "name": "runtime"')
+        assert smuggled != noted
+        edit(stage, "Workload", {"metadata": {"annotations": {names.APPLIED_TEMPLATE_ANNOTATION: smuggled}}})
+
+        def restored() -> bool:
+            return bool(stage.workload(APP)["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] == noted)
+
+        eventually("the note is as it was", restored)
+        assert (revision(stage), stage.workload(APP)["spec"]) == ("1", found["spec"])
+
+
+def test_a_restart_by_kubectl_stays(stage: HistoryStage, proxy: Proxy, tmp_path: Path) -> None:
+    with operators.running(proxy.url, stage.namespace, tmp_path):
+        stage.app(APP, workflow=APP)
+        stage.live(APP, "v1", runtime=stage.default_runtime)
+        stage.kubectl("rollout", "restart", f"deployment.apps/{APP}", namespace=stage.namespace)
+        assert at_rest(proxy) == []
+        assert revision(stage) == "2"
