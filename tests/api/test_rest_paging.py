@@ -110,6 +110,7 @@ def test_pages_are_the_whole_history_in_order(place: Place) -> None:
         assert [row["sequence"] for row in place.page(app, count // PAGE)["data"]][-1] == 1
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(600)
 def test_a_page_costs_the_same_however_long_the_history_is(place: Place) -> None:
     ratios = {}
