@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from time import monotonic
 
 from pydantic import ValidationError
@@ -56,7 +57,10 @@ class Claims:
             kept.pop(key, None)
 
     async def of(self, key: AppKey, app: App) -> HostnameClaim:
-        """Which App holds the hostname of this one. What cannot be read is not absent: it is unknown, or, for a while without an API server, as it was."""
+        """Which App holds the hostname of this one. What cannot be read is not absent, but unknown, or as it was while the API server does not answer.
+
+        Raises errors.ApiError where it does not answer, and nothing is known of before.
+        """
         host = exposure.external_hostname(app, self._settings)
         if host is None:
             self.drop(key)
@@ -70,11 +74,11 @@ class Claims:
             return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be made: {failed[1]}")
         try:
             claim = await self._read(key, host)
-        except errors.Unavailable as error:
-            if cached is not None and cached[0] == wanted:
-                return cached[1]
-            return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be read: {error}")
         except errors.ApiError as error:
+            if _passes(error):
+                if cached is not None and cached[0] == wanted:
+                    return cached[1]
+                raise
             return HostnameClaim(ClaimState.UNKNOWN, unread=f"its claim cannot be read: {error}")
         self._own.pop(key, None)
         if claim.state is ClaimState.OURS and claim.released_at is None:
@@ -116,7 +120,7 @@ class Claims:
     async def create(self, action: operations.ClaimHostname) -> None:
         """Creates the claim of a hostname; what the API server refuses is told of by `of`, until it is tried again.
 
-        Raises errors.Conflict where another App has created it since, and errors.Unavailable.
+        Raises errors.Conflict where another App has created it since, and errors.ApiError where nobody answered.
         """
         meta = action.app.meta
         manifest: Manifest = {
@@ -135,6 +139,8 @@ class Claims:
         except errors.AlreadyExists as error:
             raise errors.Conflict(str(error)) from error
         except (errors.Denied, errors.Invalid, errors.NotFound) as error:  # a quota; a namespace that ends, or is not there
+            if _passes(error):
+                raise
             self._not_made[(meta.namespace, meta.name)] = (action.hostname, str(error), self._clock())
         else:
             self._not_made.pop((meta.namespace, meta.name), None)
@@ -204,6 +210,11 @@ def _is_foreign(raw: Manifest, key: AppKey) -> bool:
     """Whether a route without our labels is none of the App's: one of its name is told of by its own condition."""
     meta = raw["metadata"]
     return (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
+
+
+def _passes(error: errors.ApiError) -> bool:
+    """Whether an error is the API server's, or of a token that is read anew: it is tried again with backoff, as all is then."""
+    return isinstance(error, errors.Unavailable) or error.status == HTTPStatus.UNAUTHORIZED
 
 
 def _holder(claim: Manifest) -> AppKey | None:

@@ -49,6 +49,10 @@ class Call:
         return "/leases" in self.path
 
     @property
+    def is_about_policies(self) -> bool:
+        return self.path.startswith("/api/v1/namespaces/default/events")
+
+    @property
     def is_event(self) -> bool:
         return "/events" in self.path
 
@@ -128,8 +132,8 @@ class Proxy:
 
     @property
     def writes(self) -> list[Call]:
-        """Requests that write, but for those of the lease."""
-        return [call for call in list(self.calls) if call.is_write and not call.is_lease]
+        """Requests that write, but for those of the lease, and the Events about the policies, which come when they come."""
+        return [call for call in list(self.calls) if call.is_write and not call.is_lease and not call.is_about_policies]
 
     def cut_watches(self) -> None:
         """Ends every watch under way."""

@@ -253,7 +253,14 @@ async def test_an_old_claim_of_ours_that_a_restore_brought_back_takes_nothing_fr
     assert (found.state, found.holder) == (ClaimState.HELD, (given.NAMESPACE, "another"))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+async def test_without_an_answer_nothing_is_decided(process: Process, script: Script, status: int) -> None:
+    script.on("GET", PATH, failure(status, "Whatever"))
+    with pytest.raises(errors.ApiError):
+        await of(process)
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
 async def test_a_claim_that_cannot_be_read_is_not_missing(process: Process, script: Script, status: int) -> None:
     script.on("GET", PATH, failure(status, "Whatever"))
     found = await of(process)
@@ -261,7 +268,7 @@ async def test_a_claim_that_cannot_be_read_is_not_missing(process: Process, scri
     assert found.unread
 
 
-@pytest.mark.parametrize(("status", "state"), [(500, ClaimState.OURS), (403, ClaimState.UNKNOWN)])
+@pytest.mark.parametrize(("status", "state"), [(500, ClaimState.OURS), (401, ClaimState.OURS), (403, ClaimState.UNKNOWN)])
 async def test_what_was_ours_is_ours_while_the_api_server_does_not_answer(
     process: Process, script: Script, status: int, state: ClaimState
 ) -> None:

@@ -165,3 +165,18 @@ def test_no_ingress_is_made_with_a_part_of_what_was_asked_and_what_it_would_repl
 def test_an_app_that_is_called_in_the_cluster_alone_asks_for_none() -> None:
     app = given.an_app(given.exposed("Ingress", annotations={SNIPPET: "x"}))
     assert told(snapshot(app)) == ""
+
+
+def test_what_one_class_allows_is_taken_to_no_other() -> None:
+    allowed = Settings(ingress_annotations={"edge": (SNIPPET,)})
+    before, after = (an_app({SNIPPET: "deny all;"}, **more) for more in ({"className": "edge"}, {"className": "nginx"}))
+    (has,) = (
+        each.manifest
+        for each in make_plan(snapshot(before, settings=allowed)).operations
+        if isinstance(each, CreateChild) and each.manifest["kind"] == INGRESS.kind
+    )
+    for asked in (after, an_app({SNIPPET: "deny all;"})):
+        found = snapshot(asked, has, settings=allowed)
+        assert ingress(found) is None
+        assert not [each for each in make_plan(found).operations if isinstance(each, DeleteChild)]
+        assert "until then its Ingress stays as it is" in told(found)

@@ -23,7 +23,8 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     if not wrong:
         return {}
     named = "; ".join(f"annotation {name} is {why}" for name, why in sorted(wrong.items()))
-    then = "its Ingress stays as it is" if serving_ingress(context) is not None else "no Ingress is made"
+    observed = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    then = "its Ingress stays as it is" if observed is not None and is_owned(observed, context.app) else "no Ingress is made"
     said = (
         f"{named}: remove it from spec.exposure.annotations, or have it allowed by the operator's --ingress-annotations; until then {then}"
     )
@@ -31,9 +32,14 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
 
 
 def serving_ingress(context: Context) -> Manifest | None:
-    """The App's Ingress, as observed."""
+    """The App's Ingress, as observed, where it is of the class that is asked for: what another class allows is taken to no other."""
     found = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
-    return found if found is not None and is_owned(found, context.app) and not is_ending(found) else None
+    if found is None or not is_owned(found, context.app) or is_ending(found):
+        return None
+    exposure, has = context.app.spec.exposure, found["spec"].get("ingressClassName")
+    wanted = (exposure.class_name if exposure is not None else None) or context.settings.ingress_class
+    filled_in = wanted is None and has not in context.settings.ingress_annotations  # by the API server, with the cluster's default
+    return found if has == wanted or filled_in else None
 
 
 def kept_annotations(context: Context) -> dict[str, str]:
