@@ -7,15 +7,16 @@ import os
 import selectors
 import socket
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from tests.support.cluster import REPOSITORY
 from tests.support.rest import Client
-from tests.support.waiting import eventually
 
 ROUNDS = 6
 TAKES = 40
@@ -24,7 +25,7 @@ TRICKLE = 1.0
 """Seconds between two bytes."""
 BEGUN = (
     b"",
-    b"GET /v1/me HTTP/1.1\r\nHost: here\r\nX-Slow: ",
+    *[b"GET /v1/me HTTP/1.1\r\nHost: here\r\nX-Slow: "] * 5,
     b"POST /v1/apps HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{",
     b"POST /v1/apps HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer made-up\r\nContent-Length: 1000000\r\n\r\n{",
 )
@@ -32,69 +33,65 @@ BEGUN = (
 
 
 class SlowOnes:
-    """Connections that send a byte now and then, and are opened again when they are closed."""
+    """Connections of a process of its own, which send a byte now and then; those that were closed are opened again once a second."""
 
     def __init__(self, url: str, count: int) -> None:
-        split = urlsplit(url)
-        self._address, self._count = (split.hostname or "", split.port or 0), count
-        self._open: dict[socket.socket, float] = {}
-        self._ends = threading.Event()
-        self.opened = 0
-
-    @property
-    def are_open(self) -> int:
-        return len(self._open)
+        self._url, self._count = url, count
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        self._ends.clear()
-        thread = threading.Thread(target=self._work, daemon=True)
-        thread.start()
-        try:
-            eventually("the slow connections are open", lambda: self.opened >= self._count)
-            yield
-        finally:
-            self._ends.set()
-            thread.join()
+        command = [sys.executable, "-m", "tests.support.slow_connections", self._url, str(self._count)]
+        with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == b"open\n"
+                yield
+            finally:
+                process.stdin.close()
 
-    def _work(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            while not self._ends.is_set():
-                while len(self._open) < self._count and self._connect(selector):
-                    pass
-                for key, _ in selector.select(0.05):
-                    assert isinstance(key.fileobj, socket.socket)
-                    self._hear(key.fileobj, selector)
-                now = time.monotonic()
-                for connection in [each for each, due in self._open.items() if due < now]:
-                    self._open[connection] = now + TRICKLE
+
+def main(url: str, count: int) -> None:
+    """Holds the connections until its standard input ends."""
+    split = urlsplit(url)
+    held: dict[socket.socket, float] = {}
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        opened, refilled = 0, 0.0
+        while True:
+            now = time.monotonic()
+            if now - refilled > TRICKLE:
+                refilled = now
+                while len(held) < count:
+                    source = (f"127.0.1.{opened % 3 + 1}", 0)
+                    connection = socket.create_connection((split.hostname or "", split.port or 0), 10, source_address=source)
+                    connection.setblocking(False)
                     with contextlib.suppress(OSError):
-                        connection.send(b"x")
-            for connection in self._open:
-                connection.close()
-            self._open.clear()
-            self.opened = 0
+                        connection.send(BEGUN[opened % len(BEGUN)])
+                    selector.register(connection, selectors.EVENT_READ)
+                    held[connection] = now + TRICKLE * (1 + opened % 7 / 7)
+                    opened += 1
+                    if opened == count:
+                        print("open", flush=True)
+            for key, _ in selector.select(0.05):
+                if key.fileobj is sys.stdin:
+                    return
+                assert isinstance(key.fileobj, socket.socket)
+                if _is_closed(key.fileobj):
+                    selector.unregister(key.fileobj)
+                    del held[key.fileobj]
+                    key.fileobj.close()
+            for connection in [each for each, due in held.items() if due < now]:
+                held[connection] = now + TRICKLE
+                with contextlib.suppress(OSError):
+                    connection.send(b"x")
 
-    def _connect(self, selector: selectors.BaseSelector) -> bool:
-        connection = socket.create_connection(self._address, 10, source_address=(f"127.0.1.{self.opened % 3 + 1}", 0))
-        connection.setblocking(False)
-        begun = BEGUN[self.opened % len(BEGUN)]
-        with contextlib.suppress(OSError):
-            connection.send(begun)
-        self._open[connection] = time.monotonic() + TRICKLE * (1 + self.opened % 7 / 7)
-        selector.register(connection, selectors.EVENT_READ)
-        self.opened += 1
+
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(65536)
+    except OSError:
         return True
-
-    def _hear(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
-        try:
-            if connection.recv(65536):
-                return
-        except OSError:
-            pass
-        selector.unregister(connection)
-        del self._open[connection]
-        connection.close()
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,6 @@ class Cost:
 
     beside: tuple[float, float]
     alone: tuple[float, float]
-    opened: int
 
     @property
     def ratio(self) -> float:
@@ -113,7 +109,7 @@ class Cost:
     def lines(self, count: int, most: float) -> list[str]:
         return [
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores: GET of an App by one caller, "
-            f"{ROUNDS} parts of {TAKES} calls each beside {count} slow connections and without them, in turn; {self.opened} were opened.",
+            f"{ROUNDS} parts of {TAKES} calls each beside {count} slow connections and without them, in turn.",
             f"p50 {self.beside[0]:.1f} ms beside {self.alone[0]:.1f} ms; p95 {self.beside[1]:.1f} ms beside {self.alone[1]:.1f} ms: "
             f"ratio of the p95 {self.ratio:.2f} (at most {most})",
         ]
@@ -122,7 +118,6 @@ class Cost:
 def cost(caller: Client, path: str, slow: SlowOnes, takes: int = TAKES) -> Cost:
     """Measures; every call has to be answered."""
     times: dict[bool, list[float]] = {True: [], False: []}
-    opened = 0
 
     def take() -> list[float]:
         found = []
@@ -137,10 +132,9 @@ def cost(caller: Client, path: str, slow: SlowOnes, takes: int = TAKES) -> Cost:
         if number % 2:
             with slow.at_work():
                 times[True] += take()
-                opened += slow.opened
         else:
             times[False] += take()
-    return Cost(_percentiles(times[True]), _percentiles(times[False]), opened)
+    return Cost(_percentiles(times[True]), _percentiles(times[False]))
 
 
 def _percentiles(times: list[float]) -> tuple[float, float]:
@@ -151,3 +145,7 @@ def say(lines: list[str], write: Callable[[str], object]) -> None:
     for line in lines:
         print(line, flush=True)
         write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

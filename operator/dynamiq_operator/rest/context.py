@@ -21,7 +21,7 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of
+from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of, owned_by
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
 
@@ -138,9 +138,9 @@ class ApiContext:
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         return newest_of(self.index.versions(namespace, workflow))
 
-    def latest_row(self, app_id: str) -> Entry | None:
+    def latest_row(self, namespace: str, app_id: str) -> Entry | None:
         """The newest row of an App among those that the operator has made it the owner of."""
-        return self.index.of(RECORDS).newest(app_id)
+        return self.index.of(RECORDS).newest(owned_by(namespace, app_id))
 
 
 # Coroutines: FastAPI would run plain functions in a worker thread each.

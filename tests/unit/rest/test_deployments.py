@@ -112,6 +112,11 @@ def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage)
     assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-new", "chat-b", "chat-a"]
 
 
+def test_a_row_of_another_namespace_is_no_history_whatever_owner_it_names(stage: RestStage) -> None:
+    stage.put(row("foreign", make.superseded(9), make.in_namespace("prod")))
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
+
+
 def test_a_row_that_is_not_pinned_yet_is_told_with_what_it_will_run(stage: RestStage) -> None:
     stage.put(row("chat-c", make.asking(config={"type": "server", "autoscaling": {"maxReplicas": 5}}), make.created(9)))
     newest = stage.get(_path(stage, "deployments"))[0]

@@ -15,7 +15,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
+from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex, owned_by
 from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 
@@ -177,7 +177,7 @@ def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> N
     owner = [{"kind": "App", "uid": "uid-of-chat"}]
     rows.put({**_app("a", 2, ownerReferences=owner), "spec": {"app": "chat", "sequence": 3}})
     rows.put({**_app("c", 2, ownerReferences=owner), "spec": {"app": "chat", "sequence": 1}})
-    both = rows.part(("uid-of-chat", "demo/chat"), 0, 9, newest_first=True)
+    both = rows.part((owned_by("demo", "uid-of-chat"), "demo/chat"), 0, 9, newest_first=True)
     assert ("".join(entry.name for entry in both[0]), both[1]) == ("dabc", 4)
     rows.remove("uid-of-d")
     assert names(0, 9) == "b"

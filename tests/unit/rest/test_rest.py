@@ -21,7 +21,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
 from dynamiq_operator.rest.identity import responses as of_identity
 from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
-from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of, owned_by
 from dynamiq_operator.rest.shared import serialize
 from dynamiq_operator.rest.triggers import responses as of_triggers
 from dynamiq_operator.rest.workflows import responses as of_workflows
@@ -139,7 +139,7 @@ def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
     rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-z", 3, ownerReferences=of_chat, creationTimestamp=at))
-    newest = rows.newest("uid-of-chat")
+    newest = rows.newest(owned_by("demo", "uid-of-chat"))
     assert newest is not None
     assert newest.name == "chat-a"
 
@@ -147,9 +147,9 @@ def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
 def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
     index = IdIndex(NOBODY)
     index.of(RECORDS).put(_meta("chat-1", 1))
-    assert index.of(RECORDS).group("uid-of-chat") == []
+    assert index.of(RECORDS).group(owned_by("demo", "uid-of-chat")) == []
     index.of(RECORDS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
-    assert [entry.name for entry in index.of(RECORDS).group("uid-of-chat")] == ["chat-1"]
+    assert [entry.name for entry in index.of(RECORDS).group(owned_by("demo", "uid-of-chat"))] == ["chat-1"]
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]

@@ -18,7 +18,7 @@ from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.id_index import Entry, owned_by
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App that one request lists; of a longer history each row of a page is read by itself."""
@@ -67,7 +67,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     more = told["metadata"].get("remainingItemCount")
     if more is not None or not told["metadata"].get("continue"):
         index.catch_up(app.namespace, len(told["items"] or ()) + (more or 0))
-    groups = (app.uid, f"{app.namespace}/{app.name}")
+    groups = (owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}")
     rows, total = list[Manifest](), 0
     for _ in range(TRIES):
         entries, total = index.part(groups, paging.begin, paging.page_size, newest_first=paging.sort == "-created_at")

@@ -35,7 +35,7 @@ INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 UNFED_AFTER = 15.0
 """Seconds for which a list or a watch may fail, again and again, before a replica says that it is not ready."""
 GONE_KEPT = 10_000
-WAITING_MOST = 16
+WAITING_MOST = 48
 """Most requests that wait at once for a relist that may have their id."""
 FIND_WITHIN = 10.0  # seconds
 HEARD_WITHIN = 0.5
@@ -48,7 +48,7 @@ RELIST_PAUSE_FACTOR = 4.0
 class Entry:
     """One object. `labels` are a namespace's.
 
-    `group` is what it is found by with others: for a row the uid of its App, once the operator has numbered it and set the
+    `group` is what it is found by with others: for a row its App's uid, see `owned_by`, once the operator has numbered it and set the
     App as its owner, and before that the namespace and name of the App; for a version the namespace and name of its workflow.
     """
 
@@ -77,7 +77,7 @@ class Entry:
         group, sequence, is_closed = "", 0, False
         if resource.kind == RECORDS.kind:
             spec = raw["spec"]
-            owners = (each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
+            owners = (owned_by(namespace, each["uid"]) for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
             group = next(owners, f"{namespace}/{spec['app']}")
             sequence, is_closed = spec.get("sequence") or 0, (raw.get("status") or {}).get("phase") in CLOSED
         elif resource.kind == VERSIONS.kind:
@@ -305,6 +305,11 @@ class KindIndex:
         if self._by_name.get((entry.namespace, entry.name)) is entry:
             del self._by_name[(entry.namespace, entry.name)]
         self._groups.discard(entry.group, entry.member)
+
+
+def owned_by(namespace: str, app_uid: str) -> str:
+    """The group of an App's rows: an owner in another namespace is none, whatever a row says."""
+    return f"{namespace} {app_uid}"
 
 
 def _accepted(resource: ApiResource, metadata: str) -> str:
