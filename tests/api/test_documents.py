@@ -21,6 +21,7 @@ from tests.support.operator import Operator, install_rights
 
 README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
+PLUGIN = REPOSITORY / "docs" / "plugin.md"
 APPS = REPOSITORY / "docs" / "apps.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
@@ -142,6 +143,16 @@ def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, 
     assert shell(command, stage.cluster, tmp_path, logged_in).strip() == shown
     assert "restarted" in shell("kubectl rollout restart deployment.apps/support", stage.cluster, tmp_path, logged_in)
     assert "kubectl rollout restart deployment.apps/support" in APPS.read_text()
+
+
+def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    (session,) = blocks(PLUGIN)
+    stage.until_condition(APP, "ChildrenApplied", "True")
+    said = shell(session.replace("-n demo", f"-n {stage.namespace}"), stage.cluster, tmp_path, logged_in)
+    assert f"{stage.namespace}   {APP}" in said
+    assert "deployment.dynamiq.getdynamiq.ai/support-" in said
+    assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
+    assert re.search("^ci +....…$", said, re.MULTILINE)
 
 
 def test_ports_of_a_session_are_free_ones() -> None:

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from dynamiq_operator.model import kinds
+from dynamiq_operator.model.manifests import GROUP
+from dynamiq_operator.model.names import KEYS_CHANGED_ANNOTATION
 from tests.support import factories
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.plugin import ENDS_WITHIN, Plugin
@@ -282,3 +284,41 @@ def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(module_stage: Hi
         said = following.stderr.read()
         assert following.wait(ENDS_WITHIN) == 1
     assert "was not deployed" in said.splitlines()[-1]
+
+
+def test_a_list_has_every_app(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    (mine,) = [each for each in plugin.data("list") if each["name"] == told]
+    assert (mine["version"], mine["status"], mine["namespace"]) == ("v2", "Ready", module_stage.namespace)
+    everywhere = Plugin(plugin.cluster, "", plugin.folder).said("list", "-A")
+    assert [line for line in everywhere.splitlines() if line.split()[:3] == [module_stage.namespace, told, "v2"]]
+    assert f"app.{GROUP}/{told}" in plugin.said("list", "-o", "name").splitlines()
+    assert plugin.said("history", told, "-o", "jsonpath={.items[*].version}") == "v2 v1\n"
+
+
+def test_the_cluster_says_its_version(plugin: Plugin) -> None:
+    found = plugin.data("version")
+    assert found["resources"] == ["v1alpha1"]
+    assert found["kubernetes"].startswith("v1.")
+
+
+def test_keys_are_made_and_revoked_under_the_eyes_of_the_operator(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    def known() -> list[str]:
+        return plugin.said("keys", "list", told, "-o", "name").splitlines()
+
+    assert known() == ["default"]
+    made = plugin.data("keys", "create", told, "ci")
+    assert known() == ["ci", "default"]
+    assert made["key"] not in plugin.said("keys", "list", told)
+    assert plugin.refused("keys", "create", told, "ci").endswith("has a key ci already: name another, or revoke it first")
+    first = module_stage.get(kinds.APP.kind, told)["metadata"]["annotations"][KEYS_CHANGED_ANNOTATION]
+    assert plugin("keys", "revoke", told, "ci", "--yes").returncode == 0
+    assert known() == ["default"]
+    assert module_stage.get(kinds.APP.kind, told)["metadata"]["annotations"][KEYS_CHANGED_ANNOTATION] != first
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_done(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    rows = len(module_stage.rows(told))
+    for command in (("deploy", told), ("rollback", told), ("keys", "revoke", told, "default")):
+        done = plugin(*command)
+        assert (done.returncode, "give --yes" in done.stderr) == (2, True)
+    assert len(module_stage.rows(told)) == rows

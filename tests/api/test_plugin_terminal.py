@@ -65,6 +65,17 @@ def test_yes_rolls_back_and_shows_the_rollout(module_stage: HistoryStage, plugin
     assert followed.count("\n") == 2, "the line of progress is rewritten"
 
 
+def test_what_changes_while_it_is_asked_is_not_deployed(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:
+    with plugin.on_terminal("deploy", served, "--version", "v1") as terminal:
+        terminal.until(r"Deploy\? \[y/N\] ")
+        module_stage.live(served, "v2", config={"autoscaling": {"maxReplicas": 7}})
+        rows = len(module_stage.rows(served))
+        terminal.press("y\n")
+        assert terminal.end() == 4
+    assert "nothing was done, since what would be deployed has changed after the preview: config was " in terminal.shown
+    assert len(module_stage.rows(served)) == rows
+
+
 def test_a_first_promotion_asks_for_the_hostname(module_stage: HistoryStage, plugin: Plugin, production: str, served: str) -> None:
     module_stage.change(kinds.APP.kind, served, spec={"hostname": f"{served}.staging.example"})
     assert "needs a hostname of its own there: give one: --hostname" in plugin.refused("promote", served, "--yes")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime
 from dynamiq_operator.plan import make_plan
+from tests.support import long_history
 from tests.support.world import World, a_world, serving
 
 LONG_ENOUGH = 0.5  # seconds for one figure
 ARRIVING = 10
 RATIO_MOST = 20.0
 """More than this times the parse of its objects would make the planner what the operator spends its time on."""
-GROWTH_MOST = 30.0
+GROWTH_MOST = 20.0
 """For ten times the rows: a plan that takes longer than a lease lasts would never be carried out."""
+PASS_RATIO_MOST = 1.5
 
 
 def _microseconds(call: Callable[[], object]) -> float:
@@ -87,3 +90,8 @@ def _seconds_for(count: int) -> float:
     began = time.process_time()
     make_plan(snapshot)
     return time.process_time() - began
+
+
+async def test_a_pass_costs_the_same_however_long_the_history_is(tmp_path: Path) -> None:
+    """`make soak` takes 10,000 rows."""
+    assert await long_history.ratio(tmp_path, 1_000, 10, print) < PASS_RATIO_MOST

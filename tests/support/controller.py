@@ -76,7 +76,9 @@ class Process:
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
         fenced = FencedClient(self.client, self.election)
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
-        self.observer = Observer(self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election)
+        self.observer = Observer(
+            self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election, self.denials
+        )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered)

@@ -43,6 +43,7 @@ proxy)
     exec sleep 600;;
 config) cat "$STAND_IN/namespace";;
 get) cat "$STAND_IN/get-$2";;
+port-forward) cat "$STAND_IN/forwarded"; cat "$STAND_IN/not-forwarded" >&2; [ ! -s "$STAND_IN/forwarded" ] || exec sleep 600;;
 *) printf '%s\\n' "$@";;
 esac
 """
@@ -142,6 +143,12 @@ class ScriptedPlugin:
     def says(self, text: str) -> None:
         """`kubectl proxy` says this on standard error while it serves."""
         (self.folder / "says").write_text(text)
+
+    def forwards(self, port: int | None, complaint: str = "") -> None:
+        """`kubectl port-forward` leads to a port of this machine, or ends with a complaint."""
+        said = f"Forwarding from 127.0.0.1:{port} -> 8080\n" if port is not None else ""
+        (self.folder / "forwarded").write_text(said)
+        (self.folder / "not-forwarded").write_text(complaint)
 
     def gets(self, resource: str, *lines: str) -> None:
         """`kubectl get` of a resource, as completion asks for it, prints these lines."""

@@ -55,8 +55,11 @@ class World(Objects):
         self.settings = settings or Settings()
         self.unattended_until: datetime | None = None
         self.problems: dict[ChildKey, ChildProblem] = {}
+        self.row_problems: dict[str, ChildProblem] = {}
         self.denied: set[ChildKey] = set()
         self.refused: dict[ChildKey, str] = {}
+        self.unlisted: set[str] = set()
+        """Kinds that the operator may not list, and so has never seen."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         super().__init__(*objects)
@@ -118,10 +121,12 @@ class World(Objects):
                 flow_hash(made["data"]["flow"]) for (kind, _), made in children.items() if kind == CONFIG_MAP.kind and made.get("immutable")
             ),
             problems=dict(self.problems),
+            row_problems=dict(self.row_problems),
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
             unattended_until=self.unattended_until,
+            denied=dict.fromkeys(self.unlisted, "forbidden"),
             ledger=Ledger(known=True).having(everything.values()),
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
@@ -239,7 +244,7 @@ class World(Objects):
         name = (manifest["kind"], manifest["metadata"]["name"])
         found = self.objects.get(key_of(manifest))
         if name in self.denied:
-            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota")
+            self.problems[name] = ChildProblem(ProblemReason.DENIED, f"{name[0]} {name[1]} is not allowed: quota", digest)
         elif name in self.refused:
             self.problems[name] = ChildProblem(
                 ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
@@ -287,12 +292,14 @@ class World(Objects):
         return {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION and kind not in (SECRET.kind, JOB.kind) and (is_owned(made, app) or is_labelled(made, app))
+            if version != API_VERSION
+            and kind not in (SECRET.kind, JOB.kind, *self.unlisted)
+            and (is_owned(made, app) or is_labelled(made, app))
         }
 
     def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():
-            if kind == JOB.kind:
+            if kind == JOB.kind and kind not in self.unlisted:
                 yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
 
     def _keys(self, app: App | None) -> AccessKeys:

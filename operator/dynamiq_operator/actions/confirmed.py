@@ -7,6 +7,7 @@ nothing out. What it names never changes under its name: a WorkflowVersion and a
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RUNTIMES
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Runtime
 
 NOT_COMPARED = ("row", "sequence")
@@ -57,7 +59,8 @@ def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
         runtime=asked.runtime or (_runtime_of(api, plan) if asked.restores is None else None),
         config=then.config.as_json(),
     )
-    record = record_of(named)
+    # By its name the row is found again where the answer to the request that makes it is lost.
+    record = record_of(named, names.confirmed_row(asked.app, secrets.token_hex(4)))
     return DeployPlan(asked, plan.claim.marked(record) if plan.claim is not None else record, plan.claim)
 
 

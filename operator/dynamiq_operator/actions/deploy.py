@@ -124,12 +124,27 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     if claim is not None:
         idempotency.find_claimed_row(api, elsewhere, claim)
     try:
-        return Performed(api.request("POST", RECORDS.path(namespace), body=plan.record))
+        return Performed(requests.create(api, RECORDS, plan.record))
     except errors.AlreadyExists:
         found = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
         if found is None:
             raise
+    except errors.Unavailable:
+        if (made := _made_all_the_same(api, plan)) is None:
+            raise
+        return Performed(made)
     return Performed(found, is_replayed=True)
+
+
+def _made_all_the_same(api: Api, plan: DeployPlan) -> Manifest | None:
+    """The row whose making was not answered, where it has a name by which it can be found; None where it is not there, or nobody answers."""
+    name = plan.record["metadata"].get("name")
+    try:
+        found = requests.get(api, RECORDS, plan.request.namespace, name) if name is not None else None
+    except errors.ApiError:
+        return None
+    asked = plan.record["spec"]
+    return found if found is not None and all(found["spec"].get(field) == value for field, value in asked.items()) else None
 
 
 def record_of(request: DeployRequest, name: str | None = None) -> Manifest:

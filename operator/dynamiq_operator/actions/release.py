@@ -49,20 +49,23 @@ def plan_release(
 
     Raises Unknown and kube.errors.ApiError.
     """
+    described = description
     if flow is None:
         draft = _draft(api, namespace, workflow)["spec"]
         flow = draft["flow"]
         description = draft.get("description") if description is None else description
     released = history.releases(api, namespace, workflow)
     version, newest = _next(released), released[-1] if released else None
-    before = requests.get(api, VERSIONS, namespace, newest.name)["spec"]["flow"] if newest is not None and is_compared else None
+    spec = requests.get(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
+    before = spec.get("flow")
     return ReleasePlan(
         namespace=namespace,
         workflow=workflow,
         version=version,
         before=newest.version if newest is not None else None,
         flow_diff=flow_diff(before, flow, newest.version, version) if newest is not None else (),
-        is_no_op=before is not None and before == flow,
+        # A description that was given by name is never dropped: a version keeps its own, so another one takes another version.
+        is_no_op=before is not None and before == flow and described in (None, spec.get("description")),
         manifest=version_manifest(namespace, workflow, version, flow, description),
     )
 

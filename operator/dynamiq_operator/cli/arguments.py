@@ -10,6 +10,7 @@ from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 
 PROG = "kubectl dynamiq"
 FOLLOW_SECONDS = 600.0
+CALL_SECONDS = 300.0
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
 DEPLOY_EXITS = (
     "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 still under way after --timeout,"
@@ -62,7 +63,15 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
+def asks(options: argparse.Namespace) -> bool:
+    """Whether a command with these options asks before it does anything."""
+    if getattr(options, "yes", True) or options.preview:
+        return False
+    return bool(options.command != "keys" or options.action == "revoke")
+
+
 def _reading(commands: Any) -> None:
+    _listing(commands)
     shown = _command(
         commands,
         "history",
@@ -71,7 +80,7 @@ def _reading(commands: Any) -> None:
         ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch"),
     )
     _app(shown)
-    _output(shown, "wide", "json", "yaml")
+    _output(shown, "wide", "name")
     shown.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
 
     status = _command(
@@ -82,7 +91,7 @@ def _reading(commands: Any) -> None:
         ("support", "support -o json"),
     )
     _app(status)
-    _output(status, "json", "yaml")
+    _output(status, "name")
 
     diff = _command(
         commands,
@@ -143,6 +152,7 @@ def _deploy(commands: Any) -> None:
             "support --version v4 --min 2 --max 6",
             "support --version v4 --yes --no-wait",
         ),
+        DEPLOY_EXITS,
     )
     _app(deploy)
     deploy.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
@@ -159,8 +169,10 @@ def _rollback(commands: Any) -> None:
         commands,
         "rollback",
         "bring back what an App ran before: one more row",
-        "Without --to it is the last good row: the newest that went Live with another flow than the one that is live now.",
+        "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now; a second rollback goes"
+        " further back. The runtime of the row comes back with it; scaling stays as it is live.",
         ("support", "support --to v3", "support --to-row 12 --with-config", "support --preview"),
+        DEPLOY_EXITS,
     )
     _app(rollback)
     target = rollback.add_mutually_exclusive_group()
@@ -178,6 +190,7 @@ def _promote(commands: Any) -> None:
         "deploy what an App serves here to another environment of its project",
         "The version goes as it is; the App there keeps its own config, hostname, keys and variables.",
         ("support -n staging", "support -n staging --to production --hostname support.example.com"),
+        DEPLOY_EXITS,
     )
     _app(promote)
     promote.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
@@ -195,7 +208,7 @@ def _release(commands: Any) -> None:
         commands,
         "release",
         "release the draft of a workflow as its next version",
-        "A version never changes. Where the draft is the newest version already, nothing is released.",
+        "A version never changes. Where the draft is the newest version already, nothing is released, but for another --description.",
         ("support", "support --description 'Answers in French'", "support --preview"),
     )
     release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
@@ -217,8 +230,59 @@ def _pods(commands: Any) -> None:
     logs.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10; -1: all)")
     logs.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
 
+    _calling(commands)
     opened = _command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))
     _app(opened)
+
+
+def _listing(commands: Any) -> None:
+    listed = _command(
+        commands,
+        "list",
+        "show the Apps: what each serves, whether it is ready, and its hostname",
+        "STATUS is Ready, or the reason why not; a deploy under way is said beside.",
+        ("", "-A", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
+    )
+    listed.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
+    _output(listed, "name")
+    version = _command(
+        commands, "version", "show the versions of the plugin, the operator, its resources and the cluster", "", ("", "-o json")
+    )
+    _output(version)
+
+
+def _calling(commands: Any) -> None:
+    invoke = _command(
+        commands,
+        "invoke",
+        "call an App, and print what it answers",
+        "It goes through a port-forward of kubectl, with the Access Key `default`, or the first there is, of the App's Secret; for whoever may not"
+        " read that, the variable DYNAMIQ_ACCESS_KEY has one.",
+        (
+            """support '{"question": "Where is my invoice?"}'""",
+            "support - --timeout 10m",
+            "support '{}' --by-hostname --key ci",
+            "support '{}' -o jsonpath='{.answer}'",
+        ),
+        "exit codes: 0 it answered, 1 it answered with an error, or could not be called, 2 wrong usage, 130 interrupted",
+    )
+    _app(invoke)
+    invoke.add_argument("input", metavar="INPUT", help="the input, a JSON object; - reads it from standard input")
+    invoke.add_argument("--key", metavar="NAME", help="Access Key to call with, by its name")
+    invoke.add_argument("--by-hostname", action="store_true", help="call the App by its hostname, in place of a port-forward")
+    invoke.add_argument("--timeout", type=_duration, default=CALL_SECONDS, metavar="TIME", help="wait so long for the answer (default: 5m)")
+    _output(invoke)
+    keys = _command(
+        commands,
+        "keys",
+        "list, create or revoke the Access Keys of an App",
+        "A key is printed once, when it is created; a list shows how each begins. revoke asks first.",
+        ("list support", "create support ci", "revoke support ci --yes"),
+    )
+    keys.add_argument("action", choices=("list", "create", "revoke"), metavar="ACTION", help="list, create or revoke")
+    _app(keys)
+    keys.add_argument("name", metavar="NAME", nargs="?", help="name of the key (default of create: a random one)")
+    _add_preview_flags(keys)
 
 
 def _app(to: argparse.ArgumentParser) -> None:
@@ -230,7 +294,14 @@ def _runtime(to: argparse.ArgumentParser) -> None:
 
 
 def _output(to: argparse.ArgumentParser, *formats: str) -> None:
-    to.add_argument("-o", "--output", choices=formats, help="how to print it (default: as a table)")
+    known = (*formats, "json", "yaml")
+    to.add_argument(
+        "-o",
+        "--output",
+        type=lambda text: _format(text, known),
+        metavar="FORMAT",
+        help=f"how to print it: {', '.join(known)} or jsonpath=TEMPLATE (default: for people)",
+    ).choices_shown = (*known, "jsonpath=")  # type: ignore[attr-defined]
 
 
 def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
@@ -247,7 +318,22 @@ def _add_preview_flags(to: argparse.ArgumentParser) -> None:
         "--preview", "--dry-run", action="store_true", help="show what would change, and end: it takes the right to read, and no more"
     )
     to.add_argument("-y", "--yes", action="store_true", help="do not ask; without a terminal nobody can be asked, and it is needed")
-    _output(to, "json", "yaml")
+    _output(to, "name")
+
+
+def _format(text: str, known: tuple[str, ...]) -> str:
+    """A format of `-o`; a template is read before anything is done. Raises ArgumentTypeError."""
+    if text in known:
+        return text
+    if not text.startswith("jsonpath="):
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(known)} and jsonpath=TEMPLATE")
+    from dynamiq_operator.cli import jsonpath
+
+    try:
+        jsonpath.parsed(text.removeprefix("jsonpath="))
+    except jsonpath.BadTemplate as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _count(text: str) -> int:

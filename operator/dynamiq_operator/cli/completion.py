@@ -16,6 +16,7 @@ from dynamiq_operator.cli.connection import NotConnected, kubectl
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.history_columns import path_of
 from dynamiq_operator.model.manifests import GROUP
+from dynamiq_operator.model.names import access_keys
 
 NO_FILES, FILES = ":4", ":0"
 """Directives of cobra: whether the shell completes file names as well."""
@@ -42,6 +43,7 @@ ROWS = _template(*map(path_of, ("sequence", "version", "status", "date", "messag
 RUNTIMES = _template(".metadata.name", ".spec.version")
 WORKFLOWS = _template(".metadata.name", ".spec.description")
 ENVIRONMENTS = _template(f'index .metadata.labels "{GROUP}/environment"')
+KEYS = '{{range $name, $_ := .data}}{{$name}}{{"\\n"}}{{end}}'
 WORKFLOW_OF = "{{.spec.workflow}}"
 
 
@@ -79,6 +81,10 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
 def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
     """Candidates for a positional argument: an App, a workflow, or for `diff` a row."""
     before = _positional(given)
+    if command == "keys":
+        return _of_keys(given, before)
+    if command in ("list", "version"):
+        return ()
     if command == "release":
         return _get(given, "workflows", WORKFLOWS) if not before else ()
     if not before:
@@ -94,6 +100,7 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candi
         "--to": lambda: _get(given, "namespaces", ENVIRONMENTS) if command == "promote" else _versions(given, app),
         "--to-row": lambda: _rows(given, app),
         "--row": lambda: _rows(given, app),
+        "--key": lambda: _get(given, "secrets", KEYS, access_keys(app)),
         "--runtime": lambda: _get(given, "runtimes", RUNTIMES),
         "-o": lambda: _formats(command),
         "--output": lambda: _formats(command),
@@ -103,7 +110,16 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candi
 
 def _formats(command: str) -> Candidates:
     parser = arguments.commands_of(arguments.parser())[command]
-    return [(str(choice), "") for action in parser._actions if "-o" in action.option_strings for choice in action.choices or ()]
+    return [(str(choice), "") for action in parser._actions for choice in getattr(action, "choices_shown", ())]
+
+
+def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:
+    """Of `keys`: the action, the App, and for `revoke` the names of its keys, whose values are not read."""
+    if not before:
+        return [("list", "show the names"), ("create", "make a new one"), ("revoke", "take one away")]
+    if len(before) == 1:
+        return _get(given, "apps", APPS)
+    return _get(given, "secrets", KEYS, access_keys(before[1])) if before[0] == "revoke" and len(before) == 2 else ()
 
 
 def _versions(given: kubectl_flags.CommandLine, app: str) -> Candidates:
@@ -118,7 +134,7 @@ def _rows(given: kubectl_flags.CommandLine, app: str) -> Candidates:
 
 def _get(given: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Candidates:
     """Names and descriptions from `kubectl get`. Raises NotConnected, OSError and SubprocessError."""
-    resource = plural if plural == "namespaces" else f"{plural}.{GROUP}"
+    resource = plural if plural in ("namespaces", "secrets") else f"{plural}.{GROUP}"
     command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
     command += [f"--field-selector={selector}"] if selector else []
     command += [f"--namespace={given.namespace}"] if given.namespace else []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 NOTHING_DONE = "nothing was done"
-QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", "release": "Release"}
+QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", "release": "Release", "keys": "Revoke"}
 
 
 def show_and_deploy(context: CommandContext, plan: PreviewedDeploy) -> int:
@@ -35,7 +35,7 @@ def perform_and_follow(
         return 0 if options.preview else declined(context)
     name = perform()["metadata"]["name"]
     if options.no_wait:
-        context.out.lines([name])
+        context.out.lines([output.named("Deployment", name) if options.output == "name" else name])
         return 0
     return followed(context, namespace, name, options.app)
 
@@ -46,7 +46,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     """
     options = context.options
     if options.preview:
-        if options.output is not None:
+        if options.output not in (None, "name"):
             context.out.lines([output.formatted(data, options.output)])
         else:
             context.out.preview(lines)
@@ -55,6 +55,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     (context.err if is_data else context.out).preview(lines)
     if options.yes:
         return True
+    context.api.patience.heard()
     context.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from dynamiq_operator.model.manifests import Phase
+from dynamiq_operator.model.manifests import GROUP, Phase
 from dynamiq_operator.model.text import on_one_line
 
 GAP = "   "
@@ -161,6 +161,24 @@ def as_yaml(data: Any) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")
 
 
+JSONPATH = "jsonpath="
+DATA = ("json", "yaml", f"{JSONPATH}TEMPLATE")
+
+
+def is_data(how: str | None) -> bool:
+    """Whether `-o` asks for data, in whatever form, and for no table."""
+    return how in DATA or (how or "").startswith(JSONPATH)
+
+
 def formatted(data: Any, how: str) -> str:
-    """Data as `json` or `yaml`."""
+    """Data as `json`, as `yaml`, or by the template of `jsonpath=…`."""
+    if how.startswith(JSONPATH):
+        from dynamiq_operator.cli.jsonpath import rendered
+
+        return safe(rendered(how.removeprefix(JSONPATH), data), keep="\n\t")
     return as_yaml(data) if how == "yaml" else as_json(data)
+
+
+def named(kind: str, name: str) -> str:
+    """An object as `-o name` prints it, and as kubectl takes it: `app.dynamiq.getdynamiq.ai/support`."""
+    return safe(f"{kind.lower()}.{GROUP}/{name}")

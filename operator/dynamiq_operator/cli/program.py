@@ -13,6 +13,7 @@ from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen, safe
+from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.cli.transport import Transport, error_message
 from dynamiq_operator.kube.errors import ApiError
 
@@ -31,9 +32,10 @@ def run(given: CommandLine, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if given.lacks_value is not None:
         parser.error(f"argument {given.lacks_value}: expected one argument")
-    if not getattr(options, "yes", True) and not options.preview and not sys.stdin.isatty():
+    if arguments.asks(options) and (sys.stdin is None or not sys.stdin.isatty()):
         parser.error("this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do")
-    context = CommandContext(given, options, connection, Transport(connection), Screen.out(), Screen.err())
+    err = Screen.err()
+    context = CommandContext(given, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
     try:
         return _command(options.command)(context)
     except (Refusal, ApiError, NotConnected) as error:

@@ -9,6 +9,7 @@ from dynamiq_operator.actions.follow import Progress, follow
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.record import Phase
@@ -33,12 +34,17 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
             elapsed = time.monotonic() - began
             done = progress.is_done
             line.show(in_words(progress), elapsed)
+            context.api.patience.heard()
             if not done and elapsed > context.options.timeout:
                 break
     except KeyboardInterrupt:
         line.end()
         context.err.lines([f"interrupted: the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
         return 130
+    except ApiError:
+        line.end()
+        context.err.lines([f"the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
+        raise
     finally:
         line.end()
     row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))
@@ -58,18 +64,17 @@ def in_words(progress: Progress) -> str:
 
 
 def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int:
+    how = context.options.output
+    if how is not None:
+        context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
     if row.reason is None and row.status in (Phase.LIVE, Phase.SUPERSEDED):
-        if context.options.output is None:
+        if how is None:
             context.out.lines(
                 [f"{safe(row.app)}: {safe(title(row))} is {context.out.status(Phase.LIVE)} after {duration_in_words(elapsed)}"]
             )
-        else:
-            context.out.lines([output.formatted(as_data(row), context.options.output)])
         return 0
-    if context.options.output is not None:
-        context.out.lines([output.formatted(as_data(row), context.options.output)])
-    how = "Failed" if row.status == Phase.FAILED else "was not deployed"
-    context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {how}: {safe(row.reason or 'it did not say why')}"])
+    ended = "Failed" if row.status == Phase.FAILED else "was not deployed"
+    context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {ended}: {safe(row.reason or 'it did not say why')}"])
     return 1
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from dynamiq_operator.actions.refusals import refused
 from dynamiq_operator.cli.connection import Connection, NotConnected
+from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
@@ -36,8 +37,9 @@ class Expired(errors.ApiError):
 class Transport:
     """Connects at the first request. Raises errors.ApiError and connection.NotConnected."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, patience: Patience) -> None:
         self._connection = connection
+        self.patience = patience
         self._timeout = parse_duration(connection.given.value_of("--request-timeout") or "") or TIMEOUT
         self._http: _UnixConnection | None = None
 
@@ -53,8 +55,9 @@ class Transport:
     ) -> Manifest:
         """One request; returns the JSON of the response."""
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        response = self._send(self._connected(), method, path, query, sent, content_type, accept)
-        raw = self._read(response, f"{method} {path}")
+        with self.patience:
+            response = self._send(self._connected(), method, path, query, sent, content_type, accept)
+            raw = self._read(response, f"{method} {path}")
         parsed = _parse_object(raw)
         if response.status < 400 and parsed is not None:
             return parsed

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
-from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.snapshot import AccessKeys
+
+
+@dataclass(frozen=True)
+class KeptProblem:
+    """`since`: the monotonic time at which it was found last; `found`: how often in a row, of the same manifest."""
+
+    problem: ChildProblem
+    since: float
+    found: int = 1
+
+    @classmethod
+    def after(cls, before: KeptProblem | None, problem: ChildProblem, now: float) -> KeptProblem:
+        """The problem that was found at `now`, after `before`."""
+        again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
+        return cls(problem, now, before.found + 1 if before is not None and again else 1)
+
+    def at(self, now: float) -> ChildProblem:
+        """The problem as a plan sees it at a monotonic time."""
+        if self.problem.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED):
+            return self.problem
+        return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.found) - now, 0.0))
 
 
 @dataclass
 class AppState:
-    """`uid`: of the App that all of it is of. `problems`: children that could not be made, each with the monotonic time of it."""
+    """`uid`: of the App that all of it is of. `problems`: children that could not be made; `row_problems`: by name, rows that may not be written."""
 
     uid: str = ""
     ledger: Ledger | None = None
-    problems: dict[ChildKey, tuple[ChildProblem, float]] = field(default_factory=dict)
+    problems: dict[ChildKey, KeptProblem] = field(default_factory=dict)
+    row_problems: dict[str, KeptProblem] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
     access_keys_pointers: frozenset[tuple[str, str]] = frozenset()
     """What pointed at the Secret of Access Keys when it was read."""
@@ -34,6 +57,14 @@ class AppState:
     """What of the last reconcile failed, for the App to say."""
     failed_passes: int = 0
     """Consecutive reconciles of which something failed."""
+
+    def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
+        """Keeps, at a monotonic time, why a child could not be made."""
+        self.problems[key] = KeptProblem.after(self.problems.get(key), problem, now)
+
+    def keep_row_problem(self, row: str, problem: ChildProblem, now: float) -> None:
+        """Keeps, at a monotonic time, why a row could not be written."""
+        self.row_problems[row] = KeptProblem.after(self.row_problems.get(row), problem, now)
 
     def update_ledger(self, record: Record) -> None:
         """Puts a row, as it is now, into the ledger, where that has been read."""

@@ -84,8 +84,14 @@ class Cache:
         return self._objects[resource].get((namespace, name))
 
     def of_app(self, app: AppKey) -> Iterator[tuple[ApiResource, Manifest]]:
-        """Records, children, runs and pods of an App, ordered by kind, namespace and name."""
-        for resource, key in sorted(self._by_app.get(app, ()), key=lambda entry: (entry[0].kind, entry[1])):
+        """Records, of which there may be very many, in no order; then children, runs and pods of an App, by kind, namespace and name."""
+        others = []
+        for entry in self._by_app.get(app, ()):
+            if entry[0] is RECORDS:
+                yield RECORDS, self._objects[RECORDS][entry[1]]
+            else:
+                others.append(entry)
+        for resource, key in sorted(others, key=lambda entry: (entry[0].kind, entry[1])):
             yield resource, self._objects[resource][key]
 
     def routes_of(self, hostname: str) -> Iterator[Manifest]:

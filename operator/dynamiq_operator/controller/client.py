@@ -39,6 +39,8 @@ DOWN_PAUSE = 2.0
 """Seconds that those who wait for it wait at most before they ask again."""
 PAGE_BYTES = 4_000_000
 """What is decoded at once: the loop stands still meanwhile, for some 20 ms."""
+NOT_COMPRESSED = {"Accept-Encoding": "identity"}
+"""It would cost the API server more than all else that a list does."""
 JSON_WANTED = {"Accept": PLAIN}
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml; charset=utf-8"
@@ -49,7 +51,9 @@ class Client:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), headers=NOT_COMPRESSED
+        )
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0
         self._answered = asyncio.Event()

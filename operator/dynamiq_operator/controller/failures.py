@@ -12,6 +12,7 @@ from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.execute.executor import Failure
 from dynamiq_operator.kube import errors
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
+from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, OwnRecord
 
 TOLD_AFTER = 3
 """Consecutive passes that fail for something that often passes by itself, a conflict or no answer, before the App says so."""
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def of_operations(failures: Sequence[Failure], passes: int) -> ReconcileFailure | None:
     """What failed of a plan; None while it is nothing to tell anybody. `passes`: how many have failed in a row, with this one."""
-    told = [failure for failure in failures if passes >= TOLD_AFTER or not _may_pass(failure.error)]
+    told = [each for each in failures if not _is_problem_of_row(each) and (passes >= TOLD_AFTER or not _may_pass(each.error))]
     if not told:
         return None
     reason = next((_reason(each.error) for each in told if not isinstance(each.error, errors.ApiError)), _reason(told[0].error))
@@ -55,6 +56,12 @@ def log_failures(app: AppKey, found: Iterable[Exception]) -> None:
                 log.warning("App %s/%s: %s; requeued", *app, error)
             case _:
                 log.error("App %s/%s could not be reconciled; requeued (reference %s)", *app, reference(error), exc_info=error)
+
+
+def _is_problem_of_row(failure: Failure) -> bool:
+    """Whether it is kept as the problem of a row, which plans tell of for as long as it is one."""
+    is_of_row = isinstance(failure.operation, CompleteRecord | EndRecord | OwnRecord)
+    return is_of_row and isinstance(failure.error, errors.Invalid | errors.Denied)
 
 
 def _may_pass(error: Exception) -> bool:

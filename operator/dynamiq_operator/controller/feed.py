@@ -34,7 +34,7 @@ ITEMS_AT_ONCE = 50
 DENIED_AFTER = 5.0
 """Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
 EXPIRED = 410
-GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\\n'
+GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
 """The line of a watch on which kopf lists anew."""
 TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dynamiq_operator.controller import references
+from dynamiq_operator.controller import references, row_window
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.client import Client
+from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.leader import LeaderElection
-from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, awaits_garbage_collection, is_ours
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
@@ -31,13 +32,16 @@ from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
-"""Seconds after which a name that was taken is read again, and what was denied is tried again."""
+"""Seconds after which a name that was taken is read again."""
 
 POLICY_TTL = 60.0
 """Seconds for which it is cached whether the policy that stamps authors exists."""
 
 RELEASE = re.compile("v[1-9][0-9]*")
 """The version of a release that can be compared with others."""
+
+ESSENTIAL = (APPS, RECORDS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
+"""What every App needs. What is there for some of what an App can have is left alone, and not more, where it may not be listed."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class _Cached:
     pods: list[Pod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    more_rows: bool = False
 
     def add(self, row: Record | Unreadable) -> None:
         if isinstance(row, Unreadable):
@@ -69,9 +74,11 @@ class Observer:
         gateway_api: GatewayApi,
         states: AppStates,
         election: LeaderElection,
+        denials: Denials,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
+        self._denials = denials
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -81,10 +88,18 @@ class Observer:
             self._states.drop(key)
             self._claims.drop(key)
         if app is None or isinstance(app, Unreadable):
-            rows = tuple(self._from_cache(key, None).records.values())
-            return Snapshot(*key, datetime.now(UTC), self._settings, records=rows, unreadable=(app,) if app is not None else ())
+            waiting = self._from_cache(key, None)
+            return Snapshot(
+                *key,
+                datetime.now(UTC),
+                self._settings,
+                records=tuple(waiting.records.values()),
+                unreadable=(app,) if app is not None else (),
+                more_rows=waiting.more_rows,
+            )
         cached = self._from_cache(key, app)
         records = cached.records
+        denied = self._denied(key[0], records.values())
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
         watched = tuple(records.values())
@@ -114,7 +129,8 @@ class Observer:
             runtimes=self._runtimes(unknown),
             children=cached.children,
             flows=frozenset(_flows(app, cached.children)),
-            problems={child: problem for child, (problem, _) in state.problems.items()},
+            problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
+            row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
@@ -124,9 +140,11 @@ class Observer:
             authors_stamped_since=stamped.result(),
             promotions=promotions.result(),
             ledger=ledger.result(),
+            denied=denied,
             unreadable=tuple(cached.unreadable),
             unknown=unknown,
             failure=state.failure,
+            more_rows=cached.more_rows,
         )
         wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
@@ -136,15 +154,24 @@ class Observer:
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
 
+    def _denied(self, namespace: str, records: Iterable[Record]) -> dict[str, str]:
+        """By kind of child, why it may not be listed. Raises errors.Denied for a kind without which nothing can be decided."""
+        found = self._denials.of(namespace)
+        needed = {*ESSENTIAL, *(() if all(record.pinned or record.outcome for record in records) else (VERSIONS, RUNTIMES))}
+        for resource, said in found.items():
+            if resource in needed:
+                raise errors.Denied(f"the operator may not list {resource.plural}, without which nothing can be decided: {said}")
+        return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
+
     def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
         """The App's objects in the cache, by what they are to it; those of other managers are left out."""
         cached = _Cached()
+        rows: list[Manifest] = []
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
         for resource, found in self._cache.of_app(key):
             if resource is RECORDS:
-                if not awaits_garbage_collection(found, app):
-                    cached.add(read(Record, found))
+                rows += [] if awaits_garbage_collection(found, app) else [found]
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
@@ -154,8 +181,17 @@ class Observer:
                 callers[caller.job] = caller
             elif resource is PODS:
                 cached.pods.append(Pod.of(found))
+        window = row_window.of_app(rows, self._held(key)) if app is not None else row_window.without_app(rows)
+        for found in window.rows:
+            cached.add(read(Record, found))
+        cached.more_rows = window.more
         cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
         return cached
+
+    def _held(self, key: AppKey) -> frozenset[str]:
+        """Names of rows whose write was refused lately."""
+        problems = self._states.of(key).row_problems.items()
+        return frozenset(name for name, kept in problems if kept.at(self._clock()).holds_back(""))
 
     async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record | Unreadable]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
@@ -241,19 +277,17 @@ class Observer:
         return state.access_keys
 
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
-        """Drops problems after `PROBLEM_TTL`, so that the child is tried again; of a name that was taken, only where it is free now."""
-        for child, (problem, since) in list(state.problems.items()):
-            if problem.reason is ProblemReason.REFUSED or self._clock() - since < PROBLEM_TTL:
+        """Looks again, after `PROBLEM_TTL`, whether a name that was taken is free now."""
+        for child, kept in list(state.problems.items()):
+            if kept.problem.reason is not ProblemReason.TAKEN or self._clock() - kept.since < PROBLEM_TTL:
                 continue
             del state.problems[child]
-            if problem.reason is ProblemReason.DENIED:
-                continue
             try:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
             if not is_ours(found, app) or (child_kind(child[0]).immutable and found.get("immutable") is not True):
-                state.problems[child] = (problem, self._clock())
+                state.keep_problem(child, kept.problem, self._clock())
 
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> Ledger:
         """The whole history: read once, when a decision first needs it, and updated from then on."""

@@ -23,7 +23,7 @@ from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.watch_loop import WatchScope, handle_signals, supervise, watch
-from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.model.settings import Settings
 
@@ -52,7 +52,7 @@ async def run(options: OperatorOptions) -> None:
     """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
     synced, stopping = asyncio.Event(), asyncio.Event()
     async with await Client.connect(options.kubeconfig, options.context) as client:
-        cache, queue, states = Cache(), WorkQueue[AppKey](), AppStates()
+        cache, queue, states = Cache(), WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE), AppStates()
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
         denials = Denials()
@@ -60,7 +60,7 @@ async def run(options: OperatorOptions) -> None:
         election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials)
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
         workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered)
         scope = WatchScope(options.namespaces, options.health)

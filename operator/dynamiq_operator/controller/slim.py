@@ -6,10 +6,10 @@ many objects have alike, such as the names of fields, they share: so no cached o
 
 from __future__ import annotations
 
-import json
-import sys
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
@@ -30,6 +30,7 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
     """What is kept of an object; `raw` is left as it is."""
     kept = dict(raw)
     kept["metadata"] = _metadata(resource, raw["metadata"])
+    managed = raw["metadata"].get("managedFields")
     if resource is VERSIONS:
         kept["metadata"] = {key: value for key, value in kept["metadata"].items() if key in ("name", "namespace", "uid", "resourceVersion")}
         kept["spec"] = {key: value for key, value in raw["spec"].items() if key != "flow"}
@@ -42,15 +43,15 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
         kept["spec"] = _pod_spec(raw)
     elif resource is JOBS:
         kept["spec"] = {}
-    shared: Manifest = _with_shared_names(kept)
+    shared: Manifest = orjson.loads(orjson.dumps(kept))  # which keeps one string for each name of a field
+    if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
+        shared["metadata"]["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
     return shared
 
 
 def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
     kept = dict(raw)
-    managed = kept.pop("managedFields", None)
-    if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
-        kept["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
+    kept.pop("managedFields", None)
     if resource is PODS and "annotations" in kept:
         kept["annotations"] = {key: value for key, value in kept["annotations"].items() if key == KEYS_ANNOTATION}
     return kept
@@ -65,18 +66,9 @@ def _pod_spec(raw: Manifest) -> Manifest:
 
 def _with_shared_parts(fields: Manifest) -> Manifest:
     """A set of managed fields. Its largest parts are the same in every App's child of a kind; those of metadata name the owner's uid."""
-    return {key: value if key == "f:metadata" else _shape(json.dumps(value)) for key, value in fields.items()}
+    return {key: value if key == "f:metadata" else _shape(orjson.dumps(value)) for key, value in fields.items()}
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def _shape(text: str) -> Any:
-    return _with_shared_names(json.loads(text))
-
-
-def _with_shared_names(value: Any) -> Any:
-    """The same data, with one string for each name of a field."""
-    if isinstance(value, dict):
-        return {sys.intern(key): _with_shared_names(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_with_shared_names(each) for each in value]
-    return value
+def _shape(text: bytes) -> Any:
+    return orjson.loads(text)

@@ -10,7 +10,9 @@ from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workqueue import WorkQueue
 
-WORKERS = 8
+WORKERS = 10
+NAMESPACE_SHARE = 8
+"""Of the workers, how many one namespace may keep busy: somebody else's App finds one that is free."""
 RESYNC_PERIOD = 3.0
 """Seconds between the resyncs of one App and of the next, however many there are: each costs a request, and nothing relies on it."""
 

@@ -1,11 +1,15 @@
-"""A deduplicating workqueue: each key is queued at most once, processed by one worker at a time, and can be delayed or retried."""
+"""A deduplicating workqueue: each key is queued at most once, processed by one worker at a time, and can be delayed or retried.
+
+It is fair between groups of keys, such as namespaces: they take turns, the one of which the fewest keys are processed first, and no group
+has more than its share of the workers. Within a group keys take turns: one that is added again stands behind the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from dynamiq_operator.kube.errors import backoff
@@ -14,12 +18,18 @@ K = TypeVar("K", bound=Hashable)
 
 
 class WorkQueue(Generic[K]):
-    """Keys to process. A key that is added while it is processed is queued once more afterwards."""
+    """Keys to process. A key that is added while it is processed is queued once more afterwards.
 
-    def __init__(self) -> None:
-        self._ready: deque[K] = deque()
-        self._queued: set[K] = set()
+    `group`: of a key. `share`: how many keys of a group are processed at the same time, at most.
+    """
+
+    def __init__(self, group: Callable[[K], Hashable] = lambda _key: "", share: int | None = None) -> None:
+        self._group, self._share = group, share
+        self._ready: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
+        """Queued keys by group, each in the order in which its turn comes."""
         self._processing: set[K] = set()
+        self._busy: Counter[Hashable] = Counter()
+        """How many keys of a group are processed."""
         self._dirty: set[K] = set()
         """Keys that were added while they were processed."""
         self._due: dict[K, float] = {}
@@ -32,9 +42,8 @@ class WorkQueue(Generic[K]):
         """Queues `key` now."""
         if key in self._processing:
             self._dirty.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.append(key)
+        else:
+            self._ready.setdefault(self._group(key), OrderedDict()).setdefault(key)
             self._changed.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -51,11 +60,8 @@ class WorkQueue(Generic[K]):
         """The next key; the worker calls `done` with it afterwards."""
         while True:
             wait = self._queue_due()
-            if self._ready:
-                key = self._ready.popleft()
-                self._queued.discard(key)
-                self._processing.add(key)
-                return key
+            if (group := self._next_group()) is not None:
+                return self._take(group)
             self._changed.clear()
             # `wait_for` can swallow a cancellation, and a caller that has gone would then be given a key.
             timer = None if wait is None else asyncio.get_running_loop().call_later(wait, self._changed.set)
@@ -66,17 +72,38 @@ class WorkQueue(Generic[K]):
                     timer.cancel()
 
     def done(self, key: K, *, failed: bool = False) -> None:
-        """Ends the processing of `key`; after a failure it is queued again with backoff by its consecutive failures."""
+        """Ends the processing of `key`.
+
+        After a failure it is queued again with backoff by its consecutive failures; whatever was added meanwhile is a change, and is not
+        kept waiting for that.
+        """
         self._processing.discard(key)
+        self._busy[self._group(key)] -= 1
+        self._busy += Counter()  # keeps no group of which nothing is processed
+        self._changed.set()
         if failed:
             self._failures[key] = self._failures.get(key, 0) + 1
             self.add_after(key, backoff(self._failures[key]))
-            self._dirty.discard(key)
-            return
-        self._failures.pop(key, None)
+        else:
+            self._failures.pop(key, None)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
+
+    def _next_group(self) -> Hashable | None:
+        """The group whose turn it is; None where no key is ready, or every group that has one has its share."""
+        free = [group for group in self._ready if self._share is None or self._busy[group] < self._share]
+        return min(free, key=lambda group: self._busy[group], default=None)  # the first of those that are equal
+
+    def _take(self, group: Hashable) -> K:
+        keys = self._ready[group]
+        key, _ = keys.popitem(last=False)
+        self._ready.move_to_end(group)
+        if not keys:
+            del self._ready[group]
+        self._processing.add(key)
+        self._busy[group] += 1
+        return key
 
     def _queue_due(self) -> float | None:
         """Queues the keys whose time has come; returns the seconds until the next one's."""

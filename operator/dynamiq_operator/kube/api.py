@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # it brings the models along, and with them pydantic
 PAGE = 500
 PLAIN = "application/json"
 MERGE = "application/merge-patch+json"
+STRICT = {"fieldValidation": "Strict"}
+"""Query of a write: a field that the resource does not have is refused, where the API server would drop it."""
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 """Accept header of the table that `kubectl get` prints: without the flow, which may be large."""
 
@@ -90,8 +92,8 @@ def table_rows(table: Manifest) -> Iterator[tuple[Manifest, dict[str, Any]]]:
 
 
 def create(api: Api, resource: ApiResource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-    """POSTs. Raises kube.errors.AlreadyExists and ApiError."""
-    query = {"dryRun": "All"} if dry_run else None
+    """POSTs; a field that the resource does not have is refused with its name. Raises kube.errors.AlreadyExists and ApiError."""
+    query = {**STRICT, **({"dryRun": "All"} if dry_run else {})}
     return api.request("POST", resource.path(manifest["metadata"].get("namespace", "")), query=query, body=manifest)
 
 

@@ -12,12 +12,17 @@
                                                       another object, left alone
     404                               NotFound        of a read: absent. Of a DELETE: success. A pod's annotation: left out.
                                                       Otherwise requeued with backoff
-    400, 413, 422                     Invalid         a child: the condition says Refused; sent again when its manifest changes
-    401, 403                          Denied          a child: the condition says Denied; tried again after a while
+    400, 413, 422                     Invalid         a child: the condition says Refused, with the server's words; sent again with
+                                                      `retry_child`, without an end, and at once when its manifest changes. A
+                                                      workload that the API server's own validation refuses ends its row, which never
+                                                      changes; an admission webhook or policy may think otherwise later. A row is passed
+                                                      over meanwhile, and those after it are not
+    401, 403                          Denied          a child: the condition says Denied; otherwise the same
     429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
 
-Whatever is not named for a kind of object ends the reconcile and requeues the App with `backoff`, without limit: no error ends
-the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others
+What is "ended" is the group of operations that relies on the one that failed (`plan.groups`); the others are done. Whatever is not
+named for a kind of object is said in the App's condition ReconcileFailed, a conflict or a missing answer once it has come back a few
+times, and requeues the App with `backoff`, without limit: no error ends the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others
 wrote tries again after Conflict or AlreadyExists (`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every
 other error is answered at once: REST answers with the status of `rest`'s table of errors, the plugin with a sentence.
 """
@@ -56,7 +61,15 @@ class Conflict(ApiError):  # noqa: N818
 
 
 class Invalid(ApiError):  # noqa: N818
-    """The API server refuses the content: sending it again is of no use."""
+    """The content is refused."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the API server's own validation names what is wrong: the same content is refused whenever it is sent.
+
+        An admission webhook or policy answers with any status, and may be of another mind tomorrow; so may whatever stands before the API server.
+        """
+        return self.status == 422 and bool(self.causes) and not any(said in str(self) for said in _ADMISSION)
 
 
 class Denied(ApiError):  # noqa: N818
@@ -66,6 +79,9 @@ class Denied(ApiError):  # noqa: N818
 class Unavailable(ApiError):  # noqa: N818
     """No answer, or the API server cannot answer now."""
 
+
+_ADMISSION = ("denied the request", "denied request", "admission webhook")
+"""How the API server says that it was a webhook or a policy."""
 
 ANY = ""
 """Every reason of a status that has no line of its own."""
@@ -101,6 +117,14 @@ def from_status(status: int, reason: str, message: str) -> ApiError:
     """The error of an HTTP status and of the `reason` of the Status object that came with it."""
     kind = ERRORS.get((status, reason)) or ERRORS.get((status, ANY), Unavailable)
     return kind(message, status)
+
+
+CHILD_FIRST, CHILD_MOST = 1.0, 300.0
+
+
+def retry_child(failures: int) -> float:
+    """Seconds after which a child that was refused for the n-th time is sent again: a webhook, a quota or a right may have changed."""
+    return min(CHILD_FIRST * float(2 ** min(failures - 1, 16)), CHILD_MOST)
 
 
 BACKOFF_FIRST = 0.2

@@ -1,6 +1,6 @@
 """Every name, label, annotation and selector of what the operator makes, and the names of rows and of WorkflowVersions.
 
-Nothing else in the code builds one of these, but for a row that a surface creates without a key: its name is completed by the API
+Nothing else in the code builds one of these, but for a row that a surface creates unseen and without a key: its name is completed by the API
 server (`actions.deploy.record_of` says after what). What a user calls an App or a trigger becomes an object's name in
 `actions.create_app` and `model.triggers`.
 """
@@ -207,6 +207,11 @@ def row_under_key(prefix: str, key_hash: str) -> str:
     `prefix`: the App's name, or, where the App is yet to be made, one for all. `key_hash`: of the key, its user and its owner.
     """
     return f"{prefix}-{key_hash[:_KEY_SUFFIX]}"
+
+
+def confirmed_row(app: str, suffix: str) -> str:
+    """A row that a surface makes of what was confirmed. `suffix`: 8 letters by chance, so that it is no `declared_row` and under no key."""
+    return f"{app}-{suffix}"
 
 
 def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:

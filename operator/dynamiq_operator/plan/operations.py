@@ -233,10 +233,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Groups in the order in which they are done, and the seconds after which to reconcile again, though nothing changes."""
+    """Groups in the order in which they are done, and the seconds after which to reconcile again, though nothing changes.
+
+    `backlog`: whether it is a part of many of its kind, which may wait for what others have to do.
+    """
 
     groups: tuple[Group, ...] = ()
     requeue_after: float | None = None
+    backlog: bool = False
 
     @property
     def operations(self) -> tuple[Operation, ...]:

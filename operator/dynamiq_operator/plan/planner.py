@@ -15,23 +15,24 @@ from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
-from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
-from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, seconds_left
+from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
-from dynamiq_operator.plan.status.failures import tell_failure
+from dynamiq_operator.plan.status.failures import failure_of, tell_failure
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 RETRY_PROBLEMS = 15.0
-"""Seconds after which a child that could not be made is tried again, and a row, or a flow, that is missing and that no event tells of is looked for."""
+"""Seconds after which it is looked whether what is in the way of a child is gone, such as a name that is taken, and whether a row or a
+flow that is missing, and that no event tells of, has come."""
 
 
 def make_plan(snapshot: Snapshot) -> Plan:
@@ -57,9 +58,10 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
 
 
 def _plan(context: Context) -> Plan:
+    """While further rows wait for a number nothing is rolled out: which row is the newest is not known yet."""
     completed = complete_rows(context)
     overtaken = end_overtaken(completed.context)
-    ended, rollout = end_rollout(overtaken.context)
+    ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
     context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
     problems = AppProblems.of(context)
     rows = groups.rows((*own_restored_rows(context), *completed.operations, *ended.operations), context.reserved is not None)
@@ -73,15 +75,23 @@ def _plan(context: Context) -> Plan:
             *first,
             *rows,
             *groups.overtaken(overtaken.operations, context.target),
-            *_group(groups.DEPLOY_SPEC, create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}),
-            *groups.children((*converge_children(context), *annotate_pods(context)), deployed),
-            *groups.by_object(schedules.trigger_operations(context), deployed),
+            *(_converging(context, rows, deployed) if not context.snapshot.more_rows else ()),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, told),
             *_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}),
         ),
         requeue_after=_requeue_after(context, rollout, problems),
+        backlog=context.snapshot.more_rows,
+    )
+
+
+def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
+    """What brings the App to what is deployed, and to what Git asks for."""
+    return (
+        *_group(groups.DEPLOY_SPEC, create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}),
+        *groups.children((*converge_children(context), *annotate_pods(context)), deployed),
+        *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
 
@@ -104,7 +114,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
 
 def _told_first(context: Context) -> tuple[Group, ...]:
     """What failed before, said whatever becomes of the rows: the App's whole status is not written before them."""
-    failure = context.snapshot.failure
+    failure = failure_of(context)
     return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
 
 
@@ -114,7 +124,9 @@ def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()
 
 
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
-    """Seconds after which time alone may change the plan."""
+    """Seconds after which time alone may change the plan; 0 where further rows are to be looked at."""
+    if context.snapshot.more_rows:
+        return 0.0
     policy = context.app.spec.rollout
     waiting = [row for row in context.snapshot.records if row.name in context.waits]
     times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
@@ -123,9 +135,9 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
         times.append(rollout.requeue_after)
-    if problems.children or problems.triggers:
-        times.append(RETRY_PROBLEMS)
+    in_the_way = (*problems.children.values(), *problems.triggers.values(), *refused_rows(context).values())
+    times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
         times.append(retry_missing(context))
     times += [*seconds_to_look(context), *schedules.trigger_times(context), *run_statuses.run_times(context)]
-    return min(times, default=None)
+    return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan, or waits for no time

@@ -79,6 +79,8 @@ class Snapshot:
     `has_gateway_api`: whether HTTPRoutes can be made.
     `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
     name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
+    `row_problems`: by name, why a row may not be written. `more_rows`: whether further rows wait for a number, which the next reconciles look at.
+    `denied`: by kind, why the operator may not list what there is of it: such children are neither made nor changed nor deleted.
     `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
     there was no such time.
     `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
@@ -107,7 +109,10 @@ class Snapshot:
     ledger: Ledger = field(default_factory=Ledger)
     unreadable: tuple[Unreadable, ...] = ()
     unknown: Mapping[ChildKey, str] = field(default_factory=dict)
+    denied: Mapping[str, str] = field(default_factory=dict)
     failure: ReconcileFailure | None = None
+    more_rows: bool = False
+    row_problems: Mapping[str, ChildProblem] = field(default_factory=dict)
 
     @property
     def unreadable_app(self) -> Unreadable | None:

@@ -162,6 +162,18 @@ class Wrong(Fault):
         return self._answer
 
 
+class WrongLists(Wrong):
+    """The same of lists. Watches are too old meanwhile, so that there are lists at all."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        super().__init__(answer, lambda call: call.method == "GET" and not call.is_watch and "limit=" in call.query)
+
+    async def before(self, call: Call) -> Answer | None:
+        if self.is_on.is_set() and call.is_watch:
+            return Answer(410, "Expired")
+        return await super().before(call)
+
+
 class Resets(Wrong):
     """Cuts the connection, before the API server gets the request, or after it has carried it out."""
 

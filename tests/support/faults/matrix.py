@@ -13,7 +13,7 @@ from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support.api import Api, fresh_namespace
 from tests.support.faults import deploys, operators
-from tests.support.faults.faults import Resets, Silent, Wrong
+from tests.support.faults.faults import Resets, Silent, Wrong, WrongLists
 from tests.support.faults.proxy import Answer, Call
 from tests.support.waiting import eventually
 
@@ -40,10 +40,6 @@ STATUSES = (
     (504, "Timeout"),
 )
 LATER = {"Retry-After": "3600"}
-
-
-def _is_list(call: Call) -> bool:
-    return call.method == "GET" and not call.is_watch and "limit=" in call.query
 
 
 def _is_read(call: Call) -> bool:
@@ -75,7 +71,7 @@ def _kinds() -> dict[str, Callable[[], Wrong]]:
         "503 with Retry-After of an hour": lambda: Wrong(Answer(503, "ServiceUnavailable", LATER)),
         "nothing is ever answered": lambda: Wrong(None),
         "writes are never answered": lambda: Wrong(None, lambda call: call.is_write),
-        "lists are never answered": lambda: Wrong(None, _is_list),
+        "lists are never answered": lambda: WrongLists(None),
         "watches are never answered": lambda: Wrong(None, lambda call: call.is_watch),
         "watches fall silent": Silent,
         "truncated JSON": lambda: Wrong(
@@ -84,9 +80,9 @@ def _kinds() -> dict[str, Callable[[], Wrong]]:
         "JSON that ends too early": lambda: Wrong(Answer(200, body=b'{"kind": "List", "metadata": {"resourceV')),
         "HTML": lambda: Wrong(Answer(200, headers={"Content-Type": "text/html"}, body=b"<html><body>Sign in</body></html>\n")),
         "an empty object": lambda: Wrong(Answer(200, body=b"{}\n")),
-        "an empty object for lists": lambda: Wrong(Answer(200, body=b"{}"), _is_list),
+        "an empty object for lists": lambda: WrongLists(Answer(200, body=b"{}")),
         "an empty body": lambda: Wrong(Answer(200, body=b"")),
-        "410 for lists": lambda: Wrong(Answer(410, "Expired"), _is_list),
+        "410 for lists": lambda: WrongLists(Answer(410, "Expired")),
         "410 within watches": lambda: Wrong(Answer(200, body=WATCH_ERROR % 410), lambda call: call.is_watch),
         "500 within watches": lambda: Wrong(Answer(200, body=WATCH_ERROR % 500), lambda call: call.is_watch),
         "403 for watches": lambda: Wrong(Answer(403, "Forbidden"), lambda call: call.is_watch),
@@ -110,15 +106,21 @@ KINDS: Mapping[str, Callable[[], Wrong]] = _kinds()
 class Outcome:
     """How a run went. `recovered`: seconds from healing until a row that was made during the fault was Live; None: not at all.
 
-    `faults`: of integrity, a sentence each.
+    `undisturbed`: what a row took in the same run before the fault, which a busy machine makes long. `faults`: of integrity, a sentence each.
     """
 
     kind: str
     count: int
+    undisturbed: float
     recovered: float | None
     died: bool
     faults: tuple[str, ...]
     log_lines: int
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it took longer than it may beside an undisturbed deploy."""
+        return self.recovered is None or self.recovered - self.undisturbed > RECOVERS_WITHIN
 
     @property
     def is_good(self) -> bool:
@@ -127,7 +129,7 @@ class Outcome:
     def __str__(self) -> str:
         back = "NEVER" if self.recovered is None else f"{self.recovered:5.1f} s"
         end = "".join([" DIED" * self.died, *(f" INTEGRITY: {fault}" for fault in self.faults)])
-        return f"{self.kind:48s} {self.count:5d} requests, back after {back}, {self.log_lines:4d} log lines{end}"
+        return f"{self.kind:48s} {self.count:5d} requests, back after {back} ({self.undisturbed:.1f} s undisturbed), {self.log_lines:4d} log lines{end}"
 
 
 def run(cluster: Cluster, api: Api, kind: str, seconds: float, folder: Path) -> Outcome:
@@ -140,7 +142,9 @@ def run(cluster: Cluster, api: Api, kind: str, seconds: float, folder: Path) -> 
         stranger = _stranger(api, namespace)
         proxy.faults.append(fault)
         with operators.running(proxy.url, namespace, folder) as operator:
+            began = time.monotonic()
             deploys.deploy(api, namespace, "a")
+            undisturbed = time.monotonic() - began
             deploys.create_row(api, namespace, "q", app=QUIET, workflowVersion="v1")
             eventually("all is live", lambda: deploys.phase(api, namespace, "q") == "Live", deploys.END_WITHIN)
             before = _Before.of(api, namespace)
@@ -157,7 +161,7 @@ def run(cluster: Cluster, api: Api, kind: str, seconds: float, folder: Path) -> 
             closed = _seconds_until(lambda: deploys.phase(api, namespace, "a") == "Superseded")
             died = not operator.alive
             faults = (*before.differences(api, namespace, stranger), *(["row a is not closed"] if closed is None else []))
-    return Outcome(kind, fault.count, recovered, died, tuple(faults), said)
+    return Outcome(kind, fault.count, undisturbed, recovered, died, tuple(faults), said)
 
 
 def _seconds_until(check: Callable[[], bool]) -> float | None:

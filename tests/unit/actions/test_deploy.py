@@ -14,7 +14,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import Reply, Script, ScriptedApi
+from tests.support.scripted import Reply, Script, ScriptedApi, Sent
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
 
 ROWS = RECORDS.path(given.NAMESPACE)
@@ -162,6 +162,22 @@ def test_a_confirmed_deploy_leaves_nothing_open(script: Script, found: Reply | M
     perform_confirmed(ScriptedApi(script), plan)
     wanted = {"app": given.NAME, "workflowVersion": "v2", "runtime": named, "config": given.CONFIG}
     assert [row["spec"] for row in written(script)] == [{key: value for key, value in wanted.items() if value is not None}]
+
+
+def test_a_row_whose_answer_was_lost_is_not_made_twice(script: Script) -> None:
+    lacking(script, RUNTIMES.path("", given.RUNTIME_NAME))
+    made: list[Manifest] = []
+
+    def lost(sent: Sent) -> Reply:
+        made.append(given.stored(sent.body))
+        script.on("GET", RECORDS.path(given.NAMESPACE, made[0]["metadata"]["name"]), made[0])
+        return Reply(cut=True)
+
+    script.on("POST", ROWS, lost)
+    assert perform_confirmed(ScriptedApi(script), plan_deploy(ScriptedApi(script), ANY)).made == made[0]
+    script.on("POST", ROWS, Reply(cut=True))
+    with pytest.raises(errors.Unavailable):
+        perform_deploy(ScriptedApi(script), plan_unseen(ANY))
 
 
 def test_a_confirmed_deploy_is_refused_where_another_version_would_be_deployed_by_now(script: Script) -> None:

@@ -19,6 +19,7 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
     )
     plugin.gets(f"runtimes.{GROUP}", 'tiny-1\t"1.0.0"')
     plugin.gets(f"workflows.{GROUP}", 'chat\t"Answers"')
+    plugin.gets("secrets", "ci", "default")
     plugin.gets("namespaces", "staging", "production", "production", "<no value>")
     return plugin
 
@@ -32,14 +33,21 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["history", "chat", ""], []),
         (["release", ""], ["chat\tAnswers"]),
         (["release", "chat", ""], []),
+        (["list", ""], []),
+        (["invoke", ""], ["chat\tv2", "billing"]),
+        (["invoke", "chat", "{}", "--key", ""], ["ci", "default"]),
+        (["keys", "r"], ["revoke\ttake one away"]),
+        (["keys", "list", "c"], ["chat\tv2"]),
+        (["keys", "revoke", "chat", ""], ["ci", "default"]),
+        (["keys", "create", "chat", ""], []),
         (["rollback", "chat", "--to-row", ""], ["12\tv2 Live 2026-11-25 why", "2\tv1", "1\tv1 Superseded 2026-11-24"]),
         (["logs", "chat", "--row", "1"], ["12\tv2 Live 2026-11-25 why", "1\tv1 Superseded 2026-11-24"]),
         (["diff", "chat", "12", "2"], ["2\tv1"]),
         (["diff", "chat", "1", "2", ""], []),
         (["deploy", "chat", "--runtime", ""], ["tiny-1\t1.0.0"]),
         (["promote", "chat", "--to", ""], ["staging", "production"]),
-        (["history", "chat", "-o", ""], ["wide", "json", "yaml"]),
-        (["status", "chat", "--output", "j"], ["json"]),
+        (["history", "chat", "-o", ""], ["wide", "name", "json", "yaml", "jsonpath="]),
+        (["status", "chat", "--output", "j"], ["json", "jsonpath="]),
         (["deploy", "chat", "-m", ""], []),
         (["deploy", "chat", "--no"], ["--no-wait\tdo not follow the rollout: print the row's name, and nothing else, and end"]),
         (["--kubec"], ["--kubeconfig\tas kubectl has it"]),

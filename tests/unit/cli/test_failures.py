@@ -147,7 +147,7 @@ def test_what_kubectl_says_while_it_serves_is_passed_on_but_not_its_log(plugin: 
     ("command", "sentence"),
     [
         ("histry x", "argument COMMAND: invalid choice: 'histry'"),
-        ("history x -o xml", "argument -o/--output: invalid choice: 'xml'"),
+        ("history x -o xml", "argument -o/--output: xml is none of wide, name, json, yaml and jsonpath=TEMPLATE"),
         ("history", "the following arguments are required: APP"),
         ("deploy x --min none", "argument --min: none is no number from 1 to 1000"),
         ("deploy x --timeout soon", "argument --timeout: soon is no duration, such as 90s or 5m"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -77,7 +78,7 @@ def test_the_help_of_a_command_has_examples_and_exit_codes(name: str) -> None:
 def test_the_examples_of_a_command_parse(name: str) -> None:
     examples = COMMANDS[name].format_help().partition("examples:")[2].partition("exit codes")[0].split("\n")
     for line in filter(str.strip, examples):
-        words = line.strip().removeprefix("kubectl dynamiq ").partition(" |")[0].replace("'Answers in French'", "French").split()
+        words = shlex.split(line.strip().removeprefix("kubectl dynamiq ").partition(" |")[0])
         assert arguments.parser().parse_args(split(words).rest).command == name
 
 

@@ -188,6 +188,15 @@ def test_a_draft_that_is_released_already(drafted: ScriptedPlugin) -> None:
     assert released(drafted) == []
 
 
+def test_another_description_of_the_same_draft_is_another_version(drafted: ScriptedPlugin) -> None:
+    """A version keeps its description, and one that is given is not dropped."""
+    drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=given.flow("v1"), description="of the draft"))))
+    assert drafted("release", "chat", "--yes").code == 0
+    assert released(drafted) == []
+    assert drafted("release", "chat", "--yes", "--description", "Answers in French").code == 0
+    assert [made["spec"]["description"] for made in released(drafted)] == ["Answers in French"]
+
+
 def test_a_release_is_asked_for(drafted: ScriptedPlugin) -> None:
     done = drafted("release", "chat", typed="n\n")
     assert (done.code, done.err, released(drafted)) == (1, "\nRelease? [y/N] nothing was done\n", [])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.controller.cache import CONTENT_HASH, Cache
-from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from tests.support.factories import NAME, NAMESPACE, app_manifest, flow, row_manifest
@@ -69,6 +72,49 @@ def test_release_requeues_the_apps_of_its_workflow_and_its_flow_is_kept_as_a_has
     (found,) = cache.versions(NAMESPACE, NAME)
     assert found[CONTENT_HASH] == flow_hash(flow("v1"))
     assert "flow" not in found["spec"]
+
+
+def a_release(number: int, version: int, size: int = 40 * 1024) -> dict[str, Any]:
+    meta = {"name": f"{NAME}-v{number}", "namespace": NAMESPACE}
+    return stored({"metadata": meta, "spec": {"workflow": NAME, "version": f"v{number}", "flow": f"{number}" * size}}, version)
+
+
+def a_flow(number: int, version: int) -> dict[str, Any]:
+    meta = {"name": f"{NAME}-flow-{number}", "namespace": NAMESPACE, "labels": names.labels(NAME)}
+    return stored({"kind": "ConfigMap", "metadata": meta, "data": {"flow": f"{number}" * 40 * 1024}, "immutable": True}, version)
+
+
+@pytest.mark.parametrize(("resource", "make"), [(VERSIONS, a_release), (BY_KIND["ConfigMap"], a_flow)])
+def test_flows_take_no_memory(resource: ApiResource, make: Callable[[int, int], dict[str, Any]]) -> None:
+    cache, count = Cache(), 200
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            cache.update(resource, make(number, number + 1))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept / count < 4096, "a tenth of its flow"
+
+
+def test_what_an_event_costs_does_not_grow_with_the_cluster() -> None:
+    def seconds(apps: int, releases: int) -> float:
+        cache = Cache()
+        for number in range(apps):
+            cache.update(APPS, stored(app_manifest(name=f"app-{number}"), 1) | {"spec": {"workflow": f"workflow-{number}"}})
+        for number in range(releases):
+            cache.update(VERSIONS, a_release(number, 1, 1) | {"spec": {"workflow": f"workflow-{number % apps}", "version": "v1"}})
+        cache.update(APPS, stored(app_manifest(), 1))
+        found = []
+        for round_ in range(20):
+            began = time.perf_counter()
+            assert cache.update(VERSIONS, a_release(1_000_000, round_ + 1, 1)) == {APP}
+            assert len(list(cache.versions(NAMESPACE, NAME))) == 1
+            cache.update(RUNTIMES, stored({"metadata": {"name": "tiny"}, "spec": {}}, round_ + 1))
+            found.append(time.perf_counter() - began)
+        return min(found)
+
+    assert seconds(2000, 20_000) / seconds(10, 10) < 5
 
 
 def test_run_and_its_pod_wake_their_app_and_what_they_send_is_not_kept() -> None:

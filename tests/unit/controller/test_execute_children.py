@@ -46,7 +46,7 @@ def managed(manifest: Manifest, operation: str, version: int = 1, **changes: Any
 def problem(process: Process, manifest: Manifest) -> ChildProblem | None:
     """What keeps the child from being made, as the next snapshot has it."""
     found = process.states.of(APP).problems.get((manifest["kind"], manifest["metadata"]["name"]))
-    return found[0] if found else None
+    return found.problem if found else None
 
 
 def cached(process: Process, manifest: Manifest) -> Manifest | None:
@@ -78,7 +78,7 @@ async def test_replicas_of_a_new_workload_are_the_scales(process: Process, scrip
     ("answer", "reason", "digest"),
     [
         (failure(422, "Invalid", "spec.type: Invalid"), ProblemReason.REFUSED, "d"),
-        (failure(403, "Forbidden", "quota"), ProblemReason.DENIED, ""),
+        (failure(403, "Forbidden", "quota"), ProblemReason.DENIED, "d"),
     ],
 )
 async def test_child_that_is_refused_is_a_problem_and_the_plan_goes_on(

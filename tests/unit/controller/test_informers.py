@@ -11,7 +11,7 @@ import pytest
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, HTTP_ROUTES, RECORDS, RUNTIMES, WATCHED
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS, RUNTIMES, WATCHED
 from dynamiq_operator.model import names
 from tests.support import factories as given
 from tests.support.controller import Process, empty_cluster, stored
@@ -148,6 +148,7 @@ async def test_watch_that_breaks_ends_and_where_it_cannot_go_on_kopf_lists_anew(
     script.on("GET", APPS.path(), answer, query={"watch": "true"})
     lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
     assert lines == ([GONE] if listed_anew else [])
+    assert all(json.loads(line)["object"]["code"] == 410 for line in lines), "kopf ends at what it cannot read"
     assert script.sent[0].query["resourceVersion"] == "5"
 
 
@@ -156,3 +157,19 @@ async def test_watch_passes_events_on(process: Process, script: Script) -> None:
     script.on("GET", APPS.path(), Reply(stream=[event, b""]), query={"watch": "true"})
     lines = [line async for line in process.informers.feed_at(APPS.path()).watch("5")]
     assert [json.loads(line) for line in lines] == [event]
+
+
+async def test_list_that_is_denied_for_a_while_keeps_nobody_waiting(process: Process, script: Script) -> None:
+    empty_cluster(script)
+    path = BY_KIND["NetworkPolicy"].path()
+    process.informers.feed_at(path)
+    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(403, "Forbidden", "no right"))
+    lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
+    await asyncio.wait_for(process.informers.until_synced(), SOON * 2)
+    assert process.denials.of(given.NAMESPACE) == {BY_KIND["NetworkPolicy"]: "no right"}
+    assert await queued(process) == KEY, "its condition is to say so"
+    process.queue.done(KEY)
+    script.on("GET", path, listed(version="8"))
+    await asyncio.wait_for(asyncio.gather(*lists), SOON)
+    assert process.denials.of(given.NAMESPACE) == {}
+    assert await queued(process) == KEY

@@ -311,23 +311,27 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
 def hindered(process: Process, reason: ProblemReason) -> tuple[str, str]:
     """A child could not be made just now."""
     name = ("Service", given.NAME)
-    process.states.of(KEY).problems[name] = (ChildProblem(reason, "said"), process.clock())
+    process.states.of(KEY).keep_problem(name, ChildProblem(reason, "said", "digest"), process.clock())
     return name
 
 
-async def test_what_was_denied_is_tried_again_after_a_while(process: Process) -> None:
+@pytest.mark.parametrize("reason", [ProblemReason.DENIED, ProblemReason.REFUSED])
+async def test_what_was_refused_is_said_all_along_and_tried_again_with_backoff_without_an_end(
+    process: Process, reason: ProblemReason
+) -> None:
+    """A webhook, a quota or a right may be other than it was."""
     cache(process, APPS, given.app_manifest())
-    name = hindered(process, ProblemReason.DENIED)
-    assert name in (await observe(process)).problems
-    process.clock.later(14)
-    assert name not in (await observe(process)).problems
-
-
-async def test_what_was_refused_stays_so_until_its_manifest_changes(process: Process) -> None:
-    cache(process, APPS, given.app_manifest())
-    name = hindered(process, ProblemReason.REFUSED)
-    process.clock.later(3600)
-    assert name in (await observe(process)).problems
+    waited = []
+    for _ in range(12):
+        name = hindered(process, reason)
+        problem = (await observe(process)).problems[name]
+        assert problem.retry_in is not None
+        assert problem.holds_back("digest")
+        assert not problem.holds_back("another"), "a manifest that was edited is sent at once"
+        waited.append(problem.retry_in)
+        process.clock.later(problem.retry_in)
+        assert not (await observe(process)).problems[name].holds_back("digest")
+    assert waited == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
 
 
 @pytest.mark.parametrize(
@@ -364,3 +368,15 @@ async def test_keys_that_variables_name_are_read_while_a_row_is_to_be_deployed(p
     assert dict((await observe(process)).named) == {("Secret", "tokens"): frozenset({"OPENAI"})}, "for 2 s they are cached"
     process.clock.later(2)
     assert dict((await observe(process)).named) == {("Secret", "tokens"): None}
+
+
+async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothing_goes_without_it(
+    process: Process, script: Script
+) -> None:
+    process.cache.update(APPS, stored(given.app_manifest(given.with_spec(access={"type": "public"}))))
+    process.denials.note(BY_KIND["PodDisruptionBudget"], "", "no right")
+    process.denials.note(BY_KIND["CronJob"], "another", "no right")
+    assert (await process.observer.observe((given.NAMESPACE, given.NAME))).denied == {"PodDisruptionBudget": "no right"}
+    process.denials.note(PODS, "", "no right")
+    with pytest.raises(errors.Denied, match="may not list pods"):
+        await process.observer.observe((given.NAMESPACE, given.NAME))

@@ -64,3 +64,71 @@ async def test_worker_that_waits_is_woken() -> None:
     waiting = asyncio.create_task(take(queue))
     asyncio.get_running_loop().call_soon(queue.add, "a")
     assert await waiting == "a"
+
+
+# Fairness.
+
+
+def by_namespace(key: tuple[str, str]) -> str:
+    return key[0]
+
+
+async def take_all(queue: WorkQueue[tuple[str, str]], count: int) -> list[str]:
+    """The next keys, each of which is done at once."""
+    taken = []
+    for _ in range(count):
+        key = await asyncio.wait_for(queue.get(), 5)
+        queue.done(key)
+        taken.append("/".join(key))
+    return taken
+
+
+async def test_namespaces_take_turns_however_much_one_of_them_asks_for() -> None:
+    queue = WorkQueue(by_namespace)
+    for number in range(5):
+        queue.add(("busy", f"app-{number}"))
+    queue.add(("quiet", "app"))
+    assert await take_all(queue, 6) == ["busy/app-0", "quiet/app", "busy/app-1", "busy/app-2", "busy/app-3", "busy/app-4"]
+
+
+async def test_an_app_that_comes_again_and_again_stands_behind_the_others_of_its_namespace() -> None:
+    queue = WorkQueue(by_namespace)
+    queue.add(("a", "busy"))
+    queue.add(("a", "quiet"))
+    key = await asyncio.wait_for(queue.get(), 5)
+    queue.add(key)
+    queue.done(key)
+    assert await take_all(queue, 2) == ["a/quiet", "a/busy"]
+
+
+async def test_no_namespace_has_more_than_its_share_of_the_workers() -> None:
+    queue = WorkQueue(by_namespace, 2)
+    for number in range(3):
+        queue.add(("busy", f"app-{number}"))
+    first = [await asyncio.wait_for(queue.get(), 5) for _ in range(2)]
+    third = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)  # lets it wait
+    assert not third.done()
+    queue.add(("quiet", "app"))
+    assert await asyncio.wait_for(third, 5) == ("quiet", "app")
+    queue.done(first[0])
+    assert await asyncio.wait_for(queue.get(), 5) == ("busy", "app-2")
+
+
+async def test_the_namespace_of_which_the_fewest_apps_are_worked_on_is_next() -> None:
+    queue = WorkQueue(by_namespace)
+    queue.add(("busy", "app-0"))
+    assert await asyncio.wait_for(queue.get(), 5) == ("busy", "app-0")
+    queue.add(("busy", "app-1"))
+    queue.add(("quiet", "app"))
+    assert await asyncio.wait_for(queue.get(), 5) == ("quiet", "app")
+
+
+async def test_what_changes_while_a_reconcile_fails_does_not_wait_for_its_backoff() -> None:
+    queue = WorkQueue[str]()
+    queue.add("a")
+    for _ in range(12):  # its backoff is half a minute by now
+        key = await asyncio.wait_for(queue.get(), 5)
+        queue.add(key)
+        queue.done(key, failed=True)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"

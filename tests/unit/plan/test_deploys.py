@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
+from dynamiq_operator.plan import make_plan
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
@@ -293,3 +295,20 @@ def test_an_app_that_is_being_deleted_is_left_alone() -> None:
     world = a_world(given.being_deleted())
     world.deploy("a", "v1")
     assert world.plan().operations == ()
+
+
+def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the_newest_alone() -> None:
+    world = serving("v1")
+    for number in range(3):
+        world.deploy(f"r{number}", "v2")
+    plan = make_plan(replace(world.snapshot(), more_rows=True))
+    lines = shown(plan)
+    assert [line for line in lines if "pinned" in line] == ["r0: #2 pinned v2", "r1: #3 pinned v2", "r2: #4 pinned v2"]
+    assert [line for line in lines if line.endswith("Overtaken")] == ["r0: Overtaken", "r1: Overtaken"]
+    assert not [line for line in lines if line.startswith(("apply", "create", "delete"))]
+    assert plan.requeue_after == 0
+    world.perform(plan.operations)
+    world.deploy("r3", "v3")
+    world.run()
+    assert world.serving == "v3"
+    assert world.phases["r3"] == "#5 Live"

@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.model.objects import Record, Unreadable, read
 from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.groups import FAILURE
-from dynamiq_operator.plan.observed.problems import ReconcileFailure
+from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.operations import SetAppStatus
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
@@ -113,3 +113,35 @@ def test_a_time_that_no_other_can_be_reckoned_from_is_no_time() -> None:
     """Of a trigger that an earlier version let in."""
     world = serving("v1", given.with_triggers({"name": "once", "runAt": "9999-12-31T23:59:59Z"}))
     assert world.condition("TriggersReady") == ("False", "Invalid")
+
+
+def test_a_row_that_may_not_be_written_is_passed_over_and_told_of_for_as_long_as_it_is_so() -> None:
+    world = serving("v1")
+    world.deploy("odd", "v2")
+    world.row_problems["odd"] = ChildProblem(ProblemReason.DENIED, "row odd is not allowed: not on a Friday", retry_in=100)
+    world.later(1)
+    world.deploy("after", "v3")
+    world.run()
+    assert world.phases == {"a": "#1 Superseded", "after": "#2 Live", "odd": "#0 Pending"}
+    assert world.condition("ReconcileFailed") == ("True", "Denied")
+    assert world.plan().requeue_after == 100
+    world.row_problems["odd"] = replace(world.row_problems["odd"], retry_in=0)
+    plan = world.plan()
+    assert [line for line in shown(plan) if line.startswith("odd")] == ["odd: #3", "odd: Failed", "odd reads Failed"], (
+        "not over a newer one"
+    )
+    world.perform(plan.operations)
+    world.run()
+    assert "ReconcileFailed" not in {each.type for each in world.app.status.conditions}
+
+
+def test_the_first_row_of_an_app_that_may_not_be_written_fails_at_the_deadline() -> None:
+    world = a_world(given.with_deadline(60))
+    world.deploy("odd", "v1")
+    world.row_problems["odd"] = ChildProblem(ProblemReason.REFUSED, "the API server refuses row odd", retry_in=100)
+    world.settle()
+    assert world.phases["odd"] == "#0 Pending"
+    world.row_problems["odd"] = replace(world.row_problems["odd"], retry_in=0)
+    world.later(61)
+    world.run()
+    assert world.phases["odd"] == "#1 Failed"

@@ -34,6 +34,7 @@ child_kinds.CHILD_KINDS += (
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import Cache
 from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.observe import Observer
@@ -81,7 +82,7 @@ for (version, kind, _), found in world.objects.items():
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
 election = LeaderElection(None, "system", "lease", "me")
-observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates(), election)
+observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials())
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
 
 set_name(None)

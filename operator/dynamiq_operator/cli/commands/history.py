@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 
+PAUSE = 1.0
+"""Seconds between two watches."""
+
+
 def run(context: CommandContext) -> int:
     how = context.options.output
     found, version = _rows(context)
@@ -27,7 +32,9 @@ def run(context: CommandContext) -> int:
     columns = of_plugin(wide=how == "wide")
     rows = [_cells(row, columns) for row in shown]
     table = Table([column.title for column in columns], rows, context.out, cut=_cut(how), status="STATUS")
-    if how in ("json", "yaml"):
+    if how == "name":
+        context.out.lines(output.named("Deployment", row.name) for row in shown)
+    elif output.is_data(how):
         if not context.options.watch:
             context.out.lines([output.formatted([as_data(row) for row in shown], how)])
         else:
@@ -51,7 +58,9 @@ def _cells(row: HistoryRow, columns: Sequence[HistoryColumn]) -> list[str]:
 def _document(row: HistoryRow, how: str) -> str:
     """One row of a stream: a line of JSON, or a document of YAML."""
     data = as_data(row)
-    return f"---\n{output.as_yaml(data)}" if how == "yaml" else output.as_json(data, compact=True)
+    if how == "yaml":
+        return f"---\n{output.as_yaml(data)}"
+    return output.as_json(data, compact=True) if how == "json" else output.formatted(data, how)
 
 
 def _report_empty(context: CommandContext) -> int:
@@ -60,8 +69,8 @@ def _report_empty(context: CommandContext) -> int:
 
     app = context.options.app
     find_app(context.api, context.namespace, app)
-    if context.options.output in ("json", "yaml"):
-        context.out.lines(["[]"])
+    if output.is_data(context.options.output):
+        context.out.lines([output.formatted([], context.options.output)])
     context.err.lines([f"nothing of {app} was deployed yet: `kubectl dynamiq deploy {app}`"])
     return 0
 
@@ -88,12 +97,16 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
     def show(row: HistoryRow) -> None:
         if known.get(row.name) != row:
             known[row.name] = row
-            context.out.lines([_document(row, how) if how in ("json", "yaml") else table.row(_cells(row, columns))])
+            if how == "name":
+                context.out.lines([output.named("Deployment", row.name)])
+            else:
+                context.out.lines([_document(row, how) if output.is_data(how) else table.row(_cells(row, columns))])
 
     while True:
         for raw in _changes(context, version):
             show(HistoryRow.of(raw))
-        # The API server ends watches, and the resourceVersion may be too old to continue: list again.
+        # The API server ends watches, and the resourceVersion may be too old to continue: list again, though never without a pause.
+        time.sleep(PAUSE)
         found, version = _rows(context)
         for row in reversed(history(found)):
             show(row)

@@ -21,7 +21,9 @@ def run(context: CommandContext) -> int:
         context.err.lines([f"the draft of {planned.workflow} is {planned.before} already: {confirm.NOTHING_DONE}"])
         return 0
     made = perform_release(api, planned)
-    if options.output is not None:
+    if options.output == "name":
+        context.out.lines([output.named("WorkflowVersion", made["metadata"]["name"])])
+    elif options.output is not None:
         context.out.lines([output.formatted(made, options.output)])
     else:
         version = made["spec"]["version"]

@@ -27,6 +27,9 @@ def run(context: CommandContext) -> int:
     live = next((row for row in rows if row.status == Phase.LIVE), None)
     under_way = [row for row in rows if row.status in (Phase.PENDING, Phase.PROGRESSING)]
     pods = pods_of(context.api, context.namespace, app, live.name if live else "")
+    if context.options.output == "name":
+        context.out.lines([output.named("App", app)])
+        return 0
     if context.options.output is not None:
         data = {
             "app": app,

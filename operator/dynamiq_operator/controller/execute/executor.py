@@ -15,6 +15,7 @@ from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.execute import children, events, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
+from dynamiq_operator.controller.turns import Turns
 from dynamiq_operator.kube import errors
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.groups import NUMBERS
@@ -65,6 +66,7 @@ class Executor:
     ) -> None:
         self._client, self._cache, self._states, self._claims = client, cache, states, claims
         self._election, self._make_key = election, make_key
+        self._turns = Turns()
 
     async def execute(self, app: AppKey, plan: operations.Plan) -> tuple[Failure, ...]:
         """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation."""
@@ -79,7 +81,7 @@ class Executor:
                     continue
                 # What is told of a row holds once its number is reserved, and that is only to be tried again where it fails.
                 self._tell(execution, plan.groups[place : place + (2 if group.name == NUMBERS else 1)], telling)
-                failure = await self._execute_group(execution, group, telling)
+                failure = await self._execute_group(execution, group, telling, backlog=plan.backlog)
                 if failure is not None:
                     undone.add(group.name)
                     failures.append(failure)
@@ -98,16 +100,17 @@ class Executor:
                     telling[id(event)] = asyncio.create_task(events.emit(execution, cast(operations.Emit, event)))
 
     async def _execute_group(
-        self, execution: Execution, group: operations.Group, telling: Mapping[int, asyncio.Task[None]]
+        self, execution: Execution, group: operations.Group, telling: Mapping[int, asyncio.Task[None]], *, backlog: bool
     ) -> Failure | None:
         """The operation that failed, after which the rest of the group is left out; None where all of it was done."""
         for operation in group.operations:
-            self._election.require_leadership()
             try:
-                if id(operation) in telling:
-                    await telling[id(operation)]
-                else:
-                    await EXECUTE[type(operation)](execution, operation)
+                async with self._turns.turn(execution.app[0], backlog=backlog):
+                    self._election.require_leadership()
+                    if id(operation) in telling:
+                        await telling[id(operation)]
+                    else:
+                        await EXECUTE[type(operation)](execution, operation)
             except LeadershipLost:
                 raise
             except Exception as error:  # also one that is a bug of ours: it costs what relies on this operation, and nothing else

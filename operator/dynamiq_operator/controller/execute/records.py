@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.controller.execute.refused_writes import refusal
 from dynamiq_operator.desired.base import awaits_garbage_collection, owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
@@ -63,7 +64,12 @@ async def delete_record(execution: Execution, operation: operations.DeleteRecord
 async def _patch(execution: Execution, meta: Meta, patch: Manifest) -> Manifest:
     """Guarded by resourceVersion, as every write of a row: two operators never complete one row differently."""
     guarded = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": execution.version_of(meta)}}
-    written = await execution.client.patch(RECORDS, meta.namespace, meta.name, guarded)
+    try:
+        written = await execution.client.patch(RECORDS, meta.namespace, meta.name, guarded)
+    except (errors.Invalid, errors.Denied) as error:
+        execution.state.keep_row_problem(meta.name, refusal(f"row {meta.name}", error, ""), execution.states.clock())
+        raise
+    execution.state.row_problems.pop(meta.name, None)
     execution.versions[meta.uid] = written["metadata"]["resourceVersion"]
     execution.cache.update(RECORDS, written)
     return written

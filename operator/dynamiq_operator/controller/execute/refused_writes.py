@@ -15,29 +15,30 @@ class reporting:  # noqa: N801 - used like a function
     """Keeps Invalid and Denied, raised inside, as the problem of a child; other errors pass. `digest`: of its manifest."""
 
     def __init__(self, execution: Execution, manifest: Manifest, digest: str) -> None:
-        self._problems, self._clock, self._digest = execution.state.problems, execution.states.clock, digest
+        self._state, self._clock, self._digest = execution.state, execution.states.clock, digest
         self._child = (manifest["kind"], manifest["metadata"]["name"])
-        self._before = self._problems.get(self._child)
+        self._before = self._state.problems.get(self._child)
 
     def __enter__(self) -> reporting:
         return self
 
     def resolve(self) -> None:
         """The child was written: the problem that it had before is gone."""
-        if self._problems.get(self._child) is self._before:
-            self._problems.pop(self._child, None)
+        if self._state.problems.get(self._child) is self._before:
+            self._state.problems.pop(self._child, None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if isinstance(error, errors.Invalid):
-            problem = ChildProblem(
-                ProblemReason.REFUSED, f"the API server refuses {self._child[0]} {self._child[1]}: {error}", self._digest
-            )
-        elif isinstance(error, errors.Denied):
-            problem = ChildProblem(ProblemReason.DENIED, f"{self._child[0]} {self._child[1]} is not allowed: {error}")
-        else:
+        if not isinstance(error, errors.Invalid | errors.Denied):
             return False
-        self._problems[self._child] = (problem, self._clock())
+        self._state.keep_problem(self._child, refusal(" ".join(self._child), error, self._digest), self._clock())
         return True
+
+
+def refusal(what: str, error: errors.Invalid | errors.Denied, digest: str) -> ChildProblem:
+    """The problem of what was refused, in the API server's words."""
+    if isinstance(error, errors.Denied):
+        return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {error}", digest, may_pass=True)
+    return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {error}", digest, may_pass=not error.is_final)
 
 
 def report_taken(execution: Execution, manifest: Manifest, found: Manifest, message: str = "") -> None:
@@ -46,4 +47,4 @@ def report_taken(execution: Execution, manifest: Manifest, found: Manifest, mess
     message = message or f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
     other_app = app_of(found) if app_of(found) != app_of(manifest) else ""
     problem = ChildProblem(ProblemReason.TAKEN, message, other_app=other_app)
-    execution.state.problems[(kind, name)] = (problem, execution.states.clock())
+    execution.state.keep_problem((kind, name), problem, execution.states.clock())

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from dynamiq_operator.desired.base import SECRET
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
@@ -46,6 +47,9 @@ def seconds_to_look(context: Context) -> Iterator[float]:
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
     """The Secret, where there is none."""
+    problem = context.snapshot.problems.get(SECRET.key(context.app.meta.name))
+    if problem is not None and problem.holds_back(""):
+        return
     if context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.ABSENT:
         yield CreateAccessKeys(context.app)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
@@ -14,7 +14,6 @@ from dynamiq_operator.plan.children import access_keys, hostnames
 from dynamiq_operator.plan.children.maker_inputs import awaits_policy
 from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
 
 
@@ -41,14 +40,16 @@ def are_ready(context: Context) -> bool:
 
 def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
     """What brings the kinds that are for triggers, or the others, to what is desired of them."""
+    denied = context.snapshot.denied
     for key, manifest in desired.items():
-        yield from _converge(context, key, manifest)
+        if key[0] not in denied:
+            yield from _converge(context, key, manifest)
     routes_stay = hostnames.routes_stay(context)
     for key, observed in context.snapshot.children.items():
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
-        if key not in desired and is_owned(observed, context.app) and not is_ending(observed):
+        if key not in desired and key[0] not in denied and is_owned(observed, context.app) and not is_ending(observed):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
 
 
@@ -65,7 +66,7 @@ def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[O
         return
     digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
     problem = context.snapshot.problems.get(key)
-    if problem is not None and (problem.reason is not ProblemReason.REFUSED or problem.digest == digest):
+    if problem is not None and problem.holds_back(digest):
         return
     if observed is None or found is None:
         yield CreateChild(context.app, noted(manifest, digest), digest)
@@ -87,7 +88,8 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
     pinned, release = context.pinned, context.release_of_flow
     if pinned is None or release is None or pinned.workflow_hash in context.snapshot.flows:
         return
-    if context.flow_key not in context.snapshot.problems:
+    problem = context.snapshot.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
+    if problem is None or not problem.holds_back(pinned.workflow_hash):
         yield CreateFlow(context.app, pinned.workflow_hash, release)
 
 

@@ -33,6 +33,8 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
 def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps the target's children from being made, another owner's Secret in the place of the App's keys included."""
     found = still_hindering(context, _digests(context)) if context.snapshot.problems else {}
+    if context.snapshot.denied:
+        found |= denied_problems(context, desired_children(context))
     found |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)
@@ -40,13 +42,19 @@ def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     return found
 
 
+def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[ChildKey, ChildProblem]:
+    """The problems of what is desired of kinds that the operator may not list. What is there of them stays as it is."""
+    denied = context.snapshot.denied
+    return {
+        key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator may not list this kind: {denied[key[0]]}")
+        for key in desired
+        if key[0] in denied
+    }
+
+
 def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[ChildKey, ChildProblem]:
     """The observed problems of what is desired, by its digest: a child, or a manifest, that is no longer desired has none."""
-    return {
-        key: problem
-        for key, problem in context.snapshot.problems.items()
-        if key in digests and (problem.reason is not ProblemReason.REFUSED or problem.digest == digests[key])
-    }
+    return {key: problem for key, problem in context.snapshot.problems.items() if key in digests and problem.is_of(digests[key])}
 
 
 def digests_of(manifests: Iterable[Manifest]) -> dict[ChildKey, str]:

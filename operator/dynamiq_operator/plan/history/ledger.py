@@ -134,13 +134,14 @@ class Ledger:
         return max((self.index.highest, *(row.sequence for row in self._added)))
 
     @property
-    def last_digest(self) -> str | None:
-        """Digest of the newest pinned row."""
+    def last_pinned(self) -> tuple[int, str] | None:
+        """Sequence and digest of the newest pinned row."""
         before = self.index.last_pinned
         if before is not None and self.get(before.name) is None:
-            return next((row.digest for row in reversed(self.in_order) if row.digest), None)
-        pinned = [row for row in (before, *self._added) if row is not None and row.digest]
-        return max(pinned, key=lambda row: row.sequence).digest if pinned else None
+            pinned = list(self.in_order)
+        else:
+            pinned = [row for row in (before, *self._added) if row is not None]
+        return max(((row.sequence, row.digest) for row in pinned if row.digest), default=None)
 
     @property
     def count(self) -> int:

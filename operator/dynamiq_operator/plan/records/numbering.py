@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import source_of
 from dynamiq_operator.plan.records.outcomes import end_row
@@ -25,24 +27,31 @@ def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
 
 
 def complete_rows(context: Context) -> Step:
-    """Numbers the rows that have no sequence, in order, and pins each numbered row that can be."""
-    highest = context.last_sequence
-    numbers = {row.name: highest + place for place, row in enumerate(context.history.unnumbered, 1)}
-    context = context.having(*(completed(row, sequence=numbers[row.name]) for row in context.history.unnumbered))
+    """Numbers the rows that have no sequence, in order, and pins each numbered row that can be.
+
+    A row whose write was refused lately is left as it is until it is tried again: those after it go on.
+    """
+    refused = refused_rows(context)
+    held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
+    unnumbered = [row for row in context.history.unnumbered if row.name not in held]
+    numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
+    context = context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered))
     context = replace(context, reserved=max(numbers.values(), default=None))
     reached = context.target.sequence if context.target is not None else 0
     due = [row for row in context.history.waiting if row.sequence >= reached]  # `end_overtaken` ends the others
-    operations: list[Operation] = []
+    completion = _Completion(context, numbers, refused)
     for row in due:
-        step = _complete_row(context, row, numbers.get(row.name))
-        context = step.context
-        operations += step.operations
+        completion.complete(row)
     # What was numbered and is not due, such as a row that a restore brought back with pins alone, gets its number, too.
-    done = {row.name for row in due}
-    operations += [
-        CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in numbers.keys() - done
-    ]
-    return Step(context, tuple(operations))
+    rest = numbers.keys() - {row.name for row in due}
+    numbered = tuple(CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in rest)
+    return Step(completion.context, (*completion.operations(), *numbered))
+
+
+def refused_rows(context: Context) -> dict[str, ChildProblem]:
+    """By name, the problems of rows that have not ended and that may not be written."""
+    problems = context.snapshot.row_problems
+    return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
 
 
 def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
@@ -55,26 +64,70 @@ def seconds_left(row: Record, rollout: Rollout, now: datetime, known_since: date
     return max((waits_until(row, rollout, known_since) - now).total_seconds(), 0.0)
 
 
-def _complete_row(context: Context, row: Record, number: int | None) -> Step:
-    """Pins one row, lets it wait, or ends it. `number`: the sequence to write, with the pins where it gets them; None where it is written."""
-    app = context.app
-    rollout = app.spec.rollout
-    found = _too_late(context, row) or complete(
-        row,
-        _known(context),
-        sequence=row.sequence,
-        source=source_of(context, row),
-        previous_digest=context.ledger.last_digest,
-        now=context.now,
-    )
-    if isinstance(found, Pinned):
-        pinned = completed(row, pinned=found)
-        return Step(context.having(pinned), (*events.began(app, pinned, found), CompleteRecord(app, row, number, found)))
-    numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
-    if isinstance(found, Unknown) or (isinstance(found, Missing) and context.now < waits_until(row, rollout, context.in_flight_since)):
-        return Step(replace(context, waits={**context.waits, row.name: found.message}), numbered)
-    failed, ending = end_row(context, row, Result.FAILED, _final(found, rollout))
-    return Step(context.having(failed), (*numbered, *ending))
+class _Completion:
+    """Completes rows one after the other: each is chained to the one pinned before it, and may restore it.
+
+    `numbers`: those to be written. `refused`: of rows whose write was refused lately.
+    """
+
+    def __init__(self, context: Context, numbers: Mapping[str, int], refused: Mapping[str, ChildProblem]) -> None:
+        self._context, self._numbers, self._refused = context, numbers, refused
+        self._rows = {row.name: row for row in context.history.rows}
+        self._known = _known(context, self._rows)
+        self._last = context.ledger.last_pinned
+        self._waits = {row.name: refused[row.name].message for row in context.history.unnumbered if row.name in refused}
+        self._changed: list[Record] = []
+        self._operations: dict[str, tuple[Operation, ...]] = {}
+
+    @property
+    def context(self) -> Context:
+        """The context with all that was completed."""
+        return replace(self._context.having(*self._changed), waits={**self._context.waits, **self._waits})
+
+    def operations(self) -> Iterator[Operation]:
+        """What writes all that, in order. That a deploy begins is said of the newest alone: the others are overtaken before they do."""
+        target = self.context.target
+        for name, operations in self._operations.items():
+            if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
+                yield from events.began(self._context.app, target, target.pinned)
+            yield from operations
+
+    def complete(self, row: Record) -> None:
+        """Pins one row, lets it wait, or ends it."""
+        context, app, number = self._context, self._context.app, self._numbers.get(row.name)
+        late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
+        found = _too_late(context, row) or self._hindrance(row, late) or self._pins(row)
+        if isinstance(found, Pinned):
+            pinned = completed(row, pinned=found)
+            self._last = max(self._last or (0, ""), (row.sequence, found.digest))
+            self._change(pinned, CompleteRecord(app, row, number, found))
+            return
+        numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
+        if isinstance(found, Unknown) or (isinstance(found, Missing) and not late):
+            self._waits[row.name] = found.message
+            self._operations[row.name] = numbered
+            return
+        failed, ending = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
+        self._change(failed, *numbered, *ending)
+
+    def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
+        """Why a row whose write was refused is not pinned now; it is not deployed over one that came after it."""
+        problem, target = self._refused.get(row.name), self._context.target
+        if problem is None:
+            return None
+        if target is not None and target.meta.created > row.meta.created:
+            return Refused(f"{problem.message}; {events.title(target)} was deployed meanwhile")
+        return Missing(problem.message) if late or problem.holds_back("") else None
+
+    def _pins(self, row: Record) -> Pinned | Missing | Refused:
+        source = source_of(self._context, row)
+        previous = self._last[1] if self._last is not None else None
+        return complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+
+    def _change(self, row: Record, *operations: Operation) -> None:
+        self._rows[row.name] = row
+        self._changed.append(row)
+        self._operations[row.name] = operations
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
@@ -91,14 +144,14 @@ def _final(found: Missing | Refused, rollout: Rollout) -> str:
     return found.message
 
 
-def _known(context: Context) -> Known:
+def _known(context: Context, rows: Mapping[str, Record]) -> Known:
     snapshot = context.snapshot
     return Known(
         app=context.app,
         live=context.history.live,
         versions=snapshot.versions,
         runtimes=snapshot.runtimes,
-        rows={row.name: row for row in context.history.rows},
+        rows=rows,
         flows=snapshot.flows | {version.flow_hash for version in snapshot.versions},
         settings=context.settings,
         authors_stamped_since=snapshot.authors_stamped_since,

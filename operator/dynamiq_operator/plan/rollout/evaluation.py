@@ -107,5 +107,5 @@ def _refusal(context: Context) -> Cause | None:
     problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
     if problem is None:
         return None
-    gravity = Gravity.AT_ONCE if problem.reason is ProblemReason.REFUSED else Gravity.UNTIL_DEADLINE
+    gravity = Gravity.AT_ONCE if problem.reason is ProblemReason.REFUSED and not problem.may_pass else Gravity.UNTIL_DEADLINE
     return Cause(gravity, problem.reason.value, problem.message)

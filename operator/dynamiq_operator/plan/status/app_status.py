@@ -28,7 +28,7 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
-from dynamiq_operator.plan.status.failures import failed_condition
+from dynamiq_operator.plan.status.failures import failed_condition, failure_of
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
@@ -46,7 +46,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *_variables(context, problems.variables),
         *([_triggers(context, problems.triggers)] if app.spec.triggers else []),
         *([_overridden(context)] if app.spec.deploy is not None else []),
-        *([failed_condition(context.snapshot.failure)] if context.snapshot.failure is not None else []),
+        *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]
     return AppStatus(
         observed_generation=app.meta.generation,

@@ -9,9 +9,20 @@ from typing import Any
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Manifest, Unreadable
 from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Operation, SetAppConditions
+from dynamiq_operator.plan.records.numbering import refused_rows
 from dynamiq_operator.plan.status.conditions import RECONCILE_FAILED, condition, dated
+
+
+def failure_of(context: Context) -> ReconcileFailure | None:
+    """What of the App is not done: rows that may not be written, until they may, and what else failed in the last reconcile."""
+    refused, failure = refused_rows(context).values(), context.snapshot.failure
+    if not refused:
+        return failure
+    said = [*(problem.message for problem in refused), *([failure.message] if failure is not None else [])]
+    return ReconcileFailure(next(iter(refused)).reason.value, "; ".join(said))
 
 
 def failed_condition(failure: ReconcileFailure) -> Condition:

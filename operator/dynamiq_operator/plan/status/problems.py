@@ -14,6 +14,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.status.conditions import CHILDREN, RECONCILE_FAILED, TRIGGERS, VARIABLES
+from dynamiq_operator.plan.status.failures import failure_of
 from dynamiq_operator.plan.triggers.schedules import trigger_problems
 
 RETRY_FIRST, RETRY_MOST = 3.0, 60.0
@@ -41,7 +42,7 @@ def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
     found = [events.hindered(context.app, problem.message) for problem in not_made if problem.message not in told]
     if problems.variables and (lacks := held_back(problems.variables)) != known.get(VARIABLES, ""):
         found.append(events.lacking(context.app, lacks))
-    if (failure := context.snapshot.failure) is not None and failure.message != known.get(RECONCILE_FAILED, ""):
+    if (failure := failure_of(context)) is not None and failure.message != known.get(RECONCILE_FAILED, ""):
         found.append(events.reconcile_failed(context.app, failure.message))
     return tuple(found)
 

@@ -68,7 +68,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
-    return Plan(by_object(operations), min(left, default=None))
+    return Plan(by_object(operations), 0.0 if snapshot.more_rows else min(left, default=None), snapshot.more_rows)
 
 
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:

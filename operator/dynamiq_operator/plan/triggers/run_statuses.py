@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 
+from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import RUNS_KEPT, RunOutcome, TriggerRun
@@ -25,6 +26,8 @@ _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
     """The newest runs, the newest first. What the status says of one that ended stays, since its Job does not."""
+    if JOB.kind in context.snapshot.denied:
+        return tuple(context.app.status.triggers)
     known = {run.job: run for run in context.app.status.triggers}
     found: dict[str, TriggerRun] = {}
     for run in context.snapshot.runs:

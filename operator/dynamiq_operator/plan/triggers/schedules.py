@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from dynamiq_operator.desired import child_kinds, cron_job, job
-from dynamiq_operator.desired.base import CRON_JOB, ChildKey, is_ending, key_of
+from dynamiq_operator.desired.base import CRON_JOB, JOB, ChildKey, is_ending, key_of
 from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.children.convergence import converge_to
-from dynamiq_operator.plan.children.manifests import digests_of, made_of, still_hindering
+from dynamiq_operator.plan.children.manifests import denied_problems, digests_of, made_of, still_hindering
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
@@ -25,7 +25,7 @@ from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
     """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
-    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)]
+    due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
         *(RunOnce(context.app, manifest, digest) for manifest, digest in due if not _is_hindered(context, manifest, digest)),
@@ -35,6 +35,9 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
     """What keeps CronJobs and Jobs that are desired from being made."""
+    if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.denied):
+        wanted = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
+        return denied_problems(context, wanted)
     if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
         return {}
     return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
@@ -100,7 +103,8 @@ def _due(context: Context) -> Iterator[Manifest]:
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
-    return bool(still_hindering(context, {key_of(manifest): digest}))
+    problem = context.snapshot.problems.get(key_of(manifest))
+    return problem is not None and problem.holds_back(digest)
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:

@@ -1,0 +1,137 @@
+"""`invoke`: calls an App with JSON, and prints what it answers.
+
+The way is a port-forward of kubectl, or with `--by-hostname` the App's own name. The service proxy of the API server is no way: it keeps the
+header in which an Access Key is sent for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dynamiq_operator.actions import history as reading
+from dynamiq_operator.actions.access_keys import key_of
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.connection import kubectl
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.kube import errors
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+KEY = "DYNAMIQ_ACCESS_KEY"
+"""A variable with an Access Key, for whoever may not read the App's Secret."""
+_FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    asked = _input(options.input)
+    app = reading.find_app(context.api, context.namespace, options.app)
+    headers = {"Content-Type": "application/json", **_key(context, app)}
+    with _address(context, app) as address:
+        status, answer = _called(address, json.dumps({"input": asked}).encode(), headers, options.timeout)
+    _show(context, answer)
+    if status >= 400:
+        context.err.lines([f"error: {safe(app.meta.name)} answered {status}"])
+        return 1
+    return 0
+
+
+def _input(text: str) -> dict[str, Any]:
+    """The input: an object as JSON, from standard input where it is `-`. Raises Refusal."""
+    try:
+        found = json.loads(sys.stdin.read() if text == "-" else text)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"the input is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise Refusal('the input is no JSON object, such as \'{"question": "Hello?"}\'')
+    return found
+
+
+def _key(context: CommandContext, app: App) -> dict[str, str]:
+    """The header with a key; none for a public App. Raises Refusal."""
+    if not app.spec.is_private:
+        return {}
+    key = os.environ.get(KEY, "").strip()
+    if not key or context.options.key is not None:
+        try:
+            key = key_of(context.api, context.namespace, app.meta.name, context.options.key)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+            raise Refusal(f"you may not read the Access Keys of {app.meta.name}: put one into the variable {KEY}") from None
+    if not key.isascii() or not key.isprintable():
+        raise Refusal("this Access Key has letters that no header can have: name another with --key")
+    return {"Authorization": f"Bearer {key}"}
+
+
+@contextlib.contextmanager
+def _address(context: CommandContext, app: App) -> Iterator[str]:
+    """Where the App is called."""
+    if not context.options.by_hostname:
+        with _forwarded(context, app) as port:
+            yield f"http://127.0.0.1:{port}/"
+        return
+    if not app.status.hostname:
+        raise Refusal(f"{app.meta.name} has no hostname: leave out --by-hostname")
+    exposure = app.spec.exposure
+    yield f"{'https' if exposure is not None and exposure.tls is not None else 'http'}://{app.status.hostname}/"
+
+
+@contextlib.contextmanager
+def _forwarded(context: CommandContext, app: App) -> Iterator[int]:
+    """A port of this machine that leads to the App, while the block lasts. Raises Refusal with kubectl's words."""
+    command = [kubectl(), "port-forward", *context.given.kubectl, f"--namespace={context.namespace}"]
+    command += [f"service/{names.service(app.meta.name)}", ":80", "--address=127.0.0.1"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - for the type checker
+        said = process.stdout.readline()
+        if (found := _FORWARDING.match(said)) is None:
+            process.terminate()
+            last = process.stderr.read().strip().splitlines()[-1:]
+            raise Refusal(f"{app.meta.name} cannot be reached: {(last or [said.strip() or 'kubectl port-forward ended'])[0]}")
+        yield int(found.group(1))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _called(address: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:
+    """Sends the call; returns status and answer. Raises Refusal where none comes."""
+    parts = urlsplit(address)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request("POST", "/", body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except TimeoutError:
+        raise Refusal(f"no answer within {timeout:g} s: give more with --timeout") from None
+    except (http.client.HTTPException, OSError) as error:
+        raise Refusal(f"{address} cannot be called: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def _show(context: CommandContext, answer: bytes) -> None:
+    """Prints the answer: JSON in ASCII alone, and other text escaped, so that no answer steers a terminal."""
+    try:
+        data = json.loads(answer)
+    except (ValueError, RecursionError):
+        context.out.lines([safe(answer.decode(errors="replace").rstrip(), keep="\n\t")])
+        return
+    how = context.options.output
+    context.out.lines([output.formatted(data, how) if how is not None else output.as_json(data, compact=not context.out.is_terminal)])

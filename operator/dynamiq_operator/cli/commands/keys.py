@@ -1,0 +1,66 @@
+"""`keys`: the Access Keys of an App. A key is printed once, when it is made; a list says how each begins, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.access_keys import KeyPlan, known_keys, perform_key, plan_key, plan_revocation
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.output import Table, safe
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+SOON, AT_ONCE = "within a minute", "in a few seconds"
+
+
+def run(context: CommandContext) -> int:
+    return {"list": _list, "create": _create, "revoke": _revoke}[context.options.action](context)
+
+
+def _list(context: CommandContext) -> int:
+    how = context.options.output
+    found = known_keys(context.api, context.namespace, context.options.app)
+    if how == "name":
+        context.out.lines(safe(key.name) for key in found)
+    elif output.is_data(how):
+        context.out.lines([output.formatted([{"name": key.name, "begins": key.begins} for key in found], how)])
+    else:
+        rows = [[safe(key.name), safe(f"{key.begins}…")] for key in found]
+        table = Table(["NAME", "KEY"], rows, context.out)
+        context.out.lines([table.header(), *map(table.row, rows)])
+    return 0
+
+
+def _create(context: CommandContext) -> int:
+    plan = plan_key(context.api, context.namespace, context.options.app, context.options.name)
+    performed = perform_key(context.api, plan)
+    how = context.options.output
+    if how == "name":
+        context.out.lines([safe(plan.name)])
+    elif output.is_data(how):
+        context.out.lines([output.formatted({"name": plan.name, "key": plan.value}, how)])
+    else:
+        context.out.lines([str(plan.value)])
+    when = AT_ONCE if performed.is_announced else SOON
+    context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is made, and works {when}; it is not shown again"])
+    return 0
+
+
+def _revoke(context: CommandContext) -> int:
+    options = context.options
+    if options.name is None:
+        raise Refusal(f"name the key to revoke: `kubectl dynamiq keys list {options.app}` lists them")
+    plan = plan_revocation(context.api, context.namespace, options.app, options.name)
+    data = {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
+    if not confirm.agreed(context, _lines(plan), data):
+        return 0 if options.preview else confirm.declined(context)
+    when = AT_ONCE if perform_key(context.api, plan).is_announced else SOON
+    context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: whoever calls with it is refused {when}"])
+    return 0
+
+
+def _lines(plan: KeyPlan) -> list[str]:
+    said = [f"revoke key {plan.name} of {plan.app} in {plan.namespace}", f"  {plan.others} more of its keys stay"]
+    return said if plan.others else [*said, "  it is the last one: nobody can call the App then, and its triggers fail"]

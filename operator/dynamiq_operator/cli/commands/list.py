@@ -1,0 +1,73 @@
+"""`list`: the Apps of a namespace, or of all. Like `history` it reads them without pydantic's models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.kube.api import pages_at
+from dynamiq_operator.model.manifests import API_VERSION, Manifest, parse_time
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def run(context: CommandContext) -> int:
+    how, everywhere = context.options.output, context.options.all_namespaces
+    where = "" if everywhere else f"/namespaces/{quote(context.namespace, safe='')}"
+    path = f"/apis/{API_VERSION}{where}/apps"
+    found = [_app(raw) for page in pages_at(context.api, path) for raw in page["items"]]
+    if how == "name":
+        context.out.lines(output.named("App", app["name"]) for app in found)
+    elif output.is_data(how):
+        context.out.lines([output.formatted(found, how)])
+    elif not found:
+        context.err.lines([f"no App in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
+    else:
+        now = datetime.now(UTC)
+        rows = [_cells(app, now, everywhere) for app in found]
+        table = Table([*(["NAMESPACE"] if everywhere else []), *COLUMNS], rows, context.out, cut="HOSTNAME")
+        context.out.lines([table.header(), *map(table.row, rows)])
+    return 0
+
+
+def _app(raw: Manifest) -> dict[str, Any]:
+    meta, status = raw["metadata"], raw.get("status") or {}
+    live = status.get("live") or {}
+    return {
+        "namespace": meta["namespace"],
+        "name": meta["name"],
+        "version": live.get("workflowVersion"),
+        "runtime": live.get("runtime"),
+        "row": live.get("row"),
+        "sequence": live.get("sequence"),
+        "status": _status(status),
+        "hostname": status.get("hostname"),
+        "created": meta["creationTimestamp"],
+    }
+
+
+def _status(status: Mapping[str, Any]) -> str:
+    """Ready, or why not: the reason of the condition. A deploy that is under way is said beside."""
+    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    ready, rolling = conditions.get("Ready") or {}, conditions.get("Progressing") or {}
+    said = "Ready" if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
+    return f"{said}, {rolling['reason']}" if rolling.get("status") == "True" and rolling.get("reason") else said
+
+
+def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]:
+    values = [app["name"], app["version"] or "", app["status"], app["hostname"] or "", _age(app["created"], now)]
+    return [safe(value) for value in ([app["namespace"]] if everywhere else []) + values]
+
+
+def _age(created: str, now: datetime) -> str:
+    seconds = max((now - parse_time(created)).total_seconds(), 0)
+    unit, size = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
+    return f"{int(seconds // size)}{unit}"

@@ -1,0 +1,90 @@
+"""Which of an App's open rows one reconcile looks at: however many there are, a pass over them has an end soon.
+
+By what is stored, before anything is parsed: those that wait for a number, the oldest first; of the others, by how far they have come,
+the oldest, whose turn or deadline is next, and the newest, which decide what runs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Result
+
+ROWS_MOST = 20
+"""Rows of one kind, and from each end, in a pass."""
+
+
+@dataclass(frozen=True)
+class RowWindow:
+    """The rows of this pass; `more`: whether there are further ones that wait for a number."""
+
+    rows: tuple[Manifest, ...]
+    more: bool = False
+
+
+def of_app(rows: Iterable[Manifest], held: Container[str] = frozenset()) -> RowWindow:
+    """The rows of an App that there is. `held`: names of rows whose write was refused lately, which hold up no others."""
+    new: list[Manifest] = []
+    refused: list[Manifest] = []
+    stages: tuple[list[Manifest], ...] = ([], [], [])
+    for row in rows:
+        spec = row["spec"]
+        if "outcome" in spec:
+            stages[0].append(row)
+        elif "pinned" in spec:
+            stages[1].append(row)
+        elif "sequence" in spec:
+            stages[2].append(row)
+        else:
+            (refused if row["metadata"]["name"] in held else new).append(row)
+    chosen = [row for stage in stages for row in _ends(stage)]
+    waiting = (*_oldest(new, ROWS_MOST), *_oldest(refused, ROWS_MOST))
+    return RowWindow((*chosen, *_live(stages[0], chosen), *waiting), more=len(new) > ROWS_MOST)
+
+
+def without_app(rows: Iterable[Manifest]) -> RowWindow:
+    """The rows of an App that there is not: first those that do not say yet that they wait, then those that wait longest."""
+    silent: list[Manifest] = []
+    waiting: list[Manifest] = []
+    for row in rows:
+        said = next(iter((row.get("status") or {}).get("conditions") or ()), None)
+        if said is None:
+            silent.append(row)
+        elif said.get("status") == "Unknown":
+            waiting.append(row)
+    return RowWindow((*_oldest(silent, ROWS_MOST), *_oldest(waiting, ROWS_MOST)), more=len(silent) > ROWS_MOST)
+
+
+def _ends(rows: Sequence[Manifest]) -> Sequence[Manifest]:
+    """The oldest and the newest by sequence."""
+    if len(rows) <= 2 * ROWS_MOST:
+        return rows
+    return [*heapq.nsmallest(ROWS_MOST, rows, _sequence), *heapq.nlargest(ROWS_MOST, rows, _sequence)]
+
+
+def _live(ended: Sequence[Manifest], chosen: Sequence[Manifest]) -> Iterator[Manifest]:
+    """The newest row that succeeded, where it is not among those chosen."""
+    succeeded = [row for row in ended if (row["spec"]["outcome"] or {}).get("result") == Result.SUCCEEDED]
+    if succeeded and not any(max(succeeded, key=_sequence) is row for row in chosen):
+        yield max(succeeded, key=_sequence)
+
+
+def _oldest(rows: Sequence[Manifest], most: int) -> Sequence[Manifest]:
+    """By creation, and then in natural order of name, of which only those are asked for that may count."""
+    if len(rows) <= most:
+        return rows
+    last = heapq.nsmallest(most, map(_created, rows))[-1]
+    early = [row for row in rows if _created(row) <= last]
+    return heapq.nsmallest(most, early, lambda row: (_created(row), natural(row["metadata"]["name"])))
+
+
+def _created(row: Manifest) -> str:
+    return row["metadata"].get("creationTimestamp") or ""
+
+
+def _sequence(row: Manifest) -> int:
+    return row["spec"].get("sequence") or 0

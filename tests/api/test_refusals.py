@@ -1,0 +1,142 @@
+"""What is refused for a while, by a policy of the cluster: it is said with its words, and done once it is not refused any more, by nobody's hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import GROUP
+from tests.support import factories as given
+from tests.support.api import Manifest
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+WORDS = "not on a Friday"
+POLICY = "admissionregistration.k8s.io/v1"
+
+
+@contextlib.contextmanager
+def refused(stage: HistoryStage, group: str, resource: str, operation: str, expression: str = "false") -> Iterator[None]:
+    """A policy refuses an operation on a resource of the stage's namespace until the block ends."""
+    name = f"{stage.namespace}-{resource}"
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": [operation], "resources": [resource]}
+    policy: Manifest = {
+        "apiVersion": POLICY,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": expression, "message": WORDS}],
+        },
+    }
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
+    binding: Manifest = {
+        "apiVersion": POLICY,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},
+    }
+    stage.kubectl("apply", "-f", "-", input=[policy, binding])
+    try:
+        yield
+    finally:
+        stage.kubectl("delete", "validatingadmissionpolicybinding", name)
+        stage.kubectl("delete", "validatingadmissionpolicy", name)
+
+
+def probe(stage: HistoryStage, number: int) -> bool:
+    """Whether the policy on Services refuses: it is at work a moment after it was made."""
+    made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"probe-{number}", "namespace": stage.namespace}}
+    answer = stage.api.create({**made, "spec": {"ports": [{"port": 80}]}})
+    return not answer.ok and WORDS in answer.message
+
+
+def message(stage: HistoryStage, type_: str) -> str:
+    found = stage.get(kinds.APP.kind, APP).get("status", {}).get("conditions", ())
+    return next((str(each["message"]) for each in found if each["type"] == type_), "")
+
+
+@pytest.mark.timeout(300)
+def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_nothing_else(
+    stage: HistoryStage, operator: Operator
+) -> None:
+    with refused(stage, "", "services", "CREATE"):
+        numbers = iter(range(1000))
+        eventually("the policy refuses", lambda: probe(stage, next(numbers)))
+        stage.create(stage.manifest())
+        row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
+        eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
+        eventually("the workload is there all the same", lambda: stage.find("Workload", APP))
+        stage.until(row, "Live")
+        assert stage.find("Service", APP) is None
+    eventually("the Service is made by itself", lambda: stage.find("Service", APP))
+    eventually("the App is Ready", lambda: stage.condition(APP, "Ready")["status"] == "True")
+
+
+@pytest.mark.timeout(300)
+def test_a_workload_that_a_policy_refuses_for_a_while_fails_no_deploy(stage: HistoryStage, operator: Operator) -> None:
+    """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
+    with refused(stage, "apps", "deployments", "CREATE"):
+        stage.create(stage.manifest())
+        row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
+        eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
+        assert stage.row(row)["status"]["phase"] == "Progressing"
+    stage.until(row, "Live")
+
+
+@pytest.mark.timeout(300)
+def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistoryStage, operator: Operator) -> None:
+    stage.create(stage.manifest())
+    stage.live(APP, "v1", runtime=stage.default_runtime, row="first")
+    stage.deploy("no-such-app", "v1", row="odd-probe")
+    with refused(stage, GROUP, "deployments", "UPDATE", "!object.metadata.name.startsWith('odd')"):
+        probed = stage.named(kinds.RECORD.kind, "odd-probe")
+        labels = ({"metadata": {"labels": {"probe": str(number)}}} for number in range(1000))
+        eventually("the policy refuses", lambda: WORDS in stage.api.merge(probed, next(labels)).message)
+        stage.deploy(APP, "v2", row="odd")
+        eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ReconcileFailed"))
+        stage.live(APP, "v3", row="after")
+        assert "sequence" not in stage.row("odd")["spec"]
+        assert stage.served()["row"] == "after"
+    stage.until("odd", "Failed")
+    assert stage.served()["row"] == "after", "a row is not deployed over one that came after it"
+    eventually("nothing is said of it any more", lambda: not message(stage, "ReconcileFailed"))
+
+
+@pytest.mark.timeout(300)
+def test_an_app_whose_row_cannot_be_read_stays_as_it_is(stage: HistoryStage, operator: Operator) -> None:
+    """An earlier operator beside the schema of a later one, which knows one more type of config."""
+    stage.create(stage.manifest(given.public()))
+    stage.live(APP, "v1", runtime=stage.default_runtime, row="first")
+    with newer_schema(stage):
+        uid = stage.workload(APP)["metadata"]["uid"]
+        stage.deploy(APP, "v2", row="odd", config={"type": "quantum"})
+        eventually("the App names row and field", lambda: "Deployment odd" in message(stage, "ReconcileFailed"))
+        assert "config.type ('quantum')" in message(stage, "ReconcileFailed")
+        stage.kubectl("delete", "service", APP, namespace=stage.namespace)
+        stage.app("another", given.public(), workflow=APP)
+        eventually("another App is reconciled", lambda: stage.seen("another"))
+        assert stage.workload(APP)["metadata"]["uid"] == uid
+        assert stage.find("Service", APP) is None, "it is frozen"
+        stage.delete(kinds.RECORD.kind, "odd")
+        eventually("it is reconciled again", lambda: stage.find("Service", APP))
+        assert stage.served()["row"] == "first"
+
+
+@contextlib.contextmanager
+def newer_schema(stage: HistoryStage) -> Iterator[None]:
+    """The schema of rows, with one more type of config."""
+    name = f"{kinds.RECORD.plural}.{GROUP}"
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/properties/type/enum"
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
+    before = stage.api.read(crd).body
+    stage.kubectl("patch", "crd", name, "--type=json", "-p", f'[{{"op": "add", "path": "{path}/-", "value": "quantum"}}]')
+    assert before
+    try:
+        yield
+    finally:
+        stage.kubectl("patch", "crd", name, "--type=json", "-p", f'[{{"op": "remove", "path": "{path}/2"}}]')

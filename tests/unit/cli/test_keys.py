@@ -1,0 +1,164 @@
+"""`keys` and `invoke`: who may call an App, and a call of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, SECRETS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import Reply, Script, ScriptedServer, failure, missing
+from tests.support.scripted_plugin import ScriptedPlugin
+
+SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
+APP = APPS.path(NAMESPACE, NAME)
+DEFAULT = "a-long-secret-key"
+
+
+def secret(**keys: str) -> Manifest:
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+    return {"metadata": {"name": names.access_keys(NAME), "uid": "u", "resourceVersion": "7"}, "data": data}
+
+
+@pytest.fixture
+def keyed(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat with two keys."""
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.script.on("GET", SECRET, secret(default=DEFAULT, ci="short")).on("PATCH", SECRET, {}).on("PATCH", APP, {})
+    return plugin
+
+
+def written(plugin: ScriptedPlugin) -> list[Any]:
+    return plugin.script.bodies("PATCH", SECRET)
+
+
+def test_a_list_shows_no_key(keyed: ScriptedPlugin) -> None:
+    for form in ((), ("-o", "json"), ("-o", "yaml"), ("-o", "name")):
+        shown = keyed("keys", "list", NAME, *form).out
+        assert "default" in shown
+        assert DEFAULT not in shown
+        assert "short" not in shown
+    assert keyed("keys", "list", NAME).out == "NAME      KEY\nci        …\ndefault   a-lo…\n"
+
+
+def test_a_new_key_is_printed_once_and_the_app_is_told(keyed: ScriptedPlugin) -> None:
+    done = keyed("keys", "create", NAME, "web")
+    (body,) = written(keyed)
+    key = base64.b64decode(body["data"]["web"]).decode()
+    assert (done.code, done.out) == (0, f"{key}\n")
+    assert key not in done.err
+    assert len(key) >= 40
+    assert body["metadata"] == {"uid": "u", "resourceVersion": "7"}
+    (told,) = keyed.script.bodies("PATCH", APP)
+    assert list(told["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
+    assert "in a few seconds" in done.err
+    assert json.loads(keyed("keys", "create", NAME, "web", "-o", "json").out)["name"] == "web"
+
+
+def test_who_may_not_change_the_app_is_told_that_it_takes_a_minute(keyed: ScriptedPlugin) -> None:
+    keyed.script.on("PATCH", APP, failure(403, "Forbidden"))
+    done = keyed("keys", "create", NAME)
+    assert (done.code, "within a minute" in done.err, len(written(keyed))) == (0, True, 1)
+
+
+def test_a_key_is_revoked_when_it_is_confirmed(keyed: ScriptedPlugin) -> None:
+    assert keyed("keys", "revoke", NAME, "ci").code == 2, "without a terminal it takes --yes"
+    assert (keyed("keys", "revoke", NAME, "ci", typed="n\n").code, written(keyed)) == (1, [])
+    assert (keyed("keys", "revoke", NAME, "ci", "--dry-run").code, written(keyed)) == (0, [])
+    assert keyed("keys", "revoke", NAME, "ci", "--yes").code == 0
+    assert [body["data"] for body in written(keyed)] == [{"ci": None}]
+    keyed.script.on("GET", SECRET, secret(default=DEFAULT))
+    assert "it is the last one" in keyed("keys", "revoke", NAME, "default", "--dry-run").out
+
+
+def test_others_who_change_the_keys_lose_none(keyed: ScriptedPlugin) -> None:
+    keyed.script.on("PATCH", SECRET, failure(409, "Conflict", "modified"), {})
+    assert keyed("keys", "create", NAME, "web").code == 0
+    assert len(written(keyed)) == 2
+    keyed.script.on("PATCH", SECRET, failure(409, "Conflict", "modified"))
+    keyed.script.on("GET", SECRET, secret(ci="x"), secret(ci="x"), secret(ci="x", web="theirs"))
+    done = keyed("keys", "create", NAME, "web")
+    assert (done.code, "has a key web already" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("create", NAME, "default"), "has a key default already"),
+        (("create", NAME, "a/b"), "only letters, digits"),
+        (("revoke", NAME, "none", "--yes"), "no key none; there are: ci, default"),
+        (("revoke", NAME, "--yes"), "name the key to revoke"),
+    ],
+)
+def test_what_cannot_be_done_with_a_key(keyed: ScriptedPlugin, asked: tuple[str, ...], says: str) -> None:
+    done = keyed("keys", *asked)
+    assert (done.code, says in done.err, written(keyed)) == (1, True, [])
+
+
+def test_before_the_first_deploy_there_are_no_keys(keyed: ScriptedPlugin) -> None:
+    keyed.script.on("GET", SECRET, missing("secrets", names.access_keys(NAME)))
+    assert "they are made with its first deploy" in keyed("keys", "list", NAME).err
+
+
+# invoke
+
+
+@pytest.fixture
+def pods(keyed: ScriptedPlugin) -> Iterator[Script]:
+    """The App behind a port-forward."""
+    script = Script().on("POST", "/", {"answer": "hello"})
+    with ScriptedServer(script) as server:
+        keyed.forwards(int(server.url.rpartition(":")[2]))
+        yield script
+
+
+def test_a_call_goes_out_with_a_key_and_prints_the_answer(keyed: ScriptedPlugin, pods: Script) -> None:
+    done = keyed("invoke", NAME, '{"question": "Hello?"}')
+    assert (done.code, json.loads(done.out), done.err) == (0, {"answer": "hello"}, "")
+    (sent,) = pods.sent
+    assert (sent.body, sent.headers["Authorization"]) == ({"input": {"question": "Hello?"}}, f"Bearer {DEFAULT}")
+    keyed("invoke", NAME, "{}", "--key", "ci")
+    assert pods.sent[-1].headers["Authorization"] == "Bearer short"
+    assert keyed("invoke", NAME, "-", "-o", "jsonpath={.answer}", typed='{"a": 1}').out == "hello\n"
+    assert pods.sent[-1].body == {"input": {"a": 1}}
+
+
+def test_an_error_of_the_app_is_shown_and_ends_with_1(keyed: ScriptedPlugin, pods: Script) -> None:
+    pods.on("POST", "/", Reply(403, b"\x1b[31mno"))
+    done = keyed("invoke", NAME, "{}")
+    assert (done.code, done.out, done.err) == (1, "\\x1b[31mno\n", "error: chat answered 403\n")
+
+
+def test_a_public_app_needs_no_key(keyed: ScriptedPlugin, pods: Script) -> None:
+    keyed.app(given.stored(given.app_manifest(given.public())))
+    keyed.script.on("GET", SECRET, failure(403, "Forbidden"))
+    assert keyed("invoke", NAME, "{}").code == 0
+    assert "Authorization" not in pods.sent[0].headers
+
+
+def test_who_may_not_read_the_keys_brings_one(keyed: ScriptedPlugin, pods: Script) -> None:
+    keyed.script.on("GET", SECRET, failure(403, "Forbidden"))
+    assert "put one into the variable DYNAMIQ_ACCESS_KEY" in keyed("invoke", NAME, "{}").err
+    keyed.patch.setenv("DYNAMIQ_ACCESS_KEY", "mine")
+    assert keyed("invoke", NAME, "{}").code == 0
+    assert pods.sent[-1].headers["Authorization"] == "Bearer mine"
+
+
+@pytest.mark.parametrize("given_", ["nonsense", "[1]", "1"])
+def test_an_input_that_is_no_object_is_not_sent(keyed: ScriptedPlugin, given_: str) -> None:
+    done = keyed("invoke", NAME, given_)
+    assert (done.code, "the input is no JSON" in done.err) == (1, True)
+
+
+def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
+    keyed.forwards(None, "error: unable to forward port because pod is not running\n")
+    done = keyed("invoke", NAME, "{}")
+    assert (done.code, done.err) == (1, "error: chat cannot be reached: error: unable to forward port because pod is not running\n")
+    assert "has no hostname" in keyed("invoke", NAME, "{}", "--by-hostname").err
