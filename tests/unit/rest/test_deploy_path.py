@@ -27,7 +27,7 @@ from dynamiq_operator.rest.kube.id_index import IdIndex
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent
 
-STOPS_MOST, RETURNS_MOST = 14, 6
+STOPS_MOST, RETURNS_MOST = 15, 6
 PACKAGE = "dynamiq_operator."
 ROWS = RECORDS.path(given.NAMESPACE)
 
