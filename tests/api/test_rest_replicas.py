@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from local.clusters import Cluster
 from tests.support import factories, rest
@@ -319,7 +320,9 @@ def test_it_asks_for_metadata_alone_under_its_own_account(place: Place) -> None:
     with place.replica():
         own = [call for call in place.proxy.calls[seen:] if call.method == "GET"]
     assert {call.path.rpartition("/")[2] for call in own} == {resource.plural for resource in INDEXED}
-    assert all("PartialObjectMetadata" in call.headers["Accept"] for call in own)
+    for call in own:
+        of_rows = call.path.endswith(f"/{RECORDS.plural}") and call.path.startswith(f"/apis/{RECORDS.group}/")
+        assert ("as=Table" if of_rows else "PartialObjectMetadata") in call.headers["Accept"]
 
 
 def _hears(place: Place, replica: Client) -> bool:

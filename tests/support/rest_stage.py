@@ -292,32 +292,39 @@ def _review(sent: Sent) -> Reply:
 
 
 def _one(stored: Manifest) -> Answer:
-    return lambda sent: _table([stored]) if sent.headers["Accept"] == TABLE else stored
+    return lambda sent: table([stored]) if sent.headers["Accept"] == TABLE else stored
 
 
 def _many(objects: list[Manifest]) -> Answer:
     def answer(sent: Sent) -> Manifest:
         accept = sent.headers["Accept"]
         if accept == TABLE:
-            return _table(objects)
+            return table(objects)
         items = [{"metadata": each["metadata"]} for each in objects] if accept == METADATA else objects
         return {"metadata": {"resourceVersion": "9"}, "items": items}
 
     return answer
 
 
-def _table(objects: list[Manifest]) -> Manifest:
+def table(objects: list[Manifest]) -> Manifest:
     """Objects as `kubectl get` prints them, as far as anything reads it."""
     rows = [
         {
-            "cells": [each["metadata"]["name"], each["spec"].get("version"), each["spec"].get("description") or ""],
+            "cells": [
+                each["metadata"]["name"],
+                each["spec"].get("version"),
+                each["spec"].get("description") or "",
+                each["spec"].get("app"),
+                each["spec"].get("sequence"),
+                (each.get("status") or {}).get("phase"),
+            ],
             "object": {"metadata": each["metadata"]},
         }
         for each in objects
     ]
     return {
         "metadata": {"resourceVersion": "9"},
-        "columnDefinitions": [{"name": each} for each in ("Name", "Version", "Description")],
+        "columnDefinitions": [{"name": each} for each in ("Name", "Version", "Description", "App", "Seq", "Status")],
         "rows": rows,
     }
 

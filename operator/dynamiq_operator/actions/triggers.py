@@ -70,23 +70,23 @@ def find(app: Manifest, trigger_id: str) -> Trigger:
     """One trigger of the App, by its id. Raises Unknown."""
     uid = app["metadata"]["uid"]
     for trigger in of_app(app):
-        if triggers.id_of(uid, trigger["name"]) == trigger_id.lower():
+        if triggers.id_of(uid, trigger) == trigger_id.lower():
             return trigger
     raise unknown_object("trigger", trigger_id)
 
 
-def plan_addition(app: Manifest, shown: str, times: Times, transformer: Mapping[str, Any] | None, now: datetime) -> TriggersPlan:
-    """One more trigger, a draft. `shown`: what people call it. Raises InvalidField, Taken and NotNow."""
+def plan_addition(app: Manifest, shown: str, times: Times, transformer: Mapping[str, Any] | None, now: datetime, uid: str) -> TriggersPlan:
+    """One more trigger, a draft. `shown`: what people call it; `uid`: a new one. Raises InvalidField, Taken and NotNow."""
     there = of_app(app)
     _check_name(there, shown)
     if len(there) >= triggers.MOST:
         raise NotNow(f"an App has at most {triggers.MOST} triggers: delete one first")
     name = triggers.name_for(shown, [each["name"] for each in there])
-    made: Trigger = {"name": name, "suspend": True, "draft": True, **_checked(times, now)}
+    made: Trigger = {"name": name, "uid": uid, "suspend": True, "draft": True, **_checked(times, now)}
     _call(made, shown)
     if transformer is not None:
         made["inputTransformer"] = dict(transformer)
-    return TriggersPlan(app, [*there, made], made, lambda later: plan_addition(later, shown, times, transformer, now))
+    return TriggersPlan(app, [*there, made], made, lambda later: plan_addition(later, shown, times, transformer, now, uid))
 
 
 def plan_change(

@@ -152,6 +152,14 @@ class Trigger(Part):
         ),
     ]
     display_name: Annotated[str | None, Field(min_length=1, max_length=128, description="Name for people. Left out: name.")] = None
+    uid: Annotated[
+        str | None,
+        Field(
+            max_length=36,
+            description="Its id on the management API, which gives each trigger a new one. Left out: made of the App's uid and name.",
+            json_schema_extra=matching("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "a uid is a UUID in lower case"),
+        ),
+    ] = None
     schedule: Annotated[
         str | None,
         Field(

@@ -62,9 +62,9 @@ def shown_name(trigger: Mapping[str, Any]) -> str:
     return str(trigger.get("displayName") or trigger["name"])
 
 
-def id_of(app_uid: str, name: str) -> str:
-    """The id of an App's trigger, by `name`: the same as long as the App is."""
-    return str(uuid.uuid5(uuid.UUID(app_uid), name))
+def id_of(app_uid: str, trigger: Mapping[str, Any]) -> str:
+    """The id of an App's trigger: its own, so that one that is deleted and made again is another one; else by its name."""
+    return str(trigger.get("uid") or uuid.uuid5(uuid.UUID(app_uid), trigger["name"]))
 
 
 def name_for(shown: str, taken: Collection[str]) -> str:

@@ -13,16 +13,17 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
-from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of
+from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of, owned_by
 from dynamiq_operator.rest.kube.pin_cache import PinCache
+from dynamiq_operator.rest.kube.row_cache import RowCache
 
 WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
 AT_ONCE = 64
@@ -42,6 +43,7 @@ class ApiContext:
     settings: Settings
     index: IdIndex
     sessions: Sessions
+    rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
 
@@ -52,8 +54,11 @@ class ApiContext:
             raise unknown_id(WORDS[resource], uid, field)
         return found
 
-    def find_all(self, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
-        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does."""
+    def find_all(self, session: CallerSession, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
+        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does.
+
+        A version is asked for: a row names it, and where another has its name by now the row would run what nobody asked for.
+        """
         found = {}
         for where, (resource, uid) in named.items():
             if uid is None:
@@ -61,6 +66,17 @@ class ApiContext:
             if (entry := self.index.find(resource, uid.lower())) is None:
                 raise unknown_id(WORDS[resource], uid, where)
             found[where] = entry
+            if resource is VERSIONS:
+                try:
+                    there = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
+                except errors.NotFound:
+                    raise unknown_id(WORDS[resource], uid, where) from None
+                except errors.Denied as error:
+                    if error.status == 401:
+                        raise
+                    continue  # the API server decides about the row
+                if there["metadata"]["uid"] != entry.uid:
+                    raise unknown_id(WORDS[resource], uid, where)
         return found
 
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
@@ -122,10 +138,9 @@ class ApiContext:
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         return newest_of(self.index.versions(namespace, workflow))
 
-    def latest_row(self, app_id: str) -> Entry | None:
+    def latest_row(self, namespace: str, app_id: str) -> Entry | None:
         """The newest row of an App among those that the operator has made it the owner of."""
-        rows = self.index.of(RECORDS).group(app_id)
-        return max(rows, key=lambda row: (row.created, row.first, natural(row.name)), default=None)
+        return self.index.of(RECORDS).newest(owned_by(namespace, app_id))
 
 
 # Coroutines: FastAPI would run plain functions in a worker thread each.

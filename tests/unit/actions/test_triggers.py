@@ -23,6 +23,7 @@ from tests.support.scripted import Script, ScriptedApi
 from tests.support.scripted_namespace import CONFLICT, EXISTS, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, created
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+UID = "3f0a1c52-6c53-4f7e-9d58-0c1b6e1f2a77"
 LATER, BEFORE = "2026-12-01T09:00:00+01:00", "2026-11-01T09:00:00Z"
 PATH = APPS.path(given.NAMESPACE, given.NAME)
 DAILY = {"name": "daily", "displayName": "Every day", "schedule": "0 9 * * *"}
@@ -38,14 +39,15 @@ def app(*found: Manifest, version: str = "1", **meta: Any) -> Manifest:
 
 
 def id_of(name: str) -> str:
-    return triggers.id_of(given.an_app().meta.uid, name)
+    return triggers.id_of(given.an_app().meta.uid, {"name": name})
 
 
 def test_a_new_trigger_is_a_draft() -> None:
-    plan = actions.plan_addition(app(DAILY), "Every hour", Times("Europe/Berlin", "0 * * * *", expires_at=LATER), {"path": "$.a"}, NOW)
+    plan = actions.plan_addition(app(DAILY), "Every hour", Times("Europe/Berlin", "0 * * * *", expires_at=LATER), {"path": "$.a"}, NOW, UID)
     assert plan.triggers == [DAILY, plan.trigger]
     assert plan.trigger == {
         "name": "every-hour",
+        "uid": UID,
         "displayName": "Every hour",
         "suspend": True,
         "draft": True,
@@ -54,8 +56,9 @@ def test_a_new_trigger_is_a_draft() -> None:
         "expiresAt": "2026-12-01T08:00:00Z",
         "inputTransformer": {"path": "$.a"},
     }
-    assert actions.plan_addition(app(), "once", Times(run_at=LATER), None, NOW).trigger == {
+    assert actions.plan_addition(app(), "once", Times(run_at=LATER), None, NOW, UID).trigger == {
         "name": "once",
+        "uid": UID,
         "suspend": True,
         "draft": True,
         "runAt": "2026-12-01T08:00:00Z",
@@ -77,19 +80,19 @@ def test_a_new_trigger_is_a_draft() -> None:
 )
 def test_times_that_cannot_be(times: Times, field: str, says: str) -> None:
     with pytest.raises(InvalidField) as invalid:
-        actions.plan_addition(app(), "x", times, None, NOW)
+        actions.plan_addition(app(), "x", times, None, NOW, UID)
     assert invalid.value.field == field
     assert says in invalid.value.reason
 
 
 def test_a_name_and_a_number_are_limited() -> None:
     with pytest.raises(Taken):
-        actions.plan_addition(app(DAILY), "Every day", HOURLY, None, NOW)
+        actions.plan_addition(app(DAILY), "Every day", HOURLY, None, NOW, UID)
     with pytest.raises(Taken):
         actions.plan_change(app(DAILY, DRAFT), id_of("draft"), NOW, shown="Every day")
     full = [{"name": f"t{number}", "schedule": "0 9 * * *"} for number in range(triggers.MOST)]
     with pytest.raises(NotNow, match="at most 32"):
-        actions.plan_addition(app(*full), "one more", HOURLY, None, NOW)
+        actions.plan_addition(app(*full), "one more", HOURLY, None, NOW, UID)
 
 
 def test_a_change_leaves_what_it_does_not_name() -> None:
@@ -130,8 +133,8 @@ def test_a_trigger_that_is_not_there(plan: Callable[[Manifest, str], Any]) -> No
 
 PLANS: list[tuple[Callable[[Manifest], TriggersPlan], list[Manifest]]] = [
     (
-        lambda found: actions.plan_addition(found, "hourly", HOURLY, None, NOW),
-        [DAILY, {"name": "hourly", "suspend": True, "draft": True, "schedule": "0 * * * *"}],
+        lambda found: actions.plan_addition(found, "hourly", HOURLY, None, NOW, UID),
+        [DAILY, {"name": "hourly", "uid": UID, "suspend": True, "draft": True, "schedule": "0 * * * *"}],
     ),
     (lambda found: actions.plan_change(found, id_of("daily"), NOW, shown="daily"), [{"name": "daily", "schedule": "0 9 * * *"}]),
     (lambda found: actions.plan_deactivation(found, id_of("daily")), [{**DAILY, "suspend": True}]),

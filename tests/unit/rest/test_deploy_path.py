@@ -27,7 +27,7 @@ from dynamiq_operator.rest.kube.id_index import IdIndex
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent
 
-STOPS_MOST, RETURNS_MOST = 12, 6
+STOPS_MOST, RETURNS_MOST = 15, 6
 PACKAGE = "dynamiq_operator."
 ROWS = RECORDS.path(given.NAMESPACE)
 
@@ -70,6 +70,7 @@ def place() -> Iterator[Place]:
         Script()
         .on("GET", APPS.path(given.NAMESPACE, given.NAME), app)
         .on("GET", RECORDS.path(given.NAMESPACE, "chat-1"), row)
+        .on("GET", VERSIONS.path(given.NAMESPACE, f"{given.NAME}-v2"), objects[2][1])
         .on("POST", ROWS, made)
     )
     with ScriptedServer(script) as server:
@@ -109,13 +110,14 @@ def test_a_deploy_goes_straight_to_its_row(place: Place) -> None:
     assert stops[0] == "rest.deployments.routes"
 
 
-def test_a_deploy_sends_two_reads_and_its_row(place: Place) -> None:
+def test_a_deploy_of_a_version_sends_three_reads_and_its_row(place: Place) -> None:
     body = NewDeployment(workflow_id=uid(2), workflow_version_id=uid(3), message="why")
     answer = deploy(place.context, place.session, uid(1), body)
     assert answer.status_code == 201
     assert sorted((sent.method, sent.path) for sent in place.script.sent) == [
         ("GET", APPS.path(given.NAMESPACE, given.NAME)),
         ("GET", RECORDS.path(given.NAMESPACE, "chat-1")),
+        ("GET", VERSIONS.path(given.NAMESPACE, f"{given.NAME}-v2")),
         ("POST", ROWS),
     ]
     (record,) = place.script.bodies("POST", ROWS)

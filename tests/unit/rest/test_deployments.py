@@ -8,12 +8,14 @@ import pytest
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import PreviewShape
 from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.shared.responses import Deployment
 from tests.support import factories as make
-from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row
-from tests.support.scripted import Reply, failure, listed
+from tests.support.rest_stage import ANNA, UNKNOWN, RestStage, created, of_user, row, table
+from tests.support.scripted import Reply, failure
 
 
 def _path(stage: RestStage, more: str) -> str:
@@ -40,12 +42,67 @@ def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
     assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
 
 
-def test_the_history_comes_from_every_page_of_the_api_server(stage: RestStage) -> None:
-    first, second = make.stored(row("chat-a", make.superseded(1))), make.stored(row("chat-b", make.live(2)))
-    stage.script.on("GET", RECORDS.path("demo"), listed(first, token="more"))
-    stage.script.on("GET", RECORDS.path("demo"), listed(second), query={"continue": "more"})
-    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
-    assert {sent.query["fieldSelector"] for sent in stage.script.sent if sent.path == RECORDS.path("demo")} == {"spec.app=chat"}
+LONG = rows.LISTED_MOST + 40
+
+
+@pytest.fixture
+def long(stage: RestStage) -> RestStage:
+    """A stage whose App has a long history, in which the names of rows say nothing about their order."""
+    for number in range(3, LONG + 1):
+        made = make.live(number, "v2") if number == LONG else make.superseded(number, "v1")
+        stage.put(row(f"chat-{number * 7919 % 100_003}", made, make.created(number)))
+    return stage
+
+
+def _reads(stage: RestStage, since: int) -> list[str]:
+    return [sent.path for sent in stage.script.sent[since:] if sent.method == "GET"]
+
+
+def test_of_a_long_history_the_rows_of_a_page_are_read_and_no_others(long: RestStage) -> None:
+    path = _path(long, "deployments")
+    for page in (1, 2, LONG // 25):
+        before = len(long.script.sent)
+        told = long.get(f"{path}?page={page}")
+        newest = LONG - (page - 1) * 25
+        assert [each["sequence"] for each in told] == list(range(newest, newest - 25, -1))
+        assert len(_reads(long, before)) <= 26
+    oldest = long.call("GET", f"{path}?sort=created_at&page_size=3").json
+    assert [each["sequence"] for each in oldest["data"]] == [1, 2, 3]
+    assert oldest["pagination"] == {"page": 1, "page_size": 3, "page_count": -(-LONG // 3), "total_count": LONG}
+    assert long.get(f"{path}?page=9999") == []
+
+
+def test_rows_that_have_ended_are_read_once_and_the_others_each_time(long: RestStage) -> None:
+    path = f"{_path(long, 'deployments')}?page_size=5"
+    long.get(path)
+    before = len(long.script.sent)
+    assert len(long.get(path)) == 5
+    (live,) = (name for name in _reads(long, before) if name != RECORDS.path("demo"))
+    assert live.endswith(f"chat-{LONG * 7919 % 100_003}")
+
+
+def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: RestStage) -> None:
+    path = _path(stage, "deployments")
+    assert len(stage.get(path)) == 2
+    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    assert stage.call("GET", path).error(404)["code"] == "not_found"
+
+
+def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
+    name = f"chat-{(LONG - 1) * 7919 % 100_003}"
+    long.script.on("GET", RECORDS.path("demo", name), failure(404, "NotFound"))
+    told = long.call("GET", _path(long, "deployments")).json
+    assert [each["sequence"] for each in told["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
+    assert told["pagination"]["total_count"] == LONG - 1
+
+
+def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "HEARD_WITHIN", 0.01)
+    made = make.stored(row("chat-c", make.superseded(3), make.created(9)))
+    known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
+    stage.script.on("GET", RECORDS.path("demo"), {"metadata": {"remainingItemCount": 2, "continue": "x"}, "items": [made]})
+    stage.script.on("GET", RECORDS.path(), table([made, *known])).on("GET", RECORDS.path("demo", "chat-c"), made)
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-c", "chat-b", "chat-a"]
 
 
 def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage) -> None:
@@ -53,6 +110,11 @@ def test_rows_of_a_deleted_app_of_the_same_name_are_no_history(stage: RestStage)
     stage.put(row("chat-old", make.superseded(1), make.with_meta(ownerReferences=[owner])))
     stage.put(row("chat-new", make.with_meta(ownerReferences=[]), make.created(9)))
     assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-new", "chat-b", "chat-a"]
+
+
+def test_a_row_of_another_namespace_is_no_history_whatever_owner_it_names(stage: RestStage) -> None:
+    stage.put(row("foreign", make.superseded(9), make.in_namespace("prod")))
+    assert [each["name"] for each in stage.get(_path(stage, "deployments"))] == ["chat-b", "chat-a"]
 
 
 def test_a_row_that_is_not_pinned_yet_is_told_with_what_it_will_run(stage: RestStage) -> None:
@@ -254,6 +316,41 @@ def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str
     asked = _asked(stage) if "deploy" in call else {}
     stage.call("POST", _path(stage, call), asked).error(404)
     stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", asked).error(404)
+    assert stage.created(RECORDS) == []
+
+
+# What was deleted and made again.
+
+
+def _made_again(stage: RestStage, uid: str = UNKNOWN) -> Manifest:
+    """Version v1 with another content, which was made long after the rows had ended."""
+    return make.version_manifest("v1", make.with_meta(uid=uid, resourceVersion="99", creationTimestamp="2027-01-01T00:00:00Z"))
+
+
+def test_a_version_that_was_made_again_is_not_what_a_row_ran(stage: RestStage) -> None:
+    before = stage.uid(VERSIONS, "chat-v1")
+    assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == before
+    stage.context.index.of(VERSIONS).remove(before)
+    stage.put(_made_again(stage))
+    told = stage.get(_path(stage, "deployments"))[1]
+    assert (told["workflow_version_id"], told["workflow_version"]["id"], told["workflow_version"]["version"]) == (None, None, "v1")
+
+
+def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(stage: RestStage) -> None:
+    old = stage.object(RECORDS, "chat-a")
+    stage.context.index.of(VERSIONS).remove(stage.uid(VERSIONS, "chat-v1"))
+    stage.put(_made_again(stage))
+    meta = {**old["metadata"], "resourceVersion": "98", "creationTimestamp": "2026-12-31T23:59:00Z"}
+    stage.put({**old, "metadata": meta})
+    assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == UNKNOWN
+
+
+def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_heard_of_it(stage: RestStage) -> None:
+    asked = _asked(stage, "v1")
+    stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), make.stored(_made_again(stage)))
+    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(404, "NotFound"))
+    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
     assert stage.created(RECORDS) == []
 
 

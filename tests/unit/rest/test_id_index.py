@@ -12,10 +12,10 @@ import pytest
 from kubernetes import client as kubernetes
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
+from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex, owned_by
 from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 
@@ -150,3 +150,69 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
         may_answer.set()
         assert [each.result(PATIENCE) for each in waiting] == [None] * WAITING_MOST
     assert len(stage.script.bodies("GET", PATH)) - before <= 2, "they share a list"
+
+
+# Rows, whose order and end are in no metadata.
+
+
+def _table(*rows: tuple[str, str, int | None, str], columns: bool = True, version: int = 9) -> Manifest:
+    """Rows as the API server prints them: name, App, sequence, phase. A watch names the columns once."""
+    return {
+        "metadata": {"resourceVersion": str(version)},
+        "columnDefinitions": [{"name": name} for name in ("Name", "APP", "SEQ", "STATUS")] if columns else None,
+        "rows": [{"cells": list(row), "object": _app(row[0], version)} for row in rows],
+    }
+
+
+def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> None:
+    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(RECORDS)
+    every = [("b", 2), ("d", None), ("a", 3), ("c", 1)]
+    for name, sequence in every:
+        rows.put({**_app(name, creationTimestamp="2026-11-24T12:00:00Z"), "spec": {"app": "chat", "sequence": sequence}})
+
+    def names(begin: int, size: int, *, newest_first: bool = True) -> str:
+        return "".join(entry.name for entry in rows.part(("demo/chat", "of-nobody"), begin, size, newest_first=newest_first)[0])
+
+    assert [names(0, 9), names(0, 2), names(2, 2), names(4, 9), names(0, 9, newest_first=False)] == ["dabc", "da", "bc", "", "cbad"]
+    owner = [{"kind": "App", "uid": "uid-of-chat"}]
+    rows.put({**_app("a", 2, ownerReferences=owner), "spec": {"app": "chat", "sequence": 3}})
+    rows.put({**_app("c", 2, ownerReferences=owner), "spec": {"app": "chat", "sequence": 1}})
+    both = rows.part((owned_by("demo", "uid-of-chat"), "demo/chat"), 0, 9, newest_first=True)
+    assert ("".join(entry.name for entry in both[0]), both[1]) == ("dabc", 4)
+    rows.remove("uid-of-d")
+    assert names(0, 9) == "b"
+
+
+def test_rows_are_listed_and_watched_as_they_are_printed() -> None:
+    came, over = threading.Event(), threading.Event()
+
+    def last(_: Sent) -> Reply:
+        came.set()
+        return Reply(stream=(None for _ in iter(over.wait, True)))
+
+    path, ends = RECORDS.path(), threading.Event()
+    events = (
+        _event("ADDED", _table(("b", "chat", None, "Pending"), version=10)),
+        _event("MODIFIED", _table(("b", "chat", 2, "Live"), columns=False, version=11)),
+        _event("MODIFIED", _table(("a", "chat", 1, "Superseded"), columns=False, version=12)),
+        _event("BOOKMARK", _table(("", "", None, ""), columns=False, version=13)),
+        _event("DELETED", _table(("c", "chat", 3, "Failed"), columns=False, version=14)),
+    )
+    script = Script().on("GET", path, _table(("a", "chat", 1, "Live"), ("c", "chat", 3, "Failed")))
+    script.on("GET", path, _watch(*events), last, query={"watch": "1"})
+    with ScriptedServer(script) as server:
+        configuration = kubernetes.Configuration()
+        configuration.host = server.url
+        rows = IdIndex(ApiServer(configuration).own).of(RECORDS)
+        thread = threading.Thread(target=rows.keep, args=(ends,), daemon=True)
+        thread.start()
+        try:
+            assert came.wait(PATIENCE), script.sent
+            found, total = rows.part(("demo/chat",), 0, 9, newest_first=True)
+            assert [(row.name, row.sequence, row.is_closed) for row in found] == [("b", 2, False), ("a", 1, True)]
+            assert total == 2
+        finally:
+            ends.set()
+            over.set()
+            thread.join(PATIENCE)
+    assert _watched_from(script) == ["9", "14"]

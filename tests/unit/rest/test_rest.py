@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,20 +10,18 @@ from kubernetes import client as kubernetes
 from pydantic import BaseModel
 
 from dynamiq_operator.actions.create_app import slug
-from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest.apps import responses as of_apps
 from dynamiq_operator.rest.deployments import responses as of_deployments
-from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
 from dynamiq_operator.rest.identity import responses as of_identity
 from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
-from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of, owned_by
 from dynamiq_operator.rest.shared import serialize
 from dynamiq_operator.rest.triggers import responses as of_triggers
 from dynamiq_operator.rest.workflows import responses as of_workflows
@@ -51,29 +48,6 @@ def test_an_app_is_named_after_what_people_call_it(name: str, expected: str) -> 
 def test_a_name_without_a_latin_letter_still_gives_a_name() -> None:
     assert slug("客服") != slug("支持")
     assert slug("客服").startswith("app-")
-
-
-class Pages(ApiClient):
-    """Answers with these pages, one after the other."""
-
-    def __init__(self, *pages: bytes) -> None:
-        self.pages, self.asked = iter(pages), list[dict[str, str | int]]()
-
-    def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
-        self.asked.append(dict(query))
-        return next(self.pages)
-
-
-def test_rows_come_from_every_page_without_who_wrote_them() -> None:
-    row = b'{"metadata": {"name": "a-%d", "uid": "%d", "managedFields": [{"manager": "x"}]}, "spec": {"app": "a", "sequence": %d}}'
-    api = Pages(
-        b'{"metadata": {"continue": "more"}, "items": [' + row % (1, 1, 1) + b"]}", b'{"metadata": {}, "items": [' + row % (2, 2, 2) + b"]}"
-    )
-    found = rows.of_app(CallerSession(api, User("anna"), ""), "demo", "a")
-    assert [(each["metadata"], each["spec"]["sequence"]) for each in found] == [({"name": f"a-{n}", "uid": str(n)}, n) for n in (1, 2)]
-    assert [query.get("continue") for query in api.asked] == [None, "more"]
-    with pytest.raises(errors.Unavailable):
-        rows.of_app(CallerSession(Pages(b"<html>"), User("anna"), ""), "demo", "a")
 
 
 def test_people() -> None:
@@ -143,7 +117,8 @@ def test_examples_are_of_their_models() -> None:
 
 
 def _meta(name: str, version: int, **more: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "demo", "uid": f"uid-of-{name}", "resourceVersion": str(version), **more}}
+    meta = {"name": name, "namespace": "demo", "uid": f"uid-of-{name}", "resourceVersion": str(version), **more}
+    return {"metadata": meta, "spec": {"app": "chat"}}
 
 
 def test_the_index_takes_the_newest_and_never_brings_back_what_is_gone() -> None:
@@ -164,15 +139,17 @@ def test_of_rows_of_one_second_the_one_made_later_is_the_newest() -> None:
     rows.put(_meta("chat-z", 1, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-a", 2, ownerReferences=of_chat, creationTimestamp=at))
     rows.put(_meta("chat-z", 3, ownerReferences=of_chat, creationTimestamp=at))
-    assert max(rows.group("uid-of-chat"), key=lambda row: (row.created, row.first)).name == "chat-a"
+    newest = rows.newest(owned_by("demo", "uid-of-chat"))
+    assert newest is not None
+    assert newest.name == "chat-a"
 
 
 def test_the_index_finds_rows_by_their_app_and_versions_by_their_workflow() -> None:
     index = IdIndex(NOBODY)
     index.of(RECORDS).put(_meta("chat-1", 1))
-    assert index.of(RECORDS).group("uid-of-chat") == []
+    assert index.of(RECORDS).group(owned_by("demo", "uid-of-chat")) == []
     index.of(RECORDS).put(_meta("chat-1", 2, ownerReferences=[{"kind": "App", "uid": "uid-of-chat"}]))
-    assert [entry.name for entry in index.of(RECORDS).group("uid-of-chat")] == ["chat-1"]
+    assert [entry.name for entry in index.of(RECORDS).group(owned_by("demo", "uid-of-chat"))] == ["chat-1"]
     for version in ("my-flow-v2", "my-flow-v10", "my-flow-b-v3"):
         index.of(VERSIONS).put(_meta(version, 1))
     assert sorted(index.versions("demo", "my-flow")) == ["v10", "v2"]

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from dynamiq_operator.rest.serve import Options, serve
+from tests.support.rest_stage import table
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
 
 
@@ -37,7 +39,9 @@ def test_it_serves_until_sigterm(tmp_path: Path) -> None:
 
     script = Script()
     for resource in INDEXED:
-        script.on("GET", resource.path(), listed()).on("GET", resource.path(), watch, query={"watch": "1"})
+        script.on("GET", resource.path(), table([]) if resource.kind == RECORDS.kind else listed()).on(
+            "GET", resource.path(), watch, query={"watch": "1"}
+        )
     answered: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -35,7 +35,7 @@ def _app(stage: RestStage, *given: Manifest, **status: Any) -> str:
 
 
 def _id(stage: RestStage, name: str) -> str:
-    return triggers.id_of(stage.uid(APPS, "chat"), name)
+    return triggers.id_of(stage.uid(APPS, "chat"), {"name": name})
 
 
 def _written(stage: RestStage) -> list[Manifest] | None:
@@ -107,6 +107,7 @@ def test_a_new_trigger_is_a_draft(stage: RestStage) -> None:
         _daily("on"),
         {
             **_daily("every-day"),
+            "uid": answered.data["id"],
             "displayName": "Every day!",
             "suspend": True,
             "draft": True,
@@ -306,3 +307,15 @@ def test_events_for_who_may_not_list_jobs(stage: RestStage) -> None:
     reply: Answer = failure(403, "Forbidden", "anna may not list jobs")
     stage.script.on("GET", JOBS.path("demo"), reply)
     stage.call("GET", f"{path}/{_id(stage, 'on')}/events").error(403)
+
+
+def test_a_trigger_that_is_made_again_is_another_one(stage: RestStage) -> None:
+    path = _app(stage)
+    body = {"name": "Every day", "config": DAILY}
+    first, second = (stage.call("POST", path, body).data["id"] for _ in range(2))
+    assert first != second
+    made = _written(stage)
+    assert made is not None
+    _app(stage, *made)
+    assert stage.get(f"{path}/{second}")["name"] == "Every day"
+    stage.call("GET", f"{path}/{first}").error(404)

@@ -196,6 +196,7 @@ def test_a_release_is_the_next_version(stage: RestStage) -> None:
     told = answered.data
     assert (told["version"], told["name"], told["description"]) == ("v3", "Routes", "Routes")
     assert told["workflow_id"] == stage.uid(WORKFLOWS, "chat")
+    stage.script.on("GET", VERSIONS.path("demo", "chat-v3"), make.stored(made))
     deploys = {"workflow_id": told["workflow_id"], "workflow_version_id": told["id"]}
     assert stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", deploys).data["workflow_version"]["version"] == "v3"
 

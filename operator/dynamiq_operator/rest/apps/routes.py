@@ -106,7 +106,7 @@ def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """The App, and what it serves."""
     entry = context.find(APPS, app_id)
     raw = context.read(session, APPS, entry)
-    latest = context.latest_row(entry.uid)
+    latest = context.latest_row(entry.namespace, entry.uid)
     served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
     row, described = context.in_parallel(
         partial(_row, session, entry.namespace, served),
@@ -132,7 +132,7 @@ def serialize_app(context: ApiContext, raw: Manifest, row: Manifest | None, late
     """Serializes an App. `row`: the row that it serves, None where there is none or it may not be read; `latest`: its newest row, where it is known."""
     uid = raw["metadata"]["uid"]
     serialized = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
-    entry = context.latest_row(uid)
+    entry = context.latest_row(raw["metadata"]["namespace"], uid)
     latest_id = (
         latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
     )

@@ -18,7 +18,7 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
     if body.restores is not None and body.workflow_version_id is not None:
         raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
-    named = resolve(context, namespace, body)
+    named = resolve(context, session, namespace, body)
     if named.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
     return DeployRequest(
@@ -39,6 +39,8 @@ def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: 
         raise unknown_id("deployment", row_id, "restores")
     with hidden_as_unknown("deployment", row_id):
         row = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
+    if row["metadata"]["uid"] != entry.uid:
+        raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"]:
         raise invalid_field("restores", "this deployment is of another App")
     if (why_not := why_not_restorable(Record.of(row))) is not None:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
 from dynamiq_operator.actions.deploy import deploy_claim, perform_deploy, plan_deploy, plan_unseen
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, rows, serialize
-from dynamiq_operator.rest.deployments.pins import kept_pins
+from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import hidden_as_unknown
+from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.kube.id_index import Entry
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
-from dynamiq_operator.views.history import newest_first
 
 history = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
@@ -38,11 +39,19 @@ def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id
     """Every deployment of the App, newest first: its history."""
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        found = rows.of_app(session, app.namespace, app.name)
-    ordered = newest_first(row for row in found if may_belong_to(app.uid, row))
-    kept = next((row["spec"]["pinned"] for row in ordered if (row["spec"].get("outcome") or {}).get("result") == "Succeeded"), None)
+        page = rows.page(context, session, app, paging)
+        kept = _kept(context, session, app, page.rows)
     workflow = kept["workflow"] if kept else None
-    return paging.of(ordered, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
+    return paging.answer(page.rows, page.total, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
+
+
+def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Manifest]) -> Pins | None:
+    """The pins of the live row, where a row of a page has none of its own yet."""
+    if all("pinned" in row["spec"] for row in found):
+        return None
+    with contextlib.suppress(HttpProblem):
+        return kept_pins(context, session, context.read(session, APPS, app), None)
+    return None
 
 
 @router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))

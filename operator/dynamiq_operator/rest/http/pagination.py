@@ -28,15 +28,22 @@ class Paging(BaseModel):
     def of(self, newest_first: Sequence[_Item], serialize: Callable[[_Item], Any], **more: Any) -> Json:
         """The response. `serialize` is called for the items of the page alone; `more` are fields beside the list."""
         ordered = newest_first if self.sort == "-created_at" else newest_first[::-1]
-        begin = (self.page - 1) * self.page_size
-        total = len(ordered)
+        return self.answer(ordered[self.begin : self.begin + self.page_size], len(ordered), serialize, **more)
+
+    @property
+    def begin(self) -> int:
+        """How many items are before the page."""
+        return (self.page - 1) * self.page_size
+
+    def answer(self, items: Sequence[_Item], total: int, serialize: Callable[[_Item], Any], **more: Any) -> Json:
+        """The response with the items of this page, of `total` altogether."""
         pagination = {
             "page": self.page,
             "page_size": self.page_size,
             "page_count": -(-total // self.page_size),
             "total_count": total,
         }
-        return Json({"data": [serialize(item) for item in ordered[begin : begin + self.page_size]], "pagination": pagination, **more})
+        return Json({"data": [serialize(item) for item in items], "pagination": pagination, **more})
 
 
 def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """An index of objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched.
 
-It holds names and ids alone, under this program's own account; whatever is read of an object is read with the caller's token.
+It holds names and ids alone, and of rows their App, their sequence and whether they have ended, under this program's own account; whatever is read of an object is read with the caller's token.
 An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` lists once more, under a
 bound, before it says so. Thread-safe.
 """
@@ -8,9 +8,12 @@ bound, before it says so. Thread-safe.
 from __future__ import annotations
 
 import logging
+import math
+import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dynamiq_operator.kube import api as kube_api
@@ -18,7 +21,9 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.kube.client import ApiClient
+from dynamiq_operator.rest.kube.groups import Groups, Member
 
 LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 280
@@ -30,9 +35,11 @@ INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 UNFED_AFTER = 15.0
 """Seconds for which a list or a watch may fail, again and again, before a replica says that it is not ready."""
 GONE_KEPT = 10_000
-WAITING_MOST = 16
+WAITING_MOST = 48
 """Most requests that wait at once for a relist that may have their id."""
 FIND_WITHIN = 10.0  # seconds
+HEARD_WITHIN = 0.5
+"""Seconds in which a change is heard of, where the watch goes on."""
 RELIST_PAUSE_FACTOR = 4.0
 """After a relist for unknown ids none begins for this many times its duration."""
 
@@ -41,8 +48,8 @@ RELIST_PAUSE_FACTOR = 4.0
 class Entry:
     """One object. `labels` are a namespace's.
 
-    `group` is what it is found by with others: for a row the uid of its App, once the operator has numbered it and set the
-    App as its owner; for a version the namespace and name of its workflow.
+    `group` is what it is found by with others: for a row its App's uid, see `owned_by`, once the operator has numbered it and set the
+    App as its owner, and before that the namespace and name of the App; for a version the namespace and name of its workflow.
     """
 
     namespace: str
@@ -54,20 +61,31 @@ class Entry:
     labels: Mapping[str, str] = field(default_factory=dict)
     first: int = 0
     """The first resourceVersion observed: of two objects created in one second, the lower one is the older object."""
+    sequence: int = 0
+    is_closed: bool = False
+    """Whether a row has ended for good: nothing but its metadata changes any more."""
+
+    @property
+    def member(self) -> Member:
+        """Its place in its group: rows without a sequence are newer than all that have one."""
+        return Member((self.sequence,) if self.sequence else (math.inf, self.created, self.first, natural(self.name)), self.uid)
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
         meta = raw["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
-        group = ""
+        group, sequence, is_closed = "", 0, False
         if resource.kind == RECORDS.kind:
-            group = next((each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind), "")
+            spec = raw["spec"]
+            owners = (owned_by(namespace, each["uid"]) for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
+            group = next(owners, f"{namespace}/{spec['app']}")
+            sequence, is_closed = spec.get("sequence") or 0, (raw.get("status") or {}).get("phase") in CLOSED
         elif resource.kind == VERSIONS.kind:
             group = f"{namespace}/{workflow_and_version(name)[0]}"
         labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
         created = meta.get("creationTimestamp") or ""
         version = int(meta.get("resourceVersion") or 0)
-        return cls(namespace, name, meta["uid"], version, created, group, labels, version)
+        return cls(sys.intern(namespace), name, meta["uid"], version, created, sys.intern(group), labels, version, sequence, is_closed)
 
 
 class KindIndex:
@@ -79,7 +97,8 @@ class KindIndex:
         self._changed = threading.Condition()
         self._by_id: dict[str, Entry] = {}
         self._by_name: dict[tuple[str, str], Entry] = {}
-        self._by_group: dict[str, dict[str, Entry]] = {}
+        self._groups = Groups()
+        self._counts: Counter[str] = Counter()
         self._gone: dict[str, None] = {}
         self.listed = threading.Event()
         self._relists_begun = self._relists_ended = 0
@@ -105,16 +124,46 @@ class KindIndex:
 
     def group(self, group: str) -> list[Entry]:
         with self._changed:
-            return list(self._by_group.get(group, {}).values())
+            return [self._by_id[uid] for uid in self._groups.uids(group)]
+
+    def newest(self, group: str) -> Entry | None:
+        """The newest of a group."""
+        with self._changed:
+            uid = self._groups.newest(group)
+            return self._by_id[uid] if uid else None
+
+    def part(self, groups: Sequence[str], begin: int, size: int, *, newest_first: bool) -> tuple[list[Entry], int]:
+        """Some of the members of several groups in one order, and how many there are."""
+        with self._changed:
+            uids = self._groups.part(groups, begin, size, newest_first=newest_first)
+            return [self._by_id[uid] for uid in uids], self._groups.count(groups)
+
+    def catch_up(self, namespace: str, count: int) -> None:
+        """Waits until the index has as many objects of a namespace as there were at the call; relists where it does not hear of them.
+
+        Raises errors.ApiError.
+        """
+        with self._changed:
+            is_behind = self._counts[namespace] < count
+
+            def is_there() -> bool:
+                there = self._counts[namespace]
+                return there >= count if is_behind else there <= count
+
+            if self._changed.wait_for(is_there, HEARD_WITHIN):
+                return
+        self.relist()
 
     def put(self, raw: Manifest) -> None:
         """Stores an object from a watch event or from a write of ours; an older version than the stored one is ignored."""
         with self._changed:
             self._put(Entry.of(self.resource, raw))
+            self._changed.notify_all()
 
     def remove(self, uid: str) -> None:
         with self._changed:
             self._remove(uid)
+            self._changed.notify_all()
 
     def relist(self) -> None:
         """Relists, or waits for a relist that began after the call. Raises errors.ApiError."""
@@ -157,9 +206,10 @@ class KindIndex:
         """Lists everything; returns the resourceVersion to watch from. Raises errors.ApiError."""
         found: list[Entry] = []
         version = ""
-        for page in kube_api.pages(self._api, self.resource, accept=kube_api.METADATA):
+        for page in kube_api.pages(self._api, self.resource, accept=_accepted(self.resource, kube_api.METADATA)):
             version = version or page["metadata"]["resourceVersion"]
-            found += [Entry.of(self.resource, item) for item in page["items"] or ()]
+            items = _rows(page, _columns(page)) if self.resource.kind == RECORDS.kind else page["items"] or ()
+            found += [Entry.of(self.resource, item) for item in items]
         with self._changed:
             self._replace(found, int(version))
         self.listed.set()
@@ -193,15 +243,23 @@ class KindIndex:
             "resourceVersion": version,
             "timeoutSeconds": WATCH_SECONDS,
         }
+        accept = _accepted(self.resource, kube_api.METADATA_ONE)
+        columns: tuple[str, ...] = ()
         try:
-            for event in self._api.stream(self.resource.path(), query, kube_api.METADATA_ONE, SILENCE, self._fed):
+            for event in self._api.stream(self.resource.path(), query, accept, SILENCE, self._fed):
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
                 version = raw["metadata"]["resourceVersion"]
+                if kind == "BOOKMARK":
+                    continue
+                if self.resource.kind == RECORDS.kind:
+                    # Only the first event of a watch has the names of the columns.
+                    columns = _columns(raw) or columns
+                    (raw,) = _rows(raw, columns)
                 if kind == "DELETED":
                     self.remove(raw["metadata"]["uid"])
-                elif kind != "BOOKMARK":
+                else:
                     self.put(raw)
         except errors.Unavailable as error:
             if error.status:
@@ -225,12 +283,15 @@ class KindIndex:
             return
         if known is not None:
             entry = replace(entry, first=known.first)
+            self._groups.discard(known.group, known.member)
+        else:
+            self._counts[entry.namespace] += 1
         self._by_id[entry.uid] = entry
         key = (entry.namespace, entry.name)
         if (named := self._by_name.get(key)) is None or named.version <= entry.version:
             self._by_name[key] = entry
         if entry.group:
-            self._by_group.setdefault(entry.group, {})[entry.uid] = entry
+            self._groups.add(entry.group, entry.member)
 
     def _remove(self, uid: str) -> None:
         self._gone[uid] = None
@@ -238,12 +299,34 @@ class KindIndex:
             del self._gone[next(iter(self._gone))]
         if (entry := self._by_id.pop(uid, None)) is None:
             return
+        self._counts[entry.namespace] -= 1
+        if not self._counts[entry.namespace]:
+            del self._counts[entry.namespace]
         if self._by_name.get((entry.namespace, entry.name)) is entry:
             del self._by_name[(entry.namespace, entry.name)]
-        if entry.group and (members := self._by_group.get(entry.group)) is not None:
-            members.pop(uid, None)
-            if not members:
-                del self._by_group[entry.group]
+        self._groups.discard(entry.group, entry.member)
+
+
+def owned_by(namespace: str, app_uid: str) -> str:
+    """The group of an App's rows: an owner in another namespace is none, whatever a row says."""
+    return f"{namespace} {app_uid}"
+
+
+def _accepted(resource: ApiResource, metadata: str) -> str:
+    """What is asked for: metadata, and of rows what `kubectl get` prints, since their order and their end are in no metadata."""
+    return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
+
+
+def _columns(table: Manifest) -> tuple[str, ...]:
+    return tuple(column["name"].upper() for column in table["columnDefinitions"] or ())
+
+
+def _rows(table: Manifest, columns: tuple[str, ...]) -> Iterator[Manifest]:
+    """The rows of a table, as far as they are kept here."""
+    for row in table["rows"] or ():
+        cells = dict(zip(columns, row["cells"], strict=True))
+        spec = {"app": cells["APP"], "sequence": cells["SEQ"]}
+        yield {"metadata": row["object"]["metadata"], "spec": spec, "status": {"phase": cells["STATUS"]}}
 
 
 class IdIndex:

@@ -35,9 +35,10 @@ class Named(NamedTuple):
     runtime: str | None
 
 
-def resolve(context: ApiContext, namespace: str, body: NamesWorkflow) -> Named:
+def resolve(context: ApiContext, session: CallerSession, namespace: str, body: NamesWorkflow) -> Named:
     """What a body names: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
     found = context.find_all(
+        session,
         workflow_id=(WORKFLOWS, body.workflow_id),
         workflow_version_id=(VERSIONS, body.workflow_version_id),
         runtime_id=(RUNTIMES, body.runtime_id),

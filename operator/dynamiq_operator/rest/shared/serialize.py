@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
 from dynamiq_operator.model.history_columns import of_rest
+from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import User
 from dynamiq_operator.rest.shared.responses import Deployment
@@ -25,6 +27,8 @@ _SCALING = (
 )
 _DEFAULT_SCALING = DEFAULT_AUTOSCALING.as_json()
 _COLUMNS = tuple(of_rest())
+RESTORED_WITHIN = timedelta(hours=1)
+"""Longest time between two objects of one backup that are made anew."""
 _IN_ORDER = dict.fromkeys(Deployment.model_fields)
 """The names of a row's fields, so that they come in the order of the OpenAPI document."""
 
@@ -51,8 +55,8 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
     workflow = pinned.get("workflow") or workflow
     version = row.version or (ids.newest_version(namespace, workflow) if workflow and "restores" not in spec else None)
     runtime = pinned.get("runtime") or _runtime_to_be(spec, (kept or {}).get("runtime"))
-    version_id = ids.id_of(VERSIONS, namespace, names.workflow_version(workflow, version)) if workflow and version else None
-    runtime_id = ids.id_of(RUNTIMES, "", runtime["name"]) if runtime else None
+    version_id = _id_then(ids, raw, VERSIONS, namespace, names.workflow_version(workflow, version)) if workflow and version else None
+    runtime_id = _id_then(ids, raw, RUNTIMES, "", runtime["name"]) if runtime else None
     source = spec.get("promotedFrom")
     composed = {
         "app_id": app_id,
@@ -68,6 +72,22 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "source": pinned.get("source"),
     }
     return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
+
+
+def _id_then(ids: Ids, row: Manifest, resource: ApiResource, namespace: str, name: str) -> str | None:
+    """The id of what a row ran; None where that was deleted, although another object has its name by now.
+
+    What a row ran was there before the row ended. A backup's objects are all made anew, in any order: a row that was made after its own
+    end is of one, and what it ran may be somewhat younger than the row.
+    """
+    made = ids.created_at(resource, namespace, name)
+    if made is None:
+        return None
+    if (ended := (row["spec"].get("outcome") or {}).get("at")) is not None and parse_time(made) > parse_time(ended):
+        anew = parse_time(row["metadata"]["creationTimestamp"])
+        if anew <= parse_time(ended) or parse_time(made) > anew + RESTORED_WITHIN:
+            return None
+    return ids.id_of(resource, namespace, name)
 
 
 def author(username: str | None) -> Data | None:

@@ -39,7 +39,7 @@ class Trigger(ResponseModel):
         input_transformer=TRANSFORMER,
     )
 
-    id: Annotated[Id, Field(description="Made from the App's id and the name under which the App keeps the trigger: it outlives a rename.")]
+    id: Annotated[Id, Field(description="It outlives a rename, and no trigger that is made later has it again.")]
     app_id: Id
     name: str
     provider: Annotated[str, Field(json_schema_extra={"enum": ["schedule"]})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -44,7 +45,9 @@ def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_
 def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: NewTrigger) -> Json:
     """Adds a trigger, which is a draft: it does not run until it is activated. An App has at most 32."""
     app = _app(context, session, app_id)
-    plan = actions.plan_addition(app, body.name, parse.times(body.config), parse.transformer(body.input_transformer), _now())
+    plan = actions.plan_addition(
+        app, body.name, parse.times(body.config), parse.transformer(body.input_transformer), _now(), str(uuid.uuid4())
+    )
     return _performed(session, plan, 201)
 
 
@@ -104,11 +107,12 @@ def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: Trigg
 def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """What the trigger has run, newest first: its Jobs, with how they ended."""
     app = _app(context, session, app_id)
-    name = actions.find(app, trigger_id)["name"]
+    found = actions.find(app, trigger_id)
+    name = found["name"]
     meta = app["metadata"]
     label = ",".join(f"{key}={value}" for key, value in names.run_selector(meta["name"], name).items())
     jobs = kube_api.items(session.api, JOBS, meta["namespace"], label=label)
-    uid = triggers.id_of(meta["uid"], name)
+    uid = triggers.id_of(meta["uid"], found)
     told = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
     return paging.of(newest(jobs), lambda job: serialize.event(uid, job, told.get(job["metadata"]["name"])))
 

@@ -16,7 +16,7 @@ def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Data:
     """A trigger as the App's spec has it."""
     transformer = raw.get("inputTransformer")
     return {
-        "id": triggers.id_of(app_id, raw["name"]),
+        "id": triggers.id_of(app_id, raw),
         "app_id": app_id,
         "name": triggers.shown_name(raw),
         "provider": PROVIDER,

@@ -1,0 +1,39 @@
+"""A cache of rows that have ended, by uid and resourceVersion: they never change, and a history is mostly of them.
+
+It answers nobody by itself: whoever is given a row of it has just listed rows of its namespace with their own token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.kube.id_index import Entry
+
+KEPT_MOST = 4_000
+"""Rows of a few kB each."""
+
+
+class RowCache:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, tuple[int, Manifest]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, entry: Entry) -> Manifest | None:
+        """The row as the index knows it; None where it is not here, or is another by now."""
+        with self._lock:
+            version, row = self._rows.get(entry.uid, (0, None))
+            if row is None or version != entry.version or not entry.is_closed:
+                return None
+            self._rows.move_to_end(entry.uid)
+            return row
+
+    def put(self, version: int, row: Manifest) -> None:
+        with self._lock:
+            self._rows[row["metadata"]["uid"]] = (version, row)
+            self._rows.move_to_end(row["metadata"]["uid"])
+            if len(self._rows) > KEPT_MOST:
+                self._rows.popitem(last=False)

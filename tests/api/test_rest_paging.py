@@ -1,0 +1,140 @@
+"""The cost of a page of a history, beside the same page of a short one, in one namespace of a real API server.
+
+`make soak` measures a history of 10,000 rows, `make test` a tenth of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support import rest, swarm
+from tests.support.api import Api, Manifest, fresh_namespace, path
+from tests.support.cluster import REPOSITORY
+from tests.support.history_stage import counted
+from tests.support.operator import install_rights
+from tests.support.rest import Client
+from tests.support.swarm import Request
+from tests.support.waiting import eventually
+
+LOG = REPOSITORY / "docs" / "measured" / "rest-paging.txt"
+FULL, FEW, PAGE = 10_000, 50, 25
+ROUNDS = 60
+MOST, UNREAD_MOST = 1.5, 3.0
+"""Of a page that nobody has read yet each row is read by itself, of a short history all at once."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A caller, and two Apps of one namespace."""
+
+    caller: Client
+    apps: Mapping[str, str]
+    counts: Mapping[str, int]
+
+    def page(self, app: str, number: int) -> Manifest:
+        answer = self.caller("GET", f"/v1/apps/{self.apps[app]}/deployments?page={number}&page_size={PAGE}")
+        assert answer.status_code == 200, answer.text
+        found: Manifest = json.loads(answer.content)
+        return found
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder, api = tmp_path_factory.mktemp("paging"), Api.of(cluster)
+    install_rights(cluster)
+    counts = {"few": FEW, "many": counted(FULL)}
+    with fresh_namespace(api, "paging") as namespace:
+        apps = {}
+        for name in counts:
+            made = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
+            assert made.ok, made.message
+            apps[name] = made.body["metadata"]["uid"]
+        asyncio.run(
+            _make(cluster, [_row(namespace, name, apps[name], number) for name, count in counts.items() for number in range(count)])
+        )
+        with rest.serving(rest.install(cluster, folder), folder) as url:
+            caller = rest.client(api, url, namespace, "caller", "edit")
+            eventually("rights apply", lambda: caller("GET", f"/v1/apps/{apps['few']}/deployments").status_code == 200)
+            yield Place(caller, apps, counts)
+
+
+def _row(namespace: str, app: str, uid: str, number: int) -> Manifest:
+    owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": uid}
+    return given.row_manifest(
+        f"{app}-{number * 7919 % 100_003:05d}",  # names of a real history are random, too
+        given.in_namespace(namespace),
+        given.with_spec(app=app, message=f"Deploy {number}"),
+        given.superseded(number + 1, "v1"),
+        given.with_meta(ownerReferences=[owner]),
+    )
+
+
+async def _make(cluster: Cluster, rows: list[Manifest]) -> None:
+    async with swarm.swarm(cluster) as connections:
+
+        async def make(_: int, row: Manifest) -> None:
+            status = row.pop("status")
+            made = await connections.send(Request("POST", path(row, named=False), row))
+            assert made.ok, made.message
+            ended = {
+                "apiVersion": row["apiVersion"],
+                "kind": row["kind"],
+                "metadata": made.body["metadata"],
+                "spec": row["spec"],
+                "status": status,
+            }
+            answer = await connections.send(Request("PUT", f"{path(row)}/status", ended))
+            assert answer.ok, answer.message
+
+        await swarm.shared(rows, make)
+
+
+def test_pages_are_the_whole_history_in_order(place: Place) -> None:
+    for app, count in place.counts.items():
+        seen = [row["sequence"] for number in range(1, -(-min(count, 500) // PAGE) + 1) for row in place.page(app, number)["data"]]
+        assert seen == list(range(count, count - len(seen), -1))
+        assert place.page(app, 1)["pagination"]["total_count"] == count
+        assert [row["sequence"] for row in place.page(app, count // PAGE)["data"]][-1] == 1
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(600)
+def test_a_page_costs_the_same_however_long_the_history_is(place: Place) -> None:
+    ratios = {}
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores: pages of {PAGE} rows of an App with "
+        f"{place.counts['many']} rows and of one with {FEW}, in one namespace, {ROUNDS} pairs each."
+    ]
+    for title, pages in {
+        "the newest page, again and again": [(1, 1)] * ROUNDS,
+        "another page each time": [(1 + number % 2, 2 + number) for number in range(min(ROUNDS, place.counts["many"] // PAGE - 2))],
+    }.items():
+        times: dict[str, list[float]] = {"few": [], "many": []}
+        place.page("few", 1), place.page("few", 2), place.page("many", 1)
+        for of_few, of_many in pages:
+            for app, number in (("few", of_few), ("many", of_many)):
+                began = time.perf_counter()
+                assert len(place.page(app, number)["data"]) == PAGE
+                times[app].append(time.perf_counter() - began)
+        few, many = (statistics.median(times[app]) * 1000 for app in ("few", "many"))
+        ratios[title] = many / few
+        lines.append(f"{title:34s} p50 {many:6.1f} ms, of the short one {few:6.1f} ms: ratio {many / few:.2f}")
+    print("\n".join(lines))
+    if place.counts["many"] == FULL:
+        with LOG.open("a") as log:
+            log.write("\n".join([*lines, ""]))
+    assert ratios["the newest page, again and again"] <= MOST, lines
+    assert ratios["another page each time"] <= UNREAD_MOST, lines
