@@ -42,7 +42,9 @@ def test_table_gives_metadata_and_cells_by_column() -> None:
     assert list(api.table_rows({**table, "rows": None})) == []
 
 
-@pytest.mark.parametrize(("dry_run", "query"), [(False, {"fieldValidation": "Strict"}), (True, {"fieldValidation": "Strict", "dryRun": "All"})])
+@pytest.mark.parametrize(
+    ("dry_run", "query"), [(False, {"fieldValidation": "Strict"}), (True, {"fieldValidation": "Strict", "dryRun": "All"})]
+)
 def test_creation_may_be_a_dry_run(dry_run: bool, query: dict[str, str]) -> None:
     manifest = given.row_manifest("a")
     script = Script().on("POST", PATH, manifest)
