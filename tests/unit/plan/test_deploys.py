@@ -12,7 +12,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.plan import make_plan
-from dynamiq_operator.plan.operations import Emit
+from dynamiq_operator.plan.operations import CreateRecord, Emit
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
@@ -255,6 +255,30 @@ def test_what_one_leader_is_about_to_say_has_the_name_of_what_the_next_one_decid
     world.run()
     assert {each.names[0] for each in held} <= world.events.keys()
     assert not {(each.reason, each.message) for each in held} & {(reason, message) for _, reason, message in world.events.values()}
+
+
+def _ask(world: World, version: str) -> None:
+    """Git asks for another version."""
+    app = world.objects[(API_VERSION, "App", given.NAME)]
+    given.with_deploy(workflowVersion=version)(app)
+    world.edited(app)
+
+
+def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_deployed() -> None:
+    world = a_world(given.with_deploy(workflowVersion="v1"))
+    world.run()
+    _ask(world, "v2")
+    late = world.plan().of(CreateRecord)
+    _ask(world, "v3")
+    world.run()
+    assert world.serving == "v3"
+    world.perform(late)
+    world.run()
+    assert (world.serving, _result(world, late[0].name)) == ("v3", "Failed")
+    assert world.condition("DeploySpecOverridden")[0] == "False"
+    _ask(world, "v2")
+    world.run()
+    assert world.serving == "v2", "asked anew it is another row"
 
 
 def test_a_row_that_began_and_was_overtaken_is_told_of_twice_and_the_same_end_once() -> None:

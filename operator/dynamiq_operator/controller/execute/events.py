@@ -53,7 +53,10 @@ async def emit(execution: Execution, operation: operations.Emit) -> None:
             with contextlib.suppress(errors.AlreadyExists):
                 await execution.client.create(EVENTS, event)
                 return
-            if place == len(operation.names) or (await execution.client.get(EVENTS, meta.namespace, name)).get("reason") == operation.reason:
+            if (
+                place == len(operation.names)
+                or (await execution.client.get(EVENTS, meta.namespace, name)).get("reason") == operation.reason
+            ):
                 return
     except errors.ApiError as error:
         log.warning("an Event of %s %r could not be written: HTTP %s", kind, meta.name, error.status)
