@@ -44,11 +44,12 @@ class LeadershipLost(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: a lease lasts, its leader goes on without having renewed it, and between two attempts."""
+    """Seconds: a lease lasts, its leader goes on without having renewed it, between two attempts, and that one of them may take."""
 
     lease_duration: float = 15.0
     renew_deadline: float = 10.0
     retry_period: float = 2.0
+    attempt: float = 3.0
 
 
 class LeaderElection:
@@ -186,7 +187,11 @@ class LeaderElection:
     async def _acquire_or_renew(self) -> str:
         """Takes or renews the lease where that is possible; returns who holds it, empty where it is not known."""
         began = self._clock()
-        leader = await self._take()
+        try:
+            async with asyncio.timeout(self._timing.attempt):
+                leader = await self._take()
+        except TimeoutError as error:
+            raise errors.Unavailable(f"the lease {self._namespace}/{self._name}: no answer") from error
         if leader == self.identity:
             self._renewed_at = began
         return leader
