@@ -45,9 +45,9 @@ class Place:
     token: Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def place(cluster: Cluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Place]]:
-    """Makes places of their own; they are gone at the end of the module."""
+    """Makes places of their own; they are gone at the end of the test."""
     install_rights(cluster)
     with ExitStack() as stack:
 
