@@ -166,9 +166,10 @@ class World(Objects):
 
     def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
-            case operations.Emit(about=about, reason=reason, key=key, message=message):
+            case operations.Emit(about=about, reason=reason, message=message):
                 kind = kinds.RECORD.kind if isinstance(about, Record) else kinds.APP.kind
-                self.events.setdefault(names.event(about.meta.uid, reason, key), (kind, reason, message))
+                free = (name for name in action.names if self.events.get(name, ("", reason))[1] == reason)
+                self.events.setdefault(next(free, action.names[-1]), (kind, reason, message))
             case operations.SetAppStatus(app=app, status=status):
                 self._write(kinds.APP.kind, app, versions)["status"] = status.as_json()
             case operations.SetAppConditions(meta=meta, conditions=conditions):
