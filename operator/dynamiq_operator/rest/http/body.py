@@ -47,12 +47,11 @@ def announced(headers: Headers) -> int | None:
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises HttpProblem 400, 408, 413, 415."""
+    """The whole body of a request that says it has one. Raises HttpProblem 400, 408, 413, 415."""
     length = announced(headers)
     if length is not None and length > BODY_MAX:
         raise _too_large()
-    if length != 0:
-        _check_type(headers)
+    _check_type(headers)
     parts, size = [], 0
     try:
         async with asyncio.timeout(BODY_WITHIN):
@@ -69,8 +68,6 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
                     break
     except TimeoutError:
         raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
-    if size and length == 0:
-        _check_type(headers)
     return b"".join(parts)
 
 
