@@ -35,8 +35,8 @@ class ApiResource:
         """The URL path of the collection, of one object, or of its subresource."""
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace and self.namespaced:
-            parts.append(f"namespaces/{quote(namespace)}")
-        parts += [quote(part) for part in (self.plural, name, subresource) if part]
+            parts.append(f"namespaces/{quote(namespace, safe='')}")
+        parts += [quote(part, safe="") for part in (self.plural, name, subresource) if part]
         return "/".join(parts)
 
 

@@ -102,7 +102,8 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     """
     status = app_status(context, problems)
     write = (SetAppStatus(context.app, status),) if status != context.app.status else ()
-    told = (*run_statuses.events_of_ended(context.app, status.triggers), *problem_events(context, problems), *write)
+    # Where the status is not written the App says all that there is to tell already, as much of it as a condition takes.
+    told = (*run_statuses.events_of_ended(context.app, status.triggers), *(problem_events(context, problems) if write else ()), *write)
     after = ends | {groups.row_group(context.target)}
     if context.reserved is None:
         return (), _group(groups.STATUS, told, after)

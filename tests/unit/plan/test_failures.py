@@ -145,3 +145,14 @@ def test_the_first_row_of_an_app_that_may_not_be_written_fails_at_the_deadline()
     world.later(61)
     world.run()
     assert world.phases["odd"] == "#1 Failed"
+
+
+def test_app_whose_problems_are_more_than_a_condition_takes_comes_to_rest() -> None:
+    """What is cut off in the condition is no news at every reconcile."""
+    world = a_world()
+    world.refused[("HorizontalPodAutoscaler", given.NAME)] = "x" * 5000
+    world.refused[("PodDisruptionBudget", given.NAME)] = "y" * 5000
+    world.deploy("a", "v1")
+    world.settle()
+    assert world.condition("ChildrenApplied") == ("False", "Refused")
+    assert world.said("App").count("Hindered") == 2
