@@ -16,7 +16,7 @@ from kubernetes.aio.config import ConfigException
 
 from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
-from dynamiq_operator.controller.watch_loop import NotRecovering
+from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="run the operator",
         description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
         epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option, "
-        "3 where it has not been let in, or its watches have stood still, for a minute: Kubernetes starts it anew",
+        "3 where it does not recover by itself, see --recovers-within: Kubernetes starts it anew",
     )
     _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
@@ -74,6 +74,14 @@ def parser() -> argparse.ArgumentParser:
         f"{RELIST_PERIOD:.0f}",
         "seconds between two lists of everything, which find what an interrupted watch missed; more often costs the API server more",
         kind=_seconds,
+    )
+    _setting(
+        running,
+        "--recovers-within",
+        f"{RECOVERS_WITHIN:.0f}",
+        "seconds after which the process ends, to be started anew, where the API server does not accept its credentials, or answers all but"
+        f" one of its watches; from {RECOVERS_LEAST:.0f}",
+        kind=_patience,
     )
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _log_level(running)
@@ -127,6 +135,12 @@ def _seconds(text: str) -> float:
     if not text.isdecimal() or not 1 <= int(text) <= SECONDS_MOST:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 to {SECONDS_MOST}")
     return float(text)
+
+
+def _patience(text: str) -> float:
+    if (seconds := _seconds(text)) < RECOVERS_LEAST:
+        raise argparse.ArgumentTypeError(f"{text} is less than {RECOVERS_LEAST:.0f} s, in which a watch may have nothing to say")
+    return seconds
 
 
 def _annotations(text: str) -> dict[str, tuple[str, ...]]:
@@ -220,6 +234,7 @@ def _run(given: argparse.Namespace) -> int:
         namespaces=tuple(given.namespaces or ()),
         health=given.health,
         relist_period=given.list_again_every,
+        recovers_within=given.recovers_within,
     )
     try:
         asyncio.run(run(options))

@@ -133,9 +133,9 @@ def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, log
 
 
 def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    session, keys = blocks(APPS)
-    said = shell(keys, stage.cluster, tmp_path, logged_in).splitlines()
-    assert [line.partition(" ")[2] for line in said] == ["patched", "patched"]
+    session, keys, announced = blocks(APPS)
+    said = shell(keys + announced, stage.cluster, tmp_path, logged_in).splitlines()
+    assert [line.partition(" ")[2] for line in said] == ["patched", "patched", "annotated"]
     variable = {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "api-key"}}
     stage.change("App", APP, spec={"variables": [variable]})
     stage.until_condition(APP, "VariablesResolved", "False")
@@ -149,7 +149,7 @@ def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, log
     (session,) = blocks(PLUGIN)
     stage.until_condition(APP, "ChildrenApplied", "True")
     said = shell(session.replace("-n demo", f"-n {stage.namespace}"), stage.cluster, tmp_path, logged_in)
-    assert f"{stage.namespace}   {APP}" in said
+    assert re.search(f"^{stage.namespace} +{APP} ", said, re.MULTILINE)
     assert "deployment.dynamiq.getdynamiq.ai/support-" in said
     assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
     assert re.search("^ci +....…$", said, re.MULTILINE)

@@ -125,7 +125,7 @@ def test_the_route_of_an_app_is_made_kept_and_goes(installed: None, stage: Histo
     eventually("a listener is named", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [listener])
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"parentRef": {"sectionName": None}}})
     eventually("it no longer is", lambda: stage.get(ROUTE, "chat")["spec"]["parentRefs"] == [parent])
-    assert stage.get(ROUTE, "chat")["metadata"]["annotations"] == {"example.com/theirs": "yes"}
+    assert stage.get(ROUTE, "chat")["metadata"]["annotations"]["example.com/theirs"] == "yes"
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"type": "Ingress", "parentRef": None}})
     eventually("an Ingress is in its place", lambda: stage.find("Ingress", "chat") and not stage.find(ROUTE, "chat"))
     stage.change(kinds.APP.kind, "chat", spec={"exposure": {"type": "Gateway"}})

@@ -46,7 +46,7 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     assert deploys.End.of(api, namespace) == expected
 
 
-@pytest.mark.parametrize("case", ["workload", "workload, not wanted any more", "autoscaler, not wanted any more", "Event"])
+@pytest.mark.parametrize("case", ["workload", "workload, not wanted any more", "autoscaler, not wanted any more", "Event, overtaken"])
 def test_a_write_that_arrives_after_the_takeover_is_refused(api: Api, namespace: str, pair: Pair, case: str) -> None:
     late = takeovers.answer_to_late(pair, LATE[case])
     assert late.status == 409, f"{late.name}: {late.body.decode()}"

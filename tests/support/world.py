@@ -60,6 +60,8 @@ class World(Objects):
         self.refused: dict[ChildKey, str] = {}
         self.unlisted: set[str] = set()
         """Kinds that the operator may not list, and so has never seen."""
+        self.seen_before: dict[str, dict[ChildKey, Manifest]] = {}
+        """Kinds that it may not list any more, and what it has seen of them."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         super().__init__(*objects)
@@ -126,7 +128,7 @@ class World(Objects):
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
             unattended_until=self.unattended_until,
-            denied=dict.fromkeys(self.unlisted, "forbidden"),
+            denied=dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
             ledger=Ledger(known=True).having(everything.values()),
         )
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
@@ -164,9 +166,10 @@ class World(Objects):
 
     def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
-            case operations.Emit(about=about, reason=reason, key=key, message=message):
+            case operations.Emit(about=about, reason=reason, message=message):
                 kind = kinds.RECORD.kind if isinstance(about, Record) else kinds.APP.kind
-                self.events.setdefault(names.event(about.meta.uid, reason, key), (kind, reason, message))
+                free = (name for name in action.names if self.events.get(name, ("", reason))[1] == reason)
+                self.events.setdefault(next(free, action.names[-1]), (kind, reason, message))
             case operations.SetAppStatus(app=app, status=status):
                 self._write(kinds.APP.kind, app, versions)["status"] = status.as_json()
             case operations.SetAppConditions(meta=meta, conditions=conditions):
@@ -288,14 +291,22 @@ class World(Objects):
                 spec = made["spec"]
                 yield Version(name, spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
 
+    def list_no_more(self, kind: str) -> None:
+        """The operator loses the right to list a kind of children: what it sees of it stays as it is now."""
+        self.seen_before[kind] = {key: copied(made) for key, made in self._children(self.app).items() if key[0] == kind}
+
+    def list_again(self) -> None:
+        """It may list everything again."""
+        self.seen_before.clear()
+
     def _children(self, app: App) -> dict[ChildKey, Manifest]:
-        return {
+        unseen = (SECRET.kind, JOB.kind, *self.unlisted, *self.seen_before)
+        found = {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION
-            and kind not in (SECRET.kind, JOB.kind, *self.unlisted)
-            and (is_owned(made, app) or is_labelled(made, app))
+            if version != API_VERSION and kind not in unseen and (is_owned(made, app) or is_labelled(made, app))
         }
+        return found | {key: made for seen in self.seen_before.values() for key, made in seen.items()}
 
     def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():

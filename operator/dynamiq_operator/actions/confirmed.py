@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dynamiq_operator.actions import idempotency
+from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of
 from dynamiq_operator.actions.idempotency import Performed
 from dynamiq_operator.actions.refusals import Changed, Difference
@@ -70,7 +70,7 @@ def _runtime_of(api: Api, plan: PreviewedDeploy) -> str | None:
     if plan.is_runtime_unread:
         return None
     try:
-        found = Runtime.of(requests.get(api, RUNTIMES, "", then.name))
+        found = history.typed(Runtime, requests.get(api, RUNTIMES, "", then.name))
     except (errors.NotFound, errors.Denied):
         return then.name
     return then.name if found.spec.pins(then.name) == then else None

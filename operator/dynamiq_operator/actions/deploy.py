@@ -24,7 +24,7 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
@@ -110,9 +110,9 @@ def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> Deploy
     return DeployPlan(request, claim.marked(record) if claim else record, claim)
 
 
-def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None) -> KeyClaim | None:
-    """What a deploy under an idempotency key claims; None without a key."""
-    return KeyClaim.of(key, "deploy", app_uid, request, request.app) if key else None
+def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None) -> KeyClaim | None:
+    """What a deploy under an idempotency key claims; None without a key. `confirmed`: what was, where the request says so."""
+    return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None
 
 
 def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ()) -> Performed:
@@ -270,7 +270,9 @@ def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
 
 
 def _restored(api: Api, request: DeployRequest) -> Record | None:
-    return Record.of(history.find_row(api, request.namespace, request.app, request.restores)) if request.restores is not None else None
+    if request.restores is None:
+        return None
+    return history.typed(Record, history.find_row(api, request.namespace, request.app, request.restores))
 
 
 def _flow_text(api: Api, request: DeployRequest, restored: Record | None) -> str | None:
@@ -296,7 +298,10 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
         if error.status == 401:
             raise
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
-    return {raw["metadata"]["name"]: Runtime.of(raw) for raw in found}, False
+    if requested is not None:
+        return {requested: history.typed(Runtime, found[0])}, False
+    # One that cannot be read is not chosen, by the operator neither.
+    return {each.meta.name: each for raw in found if not isinstance(each := read(Runtime, raw), Unreadable)}, False
 
 
 def _unread(name: str) -> dict[str, Runtime]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.actions.refusals import NotNow, Unknown
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
@@ -14,12 +15,13 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, read
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.history import newest_first
 
 NAMED_MOST = 10
+T = TypeVar("T", App, Record, Runtime)
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,17 @@ class Released:
         return int(self.version.removeprefix("v"))
 
 
+def typed(kind: type[T], raw: Manifest) -> T:
+    """The object by its model. Raises NotNow where this version cannot read it: what is in it is unknown, so nothing is decided about it."""
+    if isinstance(found := read(kind, raw), Unreadable):
+        raise NotNow(f"{found.message}. Upgrade, or mend the object")
+    return found
+
+
 def find_app(api: Api, namespace: str, name: str) -> App:
     """The App. Raises Unknown, naming the Apps that there are."""
     try:
-        return App.of(requests.get(api, APPS, namespace, name))
+        return typed(App, requests.get(api, APPS, namespace, name))
     except errors.NotFound:
         raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app") from None
 
@@ -53,7 +62,9 @@ def rows(api: Api, namespace: str, app: str) -> list[Manifest]:
 
 def open_rows(api: Api, namespace: str, app: str) -> History:
     """What is live and what is not decided yet, without the closed rows: few, however long the history."""
-    return History.of(Record.of(raw) for raw in requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
+    return History.of(
+        typed(Record, raw) for raw in requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}")
+    )
 
 
 def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -39,6 +40,7 @@ TRIES = 20
 PAUSE = 0.25
 """Seconds at most between two tries: so that the same two writers do not meet again."""
 _NOTED_DIGITS = 16
+_NOTED = re.compile(rf"[0-9a-f]{{{_NOTED_DIGITS + 64}}}")
 """Of a key's hash, as it is noted on an App."""
 
 
@@ -77,10 +79,14 @@ class KeyClaim:
     request: str
 
     @classmethod
-    def of(cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str) -> KeyClaim:
-        """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name."""
-        hashed = key.hash_for(owner)
-        return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, asdict(request)))
+    def of(
+        cls, key: Key, action: str, owner: str, request: DataclassInstance, prefix: str, confirmed: Mapping[str, Any] | None = None
+    ) -> KeyClaim:
+        """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name; `confirmed`: what of
+        the preview somebody agreed to, since whoever confirms something else asks for something else.
+        """
+        hashed, asked = key.hash_for(owner), [asdict(request)] if confirmed is None else [asdict(request), dict(confirmed)]
+        return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, *asked))
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -161,9 +167,11 @@ def _noted(app: Manifest) -> dict[str, str]:
     """The requests that are noted on an App, by their keys, oldest first; nothing where the annotation holds something else."""
     try:
         noted = json.loads(_annotations(app).get(names.PROMOTIONS_ANNOTATION, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return noted if isinstance(noted, dict) else {}
+    # Whoever may patch the App may write anything: what is no hash is not carried along.
+    known = noted.items() if isinstance(noted, dict) else ()
+    return {key: request for key, request in known if isinstance(request, str) and _NOTED.fullmatch(key + request)}
 
 
 def _annotations(found: Manifest) -> Mapping[str, str]:

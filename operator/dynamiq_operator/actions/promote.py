@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.confirmed import check, spelled_out
@@ -182,9 +183,11 @@ def promote_once(
                 raise
 
 
-def promotion_claim(request: PromotionRequest, app_uid: str, key: Key | None) -> KeyClaim | None:
+def promotion_claim(
+    request: PromotionRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None
+) -> KeyClaim | None:
     """What a promotion under an idempotency key claims, whatever its target; None without a key. `app_uid`: of the App that is promoted."""
-    return KeyClaim.of(key, "promote", app_uid, request, request.app) if key else None
+    return KeyClaim.of(key, "promote", app_uid, request, request.app, confirmed) if key else None
 
 
 def find_target(api: Api, namespace: str, environment: str) -> str:
@@ -218,7 +221,7 @@ def target_among(found: Mapping[str, Mapping[str, str]], namespace: str, own: Ma
 
 def _there(api: Api, namespace: str, app: str) -> App | None:
     try:
-        return App.of(requests.get(api, APPS, namespace, app))
+        return history.typed(App, requests.get(api, APPS, namespace, app))
     except errors.NotFound:
         return None
 

@@ -49,7 +49,7 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config to bring back: leave out --with-config")
         return DeployRequest(namespace, app, version=version, runtime=request.runtime, message=request.message)
-    record = Record.of(target)
+    record = history.typed(Record, target)
     if (why_not := why_not_restorable(record)) is not None:
         raise Refusal(why_not)
     pinned = _pins(target)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dynamiq_operator.actions import history
 from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
@@ -172,7 +173,7 @@ def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, 
         raise NotNow(f"only an active trigger runs, and this one is {status}", "status", status.value)
     if not (app.get("status") or {}).get("live"):
         raise NotNow("nothing of this App is live yet: deploy it first")
-    typed = App.of(app)
+    typed = history.typed(App, app)
     wanted = next(each for each in typed.spec.triggers if each.name == found["name"])
     if (why := why_not(wanted)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")

@@ -27,8 +27,10 @@ from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
 
 CONNECT_WITHIN = 3.0
-SILENCE_MAX = 8.0
+SILENCE_MAX = 6.0
 """Seconds without a byte after which an answer is given up: a connection that hangs is never healed, only a new one is."""
+OPENS_WITHIN = 4.0
+"""Seconds after which a watch has begun, or is given up: an API server says so at once, whether there is news or not."""
 TIMEOUT = 60.0
 """Seconds for one request whose answer keeps coming."""
 CONNECTIONS = 32
@@ -57,6 +59,8 @@ class Client:
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0
         self._answered = asyncio.Event()
+        self.answers = 0
+        """Grows with each answer, whatever it says: where it stands still, the API server is down."""
         self.is_refused = False
         """Whether the API server did not accept who the operator is, when it answered last."""
 
@@ -128,7 +132,7 @@ class Client:
         """The lines of a watch, which is given up after `seconds`. Raises errors.ApiError, within the block too."""
         deadline = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_WITHIN)
         asked = f"watch {path}"
-        async with self._opened(asked, "GET", path, query, {"Accept": accept}, None, deadline) as response:
+        async with self._opened(asked, "GET", path, query, {"Accept": accept}, None, deadline, OPENS_WITHIN) as response:
             yield _lines(response)
 
     @asynccontextmanager
@@ -141,16 +145,19 @@ class Client:
         headers: Mapping[str, str],
         data: bytes | None,
         deadline: aiohttp.ClientTimeout,
+        opens_within: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response of a request that was carried out, its body still to come."""
         target = path + (f"?{urlencode(query)}" if query else "")
         try:
-            login = await self._credentials.login()
-            response = await self._send(login, method, target, headers, data, deadline)
-            if response.status == 401:
-                response.release()
-                response = await self._send(await self._credentials.renewed(login), method, target, headers, data, deadline)
+            async with asyncio.timeout(opens_within):
+                login = await self._credentials.login()
+                response = await self._send(login, method, target, headers, data, deadline)
+                if response.status == 401:
+                    response.release()
+                    response = await self._send(await self._credentials.renewed(login), method, target, headers, data, deadline)
             async with response:
+                self.answers += 1
                 if response.status >= 300:
                     raise self._refusal(response.status, await response.read(), asked)
                 self._note(answered=True)

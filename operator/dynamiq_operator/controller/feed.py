@@ -22,7 +22,7 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import ApiResource
 
-WATCH_FOR = 7
+WATCH_FOR = 6
 """Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
 GRACE = 1.0
 """Seconds after which such a watch is ended here, where the API server did not."""
@@ -66,18 +66,20 @@ class Feed:
         """Set once it was listed, or it is known that it cannot be."""
         self.listed = asyncio.Event()
         """Set once it was listed."""
-        self.signs = 0
-        """Grows with each answer, each line and each attempt: where it stands still, nobody asks any more."""
+        self.answers = 0
+        """Grows with what the API server says of this resource, an error included: where it stands still, it does not answer, or is not asked."""
+        self._tried_at = -PAUSE_MAX
         self.is_held = False
         """Whether there is nothing to ask for: the cluster does not have this API."""
 
     async def list(self) -> str:
         """Lists until that succeeds, replaces what is cached, and returns the list's resourceVersion."""
         while True:
-            await _pause(self._failed_lists)
+            await self._pause(self._failed_lists)
             try:
                 return await self.list_once()
             except errors.ApiError as error:
+                self._count_answer(error)
                 if isinstance(error, errors.NotFound) and self.resource.optional:
                     await self._until_served()
                     continue
@@ -92,11 +94,10 @@ class Feed:
         """
         listed: set[AppKey] = set()
         version = ""
-        self.signs += 1
         async for page in self._client.pages(
             self.resource, self.namespace, label=self.resource.label_selector, field=self.resource.field_selector
         ):
-            self.signs += 1
+            self.answers += 1
             # The first page's version is that of the whole list.
             version = version or str(page["metadata"]["resourceVersion"])
             for number, raw in enumerate(page["items"]):
@@ -119,13 +120,11 @@ class Feed:
 
     async def watch(self, version: str) -> AsyncGenerator[bytes, None]:
         """The events since a resourceVersion as lines, until the watch ends; last `GONE` where it cannot be continued."""
-        await _pause(self._failed_watches)
-        self.signs += 1
+        await self._pause(self._failed_watches)
         began, heard = self._clock(), False
         try:
             async with self._client.watch(self.path, self._query(version), WATCH_FOR + GRACE) as lines:
                 async for line in lines:
-                    self.signs += 1
                     _require_event(line, self.path)
                     heard = True
                     self._watched()
@@ -138,6 +137,7 @@ class Feed:
                 log.warning("%s: the API server did not end its watch, which may have gone silent: watching anew", self.path)
                 return
             self._failed_watches += 1
+            self._count_answer(error)
             if error.status != EXPIRED or self._failed_watches > 1:
                 self._say(error)
             if error.status == EXPIRED or not isinstance(error, errors.Unavailable):
@@ -157,6 +157,21 @@ class Feed:
         if self._failed_watches > 1:
             log.warning("%s is watched again, after %d failures", self.path, self._failed_watches)
         self._failed_watches = 0
+        self.answers += 1
+
+    def _count_answer(self, error: errors.ApiError) -> None:
+        """An error of the API server is an answer; a version that has expired is followed by a list, which tells."""
+        self.answers += error.status not in (0, EXPIRED)
+
+    async def _pause(self, failures: int) -> None:
+        """Waits before a further attempt, but not before the second one, and not all resources to the same moment.
+
+        It counts from the last attempt, which may have waited long enough for an answer.
+        """
+        if failures > 1:
+            pause = min(errors.backoff(failures - 1), PAUSE_MAX) * random.uniform(0.7, 1.0)  # noqa: S311
+            await asyncio.sleep(max(self._tried_at + pause - self._clock(), 0))
+        self._tried_at = self._clock()
 
     async def _until_served(self) -> None:
         """Waits while the cluster does not have this API. Nothing is asked meanwhile, but where an App needs it."""
@@ -186,12 +201,6 @@ class Feed:
         missing = isinstance(error, errors.NotFound)
         told = "our CustomResourceDefinitions are not there, kubectl apply -k crds" if missing else error
         log.warning("%s cannot be watched, trying again: %s", self.path, told)
-
-
-async def _pause(failures: int) -> None:
-    """Waits before a further attempt, but not before the second one, and not all resources to the same moment."""
-    if failures > 1:
-        await asyncio.sleep(min(errors.backoff(failures - 1), PAUSE_MAX) * random.uniform(0.7, 1.0))  # noqa: S311
 
 
 def _require_event(line: bytes, path: str) -> None:

@@ -27,6 +27,8 @@ from dynamiq_operator.model.objects import Manifest, format_time, parse_time
 RELEASE_ATTEMPTS = 3
 WRITES_END_BEFORE = 1.0
 """Seconds before another replica can lead at which no write of this one may be under way any more."""
+RETRY_LEAST = 0.1
+"""The share of the retry period that lies between two attempts at least."""
 MISSED_RENEWALS = 2
 """Renewals that a follower does not hear of before it asks: the leader may be gone, or the watch may be."""
 UNATTENDED_AFTER = 2
@@ -44,11 +46,12 @@ class LeadershipLost(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: a lease lasts, its leader goes on without having renewed it, and between two attempts."""
+    """Seconds: a lease lasts, its leader goes on without having renewed it, between two attempts, and that one of them may take."""
 
     lease_duration: float = 15.0
     renew_deadline: float = 10.0
     retry_period: float = 2.0
+    attempt: float = 3.0
 
 
 class LeaderElection:
@@ -95,12 +98,15 @@ class LeaderElection:
         watch = LeaseWatch(self._client, self._namespace, self._name, self._timing.retry_period, self._observe)
         watching: asyncio.Task[None] | None = None
         try:
-            while (leader := await self._try()) != self.identity:
+            while True:
+                began = self._clock()
+                if (leader := await self._try()) == self.identity:
+                    return
                 if leader and leader != following:
                     log.info("following: %s holds the lease %s/%s", leader, self._namespace, self._name)
                     following = leader
                 watching = watching or asyncio.create_task(watch.run())
-                await self._wait(leader, watch)
+                await self._wait(leader, watch, self._clock() - began)
         finally:
             if watching is not None:
                 watching.cancel()
@@ -115,9 +121,13 @@ class LeaderElection:
             log.exception("the lease %s/%s cannot be taken", self._namespace, self._name)
         return ""
 
-    async def _wait(self, leader: str, watch: LeaseWatch) -> None:
-        """Until the lease may be free: when it was released, has expired, or is not heard of; without a watch, or a leader, for a while."""
-        silence = self._timing.retry_period * (MISSED_RENEWALS if leader and watch.is_open else 1)
+    async def _wait(self, leader: str, watch: LeaseWatch, took: float) -> None:
+        """Until the lease may be free: when it was released, has expired, or is not heard of; without a watch, or a leader, for a while.
+
+        `took`: seconds of the attempt before, which may have waited long enough for an answer.
+        """
+        retry = self._timing.retry_period
+        silence = retry * MISSED_RENEWALS if leader and watch.is_open else max(retry - took, retry * RETRY_LEAST)
         while not leader or self._observed_holder:
             until_expired = self._observed_at + self._observed_duration - self._clock() if leader else silence
             self._changed.clear()
@@ -186,7 +196,11 @@ class LeaderElection:
     async def _acquire_or_renew(self) -> str:
         """Takes or renews the lease where that is possible; returns who holds it, empty where it is not known."""
         began = self._clock()
-        leader = await self._take()
+        try:
+            async with asyncio.timeout(self._timing.attempt):
+                leader = await self._take()
+        except TimeoutError as error:
+            raise errors.Unavailable(f"the lease {self._namespace}/{self._name}: no answer") from error
         if leader == self.identity:
             self._renewed_at = began
         return leader

@@ -22,7 +22,7 @@ from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.watch_loop import WatchScope, handle_signals, supervise, watch
+from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.model.settings import Settings
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OperatorOptions:
-    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`: seconds."""
+    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds."""
 
     settings: Settings
     identity: str
@@ -46,6 +46,7 @@ class OperatorOptions:
     namespaces: tuple[str, ...] = ()
     health: str | None = None
     relist_period: float = RELIST_PERIOD
+    recovers_within: float = RECOVERS_WITHIN
 
 
 async def run(options: OperatorOptions) -> None:
@@ -67,7 +68,7 @@ async def run(options: OperatorOptions) -> None:
         scope = WatchScope(options.namespaces, options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),
-            asyncio.create_task(supervise(client, informers.feeds)),
+            asyncio.create_task(supervise(client, informers.feeds, options.recovers_within)),
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(watch_guards(client, options.identity)),
             asyncio.create_task(lead(election, workers, cache, synced, stopping)),

@@ -21,8 +21,12 @@ from dynamiq_operator.kube.errors import backoff
 HEALTHY_AFTER = 600.0
 """Seconds that the watches lasted, after which the backoff of their restarts begins anew."""
 LOOK_EVERY = 5.0
+LOOKS = 12
+"""How often it is looked, at least, before the process is ended."""
 RECOVERS_WITHIN = 60.0
-"""Seconds after which the process ends where the API server does not know it, or a watch is not even tried any more."""
+"""Seconds after which the process ends where the API server does not know it, or answers all but one of its watches."""
+RECOVERS_LEAST = 10.0
+"""What that may be set to at least: for as long a watch may have nothing to say."""
 _KOPF = Path(kopf.__file__).parent
 
 log = logging.getLogger(__name__)
@@ -58,22 +62,27 @@ async def watch(scope: WatchScope, informers: Informers, stopping: asyncio.Event
         await asyncio.sleep(backoff(failures))
 
 
-async def supervise(client: Client, feeds: Iterable[Feed]) -> None:
+async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> None:
     """Raises NotRecovering where this process is what does not recover: an API server that is down is waited for, however long.
 
-    Time is counted by looks, so that a process that was paused has its time after it was woken up.
+    `within`: seconds, which are counted by looks, so that a process that was paused has its time after it was woken up. A resource has no
+    answer where the API server answers others meanwhile; an error that it answers for this one is no reason to end: it would not be
+    another one for another process.
     """
-    watched = {feed: (feed.signs, 0) for feed in feeds}
-    refused, looks = 0, RECOVERS_WITHIN / LOOK_EVERY
+    pause = min(within / LOOKS, LOOK_EVERY)
+    heard = {feed: (feed.answers, 0) for feed in feeds}
+    refused, answers = 0, client.answers
     while True:
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(pause)
         refused = refused + 1 if client.is_refused else 0
-        if refused > looks:
-            raise NotRecovering(f"the API server has not accepted the operator's credentials for {RECOVERS_WITHIN:.0f} s")
-        for feed, (signs, still) in watched.items():
-            watched[feed] = (feed.signs, still + 1 if feed.signs == signs and not feed.is_held else 0)
-            if watched[feed][1] > looks:
-                raise NotRecovering(f"nothing was heard or asked of {feed.path} for {RECOVERS_WITHIN:.0f} s")
+        if refused * pause > within:
+            raise NotRecovering(f"the API server has not accepted the operator's credentials for {within:.0f} s")
+        is_down, answers = client.answers == answers, client.answers
+        for feed, (last, still) in heard.items():
+            is_heard = feed.is_held or feed.answers != last
+            heard[feed] = (feed.answers, 0 if is_heard else still + (not is_down))
+            if heard[feed][1] * pause > within:
+                raise NotRecovering(f"nothing was heard of {feed.path} for {within:.0f} s, in which the API server answered others")
 
 
 def handle_signals(stopping: asyncio.Event) -> None:

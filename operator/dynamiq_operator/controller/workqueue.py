@@ -18,6 +18,9 @@ K = TypeVar("K", bound=Hashable)
 SUPERSEDED_MOST = 64
 """Times of a delayed key in place of which there is an earlier one that are kept at least."""
 
+REST = 0.2
+"""The share of a backoff that a key rests at least, however long its failure took: others have a worker meanwhile."""
+
 
 class WorkQueue(Generic[K]):
     """Keys to process. A key that is added while it is processed is queued once more afterwards.
@@ -29,7 +32,8 @@ class WorkQueue(Generic[K]):
         self._group, self._share = group, share
         self._ready: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
         """Queued keys by group, each in the order in which its turn comes."""
-        self._processing: set[K] = set()
+        self._processing: dict[K, float] = {}
+        """Keys that are processed, and since when."""
         self._busy: Counter[Hashable] = Counter()
         """How many keys of a group are processed."""
         self._dirty: set[K] = set()
@@ -93,16 +97,17 @@ class WorkQueue(Generic[K]):
     def done(self, key: K, *, failed: bool = False) -> None:
         """Ends the processing of `key`.
 
-        After a failure it is queued again with backoff by its consecutive failures; whatever was added meanwhile is a change, and is not
-        kept waiting for that.
+        After a failure it is queued again with backoff by its consecutive failures, which counts from the beginning of the one that failed:
+        that may have waited long for an answer. Whatever was added meanwhile is a change, and is not kept waiting for that.
         """
-        self._processing.discard(key)
+        took = asyncio.get_running_loop().time() - self._processing.pop(key)
         self._busy[self._group(key)] -= 1
         self._busy += Counter()  # keeps no group of which nothing is processed
         self._changed.set()
         if failed and self._is_open:
             self._failures[key] = self._failures.get(key, 0) + 1
-            self.add_after(key, backoff(self._failures[key]))
+            pause = backoff(self._failures[key])
+            self.add_after(key, max(pause - took, pause * REST))
         else:
             self._failures.pop(key, None)
         if key in self._dirty:
@@ -120,7 +125,7 @@ class WorkQueue(Generic[K]):
         self._ready.move_to_end(group)
         if not keys:
             del self._ready[group]
-        self._processing.add(key)
+        self._processing[key] = asyncio.get_running_loop().time()
         self._busy[group] += 1
         return key
 

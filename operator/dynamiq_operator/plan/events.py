@@ -8,6 +8,11 @@ from dynamiq_operator.model.objects import App, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
+BEGINNING = "Progressing"
+"""What became of a row that was not pinned: its deploy began, or it ended without one. The slot is the reason of the Event that says the first."""
+END = "Ended"
+"""How the deploy of a pinned row ended."""
+
 
 def title(row: Record) -> str:
     """How messages name a row: `v2 (#5, support-x7k2p)`."""
@@ -21,7 +26,7 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
     said = f"deploying {title(row)} on runtime {pinned.runtime.version}{kept}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
-    return _tell(app, row, "Progressing", said + unpinned)
+    return _tell(app, row, BEGINNING, said + unpinned)
 
 
 def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
@@ -32,7 +37,9 @@ def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
     result = outcome.result.value
     words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
     reason = "Live" if result == "Succeeded" else result
-    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed")
+    # A row may be pinned and overtaken at once: whether its beginning was told is known by that Event alone.
+    slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
+    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed", slots=slots[result])
 
 
 def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
@@ -60,6 +67,8 @@ def lacking(app: App, lacks: str) -> Emit:
     return Emit(app, "VariableMissing", lacks, key=lacks, warning=True)
 
 
-def _tell(app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False) -> tuple[Emit, ...]:
+def _tell(
+    app: App | None, row: Record, reason: str, message: str, *, key: str = "", warning: bool = False, slots: tuple[str, ...] = ()
+) -> tuple[Emit, ...]:
     about = (row, app) if app is not None else (row,)
-    return tuple(Emit(each, reason, message, key=f"{row.meta.uid}/{key}", warning=warning) for each in about)
+    return tuple(Emit(each, reason, message, key=f"{row.meta.uid}/{key}", warning=warning, slots=slots) for each in about)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.app import AppStatus
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
@@ -14,13 +15,23 @@ from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
 @dataclass(frozen=True)
 class Emit:
-    """Create an Event about an object; `key` makes the same message sent twice one Event."""
+    """Create an Event about an object; `key` makes the same message sent twice one Event.
+
+    `slots`: names of facts of which one alone can be true, such as how a row ended. The Event takes the first that no Event has told
+    of yet, so that one which was decided otherwise, and arrives late, meets a name that exists.
+    """
 
     about: App | Record | Unreadable
     reason: str
     message: str
     key: str
     warning: bool = False
+    slots: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the Event, the first that is free or says the same to be taken; its own, which no other reason has, comes last."""
+        return tuple(names.event(self.about.meta.uid, what, self.key) for what in (*self.slots, self.reason))
 
 
 @dataclass(frozen=True)
@@ -178,11 +189,15 @@ class CreateAccessKeys:
 
 @dataclass(frozen=True)
 class AnnotatePod:
-    """Annotate a running pod with the version of the Access Keys: its kubelet then refreshes what the pod mounts."""
+    """Annotate a running pod with the version of the Access Keys: its kubelet then refreshes what the pod mounts.
+
+    `observed`: the pod's resourceVersion.
+    """
 
     app: App
     pod: str
     uid: str
+    observed: str
     version: str
 
 

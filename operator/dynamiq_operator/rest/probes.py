@@ -20,9 +20,13 @@ async def livez() -> Json:
 
 @router.get("/readyz")
 async def readyz(context: ContextOf) -> Json:
-    """Readiness: the index has listed every kind once, and is fed: for as long as it is not, another replica may do better."""
+    """Readiness: the index has listed every kind once, and the API server takes this replica's own credentials.
+
+    That the API server does not answer is no reason: the other replicas ask the same one, and without any of them ready callers would get
+    no connection in place of a 503 that says why.
+    """
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
-    if (silent := context.index.unfed()) is not None:
-        raise unavailable(f"this replica does not reach the API server: {silent} are not watched")
+    if context.index.is_shut_out:
+        raise unavailable("the API server does not take the credentials of this replica")
     return Json({"status": "ok"})

@@ -58,11 +58,15 @@ def token(api: Api) -> str:
 
 @dataclass(frozen=True)
 class Login:
-    """Where an operator finds its API server and who it is there; a proxy adds the token by itself. `authority`: base64 of PEM."""
+    """Where an operator finds its API server and who it is there; a proxy adds the token by itself. `authority`: base64 of PEM.
+
+    `token_file`: a file with the token, which may be rotated.
+    """
 
     server: str
     authority: str = ""
     token: str = "given-by-the-proxy"
+    token_file: Path | None = None
 
     @classmethod
     def of(cls, cluster: Cluster, api: Api) -> Login:
@@ -72,12 +76,13 @@ class Login:
 
     def write(self, path: Path) -> None:
         """As a kubeconfig."""
+        who = {"tokenFile": str(self.token_file)} if self.token_file is not None else {"token": self.token}
         place = {"server": self.server, **({"certificate-authority-data": self.authority} if self.authority else {})}
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "it", "cluster": place}],
-            "users": [{"name": "operator", "user": {"token": self.token}}],
+            "users": [{"name": "operator", "user": who}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "operator"}}],
             "current-context": "it",
         }

@@ -114,6 +114,7 @@ LATE = {
     ),
     "Event": Late("create events: Progressing of Deployment b", {"workflowVersion": "v2"}),
     "Event, overtaken": Late("create events: Progressing of Deployment b", {"workflowVersion": "v2"}, _go_back, "c"),
+    "Event, live and overtaken": Late("create events: Live of Deployment b", {"workflowVersion": "v2"}, _go_back, "c"),
     "pins": Late("patch deployments/b", {"workflowVersion": "v2"}),
     "status": Late("patch apps/chat/status", {"workflowVersion": "v2"}),
 }

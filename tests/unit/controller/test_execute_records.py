@@ -171,6 +171,18 @@ async def test_event_that_cannot_be_written_ends_nothing(process: Process, scrip
     assert len(script.sent) == 2
 
 
+@pytest.mark.parametrize(("found", "sent"), [("Ended", 1), ("Overtaken", 2), ("Progressing", 3)])
+async def test_event_leaves_its_slot_to_one_that_says_something_else(process: Process, script: Script, found: str, sent: int) -> None:
+    """`found`: the reason of the Event that has the slot, "Ended" where there is none."""
+    about, taken = given.a_row("a"), failure(409, "AlreadyExists")
+    script.on("POST", at(EVENTS), *([] if found == "Ended" else [taken]), NAMED)
+    script.on("GET", at(EVENTS, names.event(about.meta.uid, "Began", "key")), {**NAMED, "reason": found})
+    await execute(process, APP, operations.Emit(about, "Overtaken", "by v2", "key", slots=("Began",)))
+    assert len(script.sent) == sent
+    created = [event["metadata"]["name"] for event in script.bodies("POST", at(EVENTS))]
+    assert created == [names.event(about.meta.uid, what, "key") for what in ("Began", "Overtaken")][: len(created)]
+
+
 # Pods and claims.
 
 
@@ -178,15 +190,17 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
     path = at(PODS, "chat-0")
     pod = {"metadata": {"name": "chat-0", "labels": names.labels(given.NAME)}, "spec": {"containers": []}}
     script.on("PATCH", path, stored(pod, 2))
-    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
-    assert script.bodies("PATCH", path) == [{"metadata": {"uid": "uid-0", "annotations": {names.KEYS_ANNOTATION: "55"}}}]
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", "55"))
+    assert script.bodies("PATCH", path) == [
+        {"metadata": {"uid": "uid-0", "resourceVersion": "7", "annotations": {names.KEYS_ANNOTATION: "55"}}}
+    ]
     assert [resource for resource, _ in process.cache.of_app(APP)] == [PODS]
 
 
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
 async def test_pod_that_is_gone_needs_to_be_told_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("PATCH", at(PODS, "chat-0"), answer)
-    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "55"))
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", "55"))
     assert len(script.sent) == 1
 
 

@@ -60,6 +60,7 @@ def test_management_api_listens_on_this_machine_alone_by_default() -> None:
         (("run", "--ingress-annotations", "=a.test/b"), "is not CLASS=NAME,NAME"),
         (("run", "--list-again-every", "0"), "is not a number of seconds from 1 to 86400"),
         (("run", "--list-again-every", "often"), "is not a number of seconds"),
+        (("run", "--recovers-within", "9"), "9 is less than 10 s"),
         (("run", "--image-policy", "none"), "invalid choice"),
         (("api", "--port", "65536"), "is not a port from 1 to 65535"),
         ((), "required: command"),

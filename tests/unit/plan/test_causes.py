@@ -16,6 +16,7 @@ def a_pod(container: Container) -> Pod:
     return Pod(
         name="chat-1",
         uid="1",
+        version="1",
         created=given.NOW,
         keys="",
         template_digest="t",

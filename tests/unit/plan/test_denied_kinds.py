@@ -6,9 +6,10 @@ import copy
 
 import pytest
 
-from dynamiq_operator.desired.base import AUTOSCALER, CRON_JOB, DISRUPTION_BUDGET, JOB
+from dynamiq_operator.desired.base import AUTOSCALER, CRON_JOB, DISRUPTION_BUDGET, JOB, NETWORK_POLICY
+from tests.support import factories as given
 from tests.support.triggers import CRON, NIGHTLY, told, triggering
-from tests.support.world import serving
+from tests.support.world import a_world, serving
 
 FEATURES = (AUTOSCALER, DISRUPTION_BUDGET)
 
@@ -37,3 +38,35 @@ def test_runs_that_cannot_be_seen_are_neither_repeated_nor_given_up() -> None:
     world.run()
     assert told(world)[0][1] == "Running"
     assert world.condition("TriggersReady") == ("False", "Denied")
+
+
+@pytest.mark.parametrize("from_the_start", [True, False], ids=["from the start", "later"])
+def test_no_pod_begins_behind_a_network_policy_that_cannot_be_seen(from_the_start: bool) -> None:
+    """It may have been deleted since it was seen. What serves goes on."""
+    world = a_world(given.with_spec(network={"ingressFrom": []}))
+    world.deploy("a", "v1")
+    world.run()
+    if from_the_start:
+        world.unlisted.add(NETWORK_POLICY.kind)
+    else:
+        world.list_no_more(NETWORK_POLICY.kind)
+    before = copy.deepcopy(world.child("Deployment")["spec"]["template"])
+    world.deploy("b", "v2")
+    world.run()
+    assert (world.phases, world.serving) == ({"a": "#1 Live", "b": "#2 Progressing"}, "v1")
+    assert world.child("Deployment")["spec"]["template"] == before
+    world.later(11)
+    world.run()
+    assert "NetworkPolicy chat is left alone" in world.rows["b"].status.conditions[0].message
+    world.unlisted.clear()
+    world.list_again()
+    world.run()
+    assert world.phases["b"] == "#2 Live"
+
+
+def test_an_app_without_a_network_policy_does_not_notice_that_none_can_be_seen() -> None:
+    world = serving()
+    world.list_no_more(NETWORK_POLICY.kind)
+    world.deploy("b", "v2")
+    world.run()
+    assert world.phases["b"] == "#2 Live"

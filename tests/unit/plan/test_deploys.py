@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.operations import CreateRecord, Emit
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
@@ -223,6 +225,73 @@ def test_a_newer_row_overtakes_one_that_waits_and_one_that_rolls_out() -> None:
     world.run()
     assert [_result(world, name) for name in "abcd"] == ["Succeeded", "Overtaken", "Overtaken", "Succeeded"]
     assert (world.phases["d"], world.serving) == ("#4 Live", "v3")
+
+
+@pytest.mark.parametrize(
+    ("about_to_say", "meanwhile"),
+    [("Progressing", "c"), ("Failed", "version"), ("Overtaken", "c is gone"), ("Live", "c"), ("Failed of its pods", "pods")],
+)
+def test_what_one_leader_is_about_to_say_has_the_name_of_what_the_next_one_decides_instead(about_to_say: str, meanwhile: str) -> None:
+    world = serving("v1")
+    world.deploy("b", "v4" if about_to_say == "Failed" else "v2")
+    if about_to_say == "Overtaken":
+        world.deploy("c", "v3")
+    elif about_to_say != "Progressing":
+        world.settle()
+        world.stall(BAD_NAME, old=1)
+    if about_to_say == "Live":
+        world.roll()
+    world.later(300 if about_to_say == "Failed" else 0)
+    held = [each for each in world.plan().of(Emit) if each.reason == about_to_say.split(" ")[0] and "v3" not in each.message[:2]]
+    assert len(held) == 2, "of the row and of its App"
+    if meanwhile == "c":
+        world.deploy("c", restores="a")
+    elif meanwhile == "c is gone":
+        del world.objects[(API_VERSION, "Deployment", "c")]
+    elif meanwhile == "version":
+        world.add(given.version_manifest("v4"))
+    elif meanwhile == "pods":
+        world.roll()
+    world.run()
+    assert {each.names[0] for each in held} <= world.events.keys()
+    assert not {(each.reason, each.message) for each in held} & {(reason, message) for _, reason, message in world.events.values()}
+
+
+def _ask(world: World, version: str) -> None:
+    """Git asks for another version."""
+    app = world.objects[(API_VERSION, "App", given.NAME)]
+    given.with_deploy(workflowVersion=version)(app)
+    world.edited(app)
+
+
+def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_deployed() -> None:
+    world = a_world(given.with_deploy(workflowVersion="v1"))
+    world.run()
+    _ask(world, "v2")
+    late = world.plan().of(CreateRecord)
+    _ask(world, "v3")
+    world.run()
+    assert world.serving == "v3"
+    world.perform(late)
+    world.run()
+    assert (world.serving, _result(world, late[0].name)) == ("v3", "Failed")
+    assert world.condition("DeploySpecOverridden")[0] == "False"
+    _ask(world, "v2")
+    world.run()
+    assert world.serving == "v2", "asked anew it is another row"
+
+
+def test_a_row_that_began_and_was_overtaken_is_told_of_twice_and_the_same_end_once() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.settle()
+    world.deploy("c", "v3")
+    world.perform(world.plan().of(Emit))
+    world.run()
+    assert sorted(reason for kind, reason, text in world.events.values() if kind == "Deployment" and " b)" in text.split(" was ")[0]) == [
+        "Overtaken",
+        "Progressing",
+    ]
 
 
 def test_a_row_below_the_live_one_is_never_pinned_after_it() -> None:

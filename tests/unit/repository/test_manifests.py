@@ -62,7 +62,7 @@ def needed() -> Rights:
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.VERSIONS, "get")
     ask(resources.PODS, "patch")
-    ask(resources.EVENTS, "create")
+    ask(resources.EVENTS, "create", "get")
     for resource in resources.POLICIES:
         ask(resource, "get", "list")
     for resource in resources.VALIDATING_POLICIES:

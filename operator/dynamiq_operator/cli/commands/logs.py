@@ -44,7 +44,7 @@ def run(context: CommandContext) -> int:
 def _row(context: CommandContext, app: App) -> Record:
     """The row of --row, else the live one, else the candidate. Raises Refusal."""
     if context.options.row is not None:
-        row = Record.of(reading.find_row(context.api, context.namespace, app.meta.name, context.options.row))
+        row = reading.typed(Record, reading.find_row(context.api, context.namespace, app.meta.name, context.options.row))
         if row.pinned is None:
             raise Refusal(f"row {row.name} was never rolled out, so it had no pods")
         return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import UTC, datetime
 
@@ -41,15 +42,21 @@ def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, 
 
 
 async def emit(execution: Execution, operation: operations.Emit) -> None:
-    """Creates the Event; its name is a hash, so that one that exists says the same."""
+    """Creates the Event by the first of its names that no Event has; one that exists and says the same is this one."""
     kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
     meta = operation.about.meta
-    metadata = {"name": names.event(meta.uid, operation.reason, operation.key), "namespace": meta.namespace}
     involved = {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid}
-    event = an_event(involved, metadata, operation.reason, operation.message, execution.identity, warning=operation.warning)
     try:
-        await execution.client.create(EVENTS, event)
-    except errors.AlreadyExists:
-        return
+        for place, name in enumerate(operation.names, 1):
+            metadata = {"name": name, "namespace": meta.namespace}
+            event = an_event(involved, metadata, operation.reason, operation.message, execution.identity, warning=operation.warning)
+            with contextlib.suppress(errors.AlreadyExists):
+                await execution.client.create(EVENTS, event)
+                return
+            if (
+                place == len(operation.names)
+                or (await execution.client.get(EVENTS, meta.namespace, name)).get("reason") == operation.reason
+            ):
+                return
     except errors.ApiError as error:
         log.warning("an Event of %s %r could not be written: HTTP %s", kind, meta.name, error.status)

@@ -27,8 +27,9 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
 
 
 async def annotate_access_keys(execution: Execution, operation: operations.AnnotatePod) -> None:
-    """Annotates a running pod with the version of the Access Keys; one that is gone, or another one of that name, needs none."""
-    patch = {"metadata": {"uid": operation.uid, "annotations": {names.KEYS_ANNOTATION: operation.version}}}
+    """Annotates a running pod, as it was observed, with the version of the Access Keys; one that was written since is looked at again first."""
+    observed = {"uid": operation.uid, "resourceVersion": operation.observed}
+    patch = {"metadata": {**observed, "annotations": {names.KEYS_ANNOTATION: operation.version}}}
     try:
         execution.cache.update(PODS, await execution.client.patch(PODS, operation.app.meta.namespace, operation.pod, patch))
     except (errors.NotFound, errors.Conflict):

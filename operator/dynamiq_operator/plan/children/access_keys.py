@@ -76,7 +76,7 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
         return
     for pod in context.snapshot.pods:
         if pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
-            yield AnnotatePod(context.app, pod.name, pod.uid, version)
+            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, version)
 
 
 def _looks(pod: Pod, now: datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.desired import workload
-from dynamiq_operator.desired.base import key_of
+from dynamiq_operator.desired.base import NETWORK_POLICY, key_of
 from dynamiq_operator.desired.drift import drift
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
 from dynamiq_operator.desired.network_policy import network_policy
@@ -27,8 +27,13 @@ def maker_inputs(context: Context) -> Inputs:
 
 
 def awaits_policy(context: Context) -> bool:
-    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it."""
+    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it.
+
+    One that may not be listed any more is not known to be there, though it was seen.
+    """
     wanted = network_policy(Inputs(context.app, context.settings))
+    if wanted and NETWORK_POLICY.kind in context.snapshot.denied:
+        return True
     observed = context.snapshot.children
     return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in wanted)
 

@@ -30,7 +30,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """`keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
+    """`version`: its resourceVersion. `keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
 
     `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
     else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
@@ -40,6 +40,7 @@ class Pod:
 
     name: str
     uid: str
+    version: str
     created: datetime
     keys: str
     template_digest: str
@@ -65,6 +66,7 @@ class Pod:
         return cls(
             name=raw["metadata"]["name"],
             uid=raw["metadata"].get("uid", ""),
+            version=raw["metadata"].get("resourceVersion", ""),
             created=parse_time(raw["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"),
             keys=(raw["metadata"].get("annotations") or {}).get(names.KEYS_ANNOTATION, ""),
             template_digest=(raw["metadata"].get("labels") or {}).get(names.TEMPLATE_LABEL, ""),

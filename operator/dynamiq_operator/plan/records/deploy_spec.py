@@ -47,6 +47,18 @@ def source_of(context: Context, record: Record) -> Source:
     return Source.APP if record.name == made else Source.RECORD
 
 
+def is_of_former_spec(context: Context, record: Record) -> bool:
+    """Whether a row was asked for by a `deploy` that has been changed since: its creation came late, when the row of the change was there.
+
+    Its name says after which row it was to come.
+    """
+    if not names.may_be_declared(context.app.meta.name, record.name):
+        return False
+    row = LedgerRow.of(record)
+    before = (0, *(each.sequence for each in context.deploy_rows if each.sequence < row.sequence))
+    return any(names.declared_row(context.app.meta.name, row.asked, sequence) == row.name for sequence in before[:-1])
+
+
 def _asked(app: App) -> dict[str, Any] | None:
     """What `deploy` asks, without who changed it."""
     if app.spec.deploy is None:

@@ -15,7 +15,7 @@ from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
-from dynamiq_operator.plan.records.deploy_spec import source_of
+from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
 from dynamiq_operator.plan.records.outcomes import end_row
 
 
@@ -96,7 +96,7 @@ class _Completion:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
         late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
-        found = _too_late(context, row) or self._hindrance(row, late) or self._pins(row)
+        found = _too_late(context, row) or _no_longer_asked(context, row) or self._hindrance(row, late) or self._pins(row)
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
@@ -136,6 +136,11 @@ def _too_late(context: Context, row: Record) -> Refused | None:
     if app.created <= waits_until(row, rollout):
         return None
     return Refused(f"App {app.name} was created more than {rollout.progress_deadline_seconds} s after the row")
+
+
+def _no_longer_asked(context: Context, row: Record) -> Refused | None:
+    """Why a row fails that was created for a `deploy` of old, while what it says now has been deployed."""
+    return Refused("App.spec.deploy was changed before the row arrived") if is_of_former_spec(context, row) else None
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:

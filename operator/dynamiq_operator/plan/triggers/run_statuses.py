@@ -56,6 +56,7 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
                 f"trigger {run.trigger} ({run.job}{version}){said}",
                 key=f"run/{run.job}/{run.started_at}",
                 warning=run.outcome is not RunOutcome.SUCCEEDED,
+                slots=("TriggerEnded",),
             )
 
 

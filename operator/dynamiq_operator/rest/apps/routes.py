@@ -23,7 +23,7 @@ from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import HttpProblem, unknown_id
+from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
@@ -57,7 +57,7 @@ def every_app(
         workflow = context.find(WORKFLOWS, workflow_id, "workflow_id")
         if namespaces not in ([""], [workflow.namespace]):
             _check_readable(session, workflow.namespace, "workflow", workflow_id)
-            return paging.of([], lambda found: found)
+            raise invalid_field("workflow_id", "this workflow is of another project than project_id")
         field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
         found = kube_api.items(session.api, APPS, namespaces[0], field=field)

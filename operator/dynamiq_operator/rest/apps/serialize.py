@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
-from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
 
@@ -13,7 +13,7 @@ from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
     """An App. `row`: the serialized row that it serves, else its newest; `latest_id`: id of the newest; `described`: its workflow's description."""
     meta, spec = raw["metadata"], raw["spec"]
-    found = App.of(raw)
+    hostname, is_private = _answered_at(raw, settings)
     namespace, workflow = meta["namespace"], spec["workflow"]
     workflow_id = ids.id_of(WORKFLOWS, namespace, workflow)
     creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
@@ -23,12 +23,12 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         "name": spec.get("displayName") or meta["name"],
         "description": spec.get("description"),
         "project_id": ids.id_of(NAMESPACES, "", namespace),
-        "hostname": found.status.hostname or exposure.hostname(found, settings),
+        "hostname": hostname,
         "runtime_id": row["runtime_id"] if row else None,
         "workflow_id": workflow_id,
         "workflow_version_id": row["workflow_version_id"] if row else None,
         "deployment_config": row["deployment_config"] if row else config(None),
-        "access_control": {"access_type": "private" if found.spec.is_private else "public"},
+        "access_control": {"access_type": "private" if is_private else "public"},
         "created_at": meta["creationTimestamp"],
         "created_by": creator,
         "updated_at": max(changed_at(meta), row["created_at"] if row else ""),
@@ -42,3 +42,10 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         if version
         else None,
     }
+
+
+def _answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
+    """The hostname of an App, and whether callers need a key. One that this version cannot read is told as far as it can be: a list has others."""
+    if isinstance(found := read(App, raw), Unreadable):
+        return (raw.get("status") or {}).get("hostname") or "", (raw["spec"].get("access") or {}).get("type") != "public"
+    return found.status.hostname or exposure.hostname(found, settings), found.spec.is_private

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.completion import why_not_restorable
@@ -43,6 +44,6 @@ def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: 
         raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"]:
         raise invalid_field("restores", "this deployment is of another App")
-    if (why_not := why_not_restorable(Record.of(row))) is not None:
+    if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
         raise invalid_field("restores", why_not)
     return entry.name

@@ -46,7 +46,7 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
             return promoting.perform_promotion(session.api, planned)
         return confirmations.promote(session.api, planned, given)
 
-    if (claim := promoting.promotion_claim(request, app.uid, key)) is None:
+    if (claim := promoting.promotion_claim(request, app.uid, key, given.given() if given is not None else None)) is None:
         return perform(plan(context, session, app, body))
     return promoting.promote_once(
         session.api,

@@ -62,7 +62,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     """
     entry, app = context.open_cached(session, APPS, app_id)
     request = parse.deploy_request(context, session, app, body)
-    claim = deploy_claim(request, entry.uid, key)
+    claim = deploy_claim(request, entry.uid, key, body.confirmed.given() if body.confirmed is not None else None)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
     if body.deployment_config is not None:

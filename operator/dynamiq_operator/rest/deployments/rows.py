@@ -33,7 +33,6 @@ class _Meta(TypedDict, total=False):
     uid: str
     resourceVersion: str
     creationTimestamp: str
-    ownerReferences: list[dict[str, Any]]
 
 
 class _Row(TypedDict, total=False):

@@ -23,6 +23,8 @@ DEPTH_MAX = 200
 CONTAINERS_MAX = 100_000
 """Objects and lists in one body: more would stop everything else for too long while they are made."""
 DIGITS_MAX = 1000
+LENGTH_DIGITS = 19
+"""Digits of a Content-Length that are more than zeros: HTTP allows any number of these before."""
 SILENT_MOST = 15.0
 """Seconds between two parts of a body."""
 BODY_WITHIN = 60.0
@@ -41,7 +43,7 @@ def announced(headers: Headers) -> int | None:
     if "transfer-encoding" in headers:
         return None
     length = headers.get("content-length", "0")
-    return int(length) if length.isdecimal() else None
+    return int(length[-LENGTH_DIGITS:]) if length.isdecimal() and not length[:-LENGTH_DIGITS].strip("0") else None
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:

@@ -8,7 +8,7 @@ body that it cannot take, 401 without a token and 503 while it starts; a path or
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -49,6 +49,8 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 """The status of each kind of error: of the first line that it is an instance of. `LeftBehind` has its cause's."""
 PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
+TOLD_MOST, SHOWN_MOST = 20, 300
+"""Of a request, the fields that are told to be wrong, and the letters of each."""
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -96,6 +98,19 @@ def invalid_field(field: str, message: str) -> HttpProblem:
     return HttpProblem(422, f"{field}: {message}", {field: message})
 
 
+def invalid_request(wrong: Sequence[tuple[str, str]]) -> HttpProblem:
+    """422 of fields, or query parameters, with what is wrong with each: the first of them, as long as they can be read."""
+    details: dict[str, Any] = {}
+    for where, said in wrong[:TOLD_MOST]:
+        details.setdefault(_shortened(where), _shortened(said))
+    more = [f"and {len(wrong) - TOLD_MOST} more are wrong"] if len(wrong) > TOLD_MOST else []
+    return HttpProblem(422, "; ".join([*(f"{where}: {said}" for where, said in details.items()), *more]), details)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_MOST else f"{text[:SHOWN_MOST]}…"
+
+
 def invalid_body(message: str) -> HttpProblem:
     return HttpProblem(422, message, {"body": message})
 
@@ -134,7 +149,7 @@ def problem_of(error: Exception) -> HttpProblem:
         case Refusal():
             return HttpProblem(status, str(error), {error.field: error.reason} if error.field else None)
         case RequestValidationError():
-            return _invalid_request(status, error)
+            return _invalid_request(error)
         case errors.ApiError():
             return _api_error(error.status if error.status in PASSED_ON else status, error)
         case _:
@@ -155,12 +170,16 @@ def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     return unavailable(str(error), error.retry_after)
 
 
-def _invalid_request(status: int, error: RequestValidationError) -> HttpProblem:
-    details: dict[str, Any] = {}
-    for found in error.errors():
-        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
-        details.setdefault(where, "there is no such field" if found["type"] == "extra_forbidden" else found["msg"])
-    return HttpProblem(status, "; ".join(f"{where}: {said}" for where, said in details.items()), details)
+def _invalid_request(error: RequestValidationError) -> HttpProblem:
+    return invalid_request(
+        [
+            (
+                ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
+                "there is no such field" if found["type"] == "extra_forbidden" else found["msg"],
+            )
+            for found in error.errors()
+        ]
+    )
 
 
 _FIELDS = {

@@ -56,7 +56,7 @@ class Lane:
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it came at the same moment
                 self._leave(caller)
-            else:
+            elif turn in queue:  # whoever leaves takes those that have gone out of the queue, too
                 queue.remove(turn)
                 if not queue:
                     del self._waiting[caller]

@@ -117,6 +117,7 @@ class Middleware:
         token = token_of(given[0]) if len(given) == 1 else None
         if token is None:
             raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
+        begin_deadline()  # a request that was sent ahead of an answer would have what the one before it had left
         session = await self._reviews.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from fastapi import Request
@@ -11,8 +12,12 @@ from fastapi.params import Query
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.errors import invalid_body, invalid_request
 
+FIELDS_MAX = 1000
+"""Each field that is wrong is an error of its own, which are made on the event loop."""
+FREE = frozenset({"flow", "flow_ui"})
+"""Fields that hold any JSON, and are validated as one value."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -24,11 +29,13 @@ class StrictRoute(APIRoute):
         known = {each.alias for each in get_flat_params(self.dependant) if isinstance(each.field_info, Query)}
 
         async def strict(request: Request) -> Response:
-            given = [name for name, _ in request.query_params.multi_items()]
-            if wrong := {name: _says(name, known) for name in given if name not in known or given.count(name) > 1}:
-                raise HttpProblem(422, "; ".join(f"{name}: {said}" for name, said in wrong.items()), wrong)
+            given = Counter(name for name, _ in request.query_params.multi_items())
+            if wrong := [(name, _says(name, known)) for name, times in given.items() if name not in known or times > 1]:
+                raise invalid_request(wrong)
             # The middleware has parsed the body: Starlette would do it again, on the event loop.
             if hasattr(request.state, "json"):
+                if _has_too_many_fields(request.state.json):
+                    raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
                 request._json = request.state.json
             return await handler(request)
 
@@ -39,3 +46,17 @@ def _says(name: str, known: set[str]) -> str:
     if name in known:
         return "this query parameter is there twice"
     return f"there is no such query parameter; this call has {', '.join(sorted(known)) or 'none'}"
+
+
+def _has_too_many_fields(body: Any) -> bool:
+    return any(count > FIELDS_MAX for count, _ in enumerate(_fields(body), 1))
+
+
+def _fields(body: Any) -> Iterator[Any]:
+    """Every value of a body, without what is in a flow or its layout."""
+    left = [value for name, value in body.items() if name not in FREE] if isinstance(body, dict) else [body]
+    while left:
+        value = left.pop()
+        yield value
+        if isinstance(value, (dict, list)):
+            left += value.values() if isinstance(value, dict) else value

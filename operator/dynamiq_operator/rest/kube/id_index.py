@@ -32,8 +32,8 @@ SILENCE = 330.0
 PAUSE_MOST = 5.0
 """Most seconds between two retries: so long the index stays stale after an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
-UNFED_AFTER = 15.0
-"""Seconds for which a list or a watch may fail, again and again, before a replica says that it is not ready."""
+SHUT_OUT_AFTER = 15.0
+"""Seconds for which the API server may not take this replica's credentials before it says that it is not ready."""
 GONE_KEPT = 10_000
 WAITING_MOST = 48
 """Most requests that wait at once for a relist that may have their id."""
@@ -105,12 +105,12 @@ class KindIndex:
         self._is_relisting = False
         self._may_relist_at = 0.0
         self._failure: errors.ApiError | None = None
-        self._failing_since: float | None = None
+        self._shut_out_since: float | None = None
 
     @property
-    def is_fed(self) -> bool:
-        """Whether what happens is heard of here, or was until `UNFED_AFTER` seconds ago."""
-        return (since := self._failing_since) is None or time.monotonic() - since < UNFED_AFTER
+    def is_shut_out(self) -> bool:
+        """Whether the API server answers, and has not taken this replica's credentials for a while. Each replica has a token of its own."""
+        return (since := self._shut_out_since) is not None and time.monotonic() - since >= SHUT_OUT_AFTER
 
     def get(self, uid: str) -> Entry | None:
         return self._by_id.get(uid)
@@ -193,6 +193,9 @@ class KindIndex:
         failure: errors.ApiError | None = None
         try:
             self.list()
+        except errors.Denied as error:
+            # This program's own rights: the caller's may be as good as any.
+            failure = errors.Unavailable(f"this API itself may not list {self.resource.plural} now: {error}")
         except errors.ApiError as error:
             failure = error
         finally:
@@ -227,12 +230,13 @@ class KindIndex:
                 failures += 1
                 if error.status in (400, 410):
                     version = ""
+                if error.status == 401:
+                    self._shut_out_since = self._shut_out_since or time.monotonic()
                 LOG.warning("index of %s: %s", self.resource.plural, error)
             except Exception:
                 failures, version = failures + 1, ""
                 LOG.exception("index of %s", self.resource.plural)
             if failures:
-                self._failing_since = self._failing_since or time.monotonic()
                 ends.wait(min(errors.backoff(failures), PAUSE_MOST))
 
     def _watch(self, version: str) -> str:
@@ -268,7 +272,7 @@ class KindIndex:
         return version
 
     def _fed(self) -> None:
-        self._failing_since = None
+        self._shut_out_since = None
 
     def _replace(self, found: Iterable[Entry], version: int) -> None:
         listed = {entry.uid: entry for entry in found}
@@ -349,9 +353,10 @@ class IdIndex:
         """Whether every kind has been listed once."""
         return all(kind.listed.is_set() for kind in self._kinds.values())
 
-    def unfed(self) -> str | None:
-        """A kind whose lists and watches fail, and have failed for a while; None where there is none."""
-        return next((kind.resource.plural for kind in self._kinds.values() if not kind.is_fed), None)
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether the API server has not taken this replica's credentials for a while."""
+        return any(kind.is_shut_out for kind in self._kinds.values())
 
     def of(self, resource: ApiResource) -> KindIndex:
         return self._kinds[resource.kind]

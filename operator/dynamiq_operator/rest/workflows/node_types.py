@@ -9,7 +9,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model.completion import newest_runtime
 from dynamiq_operator.model.engines import NODE_TYPES
-from dynamiq_operator.model.objects import Runtime
+from dynamiq_operator.model.objects import Runtime, Unreadable, read
 from dynamiq_operator.model.runtime import Engine
 from dynamiq_operator.rest.context import SessionOf
 from dynamiq_operator.rest.http.documented import documented
@@ -38,7 +38,9 @@ def _serialize(name: str) -> dict[str, str]:
 def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:
     """The version and the engine of the newest Runtime, and why the list kept here is not complete for it, or None."""
     try:
-        found = newest_runtime([Runtime.of(raw) for raw in kube_api.items(session.api, RUNTIMES)])
+        found = newest_runtime(
+            [each for raw in kube_api.items(session.api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)]
+        )
     except errors.Denied as error:
         if error.status == 401:
             raise

@@ -1,0 +1,59 @@
+"""The control plane of a cluster of ours goes away as it does where its machine fails, and comes back as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import urllib3
+
+from local import processes, state
+from local.clusters import Cluster
+from tests.support.api import Api
+from tests.support.waiting import eventually
+
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""In the order in which they are started."""
+BACK_WITHIN = 90.0  # seconds
+
+
+@contextlib.contextmanager
+def down(cluster: Cluster, *names: str) -> Iterator[None]:
+    """Kills programs of the control plane; starts them again as they were at the end of the block, and waits until the API server is ready."""
+    commands = {name: _kill(cluster, name) for name in names}
+    try:
+        yield
+    finally:
+        for name, command in commands.items():
+            cluster.add_daemon(name, list(command))
+    eventually("the API server is ready", lambda: is_ready(Api.of(cluster)), BACK_WITHIN)
+
+
+def is_ready(api: Api) -> bool:
+    try:
+        return api.request("GET", "/readyz").ok
+    except (OSError, urllib3.exceptions.HTTPError):
+        return False
+
+
+def _kill(cluster: Cluster, name: str) -> list[str | Path]:
+    """Kills a program of the cluster, without a warning; returns its command."""
+    record = state.load(cluster.name)
+    assert record is not None, f"cluster {cluster.name} is none of ours"
+    found = {pid: command for pid in processes.find(record.token) if (command := _command(pid)) and Path(command[0]).name == name}
+    assert len(found) == 1, f"of {name} there are {len(found)} processes"
+    ((pid, command),) = found.items()
+    os.kill(pid, signal.SIGKILL)
+    eventually(f"{name} is gone", lambda: not _command(pid))
+    return list(command)
+
+
+def _command(pid: int) -> list[str]:
+    """Empty where the process has ended."""
+    try:
+        return [part for part in Path(f"/proc/{pid}/cmdline").read_text().split("\0") if part]
+    except OSError:
+        return []

@@ -1,0 +1,265 @@
+"""What somebody sends who wants to break it, and what odd objects do to those who have nothing to do with them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.actions.idempotency import NOTED_MOST
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
+from dynamiq_operator.model import names
+from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.rest.kube import client, id_index
+from tests.support import factories as make
+from tests.support.rest_stage import UNKNOWN, RestStage, created
+from tests.support.scripted import Reply, Sent, failure
+
+PATIENCE = 20.0  # seconds
+
+
+def _path(stage: RestStage, more: str = "") -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
+
+
+def _asked(stage: RestStage, **fields: Any) -> dict[str, Any]:
+    return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **fields}
+
+
+# Requests that would stop all others, or the answer to themselves.
+
+
+def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Any, float]:
+    """The answer, and the longest time in which the event loop served nobody, in times of what it takes to parse as much JSON."""
+
+    async def scenario() -> tuple[Any, float]:
+        longest, over = 0.0, asyncio.Event()
+
+        async def tick() -> None:
+            nonlocal longest
+            while not over.is_set():
+                before = time.perf_counter()
+                await asyncio.sleep(0)
+                longest = max(longest, time.perf_counter() - before)
+
+        ticking = asyncio.create_task(tick())
+        answered = await stage.ask(method, path, body)
+        over.set()
+        await ticking
+        return answered, longest
+
+    began = time.perf_counter()
+    json.loads(json.dumps({f"field{number}": 1 for number in range(150_000)}))
+    unit = time.perf_counter() - began
+    tried = [stage.run(scenario()) for _ in range(3)]  # the best of three: other programs may stop this one
+    return tried[0][0], min(longest for _, longest in tried) / unit
+
+
+@pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
+def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, where: str) -> None:
+    many = {f"field{number}": 1 for number in range(120_000)}
+    body = _asked(stage, **({where: many} if where else many))
+    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), body)
+    assert "more than 1000 fields" in answered.error(422)["message"]
+    assert stop < 1
+
+
+def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
+    body = _asked(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
+    answered = stage.call("POST", _path(stage, "/deploy"), body)
+    error = answered.error(422)
+    assert len(answered.content) < 20_000
+    assert "80 more" in error["message"]
+
+
+def test_a_query_parameter_that_is_there_thousands_of_times_stops_nobody(stage: RestStage) -> None:
+    answered, stop = _longest_stop(stage, "GET", "/v1/apps?" + "&".join(["page"] * 6400))
+    assert answered.error(422)["details"] == {"page": "this query parameter is there twice"}
+    assert stop < 1
+
+
+@pytest.mark.parametrize("token", [None, "token-of-anna"])
+def test_a_length_of_thousands_of_digits_is_a_length(stage: RestStage, token: str | None) -> None:
+    length = {"Content-Length": f"{'0' * 5000}2", "Content-Type": "application/json"}
+    answered = stage.call("POST", _path(stage, "/deploy"), b"{}", headers=length, token=token)
+    assert answered.status == (401 if token is None else 422)
+    endless = stage.call("POST", _path(stage, "/deploy"), b"{}", headers={**length, "Content-Length": "9" * 5000})
+    assert endless.status in (413, 422)
+
+
+def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_other() -> None:
+    async def scenario() -> tuple[list[Any], list[str]]:
+        lane, served = Lane(total=1, each=1, waiting=4, patience=PATIENCE), list[str]()
+
+        async def use(caller: str) -> None:
+            async with lane.slot(caller):
+                served.append(caller)
+
+        leave = asyncio.Event()
+
+        async def hold() -> None:
+            async with lane.slot("first"):
+                await leave.wait()
+
+        first = asyncio.create_task(hold())
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(use(caller)) for caller in ("gone", "stays")]
+        await asyncio.sleep(0)
+        leave.set()  # who holds the slot leaves in the next turn of the loop
+        waiting[0].cancel()  # and meets one who has gone by then, and has not been told yet
+        ended = await asyncio.gather(first, *waiting, return_exceptions=True)
+        await use("after")
+        return ended, served
+
+    ended, served = asyncio.run(scenario())
+    assert served == ["stays", "after"]
+    assert isinstance(ended[1], asyncio.CancelledError), ended
+
+
+# Idempotency keys.
+
+
+def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(stage: RestStage) -> None:
+    first = _asked(stage, confirmed={"version": "v2"})
+    assert stage.call("POST", _path(stage, "/deploy"), first, key="a key").status == 201
+    (made,) = stage.created(RECORDS)
+    stage.put(made)
+    stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
+    for other in ({"version": "v1"}, {"version": "v2", "runtime": "1.0.0"}):
+        assert (
+            "another request"
+            in stage.call("POST", _path(stage, "/deploy"), {**first, "confirmed": other}, key="a key").error(422)["message"]
+        )
+    assert "another request" in stage.call("POST", _path(stage, "/deploy"), _asked(stage), key="a key").error(422)["message"]
+    again = stage.call("POST", _path(stage, "/deploy"), first, key="a key")
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "[" * 100_000,
+        "not JSON",
+        json.dumps([1, 2]),
+        json.dumps({f"{number:016x}": "f" * 64 for number in range(5000)}),
+        json.dumps({"key": {"much": "x" * 100_000}, "f" * 16: ["x" * 100_000]}),
+    ],
+)
+def test_the_notes_of_promotions_stay_few_whatever_stands_there(stage: RestStage, there: str) -> None:
+    app = stage.object(APPS, "chat")
+    app["metadata"].setdefault("annotations", {})[names.PROMOTIONS_ANNOTATION] = there
+    stage.script.on("POST", APPS.path("prod"), lambda sent: Reply(201, stage.put(sent.body)))
+    stage.script.on("PATCH", APPS.path("demo", "chat"), {})
+    assert stage.call("POST", _path(stage, "/promote"), {}, key="a key").status == 201
+    (patch,) = stage.script.bodies("PATCH", APPS.path("demo", "chat"))
+    noted = json.loads(patch["metadata"]["annotations"][names.PROMOTIONS_ANNOTATION])
+    assert 1 <= len(noted) <= NOTED_MOST
+    assert len(json.dumps(noted)) < 4000
+
+
+# Odd objects.
+
+
+def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: RestStage) -> None:
+    odd = stage.put(make.app_manifest(name="odd"))
+    odd["spec"]["access"] = {"type": "by-invitation"}
+    told = {each["name"]: each for each in stage.get("/v1/apps")}
+    assert set(told) == {"chat", "odd"}
+    assert told["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
+    path = f"/v1/apps/{odd['metadata']['uid']}"
+    assert stage.call("GET", path).status == 200
+    error = stage.call("POST", f"{path}/deploy/preview", _asked(stage)).error(409)
+    assert "access.type" in error["message"]
+    assert stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).status == 200
+
+
+def test_a_row_that_this_version_cannot_read_is_said_and_no_failure(stage: RestStage) -> None:
+    stage.object(RECORDS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
+    error = stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).error(409)
+    assert "chat-b" in error["message"]
+    assert "config" in error["message"]
+
+
+def test_a_runtime_that_this_version_cannot_read_is_not_chosen(stage: RestStage) -> None:
+    odd = stage.put(make.runtime_manifest(name="runtime-9"))
+    odd["spec"].update(version="9.0.0", engine="quantum")
+    assert stage.call("GET", "/v1/agent-builder/nodes").json["runtime"] == "1.0.0"
+
+
+# Filters.
+
+
+def test_a_workflow_of_another_project_is_no_empty_list(stage: RestStage) -> None:
+    query = f"project_id={stage.uid(NAMESPACES, 'prod')}&workflow_id={stage.uid(WORKFLOWS, 'chat')}"
+    assert set(stage.call("GET", f"/v1/apps?{query}").error(422)["details"]) == {"workflow_id"}
+    stage.allow(lambda _verb, _resource, namespace: namespace != "demo")
+    assert set(stage.call("GET", f"/v1/apps?{query}").error(404)["details"]) == {"workflow_id"}, "who may not see it is told nothing of it"
+
+
+# This program's own rights, and time.
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
+def test_where_its_own_rights_fail_the_caller_is_not_told_that_theirs_do(stage: RestStage, status: int, reason: str) -> None:
+    stage.script.on("GET", APPS.path(), failure(status, reason, "not you"))
+    error = stage.call("GET", f"/v1/apps/{UNKNOWN}").error(503)
+    assert "this API itself" in error["message"]
+
+
+def _kept(stage: RestStage, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The status of readiness once lists and watches were answered so for as long as it takes."""
+    tried, ends = threading.Semaphore(0), threading.Event()
+
+    def answer(_: Sent) -> Reply:
+        tried.release()
+        return reply
+
+    monkeypatch.setattr(id_index, "SHUT_OUT_AFTER", 0.0)
+    stage.script.on("GET", APPS.path(), answer)
+    keeping = threading.Thread(target=stage.context.index.of(APPS).keep, args=(ends,), daemon=True)
+    keeping.start()
+    assert all(tried.acquire(timeout=PATIENCE) for _ in range(2))
+    status = stage.call("GET", "/readyz", token=None).status
+    ends.set()
+    keeping.join(PATIENCE)
+    return status
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (Reply(cut=True), 200),
+        (failure(503, "ServiceUnavailable"), 200),
+        (failure(403, "Forbidden"), 200),
+        (failure(401, "Unauthorized"), 503),
+    ],
+)
+def test_a_replica_is_not_ready_where_another_may_do_better_and_ready_where_none_would(
+    stage: RestStage, monkeypatch: pytest.MonkeyPatch, reply: Reply, status: int
+) -> None:
+    assert _kept(stage, reply, monkeypatch) == status
+
+
+def test_an_app_is_taken_back_though_the_time_of_its_request_is_over(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def hang(sent: Sent) -> Any:
+        if "dryRun" in sent.query:
+            return created(sent)
+        over.wait(PATIENCE)
+        return Reply(cut=True)
+
+    stage.script.on("POST", RECORDS.path("demo"), hang)
+    stage.script.on("DELETE", APPS.path("demo", "new"), {})
+    stage.call("GET", "/v1/apps")
+    monkeypatch.setattr(client, "ANSWERED_WITHIN", 1.0)
+    body = {"name": "new", "project_id": stage.uid(NAMESPACES, "demo"), "workflow_id": stage.uid(WORKFLOWS, "chat")}
+    error = stage.call("POST", "/v1/apps", body).error(503)
+    over.set()
+    assert "is not known" in error["message"]
+    assert len(stage.script.bodies("DELETE", APPS.path("demo", "new"))) == 1
+    assert "app_id" not in error["details"], "nothing is left of it"
