@@ -52,7 +52,7 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
     if length is not None and length > BODY_MAX:
         raise _too_large()
     _check_type(headers)
-    parts, size = [], 0
+    body = bytearray()  # one piece, however many parts it comes in
     try:
         async with asyncio.timeout(BODY_WITHIN):
             while True:
@@ -60,15 +60,14 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
                     message = await receive()
                 if message["type"] == "http.disconnect":
                     raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > BODY_MAX:
+                body += message.get("body", b"")
+                if len(body) > BODY_MAX:
                     raise _too_large()
                 if not message.get("more_body"):
                     break
     except TimeoutError:
         raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
-    return b"".join(parts)
+    return bytes(body)
 
 
 async def parse_body(body: bytes) -> Any:
