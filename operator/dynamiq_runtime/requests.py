@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -12,6 +13,9 @@ from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.keys import AccessKeys
 
 EVENTS = "text/event-stream"
+BODY_WITHIN = 60.0
+BODY_RATE = 64 * 1024
+"""A body is there within so many seconds, and as many more as the largest takes at so many bytes a second."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,16 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
 async def parse_run_request(request: web.Request) -> RunRequest:
     """The object under `input`, and whether the caller asks for events: by `stream`, or by the header Accept where that is absent.
 
-    Raises HttpError: 415 for a body that is not JSON, 422 for one that does not validate.
+    Raises HttpError: 408 for a body that does not come, 415 for a body that is not JSON, 422 for one that does not validate.
     """
     if request.headers.get("Content-Type") and not _is_json(request.content_type):
         message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
         raise HttpError(415, "not_json", message)
-    raw = await request.read()
+    try:
+        async with asyncio.timeout(BODY_WITHIN + request.client_max_size / BODY_RATE):
+            raw = await request.read()
+    except TimeoutError:
+        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
     try:
         body = json.loads(raw, parse_constant=_no_constant)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

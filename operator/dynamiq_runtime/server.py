@@ -16,7 +16,7 @@ from aiohttp import web
 
 from dynamiq_runtime.engine import Engine
 from dynamiq_runtime.errors import HttpError, from_aiohttp
-from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event
+from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event, write
 from dynamiq_runtime.execution import RETRY_AFTER, Run, RunExecutor, Serializer
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.logs import log
@@ -119,16 +119,20 @@ class Server:
         chunks, response = ChunkStream(), web.StreamResponse(headers=HEADERS)
         run.report.emit = chunks.emit
         try:
-            async with self._runs.start(run, engine) as answer:
-                await response.prepare(request)
-                text = await chunks.relay(response, answer)
-            await response.write(encode_event("result", text))
-        except HttpError as error:
-            if not response.prepared:
-                raise
-            await response.write(encode_event("error", error.body))
+            try:
+                async with self._runs.start(run, engine) as answer:
+                    await response.prepare(request)
+                    last = encode_event("result", await chunks.relay(response, answer))
+            except HttpError as error:
+                if not response.prepared:
+                    raise
+                last = encode_event("error", error.body)
+            await write(response, last)
         except ConnectionError:
-            return response  # the caller has left, and the run with it
+            # The caller has left, or does not read, and the run with it: nothing waits until what is in the buffer has been taken.
+            if request.transport is not None:
+                request.transport.abort()
+            return response
         finally:
             chunks.close()
         await response.write_eof()

@@ -43,7 +43,7 @@ proxy)
     exec sleep 600;;
 config) cat "$STAND_IN/namespace";;
 get) cat "$STAND_IN/get-$2";;
-port-forward) cat "$STAND_IN/forwarded"; cat "$STAND_IN/not-forwarded" >&2; [ ! -s "$STAND_IN/forwarded" ] || exec sleep 600;;
+port-forward) echo $$ >"$STAND_IN/forwarder"; cat "$STAND_IN/forwarded"; cat "$STAND_IN/not-forwarded" >&2; [ ! -s "$STAND_IN/forwarded" ] || exec sleep 600;;
 *) printf '%s\\n' "$@";;
 esac
 """

@@ -16,10 +16,10 @@ from dynamiq_operator.cli.kubectl_flags import CommandLine
 NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable KUBECTL"
 DEFAULT_NAMESPACE = "default"
 
-# Its standard input is a pipe from the plugin that is never written to: `read` returns when the plugin ends.
+# Its standard input is a pipe from the plugin that is never written to: `read` returns when the plugin ends. The folder may be empty.
 GUARD_SCRIPT = """
 folder=$1 input=$2; shift 2
-trap '[ -z "$proxy" ] || kill "$proxy" 2>/dev/null; rm -rf "$folder"' EXIT
+trap '[ -z "$proxy" ] || kill "$proxy" 2>/dev/null; [ -z "$folder" ] || rm -rf "$folder"' EXIT
 trap exit INT HUP TERM
 "$@" <"$input" & proxy=$!
 exec >/dev/null 2>&1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import unicodedata
@@ -39,11 +40,11 @@ class Screen:
 
     @classmethod
     def out(cls) -> Screen:
-        return cls(sys.stdout)
+        return cls(_escaping(sys.stdout))
 
     @classmethod
     def err(cls) -> Screen:
-        return cls(sys.stderr)
+        return cls(_escaping(sys.stderr))
 
     @property
     def width(self) -> int | None:
@@ -86,6 +87,13 @@ class Screen:
             text = safe(line, keep="\t")
             colour = DIFF_COLOURS.get(line[:1]) if is_diff else None
             self.lines([self.paint(colour, text) if colour else text])
+
+
+def _escaping(stream: TextIO) -> TextIO:
+    """The stream, which writes an escape for what its encoding does not have: a deploy that was done must not end as a failure to say so."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 class Table:

@@ -16,6 +16,9 @@ from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.snapshot import AccessKeys
 
+PROBLEM_KEPT = 2 * errors.CHILD_MOST
+"""Seconds after which a problem that was not found again is forgotten."""
+
 
 @dataclass(frozen=True)
 class KeptProblem:
@@ -55,12 +58,19 @@ class AppState:
 
     failure: ReconcileFailure | None = None
     """What of the last reconcile failed, for the App to say."""
+    told_at: float = 0.0
+    """The monotonic time since which it has been said in these words."""
     failed_passes: int = 0
     """Consecutive reconciles of which something failed."""
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
         """Keeps, at a monotonic time, why a child could not be made."""
         self.problems[key] = KeptProblem.after(self.problems.get(key), problem, now)
+
+    def forget_problems(self, now: float) -> None:
+        """Drops the problems of what nobody asks for any more: what is asked for is tried, and found again, long before."""
+        self.problems = {key: kept for key, kept in self.problems.items() if now - kept.since <= PROBLEM_KEPT}
+        self.row_problems = {name: kept for name, kept in self.row_problems.items() if now - kept.since <= PROBLEM_KEPT}
 
     def keep_row_problem(self, row: str, problem: ChildProblem, now: float) -> None:
         """Keeps, at a monotonic time, why a row could not be written."""
@@ -87,6 +97,9 @@ class AppStates:
     def of(self, app: AppKey) -> AppState:
         """The App's state, empty where there is none yet."""
         return self._by_app.setdefault(app, AppState())
+
+    def __contains__(self, app: AppKey) -> bool:
+        return app in self._by_app
 
     def of_uid(self, app: AppKey, uid: str) -> AppState:
         """The same, empty where what is kept is of an App of the same name that was deleted."""

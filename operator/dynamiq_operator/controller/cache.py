@@ -7,6 +7,7 @@ same however many Apps, releases and rows there are.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Set
@@ -24,6 +25,8 @@ AppKey = tuple[str, str]
 """Namespace and name of an App."""
 
 TOMBSTONES_MAX = 10_000
+
+log = logging.getLogger(__name__)
 
 
 class Cache:
@@ -43,7 +46,10 @@ class Cache:
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
-        """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it."""
+        """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it.
+
+        One that is of no form that it could be kept in leaves what is cached as it is: it is unknown, and costs no other object anything.
+        """
         self._require_owner()
         key, version = key_of(raw), _version(raw)
         cached = self._objects[resource].get(key)
@@ -52,20 +58,30 @@ class Cache:
             return set()
         if resource is RECORDS and (raw.get("status") or {}).get("phase") in CLOSED:
             return self.delete(resource, raw)
-        kept = slim(resource, raw)
+        try:
+            kept = slim(resource, raw)
+            places, affected = list(self._indexed(resource, kept)), self._affected_by(resource, kept)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            log.error("%s %s/%s is of no form that is known, and left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
+            return set()
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = kept
-        for index, at, entry in self._indexed(resource, kept):
+        for index, at, entry in places:
             index[at].add(entry)
-        return affected_before | self._affected_by(resource, kept)
+        return affected_before | affected
 
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
-        """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile."""
+        """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile.
+
+        What is cached and newer stays: it is another object, made under the name meanwhile, or selected again.
+        """
         self._require_owner()
-        self._tombstones[raw["metadata"].get("uid", "")] = _version(raw)
+        key, version, uid = key_of(raw), _version(raw), raw["metadata"].get("uid", "")
+        self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
-        return self._evict(resource, key_of(raw)) | self._affected_by(resource, raw)
+        cached = self._objects[resource].get(key)
+        return self._evict(resource, key) if cached is not None and _version(cached) <= version else set()
 
     def retain(self, resource: ApiResource, listed: Set[AppKey], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
         """Drops what a whole list, of this resourceVersion, lacks; returns the Apps to reconcile.

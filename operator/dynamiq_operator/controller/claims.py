@@ -10,8 +10,6 @@ from datetime import datetime
 from http import HTTPStatus
 from time import monotonic
 
-from pydantic import ValidationError
-
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
@@ -19,7 +17,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP, app_of
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Meta, format_time, parse_time
+from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
@@ -162,10 +160,8 @@ class Claims:
         if not self._is_served(holder[0]):
             return True
         raw = self._cache.get(APPS, *holder)
-        try:
-            return raw is not None and exposure.external_hostname(App.of(raw), self._settings) == host
-        except ValidationError:
-            return True
+        app = read(App, raw) if raw is not None else None
+        return isinstance(app, Unreadable) or (app is not None and exposure.external_hostname(app, self._settings) == host)
 
     def _is_served(self, namespace: str) -> bool:
         """Whether the Apps of a namespace are cached."""

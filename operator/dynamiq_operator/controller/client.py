@@ -77,6 +77,10 @@ class Client:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._session.close()
 
+    def apart(self) -> Client:
+        """The same login with connections and requests at a time of its own: what is asked there waits for nothing that hangs here."""
+        return Client(self._credentials)
+
     async def until_answered(self) -> None:
         """Returns at once, or, while the API server answers nothing at all, when it answers somebody, or after a pause."""
         if self._failures < DOWN_AFTER:
@@ -212,7 +216,7 @@ class Client:
         while True:
             answer = await self._answer("GET", path, query)
             page = _parsed(answer, f"GET {path}", "metadata")
-            if "items" not in page or not str(page["metadata"].get("resourceVersion", "")).isdecimal():
+            if "items" not in page or not _has_version(page) or not all(map(_is_object, page["items"] or ())):
                 raise errors.Unavailable(f"GET {path}: the answer is no list")  # to take it for an empty one would delete what there is
             # A list leaves these out of its items, and has null in place of none.
             page["items"] = [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"] or ()]
@@ -284,6 +288,15 @@ def _parsed(raw: bytes, asked: str, required: str) -> Manifest:
     if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
         raise errors.Unavailable(f"{asked}: the answer is no object with {required}")
     return parsed
+
+
+def _has_version(part: Any) -> bool:
+    """Whether a list, or an item of one, says of when it is."""
+    return isinstance(part, dict) and isinstance(meta := part.get("metadata"), dict) and str(meta.get("resourceVersion", "")).isdecimal()
+
+
+def _is_object(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(meta := item.get("metadata"), dict) and bool(meta.get("name"))
 
 
 def _object(answer: Manifest, asked: str) -> Manifest:

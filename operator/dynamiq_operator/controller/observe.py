@@ -278,6 +278,7 @@ class Observer:
 
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Looks again, after `PROBLEM_TTL`, whether a name that was taken is free now."""
+        state.forget_problems(self._clock())
         for child, kept in list(state.problems.items()):
             if kept.problem.reason is not ProblemReason.TAKEN or self._clock() - kept.since < PROBLEM_TTL:
                 continue

@@ -21,6 +21,8 @@ from dynamiq_operator.plan.status.failures import tell_failure
 CHANGES_BEFORE_THROTTLING = 8
 """Consecutive reconciles that each changed something, after which the next one is delayed: a plan that never ends must not spin."""
 THROTTLE_SECONDS = 1.0
+TOLD_AGAIN_AFTER = 60.0
+"""Seconds for which an App says of a failure what it said first: words that differ each time, by a port or an id, would be a write each time."""
 REQUEUE_AFTER_MIN = 0.1
 """Seconds: a plan that wants the next reconcile sooner gets it after these."""
 
@@ -36,20 +38,28 @@ class Reconciler:
         """Consecutive reconciles of an App that changed something."""
 
     async def process(self, app: AppKey) -> None:
-        """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker."""
+        """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker, or keeps the App from coming again."""
+        failed = True
+        try:
+            failed = await self._process(app)
+        except Exception:
+            log.exception("App %s/%s: what failed could not be noted", *app)
+        finally:
+            self._queue.done(app, failed=failed)
+
+    async def _process(self, app: AppKey) -> bool:
+        """Whether something failed, which is noted."""
         try:
             failures = await self.reconcile(app)
         except LeadershipLost:
             log.warning("App %s/%s: stopped, since another replica may lead by now", *app)
-            self._queue.done(app, failed=True)
+            return True
         except Exception as error:
-            passes = self._count(app)
-            await self._note(app, of_pass(error, passes), [error])
-            self._queue.done(app, failed=True)
-        else:
-            passes = self._count(app) if failures else 0
-            await self._note(app, of_operations(failures, passes), [failure.error for failure in failures], told_by_plan=True)
-            self._queue.done(app, failed=bool(failures))
+            await self._note(app, of_pass(error, self._count(app)), [error])
+            return True
+        passes = self._count(app) if failures else 0
+        await self._note(app, of_operations(failures, passes), [failure.error for failure in failures], told_by_plan=True)
+        return bool(failures)
 
     async def reconcile(self, app: AppKey) -> tuple[Failure, ...]:
         """One reconcile; returns what of its plan failed. After a change without a failure the App is requeued at once, to observe what came of it.
@@ -81,7 +91,12 @@ class Reconciler:
 
     async def _note(self, app: AppKey, failure: ReconcileFailure | None, found: list[Exception], *, told_by_plan: bool = False) -> None:
         """Keeps what failed for the next plan to tell of; where there may be no plan, it is told at once."""
-        state = self._states.of(app)
+        if not found and app not in self._states:
+            return  # nothing is kept of an App that there is not
+        state, now = self._states.of(app), self._states.clock()
+        if failure is not None and state.failure is not None and failure.reason == state.failure.reason:
+            failure = failure if now - state.told_at >= TOLD_AGAIN_AFTER else state.failure
+        state.told_at = now if failure != state.failure else state.told_at
         if not found:
             state.failed_passes = 0
             if state.failure is not None:

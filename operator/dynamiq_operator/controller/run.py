@@ -52,13 +52,14 @@ class OperatorOptions:
 async def run(options: OperatorOptions) -> None:
     """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
     synced, stopping = asyncio.Event(), asyncio.Event()
-    async with await Client.connect(options.kubeconfig, options.context) as client:
+    async with await Client.connect(options.kubeconfig, options.context) as client, client.apart() as lease_client:
         cache, queue, states = Cache(), WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE), AppStates()
+        queue.close()  # until this replica leads
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
         denials = Denials()
         informers = Informers(client, cache, queue, namespaces, gateway_api, denials)
-        election = LeaderElection(client, options.lease_namespace, options.lease_name, options.identity)
+        election = LeaderElection(lease_client, options.lease_namespace, options.lease_name, options.identity)
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials)

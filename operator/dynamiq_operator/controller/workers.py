@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
 
 WORKERS = 10
 NAMESPACE_SHARE = 8
@@ -39,13 +42,23 @@ class Workers:
         """Works until `stop` is called, then finishes the reconciles that have begun."""
         self._stopping.clear()
         self._states.clear()
+        self._queue.open()
         for app in self._cache.apps():
             self._queue.add(app)
-        resyncing = asyncio.create_task(self._resync())
-        workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
-        await self._stopping.wait()
-        resyncing.cancel()
-        await asyncio.gather(*workers)
+        stopping = asyncio.create_task(self._stopping.wait())
+        running = {asyncio.create_task(part()): part for part in (self._resync, *[self._work] * WORKERS)}
+        while not self._stopping.is_set():
+            ended, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+            for task in running.keys() & ended if not self._stopping.is_set() else ():
+                # Such as by a wait that was called off: a leader that does less and less would keep the others from leading.
+                log.error("a task of the leader ended, and is begun again", exc_info=None if task.cancelled() else task.exception())
+                part = running.pop(task)
+                running[asyncio.create_task(part())] = part
+        for task, part in running.items():
+            if part == self._resync:
+                task.cancel()
+        await asyncio.wait(running)
+        self._queue.close()
 
     def stop(self) -> None:
         """Takes no further App; `run` returns when the reconciles that have begun are done."""
@@ -57,18 +70,13 @@ class Workers:
             await self._until_answered()
             getting = asyncio.create_task(self._queue.get())
             await asyncio.wait({stopping, getting}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping.done():
-                self._give_back(getting)
-                return
-            await self._reconciler.process(getting.result())
-
-    def _give_back(self, getting: asyncio.Task[AppKey]) -> None:
-        """Puts an App that was taken at the last moment back on the queue, for when this replica leads again."""
-        if not getting.done():
-            getting.cancel()
-            return
-        self._queue.done(getting.result())
-        self._queue.add(getting.result())
+            if not stopping.done():
+                await self._reconciler.process(getting.result())
+            elif getting.done():  # taken at the last moment: whoever leads next begins with every App
+                return self._queue.done(getting.result())
+            else:
+                getting.cancel()
+                return None
 
     async def _resync(self) -> None:
         """Requeues one App after the other, for what no watch tells: a Secret that was changed, or deleted, in silence."""

@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 from dynamiq_operator.kube.errors import backoff
 
 K = TypeVar("K", bound=Hashable)
+SUPERSEDED_MOST = 64
+"""Times of a delayed key in place of which there is an earlier one that are kept at least."""
 
 REST = 0.2
 """The share of a backoff that a key rests at least, however long its failure took: others have a worker meanwhile."""
@@ -41,9 +43,22 @@ class WorkQueue(Generic[K]):
         self._count = 0
         self._failures: dict[K, int] = {}
         self._changed = asyncio.Event()
+        self._is_open = True
+
+    def open(self) -> None:
+        """Takes keys from now on."""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Drops what is queued, and takes no key: nobody works, and what is queued only would grow for as long as that is so."""
+        self._is_open = False
+        for kept in (self._ready, self._dirty, self._due, self._heap, self._failures):
+            kept.clear()
 
     def add(self, key: K) -> None:
         """Queues `key` now."""
+        if not self._is_open:
+            return
         if key in self._processing:
             self._dirty.add(key)
         else:
@@ -53,11 +68,15 @@ class WorkQueue(Generic[K]):
     def add_after(self, key: K, seconds: float) -> None:
         """Queues `key` after `seconds`, or at an earlier time that was asked for before."""
         at = asyncio.get_running_loop().time() + seconds
-        if key in self._due and self._due[key] <= at:
+        if not self._is_open or (key in self._due and self._due[key] <= at):
             return
         self._due[key] = at
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
+        if len(self._heap) > 2 * len(self._due) + SUPERSEDED_MOST:  # times that were moved forward would stay until they come
+            self._heap = [(at, number, key) for number, (key, at) in enumerate(self._due.items(), self._count + 1)]
+            self._count += len(self._heap)
+            heapq.heapify(self._heap)
         self._changed.set()
 
     async def get(self) -> K:
@@ -85,7 +104,7 @@ class WorkQueue(Generic[K]):
         self._busy[self._group(key)] -= 1
         self._busy += Counter()  # keeps no group of which nothing is processed
         self._changed.set()
-        if failed:
+        if failed and self._is_open:
             self._failures[key] = self._failures.get(key, 0) + 1
             pause = backoff(self._failures[key])
             self.add_after(key, max(pause - took, pause * REST))

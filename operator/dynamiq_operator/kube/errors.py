@@ -10,7 +10,7 @@
                                                       backoff and observed anew. A child's fields that are handed to apply: read
                                                       anew and tried again a few times. A pod's annotation: left out. Of a DELETE:
                                                       another object, left alone
-    404                               NotFound        of a read: absent. Of a DELETE: success. A pod's annotation: left out.
+    404, said by an API server        NotFound        of a read: absent. Of a DELETE: success. A pod's annotation: left out.
                                                       Otherwise requeued with backoff
     400, 413, 422                     Invalid         a child: the condition says Refused, with the server's words; sent again with
                                                       `retry_child`, without an end, and at once when its manifest changes. A
@@ -99,17 +99,30 @@ ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
 """The error of an HTTP status and the `reason` of its Status object. A status that is not here is `Unavailable`."""
 
 
+SAID_MAX = 8192
+"""Characters of what an answer says that are kept: it may repeat all that was sent."""
+NOT_SERVED = "404 page not found"
+"""How an API server answers for a path that it does not serve."""
+
+
 def from_answer(status: int, raw: bytes, asked: str) -> ApiError:
-    """The error of an answer: of its Status object, or of whatever else its body is. `asked`: method and path."""
+    """The error of an answer: of its Status object, or of whatever else its body is. `asked`: method and path.
+
+    That there is no such object is believed of an API server alone: what stands before it says 404 of everything at times.
+    """
     causes: Iterable[Mapping[str, Any]] = ()
     try:
         parsed = json.loads(raw)
         reason, message = str(parsed.get("reason") or ""), str(parsed.get("message") or "")
-        causes = (parsed.get("details") or {}).get("causes") or ()
-    except (ValueError, AttributeError):
+        found = (parsed.get("details") or {}).get("causes") or ()
+        causes = [cause for cause in found if isinstance(cause, Mapping)]
+        is_status = parsed.get("kind") == "Status"
+    except (ValueError, AttributeError, RecursionError, TypeError):
         reason, message = "", raw[:500].decode(errors="replace").strip()
-    error = from_status(status, reason, message or f"{asked}: HTTP {status}")
-    error.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in causes)
+        is_status = message == NOT_SERVED
+    said = message[:SAID_MAX] or f"{asked}: HTTP {status}"
+    error = from_status(status, reason, said) if is_status or status != 404 else Unavailable(said, status)
+    error.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")[:SAID_MAX]) for cause in causes)
     return error
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
+from dynamiq_operator.model.app import LiveRow
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
@@ -71,6 +72,15 @@ class Context:
         rolled_out = {row.name for row in self.snapshot.records if row.pinned}
         ended = (row for row in self.history.rows if row.outcome and row.outcome.result is not Result.SUCCEEDED)
         return max((row.sequence for row in ended if row.name in rolled_out), default=0)
+
+    @property
+    def lost(self) -> LiveRow | None:
+        """The row that the App serves, as its status says, where it is there no more, and nothing newer is to take its place.
+
+        What runs is all that is left of it, and stays: that a row is not there is no wish of its App.
+        """
+        said, reached = self.app.status.live, self.target.sequence if self.target is not None else 0
+        return said if said is not None and reached < said.sequence else None
 
     @property
     def pinned(self) -> Pinned | None:

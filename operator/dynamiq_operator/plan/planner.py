@@ -75,11 +75,11 @@ def _plan(context: Context) -> Plan:
             *first,
             *rows,
             *groups.overtaken(overtaken.operations, context.target),
-            *(_converging(context, rows, deployed) if not context.snapshot.more_rows else ()),
+            *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, told),
-            *_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}),
+            *(_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}) if context.lost is None else ()),
         ),
         requeue_after=_requeue_after(context, rollout, problems),
         backlog=context.snapshot.more_rows,
@@ -102,7 +102,8 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     """
     status = app_status(context, problems)
     write = (SetAppStatus(context.app, status),) if status != context.app.status else ()
-    told = (*run_statuses.events_of_ended(context.app, status.triggers), *problem_events(context, problems), *write)
+    # Where the status is not written the App says all that there is to tell already, as much of it as a condition takes.
+    told = (*run_statuses.events_of_ended(context.app, status.triggers), *(problem_events(context, problems) if write else ()), *write)
     after = ends | {groups.row_group(context.target)}
     if context.reserved is None:
         return (), _group(groups.STATUS, told, after)

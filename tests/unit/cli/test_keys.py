@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +18,14 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
-from tests.support.scripted import Reply, Script, ScriptedServer, failure, missing
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, missing
 from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.waiting import eventually
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
 DEFAULT = "a-long-secret-key"
+PATIENCE = 60.0  # seconds
 
 
 def secret(**keys: str) -> Manifest:
@@ -162,3 +168,45 @@ def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
     done = keyed("invoke", NAME, "{}")
     assert (done.code, done.err) == (1, "error: chat cannot be reached: error: unable to forward port because pod is not running\n")
     assert "has no hostname" in keyed("invoke", NAME, "{}", "--by-hostname").err
+
+
+def test_a_key_that_is_only_looked_at_is_not_made(keyed: ScriptedPlugin) -> None:
+    done = keyed("keys", "create", NAME, "web", "--dry-run")
+    assert (done.code, done.out) == (0, f"create key web of {NAME} in {NAMESPACE}\n")
+    assert json.loads(keyed("keys", "create", NAME, "web", "--dry-run", "-o", "json").out)["name"] == "web"
+    assert written(keyed) == []
+
+
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_no_port_forward_outlives_the_plugin(keyed: ScriptedPlugin, ends: signal.Signals) -> None:
+    came, over = threading.Event(), threading.Event()
+
+    def hang(_: Sent) -> Reply:
+        came.set()
+        over.wait(PATIENCE)
+        return Reply(cut=True)
+
+    with ScriptedServer(Script().on("POST", "/", hang)) as app:
+        keyed.forwards(int(app.url.rpartition(":")[2]))
+        with keyed.started("invoke", NAME, "{}") as process:
+            assert came.wait(PATIENCE)
+            forwarder = int((keyed.folder / "forwarder").read_text())
+            os.kill(forwarder, 0)
+            process.send_signal(ends)
+            process.wait(PATIENCE)
+        over.set()
+        eventually("the port-forward has ended", lambda: not _runs(forwarder))
+
+
+def _runs(process: int) -> bool:
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_terminal_cannot_show_is_escaped_and_ends_nothing(keyed: ScriptedPlugin) -> None:
+    keyed.patch.setenv("PYTHONIOENCODING", "ascii")
+    with keyed.started("keys", "list", NAME) as process:
+        said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")

@@ -144,3 +144,28 @@ def test_no_other_thread_changes_it() -> None:
             with pytest.raises(RuntimeError, match="does not own it"):
                 other.submit(change, RECORDS, stored(row_manifest("a"), 5)).result()
     assert rows(cache) == []
+
+
+def test_object_that_was_made_anew_stays_though_the_end_of_the_one_before_it_comes_late() -> None:
+    """Events of two objects of one name come by two ways, so that the older one's end may come last."""
+    cache = Cache()
+    old, new = stored(app_manifest(), 10), stored(app_manifest(), 12)
+    new["metadata"]["uid"] = "uid-of-the-new-one"
+    cache.update(APPS, old)
+    cache.update(APPS, new)
+    assert cache.delete(APPS, {**old, "metadata": {**old["metadata"], "resourceVersion": "11"}}) == set()
+    found = cache.get(APPS, *APP)
+    assert found is not None
+    assert found["metadata"]["uid"] == "uid-of-the-new-one"
+
+
+@pytest.mark.parametrize(("resource", "spec"), [(RECORDS, {}), (RECORDS, None), (VERSIONS, []), (APPS, None), (PODS, None)])
+def test_object_of_no_known_form_costs_no_other_object_anything(resource: ApiResource, spec: Any) -> None:
+    cache = Cache()
+    cache.update(RECORDS, stored(row_manifest("a"), 10))
+    cache.update(APPS, stored(app_manifest(), 10))
+    odd = {"metadata": {"name": "a", "namespace": NAMESPACE}, "spec": spec}
+    assert cache.update(resource, stored(odd, 11)) == set()
+    assert rows(cache) == ["a"], "what was known of it is known still"
+    assert cache.update(RECORDS, stored(row_manifest("a"), 12)) == {APP}
+    assert cache.delete(RECORDS, stored(row_manifest("a"), 13)) == {APP}

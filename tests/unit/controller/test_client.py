@@ -182,3 +182,10 @@ async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_someb
     assert not waiting.done()
     await client.get(APPS, "demo", "chat")
     await asyncio.wait_for(waiting, 0.1)
+
+
+@pytest.mark.parametrize("item", [None, "odd", {}, {"metadata": None}, {"metadata": {"uid": "u"}}])
+async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, script: Script, item: object) -> None:
+    script.on("GET", at(RECORDS), Reply(200, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, item]}))
+    with pytest.raises(errors.Unavailable):
+        assert [page async for page in client.pages(RECORDS, "demo")]

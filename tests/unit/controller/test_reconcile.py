@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.reconcile import CHANGES_BEFORE_THROTTLING
-from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS
+from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
@@ -212,3 +212,24 @@ async def test_new_leader_drops_what_it_kept_of_each_app(leading: Process) -> No
     leading.workers.stop()
     await asyncio.wait_for(running, SOON)
     assert leading.states.of(KEY).uid == ""
+
+
+async def test_words_that_differ_each_time_are_not_written_each_time(leading: Process, script: Script) -> None:
+    """What a webhook or a connection says may name a port, or an id: at each retry there would be a write, and another Event."""
+    app = stored(given.app_manifest(), 5)
+    leading.cache.update(APPS, app)
+    keep_status(script, app)
+    port = iter(range(40_000, 50_000))
+    script.on(
+        "GET", at(SECRETS, names.access_keys(given.NAME)), lambda _: failure(403, "Forbidden", f"read tcp 10.0.0.1:{next(port)}: reset")
+    )
+    for _ in range(5):
+        leading.queue.add(KEY)
+        await leading.reconciler.process(await next_app(leading))
+    assert len(said(script)) == 1
+    assert len(script.bodies("PATCH", APP_STATUS)) == 1
+    leading.clock.later(61)
+    await leading.election.acquire()
+    leading.queue.add(KEY)
+    await leading.reconciler.process(await next_app(leading))
+    assert len(script.bodies("PATCH", APP_STATUS)) == 2, "after a minute it is said as it is by then"

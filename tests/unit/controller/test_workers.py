@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
-from dynamiq_operator.controller.workers import Workers
+from dynamiq_operator.controller.workers import WORKERS, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
@@ -37,9 +40,11 @@ async def _answers() -> None:
 
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    workers = Workers(queue, Cache(), states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
+    cache = Cache()
+    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
+    cache.update(APPS, given.stored(given.app_manifest()))
     queue.add(APP)
     workers.stop()
     await asyncio.wait_for(running, SOON)
@@ -59,3 +64,60 @@ async def test_a_wait_for_an_app_that_is_called_off_takes_none() -> None:
     await asyncio.wait({waiting}, timeout=SOON)
     assert waiting.cancelled()
     assert await asyncio.wait_for(queue.get(), SOON) == "a"
+
+
+class _CalledOff(_Observer):
+    """An observer one of whose waits is called off by somebody else, at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    async def observe(self, key: AppKey) -> Snapshot:
+        self.times += 1
+        if self.times <= WORKERS:
+            raise asyncio.CancelledError
+        return await super().observe(key)
+
+    def app(self, _: AppKey) -> None:
+        """There is none to tell it to."""
+
+
+async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
+    queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
+    cache.update(APPS, given.stored(given.app_manifest()))
+    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
+    running = asyncio.create_task(workers.run())
+    for _ in range(WORKERS):
+        queue.add(APP)
+        await asyncio.sleep(0.02)
+    await asyncio.wait_for(observer.seen.wait(), SOON)
+    workers.stop()
+    await asyncio.wait_for(running, SOON)
+
+
+async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
+    """Their names are the users' to choose."""
+    queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states)
+    for number in range(100):
+        app = ("demo", f"preview-{number}")
+        queue.add(app)
+        await reconciler.process(await queue.get())
+        assert app not in states
+
+
+async def test_a_replica_that_follows_queues_nothing() -> None:
+    queue = WorkQueue[str]()
+    queue.add_after("delayed", 0.01)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.close()
+    queue.add("b")
+    queue.add("a")
+    queue.done("a", failed=True)
+    queue.open()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.get(), 0.3)
+    queue.add("c")
+    assert await asyncio.wait_for(queue.get(), SOON) == "c"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 from dynamiq_operator.controller.workqueue import WorkQueue
 
@@ -132,3 +133,17 @@ async def test_what_changes_while_a_reconcile_fails_does_not_wait_for_its_backof
         queue.add(key)
         queue.done(key, failed=True)
     assert await asyncio.wait_for(queue.get(), 5) == "a"
+
+
+async def test_moments_that_were_moved_forward_again_and_again_are_not_kept() -> None:
+    """A clock that is put right by little steps moves a moment that is a year away at every reconcile."""
+    queue = WorkQueue[str]()
+    queue.add_after("soon", 0.5)
+    queue.add_after("a", 3e7)
+    tracemalloc.start()
+    for step in range(20_000):
+        queue.add_after("a", 3e7 - step)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 500_000
+    assert await take(queue) == "soon"

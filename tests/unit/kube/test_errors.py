@@ -56,3 +56,31 @@ def test_answer_without_a_body_tells_what_was_asked() -> None:
 def test_backoff_doubles_up_to_five_seconds_and_goes_on_for_ever() -> None:
     assert [errors.backoff(n) for n in (1, 2, 3)] == [0.2, 0.4, 0.8]
     assert errors.backoff(9) == errors.backoff(100_000) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"<html><body>404 Not Found</body></html>", errors.Unavailable),
+        (b"", errors.Unavailable),
+        (b"{}", errors.Unavailable),
+        (b"404 page not found\n", errors.NotFound),
+    ],
+)
+def test_that_there_is_no_such_object_is_believed_of_an_api_server_alone(body: bytes, error: type[errors.ApiError]) -> None:
+    """What stands before it answers so while it is set up wrongly: by that nothing is gone."""
+    assert type(errors.from_answer(404, body, "GET /path")) is error
+
+
+def test_answer_that_repeats_all_that_was_sent_is_cut() -> None:
+    found = errors.from_answer(
+        422, status("Invalid", "x" * 1_000_000, causes=[{"field": "data", "message": "y" * 1_000_000}]), "POST /path"
+    )
+    assert len(str(found)) + len(found.causes[0][1]) < 20_000
+
+
+@pytest.mark.parametrize("details", [{"causes": ["odd"]}, {"causes": 3}, "odd"])
+def test_details_of_an_odd_form_are_left_out(details: Any) -> None:
+    body = json.dumps({"kind": "Status", "reason": "Invalid", "message": "said", "details": details}).encode()
+    found = errors.from_answer(422, body, "POST /path")
+    assert (type(found), found.causes) == (errors.Invalid, ())

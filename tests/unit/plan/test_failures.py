@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record, Unreadable, read
 from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.groups import FAILURE
@@ -13,7 +15,7 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason,
 from dynamiq_operator.plan.operations import SetAppStatus
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
-from tests.support.world import World, a_world, serving
+from tests.support.world import BAD_NAME, World, a_world, serving
 
 LATER = "of a newer operator"
 
@@ -145,3 +147,47 @@ def test_the_first_row_of_an_app_that_may_not_be_written_fails_at_the_deadline()
     world.later(61)
     world.run()
     assert world.phases["odd"] == "#1 Failed"
+
+
+def test_app_whose_problems_are_more_than_a_condition_takes_comes_to_rest() -> None:
+    """What is cut off in the condition is no news at every reconcile."""
+    world = a_world()
+    world.refused[("HorizontalPodAutoscaler", given.NAME)] = "x" * 5000
+    world.refused[("PodDisruptionBudget", given.NAME)] = "y" * 5000
+    world.deploy("a", "v1")
+    world.settle()
+    assert world.condition("ChildrenApplied") == ("False", "Refused")
+    assert world.said("App").count("Hindered") == 2
+
+
+def test_what_serves_stays_where_its_row_is_not_there_any_more_until_something_is_deployed() -> None:
+    world = serving("v1", given.with_spec(history={"limit": 10}))
+    del world.objects[(API_VERSION, kinds.RECORD.kind, "a")]
+    before = set(world.objects)
+    world.settle()
+    assert world.serving == "v1"
+    assert set(world.objects) == before, "nothing was deleted, its flow included"
+    assert world.app.status.live is not None
+    assert world.app.status.live.row == "a"
+    assert world.condition("ReconcileFailed") == ("True", "LiveRowMissing")
+    world.deploy("b", "v4")  # which is not released: it waits
+    world.settle()
+    assert world.serving == "v1"
+    world.deploy("c", "v2")
+    world.settle()
+    world.stall(BAD_NAME, old=1)
+    world.settle()
+    assert world.workload is not None, "a deploy that fails has nothing to return to, and takes nothing away"
+    world.deploy("d", "v3")
+    world.run()
+    assert (world.serving, world.condition("Live")) == ("v3", ("True", "Serving"))
+
+
+def test_row_that_comes_back_is_what_the_app_serves_again() -> None:
+    world = serving("v1")
+    row = world.objects.pop((API_VERSION, kinds.RECORD.kind, "a"))
+    world.settle()
+    world.objects[(API_VERSION, kinds.RECORD.kind, "a")] = row
+    world.run()
+    assert (world.serving, world.condition("Ready")) == ("v1", ("True", "Serving"))
+    assert all(each.type != "ReconcileFailed" for each in world.app.status.conditions)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dynamiq_runtime import events
+from dynamiq_runtime import events, requests
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
@@ -144,3 +144,41 @@ async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() ->
         assert engine.emitted < engine.chunks
         async with session.post(url, json={"input": {}}) as answer:
             assert await answer.json() == {"said": engine.chunks}
+
+
+async def test_a_reader_who_takes_nothing_any_more_holds_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "TAKEN_WITHIN", 0.3)
+    engine = Telling(1000 * events.BUFFER_EVENTS, padding="x" * 1000)
+    loop = asyncio.get_running_loop()
+    async with (
+        telling(engine, DYNAMIQ_MAX_CONCURRENT_RUNS="1", DYNAMIQ_MAX_QUEUED_RUNS="0") as url,
+        aiohttp.ClientSession() as session,
+        session.post(url, json={"input": {}, "stream": True}, read_bufsize=1) as response,
+    ):
+        await response.content.readany()
+        assert await asyncio.to_thread(engine.left.wait, DEADLINE)
+        assert engine.emitted < engine.chunks
+        engine.go.set()
+
+        def is_served() -> bool:
+            return asyncio.run_coroutine_threadsafe(_status(session, url), loop).result(DEADLINE) == 200
+
+        await asyncio.to_thread(eventually, "another run is served", is_served)
+
+
+async def _status(session: aiohttp.ClientSession, url: str) -> int:
+    async with session.post(url, json={"input": {}}) as answer:
+        return answer.status
+
+
+async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(requests, "BODY_RATE", 1e12)
+    async with telling(Telling(1)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))
+        writer.write(b'POST / HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"input": ')
+        async with asyncio.timeout(DEADLINE):
+            answered = await reader.readuntil(b"}}}")
+        assert answered.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(answered.partition(b"\r\n\r\n")[2])["error"]["code"] == "body_too_slow"
+        writer.close()

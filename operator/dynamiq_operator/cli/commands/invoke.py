@@ -21,7 +21,7 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.connection import kubectl
+from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import names
@@ -95,10 +95,12 @@ def _forwarded(context: CommandContext, app: App) -> Iterator[int]:
     """A port of this machine that leads to the App, while the block lasts. Raises Refusal with kubectl's words."""
     command = [kubectl(), "port-forward", *context.given.kubectl, f"--namespace={context.namespace}"]
     command += [f"service/{names.service(app.meta.name)}", ":80", "--address=127.0.0.1"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    guarded = ["/bin/sh", "-c", GUARD_SCRIPT, "sh", "", os.devnull, *command]  # it ends with the plugin, however that ends
+    process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - for the type checker
-        said = process.stdout.readline()
+        with context.api.patience:
+            said = process.stdout.readline()
         if (found := _FORWARDING.match(said)) is None:
             process.terminate()
             last = process.stderr.read().strip().splitlines()[-1:]

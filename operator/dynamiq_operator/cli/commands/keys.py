@@ -35,6 +35,10 @@ def _list(context: CommandContext) -> int:
 
 def _create(context: CommandContext) -> int:
     plan = plan_key(context.api, context.namespace, context.options.app, context.options.name)
+    if context.options.preview:
+        data = {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
+        confirm.agreed(context, [f"create key {plan.name} of {plan.app} in {plan.namespace}"], data)
+        return 0
     performed = perform_key(context.api, plan)
     how = context.options.output
     if how == "name":

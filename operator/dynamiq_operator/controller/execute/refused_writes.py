@@ -10,6 +10,9 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
+SAID_MAX = 900
+"""Characters of what the API server said that are kept: an Event and a condition take a few more."""
+
 
 class reporting:  # noqa: N801 - used like a function
     """Keeps Invalid and Denied, raised inside, as the problem of a child; other errors pass. `digest`: of its manifest."""
@@ -36,9 +39,10 @@ class reporting:  # noqa: N801 - used like a function
 
 def refusal(what: str, error: errors.Invalid | errors.Denied, digest: str) -> ChildProblem:
     """The problem of what was refused, in the API server's words."""
+    said = str(error)[:SAID_MAX]
     if isinstance(error, errors.Denied):
-        return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {error}", digest, may_pass=True)
-    return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {error}", digest, may_pass=not error.is_final)
+        return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {said}", digest, may_pass=True)
+    return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {said}", digest, may_pass=not error.is_final)
 
 
 def report_taken(execution: Execution, manifest: Manifest, found: Manifest, message: str = "") -> None:

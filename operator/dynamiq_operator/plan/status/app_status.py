@@ -30,7 +30,7 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
-from dynamiq_operator.plan.status.failures import failed_condition, failure_of
+from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
@@ -66,7 +66,9 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
 
 
 def _live_row(context: Context) -> LiveRow | None:
-    live = context.history.live
+    live, said = context.history.live, context.app.status.live
+    if said is not None and said.sequence > (live.sequence if live is not None else 0):
+        return said  # it is not there any more: what the App serves is known by its status alone
     if live is None or live.pinned is None:
         return None
     return LiveRow(
@@ -85,6 +87,8 @@ def _failed(context: Context) -> FailedRow | None:
 
 
 def _live(context: Context, failed: FailedRow | None) -> Condition:
+    if context.lost is not None:
+        return condition(LIVE, False, LOST, lost_message(context.lost))
     if context.history.live is not None:
         return condition(LIVE, True, "Serving", f"{events.title(context.history.live)} is live")
     if failed is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from dynamiq_operator.model.app import LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import App, Manifest, Unreadable
 from dynamiq_operator.plan import events
@@ -15,14 +16,26 @@ from dynamiq_operator.plan.operations import Operation, SetAppConditions
 from dynamiq_operator.plan.records.numbering import refused_rows
 from dynamiq_operator.plan.status.conditions import RECONCILE_FAILED, condition, dated
 
+LOST = "LiveRowMissing"
+
 
 def failure_of(context: Context) -> ReconcileFailure | None:
     """What of the App is not done: rows that may not be written, until they may, and what else failed in the last reconcile."""
     refused, failure = refused_rows(context).values(), context.snapshot.failure
+    if context.lost is not None:
+        return ReconcileFailure(LOST, lost_message(context.lost))
     if not refused:
         return failure
     said = [*(problem.message for problem in refused), *([failure.message] if failure is not None else [])]
     return ReconcileFailure(next(iter(refused)).reason.value, "; ".join(said))
+
+
+def lost_message(lost: LiveRow) -> str:
+    """That the row which the App serves is not there."""
+    return (
+        f"row {lost.row} (#{lost.sequence}), which this App serves, is not there any more: "
+        "what runs stays as it is, and nothing of it is repaired; bring the row back from a backup, or deploy"
+    )
 
 
 def failed_condition(failure: ReconcileFailure) -> Condition:
