@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dynamiq_operator.controller import references, row_window
 from dynamiq_operator.controller.app_state import AppState, AppStates
@@ -91,7 +91,7 @@ class Observer:
             waiting = self._from_cache(key, None)
             return Snapshot(
                 *key,
-                datetime.now(UTC),
+                self._client.now(),
                 self._settings,
                 records=tuple(waiting.records.values()),
                 unreadable=(app,) if app is not None else (),
@@ -121,7 +121,7 @@ class Observer:
                 records[name] = row
         snapshot = Snapshot(
             *key,
-            datetime.now(UTC),
+            self._client.now(),
             self._settings,
             app=app,
             records=tuple(records.values()),
@@ -258,7 +258,7 @@ class Observer:
     async def _access_keys(self, key: AppKey, app: App, state: AppState, pods: Iterable[Pod]) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        pointers = access_keys.pointers(app, pods, datetime.now(UTC))
+        pointers = access_keys.pointers(app, pods, self._client.now())
         is_new = not pointers <= state.access_keys_pointers
         state.access_keys_pointers = pointers
         if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
@@ -271,7 +271,7 @@ class Observer:
             return state.access_keys
         version = found["metadata"]["resourceVersion"]
         if state.access_keys_since is None or state.access_keys_since[0] != version:
-            state.access_keys_since = (version, datetime.now(UTC))
+            state.access_keys_since = (version, self._client.now())
         presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         state.access_keys = AccessKeys(presence, *state.access_keys_since)
         return state.access_keys
