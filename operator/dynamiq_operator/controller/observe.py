@@ -114,11 +114,15 @@ class Observer:
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
+        served = app.status.live.row if app.status.live is not None else None
         for name, row in closed.result().items():
-            if isinstance(row, Unreadable):
-                cached.unreadable.append(row)
-            else:
+            if not isinstance(row, Unreadable):
                 records[name] = row
+            elif name == served:
+                cached.unreadable.append(row)
+            else:  # what restores it waits, and nothing else does
+                why = f"the row that it restores cannot be read: {row.message}"
+                unknown |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
         snapshot = Snapshot(
             *key,
             self._client.now(),
