@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -99,7 +99,8 @@ class Observer:
             )
         cached = self._from_cache(key, app)
         records = cached.records
-        denied = self._denied(key[0], records.values())
+        flows = frozenset(_flows(app, cached.children))
+        denied = self._denied(key[0], records.values(), flows)
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
         watched = tuple(records.values())
@@ -132,7 +133,7 @@ class Observer:
             versions=tuple(self._versions(key[0], app, records.values(), unknown)),
             runtimes=self._runtimes(unknown),
             children=cached.children,
-            flows=frozenset(_flows(app, cached.children)),
+            flows=flows,
             problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
             row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             access_keys=keys.result(),
@@ -158,10 +159,15 @@ class Observer:
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
 
-    def _denied(self, namespace: str, records: Iterable[Record]) -> dict[str, str]:
+    def _denied(self, namespace: str, records: Iterable[Record], flows: Container[str]) -> dict[str, str]:
         """By kind of child, why it may not be listed. Raises errors.Denied for a kind without which nothing can be decided."""
         found = self._denials.of(namespace)
-        needed = {*ESSENTIAL, *(() if all(record.pinned or record.outcome for record in records) else (VERSIONS, RUNTIMES))}
+        needed = set(ESSENTIAL)
+        for record in records:
+            if record.outcome is None and record.pinned is None:
+                needed |= {VERSIONS, RUNTIMES}
+            elif record.outcome is None and record.pinned is not None and record.pinned.workflow_hash not in flows:
+                needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
         for resource, said in found.items():
             if resource in needed:
                 raise errors.Denied(f"the operator may not list {resource.plural}, without which nothing can be decided: {said}")

@@ -407,3 +407,16 @@ async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: 
     snapshot = await observe(process)
     assert not snapshot.problems
     assert not snapshot.row_problems
+
+
+async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(process: Process, script: Script) -> None:
+    """A deploy whose flow is in none of the ConfigMaps would fail for want of it at its deadline."""
+    cache(process, APPS, given.app_manifest(given.public()))
+    cache(process, RECORDS, given.row_manifest("a", given.progressing(1)))
+    script.on("GET", at(RECORDS), listed())
+    process.denials.note(VERSIONS, "", "no right")
+    with pytest.raises(errors.Denied, match="workflowversions"):
+        await observe(process)
+    process.cache.delete(RECORDS, stored(given.row_manifest("a"), 90))
+    cache(process, RECORDS, given.row_manifest("b", given.live(1)))
+    assert [row.name for row in (await observe(process)).records] == ["b"], "what serves needs no release"
