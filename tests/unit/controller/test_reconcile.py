@@ -233,3 +233,18 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     leading.queue.add(KEY)
     await leading.reconciler.process(await next_app(leading))
     assert len(script.bodies("PATCH", APP_STATUS)) == 2, "after a minute it is said as it is by then"
+
+
+async def test_what_is_done_in_vain_again_and_again_is_done_less_and_less(
+    leading: Process, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another controller, or a webhook, undoes it each time: each App in such a fight would cost a write a second for ever."""
+    script.on("PATCH", STATUS, stored(ROW, 1))
+    leading.queue.add(KEY)
+    loop = asyncio.get_running_loop()
+    began, times = loop.time(), []
+    for _ in range(CHANGES_BEFORE_THROTTLING + 2):
+        await leading.reconciler.process(await next_app(leading))
+        times.append(loop.time() - began)
+    assert times[-1] - times[-2] > 1.3 * (times[-2] - times[-3])
+    assert "changed the same" in caplog.text
