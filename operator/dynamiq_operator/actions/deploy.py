@@ -30,7 +30,8 @@ from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.views.preview import Preview, Side, flow_diff
+from dynamiq_operator.views.flow_diff import flow_diff
+from dynamiq_operator.views.preview import Preview, Side
 
 NEWEST = "(the newest)"
 UNREAD_IMAGE = "(unknown)@sha256:"

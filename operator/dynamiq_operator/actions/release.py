@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.views.preview import flow_diff
+from dynamiq_operator.views.flow_diff import flow_diff
 
 TRIES = 8
 

@@ -1,9 +1,7 @@
-"""What a deploy would do: from what to what, the diff of the flow, and whether pods restart."""
+"""What a deploy would do: from what to what, and whether pods restart."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,23 +102,6 @@ class Preview:
         else:
             said.append("  no pod restarts")
         return said + [f"  {warning}" for warning in self.warnings]
-
-
-def flow_diff(before: str | None, after: str, before_name: str, after_name: str) -> tuple[str, ...]:
-    """A unified diff of two flows; empty where they are equal or there is none before."""
-    if before is None or before == after:
-        return ()
-    return tuple(difflib.unified_diff(readable(before), readable(after), before_name, after_name, lineterm=""))
-
-
-def readable(flow: str) -> list[str]:
-    """A flow's lines. Compact JSON, which is one long line, is indented."""
-    if flow.lstrip().startswith("{") and "\n" not in flow.strip():
-        try:
-            return json.dumps(json.loads(flow), indent=2, ensure_ascii=False).splitlines()
-        except ValueError:
-            pass
-    return flow.splitlines()
 
 
 def _title(side: Side) -> str:

@@ -263,3 +263,29 @@ def test_an_app_is_taken_back_though_the_time_of_its_request_is_over(stage: Rest
     assert "is not known" in error["message"]
     assert len(stage.script.bodies("DELETE", APPS.path("demo", "new"))) == 1
     assert "app_id" not in error["details"], "nothing is left of it"
+
+
+def test_a_promotion_is_done_though_what_is_read_after_it_is_not_answered(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    is_made = False
+
+    def make_row(sent: Sent) -> Reply:
+        nonlocal is_made
+        is_made = is_made or "dryRun" not in sent.query
+        return created(sent)
+
+    app = stage.object(APPS, "chat", "prod")
+    stage.script.on("POST", RECORDS.path("prod"), make_row)
+    stage.script.on("GET", APPS.path("prod", "chat"), lambda _: failure(503, "ServiceUnavailable") if is_made else app)
+    told = stage.call("POST", _path(stage, "/promote"), {}).data
+    assert told["app_id"] == app["metadata"]["uid"]
+    assert len(stage.created(RECORDS, "prod")) == 1
+
+
+@pytest.mark.parametrize("twice", ['"message": "a", "message": "b"', '"confirmed": {"version": "v1", "version": "v2"}'])
+def test_what_is_there_twice_is_refused_whatever_the_call(stage: RestStage, twice: str) -> None:
+    body = f'{{"workflow_id": "{stage.uid(WORKFLOWS, "chat")}", {twice}}}'.encode()
+    error = stage.call("POST", _path(stage, "/deploy"), body, headers={"Content-Type": "application/json"}).error(422)
+    assert "twice" in error["message"]
+    assert stage.created(RECORDS) == []

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dynamiq_operator.views.preview import Preview, Side, change, flow_diff, readable
+from dynamiq_operator.views.flow_diff import flow_diff, readable
+from dynamiq_operator.views.preview import Preview, Side, change
 from tests.support import factories as given
 
 NOW = Side("v1", "sha256:1", "1.0.0", "tiny-1.0.0", "image:1", given.CONFIG, row="chat-a", sequence=1)

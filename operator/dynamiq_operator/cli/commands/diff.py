@@ -8,8 +8,9 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.history import HistoryRow, config_in_words
-from dynamiq_operator.views.preview import change, flow_diff
+from dynamiq_operator.views.preview import change
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext

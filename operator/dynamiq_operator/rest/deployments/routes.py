@@ -27,7 +27,7 @@ from dynamiq_operator.rest.kube.id_index import Entry
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.serialize import serialize_deployment
+from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
 history = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
@@ -101,11 +101,20 @@ def promote(
     context.read(session, APPS, entry)
     row, is_replayed = promotions.promote(context, session, entry, body or Promotion(), key)
     context.index.of(RECORDS).put(row)
-    target = row["metadata"]["namespace"]
-    app = session.api.request("GET", APPS.path(target, entry.name))
-    context.index.of(APPS).put(app)
-    serialized = serialize_deployment(row, app["metadata"]["uid"], context, app["spec"]["workflow"], kept_pins(context, session, app, None))
-    return Json({"data": serialized}, 201, REPLAYED if is_replayed else None)
+    return Json({"data": _promoted(context, session, entry.name, row)}, 201, REPLAYED if is_replayed else None)
+
+
+def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Data:
+    """The row of a promotion. It exists: an API server that does not answer what is read for it has not failed the promotion."""
+    namespace = row["metadata"]["namespace"]
+    known = context.index.of(APPS).named(namespace, name)
+    uid, workflow, kept = known.uid if known is not None else "", None, None
+    with contextlib.suppress(errors.ApiError):
+        app = session.api.request("GET", APPS.path(namespace, name))
+        context.index.of(APPS).put(app)
+        uid, workflow = app["metadata"]["uid"], app["spec"]["workflow"]
+        kept = kept_pins(context, session, app, None)
+    return serialize_deployment(row, uid, context, workflow, kept)
 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from dynamiq_operator.rest.http.errors import invalid_body, invalid_request
+from dynamiq_operator.rest.http.raw_body import members
 
 FIELDS_MAX = 1000
 """Each field that is wrong is an error of its own, which are made on the event loop."""
@@ -36,6 +37,8 @@ class StrictRoute(APIRoute):
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
+                if "flow" not in (request.state.json or ()):
+                    members(request.state.body)  # of a flow the route takes the members itself
                 request._json = request.state.json
             return await handler(request)
 
