@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +56,15 @@ def probe(stage: HistoryStage, number: int) -> bool:
     return not answer.ok and WORDS in answer.message
 
 
+def refuses_workloads(stage: HistoryStage, number: int) -> bool:
+    """The same of the policy on workloads; one that is made before it is at work runs nothing."""
+    template = {"metadata": {"labels": {"probe": "x"}}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": {"probe": "x"}}, "template": template}
+    meta = {"name": f"probe-{number}", "namespace": stage.namespace}
+    answer = stage.api.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+    return not answer.ok and WORDS in answer.message
+
+
 def message(stage: HistoryStage, type_: str) -> str:
     found = stage.get(kinds.APP.kind, APP).get("status", {}).get("conditions", ())
     return next((str(each["message"]) for each in found if each["type"] == type_), "")
@@ -80,7 +90,9 @@ def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_n
 @pytest.mark.timeout(300)
 def test_a_workload_that_a_policy_refuses_for_a_while_fails_no_deploy(stage: HistoryStage, operator: Operator) -> None:
     """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
+    numbers = itertools.count()
     with refused(stage, "apps", "deployments", "CREATE"):
+        eventually("the policy refuses", lambda: refuses_workloads(stage, next(numbers)))
         stage.create(stage.manifest())
         row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
@@ -99,11 +111,11 @@ def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistorySt
         eventually("the policy refuses", lambda: WORDS in stage.api.merge(probed, next(labels)).message)
         stage.deploy(APP, "v2", row="odd")
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ReconcileFailed"))
-        stage.live(APP, "v3", row="after")
+        stage.live(APP, "v3", row="the-next")
         assert "sequence" not in stage.row("odd")["spec"]
-        eventually("the App says so", lambda: stage.served()["row"] == "after")
+        eventually("the App says so", lambda: stage.served()["row"] == "the-next")
     stage.until("odd", "Failed")
-    assert stage.served()["row"] == "after", "a row is not deployed over one that came after it"
+    assert stage.served()["row"] == "the-next", "a row is not deployed over one that came after it"
     eventually("nothing is said of it any more", lambda: not message(stage, "ReconcileFailed"))
 
 
