@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 
 from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
-from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
-from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
@@ -116,7 +115,7 @@ class _Completion:
         problem, target = self._refused.get(row.name), self._context.target
         if problem is None:
             return None
-        if target is not None and _place(target) > _place(row):
+        if target is not None and arrival(target) > arrival(row):
             return Refused(f"{problem.message}; {events.title(target)} was deployed meanwhile")
         return Missing(problem.message) if late or problem.holds_back("") else None
 
@@ -129,11 +128,6 @@ class _Completion:
         self._rows[row.name] = row
         self._changed.append(row)
         self._operations[row.name] = operations
-
-
-def _place(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
-    """What rows without a number are ordered by."""
-    return row.meta.created, natural(row.name)
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
