@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ def end_of(operator: OperatorProcess) -> int:
 
 
 def test_the_process_ends_where_it_could_recover_anew_and_lives_on_otherwise(api: Api, place: Callable[[], Place]) -> None:
-    refused, rotated, unheard, down = (place() for _ in range(4))
+    with ThreadPoolExecutor() as pool:
+        refused, rotated, unheard, down = (making.result() for making in [pool.submit(place) for _ in range(4)])
     rotation = Rotated()
     goes_wrong: list[tuple[Place, Fault]] = [
         (refused, Wrong(Answer(401, "Unauthorized"))),

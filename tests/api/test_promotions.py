@@ -19,6 +19,7 @@ from tests.support import factories
 from tests.support.api import ActionClient, Api, Manifest, fresh_namespace
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ class WithoutRows(ActionClient):
     """The API server refuses rows that are not only tried, at this moment."""
 
     def request(self, method: str, path: str, **options: Any) -> Manifest:
-        if method == "POST" and path.endswith("/deployments") and not options.get("query"):
+        if method == "POST" and path.endswith("/deployments") and "dryRun" not in (options.get("query") or {}):
             raise errors.Unavailable("not now", 503)
         return super().request(method, path, **options)
 
@@ -166,8 +167,13 @@ def test_who_may_not_is_told_which_right_is_missing(acting: ActionClient, api: A
     with pytest.raises(NotAllowed, match="name the target's"):
         planned_for(alice, stage)
     production.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=production.namespace)
-    with pytest.raises(NotAllowed, match=r"create deployments.dynamiq.getdynamiq.ai and create apps"):
-        planned_for(alice, stage, target_namespace=production.namespace)
+    there = production.named(kinds.APP.kind, APP)
+    eventually("alice may look", lambda: alice.api.read(there).status == 404)
+    planned = planned_for(alice, stage, target_namespace=production.namespace)
+    assert any("create deployments.dynamiq.getdynamiq.ai" in warning for warning in planned.preview.warnings), planned.preview.warnings
+    with pytest.raises(NotAllowed, match=r"create deployments.dynamiq.getdynamiq.ai .*create apps.dynamiq.getdynamiq.ai"):
+        perform_promotion(alice, planned)
+    assert production.find(kinds.APP.kind, APP) is None
 
 
 def test_a_claim_that_does_not_hold_is_marked(stage: HistoryStage, production: HistoryStage) -> None:

@@ -48,11 +48,21 @@ def refused(stage: HistoryStage, group: str, resource: str, operation: str, expr
         stage.kubectl("delete", "validatingadmissionpolicy", name)
 
 
-def probe(stage: HistoryStage, number: int) -> bool:
-    """Whether the policy on Services refuses: it is at work a moment after it was made."""
-    made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"probe-{number}", "namespace": stage.namespace}}
-    answer = stage.api.create({**made, "spec": {"ports": [{"port": 80}]}})
-    return not answer.ok and WORDS in answer.message
+SERVICE: Manifest = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}}
+WORKLOAD: Manifest = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "spec": {
+        "selector": {"matchLabels": {"probe": "yes"}},
+        "template": {"metadata": {"labels": {"probe": "yes"}}, "spec": {"containers": [{"name": "probe", "image": "registry.test/probe"}]}},
+    },
+}
+
+
+def until_refused(stage: HistoryStage, kind: Manifest) -> None:
+    """A policy is at work a moment after it was made."""
+    probe = {**kind, "metadata": {"name": "probe", "namespace": stage.namespace}}
+    eventually("the policy refuses", lambda: WORDS in stage.api.create(probe, dry_run=True).message)
 
 
 def message(stage: HistoryStage, type_: str) -> str:
@@ -65,8 +75,7 @@ def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_n
     stage: HistoryStage, operator: Operator
 ) -> None:
     with refused(stage, "", "services", "CREATE"):
-        numbers = iter(range(1000))
-        eventually("the policy refuses", lambda: probe(stage, next(numbers)))
+        until_refused(stage, SERVICE)
         stage.create(stage.manifest())
         row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
@@ -81,6 +90,7 @@ def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_n
 def test_a_workload_that_a_policy_refuses_for_a_while_fails_no_deploy(stage: HistoryStage, operator: Operator) -> None:
     """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
     with refused(stage, "apps", "deployments", "CREATE"):
+        until_refused(stage, WORKLOAD)
         stage.create(stage.manifest())
         row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
@@ -99,11 +109,11 @@ def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistorySt
         eventually("the policy refuses", lambda: WORDS in stage.api.merge(probed, next(labels)).message)
         stage.deploy(APP, "v2", row="odd")
         eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ReconcileFailed"))
-        stage.live(APP, "v3", row="after")
+        stage.live(APP, "v3", row="past")
         assert "sequence" not in stage.row("odd")["spec"]
-        eventually("the App says so", lambda: stage.served()["row"] == "after")
+        eventually("the App says so", lambda: stage.served()["row"] == "past")
     stage.until("odd", "Failed")
-    assert stage.served()["row"] == "after", "a row is not deployed over one that came after it"
+    assert stage.served()["row"] == "past", "a row is not deployed over one that came after it"
     eventually("nothing is said of it any more", lambda: not message(stage, "ReconcileFailed"))
 
 

@@ -20,7 +20,6 @@ from tests.support.waiting import eventually
 READY_WITHIN = 180  # seconds
 GET = """
 import sys, urllib.error, urllib.request
-from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 url, token = sys.argv[1:]
 try:
     answer = urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": "Bearer " + token}), timeout=10)

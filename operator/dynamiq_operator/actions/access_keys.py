@@ -23,7 +23,8 @@ from dynamiq_operator.model.objects import Manifest
 
 SHOWN = 4
 """Letters of a key that tell it from others, and give nothing away."""
-_NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_NAME = re.compile(r"[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
+"""Runtimes pass over files whose name begins with a dot: a kubelet has its own among them."""
 _BYTES = 32
 
 
@@ -72,7 +73,7 @@ def key_of(api: Api, namespace: str, app: str, name: str | None) -> str:
     found = values(_secret(api, namespace, app))
     if name is not None and name not in found:
         raise _no_key(app, name, found)
-    chosen = name or next((each for each in ("default", *sorted(found)) if found.get(each)), None)
+    chosen = name or next((each for each in ("default", *sorted(found)) if found.get(each) and not each.startswith(".")), None)
     if chosen is None:
         raise Unknown(f"App {app} has no Access Key: `kubectl dynamiq keys create {app}`")
     return found[chosen]
@@ -83,7 +84,7 @@ def plan_key(api: Api, namespace: str, app: str, name: str | None) -> KeyPlan:
     found = values(_secret(api, namespace, app))
     name = name or f"key-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(name):
-        raise InvalidField("name", "a key's name has only letters, digits, '-', '_' and '.'")
+        raise InvalidField("name", "a key's name has only letters, digits, '-', '_' and '.', and does not begin with '.'")
     if name in found:
         raise Taken(f"App {app} has a key {name} already: name another, or revoke it first", "name", "taken")
     return KeyPlan(namespace, app, name, secrets.token_urlsafe(_BYTES), len(found))

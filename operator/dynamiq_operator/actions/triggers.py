@@ -177,7 +177,7 @@ def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, 
     wanted = next(each for each in typed.spec.triggers if each.name == found["name"])
     if (why := why_not(wanted)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")
-    suffix = key.hash_for(typed.meta.uid, wanted.name)[:_SUFFIX] if key else secrets.token_hex(_SUFFIX // 2)
+    suffix = key.hash_for(typed.meta.uid, triggers.id_of(typed.meta.uid, found))[:_SUFFIX] if key else secrets.token_hex(_SUFFIX // 2)
     return RunPlan(jobs.run(typed, wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
 
 

@@ -45,7 +45,7 @@ class Connection:
 
     def __init__(self, given: CommandLine) -> None:
         self.given = given
-        self._folder = ""
+        self._folder = self._why_not = ""
         self._guard_pipe = -1
         self._proxy: _Child | None = None
         self._namespace_query: _Child | None = None
@@ -56,7 +56,13 @@ class Connection:
             program = kubectl()
         except NotConnected:
             return
-        self._folder = _make_folder()
+        try:
+            self._folder = _make_folder()
+        except OSError as error:
+            self._why_not = (
+                f"there is no place for the socket of kubectl proxy, {error.strerror or error}: name a folder in the variable TMPDIR"
+            )
+            return
         reading, self._guard_pipe = os.pipe()
         terminal = "/dev/tty" if os.isatty(0) else "/dev/null"  # for helpers that ask for a password
         proxy = [program, "proxy", *self.given.kubectl, f"--unix-socket={self.socket}"]
@@ -76,6 +82,8 @@ class Connection:
         if self._proxy is None:
             kubectl()
             self.start()
+        if self._why_not:
+            raise NotConnected(self._why_not)
         assert self._proxy is not None  # noqa: S101 - for the type checker
         if not os.read(self._proxy.stdout, 1024):
             raise NotConnected(_error_message(_read_all(self._proxy.stderr)))

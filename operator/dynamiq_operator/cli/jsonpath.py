@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_BLOCK = re.compile(r"\{((?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^{}])*)\}")
+_BLOCK = re.compile(r"\{((?:\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|[^{}])*+)\}")
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+|\*)|\[\s*(\*|-?\d+|'[^']*'|\"[^\"]*\")\s*\]")
 
 

@@ -15,21 +15,25 @@ from local.clusters import Cluster
 from tests.support.api import Api
 from tests.support.waiting import eventually
 
-CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-"""In the order in which they are started."""
+SERVERS = ("etcd", "kube-apiserver")
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+"""They end where there is no API server yet, and nothing starts them again."""
+CONTROL_PLANE = (*SERVERS, *CONTROLLERS)
 BACK_WITHIN = 90.0  # seconds
 
 
 @contextlib.contextmanager
 def down(cluster: Cluster, *names: str) -> Iterator[None]:
-    """Kills programs of the control plane; starts them again as they were at the end of the block, and waits until the API server is ready."""
+    """Kills programs of the control plane; starts them again as they were at the end of the block, when the API server is ready."""
     commands = {name: _kill(cluster, name) for name in names}
     try:
         yield
     finally:
-        for name, command in commands.items():
-            cluster.add_daemon(name, list(command))
-    eventually("the API server is ready", lambda: is_ready(Api.of(cluster)), BACK_WITHIN)
+        for name in (name for name in SERVERS if name in commands):
+            cluster.add_daemon(name, commands[name])
+        eventually("the API server is ready", lambda: is_ready(Api.of(cluster)), BACK_WITHIN)
+        for name in (name for name in CONTROLLERS if name in commands):
+            cluster.add_daemon(name, commands[name])
 
 
 def is_ready(api: Api) -> bool:

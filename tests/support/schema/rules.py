@@ -49,6 +49,7 @@ NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 200
 VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
 LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
 
+UID = "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5"
 LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 SECRET = {"name": "keys", "key": "API_KEY"}
 PARENT = {"name": "public", "namespace": "gateways", "sectionName": "http"}
@@ -168,7 +169,7 @@ APP_RULES = (
     _app("the runtime's variables", with_variables({"name": "MY_DYNAMIQ_KEY", "value": ""}), with_variables({"name": "DYNAMIQ_KEY", "value": ""}), "spec.variables[0]", OWN_NAMES),
     _app("the runtime's port", with_variables({"name": "PORT_2", "value": ""}), with_variables({"name": "PORT", "value": ""}), "spec.variables[0]", OWN_NAMES),
     _app("variable's name", with_variables({"name": "_a1", "value": ""}), with_variables({"name": "1a", "value": ""}), "spec.variables[0].name", "the name of a variable has letters, digits and '_', and begins with no digit"),
-    _app("variables together", with_variables(*_long(7)), with_variables(*_long(8)), "spec.variables", "the values of variables are together longer than 224 KiB"),
+    _app("variables together", with_variables(*_long(7)), with_variables(*_long(8)), "spec.variables", "the values of variables are together longer than 224 KiB: take long ones from keys of a Secret or a ConfigMap"),
     _app("variable given twice", with_variables({"name": "A", "value": ""}, {"name": "B", "value": ""}), with_variables({"name": "A", "value": ""}, {"name": "A", "value": "x"}), "spec.variables", "uplicate"),
     _app("key of a Secret", _variable(secret={**SECRET, "key": "a.b_C-1"}), _variable(secret={**SECRET, "key": "a/b"}), "spec.variables[0].secret.key", "no Secret or ConfigMap has such a key: use letters, digits, '-', '_' and '.'"),
     _app("name of a ConfigMap", _variable(configMap={**SECRET, "name": "a.b"}), _variable(configMap={**SECRET, "name": "A"}), "spec.variables[0].configMap.name", OBJECT_NAME),
@@ -183,6 +184,7 @@ APP_RULES = (
     _app("trigger's schedule", _trigger(schedule="*/5 9-17 * * MON-FRI"), _trigger(schedule="0 3 * *"), "spec.triggers[0].schedule", "a schedule is a cron expression of five fields, such as 0 9 * * 1-5"),
     _app("trigger's name at the limit", with_triggers({**NIGHTLY, "name": "a" * 20}), with_triggers({**NIGHTLY, "name": "a" * 21}), "spec.triggers[0].name", "Too long: may not be more than 20 bytes"),
     _app("trigger's name", with_triggers({**NIGHTLY, "name": "a-1"}), with_triggers({**NIGHTLY, "name": "a_1"}), "spec.triggers[0].name", f"this name of a trigger is not a DNS label: {DNS_LABEL}"),
+    _app("trigger's uid", with_triggers({**NIGHTLY, "uid": UID}), with_triggers({**NIGHTLY, "uid": UID.upper()}), "spec.triggers[0].uid", "a uid is a UUID in lower case"),
     _app("trigger given twice", with_triggers(NIGHTLY, {**NIGHTLY, "name": "daily"}), with_triggers(NIGHTLY, NIGHTLY), "spec.triggers", "uplicate"),
     _app("a peer", _from(podSelector={}, namespaceSelector={}), _from(podSelector={}, ipBlock={"cidr": "10.0.0.0/8"}), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),
     _app("a peer that names nothing", _from(namespaceSelector={}), _from(), "spec.network.ingressFrom[0]", ONE_KIND_OF_PEER),

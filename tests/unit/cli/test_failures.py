@@ -212,3 +212,11 @@ def test_no_proxy_outlives_a_plugin_that_is_killed(plugin: ScriptedPlugin) -> No
         process.communicate(timeout=IN_TIME)
     ended.set()
     eventually("the folder of its socket is gone", lambda: not folder.exists())
+
+
+def test_a_folder_that_cannot_be_made_is_said(plugin: ScriptedPlugin) -> None:
+    plugin.patch.setenv("TMPDIR", "/proc/nothing/of/the/kind")
+    done = plugin("history", "chat")
+    assert (done.code, done.out) == (1, "")
+    assert "name a folder in the variable TMPDIR" in done.err
+    assert "Traceback" not in done.err

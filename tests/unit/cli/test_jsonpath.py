@@ -47,3 +47,8 @@ def test_a_template(template: str, data: Any, shown: str) -> None:
 def test_what_is_no_template_is_said(template: str, why: str) -> None:
     with pytest.raises(BadTemplate, match=why):
         parsed(template)
+
+
+def test_a_template_of_many_quotes_is_read_in_time() -> None:
+    with pytest.raises(BadTemplate):
+        parsed("{" + '""' * 200)

@@ -210,3 +210,10 @@ def test_what_a_terminal_cannot_show_is_escaped_and_ends_nothing(keyed: Scripted
     with keyed.started("keys", "list", NAME) as process:
         said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")
+
+
+def test_a_key_that_no_runtime_would_read_is_not_made(keyed: ScriptedPlugin) -> None:
+    done = keyed("keys", "create", NAME, ".web")
+    assert done.code == 1
+    assert "does not begin with '.'" in done.err
+    assert written(keyed) == []

@@ -13,6 +13,7 @@ import pytest
 from dynamiq_operator.actions.idempotency import NOTED_MOST
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model import names
+from dynamiq_operator.rest.http import body, middleware
 from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube import client, id_index
 from tests.support import factories as make
@@ -289,3 +290,17 @@ def test_what_is_there_twice_is_refused_whatever_the_call(stage: RestStage, twic
     error = stage.call("POST", _path(stage, "/deploy"), body, headers={"Content-Type": "application/json"}).error(422)
     assert "twice" in error["message"]
     assert stage.created(RECORDS) == []
+
+
+def test_bodies_that_do_not_come_are_a_callers_own_and_few(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "ARRIVING_EACH", 2)
+    monkeypatch.setattr(middleware, "WAITING", 1)
+    monkeypatch.setattr(body, "SILENT_MOST", 0.5)
+
+    async def scenario() -> list[int]:
+        stalled = [
+            stage.ask("POST", _path(stage, "/deploy"), b"{", headers={"Content-Type": "application/json"}, stalls=True) for _ in range(5)
+        ]
+        return [answered.status for answered in await asyncio.gather(*stalled)]
+
+    assert sorted(stage.run(scenario())) == [408, 408, 408, 429, 429]

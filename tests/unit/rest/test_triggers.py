@@ -260,6 +260,14 @@ def test_a_key_makes_one_run(stage: RestStage) -> None:
     assert other.status == 404, "a run without a key has a name of its own, and there is none"
 
 
+def test_a_trigger_that_was_made_again_under_its_name_runs_though_the_key_was_used(stage: RestStage) -> None:
+    stage.script.on("POST", JOBS.path("demo"), created)
+    for uid in (UNKNOWN, UNKNOWN.replace("4000", "4001")):
+        path = _app(stage, _daily("on", uid=uid))
+        assert stage.call("POST", f"{path}/{uid}/run", key="a key").status == 202
+    assert len({job["metadata"]["name"] for job in stage.created(JOBS)}) == 2
+
+
 @pytest.mark.parametrize("fields", [{"suspend": True}, {"suspend": True, "draft": True}, {"expiresAt": EARLIER}])
 def test_only_an_active_trigger_runs(stage: RestStage, fields: dict[str, Any]) -> None:
     path = _app(stage, _daily("on", **fields))

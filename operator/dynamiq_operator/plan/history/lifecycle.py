@@ -14,11 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
+
+
+def arrival(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
+    """The order in which rows without a sequence are taken: by creation, and within a second by natural order of name."""
+    return row.meta.created, natural(row.name)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class History:
 
     @classmethod
     def of(cls, rows: Iterable[Record]) -> History:
-        return cls(tuple(sorted(rows, key=lambda row: (row.sequence or float("inf"), row.meta.created, natural(row.name)))))
+        return cls(tuple(sorted(rows, key=lambda row: (row.sequence or float("inf"), *arrival(row)))))
 
     @cached_property
     def live(self) -> Record | None:

@@ -12,7 +12,7 @@ from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
-from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
 from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
@@ -115,7 +115,7 @@ class _Completion:
         problem, target = self._refused.get(row.name), self._context.target
         if problem is None:
             return None
-        if target is not None and target.meta.created > row.meta.created:
+        if target is not None and arrival(target) > arrival(row):
             return Refused(f"{problem.message}; {events.title(target)} was deployed meanwhile")
         return Missing(problem.message) if late or problem.holds_back("") else None
 

@@ -47,13 +47,12 @@ def announced(headers: Headers) -> int | None:
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises HttpProblem 400, 408, 413, 415."""
+    """The whole body of a request that says it has one. Raises HttpProblem 400, 408, 413, 415."""
     length = announced(headers)
     if length is not None and length > BODY_MAX:
         raise _too_large()
-    if length != 0:
-        _check_type(headers)
-    parts, size = [], 0
+    _check_type(headers)
+    body = bytearray()  # one piece, however many parts it comes in
     try:
         async with asyncio.timeout(BODY_WITHIN):
             while True:
@@ -61,17 +60,14 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
                     message = await receive()
                 if message["type"] == "http.disconnect":
                     raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > BODY_MAX:
+                body += message.get("body", b"")
+                if len(body) > BODY_MAX:
                     raise _too_large()
                 if not message.get("more_body"):
                     break
     except TimeoutError:
         raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
-    if size and length == 0:
-        _check_type(headers)
-    return b"".join(parts)
+    return bytes(body)
 
 
 async def parse_body(body: bytes) -> Any:

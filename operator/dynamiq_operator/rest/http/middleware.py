@@ -31,6 +31,8 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Re
 EACH = 16
 """Requests of one caller that are served at once; `WAITING` more wait."""
 WAITING = 48
+ARRIVING, ARRIVING_EACH = 512, 64
+"""Requests whose body, of any size, is being read: a connection whose body does not come is one of those of its address."""
 BODIES, BODIES_EACH = 32, 8
 """Requests with a body of more than `SMALL` bytes that are read, or held, at once."""
 LARGE = 128 * 1024
@@ -44,6 +46,7 @@ class Middleware:
     def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex) -> None:
         self._app, self._reviews, self._index = app, Reviews(sessions), index
         self._requests = Lane(CONNECTIONS, EACH, WAITING)
+        self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
 
@@ -101,8 +104,9 @@ class Middleware:
         async with contextlib.AsyncExitStack() as held:
             if length is None or length > SMALL:
                 await held.enter_async_context(self._bodies.slot(caller))
-            if scope["method"] in WITH_BODY:
-                body = await read_body(headers, receive)
+            if scope["method"] in WITH_BODY and length != 0:
+                async with self._arriving.slot(caller):
+                    body = await read_body(headers, receive)
             if len(body) > LARGE:
                 await held.enter_async_context(self._large.slot(caller))
             await held.enter_async_context(self._requests.slot(caller))
