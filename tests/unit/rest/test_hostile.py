@@ -31,6 +31,11 @@ def _asked(stage: RestStage, **fields: Any) -> dict[str, Any]:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **fields}
 
 
+@pytest.mark.parametrize("body", [b"7", b"7.5", b"true", b'"flow"', b'["flow"]', b"null", b"0"])
+def test_a_body_that_is_no_object_is_refused(stage: RestStage, body: bytes) -> None:
+    assert list(stage.call("POST", _path(stage, "/deploy"), body).error(422)["details"]) == ["body"]
+
+
 # Requests that would stop all others, or the answer to themselves.
 
 

@@ -37,7 +37,7 @@ class StrictRoute(APIRoute):
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
-                if "flow" not in (request.state.json or ()):
+                if isinstance(request.state.json, dict) and "flow" not in request.state.json:
                     members(request.state.body)  # of a flow the route takes the members itself
                 request._json = request.state.json
             return await handler(request)
