@@ -67,6 +67,7 @@ def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
 def admission_policies(cluster: Cluster) -> Iterator[None]:
     """The admission policies, at work while the block runs and gone after it."""
     kubectl, api = Kubectl(cluster), Api.of(cluster)
+    install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
     try:
         kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ADMISSION))
         eventually("the policies work", lambda: _guarded(api) and _stamped(api))
