@@ -7,10 +7,14 @@ here, so that no other part of the process meets HTML, half of a JSON text, or `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
@@ -43,6 +47,8 @@ PAGE_BYTES = 4_000_000
 """What is decoded at once: the loop stands still meanwhile, for some 20 ms."""
 NOT_COMPRESSED = {"Accept-Encoding": "identity"}
 """It would cost the API server more than all else that a list does."""
+CLOCKS_APART = timedelta(seconds=5)
+"""By how much this machine's clock may differ from the API server's, which tells whole seconds, before it is taken for wrong."""
 JSON_WANTED = {"Accept": PLAIN}
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml; charset=utf-8"
@@ -51,8 +57,10 @@ APPLY = "application/apply-patch+yaml; charset=utf-8"
 class Client:
     """One connection pool to one API server. Use it as an async context manager."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(self, credentials: Credentials, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._credentials, self._wall = credentials, wall
+        self._dated: tuple[datetime, float] | None = None
+        """What the API server's clock said in an answer, and the monotonic time then."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), headers=NOT_COMPRESSED
         )
@@ -76,6 +84,14 @@ class Client:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._session.close()
+
+    def now(self) -> datetime:
+        """The time by this machine's clock, or, where that is wrong, by the API server's, which dates all that deadlines count from."""
+        here = self._wall()
+        if self._dated is None:
+            return here
+        there = self._dated[0] + timedelta(seconds=monotonic() - self._dated[1])
+        return here if abs(here - there) < CLOCKS_APART else there
 
     def apart(self) -> Client:
         """The same login with connections and requests at a time of its own: what is asked there waits for nothing that hangs here."""
@@ -161,6 +177,7 @@ class Client:
                 if response.status >= 300:
                     raise self._refusal(response.status, await response.read(), asked)
                 self._note(answered=True)
+                self._note_date(response.headers.get("Date", ""))
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._note(answered=False)
@@ -196,6 +213,10 @@ class Client:
         self._failures = 0 if answered else self._failures + 1
         if answered:
             self._answered.set()
+
+    def _note_date(self, said: str) -> None:
+        with contextlib.suppress(ValueError):
+            self._dated = parsedate_to_datetime(said).astimezone(UTC), monotonic()
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest:
         """One object. Raises errors.NotFound and errors.ApiError."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dynamiq_operator.controller import references, row_window
 from dynamiq_operator.controller.app_state import AppState, AppStates
@@ -91,7 +91,7 @@ class Observer:
             waiting = self._from_cache(key, None)
             return Snapshot(
                 *key,
-                datetime.now(UTC),
+                self._client.now(),
                 self._settings,
                 records=tuple(waiting.records.values()),
                 unreadable=(app,) if app is not None else (),
@@ -99,7 +99,8 @@ class Observer:
             )
         cached = self._from_cache(key, app)
         records = cached.records
-        denied = self._denied(key[0], records.values())
+        flows = frozenset(_flows(app, cached.children))
+        denied = self._denied(key[0], records.values(), flows)
         unknown: dict[ChildKey, str] = {}
         state = self._states.of_uid(key, app.meta.uid)
         watched = tuple(records.values())
@@ -114,21 +115,25 @@ class Observer:
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
+        served = app.status.live.row if app.status.live is not None else None
         for name, row in closed.result().items():
-            if isinstance(row, Unreadable):
-                cached.unreadable.append(row)
-            else:
+            if not isinstance(row, Unreadable):
                 records[name] = row
+            elif name == served:
+                cached.unreadable.append(row)
+            else:  # what restores it waits, and nothing else does
+                why = f"the row that it restores cannot be read: {row.message}"
+                unknown |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
         snapshot = Snapshot(
             *key,
-            datetime.now(UTC),
+            self._client.now(),
             self._settings,
             app=app,
             records=tuple(records.values()),
             versions=tuple(self._versions(key[0], app, records.values(), unknown)),
             runtimes=self._runtimes(unknown),
             children=cached.children,
-            flows=frozenset(_flows(app, cached.children)),
+            flows=flows,
             problems={child: kept.at(self._clock()) for child, kept in state.problems.items()},
             row_problems={name: kept.at(self._clock()) for name, kept in state.row_problems.items()},
             access_keys=keys.result(),
@@ -154,10 +159,15 @@ class Observer:
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
 
-    def _denied(self, namespace: str, records: Iterable[Record]) -> dict[str, str]:
+    def _denied(self, namespace: str, records: Iterable[Record], flows: Container[str]) -> dict[str, str]:
         """By kind of child, why it may not be listed. Raises errors.Denied for a kind without which nothing can be decided."""
         found = self._denials.of(namespace)
-        needed = {*ESSENTIAL, *(() if all(record.pinned or record.outcome for record in records) else (VERSIONS, RUNTIMES))}
+        needed = set(ESSENTIAL)
+        for record in records:
+            if record.outcome is None and record.pinned is None:
+                needed |= {VERSIONS, RUNTIMES}
+            elif record.outcome is None and record.pinned is not None and record.pinned.workflow_hash not in flows:
+                needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
         for resource, said in found.items():
             if resource in needed:
                 raise errors.Denied(f"the operator may not list {resource.plural}, without which nothing can be decided: {said}")
@@ -258,7 +268,7 @@ class Observer:
     async def _access_keys(self, key: AppKey, app: App, state: AppState, pods: Iterable[Pod]) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        pointers = access_keys.pointers(app, pods, datetime.now(UTC))
+        pointers = access_keys.pointers(app, pods, self._client.now())
         is_new = not pointers <= state.access_keys_pointers
         state.access_keys_pointers = pointers
         if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
@@ -271,7 +281,7 @@ class Observer:
             return state.access_keys
         version = found["metadata"]["resourceVersion"]
         if state.access_keys_since is None or state.access_keys_since[0] != version:
-            state.access_keys_since = (version, datetime.now(UTC))
+            state.access_keys_since = (version, self._client.now())
         presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         state.access_keys = AccessKeys(presence, *state.access_keys_since)
         return state.access_keys

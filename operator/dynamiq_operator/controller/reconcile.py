@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dynamiq_operator.controller.app_state import AppStates
@@ -20,7 +21,7 @@ from dynamiq_operator.plan.status.failures import tell_failure
 
 CHANGES_BEFORE_THROTTLING = 8
 """Consecutive reconciles that each changed something, after which the next one is delayed: a plan that never ends must not spin."""
-THROTTLE_SECONDS = 1.0
+THROTTLE_SECONDS, THROTTLE_MOST = 1.0, 60.0
 TOLD_AGAIN_AFTER = 60.0
 """Seconds for which an App says of a failure what it said first: words that differ each time, by a port or an id, would be a write each time."""
 REQUEUE_AFTER_MIN = 0.1
@@ -29,13 +30,36 @@ REQUEUE_AFTER_MIN = 0.1
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """`passes`: consecutive reconciles of an App that changed something; `alike`: the last of them, which did `what`."""
+
+    passes: int
+    alike: int
+    what: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def after(cls, before: _Changes | None, plan: Plan) -> _Changes:
+        """With a reconcile that carries out this plan."""
+        what = tuple(
+            (group.name, f"{type(each).__name__} {getattr(each, 'name', '')}") for group in plan.groups for each in group.operations
+        )
+        if before is None:
+            return cls(1, 1, what)
+        return cls(before.passes + 1, before.alike + 1 if what == before.what else 1, what)
+
+    @property
+    def throttle(self) -> float:
+        """Seconds until the next reconcile that nothing else asks for: longer and longer where the same is done in vain."""
+        return min(THROTTLE_SECONDS * 2.0 ** min(max(self.alike - CHANGES_BEFORE_THROTTLING, 0), 16), THROTTLE_MOST)
+
+
 class Reconciler:
     """Reconciles the Apps that a worker takes from the queue."""
 
     def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor, states: AppStates) -> None:
         self._queue, self._observer, self._executor, self._states = queue, observer, executor, states
-        self._changes: dict[AppKey, int] = {}
-        """Consecutive reconciles of an App that changed something."""
+        self._changes: dict[AppKey, _Changes] = {}
 
     async def process(self, app: AppKey) -> None:
         """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker, or keeps the App from coming again."""
@@ -74,14 +98,16 @@ class Reconciler:
             return ()
         for operation in plan.operations:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
-        self._changes[app] = self._changes.get(app, 0) + 1
+        changes = self._changes[app] = _Changes.after(self._changes.get(app), plan)
+        if changes.alike == CHANGES_BEFORE_THROTTLING:
+            log.warning("App %s/%s: %d reconciles in a row changed the same, and it is not as it should be yet", *app, changes.alike)
         failures = await self._executor.execute(app, plan)
         if failures:
             return failures
-        if self._changes[app] < CHANGES_BEFORE_THROTTLING:
+        if changes.passes < CHANGES_BEFORE_THROTTLING:
             self._queue.add(app)
         else:
-            self._queue.add_after(app, THROTTLE_SECONDS)
+            self._queue.add_after(app, changes.throttle)
         return ()
 
     def _count(self, app: AppKey) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dynamiq_operator.controller.client import DOWN_AFTER, JSON_PATCH, Client
+from dynamiq_operator.controller.client import CONNECTIONS, DOWN_AFTER, JSON_PATCH, Client
+from dynamiq_operator.controller.credentials import Credentials
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, PODS, RECORDS, VERSIONS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 from tests.support import factories as given
-from tests.support.controller import NAMED, at
-from tests.support.scripted import Reply, Script, ScriptedServer, failure, listed
+from tests.support.controller import NAMED, Process, at
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed
 from tests.support.scripted import kubeconfig as kubeconfig_of
 
 CHAT = at(APPS, "chat")
@@ -189,3 +192,35 @@ async def test_list_with_an_item_that_is_no_object_is_no_list(client: Client, sc
     script.on("GET", at(RECORDS), Reply(200, {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, item]}))
     with pytest.raises(errors.Unavailable):
         assert [page async for page in client.pages(RECORDS, "demo")]
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(minutes=10), timedelta(days=-400)])
+async def test_a_clock_that_jumps_is_told_from_the_api_servers(client: Client, script: Script, tmp_path: Path, wrong_by: timedelta) -> None:
+    """By a clock that is minutes ahead every deploy that is under way would have failed."""
+    script.on("GET", CHAT, given.app_manifest())
+    jumped = timedelta(0)
+    async with Client(Credentials.of(tmp_path / "kubeconfig.yaml", None), lambda: datetime.now(UTC) + jumped) as other:
+        assert await other.get(APPS, "demo", "chat") == await client.get(APPS, "demo", "chat")
+        assert other.now() <= datetime.now(UTC)
+        jumped = wrong_by  # no answer has come since
+        snapshot = await Process(other, script).observer.observe(("demo", "chat"))
+        assert abs(snapshot.now - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_requests_that_hang_do_not_keep_the_lease_waiting(client: Client, script: Script) -> None:
+    """As many as may be under way wait for an answer that does not come."""
+    going_on = threading.Event()
+
+    def hang(_: Sent) -> Reply:
+        going_on.wait(5)
+        return Reply(200, given.app_manifest())
+
+    script.on("GET", CHAT, hang).on("GET", at(RECORDS, "a"), given.row_manifest("a"))
+    hanging = [asyncio.create_task(client.get(APPS, "demo", "chat")) for _ in range(CONNECTIONS + 1)]
+    try:
+        async with client.apart() as apart, asyncio.timeout(3):
+            assert await apart.get(RECORDS, "demo", "a")
+        assert not any(task.done() for task in hanging)
+    finally:
+        going_on.set()
+        await asyncio.gather(*hanging)

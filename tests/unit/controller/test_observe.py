@@ -382,3 +382,41 @@ async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothi
     process.denials.note(PODS, "", "no right")
     with pytest.raises(errors.Denied, match="may not list pods"):
         await process.observer.observe((given.NAMESPACE, given.NAME))
+
+
+async def test_row_that_cannot_be_read_holds_up_what_restores_it_and_nothing_else(process: Process, script: Script) -> None:
+    """A frozen App could not even be deployed anew."""
+    cache(process, APPS, given.app_manifest())
+    cache(process, RECORDS, given.row_manifest("c", given.asking(restores="a")), given.row_manifest("d"))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", at(RECORDS, "a"), stored(given.row_manifest("a", given.asking(config=NEWER))))
+    policies(script)
+    snapshot = await observe(process)
+    assert not snapshot.unreadable
+    assert list(snapshot.unknown) == [("Deployment", "c")]
+
+
+async def test_problems_of_what_nobody_asks_for_any_more_are_forgotten(process: Process, script: Script) -> None:
+    """Their names are the users' to choose, such as those of triggers that are renamed on and on."""
+    cache(process, APPS, given.app_manifest(given.with_spec(access={"type": "public"})))
+    state = process.states.of(("demo", given.NAME))
+    for number in range(1000):
+        state.keep_problem(("CronJob", f"t{number}"), ChildProblem(ProblemReason.REFUSED, "odd"), process.clock())
+        state.keep_row_problem(f"r{number}", ChildProblem(ProblemReason.REFUSED, "odd"), process.clock())
+    process.clock.later(601)
+    snapshot = await observe(process)
+    assert not snapshot.problems
+    assert not snapshot.row_problems
+
+
+async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(process: Process, script: Script) -> None:
+    """A deploy whose flow is in none of the ConfigMaps would fail for want of it at its deadline."""
+    cache(process, APPS, given.app_manifest(given.public()))
+    cache(process, RECORDS, given.row_manifest("a", given.progressing(1)))
+    script.on("GET", at(RECORDS), listed())
+    process.denials.note(VERSIONS, "", "no right")
+    with pytest.raises(errors.Denied, match="workflowversions"):
+        await observe(process)
+    process.cache.delete(RECORDS, stored(given.row_manifest("a"), 90))
+    cache(process, RECORDS, given.row_manifest("b", given.live(1)))
+    assert [row.name for row in (await observe(process)).records] == ["b"], "what serves needs no release"

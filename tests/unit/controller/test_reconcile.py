@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.reconcile import CHANGES_BEFORE_THROTTLING
-from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, POLICIES, RECORDS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
 from tests.support.controller import NAMED, Process, at, stored
-from tests.support.scripted import Reply, Script, Sent, failure
+from tests.support.scripted import Reply, Script, Sent, failure, listed
 
 KEY = (given.NAMESPACE, given.NAME)
 STATUS = at(RECORDS, "a", "status")
@@ -220,6 +220,9 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     leading.cache.update(APPS, app)
     keep_status(script, app)
     port = iter(range(40_000, 50_000))
+    script.on("GET", at(RECORDS), listed())
+    for policy in POLICIES:
+        script.on("GET", policy.path("", names.AUTHOR_POLICY), failure(404, "NotFound"))
     script.on(
         "GET", at(SECRETS, names.access_keys(given.NAME)), lambda _: failure(403, "Forbidden", f"read tcp 10.0.0.1:{next(port)}: reset")
     )
@@ -233,3 +236,18 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     leading.queue.add(KEY)
     await leading.reconciler.process(await next_app(leading))
     assert len(script.bodies("PATCH", APP_STATUS)) == 2, "after a minute it is said as it is by then"
+
+
+async def test_what_is_done_in_vain_again_and_again_is_done_less_and_less(
+    leading: Process, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another controller, or a webhook, undoes it each time: each App in such a fight would cost a write a second for ever."""
+    script.on("PATCH", STATUS, stored(ROW, 1))
+    leading.queue.add(KEY)
+    loop = asyncio.get_running_loop()
+    began, times = loop.time(), []
+    for _ in range(CHANGES_BEFORE_THROTTLING + 2):
+        await leading.reconciler.process(await next_app(leading))
+        times.append(loop.time() - began)
+    assert times[-1] - times[-2] > 1.3 * (times[-2] - times[-3])
+    assert "changed the same" in caplog.text

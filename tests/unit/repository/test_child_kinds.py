@@ -14,6 +14,7 @@ from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 
 STORY = """
 import asyncio, json
+from types import SimpleNamespace
 from dynamiq_operator.desired import base, child_kinds
 
 NOTE = base.Resource("notes.example.test/v1", "Note", "notes", lambda app: f"{app}-note")
@@ -82,7 +83,7 @@ for (version, kind, _), found in world.objects.items():
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
 election = LeaderElection(None, "system", "lease", "me")
-observer = Observer(None, cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials())
+observer = Observer(SimpleNamespace(now=lambda: given.NOW), cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials())
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children)
 
 set_name(None)
