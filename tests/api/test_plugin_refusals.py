@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("policies")
         ("history {none}", "no App {none} in namespace {namespace}; Apps there: "),
         ("status {none}", "no App {none} in namespace {namespace}; Apps there: "),
         ("deploy {app} --version v9", "no version v9 of chat; released are v1 to v4"),
-        ("deploy {app} --version 9", "a version is v and a number from 1, such as v3"),
+        ("deploy {app} --version 9", "no version 9 of chat; released are v1 to v4"),
         ("deploy {app} --runtime none", "no Runtime none; there are: "),
         ("deploy {app} --min 5 --max 2", "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
         ("deploy {app} --serverless", "a serverless config needs Knative Serving"),

@@ -58,10 +58,9 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
     given = {**_body("Every working day", schedule="0 9 * * 1-5", timezone="Europe/Berlin"), "input_transformer": transformer}
     made = anna.post(path, given)
     responses.Trigger.model_validate(made)
-    app_id = path.split("/")[3]
     assert made == {
-        "id": str(uuid.uuid5(uuid.UUID(app_id), "every-working-day")),
-        "app_id": app_id,
+        "id": str(uuid.UUID(made["id"])),
+        "app_id": path.split("/")[3],
         "name": "Every working day",
         "provider": "schedule",
         "status": "draft",
@@ -73,6 +72,7 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
     (kept,) = _stored(place, "life")
     assert kept == {
         "name": "every-working-day",
+        "uid": made["id"],
         "displayName": "Every working day",
         "schedule": "0 9 * * 1-5",
         "timezone": "Europe/Berlin",
@@ -104,6 +104,7 @@ def test_a_trigger_from_draft_to_deletion(place: Callers) -> None:
 
     assert anna("DELETE", one).status_code == 204
     assert _stored(place, "life") == []
+    assert anna.post(path, given)["id"] != made["id"]
     _check_is_gone(place, one, made["id"])
 
 

@@ -63,13 +63,6 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
-def asks(options: argparse.Namespace) -> bool:
-    """Whether a command with these options asks before it does anything."""
-    if getattr(options, "yes", True) or options.preview:
-        return False
-    return bool(options.command != "keys" or options.action == "revoke")
-
-
 def _reading(commands: Any) -> None:
     _listing(commands)
     shown = _command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import PreviewedDeploy
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.context import NobodyToAsk
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.objects import Manifest
 
@@ -41,9 +42,7 @@ def perform_and_follow(
 
 
 def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) -> bool:
-    """Shows the preview, and asks; without a terminal `program.run` has asked for --yes. Of what is to be read by a program only the end is on
-    standard output.
-    """
+    """Shows the preview, and asks. Of what is to be read by a program only the end is on standard output. Raises NobodyToAsk."""
     options = context.options
     if options.preview:
         if options.output not in (None, "name"):
@@ -51,6 +50,9 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
         else:
             context.out.preview(lines)
         return False
+    if not options.yes and not can_ask():
+        said = "this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do"
+        raise NobodyToAsk(said)
     is_data = options.output is not None or getattr(options, "no_wait", False)
     (context.err if is_data else context.out).preview(lines)
     if options.yes:
@@ -58,6 +60,10 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
     context.api.patience.heard()
     context.err.write(f"\n{QUESTIONS[options.command]}? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def can_ask() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def declined(context: CommandContext) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen
@@ -13,6 +14,10 @@ from dynamiq_operator.cli.transport import Transport
 
 if TYPE_CHECKING:
     import argparse
+
+
+class NobodyToAsk(Refusal):
+    """The command has to ask before it does anything, and standard input is no terminal."""
 
 
 @dataclass

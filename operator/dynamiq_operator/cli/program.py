@@ -10,7 +10,7 @@ from typing import Any
 from dynamiq_operator.actions.refusals import Changed, Refusal
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.cli.connection import Connection, NotConnected
-from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.context import CommandContext, NobodyToAsk
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.cli.patience import Patience
@@ -32,15 +32,15 @@ def run(given: CommandLine, connection: Connection) -> int:
     options = parser.parse_args(rest)
     if given.lacks_value is not None:
         parser.error(f"argument {given.lacks_value}: expected one argument")
-    if arguments.asks(options) and (sys.stdin is None or not sys.stdin.isatty()):
-        parser.error("this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do")
     err = Screen.err()
     context = CommandContext(given, options, connection, Transport(connection, Patience(err)), Screen.out(), err)
     try:
         return _command(options.command)(context)
     except (Refusal, ApiError, NotConnected) as error:
         context.err.lines([f"error: {safe(error_message(error))}"])
-        return USAGE if options.command == "verify" else CHANGED if isinstance(error, Changed) else REFUSED
+        if options.command == "verify" or isinstance(error, NobodyToAsk):
+            return USAGE
+        return CHANGED if isinstance(error, Changed) else REFUSED
     except BrokenPipeError:
         # The buffer is flushed at exit, which would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -299,12 +299,18 @@ def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: Script
     assert "  runtime  1.0.0\n" in twice("rollback", "chat", "--dry-run", "--runtime", "tiny-1").out
 
 
-@pytest.mark.parametrize("command", ["deploy", "rollback", "promote", "release"])
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
 def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(twice: ScriptedPlugin, command: str) -> None:
     done = twice(command, "chat")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: this asks first, and standard input is no terminal: give --yes to do it, or --dry-run")
-    assert twice.script.sent == []
+    assert created(twice) == []
+
+
+def test_what_is_wrong_is_said_before_anybody_would_be_asked(twice: ScriptedPlugin) -> None:
+    for options in (("--version", "9"), ("--serverless", "--min", "1"), ("--min", "5", "--max", "2")):
+        done = twice("deploy", "chat", *options)
+        assert (done.code, "--yes" in done.err) == (1, False)
 
 
 def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: ScriptedPlugin) -> None:

@@ -98,6 +98,12 @@ def test_without_an_answer_the_option_is_named(staging: ScriptedPlugin, how: Man
     assert made(staging) == []
 
 
+def test_without_a_terminal_nothing_is_promoted(staging: ScriptedPlugin) -> None:
+    done = staging("promote", "chat", "--hostname", "chat.example.com")
+    assert (done.code, done.out, "give --yes" in done.err) == (2, "", True)
+    assert made(staging) == []
+
+
 def test_no_does_nothing(staging: ScriptedPlugin) -> None:
     done = staging("promote", "chat", "--hostname", "chat.example.com", typed="n\n")
     assert (done.code, done.err) == (1, "\nPromote? [y/N] nothing was done\n")
@@ -166,6 +172,12 @@ def test_a_release_as_data(drafted: ScriptedPlugin) -> None:
     done = drafted("release", "chat", "--yes", "-o", "json")
     assert json.loads(done.out)["spec"]["version"] == "v2"
     assert done.err.startswith("chat in demo\n")
+
+
+def test_without_a_terminal_nothing_is_released(drafted: ScriptedPlugin) -> None:
+    done = drafted("release", "chat")
+    assert (done.code, done.out, "give --yes" in done.err) == (2, "", True)
+    assert released(drafted) == []
 
 
 def test_a_preview_of_a_release(drafted: ScriptedPlugin) -> None:

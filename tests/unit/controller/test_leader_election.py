@@ -102,6 +102,23 @@ async def test_another_replica_that_is_faster_leads(process: Process, script: Sc
     assert holders(script) == ["replica-a", "replica-a"]
 
 
+async def test_an_attempt_that_is_never_answered_does_not_keep_the_next_one_waiting(client: Client, script: Script) -> None:
+    """A connection that hangs is not healed when the API server is."""
+    hangs = threading.Event()
+
+    def never(sent: Sent) -> Any:
+        hangs.wait(SOON)
+        return lease("")
+
+    script.on("GET", LEASE, never, lease("")).on("PUT", LEASE, echo)
+    election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", Timing(attempt=0.1))
+    try:
+        await asyncio.wait_for(election.acquire(), SOON / 2)
+        election.require_leadership()
+    finally:
+        hangs.set()
+
+
 async def test_replica_waits_while_the_api_server_does_not_answer(process: Process, script: Script) -> None:
     script.on("GET", LEASE, failure(503, "ServiceUnavailable"), Reply(cut=True), lease("")).on("PUT", LEASE, echo)
     await acquire(process)

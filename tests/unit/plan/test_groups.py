@@ -48,8 +48,9 @@ def creates(kind: str) -> Refused:
 
 
 def arriving(network: Any = None) -> World:
-    """An App whose first row has come."""
+    """An App that has its keys, and whose first row has come."""
     world = a_world(given.with_hostname("chat.example.test"), given.with_spec(network=network))
+    world.perform(world.plan().of(operations.CreateAccessKeys))
     world.deploy("a", "v1")
     return world
 
@@ -63,11 +64,21 @@ def test_a_refused_child_leaves_the_others_and_the_statuses() -> None:
     assert any(line.startswith("app: ") for line in lines)
 
 
-@pytest.mark.parametrize("needed", [of_kind(operations.CreateFlow), of_kind(operations.CreateAccessKeys), creates("NetworkPolicy")])
+@pytest.mark.parametrize("needed", [of_kind(operations.CreateFlow), creates("NetworkPolicy")])
 def test_no_workload_is_made_before_what_its_pods_cannot_do_without(needed: Refused) -> None:
     lines = shown(done_without(arriving({"ingressFrom": []}), needed))
     assert "create Deployment" not in lines
     assert "create Service" in lines
+
+
+def test_no_workload_is_made_before_the_keys_are_there() -> None:
+    world = a_world()
+    world.deploy("a", "v1")
+    for _ in range(3):
+        done_without(world, of_kind(operations.CreateAccessKeys))
+        assert world.workload is None
+    world.settle()
+    assert world.workload is not None
 
 
 def test_nothing_runs_a_row_that_could_not_be_pinned() -> None:

@@ -29,7 +29,7 @@ def _plan(context: CommandContext) -> PromotionPlan:
             request = PromotionRequest(context.namespace, options.app, options.to, options.target_namespace, hostname, options.message)
             return plan_promotion(context.api, request)
         except NeedsHostname as lacking:
-            if options.yes or options.preview or not sys.stdin.isatty() or not (hostname := _ask_for_hostname(context, lacking)):
+            if options.yes or options.preview or not confirm.can_ask() or not (hostname := _ask_for_hostname(context, lacking)):
                 raise Refusal(f"{lacking}: --hostname", lacking.field) from None
 
 

@@ -59,6 +59,12 @@ def are_foreign(context: Context) -> bool:
     return context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
 
 
+def are_awaited(context: Context) -> bool:
+    """Whether the first workload is made once the keys are, in the next plan: it notes their version, and is written once so."""
+    absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
+    return context.app.spec.is_private and context.workload is None and absent
+
+
 def key_note(context: Context) -> str | None:
     """What the workload notes of the keys: their version, and, where it changed under running pods, since when."""
     if not context.app.spec.is_private:

@@ -40,7 +40,7 @@ def awaits_policy(context: Context) -> bool:
 
 def _template_choice(context: Context) -> TemplateChoice:
     """The pins' one, but for what its pods could not start without, or must not mount."""
-    if not context.has_flow or access_keys.are_foreign(context) or awaits_policy(context):
+    if not context.has_flow or access_keys.are_foreign(context) or access_keys.are_awaited(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
     if not variables.missing_variables(context):
         return TemplateChoice.PINNED
