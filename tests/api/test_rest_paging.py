@@ -133,8 +133,10 @@ def test_a_page_costs_the_same_however_long_the_history_is(place: Place) -> None
         ratios[title] = many / few
         lines.append(f"{title:34s} p50 {many:6.1f} ms, of the short one {few:6.1f} ms: ratio {many / few:.2f}")
     print("\n".join(lines))
-    if place.counts["many"] == FULL:
+    in_full = place.counts["many"] == FULL
+    if in_full:
         with LOG.open("a") as log:
             log.write("\n".join([*lines, ""]))
-    assert ratios["the newest page, again and again"] <= MOST, lines
-    assert ratios["another page each time"] <= UNREAD_MOST, lines
+    slack = 1 if in_full else 2  # few pairs, on a machine that does much else
+    assert ratios["the newest page, again and again"] <= MOST * slack, lines
+    assert ratios["another page each time"] <= UNREAD_MOST * slack, lines

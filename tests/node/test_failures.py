@@ -22,6 +22,8 @@ from tests.support.waiting import eventually
 
 DEADLINE = 20  # seconds, of those that fail for no other reason
 SLACK = 90  # seconds more, on a busy machine
+ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
+"""An autoscaler would add a pod where the machine is busy and there are metrics."""
 AT_ONCE = 50
 """Seconds from the moment at which the cluster knew it: below the minute that others get. Until then a pod has to start, which takes
 its time on a busy machine."""
@@ -146,7 +148,7 @@ def _bring_to_v1(made: Failing, runtime: str) -> None:
     for app, scenario in made.begun.items():
         made.on(app).app(app, public(), *scenario.modifiers)
         if not scenario.first:
-            rows[app] = made.on(app).deploy(app, "v1", runtime=runtime)
+            rows[app] = made.on(app).deploy(app, "v1", runtime=runtime, config=ONE_POD)
     for app, row in rows.items():
         made.on(app).until(row, "Live")
         made.begun[app].before = frozenset(uids(made.on(app).pods(app)))
