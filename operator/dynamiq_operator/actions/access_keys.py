@@ -1,6 +1,6 @@
 """Access Keys of an App: who may call it. They lie in a Secret, which is written under its resourceVersion, and the App is told of it.
 
-A key that is there is never given out again: it is shown once, by whoever makes it.
+A key that is there is never given out again: it is shown once, when it is made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class KeyPlan:
 
 
 class KeyPerformed(NamedTuple):
-    """`is_announced`: the App was told; otherwise it heeds the keys within a minute."""
+    """`is_announced`: the App was told; otherwise kubelets apply the change by themselves, after a while."""
 
     is_announced: bool
 
@@ -105,7 +105,7 @@ def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
         found = _secret(api, plan.namespace, plan.app)
         is_there = plan.name in (found.get("data") or {})
         if plan.value is None and not is_there:
-            break  # somebody else revoked it
+            break  # another caller revoked it
         if plan.value is not None and is_there:
             raise Taken(f"App {plan.app} has a key {plan.name} already: name another", "name", "taken")
         meta = {"uid": found["metadata"]["uid"], "resourceVersion": found["metadata"]["resourceVersion"]}

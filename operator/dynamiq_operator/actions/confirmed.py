@@ -1,4 +1,4 @@
-"""A deploy that somebody has confirmed: what they saw is what is deployed, or it is refused with both values.
+"""A deploy that its caller has confirmed: what they saw is what is deployed, or it is refused with both values.
 
 Between a preview and its confirmation others may deploy, release or approve a Runtime, and what a row leaves out is decided when the
 operator pins it. So the plan is made anew when it is performed and compared with what was confirmed, and the record that is written leaves

@@ -169,7 +169,7 @@ def _noted(app: Manifest) -> dict[str, str]:
         noted = json.loads(_annotations(app).get(names.PROMOTIONS_ANNOTATION, "{}"))
     except (ValueError, RecursionError):
         return {}
-    # Whoever may patch the App may write anything: what is no hash is not carried along.
+    # A caller who may patch the App may write anything: what is no hash is not carried along.
     known = noted.items() if isinstance(noted, dict) else ()
     return {key: request for key, request in known if isinstance(request, str) and _NOTED.fullmatch(key + request)}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from http import HTTPStatus
 from time import monotonic
 
 from dynamiq_operator.controller.cache import AppKey, Cache
@@ -73,7 +72,7 @@ class Claims:
         try:
             claim = await self._read(key, host)
         except errors.ApiError as error:
-            if _passes(error):
+            if isinstance(error, errors.Unavailable):
                 if cached is not None and cached[0] == wanted:
                     return cached[1]
                 raise
@@ -137,8 +136,6 @@ class Claims:
         except errors.AlreadyExists as error:
             raise errors.Conflict(str(error)) from error
         except (errors.Denied, errors.Invalid, errors.NotFound) as error:  # a quota; a namespace that ends, or is not there
-            if _passes(error):
-                raise
             self._not_made[(meta.namespace, meta.name)] = (action.hostname, str(error), self._clock())
         else:
             self._not_made.pop((meta.namespace, meta.name), None)
@@ -208,13 +205,8 @@ def _is_foreign(raw: Manifest, key: AppKey) -> bool:
     return (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
 
 
-def _passes(error: errors.ApiError) -> bool:
-    """Whether an error is the API server's, or of a token that is read anew: it is tried again with backoff, as all is then."""
-    return isinstance(error, errors.Unavailable) or error.status == HTTPStatus.UNAUTHORIZED
-
-
 def _holder(claim: Manifest) -> AppKey | None:
-    """The App that a claim names; None where somebody wrote something else into it."""
+    """The App that a claim names; None where another manager wrote something else into it."""
     data = claim.get("data") or {}
     namespace, app = data.get("namespace"), data.get("app")
     return (namespace, app) if namespace and app else None

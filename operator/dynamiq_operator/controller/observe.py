@@ -84,19 +84,8 @@ class Observer:
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
         app = self.app(key)
-        if app is None:
-            self._states.drop(key)
-            self._claims.drop(key)
         if app is None or isinstance(app, Unreadable):
-            waiting = self._from_cache(key, None)
-            return Snapshot(
-                *key,
-                self._client.now(),
-                self._settings,
-                records=tuple(waiting.records.values()),
-                unreadable=(app,) if app is not None else (),
-                more_rows=waiting.more_rows,
-            )
+            return self._without_app(key, app)
         cached = self._from_cache(key, app)
         records = cached.records
         flows = frozenset(_flows(app, cached.children))
@@ -153,6 +142,21 @@ class Observer:
         )
         wanted = references_to_read(snapshot, app)
         return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
+
+    def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
+        """The snapshot where there is no App, or none that can be read: its rows, which wait. Of one that is absent nothing is kept."""
+        if app is None:
+            self._states.drop(key)
+            self._claims.drop(key)
+        waiting = self._from_cache(key, None)
+        return Snapshot(
+            *key,
+            self._client.now(),
+            self._settings,
+            records=tuple(waiting.records.values()),
+            unreadable=(app,) if app is not None else (),
+            more_rows=waiting.more_rows,
+        )
 
     def app(self, key: AppKey) -> App | Unreadable | None:
         """The App as it is cached; None where it is absent."""

@@ -17,7 +17,8 @@
                                                       workload that the API server's own validation refuses ends its row, which never
                                                       changes; an admission webhook or policy may think otherwise later. A row is passed
                                                       over meanwhile, and those after it are not
-    401, 403                          Denied          a child: the condition says Denied; otherwise the same
+    401, 403                          Denied          a child: the condition says Denied; otherwise the same. A 401 decides nothing
+                                                      here: the operator's client reads its login anew, and then says Unavailable
     429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
 
 What is "ended" is the group of operations that relies on the one that failed (`plan.groups`); the others are done. Whatever is not

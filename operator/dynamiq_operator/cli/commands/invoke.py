@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 KEY = "DYNAMIQ_ACCESS_KEY"
-"""A variable with an Access Key, for whoever may not read the App's Secret."""
+"""A variable with an Access Key, for a caller who may not read the App's Secret."""
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
 
 

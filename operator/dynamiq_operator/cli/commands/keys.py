@@ -36,8 +36,7 @@ def _list(context: CommandContext) -> int:
 def _create(context: CommandContext) -> int:
     plan = plan_key(context.api, context.namespace, context.options.app, context.options.name)
     if context.options.preview:
-        data = {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
-        confirm.agreed(context, [f"create key {plan.name} of {plan.app} in {plan.namespace}"], data)
+        confirm.agreed(context, [f"create key {plan.name} of {plan.app} in {plan.namespace}"], _data(plan))
         return 0
     performed = perform_key(context.api, plan)
     how = context.options.output
@@ -57,12 +56,16 @@ def _revoke(context: CommandContext) -> int:
     if options.name is None:
         raise Refusal(f"name the key to revoke: `kubectl dynamiq keys list {options.app}` lists them")
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
-    data = {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
-    if not confirm.agreed(context, _lines(plan), data):
+    if not confirm.agreed(context, _lines(plan), _data(plan)):
         return 0 if options.preview else confirm.declined(context)
     when = AT_ONCE if perform_key(context.api, plan).is_announced else SOON
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: whoever calls with it is refused {when}"])
     return 0
+
+
+def _data(plan: KeyPlan) -> dict[str, str | int]:
+    """The plan as data, without the key itself."""
+    return {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
 
 
 def _lines(plan: KeyPlan) -> list[str]:

@@ -11,7 +11,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import EVENTS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Manifest, Record
+from dynamiq_operator.model.objects import Manifest, Record, format_time
 from dynamiq_operator.plan import operations
 
 MESSAGE_MAX = 1024
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, identity: str, *, warning: bool) -> Manifest:
     """An Event of now about the object that `involved` names; `identity`: of this replica."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = format_time(datetime.now(UTC))
     return {
         "apiVersion": "v1",
         "kind": "Event",
