@@ -28,12 +28,12 @@ from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import rest, swarm
 from tests.support.api import Api, Manifest, fresh_namespace, path
-from tests.support.cluster import REPOSITORY
+from tests.support.measured import MEASURED, kept
 from tests.support.operator import install_rights
 from tests.support.swarm import Request
 from tests.support.waiting import eventually
 
-LOG = REPOSITORY / "docs" / "measured" / "rest-latency.txt"
+LOG = MEASURED / "rest-latency.txt"
 ROWS = 10_000
 NAMESPACES = 10
 FEW, MANY, PAGE = 50, 200, 50
@@ -177,12 +177,7 @@ def test_latency_beside_raw_requests(place: Place) -> None:
     row["metadata"] = {"generateName": "deployed-", "namespace": place.namespace}
     assert len(json.loads(raw("GET", listed("many")))["items"]) == MANY
     assert json.loads(api("GET", f"/v1/apps/{many}/deployments?page_size={PAGE}"))["pagination"]["total_count"] == MANY
-    with LOG.open("a") as log:
-
-        def say(line: str) -> None:
-            print(line, flush=True)
-            log.write(f"{line}\n")
-
+    with kept(LOG, beside_older=True) as say:
         say(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}")
         say(f"make bench: Kubernetes {components.KUBERNETES.version}, Python {sys.version.split()[0]}, {os.cpu_count()} cores,")
         say(f"{ROWS} rows in {NAMESPACES} namespaces, half of them in the one that is measured; {PAIRS} pairs each, one caller.\n")

@@ -8,9 +8,9 @@ import pytest
 
 from local.clusters import Cluster
 from tests.support import busy_tenant, long_history
-from tests.support.cluster import REPOSITORY
+from tests.support.measured import MEASURED, kept
 
-LOG = REPOSITORY / "docs" / "measured" / "busy-tenant.txt"
+LOG = MEASURED / "busy-tenant.txt"
 ROWS = 10_000
 SAMPLES = 40
 RATIO_MOST = 2.0
@@ -20,14 +20,7 @@ PASS_RATIO_MOST = 1.5
 
 @pytest.mark.timeout(1800)
 async def test_nobody_notices_a_tenant_with_ten_thousand_rows(cluster: Cluster, tmp_path: Path) -> None:
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("w") as log:
-
-        def say(line: str) -> None:
-            print(line, flush=True)
-            log.write(f"{line}\n")
-            log.flush()
-
+    with kept(LOG) as say:
         passes = await long_history.ratio(tmp_path, LONG, SHORT, say)
         waits = busy_tenant.measure(cluster, tmp_path, ROWS, SAMPLES, say)
     assert waits.left > 0, "the busy tenant's rows had all ended before the last deploy was measured"

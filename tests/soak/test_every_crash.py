@@ -10,25 +10,18 @@ import pytest
 from local import components
 from local.clusters import Cluster
 from tests.support.api import Api
-from tests.support.cluster import REPOSITORY
 from tests.support.faults import crashes
+from tests.support.measured import MEASURED, kept
 from tests.support.operator import install_rights
 
-LOG = REPOSITORY / "docs" / "measured" / "crashes.txt"
+LOG = MEASURED / "crashes.txt"
 
 
 @pytest.mark.timeout(3600)
 def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     install_rights(cluster)
     began = time.monotonic()
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("w") as log:
-
-        def say(line: str) -> None:
-            print(line, flush=True)
-            log.write(f"{line}\n")
-            log.flush()
-
+    with kept(LOG) as say:
         end, writes = crashes.undisturbed(cluster, api, tmp_path)
         points = crashes.points_of(writes)
         say(f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {crashes.SIDE_BY_SIDE} runs side by side.")

@@ -11,11 +11,11 @@ import pytest
 from local import components
 from local.clusters import Cluster
 from tests.support.api import Api
-from tests.support.cluster import REPOSITORY
 from tests.support.faults import matrix
+from tests.support.measured import MEASURED, kept
 from tests.support.operator import install_rights
 
-LOG = REPOSITORY / "docs" / "measured" / "faults.txt"
+LOG = MEASURED / "faults.txt"
 LASTS = 40.0  # seconds
 SIDE_BY_SIDE = 8
 APART = 6.0
@@ -27,14 +27,7 @@ def test_after_each_fault_it_is_back_within_ten_seconds_and_all_is_as_it_was(clu
     install_rights(cluster)
     began = time.monotonic()
     outcomes: list[matrix.Outcome] = []
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("w") as log, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-
-        def say(line: str) -> None:
-            print(line, flush=True)
-            log.write(f"{line}\n")
-            log.flush()
-
+    with kept(LOG) as say, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         say(
             f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {SIDE_BY_SIDE} operators side by side, each behind a proxy."
         )

@@ -14,18 +14,18 @@ from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import scale_figures as figures
 from tests.support.api import Api, fresh_namespace
-from tests.support.cluster import REPOSITORY, session_cluster
+from tests.support.cluster import session_cluster
 from tests.support.faults import deploys
 from tests.support.faults.audit import Audit
+from tests.support.measured import MEASURED, Say, kept
 from tests.support.scale import Size, fill
 from tests.support.scale_figures import Paces, median, p95
 from tests.support.waiting import eventually
 
-Say = Callable[[str], None]
 Check = Callable[[str, float, float], None]
 """Logs a figure with the most that it may be, and remembers one that is more."""
 SIZE = Size(1000)
-LOG = REPOSITORY / "docs" / "measured" / "scale.txt"
+LOG = MEASURED / "scale.txt"
 DEPLOYS, ROUNDS, ROLLBACKS = 20, 2, 20
 AT_REST = 60.0  # seconds
 BIG = [("scale-0", "chat-0"), ("scale-1", "chat-1")]
@@ -41,14 +41,8 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 @pytest.mark.timeout(7200)
 def test_what_a_thousand_apps_cost(cluster: Cluster, tmp_path: Path) -> None:
     api = Api.of(cluster)
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("w") as log, fresh_namespace(api, "two") as small:
+    with kept(LOG) as say, fresh_namespace(api, "two") as small:
         missed: list[str] = []
-
-        def say(line: str) -> None:
-            print(line, flush=True)
-            log.write(f"{line}\n")
-            log.flush()
 
         def check(what: str, found: float, most: float) -> None:
             missed.extend([what] if found > most else [])

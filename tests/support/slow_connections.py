@@ -10,13 +10,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from local.clusters import Cluster
+from tests.support import factories, rest
+from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import REPOSITORY
+from tests.support.operator import install_rights
 from tests.support.rest import Client
+from tests.support.waiting import eventually
 
 ROUNDS = 6
 TAKES = 40
@@ -141,10 +147,17 @@ def _percentiles(times: list[float]) -> tuple[float, float]:
     return statistics.median(times), statistics.quantiles(times, n=20)[-1]
 
 
-def say(lines: list[str], write: Callable[[str], object]) -> None:
-    for line in lines:
-        print(line, flush=True)
-        write(f"{line}\n")
+def measure(cluster: Cluster, folder: Path, count: int, takes: int = TAKES) -> Cost:
+    """What `count` slow connections to an API of its own cost a caller who reads an App."""
+    install_rights(cluster)
+    api = Api.of(cluster)
+    with fresh_namespace(api, "slow") as namespace, rest.serving(rest.install(cluster, folder), folder) as url:
+        made = api.create(factories.app_manifest(factories.in_namespace(namespace)))
+        assert made.ok, made.message
+        path = f"/v1/apps/{made.body['metadata']['uid']}"
+        caller = rest.client(api, url, namespace, "caller", "edit")
+        eventually("the rights apply", lambda: caller("GET", path).status_code == 200)
+        return cost(caller, path, SlowOnes(url, count), takes)
 
 
 if __name__ == "__main__":
