@@ -107,7 +107,9 @@ def report(ended: Sequence[Ended], seconds: float) -> list[str]:
     if whole.tests:
         lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
     if whole.failures:
-        lines += [_title("failed"), *(failure.test for failure in whole.failures)]
+        lines.append(_title("failed"))
+        for failure in whole.failures:
+            lines += [failure.test, f"    {failure.reason}"]
     return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
 
 

@@ -36,12 +36,14 @@ class AccessKeys:
         return any(matches)
 
     def _refresh(self) -> None:
-        """Reads anew if anything changed; while the folder can't be read, the keys stay as they were."""
+        """Reads anew if anything changed; while the folder can't be read, or changes as it is read, the keys stay as they were."""
         try:
             seen = self._signature()
-            if seen != self._seen:
-                self._digests = self._read()
-                self._seen = seen
+            if seen == self._seen:
+                return
+            digests = self._read()
+            if self._signature() == seen:
+                self._digests, self._seen = digests, seen
         except OSError:
             return
 

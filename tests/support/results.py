@@ -8,14 +8,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 LINES_SHOWN = 60
+REASON_SHOWN = 300  # characters
 SLOWEST = 10
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A test that failed, or whose set-up or end did, and what pytest said of it."""
+    """A test that failed, or whose set-up or end did; the line that pytest gives as its reason, and all that it said of it."""
 
     test: str
+    reason: str
     text: str
 
 
@@ -63,7 +65,12 @@ def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
             test = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
             whole.seconds[test] = whole.seconds.get(test, 0.0) + float(case.get("time", 0))
             for kind in ("failure", "error"):
-                whole.failures += [Failure(test, end_of(found.text or found.get("message") or "")) for found in case.iter(kind)]
+                whole.failures += [_failure(test, found) for found in case.iter(kind)]
+
+
+def _failure(test: str, found: ElementTree.Element) -> Failure:
+    message = found.get("message") or ""
+    return Failure(test, next(iter(message.splitlines()), "")[:REASON_SHOWN], end_of(found.text or message))
 
 
 def end_of(text: str) -> str:
