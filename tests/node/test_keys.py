@@ -28,7 +28,7 @@ class Keyed:
     folder: Path
 
     def change(self, **keys: str | None) -> None:
-        """Adds keys to the Secret, or, where None, takes them out, and tells the operator, as the plugin and REST do."""
+        """Adds keys to the Secret, or, where None, takes them out, and tells the operator, as the plugin does."""
         encoded = {name: None for name, key in keys.items() if key is None}
         added = {name: key for name, key in keys.items() if key is not None}
         self.on.change("Secret", names.access_keys(APP), data=encoded, stringData=added)

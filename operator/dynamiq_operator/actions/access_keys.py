@@ -122,7 +122,7 @@ def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
 
 
 def _announce(api: Api, namespace: str, app: str) -> bool:
-    """Tells the operator, which may not watch Secrets. The key is there by now: what goes wrong here costs a minute, and no more."""
+    """Tells the operator, which may not watch Secrets. The key is there by now: what goes wrong here costs 60 to 90 s, and no more."""
     body = {"metadata": {"annotations": {names.KEYS_CHANGED_ANNOTATION: secrets.token_hex(8)}}}
     try:
         api.request("PATCH", APPS.path(namespace, app), body=body, content_type=MERGE)

@@ -12,7 +12,8 @@ from dynamiq_operator.cli.output import Table, safe
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
-SOON, AT_ONCE = "within a minute", "in a few seconds"
+TOLD, UNTOLD = "in a few seconds, a minute at most", "within 60 to 90 s"
+"""When a change is in force: told to the operator, or left to the kubelets."""
 
 
 def run(context: CommandContext) -> int:
@@ -46,7 +47,7 @@ def _create(context: CommandContext) -> int:
         context.out.lines([output.formatted({"name": plan.name, "key": plan.value}, how)])
     else:
         context.out.lines([str(plan.value)])
-    when = AT_ONCE if performed.is_announced else SOON
+    when = TOLD if performed.is_announced else UNTOLD
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is made, and works {when}; it is not shown again"])
     return 0
 
@@ -58,7 +59,7 @@ def _revoke(context: CommandContext) -> int:
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
     if not confirm.agreed(context, _lines(plan), _data(plan)):
         return 0 if options.preview else confirm.declined(context)
-    when = AT_ONCE if perform_key(context.api, plan).is_announced else SOON
+    when = TOLD if perform_key(context.api, plan).is_announced else UNTOLD
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: whoever calls with it is refused {when}"])
     return 0
 

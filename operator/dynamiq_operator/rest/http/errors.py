@@ -1,8 +1,9 @@
 """Errors as the contract answers them: `{"error": {"code", "message", "details"}}`.
 
 `problem_of` chooses the status of every error that is not an HttpProblem already: by `STATUSES`, but for those in `PASSED_ON` and for an
-object that is too large to store. What is one has its status from where it was raised: the middleware chooses 400, 413, 415 and 422 for a
-body that it cannot take, 401 without a token and 503 while it starts; a path or method that does not exist is the router's 404 or 405.
+object that is too large to store. What is one has its status from where it was raised: the middleware chooses 400, 408, 413, 415 and 422
+for a body that it cannot take, 401 without a token and 503 while it starts, the lanes 429 and 503, a connection 400, 408 and 431 for headers; a path
+or method that does not exist is the router's 404 or 405.
 """
 
 from __future__ import annotations
