@@ -106,7 +106,7 @@ class Pace:
 
 
 async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
-    """Deploys an App that serves, and waits until its new row has ended."""
+    """Deploys an App that serves, and waits until its new row has ended and the App says so."""
     row = f"{app}-{uuid.uuid4().hex[:8]}"
     workloads = BY_KIND[WORKLOAD.kind]
     before = await get(sending, workloads.path(namespace, app))
@@ -122,6 +122,7 @@ async def pace(sending: Swarm, namespace: str, app: str, **asked: str) -> Pace:
     await _post(sending, RECORDS, made)
     pinned, rolled = await asyncio.wait_for(asyncio.gather(*watched), PACE_WITHIN)
     await asyncio.wait_for(first_seen(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]), PACE_WITHIN)
+    await asyncio.wait_for(first_seen(sending, APPS, namespace, app, lambda found: found["status"]["live"]["row"] == row), PACE_WITHIN)
     return Pace(row, pinned - began, rolled - began)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
+OBJECTS_MADE = 50_000
+"""After which the garbage collector looks for circles: one list makes many times Python's 700, and nearly no circle."""
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,9 @@ async def run(options: OperatorOptions) -> None:
 
 async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:
     """Sets `synced` when the cache is full, and lists everything again at intervals."""
+    gc.set_threshold(OBJECTS_MADE)
     await informers.until_synced()
+    gc.freeze()  # most of what is cached now lives as long as the process: to go through all of it again and again would find nothing
     synced.set()
     while True:
         await asyncio.sleep(period)

@@ -8,6 +8,8 @@ defaulting, and is nobody's edit.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +18,6 @@ from dynamiq_operator.desired.child_kinds import ChildKind, child_kind
 from dynamiq_operator.desired.managed_fields import ABSENT, Fields, Path
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
-from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import Manifest
 
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
@@ -26,8 +27,9 @@ RESTARTED_AT: Path = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:
 
 
 def manifest_digest(manifest: Manifest) -> str:
-    """Identifies a manifest, but for what only its creation has."""
-    return canonical(without_creation(manifest))
+    """Identifies a manifest, but for what only its creation has, among those of this operator: RFC 8785 takes ten times as long."""
+    text = json.dumps(without_creation(manifest), sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def without_creation(manifest: Manifest) -> Manifest:
