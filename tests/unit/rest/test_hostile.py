@@ -65,6 +65,13 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
     return tried[0][0], min(longest for _, longest in tried) / unit
 
 
+@pytest.mark.parametrize("pieces", [body.SMALL // 2 - 1, body.BODY_MAX // 2 - 1])
+def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, pieces: int) -> None:
+    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), b'"' + b'\\"' * pieces)
+    assert "not JSON" in answered.error(422)["message"]
+    assert stop < 1
+
+
 @pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
 def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, where: str) -> None:
     many = {f"field{number}": 1 for number in range(120_000)}
