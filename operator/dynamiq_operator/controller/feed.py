@@ -62,6 +62,8 @@ class Feed:
         self._failed_lists = self._failed_watches = 0
         """Consecutive ones."""
         self._denied_since: float | None = None
+        self._said = ""
+        """Why the last list failed."""
         self.known = asyncio.Event()
         """Set once it was listed, or it is known that it cannot be."""
         self.listed = asyncio.Event()
@@ -83,7 +85,7 @@ class Feed:
                 if isinstance(error, errors.NotFound) and self.resource.optional:
                     await self._until_served()
                     continue
-                self._failed_lists += 1
+                self._failed_lists, self._said = self._failed_lists + 1, str(error)
                 self._say(error)
                 self._note_denial(error)
 
@@ -190,9 +192,16 @@ class Feed:
             self._denied_since = None
             return
         self._denied_since = self._clock() if self._denied_since is None else self._denied_since
-        if self._clock() - self._denied_since < DENIED_AFTER:
-            return
-        is_new = self._denials.note(self.resource, self.namespace, str(error))
+        if self._clock() - self._denied_since >= DENIED_AFTER:
+            self._be_without()
+
+    def do_without(self) -> None:
+        """Keeps nobody waiting for a first list that fails on and on, as one of objects does that cannot be converted or decrypted."""
+        if self._failed_lists and not self.known.is_set():
+            self._be_without()
+
+    def _be_without(self) -> None:
+        is_new = self._denials.note(self.resource, self.namespace, self._said)
         self.known.set()
         if is_new:
             self._on_changed(self._cache.apps())

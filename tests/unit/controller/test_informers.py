@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.controller import informers
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.kube import errors
@@ -173,3 +174,18 @@ async def test_list_that_is_denied_for_a_while_keeps_nobody_waiting(process: Pro
     await asyncio.wait_for(asyncio.gather(*lists), SOON)
     assert process.denials.of(given.NAMESPACE) == {}
     assert await queued(process) == KEY
+
+
+async def test_a_kind_whose_lists_fail_from_the_start_on_keeps_no_app_waiting(
+    process: Process, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informers, "FAILS_FOR", 0.2)
+    empty_cluster(script)
+    path, said = HTTP_ROUTES.path(), "conversion webhook failed"
+    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", said))
+    lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
+    await asyncio.wait_for(process.informers.until_synced(), SOON)
+    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: said}
+    script.on("GET", path, listed(version="8"))
+    await asyncio.wait_for(asyncio.gather(*lists), SOON)
+    assert process.denials.of(given.NAMESPACE) == {}

@@ -64,7 +64,7 @@ def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[Child
     """The problems of what is desired of kinds that the operator may not list. What is there of them stays as it is."""
     denied = context.snapshot.denied
     return {
-        key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator may not list this kind: {denied[key[0]]}")
+        key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator cannot list this kind: {denied[key[0]]}")
         for key in desired
         if key[0] in denied
     }
