@@ -82,6 +82,14 @@ def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage
     assert stop < 1
 
 
+@pytest.mark.parametrize("piece", [b'"",', b'"" , ', b"1 , ", b"{},"], ids=["texts", "texts apart", "numbers apart", "objects"])
+def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, piece: bytes) -> None:
+    many = piece * ((body.BODY_MAX - 100) // len(piece) if b"{" not in piece else body.CONTAINERS_MAX - 10)
+    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), b'{"flow_ui": [' + many + b"0]}")
+    assert "no such field" in answered.error(422)["message"]
+    assert stop < 1
+
+
 def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
     body = _asked(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
     answered = stage.call("POST", _path(stage, "/deploy"), body)
