@@ -19,7 +19,7 @@ from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.kube import errors
+from dynamiq_operator.kube import errors, nesting
 from dynamiq_operator.kube.resources import ApiResource
 
 WATCH_FOR = 6
@@ -126,7 +126,8 @@ class Feed:
         began, heard = self._clock(), False
         try:
             async with self._client.watch(self.path, self._query(version), WATCH_FOR + GRACE) as lines:
-                async for line in lines:
+                async for whole in lines:
+                    line = nesting.bounded(whole)
                     _require_event(line, self.path)
                     heard = True
                     self._watched()
