@@ -18,7 +18,7 @@ from dynamiq_operator.kube.resources import APPS, RECORDS, WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 FAILS_FOR = 30.0
-"""Seconds for which lists of one kind fail, while Apps and rows are listed, before it is done without."""
+"""Seconds for which lists of a kind fail, once Apps and rows are listed, before it is done without."""
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,11 @@ class Informers:
         for feed in self.feeds:
             if feed.resource in (APPS, RECORDS):
                 await feed.listed.wait()
+        until = asyncio.get_running_loop().time() + FAILS_FOR
         for feed in self.feeds:
             while not feed.known.is_set():
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(FAILS_FOR):
+                    async with asyncio.timeout(max(until - asyncio.get_running_loop().time(), 0.1)):
                         await feed.known.wait()
                 feed.do_without()
 
