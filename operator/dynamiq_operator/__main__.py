@@ -28,12 +28,14 @@ PORT_MOST = 65535
 HEALTH = "http://0.0.0.0:8080/healthz"
 
 
-class _OneLine(logging.Formatter):
-    """One line per message: what users wrote can neither begin a new line nor colour a terminal."""
+class OneLine(logging.Formatter):
+    """One line per message: what users wrote can neither begin a new line nor colour a terminal. Lines of a stack trace are indented."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return text if record.exc_info else on_one_line(text)
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        return on_one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  {on_one_line(line)}" for line in super().formatException(ei).splitlines())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -207,7 +209,7 @@ def _api(given: argparse.Namespace) -> int:
 
 def _log(level: str, formatter: logging.Formatter | None = None) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter or _OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(formatter or OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

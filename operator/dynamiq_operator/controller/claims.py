@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
 
-from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP, app_of
@@ -24,7 +24,7 @@ from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""
 FOREIGN_ROUTE_TTL = 14.0
-"""Seconds for which a foreign route of the hostname is cached: to find one reads every route of the cluster."""
+"""Seconds for which foreign routes of hostnames are cached: to find one reads every route of the cluster."""
 FAILED_TTL = 14.0
 """Seconds after which a claim that could not be made is tried again."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
@@ -46,12 +46,16 @@ class Claims:
         self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
         self._own: dict[AppKey, tuple[tuple[str, str], HostnameClaim, float]] = {}
         self._not_made: dict[AppKey, tuple[str, str, float]] = {}
-        self._foreign_routes: dict[AppKey, tuple[str, str, float]] = {}
+        self._sought: dict[str, float] = {}
+        """Hostnames of which a foreign route was looked for lately, and when."""
+        self._foreign: dict[str, list[tuple[str, AppKey]]] = {}
+        """By hostname, the kind and the key of each route that the last reading, of `_foreign_at`, found of those hostnames."""
+        self._foreign_at = 0.0
 
     def drop(self, key: AppKey) -> None:
         """Drops what is cached for an App."""
-        for kept in (self._own, self._not_made, self._foreign_routes):
-            kept.pop(key, None)
+        self._own.pop(key, None)
+        self._not_made.pop(key, None)
 
     async def of(self, key: AppKey, app: App) -> HostnameClaim:
         """Which App holds the hostname of this one. What cannot be read is not absent, but unknown, or as it was while the API server does not answer.
@@ -177,32 +181,36 @@ class Claims:
         return found
 
     async def _foreign_route(self, key: AppKey, host: str) -> str | None:
-        """The kind of a route that is not the operator's and has the hostname; it is looked for before a hostname is claimed."""
-        cached = self._foreign_routes.get(key)
-        if cached is not None and cached[0] == host and self._clock() - cached[2] < FOREIGN_ROUTE_TTL:
-            return cached[1]
-        kind = await self._find_foreign_route(key, host)
-        if kind is not None:
-            self._foreign_routes[key] = (host, kind, self._clock())
-        return kind
+        """The kind of a route that is not the operator's and has the hostname; it is looked for before a hostname is claimed.
 
-    async def _find_foreign_route(self, key: AppKey, host: str) -> str | None:
+        One reading finds those of all hostnames that are looked for: a tenant may have a thousand Apps whose hostnames others serve.
+        """
+        self._sought[host] = self._clock()
+        known = self._known_foreign(key, host) if self._clock() - self._foreign_at < FOREIGN_ROUTE_TTL else None
+        if known is None:
+            await self._read_foreign_routes()
+            known = self._known_foreign(key, host)
+        return known
+
+    def _known_foreign(self, key: AppKey, host: str) -> str | None:
+        """The kind of a route of the hostname that is none of the App's: one of its name is told of by its own condition."""
+        own = (key[0], names.route(key[1]))
+        return next((kind for kind, route in self._foreign.get(host, ()) if route != own), None)
+
+    async def _read_foreign_routes(self) -> None:
+        now, found = self._clock(), dict[str, list[tuple[str, AppKey]]]()
+        self._sought = {host: at for host, at in self._sought.items() if now - at < 2 * FOREIGN_ROUTE_TTL}
         for resource in ROUTES:
             for namespace in sorted(self._namespaces or {""}):
                 try:
                     async for page in self._client.pages(resource, namespace, label=f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"):
-                        if any(_is_foreign(raw, key) and host in exposure.hosts_of(raw) for raw in page["items"]):
-                            return resource.kind
+                        for raw in page["items"]:
+                            for host in self._sought.keys() & exposure.hosts_of(raw):
+                                found.setdefault(host, []).append((resource.kind, key_of(raw)))
                 except errors.NotFound:
                     if not resource.optional:
                         raise
-        return None
-
-
-def _is_foreign(raw: Manifest, key: AppKey) -> bool:
-    """Whether a route without our labels is none of the App's: one of its name is told of by its own condition."""
-    meta = raw["metadata"]
-    return (meta["namespace"], meta["name"]) != (key[0], names.route(key[1]))
+        self._foreign, self._foreign_at = found, now
 
 
 def _holder(claim: Manifest) -> AppKey | None:

@@ -20,11 +20,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from dynamiq_operator.controller.credentials import Credentials, Login
-from dynamiq_operator.kube import errors
+from dynamiq_operator.kube import errors, nesting
 from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
@@ -303,7 +302,7 @@ def _written(body: Any) -> bytes | None:
 
 def _parsed(raw: bytes, asked: str, required: str) -> Manifest:
     try:
-        parsed = orjson.loads(raw)
+        parsed = nesting.parse(raw)
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):

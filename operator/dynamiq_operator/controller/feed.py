@@ -19,7 +19,7 @@ from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.kube import errors
+from dynamiq_operator.kube import errors, nesting
 from dynamiq_operator.kube.resources import ApiResource
 
 WATCH_FOR = 6
@@ -62,6 +62,8 @@ class Feed:
         self._failed_lists = self._failed_watches = 0
         """Consecutive ones."""
         self._denied_since: float | None = None
+        self._said = ""
+        """Why the last list failed."""
         self.known = asyncio.Event()
         """Set once it was listed, or it is known that it cannot be."""
         self.listed = asyncio.Event()
@@ -83,7 +85,7 @@ class Feed:
                 if isinstance(error, errors.NotFound) and self.resource.optional:
                     await self._until_served()
                     continue
-                self._failed_lists += 1
+                self._failed_lists, self._said = self._failed_lists + 1, str(error)
                 self._say(error)
                 self._note_denial(error)
 
@@ -124,7 +126,8 @@ class Feed:
         began, heard = self._clock(), False
         try:
             async with self._client.watch(self.path, self._query(version), WATCH_FOR + GRACE) as lines:
-                async for line in lines:
+                async for whole in lines:
+                    line = nesting.bounded(whole)
                     _require_event(line, self.path)
                     heard = True
                     self._watched()
@@ -190,9 +193,16 @@ class Feed:
             self._denied_since = None
             return
         self._denied_since = self._clock() if self._denied_since is None else self._denied_since
-        if self._clock() - self._denied_since < DENIED_AFTER:
-            return
-        is_new = self._denials.note(self.resource, self.namespace, str(error))
+        if self._clock() - self._denied_since >= DENIED_AFTER:
+            self._be_without()
+
+    def do_without(self) -> None:
+        """Keeps nobody waiting for a first list that fails on and on, as one of objects does that cannot be converted or decrypted."""
+        if self._failed_lists and not self.known.is_set():
+            self._be_without()
+
+    def _be_without(self) -> None:
+        is_new = self._denials.note(self.resource, self.namespace, self._said)
         self.known.set()
         if is_new:
             self._on_changed(self._cache.apps())

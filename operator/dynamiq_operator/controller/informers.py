@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 
@@ -14,6 +16,9 @@ from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS, WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
+
+FAILS_FOR = 30.0
+"""Seconds for which lists of a kind fail, once Apps and rows are listed, before it is done without."""
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +57,17 @@ class Informers:
         self._enqueue(self._cache.delete(resource, raw) if type_ == "DELETED" else self._cache.update(resource, raw))
 
     async def until_synced(self) -> None:
-        """Returns when all was listed that may be. Without its Apps and rows nothing can be decided: these are waited for."""
+        """Returns when all was listed that may and can be. Without its Apps and rows nothing can be decided: these are waited for."""
         for feed in self.feeds:
-            await feed.known.wait()
             if feed.resource in (APPS, RECORDS):
                 await feed.listed.wait()
+        until = asyncio.get_running_loop().time() + FAILS_FOR
+        for feed in self.feeds:
+            while not feed.known.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(until - asyncio.get_running_loop().time(), 0.1)):
+                        await feed.known.wait()
+                feed.do_without()
 
     async def list_again(self) -> None:
         """Lists every watched resource once more, which finds what a watch missed. One that fails now is left to its feed."""

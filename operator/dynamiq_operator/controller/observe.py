@@ -174,7 +174,7 @@ class Observer:
                 needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
         for resource, said in found.items():
             if resource in needed:
-                raise errors.Denied(f"the operator may not list {resource.plural}, without which nothing can be decided: {said}")
+                raise errors.Denied(f"the operator cannot list {resource.plural}, without which nothing can be decided: {said}")
         return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
 
     def _from_cache(self, key: AppKey, app: App | None) -> _Cached:

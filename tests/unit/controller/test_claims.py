@@ -139,6 +139,26 @@ async def test_route_of_this_name_or_of_another_hostname_holds_nothing(process: 
     assert (await of(process)).state is ClaimState.FREE
 
 
+async def test_many_apps_whose_hostnames_others_serve_have_the_routes_of_the_cluster_read_once(process: Process, script: Script) -> None:
+    apps = {
+        f"{name}.example.com": given.an_app(given.with_hostname(f"{name}.example.com"), name=name)
+        for name in map("app{}".format, range(20))
+    }
+    for host in apps:
+        script.on("GET", CLAIMS.path(SYSTEM, names.claim(host)), failure(404, "NotFound"))
+    script.on("GET", INGRESSES.path(), listed(route("theirs", rules=[{"host": host} for host in apps])))
+
+    async def states() -> set[ClaimState]:
+        return {(await process.claims.of((given.NAMESPACE, app.meta.name), app)).state for app in apps.values()}
+
+    assert await states() == {ClaimState.HELD}
+    for _ in range(3):
+        process.clock.later(FOREIGN_ROUTE_TTL)
+        before = len(script.sent)
+        assert await states() == {ClaimState.HELD}
+        assert [sent.path for sent in script.sent[before:]].count(INGRESSES.path()) == 1
+
+
 async def test_routes_with_our_labels_are_not_read_again(process: Process, script: Script) -> None:
     await of(process)
     (sent,) = (each for each in script.sent if each.path == INGRESSES.path())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.controller import informers
 from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.kube import errors
@@ -173,3 +174,40 @@ async def test_list_that_is_denied_for_a_while_keeps_nobody_waiting(process: Pro
     await asyncio.wait_for(asyncio.gather(*lists), SOON)
     assert process.denials.of(given.NAMESPACE) == {}
     assert await queued(process) == KEY
+
+
+async def test_a_kind_whose_lists_fail_from_the_start_on_keeps_no_app_waiting(
+    process: Process, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informers, "FAILS_FOR", 0.2)
+    empty_cluster(script)
+    path, said = HTTP_ROUTES.path(), "conversion webhook failed"
+    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", said))
+    lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
+    await asyncio.wait_for(process.informers.until_synced(), SOON)
+    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: said}
+    script.on("GET", path, listed(version="8"))
+    await asyncio.wait_for(asyncio.gather(*lists), SOON)
+    assert process.denials.of(given.NAMESPACE) == {}
+
+
+def _deep() -> dict[str, Any]:
+    """An App whose managedFields somebody filled."""
+    app = stored(given.app_manifest(name="deep"), 6)
+    app["metadata"]["managedFields"] = [{"manager": "x", "fieldsV1": "here"}]
+    return app
+
+
+def _as_bytes(told: Any) -> bytes:
+    return json.dumps(told).encode().replace(b'"here"', b'{"f:a":' * 3000 + b"{}" + b"}" * 3000)
+
+
+async def test_an_object_that_is_nested_very_deeply_hides_no_other(process: Process, script: Script) -> None:
+    empty_cluster(script)
+    script.on("GET", APPS.path(), Reply(200, _as_bytes(listed(_deep(), stored(given.app_manifest()), version="7"))))
+    await asyncio.wait_for(process.sync(), SOON)
+    assert process.cache.apps() == {KEY, (given.NAMESPACE, "deep")}
+    changed, other = ({"type": "MODIFIED", "object": each} for each in (_deep(), stored(given.app_manifest(), 9)))
+    script.on("GET", APPS.path(), Reply(stream=[_as_bytes(changed) + b"\n", other]), query={"watch": "true"})
+    lines = [line async for line in process.informers.feed_at(APPS.path()).watch("7")]
+    assert [json.loads(line)["object"]["metadata"]["name"] for line in lines] == ["deep", given.NAME], "kopf reads them so"

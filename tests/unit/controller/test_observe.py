@@ -380,7 +380,7 @@ async def test_kind_that_may_not_be_listed_is_a_feature_that_is_off_unless_nothi
     process.denials.note(BY_KIND["CronJob"], "another", "no right")
     assert (await process.observer.observe((given.NAMESPACE, given.NAME))).denied == {"PodDisruptionBudget": "no right"}
     process.denials.note(PODS, "", "no right")
-    with pytest.raises(errors.Denied, match="may not list pods"):
+    with pytest.raises(errors.Denied, match="cannot list pods"):
         await process.observer.observe((given.NAMESPACE, given.NAME))
 
 

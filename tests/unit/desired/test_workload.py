@@ -61,11 +61,12 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
     [
         lambda _noted: "not JSON",
         lambda _noted: "[]",
+        lambda _noted: "[" * 100_000,
         lambda noted: json.dumps({**noted, "template": {"metadata": {}}}),
         lambda noted: json.dumps({**noted, "template": None}),
         lambda noted: json.dumps({**noted, "inputs": "other"}),
     ],
-    ids=["no JSON", "no map", "no label", "no template", "other inputs"],
+    ids=["no JSON", "no map", "nested very deeply", "no label", "no template", "other inputs"],
 )
 def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
     observed = with_note(change)

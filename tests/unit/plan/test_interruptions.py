@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import digests
+from dynamiq_operator.model import digests, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.operations import ApplyChild
@@ -208,3 +208,11 @@ def test_what_a_row_that_was_given_up_would_have_changed_is_moved_on(asked: dict
     world.deploy("d", "v2")
     world.run()
     assert world.plan().operations == ()
+
+
+def test_a_note_of_a_row_that_was_given_up_that_is_no_number_of_a_row_is_none() -> None:
+    world = serving("v1")
+    world.child("Deployment")["metadata"]["annotations"][names.GIVEN_UP_ANNOTATION] = "9" * 5000
+    world.deploy("b", "v2")
+    world.run()
+    assert world.serving == "v2"

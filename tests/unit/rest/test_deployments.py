@@ -96,6 +96,18 @@ def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: Res
     assert told["pagination"]["total_count"] == LONG - 1
 
 
+def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestStage) -> None:
+    for number in range(3, rows.READ_MOST + 3):
+        stage.put(row(f"chat-z{number}", make.superseded(number), make.created(number)))
+    known = [stage.object(RECORDS, name) for name in ("chat-a", "chat-b")]
+    first = {"metadata": {"resourceVersion": "9", "continue": "x"}, "items": known}
+    stage.script.on("GET", RECORDS.path("demo"), first, query={"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)})
+    for _ in range(2):
+        told = stage.call("GET", _path(stage, "deployments")).json
+        assert [each["sequence"] for each in told["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
+        assert told["pagination"]["total_count"] == rows.READ_MOST + 2
+
+
 def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "HEARD_WITHIN", 0.01)
     made = make.stored(row("chat-c", make.superseded(3), make.created(9)))

@@ -183,7 +183,8 @@ def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> N
     assert names(0, 9) == "b"
 
 
-def test_rows_are_listed_and_watched_as_they_are_printed() -> None:
+@pytest.mark.parametrize("first", [(), (_event("BOOKMARK", _table(("", "", None, ""), version=10)),)], ids=["a row", "a bookmark"])
+def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...]) -> None:
     came, over = threading.Event(), threading.Event()
 
     def last(_: Sent) -> Reply:
@@ -192,7 +193,8 @@ def test_rows_are_listed_and_watched_as_they_are_printed() -> None:
 
     path, ends = RECORDS.path(), threading.Event()
     events = (
-        _event("ADDED", _table(("b", "chat", None, "Pending"), version=10)),
+        *first,  # the first event has the names of the columns, whatever it is
+        _event("ADDED", _table(("b", "chat", None, "Pending"), columns=not first, version=10)),
         _event("MODIFIED", _table(("b", "chat", 2, "Live"), columns=False, version=11)),
         _event("MODIFIED", _table(("a", "chat", 1, "Superseded"), columns=False, version=12)),
         _event("BOOKMARK", _table(("", "", None, ""), columns=False, version=13)),

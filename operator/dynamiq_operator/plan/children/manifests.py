@@ -9,11 +9,14 @@ from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
+from dynamiq_operator.model.base import SEQUENCE_MAX
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
+
+DIGITS_MOST = len(str(SEQUENCE_MAX))
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
@@ -31,7 +34,7 @@ def _moved_on(manifest: Manifest, observed: Manifest | None, given_up: int) -> M
     if observed is None or manifest is observed or not child_kinds.child_kind(manifest["kind"]).of_row:
         return manifest
     noted = (observed["metadata"].get("annotations") or {}).get(names.GIVEN_UP_ANNOTATION, "")
-    last = max(given_up, int(noted) if noted.isdecimal() else 0)
+    last = max(given_up, int(noted) if noted.isdecimal() and len(noted) <= DIGITS_MOST else 0)  # others may have written it
     if not last:
         return manifest
     meta = manifest["metadata"]
@@ -64,7 +67,7 @@ def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[Child
     """The problems of what is desired of kinds that the operator may not list. What is there of them stays as it is."""
     denied = context.snapshot.denied
     return {
-        key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator may not list this kind: {denied[key[0]]}")
+        key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator cannot list this kind: {denied[key[0]]}")
         for key in desired
         if key[0] in denied
     }

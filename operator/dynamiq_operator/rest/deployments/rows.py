@@ -84,10 +84,11 @@ def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequ
     """The rows of the entries by uid, without those that are gone."""
     found = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
     missing = [entry for entry in entries if entry.uid not in found]
-    if len(missing) > READ_MOST and total <= LISTED_MOST:
-        read = _listed(session, app)
-    else:
-        read = [row for row in context.map_parallel(lambda entry: _row(session, entry), missing) if row is not None]
+    read = _listed(session, app) if len(missing) > READ_MOST and total <= LISTED_MOST else []
+    # A list may be short of some: it has the rows of a deleted App of this name, too, until they are collected.
+    listed = {row["metadata"]["uid"] for row in read}
+    alone = [entry for entry in missing if entry.uid not in listed]
+    read += [row for row in context.map_parallel(lambda entry: _row(session, entry), alone) if row is not None]
     for row in read:
         version = int(row["metadata"].pop("resourceVersion"))
         found[row["metadata"]["uid"]] = row
@@ -97,7 +98,7 @@ def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequ
 
 
 def _listed(session: CallerSession, app: Entry) -> list[Manifest]:
-    """The first rows of an App in the order of their names: all of them, where they are no more than these."""
+    """The first rows of all Apps of this name, in the order of their names."""
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
     path = RECORDS.path(app.namespace)
     try:

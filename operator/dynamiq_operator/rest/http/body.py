@@ -32,7 +32,8 @@ BODY_WITHIN = 60.0
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CLOSES = {"Connection": "close"}
 """Header of an answer before which the body was not read to its end: the connection cannot be used for another request."""
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A string, or what comes after a quote that nothing closes: each byte is looked at once, whatever is sent."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))

@@ -10,10 +10,12 @@ from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from dynamiq_operator.rest.http.body import SMALL
 from dynamiq_operator.rest.http.errors import invalid_body, invalid_request
-from dynamiq_operator.rest.http.raw_body import members
+from dynamiq_operator.rest.http.raw_body import check_names
 
 FIELDS_MAX = 1000
 """Each field that is wrong is an error of its own, which are made on the event loop."""
@@ -38,11 +40,18 @@ class StrictRoute(APIRoute):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
                 if isinstance(request.state.json, dict) and "flow" not in request.state.json:
-                    members(request.state.body)  # of a flow the route takes the members itself
+                    await _check_names(request.state.body)  # of a flow the route takes the members itself
                 request._json = request.state.json
             return await handler(request)
 
         return strict
+
+
+async def _check_names(body: bytes) -> None:
+    if len(body) <= SMALL:
+        check_names(body)
+    else:
+        await run_in_threadpool(check_names, body)
 
 
 def _says(name: str, known: set[str]) -> str:

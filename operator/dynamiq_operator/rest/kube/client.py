@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config as kubernetes_config
 
-from dynamiq_operator.kube import errors
+from dynamiq_operator.kube import errors, nesting
 from dynamiq_operator.kube.api import PLAIN, in_a_pod
 from dynamiq_operator.model.objects import Manifest
 
@@ -209,7 +208,7 @@ def _written(body: Any) -> bytes:
 
 def _parsed(raw: bytes, asked: str) -> Manifest:
     try:
-        parsed = orjson.loads(raw)
+        parsed = nesting.parse(raw)
     except ValueError as error:
         raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
     return parsed if isinstance(parsed, dict) else {}

@@ -255,11 +255,13 @@ class KindIndex:
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
                 version = raw["metadata"]["resourceVersion"]
+                is_table = self.resource.kind == RECORDS.kind
+                if is_table:
+                    # Only the first event of a watch has the names of the columns, and where nothing changes that is a bookmark.
+                    columns = _columns(raw) or columns
                 if kind == "BOOKMARK":
                     continue
-                if self.resource.kind == RECORDS.kind:
-                    # Only the first event of a watch has the names of the columns.
-                    columns = _columns(raw) or columns
+                if is_table:
                     (raw,) = _rows(raw, columns)
                 if kind == "DELETED":
                     self.remove(raw["metadata"]["uid"])
@@ -322,7 +324,7 @@ def _accepted(resource: ApiResource, metadata: str) -> str:
 
 
 def _columns(table: Manifest) -> tuple[str, ...]:
-    return tuple(column["name"].upper() for column in table["columnDefinitions"] or ())
+    return tuple(column["name"].upper() for column in table.get("columnDefinitions") or ())
 
 
 def _rows(table: Manifest, columns: tuple[str, ...]) -> Iterator[Manifest]:

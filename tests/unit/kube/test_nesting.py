@@ -1,0 +1,36 @@
+"""What is nested too deeply for a parser is left out, and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dynamiq_operator.kube.nesting import DEPTH_MOST, bounded, parse
+
+
+def nested(levels: int, around: bytes = b'{"f:a":%s}') -> bytes:
+    before, after = around.split(b"%s")
+    return before * levels + b"1" + after * levels
+
+
+@pytest.mark.parametrize("around", [b'{"f:a":%s}', b"[%s]", b'{"a\\"}]":[%s,"]"]}'], ids=["objects", "lists", "brackets in texts"])
+@pytest.mark.parametrize("levels", [600, 5000])
+def test_what_stands_beside_it_is_read(around: bytes, levels: int) -> None:
+    raw = b'{"before":[1,{}],"deep":' + nested(levels, around) + b',"after":"{"}'
+    found = parse(bounded(raw))
+    assert (found["before"], found["after"]) == ([1, {}], "{")
+    assert found.keys() == {"before", "deep", "after"}
+    assert len(bounded(raw)) < len(around) * (DEPTH_MOST + 1)
+    assert parse(raw)["after"] == "{"
+
+
+def test_what_is_large_and_flat_is_left_as_it_is() -> None:
+    raw = json.dumps([{"name": f"[{number}", "values": [[]]} for number in range(1000)]).encode()
+    assert bounded(raw) == raw
+
+
+@pytest.mark.parametrize("raw", [b"<html>", b"{" * 1000, b"]" * 1000, b'"' + b"[" * 1000])
+def test_what_is_no_json_is_none(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="line"):
+        parse(raw)
