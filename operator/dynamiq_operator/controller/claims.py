@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
+from typing import NamedTuple
 
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.controller.client import Client
@@ -28,6 +29,17 @@ FOREIGN_ROUTE_TTL = 14.0
 FAILED_TTL = 14.0
 """Seconds after which a claim that could not be made is tried again."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
+
+
+class Age(NamedTuple):
+    """Of a route; of two the one that sorts first has the hostname. `changed`: its spec was, so it may have had another hostname before."""
+
+    changed: bool
+    created: datetime
+
+    def precedes(self, claimed: datetime) -> bool:
+        """Whether the route had its hostname before that. Whoever may edit a route could give an old one any hostname."""
+        return not self.changed and self.created < claimed
 
 
 class Claims:
@@ -98,23 +110,25 @@ class Claims:
             return HostnameClaim(ClaimState.UNKNOWN, unread=said)
         if holder == key:
             rival = _oldest(serving, but=key)
-            if key not in serving and rival is not None and serving[rival] < _claimed_since(raw):  # an old claim, brought back by a restore
+            if (
+                key not in serving and rival is not None and serving[rival].precedes(_claimed_since(raw))
+            ):  # an old claim, brought back by a restore
                 return HostnameClaim(ClaimState.HELD, rival)
             return HostnameClaim(ClaimState.OURS, holder, _released_at(raw), raw)
         return self._of_another(key, host, raw, holder, serving)
 
-    async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, datetime]) -> HostnameClaim:
+    async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """Without a claim it is the App's whose route is the oldest; one that serves needs not look for routes of others."""
         first = _oldest(serving)
         if first is not None:
-            return HostnameClaim(ClaimState.FREE, since=serving[key]) if first == key else HostnameClaim(ClaimState.HELD, first)
+            return HostnameClaim(ClaimState.FREE, since=serving[key].created) if first == key else HostnameClaim(ClaimState.HELD, first)
         foreign = await self._foreign_route(key, host)
         return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
 
-    def _of_another(self, key: AppKey, host: str, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, datetime]) -> HostnameClaim:
+    def _of_another(self, key: AppKey, host: str, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """A claim of another App against a route of this one: it holds where its App serves the hostname, or where it is the older one."""
         wanted, seen = self._is_wanted(holder, host), self._is_served(holder[0])
-        if key in serving and holder not in serving and (not wanted or serving[key] < _claimed_since(raw)):
+        if key in serving and holder not in serving and (not wanted or serving[key].precedes(_claimed_since(raw))):
             return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen else None)
         return HostnameClaim(ClaimState.HELD if wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
 
@@ -168,16 +182,17 @@ class Claims:
         """Whether the Apps of a namespace are cached."""
         return self._namespaces is None or namespace in self._namespaces
 
-    def _serving_since(self, host: str) -> dict[AppKey, datetime]:
-        """The Apps whose routes have the hostname and that want it, each with the time from when on its oldest one has been there."""
-        found: dict[AppKey, datetime] = {}
+    def _serving_since(self, host: str) -> dict[AppKey, Age]:
+        """The Apps whose routes have the hostname and that want it, each with the age of its oldest one."""
+        found: dict[AppKey, Age] = {}
         for route in self._cache.routes_of(host):
             key = (route["metadata"]["namespace"], app_of(route))
             raw = self._cache.get(APPS, *key)
             if raw is None or not self._is_wanted(key, host):
                 continue
             if raw["metadata"].get("uid") in (meta := Meta.of(route)).owners and not meta.deleting:
-                found[key] = min(found.get(key, meta.created), meta.created)
+                age = Age(meta.generation > 1, meta.created)
+                found[key] = min(found.get(key, age), age)
         return found
 
     async def _foreign_route(self, key: AppKey, host: str) -> str | None:
@@ -236,5 +251,5 @@ def _claimed_since(claim: Manifest) -> datetime:
     return _time(claim, names.CLAIMED_ANNOTATION) or Meta.of(claim).created
 
 
-def _oldest(serving: Mapping[AppKey, datetime], but: AppKey | None = None) -> AppKey | None:
+def _oldest(serving: Mapping[AppKey, Age], but: AppKey | None = None) -> AppKey | None:
     return min((key for key in serving if key != but), key=lambda key: (serving[key], key), default=None)

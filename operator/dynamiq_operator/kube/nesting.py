@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 DEPTH_MOST = 200
-BRACKETS_MOST = 500
+BRACKETS_MOST = 800
 """So many a text may have without being looked at: of levels each of our parsers takes more."""
 _PARTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 

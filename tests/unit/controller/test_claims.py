@@ -183,14 +183,18 @@ async def test_nothing_is_kept_of_an_app_that_is_deleted(process: Process, scrip
 OLDER, OLD, NEW = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z"
 
 
-def serves(process: Process, app: str, created: str, resource: Any = INGRESSES, *, wants: str = HOST, ending: bool = False) -> None:
-    """An App with a route that has the hostname."""
+def serves(
+    process: Process, app: str, created: str, resource: Any = INGRESSES, *, wants: str = HOST, ending: bool = False, generation: int = 1
+) -> None:
+    """An App with a route that has the hostname; of a generation above 1 its spec was changed."""
     known = stored(given.app_manifest(given.with_hostname(wants), name=app))
     process.informers.on_watch_event(APPS, "ADDED", known)
     spec = {"hostnames": [HOST]} if resource is HTTP_ROUTES else {"rules": [{"host": HOST}]}
     raw = stored(route(app, labels=names.labels(app), **spec))
     owners = [{"kind": "App", "name": app, "uid": known["metadata"]["uid"]}]
-    raw["metadata"] |= {"creationTimestamp": created, "ownerReferences": owners} | ({"deletionTimestamp": NEW} if ending else {})
+    raw["metadata"] |= {"creationTimestamp": created, "ownerReferences": owners, "generation": generation} | (
+        {"deletionTimestamp": NEW} if ending else {}
+    )
     process.informers.on_watch_event(resource, "ADDED", raw)
 
 
@@ -256,6 +260,24 @@ async def test_a_claim_of_another_takes_no_route_that_is_older(
     script.on("GET", PATH, claim("another", creationTimestamp=claimed, annotations=annotations))
     found = await of(process)
     assert (found.state, found.raw is not None) == (state, True)
+
+
+async def test_an_old_route_that_was_given_the_hostname_of_a_claim_takes_nothing(process: Process, script: Script) -> None:
+    """Whoever may edit its own Ingress would have the hostname of every App that does not serve yet."""
+    serves(process, "thief", OLD, generation=2)
+    process.informers.on_watch_event(APPS, "ADDED", stored(given.app_manifest(given.with_hostname(HOST))))
+    script.on("GET", PATH, claim(creationTimestamp=NEW))
+    assert (await of(process)).state is ClaimState.OURS
+    found = await process.claims.of((given.NAMESPACE, "thief"), App.of(given.app_manifest(given.with_hostname(HOST), name="thief")))
+    assert (found.state, found.holder) == (ClaimState.HELD, (given.NAMESPACE, given.NAME))
+
+
+@pytest.mark.parametrize(("changed", "holder"), [(True, "another"), (False, given.NAME)])
+async def test_without_claims_a_route_that_was_changed_comes_after_one_that_was_not(process: Process, changed: bool, holder: str) -> None:
+    serves(process, given.NAME, OLD, generation=2 if changed else 1)
+    serves(process, "another", NEW)
+    found = await of(process)
+    assert (found.state is ClaimState.FREE) == (holder == given.NAME)
 
 
 async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(client: Client, script: Script) -> None:

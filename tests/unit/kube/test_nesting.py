@@ -15,7 +15,7 @@ def nested(levels: int, around: bytes = b'{"f:a":%s}') -> bytes:
 
 
 @pytest.mark.parametrize("around", [b'{"f:a":%s}', b"[%s]", b'{"a\\"}]":[%s,"]"]}'], ids=["objects", "lists", "brackets in texts"])
-@pytest.mark.parametrize("levels", [600, 5000])
+@pytest.mark.parametrize("levels", [1000, 5000])
 def test_what_stands_beside_it_is_read(around: bytes, levels: int) -> None:
     raw = b'{"before":[1,{}],"deep":' + nested(levels, around) + b',"after":"{"}'
     found = parse(bounded(raw))
