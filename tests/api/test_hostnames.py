@@ -273,3 +273,23 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(cluster
         running.restart()
         eventually("the claim is there again", lambda: ours.api.get("ConfigMap", names.claim(host(two)), home).ok)
         assert identity(ours, "chat") == before
+
+
+def test_an_old_route_that_its_tenant_edits_takes_no_hostname_that_is_claimed(two: Stages, operator: Operator) -> None:
+    """An App that holds its hostname and has no route yet, or for a moment, would lose it to whoever has an older Ingress."""
+    ours, theirs = two
+    theirs.app("thief", given.with_hostname(host(two, "own")))
+    eventually("the thief has a route of its own", lambda: routes(theirs, "thief"))
+    made = theirs.get("Ingress", "thief")["metadata"]["creationTimestamp"]
+    eventually("a second has passed", lambda: format_time(datetime.now(UTC)) > made)
+    ours.app("victim", given.with_hostname(host(two)))
+    eventually("the victim has its route", lambda: routes(ours, "victim"))
+    operator.stop()
+    ours.delete("Ingress", "victim")
+    theirs.change(kinds.APP.kind, "thief", spec={"hostname": host(two)})
+    rules = theirs.get("Ingress", "thief")["spec"]["rules"]
+    theirs.change("Ingress", "thief", spec={"rules": [{**rules[0], "host": host(two)}]})
+    operator.start()
+    eventually("the victim has its route again", lambda: routes(ours, "victim"))
+    refused(theirs, "thief")
+    eventually("the thief has none", lambda: not routes(theirs, "thief"))

@@ -175,6 +175,10 @@ def _parse_object(raw: bytes) -> Manifest | None:
         parsed = json.loads(raw)
     except ValueError:
         return None
+    except RecursionError:  # the managedFields of an object, which its owner may fill
+        from dynamiq_operator.kube import nesting
+
+        parsed = nesting.parse(raw)
     return parsed if isinstance(parsed, dict) else None
 
 
