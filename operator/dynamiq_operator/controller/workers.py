@@ -43,8 +43,7 @@ class Workers:
         self._stopping.clear()
         self._states.clear()
         self._queue.open()
-        for app in self._cache.apps():
-            self._queue.add(app)
+        self._queue.add_low(self._cache.apps())  # a deploy is not to wait for the first look at every App
         stopping = asyncio.create_task(self._stopping.wait())
         running = {asyncio.create_task(part()): part for part in (self._resync, *[self._work] * WORKERS)}
         while not self._stopping.is_set():

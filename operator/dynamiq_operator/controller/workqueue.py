@@ -1,7 +1,8 @@
 """A deduplicating workqueue: each key is queued at most once, processed by one worker at a time, and can be delayed or retried.
 
 It is fair between groups of keys, such as namespaces: they take turns, the one of which the fewest keys are processed first, and no group
-has more than its share of the workers. Within a group keys take turns: one that is added again stands behind the others.
+has more than its share of the workers. Within a group keys take turns: one that is added again stands behind the others. Keys of which
+nothing is known to have changed have a low priority: none that changed waits for many of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from dynamiq_operator.kube.errors import backoff
@@ -32,6 +33,9 @@ class WorkQueue(Generic[K]):
         self._group, self._share = group, share
         self._ready: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
         """Queued keys by group, each in the order in which its turn comes."""
+        self._low: OrderedDict[K, None] = OrderedDict()
+        """Keys of a low priority, until they are queued."""
+        self._takes = 0
         self._processing: dict[K, float] = {}
         """Keys that are processed, and since when."""
         self._busy: Counter[Hashable] = Counter()
@@ -52,7 +56,7 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Drops what is queued, and takes no key: nobody works, and what is queued only would grow for as long as that is so."""
         self._is_open = False
-        for kept in (self._ready, self._dirty, self._due, self._heap, self._failures):
+        for kept in (self._ready, self._low, self._dirty, self._due, self._heap, self._failures):
             kept.clear()
 
     def add(self, key: K) -> None:
@@ -63,6 +67,12 @@ class WorkQueue(Generic[K]):
             self._dirty.add(key)
         else:
             self._ready.setdefault(self._group(key), OrderedDict()).setdefault(key)
+            self._changed.set()
+
+    def add_low(self, keys: Iterable[K]) -> None:
+        """Queues each of `keys` when no other one is ready, or, so that it comes in any case, at every second turn."""
+        if self._is_open:
+            self._low.update(dict.fromkeys(keys))
             self._changed.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -83,6 +93,7 @@ class WorkQueue(Generic[K]):
         """The next key; the worker calls `done` with it afterwards."""
         while True:
             wait = self._queue_due()
+            self._queue_low()
             if (group := self._next_group()) is not None:
                 return self._take(group)
             self._changed.clear()
@@ -116,8 +127,19 @@ class WorkQueue(Generic[K]):
 
     def _next_group(self) -> Hashable | None:
         """The group whose turn it is; None where no key is ready, or every group that has one has its share."""
-        free = [group for group in self._ready if self._share is None or self._busy[group] < self._share]
+        free = [group for group in self._ready if self._is_free(group)]
         return min(free, key=lambda group: self._busy[group], default=None)  # the first of those that are equal
+
+    def _is_free(self, group: Hashable) -> bool:
+        return self._share is None or self._busy[group] < self._share
+
+    def _queue_low(self) -> None:
+        """Queues the next key of a low priority, where it is the turn of one."""
+        if not self._low or (self._takes % 2 and self._next_group() is not None):
+            return
+        if (key := next((key for key in self._low if self._is_free(self._group(key))), None)) is not None:
+            del self._low[key]
+            self.add(key)
 
     def _take(self, group: Hashable) -> K:
         keys = self._ready[group]
@@ -125,6 +147,8 @@ class WorkQueue(Generic[K]):
         self._ready.move_to_end(group)
         if not keys:
             del self._ready[group]
+        self._low.pop(key, None)
+        self._takes += 1
         self._processing[key] = asyncio.get_running_loop().time()
         self._busy[group] += 1
         return key

@@ -147,3 +147,42 @@ async def test_moments_that_were_moved_forward_again_and_again_are_not_kept() ->
     tracemalloc.stop()
     assert used < 500_000
     assert await take(queue) == "soon"
+
+
+async def test_what_changed_waits_for_few_of_those_of_a_low_priority() -> None:
+    queue = WorkQueue[str]()
+    queue.add_low(f"old-{number}" for number in range(100))
+    assert (await take(queue)).startswith("old")
+    queue.add("changed")
+    assert "changed" in [await take(queue) for _ in range(2)]
+    assert (await take(queue)).startswith("old")
+
+
+async def test_those_of_a_low_priority_come_however_much_changes() -> None:
+    queue = WorkQueue[str]()
+    queue.add("busy")
+    queue.add_low(["old", "older"])
+    seen = set()
+    for _ in range(6):
+        seen.add(key := await take(queue))
+        queue.done(key)
+        queue.add("busy")
+    assert seen == {"busy", "old", "older"}
+
+
+async def test_what_was_reconciled_meanwhile_needs_no_look_of_a_low_priority() -> None:
+    queue = WorkQueue[str]()
+    queue.add("a")
+    queue.add_low(["a"])
+    assert await take(queue) == "a"
+    queue.done("a")
+    assert await is_empty(queue)
+
+
+async def test_a_group_that_has_its_share_holds_up_no_other_of_a_low_priority() -> None:
+    queue = WorkQueue[str](lambda key: key[0], 1)
+    queue.add_low(["a1", "a2", "b1"])
+    assert [await take(queue), await take(queue)] == ["a1", "b1"]
+    assert await is_empty(queue)
+    queue.done("a1")
+    assert await take(queue) == "a2"
