@@ -32,10 +32,11 @@ BORROWED = ("CLUSTER", "CLUSTER_NAME")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: steps of `first` side by side, group after group, up to one that fails; then the lanes side by side."""
+    """What is run: steps of `first` side by side, group after group, up to one that fails; the lanes side by side; and `last` one by one."""
 
     lanes: tuple[tuple[Command, ...], ...]
     first: tuple[tuple[Command, ...], ...] = ()
+    last: tuple[Command, ...] = ()
 
 
 def python(name: str, module: str, *arguments: str, shown: bool = False) -> Command:
@@ -74,11 +75,11 @@ def ci() -> Plan:
 
 
 def soak() -> Plan:
-    """The full counts: long runs, and of the other suites the tests that do more with them."""
+    """The full counts: long runs, and of the other suites the tests that do more with them. What takes times of milliseconds runs alone."""
     in_full = ("-m", "full_count", "--capture=no")
-    simulated = (suite("soak", "--ignore=tests/soak/pods", "--capture=no"),)
+    simulated = (suite("soak", "--ignore=tests/soak/pods", "--ignore=tests/soak/quiet", "--capture=no"),)
     others = (suite("node", *in_full), suite("api", *in_full), suite("sdk", *in_full), suite("soak/pods", "--capture=no"))
-    return Plan((simulated, others), first=((python("build", "local", "build"),),))
+    return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 
 PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci, SOAK: soak}
@@ -90,8 +91,9 @@ def execute(plan: Plan, lanes: Lanes) -> bool:
         if not lanes.run(*((step,) for step in beside)):
             return False
     if any(os.environ.get(name) for name in BORROWED):
-        return lanes.run([step for lane in plan.lanes for step in lane])
-    return lanes.run(*plan.lanes)
+        return lanes.run([step for lane in (*plan.lanes, plan.last) for step in lane])
+    together = lanes.run(*plan.lanes)
+    return (lanes.run(plan.last) if plan.last else True) and together
 
 
 def report(ended: Sequence[Ended], seconds: float) -> list[str]:

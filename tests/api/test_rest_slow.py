@@ -1,4 +1,4 @@
-"""A caller beside connections that take as long as they may. `make soak` measures 500 of them, see tests/soak/test_slow_connections.py."""
+"""A caller beside connections that take as long as they may. `make soak` measures 500 of them, see tests/soak/quiet/test_slow_connections.py."""
 
 from __future__ import annotations
 
