@@ -131,8 +131,9 @@ class ScriptedPlugin:
         return self._run(completion.main, ["kubectl_complete-dynamiq", *arguments], None, False).out.splitlines()
 
     def started(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        """It in a process of its own, without a terminal."""
-        command = [sys.executable, "-c", "import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
+        """It in a process of its own, without a terminal, which hears of Ctrl-C also where the tests run behind `nohup`."""
+        hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        command = [sys.executable, "-c", f"{hears}; import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
         environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True)
 

@@ -178,7 +178,7 @@ def _parse_object(raw: bytes) -> Manifest | None:
     except RecursionError:  # the managedFields of an object, which its owner may fill
         from dynamiq_operator.kube import nesting
 
-        parsed = nesting.parse(raw)
+        parsed = nesting.parse(raw, "kubectl proxy")
     return parsed if isinstance(parsed, dict) else None
 
 

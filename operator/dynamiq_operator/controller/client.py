@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from dynamiq_operator.controller.credentials import Credentials, Login
@@ -302,9 +303,9 @@ def _written(body: Any) -> bytes | None:
 
 def _parsed(raw: bytes, asked: str, required: str) -> Manifest:
     try:
-        parsed = nesting.parse(raw)
-    except ValueError as error:
-        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+        parsed = orjson.loads(raw)
+    except ValueError:
+        parsed = nesting.parse(raw, asked)
     if not isinstance(parsed, dict) or not isinstance(parsed.get(required), dict | list):
         raise errors.Unavailable(f"{asked}: the answer is no object with {required}")
     return parsed

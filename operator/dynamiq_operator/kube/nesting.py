@@ -10,18 +10,20 @@ from typing import Any
 
 import orjson
 
+from dynamiq_operator.kube import errors
+
 DEPTH_MOST = 200
 BRACKETS_MOST = 800
 """So many a text may have without being looked at: of levels each of our parsers takes more."""
 _PARTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
-def parse(raw: bytes) -> Any:
-    """The value of a text, as far as it is not nested too deeply. Raises ValueError where it is no JSON."""
+def parse(raw: bytes, asked: str) -> Any:
+    """The value of an answer that a parser did not take, without what is nested too deeply. Raises errors.Unavailable where it is no JSON."""
     try:
-        return orjson.loads(raw)
-    except ValueError:
         return orjson.loads(bounded(raw))
+    except ValueError as error:
+        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
 
 
 def bounded(raw: bytes) -> bytes:

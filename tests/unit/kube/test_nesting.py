@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.nesting import DEPTH_MOST, bounded, parse
 
 
@@ -18,11 +19,11 @@ def nested(levels: int, around: bytes = b'{"f:a":%s}') -> bytes:
 @pytest.mark.parametrize("levels", [1000, 5000])
 def test_what_stands_beside_it_is_read(around: bytes, levels: int) -> None:
     raw = b'{"before":[1,{}],"deep":' + nested(levels, around) + b',"after":"{"}'
-    found = parse(bounded(raw))
+    found = json.loads(bounded(raw))
     assert (found["before"], found["after"]) == ([1, {}], "{")
     assert found.keys() == {"before", "deep", "after"}
     assert len(bounded(raw)) < len(around) * (DEPTH_MOST + 1)
-    assert parse(raw)["after"] == "{"
+    assert parse(raw, "GET /")["after"] == "{"
 
 
 def test_what_is_large_and_flat_is_left_as_it_is() -> None:
@@ -32,5 +33,5 @@ def test_what_is_large_and_flat_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("raw", [b"<html>", b"{" * 1000, b"]" * 1000, b'"' + b"[" * 1000])
 def test_what_is_no_json_is_none(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="line"):
-        parse(raw)
+    with pytest.raises(errors.Unavailable, match=r"^GET /: the answer is not JSON$"):
+        parse(raw, "GET /")

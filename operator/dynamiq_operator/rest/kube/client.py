@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config as kubernetes_config
@@ -208,9 +209,9 @@ def _written(body: Any) -> bytes:
 
 def _parsed(raw: bytes, asked: str) -> Manifest:
     try:
-        parsed = nesting.parse(raw)
-    except ValueError as error:
-        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+        parsed = orjson.loads(raw)
+    except ValueError:
+        parsed = nesting.parse(raw, asked)
     return parsed if isinstance(parsed, dict) else {}
 
 
