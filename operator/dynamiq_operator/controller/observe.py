@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Container, Iterable
+from collections.abc import AsyncIterator, Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -36,6 +36,9 @@ PROBLEM_TTL = 14.0
 
 POLICY_TTL = 60.0
 """Seconds for which it is cached whether the policy that stamps authors exists."""
+
+VERSIONS_AT_ONCE = 500
+"""Releases of a workflow that are looked at without a pause, which takes a few milliseconds."""
 
 RELEASE = re.compile("v[1-9][0-9]*")
 """The version of a release that can be compared with others."""
@@ -113,13 +116,14 @@ class Observer:
             else:  # what restores it waits, and nothing else does
                 why = f"the row that it restores cannot be read: {row.message}"
                 unknown |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
+        versions = tuple([each async for each in self._versions(key[0], app, tuple(records.values()), unknown)])
         snapshot = Snapshot(
             *key,
             self._client.now(),
             self._settings,
             app=app,
             records=tuple(records.values()),
-            versions=tuple(self._versions(key[0], app, records.values(), unknown)),
+            versions=versions,
             runtimes=self._runtimes(unknown),
             children=cached.children,
             flows=flows,
@@ -259,10 +263,12 @@ class Observer:
                 found[runtime.meta.name] = runtime
         return found
 
-    def _versions(self, namespace: str, app: App, records: Iterable[Record], unknown: dict[ChildKey, str]) -> Iterable[Version]:
+    async def _versions(self, namespace: str, app: App, records: Iterable[Record], unknown: dict[ChildKey, str]) -> AsyncIterator[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
         for workflow in sorted(workflows):
-            for raw in self._cache.versions(namespace, workflow):
+            for number, raw in enumerate(list(self._cache.versions(namespace, workflow)), 1):
+                if number % VERSIONS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a workflow may have very many, and other Apps have their turn meanwhile
                 name, spec = raw["metadata"]["name"], raw["spec"]
                 if RELEASE.fullmatch(str(spec.get("version"))):
                     yield Version(name, workflow, spec["version"], spec.get("description"), raw[CONTENT_HASH])

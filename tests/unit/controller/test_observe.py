@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -420,3 +421,22 @@ async def test_releases_that_may_not_be_listed_do_not_make_a_flow_missing(proces
     process.cache.delete(RECORDS, stored(given.row_manifest("a"), 90))
     cache(process, RECORDS, given.row_manifest("b", given.live(1)))
     assert [row.name for row in (await observe(process)).records] == ["b"], "what serves needs no release"
+
+
+async def test_very_many_releases_of_a_workflow_keep_no_other_app_waiting(process: Process) -> None:
+    cache(process, APPS, given.app_manifest(given.public()))
+    cache(process, VERSIONS, *(given.version_manifest(f"v{number}") for number in range(1, 3001)))
+    turns, ended = 0, False
+
+    async def another() -> None:
+        nonlocal turns
+        while not ended:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(another())
+    snapshot = await observe(process)
+    ended = True
+    await beside
+    assert len(snapshot.versions) == 3000
+    assert turns > 5
