@@ -97,15 +97,20 @@ def execute(plan: Plan, lanes: Lanes) -> bool:
 
 
 def report(ended: Sequence[Ended], seconds: float) -> list[str]:
-    """What is said at the end: failures, each step's time, the slowest tests, and how many passed."""
-    whole = results.read(*(each.command.results for each in ended if each.command.results is not None))
+    """What is said at the end: failures, and a summary."""
     lines = []
     for each in ended:
         if each.code is not None and _is_read(each):
             lines += [_title(each.command.name), results.end_of(each.command.log.read_text())]
-    for failure in whole.failures:
+    for failure in _results(ended).failures:
         lines += [_title(failure.test), failure.text]
-    lines += [_title("time of each step"), *(_about(each) for each in ended)]
+    return [*lines, *summary(ended, seconds)]
+
+
+def summary(ended: Sequence[Ended], seconds: float) -> list[str]:
+    """Each step's time, the slowest tests, what failed with a line of why, and how many passed."""
+    whole = _results(ended)
+    lines = [_title("time of each step"), *(_about(each) for each in ended)]
     if whole.tests:
         lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
     if whole.failures:
@@ -113,6 +118,10 @@ def report(ended: Sequence[Ended], seconds: float) -> list[str]:
         for failure in whole.failures:
             lines += [failure.test, f"    {failure.reason}"]
     return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
+
+
+def _results(ended: Sequence[Ended]) -> results.Results:
+    return results.read(*(each.command.results for each in ended if each.command.results is not None))
 
 
 def _is_read(one: Ended) -> bool:
@@ -147,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
     plan = PLANS[name]()
     if name == SOAK:
         os.environ["SOAK"] = "1"
-    began, lanes = time.monotonic(), Lanes()
+    began, lanes, commit = time.monotonic(), Lanes(), _commit()
     for left in OUT.rglob("*.xml"):
         left.unlink()
     code = 0
@@ -156,10 +165,10 @@ def main(arguments: list[str] | None = None) -> int:
             code = 1
     except Interrupted:
         code = 130
-    said = "\n".join(report(lanes.ended, time.monotonic() - began))
-    print(said, flush=True)
-    if name == SOAK:
-        SOAK_LOG.write_text(f"make soak at {_commit()}, {os.cpu_count()} cores\n\n{said}\n")
+    took = time.monotonic() - began
+    print("\n".join(report(lanes.ended, took)), flush=True)
+    if name == SOAK:  # without what names places of this machine
+        SOAK_LOG.write_text("\n".join([f"make soak at {commit}, {os.cpu_count()} cores", "", *summary(lanes.ended, took), ""]))
     return code
 
 
