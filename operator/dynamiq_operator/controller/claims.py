@@ -38,7 +38,7 @@ class Age(NamedTuple):
     created: datetime
 
     def precedes(self, claimed: datetime) -> bool:
-        """Whether the route had its hostname before that. Whoever may edit a route could give an old one any hostname."""
+        """Whether the route had its hostname before that. A caller who may edit a route could give an old one any hostname."""
         return not self.changed and self.created < claimed
 
 

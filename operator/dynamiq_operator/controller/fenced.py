@@ -2,7 +2,7 @@
 
 That bounds what this process does. What left it can still arrive later, held up by a network or a proxy, or sent by a process that
 was paused in the middle. So a write names what it was decided from, too: an apply, a patch or a deletion the resourceVersion of
-what was observed, which whoever leads next moves on when it writes; a creation the name that is there when another has made it.
+what was observed, which the next leader moves on when it writes; a creation the name that is there when another has made it.
 """
 
 from __future__ import annotations

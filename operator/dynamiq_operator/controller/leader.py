@@ -263,7 +263,7 @@ class LeaderElection:
 
 
 def _time(text: str | None) -> datetime | None:
-    """What a time of the Lease says; None where there is none, or nothing that can be read: whoever may write the Lease wrote it."""
+    """What a time of the Lease says; None where there is none, or nothing that can be read: another writer of the Lease wrote it."""
     with contextlib.suppress(ValueError):
         return parse_time(text) if text else None
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Container, Iterable
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -58,6 +58,20 @@ class _Cached:
     unreadable: list[Unreadable] = field(default_factory=list)
     more_rows: bool = False
 
+    def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
+        """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""
+        served = app.status.live.row if app.status.live is not None else None
+        watched, waits = tuple(self.records.values()), dict[ChildKey, str]()
+        for name, row in closed.items():
+            if not isinstance(row, Unreadable):
+                self.records[name] = row
+            elif name == served:
+                self.unreadable.append(row)
+            else:
+                why = f"the row that it restores cannot be read: {row.message}"
+                waits |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
+        return waits
+
     def add(self, row: Record | Unreadable) -> None:
         if isinstance(row, Unreadable):
             self.unreadable.append(row)
@@ -107,15 +121,7 @@ class Observer:
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        served = app.status.live.row if app.status.live is not None else None
-        for name, row in closed.result().items():
-            if not isinstance(row, Unreadable):
-                records[name] = row
-            elif name == served:
-                cached.unreadable.append(row)
-            else:  # what restores it waits, and nothing else does
-                why = f"the row that it restores cannot be read: {row.message}"
-                unknown |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
+        unknown |= cached.add_closed(closed.result(), app)
         versions = tuple([each async for each in self._versions(key[0], app, tuple(records.values()), unknown)])
         snapshot = Snapshot(
             *key,

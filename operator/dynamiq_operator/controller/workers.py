@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 10
 NAMESPACE_SHARE = 8
-"""Of the workers, how many one namespace may keep busy: somebody else's App finds one that is free."""
+"""Of the workers, how many one namespace may keep busy: another namespace's App finds one that is free."""
 RESYNC_PERIOD = 3.0
 """Seconds between the resyncs of one App and of the next, however many there are: each costs a request, and nothing relies on it."""
 
@@ -71,7 +71,7 @@ class Workers:
             await asyncio.wait({stopping, getting}, return_when=asyncio.FIRST_COMPLETED)
             if not stopping.done():
                 await self._reconciler.process(getting.result())
-            elif getting.done():  # taken at the last moment: whoever leads next begins with every App
+            elif getting.done():  # taken at the last moment: the next leader begins with every App
                 return self._queue.done(getting.result())
             else:
                 getting.cancel()

@@ -179,6 +179,6 @@ def _last_applied(observed: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     try:
         note = json.loads(noted) if noted else {}
-    except (ValueError, RecursionError):  # whoever writes it in our name may write anything
+    except (ValueError, RecursionError):  # written in our name by a caller, it may be anything
         return {}
     return note if isinstance(note, dict) else {}

@@ -1,6 +1,6 @@
 """JSON of an API server, which stores what is nested deeper than parsers here go: one object of that kind hides no other.
 
-Of an object's own fields none is nested so deeply, but whoever may write an object may write its managedFields, too, and there anything.
+Of an object's own fields none is nested so deeply, but a caller who may write an object may write its managedFields, too, and there anything.
 """
 
 from __future__ import annotations

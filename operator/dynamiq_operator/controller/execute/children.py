@@ -123,7 +123,7 @@ async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiE
 
 
 async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """By the field manager that owns nothing but replicas. Once somebody else has set them they are left alone."""
+    """By the field manager that owns nothing but replicas. Once another manager has set them they are left alone."""
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
         patch = {"metadata": _version(observed), "spec": {"replicas": replicas}}

@@ -255,13 +255,11 @@ class KindIndex:
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
                 version = raw["metadata"]["resourceVersion"]
-                is_table = self.resource.kind == RECORDS.kind
-                if is_table:
-                    # Only the first event of a watch has the names of the columns, and where nothing changes that is a bookmark.
-                    columns = _columns(raw) or columns
+                # Only the first event of a watch of tables has the names of the columns, and where nothing changes that is a bookmark.
+                columns = _columns(raw) or columns
                 if kind == "BOOKMARK":
                     continue
-                if is_table:
+                if self.resource.kind == RECORDS.kind:
                     (raw,) = _rows(raw, columns)
                 if kind == "DELETED":
                     self.remove(raw["metadata"]["uid"])
