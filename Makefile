@@ -28,7 +28,8 @@ $(READY): locks/dev.txt
 	@echo ".venv: installing from locks/dev.txt, a minute or two when nothing is cached"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv: install it, on Debian and Ubuntu apt-get install python3-venv"; exit 1; }
-	@$(TICKING) $(PIP) --require-hashes -r locks/dev.txt
+	@# The lock names everything: resolved anew, an extra would be taken in its newest version, which has no hash here.
+	@$(TICKING) $(PIP) --no-deps --require-hashes -r locks/dev.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -40,7 +41,7 @@ $(SDK_READY): locks/sdk.txt | $(READY)
 	@$(TICKING) $(BIN)/uv pip install --quiet --python .venv-sdk/bin/python --require-hashes -r locks/sdk.txt
 	@touch $@
 
-demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, while somebody calls
+demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, switch and sleep, while somebody calls
 	@$(BIN)/python -m local.demo --name $(NAME)
 
 cluster: $(READY) ## a real Kubernetes on this machine, or what runs already

@@ -110,6 +110,7 @@ def _env(options: argparse.Namespace) -> None:
 def _gateway(options: argparse.Namespace) -> None:
     found = gateway.start(_running(options.name))
     say(f"try:        curl --connect-to ::{found.address}:{found.port} http://<hostname of an App>/")
+    say(f"operator:   {' '.join(f'--{name}={value}' for name, value in found.settings.items())}")
 
 
 def _metrics(options: argparse.Namespace) -> None:

@@ -108,6 +108,7 @@ CNI = Component(
     ),
 )
 COREDNS = Component("coredns", "1.15.0", _own("coredns"))
+KUBE_ROUTER = Component("kube-router", "2.1.0", _own("kube-router"))
 KWOK_STAGES = "kwok-stages.yaml"
 KWOK = Component(
     "kwok",
@@ -161,7 +162,7 @@ FORWARD = Component("forward", "1", _own("forward"))
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
-NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, CONTAINERD, CNI)
+NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
 ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY)
 

@@ -103,7 +103,7 @@ def write_pki(place: Place, node: str, user_port: int) -> None:
         name = place.record.name
         pki.write_kubeconfig(path, server=server, authority=cluster.pair.certificate, user=user, pair=pair, cluster=name)
 
-    for component in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns", METRICS_SERVER):
+    for component in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kube-router", "coredns", METRICS_SERVER):
         user = f"system:{component}"
         kubeconfig(place.etc / f"{component}.kubeconfig", user, cluster.issue(user), place.ports["api"])
     node_user = cluster.issue(f"system:node:{node}", groups=["system:nodes"])

@@ -18,6 +18,7 @@ from local import clusters, gateway, operators, prepare
 from local.builds import BuildError
 from local.caller import Responses, following, wait_for_response
 from local.clusters import Cluster
+from local.demo_rollouts import RolloutDemo
 from local.errors import LocalError
 from local.gateway import Gateway
 from local.images import REPOSITORY, ImageError
@@ -44,7 +45,7 @@ class Demo:
 
     def run(self) -> None:
         """Runs all steps in order. Raises LocalError where one does not have the expected result."""
-        operators.install(self.cluster, self.kubectl)
+        operators.install(self.cluster, self.kubectl, self.gateway)
         self._prepare()
         self._deploy("Deploy v1", "01-v1")
         with self._calls() as responses:
@@ -54,6 +55,12 @@ class Demo:
             self._deploy("Roll back to v1: one more row", "03-rollback")
             self._require_response(responses, "v1")
         self._history()
+        if self.gateway is not None:
+            RolloutDemo(self.kubectl, self.gateway, NAMESPACE).run()
+        else:
+            say(
+                "# without pods behind a gateway of ours nothing sleeps and nothing is switched here: docs/serverless.md and docs/rollouts.md"
+            )
 
     def _prepare(self) -> None:
         heading("A runtime, a workflow in two versions, and an App")
@@ -153,7 +160,7 @@ def _go_on(cluster: Cluster, in_front: Gateway | None, seconds: float) -> None:
     say(f'use it:     eval "$(.venv/bin/python -m local env{suffix})"')
     say("look:       kubectl get dynamiq -n demo        kubectl describe app support -n demo")
     if in_front is not None:
-        say(f"call:       curl --connect-to ::{in_front.address}:{in_front.port} http://{HOSTNAME}/ -H …        README.md has the headers")
+        say(f"call:       curl http://{HOSTNAME}:{in_front.port} -H …        README.md has the headers")
     say("deploy:     kubectl create -f examples/records/02-v2.yaml        README.md has more")
     say(f"remove it:  {'make cluster-down' if not suffix else f'.venv/bin/python -m local down{suffix}'}")
 

@@ -1,7 +1,8 @@
 """A gateway in front of a cluster's Apps: Contour reads Ingresses and HTTPRoutes, Envoy serves them, both as daemons of the node.
 
 It is an IngressClass `contour`, and a Gateway `contour` of namespace `projectcontour` that accepts routes of every namespace, reached
-from the machine at a port of its loopback, and from pods at the Service `envoy`. It refuses a cluster whose node it can't enter.
+from the machine at a port of its loopback, and from pods at the Service `envoy`. Envoy calls pods from the node itself, which no
+NetworkPolicy hinders. It refuses a cluster whose node it can't enter.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ INGRESS_CLASS = "contour"
 PARENT = "projectcontour/contour"
 """The Gateway, as namespace/name."""
 
+DOMAIN = "localhost"
+"""Of Apps without a hostname: curl and browsers take every name under it for this machine's loopback."""
+
 LOOPBACK = "127.0.0.1"
 INSIDE_IP = "10.96.0.11"
 INSIDE_HTTP, INSIDE_HTTPS = "8080", "8443"  # where Contour has Envoy listen for ports 80 and 443 of the Gateway
@@ -45,6 +49,17 @@ class Gateway:
     port: int
     https_port: int
     inside: str = INSIDE_IP
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the operator and the management API are told of it: options by their names."""
+        return {
+            "domain": DOMAIN,
+            "public-scheme": "http",
+            "public-port": str(self.port),
+            "ingress-class": INGRESS_CLASS,
+            "gateway": PARENT,
+        }
 
 
 def start(cluster: Cluster) -> Gateway:
@@ -71,12 +86,22 @@ def start(cluster: Cluster) -> Gateway:
 
 def status(gateway: Gateway, hostname: str) -> int:
     """The HTTP status of a call by `hostname`, without an Access Key; 0 where there is no response."""
-    connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=2)
+    return _call(gateway, hostname, "GET", None, 2)[0]
+
+
+def call(gateway: Gateway, hostname: str, body: bytes, *, timeout: float) -> tuple[int, str]:
+    """POSTs JSON by `hostname`: the status and the body of the response; 0 and what went wrong where there is none. `timeout`: seconds."""
+    return _call(gateway, hostname, "POST", body, timeout)
+
+
+def _call(gateway: Gateway, hostname: str, method: str, body: bytes | None, timeout: float) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=timeout)
     try:
-        connection.request("GET", "/", headers={"Host": hostname})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
+        connection.request(method, "/", body, {"Host": hostname, "Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error) or type(error).__name__
     finally:
         connection.close()
 

@@ -61,11 +61,12 @@ def start(record: Record, built: dict[str, Path]) -> Record:
     api = Api(api_port, place.pki)
     wait_for("the API server", api.is_ready, still=daemons.require_alive)
     controlplane.start_controllers(place, daemons, built)
+    objects = [*render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP), *render_objects("policies.yaml")]
+    wait_for("the objects of DNS and NetworkPolicies to be accepted", lambda: all(map(api.apply, objects)), still=daemons.require_alive)
     _start_node(place, daemons, built, search)
-    dns = render_objects("dns.yaml", dns_ip=DNS_IP, node_ip=NODE_IP)
-    wait_for("the DNS Service to be accepted", lambda: all(map(api.apply, dns)), still=daemons.require_alive)
     wait_for("the node to be Ready", lambda: api.node_ready(node_name(record)), still=daemons.require_alive)
     wait_for("the cluster's DNS", lambda: _dns_is_ready(dns_port), still=daemons.require_alive)
+    wait_for("NetworkPolicies to be enforced", lambda: _enforces_policies(inside), still=daemons.require_alive)
     return record
 
 
@@ -106,6 +107,8 @@ def _start_node(place: Place, daemons: Daemons, built: dict[str, Path], search: 
     proxy: list[str | Path] = ["--config", place.etc / "kube-proxy.yaml", "--hostname-override", name]
     daemons.start("kube-proxy", [built["kube-proxy"], *proxy], env=search)
     daemons.start("coredns", [built["coredns"], "-conf", place.etc / "Corefile"])
+    policies: list[str | Path] = [f"--kubeconfig={place.etc / 'kube-router.kubeconfig'}", f"--hostname-override={name}"]
+    daemons.start("kube-router", [built["kube-router"], *policies, f"--service-cluster-ip-range={controlplane.SERVICE_CIDR}"], env=search)
 
 
 def _write_config(place: Place, built: dict[str, Path]) -> None:
@@ -115,7 +118,7 @@ def _write_config(place: Place, built: dict[str, Path]) -> None:
         "run": record.run,
         "cgroup": record.slug,
         "node_ip": NODE_IP,
-        "dns_ip": DNS_IP,
+        "node_dns_ip": sandbox.NODE_DNS_IP,
         "pod_cidr": POD_CIDR,
         "node_pod_cidr": NODE_POD_CIDR,
         "pause_image": PAUSE_IMAGE,
@@ -146,6 +149,15 @@ def _ctr_command(record: Record, built: dict[str, Path], *arguments: str) -> lis
 def _ctr(record: Record, built: dict[str, Path], *arguments: str) -> bool:
     command = _ctr_command(record, built, *arguments)
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _enforces_policies(inside: Sandbox) -> bool:
+    """Whether kube-router has written its rules once; the last of them accepts what the policies let through."""
+    try:
+        rules = inside.run("iptables", "--wait", "-S", "KUBE-ROUTER-FORWARD")
+    except LocalError:  # it has not made the chain yet
+        return False
+    return "--mark 0x20000/0x20000 -j ACCEPT" in rules
 
 
 def _dns_is_ready(port: int) -> bool:

@@ -1,6 +1,6 @@
-"""Installs the operator in a cluster as its user would, `kubectl apply -k manifests/`, with its image loaded before.
+"""Installs the operator in a cluster as its user would, by `kubectl apply -k`, with its image loaded before.
 
-Where pods are simulated it runs the operator as a process of this machine that ends with the cluster.
+Where a gateway of ours is in front, it is told so by an overlay of `manifests/`, and Apps without a hostname get one. Where pods are simulated it runs the operator as a process of this machine that ends with the cluster.
 """
 
 from __future__ import annotations
@@ -14,38 +14,74 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from local import images, processes, state
 from local.clusters import Cluster
 from local.errors import LocalError
+from local.gateway import Gateway
 from local.progress import say, wait_for
 from local.transcript import Transcript, heading
 
 NAMESPACE = "dynamiq-system"
 WORKLOAD = "deployment/dynamiq-operator"
 SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
+MANIFESTS = "manifests/"
+GATE_MANIFESTS = "manifests/gate/"
+GATE_NAMESPACE = "dynamiq-gate"
+GATE = "deployment/dynamiq-gate"
+GATE_SELECTOR = "app.kubernetes.io/name=dynamiq-gate"
 WAIT = 120  # seconds
 
 
-def install(cluster: Cluster, kubectl: Transcript) -> None:
-    """Installs the operator of this checkout, or brings the one that is there to it. Raises LocalError."""
+def install(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None = None) -> None:
+    """Installs the operator of this checkout, or brings the one that is there to it; `in_front`: the gateway. Raises LocalError."""
     heading("Install the operator")
     if cluster.real_pods:
-        _as_pods(cluster, kubectl)
+        _as_pods(cluster, kubectl, in_front)
     else:
         _as_process(cluster, kubectl)
 
 
-def _as_pods(cluster: Cluster, kubectl: Transcript) -> None:
+def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) -> None:
     archives = images.ensure()
     digests = {reference: images.digest_of(archive) for reference, archive in archives.items()}
     _load(cluster, kubectl, archives, digests)
-    before = kubectl.ask("get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o", "jsonpath={..imageID}").split()
-    kubectl.run("apply", "-k", "manifests/")
-    if any(not image.endswith(digests[images.OPERATOR.reference]) for image in before):
-        say("# pods of another build run: they are replaced")
-        kubectl.run("rollout", "restart", WORKLOAD, "-n", NAMESPACE)
-    kubectl.run("rollout", "status", WORKLOAD, "-n", NAMESPACE, f"--timeout={WAIT}s")
+    parts = ((WORKLOAD, NAMESPACE, SELECTOR), (GATE, GATE_NAMESPACE, GATE_SELECTOR))
+    before = {part: _images(kubectl, *part[1:]) for part in parts}
+    kubectl.run("apply", "-k", MANIFESTS if in_front is None else _overlay(cluster, in_front))
+    kubectl.run("apply", "-k", GATE_MANIFESTS)
+    for part in parts:
+        if any(not image.endswith(digests[images.OPERATOR.reference]) for image in before[part]):
+            say("# pods of another build run: they are replaced")
+            kubectl.run("rollout", "restart", part[0], "-n", part[1])
+    for workload, namespace, _ in parts:
+        kubectl.run("rollout", "status", workload, "-n", namespace, f"--timeout={WAIT}s")
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
+
+
+def _overlay(cluster: Cluster, in_front: Gateway) -> str:
+    """The folder of an overlay that tells operator and management API how Apps are called from outside."""
+    folder = cluster.kubeconfig.parent / "installation"
+    folder.mkdir(exist_ok=True)
+    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in in_front.settings.items()}
+    patch = [
+        {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": name, "value": value}}
+        for name, value in variables.items()
+    ]
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(images.REPOSITORY.resolve() / MANIFESTS, folder.resolve())],
+        "patches": [{"target": {"kind": "Deployment", "name": "dynamiq-(operator|api)"}, "patch": yaml.safe_dump(patch)}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
+    say(f"# {MANIFESTS} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
+    return str(folder)
+
+
+def _images(kubectl: Transcript, namespace: str, selector: str) -> list[str]:
+    return kubectl.ask("get", "pods", "-n", namespace, "-l", selector, "-o", "jsonpath={..imageID}").split()
 
 
 def _is_applied(kubectl: Transcript) -> bool:

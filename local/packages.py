@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from functools import partial
 
+from local import builds
 from local.errors import LocalError
 from local.processes import search_path
 from local.steps import CommandError, Step, Task
@@ -17,6 +17,7 @@ NEEDED = {
     "runc": "runc",
     "nft": "nftables",
     "iptables": "iptables",
+    "ipset": "ipset",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "unshare": "util-linux",
@@ -29,14 +30,17 @@ def missing() -> list[Step]:
     packages = _absent()
     if packages and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         raise LocalError(f"the node profile needs programs that are not installed; install the packages: {' '.join(packages)}")
-    return [Step(f"apt-get install {' '.join(packages)}", partial(_install, packages))] if packages else []
+    return [Step(f"apt-get install {' '.join(packages)}", _install)] if packages else []
 
 
-def _install(packages: list[str], task: Task) -> str:
-    _apt(task, "update")
-    _apt(task, "install", "--yes", "--no-install-recommends", *packages)
-    if absent := _absent():
-        raise LocalError(f"apt-get installed {' '.join(packages)}, and these are still not on PATH: {' '.join(absent)}")
+def _install(task: Task) -> str:
+    """Installs what is still missing: of two clusters that start side by side one waits for the other, as apt itself would not."""
+    with builds.locked("packages"):
+        if packages := _absent():
+            _apt(task, "update")
+            _apt(task, "install", "--yes", "--no-install-recommends", *packages)
+        if absent := _absent():
+            raise LocalError(f"apt-get installed {' '.join(packages)}, and these are still not on PATH: {' '.join(absent)}")
     return ""
 
 

@@ -22,8 +22,10 @@ from local.progress import wait_for
 from local.state import Record
 
 NODE_IP = "198.18.0.2"  # of the range for benchmarks: no other network has it
+NODE_DNS_IP = "169.254.20.10"  # where pods find DNS, as with a cache of DNS on each node
 LINKS = f"""\
 link set lo up
+addr add {NODE_DNS_IP}/32 dev lo
 link add node0 type veth peer name node0-peer
 addr add {NODE_IP}/24 dev node0
 link set node0 up
@@ -55,12 +57,13 @@ class Sandbox:
         """The start of a command that runs the rest of it inside."""
         return ("nsenter", f"--target={self.first}", "--net", "--mount", "--pid", "--")
 
-    def run(self, *command: str, text: str = "") -> None:
-        """Runs a short command inside. Raises LocalError when it fails."""
+    def run(self, *command: str, text: str = "") -> str:
+        """Runs a short command inside and returns what it writes. Raises LocalError when it fails."""
         environment = os.environ | {"PATH": processes.search_path()}
         done = subprocess.run([*self.enter, *command], input=text, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             raise LocalError(f"`{' '.join(command)}` failed in the cluster's namespaces: {done.stderr.strip()}")
+        return done.stdout
 
     def forward(self, programs: dict[str, Path], targets: Sequence[str], port: int = 0) -> list[int]:
         """Opens a loopback port of the machine for each `host:port` inside and returns them; `port` is the first one's, 0 any."""

@@ -63,8 +63,11 @@ def check() -> Plan:
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those that need no root beside those with real pods, whose clusters start while unit tests run."""
-    lanes = ((suite("unit", *PARALLEL),), (suite("api"),), (suite("node"), suite("system")))
+    """Every suite that `make test` promises: those that need no root beside those with real pods, whose clusters start while unit tests run.
+
+    What calls Apps under load waits more than it works, so it costs the others little.
+    """
+    lanes = ((suite("unit", *PARALLEL), suite("load")), (suite("api"),), (suite("node"), suite("system")))
     return Plan(lanes, first=((python("build", "local", "build"),),))
 
 
@@ -77,8 +80,9 @@ def ci() -> Plan:
 def soak() -> Plan:
     """The full counts: long runs, and of the other suites the tests that do more with them. What takes times of milliseconds runs alone."""
     in_full = ("-m", "full_count", "--capture=no")
-    simulated = (suite("soak", "--ignore=tests/soak/pods", "--ignore=tests/soak/quiet", "--capture=no"),)
-    others = (suite("node", *in_full), suite("api", *in_full), suite("sdk", *in_full), suite("soak/pods", "--capture=no"))
+    elsewhere = (f"--ignore=tests/soak/{folder}" for folder in ("pods", "quiet", "hour"))
+    simulated = (suite("soak", *elsewhere, "--capture=no"), suite("soak/hour", "--capture=no"))
+    others = (*(suite(name, *in_full) for name in ("node", "load", "api", "sdk")), suite("soak/pods", "--capture=no"))
     return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 

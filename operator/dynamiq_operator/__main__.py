@@ -1,4 +1,4 @@
-"""`python -m dynamiq_operator`: runs the operator, or serves the management API."""
+"""`python -m dynamiq_operator`: runs the operator, serves the management API, or is the gate of sleeping Apps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.aio.config import ConfigException
+from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
 from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
 from dynamiq_operator.model.app import ParentRef
-from dynamiq_operator.model.names import OPERATOR_NAMESPACE
-from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, Settings
+from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
+from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme, Settings
 from dynamiq_operator.model.text import on_one_line
 
 DEFAULT_LEASE = "dynamiq-operator"
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
     _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    _public(running)
     _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
     _setting(
         running,
@@ -63,6 +65,13 @@ def parser() -> argparse.ArgumentParser:
     _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
     _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
     _trigger_image(running)
+    _setting(
+        running,
+        "--operator-namespace",
+        os.environ.get("POD_NAMESPACE", OPERATOR_NAMESPACE),
+        "namespace of the operator's pods, which read the metrics of Apps that say who may call them",
+    )
+    _setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
     _setting(
         running,
         "--lease-namespace",
@@ -88,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _log_level(running)
     _api_parser(commands)
+    _gate_parser(commands)
     return made
 
 
@@ -102,15 +112,56 @@ def _api_parser(commands: Any) -> None:
     _setting(serving, "--host", "127.0.0.1", "address to listen on")
     _setting(serving, "--port", "8080", "port to listen on", kind=_port)
     _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    _public(serving)
     _trigger_image(serving)
     _setting(serving, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
     _setting(serving, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     _log_level(serving)
 
 
+def _gate_parser(commands: Any) -> None:
+    gating = commands.add_parser(
+        "gate",
+        help="serve the callers of sleeping serverless Apps",
+        description="The gate: takes the calls of serverless Apps that sleep, wakes the App, and hands the calls to its pods. Several"
+        " replicas work side by side. Each option can also be given by the environment variable in brackets.",
+        epilog="It says who it is by the variables POD_NAMESPACE, POD_NAME, POD_UID, POD_IPS and NODE_NAME, which manifests/gate sets. "
+        "exit codes: 0 after a signal, once its calls have ended; 1 where the cluster's configuration cannot be read or a port is taken; "
+        "2 for a wrong option, or where one of these variables is missing",
+    )
+    _cluster(gating)
+    _setting(gating, "--listen", None, "address to listen on (default: every one)")
+    _setting(gating, "--health-port", "8081", "port of /healthz and /readyz", kind=_port)
+    _setting(gating, "--metrics-port", "9090", "port of /metrics", kind=_port)
+    _setting(gating, "--held-most", "1000", "calls of one App that wait at a time; beyond them callers get 429", kind=_count)
+    _setting(gating, "--calls-most", "5000", "calls of all Apps at a time, waiting and under way; beyond them callers get 503", kind=_count)
+    _setting(gating, "--body-limit", str(1 << 30), "bytes of a call's body; beyond them callers get 413", kind=_count)
+    _setting(
+        gating,
+        "--finish-within",
+        "840",
+        "seconds from SIGTERM on after which calls under way are cut off: less than terminationGracePeriodSeconds of the pod",
+        kind=_seconds,
+    )
+    _setting(
+        gating,
+        "--linger",
+        "10",
+        "seconds for which calls are taken after no slice has this replica any more: as long as a gateway may take to hear of it",
+        kind=_seconds,
+    )
+    _log_level(gating)
+
+
 def _cluster(to: argparse.ArgumentParser) -> None:
     to.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
     to.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+
+
+def _public(to: argparse.ArgumentParser) -> None:
+    schemes = tuple(PublicScheme)
+    _setting(to, "--public-scheme", None, "how the gateway in front of Apps is called from outside, where it is not by https", schemes)
+    _setting(to, "--public-port", None, "port at which it is called, where that is not the scheme's own", kind=_port)
 
 
 def _trigger_image(to: argparse.ArgumentParser) -> None:
@@ -137,6 +188,12 @@ def _seconds(text: str) -> float:
     if not text.isdecimal() or not 1 <= int(text) <= SECONDS_MOST:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 to {SECONDS_MOST}")
     return float(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
 
 
 def _patience(text: str) -> float:
@@ -175,20 +232,22 @@ def main() -> int:
     given = options.parse_args()
     if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
-    return {"run": _run, "api": _api}[given.command](given)
+    try:
+        return {"run": _run, "api": _api, "gate": _gate}[given.command](given)
+    except (ConfigException, NoConfig) as error:
+        print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
+        return 1
 
 
 def _api(given: argparse.Namespace) -> int:
     # The operator serves no API and does not load what it takes.
-    from kubernetes.config import ConfigException as NoConfig
-
     from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
 
     _log(given.log_level, JsonLines())
     options = ApiOptions(
-        Settings(domain=given.domain, trigger_image=given.trigger_image),
+        Settings(domain=given.domain, trigger_image=given.trigger_image, **_public_settings(given)),
         given.host,
         given.port,
         given.kubeconfig,
@@ -197,12 +256,45 @@ def _api(given: argparse.Namespace) -> int:
     )
     try:
         serve(options)
-    except NoConfig as error:
-        print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
         # ssl.SSLError is one, too.
         print(f"the certificate or its key cannot be read: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _public_settings(given: argparse.Namespace) -> dict[str, Any]:
+    return {"public_scheme": given.public_scheme and PublicScheme(given.public_scheme), "public_port": given.public_port}
+
+
+def _gate(given: argparse.Namespace) -> int:
+    # Only this mode takes a web server and metrics along.
+    from dynamiq_operator.gate.front import Limits
+    from dynamiq_operator.gate.membership import Replica
+    from dynamiq_operator.gate.serve import Options, serve
+    from dynamiq_operator.model.json_lines import JsonLines
+
+    _log(given.log_level, JsonLines())
+    known = {name: os.environ.get(name, "") for name in ("POD_NAMESPACE", "POD_NAME", "POD_UID", "POD_IPS", "NODE_NAME")}
+    if missing := [name for name, value in known.items() if not value]:
+        print(f"the gate does not know who it is: set {', '.join(missing)}, as manifests/gate/deployment.yaml does", file=sys.stderr)
+        return 2
+    replica = Replica(known["POD_NAMESPACE"], known["POD_NAME"], known["POD_UID"], tuple(known["POD_IPS"].split(",")), known["NODE_NAME"])
+    options = Options(
+        replica,
+        given.listen,
+        given.health_port,
+        given.metrics_port,
+        Limits(given.held_most, given.calls_most, given.body_limit),
+        given.finish_within,
+        given.linger,
+        kubeconfig=given.kubeconfig,
+        context=given.context,
+    )
+    try:
+        asyncio.run(serve(options))
+    except OSError as error:
+        print(f"a port of the gate's own is taken: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -227,6 +319,9 @@ def _run(given: argparse.Namespace) -> int:
             gateway=given.gateway,
             image_policy=ImagePolicy(given.image_policy),
             trigger_image=given.trigger_image,
+            gate_namespace=given.gate_namespace,
+            operator_namespace=given.operator_namespace,
+            **_public_settings(given),
         ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
         lease_namespace=given.lease_namespace,
@@ -240,9 +335,6 @@ def _run(given: argparse.Namespace) -> int:
     )
     try:
         asyncio.run(run(options))
-    except ConfigException as error:
-        print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
-        return 1
     except NotRecovering as error:
         print(f"ending, to be started anew: {error}", file=sys.stderr)
         return 3

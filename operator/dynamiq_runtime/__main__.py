@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import gc
 import hashlib
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynamiq_runtime import __version__
+
+if TYPE_CHECKING:
+    import argparse
 
 NOT_SERVABLE = 2
 FAILED = 1
@@ -27,7 +31,11 @@ Configuration comes from the environment:
   DYNAMIQ_FLOW_HASH         sha256:<hex> of its bytes; another is refused       unset: any
   DYNAMIQ_ACCESS_KEYS_DIR   folder, one Access Key a file, read at each change  unset: a public App
   DYNAMIQ_APP, DYNAMIQ_APP_ID, DYNAMIQ_WORKFLOW_VERSION   what is served: for answers, metrics, logs and traces
+  DYNAMIQ_POD_ANNOTATIONS   file of the pod's annotations, as the downward API  unset: never on standby
+                            writes it: dynamiq.getdynamiq.ai/standby="true"
+                            makes each answer close its connection
   PORT                      8080 (0: any free one; the log says which)
+  DYNAMIQ_METRICS_PORT      9090 (0: any free one; another than PORT): of /metrics and /activity, for the cluster alone
   DYNAMIQ_DRAIN_SECONDS     how long runs may still take after SIGTERM          30
   DYNAMIQ_RUN_TIMEOUT       seconds before a run is given up                    300
   DYNAMIQ_MAX_CONCURRENT_RUNS   runs at the same time                           32
@@ -37,12 +45,15 @@ Configuration comes from the environment:
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
 It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
-the header Accept: text/event-stream, as events. GET /healthz, /readyz and /metrics need no key.
+the header Accept: text/event-stream, as events. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
+Prometheus and GET /activity with JSON: how long the pod has been ready and idle, what is in flight, and how its runs ended.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
 
 Try it:
-  DYNAMIQ_FLOW=examples/flow.yaml PORT=8080 python -m dynamiq_runtime serve
+  echo '{"nodes": [{"id": "in", "type": "dynamiq.nodes.utils.Input"}, {"id": "out", "type": "dynamiq.nodes.utils.Output",
+    "depends": [{"node": "in"}]}]}' > flow.json
+  DYNAMIQ_FLOW=flow.json python -m dynamiq_runtime serve
   curl -H 'Content-Type: application/json' -d '{"input": {"n": 2}}' localhost:8080/"""
 
 CALL = """\
@@ -63,7 +74,10 @@ the answer. It tries again while it gets no connection, and never once it had on
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["serve"]:
+        return _serve()  # a caller may wait for this pod's start: it loads no parser
+    options = _parser().parse_args(given)
     if options.command == "call":
         from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
 
@@ -81,13 +95,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve() -> int:
     # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    gc.disable()  # of what is imported nothing is garbage, and looking for it takes a fifteenth of the start
     from dynamiq_runtime.engine_choice import EngineError, load_engine, require_engine
     from dynamiq_runtime.keys import AccessKeys, KeysError
     from dynamiq_runtime.logs import take_over
+    from dynamiq_runtime.ports import PortError
     from dynamiq_runtime.server import serve
     from dynamiq_runtime.settings import SettingsError, from_environment
     from dynamiq_runtime.text import FlowError
 
+    gc.freeze()
+    gc.enable()
     take_over()
     try:
         settings = from_environment(os.environ)
@@ -97,8 +115,8 @@ def _serve() -> int:
         asyncio.run(serve(settings, lambda: load_engine(settings.engine, text, os.environ), keys))
     except (SettingsError, EngineError, FlowError, KeysError) as error:
         return _refuse(str(error), NOT_SERVABLE)
-    except OSError as error:
-        return _refuse(f"it can't listen on port {settings.port}: {error.strerror or error}", FAILED)
+    except PortError as error:
+        return _refuse(str(error), FAILED)
     sys.stdout.flush()
     os._exit(0)  # threads of runs that were cut off would be waited for otherwise
 
@@ -138,6 +156,8 @@ def _write_termination_message(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="dynamiq_runtime", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
     raw = argparse.RawDescriptionHelpFormatter

@@ -19,10 +19,11 @@ class Failure:
 
 
 class RunFailedError(Exception):
-    """One or more nodes failed."""
+    """One or more nodes failed. `input_refused`: only nodes that take the caller's input as it came, so that it is the caller's to correct."""
 
-    def __init__(self, failures: list[Failure]) -> None:
+    def __init__(self, failures: list[Failure], *, input_refused: bool = False) -> None:
         self.failures = failures
+        self.input_refused = input_refused
         super().__init__("; ".join(f'node "{failure.name}" failed: {failure.message}' for failure in failures))
 
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from aiohttp import web
 
+from dynamiq_runtime.delivery import write
+
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 KEEP_ALIVE_PERIOD = 15.0  # seconds without an event, after which a comment is sent: proxies close an idle connection after a minute
 BUFFER_EVENTS = 256  # events that a run may be ahead of its reader before it has to wait
-TAKEN_WITHIN = 30.0  # seconds in which a reader takes something; whoever takes nothing would hold a run's thread for ever
 CLOSED_CHECK_PERIOD = 0.5  # seconds between two checks, of a thread that waits, whether the stream was closed
 
 
@@ -63,15 +64,6 @@ class ChunkStream:
                 return await ending
             self._room.release()
             await write(response, encode_event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
-
-
-async def write(response: web.StreamResponse, data: bytes) -> None:
-    """Writes a part of a stream. Raises ConnectionError where the caller has left, or takes nothing any more."""
-    try:
-        async with asyncio.timeout(TAKEN_WITHIN):
-            await response.write(data)
-    except TimeoutError:
-        raise ConnectionResetError("the caller does not read") from None
 
 
 def encode_event(name: str, data: str) -> bytes:

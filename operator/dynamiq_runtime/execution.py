@@ -27,7 +27,7 @@ UNFINISHED = ("timed_out", "cut_off", "abandoned")
 
 @dataclass
 class Run:
-    """One run; times in nanoseconds since 1970. A run whose caller disconnected before its end is abandoned."""
+    """One run; times in nanoseconds since 1970, `ended` 0 before it was counted. A run whose caller disconnected before its end is abandoned."""
 
     given: Mapping[str, Any]
     serialize: Serializer
@@ -91,6 +91,8 @@ class RunExecutor:
     def _failed(self, error: Exception) -> tuple[str, HttpError]:
         if isinstance(error, RunFailedError):
             nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
+            if error.input_refused:
+                return "refused", HttpError(422, "input_refused", str(error), {"nodes": nodes})
             return "failed", HttpError(500, "node_failed", str(error), {"nodes": nodes})
         if isinstance(error, TimedOutError):
             message = f"the run did not end within {self._settings.run_timeout:g} s"

@@ -10,12 +10,24 @@ from dynamiq_runtime import __version__
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
+SERVER_ERROR = 500  # from this status on an answer says that the server failed, and below it that the caller was wrong
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-OUTCOMES = ("succeeded", "failed", "timed_out", "cut_off", "abandoned")
+OUTCOMES = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "timed_out": "failed",
+    "cut_off": "failed",
+    "refused": "refused",
+    "abandoned": None,
+}
+"""How a run ended, and what it counts as: of one whose caller left, nobody can say."""
 
 
 class Metrics:
-    """One registry for one server; `waiting` says how many runs wait for a thread."""
+    """One registry for one server; `waiting` says how many runs wait for a thread.
+
+    `totals`: the same, by whose doing it was. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx.
+    """
 
     def __init__(self, settings: Settings, waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -27,7 +39,7 @@ class Metrics:
         self.in_flight = Gauge("dynamiq_runtime_runs_in_flight", "Runs under way.", registry=self.registry)
         queued = Gauge("dynamiq_runtime_runs_waiting", "Runs that wait for others to end.", registry=self.registry)
         queued.set_function(waiting)
-        self.refused = Counter(
+        self._refused = Counter(
             "dynamiq_runtime_requests_refused",
             "Requests that started no run, by the error's code.",
             ["code"],
@@ -49,10 +61,13 @@ class Metrics:
         )
         for outcome in OUTCOMES:
             self.runs.labels(outcome)
+        self.totals = {"succeeded": 0, "failed": 0, "refused": 0}
 
     def count(self, outcome: str, seconds: float, report: Report) -> None:
         """Counts a run that ended, and what its nodes used."""
         self.runs.labels(outcome).inc()
+        if counts_as := OUTCOMES[outcome]:
+            self.totals[counts_as] += 1
         self.latency.observe(seconds)
         for node in report.nodes:
             for kind, tokens in (("prompt", node.prompt_tokens), ("completion", node.completion_tokens)):
@@ -60,6 +75,11 @@ class Metrics:
                     self._tokens.labels(node.within, kind).inc(tokens)
             if node.cost:
                 self._cost.labels(node.within).inc(node.cost)
+
+    def refuse(self, status: int, code: str) -> None:
+        """Counts a request that started no run."""
+        self._refused.labels(code).inc()
+        self.totals["refused" if status < SERVER_ERROR else "failed"] += 1
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -15,7 +15,7 @@ from uuid import UUID
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
-from dynamiq.nodes.utils import Output
+from dynamiq.nodes.utils import Input, Output
 from dynamiq.runnables import RunnableConfig, RunnableStatus
 from dynamiq.serializers.loaders.yaml import WorkflowYAMLLoader, WorkflowYAMLLoaderException
 from dynamiq.utils import format_value
@@ -37,6 +37,7 @@ class SDK:
     def __init__(self, text: str) -> None:
         data = _read(text)
         self._workflow = _loaded(data)
+        self._inputs = {node.id for node in self._workflow.flow.nodes if isinstance(node, Input)}
         outputs = {node.id for node in self._workflow.flow.nodes if isinstance(node, Output)}
         self._outputs = [node_id for node_id in data["flows"][self._workflow.flow.id]["nodes"] if node_id in outputs]
         if not self._outputs:
@@ -54,7 +55,8 @@ class SDK:
         report.cancel = config.cancellation.token.cancel
         result = self._clone().run_sync(input_data=dict(given), config=config)
         if result.status != RunnableStatus.SUCCESS:
-            raise RunFailedError(_failures(result))
+            failures = _failures(result)
+            raise RunFailedError(failures, input_refused=all(failure.node in self._inputs for failure in failures))
         answers = {node_id: result.output[node_id]["output"] for node_id in self._outputs}
         return next(iter(answers.values())) if len(answers) == 1 else answers
 

@@ -1,4 +1,4 @@
-"""Serves one flow over HTTP: runs, probes and metrics, and a stop that lets runs end.
+"""Serves one flow over HTTP: runs and probes, metrics on a port of their own, and a stop that lets runs end.
 
 `POST /` answers with the workflow's output, `POST /v1/runs` with the run around it, either as events where that is asked for.
 It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once, runs and streams under way end within
@@ -8,34 +8,44 @@ the drain time, and only then are connections refused. Tracebacks, inputs and ke
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
+from dynamiq_runtime.activity import Activity
+from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine
 from dynamiq_runtime.errors import HttpError, from_aiohttp
-from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event, write
+from dynamiq_runtime.events import HEADERS, ChunkStream, encode_event
 from dynamiq_runtime.execution import RETRY_AFTER, Run, RunExecutor, Serializer
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.metrics_server import MetricsServer
+from dynamiq_runtime.ports import listen
 from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.settings import Settings
+from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
 
 GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
+LETS_GO = 1.0  # seconds at most for which kept connections are waited for: each ends with its next answer, or once it is idle
+LOOK_PERIOD = 0.02
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
 HASH_HEADER = "X-Dynamiq-Workflow-Hash"
+RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """One App's server, ready once `engine` is set; `start`, `drain` and `close` are called once each, on one event loop."""
+    """One App's server, ready once it has its engine; `start`, `begin`, `drain` and `close` are called once each, on one event loop."""
 
     def __init__(self, settings: Settings, keys: AccessKeys | None) -> None:
-        self.engine: Engine | None = None
+        self._engine: Engine | None = None
         self._settings = settings
         self._keys = keys
         self._threads = RunThreads(settings.run_timeout, settings.concurrent_runs, settings.queued_runs)
@@ -47,39 +57,55 @@ class Server:
             self._traces = Traces(settings)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces)
         self._draining = False
-        self._in_progress = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._activity = Activity()
+        self._standby = Standby(settings.pod_annotations)
+        self._following: asyncio.Task[None] | None = None
         app = web.Application(client_max_size=settings.body_limit, middlewares=[self._errors_to_responses])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._show_metrics)
         self._web = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handle_signals=False)
+        self._metrics_server = MetricsServer(self._metrics, self._activity, lambda: self._standby.on)
 
-    async def start(self) -> int:
-        """Listens and returns the port, which is the system's choice when the setting is 0."""
-        await self._web.setup()
-        site = web.TCPSite(self._web, None, self._settings.port, backlog=1024, reuse_address=True)
-        await site.start()
-        # Port 0 is another port for each address family; callers on loopback mean IPv4's, whose addresses are pairs.
-        port: int = min(self._web.addresses, key=len)[1]
-        return port
+    async def start(self) -> tuple[int, int]:
+        """Listens and returns the ports, for calls and for metrics. Raises PortError."""
+        metrics_port = await self._metrics_server.start(self._settings.metrics_port)
+        port = await listen(self._web, self._settings.port, "PORT")
+        self._following = asyncio.create_task(self._standby.follow(self._connections))
+        return port, metrics_port
+
+    def begin(self, engine: Engine) -> None:
+        """Is ready from now on, and runs with `engine`."""
+        self._engine = engine
+        self._activity.begin()
 
     async def drain(self) -> None:
-        """Reports not ready and waits for the runs in progress, at most the drain time; the callers of the others get an error."""
+        """Reports not ready and waits for the runs in progress, at most the drain time; the callers of the others get an error.
+
+        Kept connections are let go meanwhile: whoever is led to another pod only once its own has closed may be about to call.
+        """
         self._draining = True
+        if self._following is not None:
+            self._following.cancel()
+        self._following = asyncio.create_task(self._standby.let_go(self._connections))
         try:
-            await asyncio.wait_for(self._idle.wait(), self._settings.drain)
+            await asyncio.wait_for(self._activity.wait_until_none(), self._settings.drain)
         except TimeoutError:
-            log("runs were cut off: the drain time is over", level="warning", runs=self._in_progress)
+            log("runs were cut off: the drain time is over", level="warning", runs=self._activity.in_flight)
             self._threads.cut_off()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LETS_GO):
+                while self._connections():  # noqa: ASYNC110 - the server tells nobody of a connection that ended
+                    await asyncio.sleep(LOOK_PERIOD)
 
     async def close(self) -> None:
         """Refuses connections from now on, and sends the traces that are left."""
+        if self._following is not None:
+            self._following.cancel()
         await self._web.cleanup()
+        await self._metrics_server.close()
         if self._traces is not None:
             await in_thread(self._traces.close)
 
@@ -90,29 +116,20 @@ class Server:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
 
     async def _serve(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
-        with self._counted():
-            require_key(request, self._keys)
-            wanted = await parse_run_request(request)
-            if self.engine is None:
-                raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
-            run = Run(wanted.input, serialize, request.headers)
-            if wanted.stream:
-                return await self._stream(request, run, self.engine)
-            async with self._runs.start(run, self.engine) as answer:
-                text = await answer
-            return web.Response(text=text, content_type="application/json")
+        require_key(request, self._keys)
+        with self._activity.call():
+            return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize)))
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Counts a request from before its body is read, so that a drain waits for it."""
-        self._in_progress += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_progress -= 1
-            if not self._in_progress:
-                self._idle.set()
+    async def _execute(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
+        wanted = await parse_run_request(request)
+        if self._engine is None:
+            raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
+        run = request[RUN] = Run(wanted.input, serialize, request.headers)
+        if wanted.stream:
+            return await self._stream(request, run, self._engine)
+        async with self._runs.start(run, self._engine) as answer:
+            text = await answer
+        return web.Response(text=text, content_type="application/json")
 
     async def _stream(self, request: web.Request, run: Run, engine: Engine) -> web.StreamResponse:
         """Answers with a status of its own until the run begins, and from then on with events."""
@@ -127,6 +144,12 @@ class Server:
                 if not response.prepared:
                     raise
                 last = encode_event("error", error.body)
+            except ConnectionError:
+                raise
+            except Exception as error:
+                if not response.prepared:
+                    raise
+                last = encode_event("error", _internal(error).body)
             await write(response, last)
         except ConnectionError:
             # The caller has left, or does not read, and the run with it: nothing waits until what is in the buffer has been taken.
@@ -135,7 +158,6 @@ class Server:
             return response
         finally:
             chunks.close()
-        await response.write_eof()
         return response
 
     async def _healthz(self, _request: web.Request) -> web.Response:
@@ -146,53 +168,71 @@ class Server:
     async def _readyz(self, _request: web.Request) -> web.Response:
         if self._draining:
             return web.json_response({"status": "draining"}, status=503)
-        if self.engine is None:
+        if self._engine is None:
             return web.json_response({"status": "starting"}, status=503)
         return web.json_response({"status": "ready"})
 
-    async def _show_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-
     @web.middleware
     async def _errors_to_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        with self._standby.request(request):
+            return await self._respond(request, handler)
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except HttpError as error:
             answer = error
         except web.HTTPException as error:
             answer = from_aiohttp(error, self._settings.body_limit)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+        except ConnectionError:
+            return web.Response()  # the caller has left, and nobody reads it
         except Exception as error:
-            log("a request failed inside the runtime", level="error", error=type(error).__name__)
-            answer = HttpError(500, "internal", "the runtime failed; its log says more")
-        if "run_id" not in answer.details:
-            self._metrics.refused.labels(answer.code).inc()
+            answer = _internal(error)
+        run = request.get(RUN)
+        if run is None or not run.ended:
+            self._metrics.refuse(answer.status, answer.code)
         return answer.response()
+
+    def _connections(self) -> list[RequestHandler]:
+        return [] if self._web.server is None else self._web.server.connections
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         if self._settings.workflow_version:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
         if self._settings.flow_hash:
             response.headers[HASH_HEADER] = self._settings.flow_hash
-        if self._draining:
+        if self._draining or self._standby.on:
             response.force_close()
+            response.headers["Connection"] = "close"  # aiohttp has decided on this header by now, and would close without a word
+
+
+def _internal(error: Exception) -> HttpError:
+    log("a request failed inside the runtime", level="error", error=type(error).__name__)
+    return HttpError(500, "internal", "the runtime failed; its log says more")
 
 
 async def serve(settings: Settings, load: Callable[[], Engine], keys: AccessKeys | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises OSError when the port is taken, and what `load` raises."""
+    """Serves until SIGTERM or SIGINT, then drains. Raises PortError, and what `load` raises."""
     server = Server(settings, keys)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    port = await server.start()
-    log("listening", port=port, app=settings.app, workflow_version=settings.workflow_version, engine=settings.engine)
+    port, metrics_port = await server.start()
+    log(
+        "listening",
+        port=port,
+        metrics_port=metrics_port,
+        app=settings.app,
+        workflow_version=settings.workflow_version,
+        engine=settings.engine,
+    )
     stopping = asyncio.ensure_future(stop.wait())
     loading = asyncio.ensure_future(in_thread(load))
     await asyncio.wait({stopping, loading}, return_when=asyncio.FIRST_COMPLETED)
     if loading.done():
-        server.engine = loading.result()
-        log("serving", port=port, nodes=server.engine.nodes)
+        engine = loading.result()
+        server.begin(engine)
+        log("serving", port=port, nodes=engine.nodes)
     if keys is not None and not len(keys):
         log("there is no Access Key yet: every caller is refused", level="warning")
     await stopping

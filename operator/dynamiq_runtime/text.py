@@ -8,43 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import yaml
 
 MAX_BYTES = 1 << 20  # an App's flow is at most 900 KiB, which is what a ConfigMap can hold
 MAX_DEPTH = 100
 MAX_VALUES = 200_000
 VARIABLE = re.compile(r"\$\{oc\.env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,([^${}]*))?\}")
-FLOAT = re.compile(
-    r"[-+]?(?:\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?|\.\d[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
-)
 
 
 class FlowError(ValueError):
     """The flow can't be served; the message is one line that says which part, and why."""
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with the SDK's reading of scalars."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in keys:
-                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is there twice", key.start_mark)
-                keys.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_DROPPED = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float"}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _DROPPED]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^(?:{FLOAT.pattern})$"), list("-+0123456789."))
 
 
 def load_text(text: str) -> Any:
@@ -55,12 +29,8 @@ def load_text(text: str) -> Any:
         data = _parse(text)
     except RecursionError:
         raise FlowError(f"the flow is nested more than {MAX_DEPTH} levels deep") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise FlowError(_line(f"the flow is neither YAML nor JSON{where}: {error.problem or error}")) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise FlowError(_line(f"the flow is neither YAML nor JSON: {error}")) from None
+    except ValueError as error:
+        raise FlowError(_line(f"the flow is neither YAML nor JSON{getattr(error, 'where', '')}: {error}")) from None
     _measure(data)
     return data
 
@@ -89,7 +59,9 @@ def _parse(text: str) -> Any:
             return json.loads(text)
         except json.JSONDecodeError:
             pass  # YAML may begin with a bracket too
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+    from dynamiq_runtime.yaml_text import parse_yaml
+
+    return parse_yaml(text)
 
 
 def _measure(data: Any) -> None:

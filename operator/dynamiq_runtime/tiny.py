@@ -62,7 +62,8 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
                 failures.append(failure)
         sorter.done(*ready)
     if failures:
-        raise RunFailedError(failures)
+        refused = all(flow.nodes[failure.node].kind == "Input" for failure in failures)
+        raise RunFailedError(failures, input_refused=refused)
     answers = {node_id: results[node_id]["output"] for node_id in flow.outputs}
     return next(iter(answers.values())) if len(answers) == 1 else answers
 

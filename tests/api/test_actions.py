@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_said_with_the_next_step(acting: ActionClient, se
         (Unknown, "no Runtime none; there are: ", lambda: plan_deploy(acting, asked(served, runtime="none"))),
         (Refusal, "to scale to zero, use type serverless", lambda: plan_deploy(acting, asked(served, config=_scaled(0)))),
         (Refusal, "minReplicas 5 is above maxReplicas 4", lambda: plan_deploy(acting, asked(served, config=_scaled(5)))),
-        (Refusal, "needs Knative Serving", lambda: plan_deploy(acting, asked(served, config={"type": "serverless"}))),
+        (Refusal, "give type serverless with it", lambda: plan_deploy(acting, asked(served, config={"idleSeconds": 9}))),
         (Refusal, "less than or equal to 1000", lambda: plan_deploy(acting, asked(served, config=_scaled(2000)))),
     ]
     for kind, sentence, action in refusals:

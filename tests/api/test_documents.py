@@ -23,6 +23,7 @@ README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 APPS = REPOSITORY / "docs" / "apps.md"
+ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
 
@@ -146,13 +147,23 @@ def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, 
 
 
 def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    (session,) = blocks(PLUGIN)
+    session, types = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
     stage.until_condition(APP, "ChildrenApplied", "True")
-    said = shell(session.replace("-n demo", f"-n {stage.namespace}"), stage.cluster, tmp_path, logged_in)
+    said = shell(session, stage.cluster, tmp_path, logged_in)
     assert re.search(f"^{stage.namespace} +{APP} ", said, re.MULTILINE)
     assert "deployment.dynamiq.getdynamiq.ai/support-" in said
     assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
     assert re.search("^ci +....…$", said, re.MULTILINE)
+    said = shell(types, stage.cluster, tmp_path, logged_in)
+    assert re.search("^  config +.*serverless, .*asleep after 600 s", said, re.MULTILINE), said
+    assert said.splitlines()[-1].strip() == "false"
+
+
+def test_the_commands_of_the_page_on_rollouts(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    policy, _shown, by_hand = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(ROLLOUTS))
+    assert "patched" in shell(policy, stage.cluster, tmp_path, logged_in)
+    assert stage.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
+    assert re.search(r"is Live after \d+ s$", shell(by_hand, stage.cluster, tmp_path, logged_in).strip())
 
 
 def test_ports_of_a_session_are_free_ones() -> None:

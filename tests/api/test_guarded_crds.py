@@ -18,7 +18,7 @@ from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.support.admission import ADMIN, COLLECTOR, MANIFESTS, NAMESPACE_CONTROLLER, NOBODY, OPERATOR, POLICIES, admin, made, refused
 from tests.support.api import Answer, Api, Manifest
-from tests.support.cluster import Kubectl
+from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
@@ -206,24 +206,28 @@ def asked(api: Api, change: Change, kind: str = "Deployment") -> list[str]:
         named.append(found)
 
 
-def resources_when_serverless(found: Manifest) -> None:
-    """A release in which a serverless config may have resources."""
-    for config in (spec_of(found)["properties"]["config"], spec_of(found)["properties"]["pinned"]["properties"]["config"]):
-        for rule in config[RULES]:
-            rule["rule"] = rule["rule"].replace("(!has(self.autoscaling) && !has(self.resources))", "!has(self.autoscaling)")
+def configs(found: Manifest) -> tuple[Manifest, Manifest]:
+    """The schemas of what a row asks for, and of what it pins."""
+    return spec_of(found)["properties"]["config"], spec_of(found)["properties"]["pinned"]["properties"]["config"]
+
+
+def autoscaling_when_serverless(found: Manifest) -> None:
+    """A release in which a serverless config may have autoscaling."""
+    for config in configs(found):
+        config[RULES] = [each for each in config[RULES] if "!has(self.autoscaling)" not in each["rule"]]
 
 
 def and_one_more(found: Manifest) -> None:
-    resources_when_serverless(found)
+    autoscaling_when_serverless(found)
     spec_of(found)[RULES].pop()
 
 
 def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
-    named = asked(api, resources_when_serverless)
+    named = asked(api, autoscaling_when_serverless)
     assert [each.partition(": ")[0] for each in named] == ["spec.config", "spec.pinned.config"]
     assert all("self.type != 'serverless'" in each for each in named)
-    assert made(tried(api, resources_when_serverless, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=23)}))
-    refused(tried(api, resources_when_serverless, annotations={WEAKER: named[0], UNTIL: after(hours=1)}), named[1])
+    assert made(tried(api, autoscaling_when_serverless, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=23)}))
+    refused(tried(api, autoscaling_when_serverless, annotations={WEAKER: named[0], UNTIL: after(hours=1)}), named[1])
     refused(tried(api, and_one_more, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=1)}), "in 1 thing")
 
 
@@ -232,11 +236,46 @@ def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
     [None, "", "true", "for ever", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z", {"minutes": -1}, {"hours": 25}, "2026-13-45T99:99:99Z"],
 )
 def test_only_until_a_time_that_is_near(api: Api, until: Any) -> None:
-    named = "\n".join(asked(api, resources_when_serverless))
+    named = "\n".join(asked(api, autoscaling_when_serverless))
     value = after(**until) if isinstance(until, dict) else until
-    answer = tried(api, resources_when_serverless, annotations={WEAKER: named, **({UNTIL: value} if value is not None else {})})
+    answer = tried(api, autoscaling_when_serverless, annotations={WEAKER: named, **({UNTIL: value} if value is not None else {})})
     assert answer.status in (403, 422)
     assert "ValidatingAdmissionPolicy" in answer.message
+
+
+FORMER_RULE = {
+    "rule": "!has(self.type) || self.type != 'serverless' || (!has(self.autoscaling) && !has(self.resources))",
+    "message": "a serverless config has no other field: remove autoscaling and resources, or use type server",
+}
+
+
+@pytest.fixture
+def former(api: Api) -> Iterator[Manifest]:
+    """The definition of rows as it was before serverless configs had fields, under another name: its kind is served already."""
+    found = copy.deepcopy(crd.crd(RECORD))
+    found["spec"]["names"].update(plural="formers", singular="former", shortNames=["former"], listKind="FormerList")
+    found["metadata"]["name"] = f"formers.{found['spec']['group']}"
+    for config in configs(found):
+        config[RULES] = [FORMER_RULE]
+        for name in ("idleSeconds", "maxReplicas", "holdSeconds"):
+            del config["properties"][name]
+    spec_of(found)["properties"]["pinned"]["properties"]["source"]["enum"].remove("Revert")
+    yield made(api.create(found))
+    made(api.merge(found, {"metadata": {"annotations": {DELETABLE: "true"}}}))
+    assert api.delete(found).ok
+
+
+def test_the_upgrade_to_serverless_apps_takes_the_step_that_the_documentation_has_and_no_more(api: Api, former: Manifest) -> None:
+    text = (REPOSITORY / "docs" / "upgrading.md").read_text()
+    (named,) = re.findall(rf'{WEAKER}="([^"$]*)"', text)
+    versions = crd.crd(RECORD)["spec"]["versions"]
+    refused(api.merge(former, {"spec": {"versions": versions}}), "would keep less than it did, in 2 things", named.splitlines()[0])
+    made(api.merge(former, {"metadata": {"annotations": {WEAKER: named, UNTIL: after(hours=1)}}}))
+    weaker = copy.deepcopy(versions)
+    weaker[0]["schema"]["openAPIV3Schema"]["properties"]["spec"][RULES].pop()
+    refused(api.merge(former, {"spec": {"versions": weaker}}), "in 1 thing")
+    upgraded = made(api.merge(former, {"spec": {"versions": versions}}))
+    assert {"idleSeconds", "maxReplicas", "holdSeconds", "resources"} <= configs(upgraded)[1]["properties"].keys()
 
 
 PAST = "2020-01-01T00:00:00Z"
@@ -257,9 +296,9 @@ FORGED: list[list[Manifest] | None] = [None, [], [{}], [entry("tests", PAST)], [
 @pytest.mark.parametrize("way", ["replace", "merge", "json", "apply"])
 def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, way: str) -> None:
     """An annotation that has expired stays so, whatever times a request sends along, and however it is sent."""
-    named = "\n".join(asked(api, resources_when_serverless))
+    named = "\n".join(asked(api, autoscaling_when_serverless))
     found = stored(api)
-    resources_when_serverless(found)
+    autoscaling_when_serverless(found)
     versions = found["spec"]["versions"]
     metadata: Manifest = {"annotations": {**found["metadata"].get("annotations", {}), WEAKER: named, UNTIL: "2020-01-01T01:00:00Z"}}
     metadata |= {"managedFields": forged} if forged is not None else {}

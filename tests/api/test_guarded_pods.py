@@ -47,6 +47,12 @@ def test_the_operator_notes_which_keys_there_are(api: Api, pod: Manifest) -> Non
         assert noted["metadata"]["annotations"] == {"theirs": "x", names.KEYS_ANNOTATION: version}
 
 
+def test_the_operator_notes_that_a_service_has_left_a_pod_and_that_it_came_back(api: Api, pod: Manifest) -> None:
+    for value, left in (("true", {names.STANDBY_ANNOTATION: "true"}), (None, {})):
+        noted = made(operator(api).merge(pod, {"metadata": {"annotations": {names.STANDBY_ANNOTATION: value}}}))
+        assert noted["metadata"]["annotations"] == {"theirs": "x"} | left
+
+
 @pytest.mark.parametrize(
     "patch",
     [

@@ -31,7 +31,7 @@ from tests.support.factories import (
 from tests.support.waiting import eventually
 
 COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
-WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE"]
+WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "SOURCE"]
 
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
@@ -83,9 +83,9 @@ def test_deployments_dynamiq_is_the_history_with_the_products_columns(kubectl: K
 def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str) -> None:
     header, *rows = _table(kubectl("get", "deployments.dynamiq", "second", "-o", "wide", namespace=namespace).stdout)
     assert header == ["NAME", *WIDE]
-    assert rows[0][-3] == "2"
-    assert '"minReplicas":1' in rows[0][-2]
-    assert rows[0][-1] == "Answer faster"
+    assert rows[0][-4] == "2"
+    assert '"minReplicas":1' in rows[0][-3]
+    assert rows[0][-2:] == ["Answer faster", "Record"]
 
 
 def test_rows_sort_by_sequence(kubectl: Kubectl, namespace: str) -> None:

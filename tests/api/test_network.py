@@ -16,6 +16,16 @@ from tests.support.waiting import eventually
 KIND = "NetworkPolicy"
 GATEWAY = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "projectcontour"}}}
 OFFICE = {"ipBlock": {"cidr": "203.0.113.0/24", "except": ["203.0.113.7/32"]}}
+CALLS = [{"protocol": "TCP", "port": "http"}]
+METRICS = {
+    "from": [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": names.OPERATOR_NAMESPACE}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "dynamiq-operator"}},
+        }
+    ],
+    "ports": [{"protocol": "TCP", "port": 9090}],
+}
 OWN_TRIGGERS = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: APP}}}
 MODEL = {"to": [{"ipBlock": {"cidr": "198.51.100.0/24"}}], "ports": [{"port": 443}, {"port": 8000, "endPort": 8010, "protocol": "UDP"}]}
 LIMITED: Manifest = {"ingressFrom": [GATEWAY, OFFICE], "egress": [MODEL]}
@@ -37,7 +47,7 @@ def test_what_an_app_limits(stage: HistoryStage, operator: Operator) -> None:
     assert [each["name"] for each in made["metadata"]["ownerReferences"]] == [APP]
     assert spec["podSelector"] == {"matchLabels": {names.APP_LABEL: APP}}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert spec["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE]}]
+    assert spec["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE], "ports": CALLS}, METRICS]
     dns, model = spec["egress"]
     assert {(port["protocol"], port["port"]) for port in dns["ports"]} >= {("UDP", 53), ("TCP", 53)}
     assert {"namespaceSelector": {}} in dns["to"]
@@ -51,7 +61,8 @@ def test_one_side_alone_with_nothing_allowed(stage: HistoryStage, operator: Oper
     """An empty list lets nobody through but the triggers, or nothing but DNS: in a policy itself it would let everything through."""
     spec = serve(stage, **asked)["spec"]
     assert spec["policyTypes"] == types
-    assert spec.get("ingress", [{"from": [OWN_TRIGGERS]}]) == [{"from": [OWN_TRIGGERS]}]
+    nobody = [{"from": [OWN_TRIGGERS], "ports": CALLS}, METRICS]
+    assert spec.get("ingress", nobody) == nobody
     assert ["ports" in rule and "to" in rule for rule in spec.get("egress", ())] == [True] * len(spec.get("egress", ()))
 
 
@@ -61,7 +72,7 @@ def test_it_follows_the_app_and_goes_with_the_option(stage: HistoryStage, operat
     eventually("egress is free", lambda: policy(stage)["spec"]["policyTypes"] == ["Ingress"])
     assert "egress" not in policy(stage)["spec"]
     stage.change("App", APP, spec={"network": {"ingressFrom": [GATEWAY]}})
-    eventually("the office is out", lambda: policy(stage)["spec"]["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY]}])
+    eventually("the office is out", lambda: policy(stage)["spec"]["ingress"][0]["from"] == [OWN_TRIGGERS, GATEWAY])
     stage.change("App", APP, spec={"network": None})
     eventually("there is no policy", lambda: stage.find(KIND, APP) is None)
 
@@ -72,6 +83,8 @@ EDITS: dict[str, Manifest] = {
     "a peer widened": {"ingress": [{"from": [{**OWN_TRIGGERS, "namespaceSelector": {}}, GATEWAY, OFFICE]}]},
     "a label less": {"ingress": [{"from": [{"podSelector": {}}, GATEWAY, OFFICE]}]},
     "the exception gone": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, {"ipBlock": {"cidr": "203.0.113.0/24"}}]}]},
+    "metrics for everybody": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE], "ports": CALLS}, {"ports": METRICS["ports"]}]},
+    "callers at every port": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE]}, METRICS]},
     "fewer pods": {"podSelector": {"matchLabels": {"version": "v1"}}},
     "fewer pods by expression": {"podSelector": {"matchExpressions": [{"key": "version", "operator": "Exists"}]}},
     "egress free": {"policyTypes": ["Ingress"]},

@@ -9,7 +9,7 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.manifests import GROUP
-from dynamiq_operator.model.names import KEYS_CHANGED_ANNOTATION
+from dynamiq_operator.model.names import APP_LABEL, KEYS_CHANGED_ANNOTATION
 from tests.support import factories
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.plugin import ENDS_WITHIN, Plugin
@@ -80,7 +80,9 @@ def test_history_wide_tells_all_of_a_row(module_stage: HistoryStage, plugin: Plu
 def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     rows = plugin.data("history", told)
     assert rows == yaml.safe_load(plugin.said("history", told, "-o", "yaml"))
-    fields = "name uid app version description status createdBy runtime date sequence config message provenance duration digest reason"
+    fields = (
+        "name uid app version description status createdBy runtime date sequence config message provenance duration digest reason source"
+    )
     assert list(rows[0]) == fields.split()
     for row, stored in zip(rows, module_stage.rows(told)[::-1], strict=True):
         spec = stored["spec"]
@@ -93,6 +95,31 @@ def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: P
         )
     explained = plugin.said("history", "--help")
     assert all(field in explained for field in fields.split())
+
+
+def test_under_switch_a_rollback_is_warm_as_its_preview_says(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
+    module_stage.change(kinds.APP.kind, app, spec={"rollout": {"strategy": "Switch"}})
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
+    cold = plugin.data("deploy", app, "--version", "v2", "--preview")
+    assert (cold["strategy"], cold["podsRestart"], cold["podsWarm"], cold["podsToStart"]) == ("Switch", True, 0, 1)
+    assert "is Live after" in plugin.said("deploy", app, "--version", "v2", "--yes")
+    eventually(
+        "v1 is told as warm",
+        lambda: [(each["role"], each["version"], each["ready"]) for each in plugin.data("status", app)["beside"]] == [("warm", "v1", 1)],
+    )
+    assert "warm: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", app, "--preview")
+    assert plugin.data("rollback", app, "--preview")["podsRestart"] is False
+    before = _pods(module_stage, app)
+    assert "is Live after" in plugin.said("rollback", app, "--yes")
+    assert _pods(module_stage, app) == before
+    text = plugin.said("status", app)
+    assert "strategy    Switch" in text
+    assert "warm        v2, " in text
+
+
+def _pods(module_stage: HistoryStage, app: str) -> set[str]:
+    found = module_stage.api.get("Pod", "", module_stage.namespace, labelSelector=f"{APP_LABEL}={app}").body["items"]
+    return {each["metadata"]["uid"] for each in found}
 
 
 def test_history_of_an_app_without_rows(plugin: Plugin, app: str) -> None:
@@ -187,14 +214,14 @@ def test_diff_shows_what_changed_between_two_rows(module_stage: HistoryStage, pl
 def test_status_says_what_is_live_and_what_is_under_way(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     assert "nothing is live" in plugin.said("status", app)
     live = module_stage.live(app, "v1", runtime=module_stage.default_runtime)
-    failed = module_stage.deploy(app, "v2", config={"type": "serverless"})
+    failed = module_stage.deploy(app, "v2", config={"idleSeconds": 9})
     module_stage.until(failed, "Failed")
     stuck = module_stage.deploy(app, "v3", config={"resources": NEVER})
     module_stage.until(stuck, "Progressing")
     eventually("both are in the App's status", lambda: plugin.data("status", app)["failed"] and plugin.data("status", app)["underWay"])
     text = plugin.said("status", app)
     assert f"Live        v1 (#1, {live}), runtime tiny" in text
-    assert f"Failed      (#2, {failed}): a serverless config needs Knative Serving" in text
+    assert f"Failed      (#2, {failed}): the config is of type server, which has no idleSeconds" in text
     assert f"Progressing v3 (#3, {stuck})" in text
     assert f"hostname    {app}.{module_stage.namespace}.svc" in text
     assert "Ready is " in text

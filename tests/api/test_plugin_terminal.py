@@ -27,7 +27,7 @@ def told(module_stage: HistoryStage) -> str:
     module_stage.app("told", workflow=APP)
     module_stage.live("told", "v1", runtime=module_stage.default_runtime, message="first")
     module_stage.live("told", "v2")
-    module_stage.until(module_stage.deploy("told", "v3", config={"type": "serverless"}), "Failed")
+    module_stage.until(module_stage.deploy("told", "v3", config={"idleSeconds": 9}), "Failed")
     return "told"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -29,6 +30,7 @@ from tests.support.rest_rehearsal import LIVE_WITHIN
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
+PUBLIC = ("--domain", DOMAIN, "--public-scheme", "http", "--public-port", "8080")
 SERVER = {
     "deployment_type": "server_based",
     "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
@@ -47,7 +49,8 @@ class Place:
     runtime: str
 
     def new_app(self, name: str, **more: Any) -> Manifest:
-        body = {"name": name, "project_id": self.project, "workflow_id": self.workflow, "runtime_id": self.runtime, **more}
+        body: Manifest = {"name": name, "project_id": self.project, "workflow_id": self.workflow, "runtime_id": self.runtime}
+        body = {**body, "deployment_config": rest.SERVER, **more}
         made: Manifest = self.anna.post("/v1/apps", body)
         return made
 
@@ -75,8 +78,8 @@ def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pyte
         draft = {"apiVersion": API_VERSION, "kind": "Workflow", "metadata": {"name": APP, "namespace": stage.namespace}}
         assert api.create({**draft, "spec": {"flow": "nodes: []", "description": "Chats"}}).ok
         with (
-            Operator(account, folder, [stage.namespace], ["--domain", DOMAIN]),
-            rest.serving(kubeconfig, folder, "--domain", DOMAIN) as url,
+            Operator(account, folder, [stage.namespace], [*PUBLIC, "--gate-namespace", "none-here"]),
+            rest.serving(kubeconfig, folder, *PUBLIC) as url,
         ):
             anna = rest.client(api, url, stage.namespace, "anna", "edit", "dynamiq-view")
             rest.bind(api, "", "anna", "dynamiq-runtimes", stage.namespace)
@@ -99,11 +102,13 @@ def test_an_app_and_its_history(place: Place) -> None:
     )
     App.model_validate(made)
     assert (made["name"], made["description"], made["access_control"]) == ("Customer support", "Answers", {"access_type": "public"})
-    assert made["hostname"] == f"customer-support.{place.stage.namespace}.{DOMAIN}"
+    assert made["hostname"] == f"http://customer-support.{place.stage.namespace}.{DOMAIN}:8080"
     assert made["workflow_version_id"] == place.versions["v1"]
     assert made["runtime_id"] == place.runtime
     assert made["created_by"]["username"] == f"system:serviceaccount:{place.stage.namespace}:anna"
     first = place.until(made["id"], made["latest_deployment_id"], "Live")
+    assert place.anna.get(f"/v1/apps/{made['id']}")["hostname"] == made["hostname"]
+    assert place.stage.get("App", "customer-support")["status"]["url"] == made["hostname"], "what the plugin opens"
     second = place.deploy(made["id"], "v2", message="Routes questions")
     Deployment.model_validate(second)
     assert second["status"] in ("Pending", "Progressing")
@@ -208,7 +213,7 @@ def test_names_are_taken_once(place: Place) -> None:
     body = {"name": "Café no. 1", "project_id": place.project, "workflow_id": place.workflow}
     assert problem(place.anna("POST", "/v1/apps", body), 409)["details"] == {"name": "taken"}
     other = place.new_app("Cafe no 1")
-    assert other["hostname"].startswith("cafe-no-1-")
+    assert other["hostname"].startswith("http://cafe-no-1-")
 
 
 def test_a_preview_makes_nothing(place: Place) -> None:
@@ -230,7 +235,7 @@ def test_a_deploy_that_cannot_be_is_refused_and_makes_nothing(place: Place) -> N
         (place.asked(message="x" * 1025), "message"),
         (place.asked(message=7), "message"),
         (place.asked("v1", restores=UNKNOWN), "restores"),
-        (place.asked(deployment_config={"deployment_type": "serverless", "config": {}}), "Knative"),
+        (place.asked(deployment_config={"deployment_type": "serverless", "config": {"autoscaling": {}}}), "autoscaling"),
         (place.asked(deployment_config={"deployment_type": "other"}), "deployment_config.deployment_type"),
         (
             place.asked(deployment_config={"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3}}}),
@@ -252,16 +257,32 @@ def test_a_deploy_that_cannot_be_is_refused_and_makes_nothing(place: Place) -> N
 
 def test_an_app_that_cannot_be_deployed_is_not_made(place: Place) -> None:
     body = {"name": "Half", "project_id": place.project, "workflow_id": place.workflow}
-    problem(place.anna("POST", "/v1/apps", {**body, "deployment_config": {"deployment_type": "serverless", "config": {}}}), 422, "Knative")
+    sleeps = {"deployment_type": "serverless", "config": {"idle_seconds": 1}}
+    problem(place.anna("POST", "/v1/apps", {**body, "deployment_config": sleeps}), 422, "idle_seconds")
     problem(place.anna("POST", "/v1/apps", {**body, "name": "No!"}), 422, "name")
     problem(place.anna("POST", "/v1/apps", {**body, "name": "  "}), 422, "name")
     problem(place.anna("POST", "/v1/apps", {**body, "project_id": UNKNOWN}), 404, "project_id")
     assert "Half" not in [app["name"] for app in place.anna.get("/v1/apps")]
 
 
+def test_without_a_gate_an_app_that_is_to_sleep_fails_with_the_reason(place: Place) -> None:
+    """As the product's client sends it. Another config is then a deploy, and what names none keeps that one's type."""
+    sleeps = {"deployment_type": "serverless", "config": {}}
+    app = place.new_app("Sleeper", deployment_config=sleeps)
+    assert app["deployment_config"] == sleeps
+    failed = place.until(app["id"], app["latest_deployment_id"], "Failed")
+    assert "dynamiq-gate, which is not installed in this cluster" in failed["reason"]
+    assert failed["deployment_config"] == sleeps
+    assert place.deploy(app["id"])["deployment_config"] == sleeps, "it stays what the App is told to have"
+    served = place.deploy(app["id"], deployment_config=SERVER, runtime_id=place.runtime)
+    place.until(app["id"], served["id"], "Live")
+    assert place.deploy(app["id"], "v2")["deployment_config"] == SERVER
+    assert place.new_app("Left out", deployment_config=None)["deployment_config"] == sleeps
+
+
 def test_an_app_is_deleted_unless_its_history_is_protected(place: Place) -> None:
     app = place.new_app("Kept")
-    name = app["hostname"].partition(".")[0]
+    name = urlsplit(app["hostname"]).netloc.partition(".")[0]
     place.stage.change(kinds.APP.kind, name, spec={"history": {"protect": True}})
     problem(place.anna("DELETE", f"/v1/apps/{app['id']}"), 403, "protect")
     place.stage.change(kinds.APP.kind, name, spec={"history": {"protect": False}})

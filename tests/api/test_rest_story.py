@@ -218,4 +218,5 @@ def _as_line(row: Mapping[str, Any], app: str) -> Manifest:
         "duration": row["duration_seconds"],
         "digest": row["digest"],
         "reason": row["reason"],
+        "source": row["source"],
     }

@@ -28,7 +28,7 @@ def a_history(stage: HistoryStage) -> str:
         stage.until_served(asked["workflowVersion"], rows=number)
     stage.as_user("cem", "create", "-f", "-", input=given.row_manifest("row-4", here, given.asking(restores="row-2")))
     live = stage.until_served("v2", rows=4)
-    stage.as_user("dan", "create", "-f", "-", input=given.row_manifest("row-5", here, given.asking(config={"type": "serverless"})))
+    stage.as_user("dan", "create", "-f", "-", input=given.row_manifest("row-5", here, given.asking(config={"idleSeconds": 9})))
     stage.until("row-5", "Failed")
     assert stage.until_served("v2", rows=5) == live == "row-4"
     return live

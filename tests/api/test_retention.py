@@ -60,7 +60,7 @@ def test_live_once_live_and_declared_rows_are_kept_whatever_the_limit(stage: His
     declared = stage.until_served("v4", rows=1)
     for number in range(6):
         stage.live(APP, f"v{number % 3 + 1}", row=f"once-live-{number}")
-    failing = [stage.deploy(APP, row=f"failing-{number:02}", config={"type": "serverless"}) for number in range(12)]
+    failing = [stage.deploy(APP, row=f"failing-{number:02}", config={"idleSeconds": 9}) for number in range(12)]
     for row in failing:
         stage.until(row, "Failed")
     limit(stage, LIMIT)

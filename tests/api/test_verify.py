@@ -42,7 +42,7 @@ def exported(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Path:
     first = stage.rows(APP)[0]["metadata"]["name"]
     stage.live(APP, "v2", message="a, “quoted” — déjà vu: yes", config={"autoscaling": {"maxReplicas": 3}})
     stage.live(APP, restores=first, row="back")
-    stage.until(stage.deploy(APP, row="never", config={"type": "serverless"}), "Failed")
+    stage.until(stage.deploy(APP, row="never", config={"idleSeconds": 9}), "Failed")
     stage.live(APP, "v3", row="newest")
     path = tmp_path / "history.yaml"
     path.write_text(stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout)

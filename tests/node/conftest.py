@@ -2,24 +2,5 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from local import gateway
-from local.clusters import Cluster
-from local.gateway import Gateway
-from tests.support.cluster import session_cluster
-
-
-@pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of the node profile with our resources installed, or the one that the environment names."""
-    with session_cluster("node", pytestconfig) as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def at(cluster: Cluster) -> Gateway:
-    """The cluster's gateway, started by the first test that asks for it."""
-    return gateway.start(cluster)
+from tests.support.real_pods import at as at
+from tests.support.real_pods import cluster as cluster

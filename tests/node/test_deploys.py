@@ -12,11 +12,11 @@ from dynamiq_operator.model import digests
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from local import images
 from local.clusters import Cluster
-from tests.support.api import Manifest
 from tests.support.cluster import Kubectl
 from tests.support.factories import public
 from tests.support.flows import answering
-from tests.support.stage import Stage, condition, operator, restarts, said, stage, took, uids
+from tests.support.kstatus import kstatus
+from tests.support.stage import Stage, operator, restarts, said, stage, took, uids
 from tests.support.waiting import eventually
 
 
@@ -223,15 +223,3 @@ def test_an_upgrade_of_the_operator_restarts_no_pod(cluster: Cluster, tmp_path: 
             after = on.workload("steady")["spec"]["template"]["spec"]
         assert after["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == 7
         assert before["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == 5
-
-
-def kstatus(found: Manifest) -> str:
-    """The status that kstatus (kubectl apply's siblings, Flux, kpt) computes of a custom resource."""
-    seen = found.get("status", {}).get("observedGeneration")
-    if seen is not None and seen != found["metadata"]["generation"]:
-        return "InProgress"
-    if condition(found, "Reconciling").get("status") == "True":
-        return "InProgress"
-    if condition(found, "Stalled").get("status") == "True":
-        return "Failed"
-    return "Current" if condition(found, "Ready").get("status", "True") == "True" else "InProgress"

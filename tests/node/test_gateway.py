@@ -5,21 +5,20 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 
 import pytest
 
 from dynamiq_operator.model import kinds
-from local import gateway, pki
+from local import pki
 from local.clusters import Cluster
-from local.gateway import Gateway
+from local.gateway import DOMAIN, Gateway
 from tests.support.factories import exposed, public, with_hostname
 from tests.support.gateway import ROUTED_WITHIN, TIMEOUT, ThroughTheGateway, answer, asked, until_answer
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
-
-DOMAIN = "apps.example.test"
 
 
 class ByTls(HTTPSConnection):
@@ -36,19 +35,28 @@ class ByTls(HTTPSConnection):
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
+    options = [f"--{name}={value}" for name, value in at.settings.items()]
     with stage(cluster, "gateway") as made, operator(made, folder=tmp_path_factory.mktemp("gateway"), options=options):
         made.release("v1", "v2")
         made.runtime("fast", by_default=True)
         yield made
 
 
+def by_curl(url: str, key: str) -> str:
+    """What somebody outside the cluster gets who knows the URL alone, and has a key."""
+    command = ["curl", "--silent", "--show-error", "--max-time", "10", url, "--json", '{"input": {}}', "-H", f"Authorization: Bearer {key}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: Gateway) -> None:
     on.app("keyed")
     on.live("keyed", "v1")
-    host = on.get(kinds.APP.kind, "keyed")["status"]["hostname"]
+    status = on.get(kinds.APP.kind, "keyed")["status"]
+    host = status["hostname"]
     assert host == f"keyed.{on.namespace}.{DOMAIN}"
     until_answer(host, at, "v1", on.key("keyed"))
+    assert status["url"] == f"http://{host}:{at.port}"
+    assert by_curl(status["url"], on.key("keyed")) == answer("v1")[1]
     assert asked(ThroughTheGateway(host, at))[0] == 401
     assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), on.key("keyed"))[0] == 404
     on.live("keyed", "v2")

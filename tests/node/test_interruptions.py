@@ -48,7 +48,7 @@ def under_way(on: Stage, app: str) -> int:
     """Runs that the App's pods say are under way."""
     found = 0
     for pod in on.pods(app):
-        path = f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        path = f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics"
         shown = on.kubectl("get", "--raw", path, check=False).stdout
         found += sum(int(float(number)) for number in IN_FLIGHT.findall(shown))
     return found

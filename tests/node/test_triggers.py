@@ -238,7 +238,7 @@ def _is_running(pod: Manifest) -> bool:
 
 def _is_called(on: Stage, app: str) -> bool:
     """Whether a pod of the App has a run under way."""
-    show = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/metrics', timeout=5).read().decode())"
+    show = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9090/metrics', timeout=5).read().decode())"
     pods = [pod["metadata"]["name"] for pod in on.pods(app)]
     shown = [on.kubectl("exec", pod, "--", "python3", "-c", show, namespace=on.namespace).stdout for pod in pods]
     return any("dynamiq_runtime_runs_in_flight 1.0" in each for each in shown)

@@ -51,6 +51,8 @@ TWO_OUTPUTS = {
         },
     }
 }
+TAKES_AN_ORDER = json.loads(ECHO)
+TAKES_AN_ORDER["nodes"]["input"] |= {"name": "Order", "input_transformer": {"path": "$.order", "selector": {"n": "$.n"}}}
 FAILS_FOR_SOME = a_flow("def run(d):\n    return 1 / d['n']\n", name="divider")
 
 
@@ -67,6 +69,7 @@ def both_run() -> list[dict[str, Any]]:
         {"flow": json.dumps(API), "inputs": [{"n": 21}]},
         {"flow": json.dumps(TWO_OUTPUTS), "inputs": [{"a": 1, "b": "two"}]},
         {"flow": FAILS_FOR_SOME, "inputs": [{"n": 4}, {"n": 0}]},
+        {"flow": json.dumps(TAKES_AN_ORDER), "inputs": [{"order": {"n": 1}}, {}, {"order": 3}, {"order": None}]},
         {"flow": yaml.safe_dump({**json.loads(ECHO), "connections": {}}), "inputs": [{"date": "2026-11-25"}]},
     ]
 
@@ -125,7 +128,7 @@ def _of_tiny(flow: str, given: dict[str, Any]) -> dict[str, Any]:
     try:
         output = Tiny(flow, {}).execute(given, report)
     except RunFailedError as error:
-        return {"failed": [[failure.node, failure.name] for failure in error.failures]}
+        return {"failed": [[failure.node, failure.name] for failure in error.failures], "input_refused": error.input_refused}
     return {"output": output, "within": sorted({node.within for node in report.nodes})}
 
 

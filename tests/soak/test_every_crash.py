@@ -10,11 +10,12 @@ import pytest
 from local import components
 from local.clusters import Cluster
 from tests.support.api import Api
-from tests.support.faults import crashes
+from tests.support.faults import crashes, deploys
 from tests.support.measured import MEASURED, kept
 from tests.support.operator import install_rights
 
 LOG = MEASURED / "crashes.txt"
+LOG_OF_REVERTS = MEASURED / "crashes-of-reverts.txt"
 
 
 @pytest.mark.timeout(3600)
@@ -34,4 +35,21 @@ def test_killed_before_and_after_every_write_it_comes_to_the_same_end(cluster: C
         gaps = sum(run.sequences[-1] > len(run.sequences) for run in runs)
         say(f"\n{len(runs)} of {len(points)} kills, each with the same end; {gaps} left a gap in the sequences.")
         say(f"{time.monotonic() - began:.0f} s in all.")
+    crashes.require_made(points, runs)
+
+
+@pytest.mark.timeout(1800)
+def test_killed_before_and_after_every_write_of_a_revert_one_row_takes_the_version_back(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    install_rights(cluster)
+    began = time.monotonic()
+    with kept(LOG_OF_REVERTS) as say:
+        end, writes = crashes.undisturbed(cluster, api, tmp_path, deploys.REVERT)
+        points = crashes.points_of_revert(writes)
+        say(f"make soak: Kubernetes {components.KUBERNETES.version}, simulated pods, {crashes.SIDE_BY_SIDE} runs side by side.")
+        say("The pods of a redeploy crash again and again, and it is taken back; SIGKILL of the operator at one write in each run.")
+        say(
+            f"\nThe end of the undisturbed run:\n{end}\n\n{len(points)} points, before and after each write from the end of the bad row on:"
+        )
+        runs = crashes.run_all(cluster, api, points, end, tmp_path, say, deploys.REVERT)
+        say(f"\n{len(runs)} of {len(points)} kills, each with the same end; {time.monotonic() - began:.0f} s in all.")
     crashes.require_made(points, runs)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kubernetes import client, config
+from kubernetes.client import rest
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN
@@ -63,7 +64,7 @@ class Api:
     @classmethod
     def of(cls, cluster: Cluster) -> Api:
         context = os.environ["CLUSTER"] if cluster.profile == "context" else None
-        return cls(_client(str(cluster.kubeconfig), context))
+        return cls(_client(str(cluster.kubeconfig), context, incarnation(cluster)))
 
     def acting_as(self, user: str, group: str | None = None) -> Api:
         """The same requests, impersonating `user`, who is in `group`."""
@@ -117,6 +118,27 @@ class Api:
         accept: str = "application/json",
     ) -> Answer:
         """Any request; `url` is a path of the API server, `body` JSON data, or bytes."""
+        response = self._send(method, url, body, content_type, query, accept)
+        text = response.read().decode()  # type: ignore[no-untyped-call]
+        return Answer(response.status, json.loads(text) if text.startswith("{") else {"message": text})
+
+    def watch(self, url: str, query: Mapping[str, str]) -> Iterator[Manifest]:
+        """The events of a watch as they come, until the API server ends it."""
+        response = self._send("GET", url, query={"watch": "true", **query})
+        left = b""
+        for chunk in response.response.stream(amt=None, decode_content=False):
+            *lines, left = (left + chunk).split(b"\n")
+            yield from map(json.loads, filter(None, lines))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> rest.RESTResponse:
         headers = {"Content-Type": content_type, "Accept": accept}
         if token := self.client.configuration.get_api_key_with_prefix("BearerToken", "authorization"):
             headers["authorization"] = token
@@ -125,15 +147,18 @@ class Api:
         if self.group:
             headers["Impersonate-Group"] = self.group
         suffix = "?" + "&".join(f"{key}={_quoted(value)}" for key, value in query.items()) if query else ""
-        response = self.client.call_api(
+        return self.client.call_api(
             method, f"{self.client.configuration.host}{url}{suffix}", headers, body, _request_timeout=REQUEST_TIMEOUT
         )
-        text = response.read().decode()  # type: ignore[no-untyped-call]
-        return Answer(response.status, json.loads(text) if text.startswith("{") else {"message": text})
+
+
+def incarnation(cluster: Cluster) -> int:
+    """What tells clusters apart that had one name, one after the other: each has a kubeconfig of its own."""
+    return cluster.kubeconfig.stat().st_mtime_ns if cluster.kubeconfig.exists() else 0
 
 
 @functools.cache
-def _client(kubeconfig: str, context: str | None) -> client.ApiClient:
+def _client(kubeconfig: str, context: str | None, _incarnation: int) -> client.ApiClient:
     made: client.ApiClient = config.new_client_from_config(kubeconfig, context)  # type: ignore[no-untyped-call]
     return made
 

@@ -153,3 +153,14 @@ def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     return yaml.safe_dump_all([given] if isinstance(given, dict) else list(given))
+
+
+def login_of(cluster: Cluster, account: str, namespace: str, path: Path) -> Path:
+    """Writes to `path`, and returns it, a kubeconfig that logs in as this account."""
+    kubectl = Kubectl(cluster)
+    token = kubectl("create", "token", account, "--duration=12h", namespace=namespace).stdout.strip()
+    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
+    made["users"][0]["user"] = {"token": token}
+    path.write_text(yaml.safe_dump(made))
+    path.chmod(0o600)
+    return path

@@ -14,13 +14,14 @@ from typing import Any
 
 import yaml
 
+from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
+from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
@@ -28,6 +29,7 @@ from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import Manifest
@@ -67,21 +69,27 @@ class Process:
     namespaces: frozenset[str] | None = None
     settings: Settings = field(default_factory=Settings)
     clock: Clock = field(default_factory=Clock)
+    metrics_port: int = 0
+    """Where pods say what they do; by default nobody listens there."""
 
     def __post_init__(self) -> None:
-        self.cache, self.queue, self.states = Cache(), WorkQueue[AppKey](), AppStates(self.clock)
+        self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.denials = Denials()
-        self.informers = Informers(self.client, self.cache, self.queue, self.namespaces, self.gateway_api, self.denials)
+        self.informers = Informers(
+            self.client, self.cache, self.queue, self.namespaces, self.gateway_api, self.denials, self.settings.gate_namespace
+        )
         self.election = LeaderElection(self.client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, self.clock)
         fenced = FencedClient(self.client, self.election)
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
+        self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
         self.observer = Observer(
-            self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election, self.denials
+            self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election, self.denials, self.activity
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
-        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered)
+        self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, self.gate_keys.sweep)
 
     async def sync(self) -> None:
         """Lists every watched resource once."""
@@ -146,13 +154,13 @@ def empty_cluster(script: Script, namespace: str = "", *, without: frozenset[Api
 class Watches:
     """The watch streams of a scripted API server: each gets the events of its resource, and stays open until `close`."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *namespaces: str) -> None:
         self._closed = threading.Event()
         self._events: dict[str, queue.SimpleQueue[Manifest]] = {}
         self.opened: list[str] = []
-        for resource in WATCHED:
-            self._events[resource.path()] = queue.SimpleQueue()
-            script.on("GET", resource.path(), self._stream, query={"watch": "true"})
+        for path in {resource.path(namespace) for resource in WATCHED for namespace in namespaces or ("",)}:
+            self._events[path] = queue.SimpleQueue()
+            script.on("GET", path, self._stream, query={"watch": "true"})
 
     def send(self, resource: ApiResource, type_: str, raw: Manifest) -> None:
         """A watch event."""

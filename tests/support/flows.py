@@ -31,6 +31,8 @@ def answering(answer: str) -> str:
     return a_flow(f"def run(inputs):\n    return {answer!r}\n", answer="answer")
 
 
-def sleeping(answer: str) -> str:
-    """A flow that gives this answer after as many seconds as its input says."""
-    return a_flow(f"import time\ndef run(inputs):\n    time.sleep(inputs.get('seconds', 0))\n    return {answer!r}\n", answer="answer")
+def sleeping(answer: str, seconds: float = 0) -> str:
+    """A flow that gives this answer after as many seconds as its input says, or else after `seconds`."""
+    return a_flow(
+        f"import time\ndef run(inputs):\n    time.sleep(inputs.get('seconds', {seconds}))\n    return {answer!r}\n", answer="answer"
+    )

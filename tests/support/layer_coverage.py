@@ -19,6 +19,7 @@ WANTED = {
     "kube": 80.0,
     "actions": 80.0,
     "controller": 80.0,
+    "gate": 80.0,
     "rest": 80.0,
     "cli": 80.0,
 }

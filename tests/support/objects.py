@@ -12,6 +12,7 @@ from dynamiq_operator.desired.base import CRON_JOB, JOB, WORKLOAD
 from dynamiq_operator.desired.job import CONTAINER as CALLER
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube.resources import BY_KIND
+from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.observed.jobs import JOB_NAME_LABEL
@@ -41,6 +42,12 @@ class Objects:
         ours = given.stored(made) if made["apiVersion"] == API_VERSION else made
         self._keep(copied({**ours, "metadata": {**ours["metadata"], **identity, **made["metadata"]}}))
 
+    def copy_workload(self, name: str) -> None:
+        """A user makes a copy of a workload, such as to try something: with its labels, and under another name."""
+        made = copied(self.workloads[name])
+        kept = {part: made["metadata"][part] for part in ("labels", "annotations", "namespace")}
+        self.add({**made, "metadata": {**kept, "name": f"{name}-debug"}})
+
     def remove(self, kind: str, name: str) -> None:
         del self.objects[self._find(kind, name)]
 
@@ -68,22 +75,30 @@ class Objects:
         asked = {**({"workflowVersion": version} if version else {}), **asking}
         self.add(given.row_manifest(name, given.asking(**asked)))
 
-    def roll(self) -> None:
-        """The workload's controller and the kubelet bring all of its pods to the newest template, Ready."""
-        made = self.workload
-        if made is None:
-            self.pods = []
-            return
-        wanted = made["spec"]["replicas"]
-        self._pods(made, [{"ready": True, "state": {"running": {}}} for _ in range(wanted)])
-        self._counts(made, replicas=wanted, updatedReplicas=wanted, availableReplicas=wanted)
+    def roll(self, *only: str) -> None:
+        """Controllers and the kubelet bring all pods of each workload, or of those with these names, to the newest template, Ready.
 
-    def stall(self, state: Manifest, *, old: int = 0, **status: Any) -> None:
-        """One pod of the newest template comes up in `state` and is not ready; `old` ones of the template before serve on."""
-        made = self.workload
-        assert made is not None
+        Those of workloads that are gone end.
+        """
+        self.pods = [pod for pod in self.pods if self._workload_of(pod) in self.workloads]
+        for name, made in self.workloads.items():
+            if not only or name in only:
+                wanted = made["spec"]["replicas"]
+                self._pods(made, [{"ready": True, "state": {"running": {}}} for _ in range(wanted)])
+                self._counts(made, replicas=wanted, updatedReplicas=wanted, availableReplicas=wanted)
+
+    def stall(self, state: Manifest, *, old: int = 0, of: str = given.NAME, **status: Any) -> None:
+        """One pod of the newest template of workload `of` comes up in `state` and is not ready; `old` ones of the template before serve on."""
+        made = self.workloads[of]
         self._pods(made, [{"ready": False, "state": state, **status}])
         self._counts(made, replicas=1 + old, updatedReplicas=1, availableReplicas=old)
+
+    def refuse_pods(self, of: str, why: str) -> None:
+        """No pod of a workload can be made."""
+        made = self.workloads[of]
+        self._pods(made, [])
+        self._counts(made, replicas=0, updatedReplicas=0, availableReplicas=0)
+        made["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": why})
 
     def fire(self, cron_job: str, at: int = 1) -> str:
         """The controller of CronJobs makes the Job of its `at`-th time; returns the Job's name."""
@@ -133,6 +148,17 @@ class Objects:
     def workload(self) -> Manifest | None:
         return self.objects.get((WORKLOAD.api_version, WORKLOAD.kind, given.NAME))
 
+    @property
+    def workloads(self) -> dict[str, Manifest]:
+        """Workloads by name."""
+        return {
+            name: made for (version, kind, name), made in self.objects.items() if (version, kind) == (WORKLOAD.api_version, WORKLOAD.kind)
+        }
+
+    def _workload_of(self, pod: Manifest) -> str:
+        """The workload that made a pod, by the pins in its label."""
+        return names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, ""))
+
     def _keep(self, made: Manifest) -> None:
         self._version += 1
         made["metadata"]["resourceVersion"] = str(self._version)
@@ -157,19 +183,22 @@ class Objects:
     def _pods(self, made: Manifest, statuses: list[Manifest]) -> None:
         template = made["spec"]["template"]
         labels = template["metadata"]["labels"]
-        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in self.pods if pod["metadata"]["labels"] == labels}
+        of = made["metadata"]["name"]
+        mine = [pod for pod in self.pods if self._workload_of(pod) == of]
+        others = [pod for pod in self.pods if self._workload_of(pod) != of]
+        kept = {pod["metadata"]["name"]: pod["metadata"] for pod in mine if pod["metadata"]["labels"] == labels}
         self._version += 1
         begun = {"uid": f"uid-{self._version}", "creationTimestamp": format_time(self.now), "labels": labels}
-        self.pods = [
+        self.pods = others + [
             {
-                "metadata": kept.get(f"chat-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"chat-{number}"}),
+                "metadata": kept.get(f"{of}-{number}", {**begun, "uid": f"{begun['uid']}-{number}", "name": f"{of}-{number}"}),
                 "spec": template["spec"],
                 "status": {
                     "conditions": [
                         {
                             "type": "PodScheduled",
                             "status": "True",
-                            "lastTransitionTime": kept.get(f"chat-{number}", begun)["creationTimestamp"],
+                            "lastTransitionTime": kept.get(f"{of}-{number}", begun)["creationTimestamp"],
                         },
                         {"type": "Ready", "status": str(status["ready"])},
                     ],

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import yaml
-
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.inside import in_network
 from tests.support.waiting import eventually
 
 OPERATOR_ACCOUNT = "dynamiq-operator"
@@ -53,14 +52,7 @@ def install_account(cluster: Cluster, folder: Path) -> Path:
 
 def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
     """A kubeconfig in `folder` of the operator's account in `namespace`."""
-    kubectl = Kubectl(cluster)
-    token = kubectl("create", "token", OPERATOR_ACCOUNT, "--duration=12h", namespace=namespace).stdout.strip()
-    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
-    made["users"][0]["user"] = {"token": token}
-    path = folder / "operator.kubeconfig"
-    path.write_text(yaml.safe_dump(made))
-    path.chmod(0o600)
-    return path
+    return login_of(cluster, OPERATOR_ACCOUNT, namespace, folder / "operator.kubeconfig")
 
 
 @contextlib.contextmanager
@@ -92,20 +84,31 @@ def _probe(modify: factories.Modifier) -> Manifest:
 
 
 class Operator:
-    """One operator process at a time for these namespaces, at home in one of its own; start and stop it as often as you like."""
+    """One operator process at a time for these namespaces, at home in one of its own; start and stop it as often as you like.
+
+    With `cluster` it runs in the network of the cluster's node, where it reaches pods.
+    """
 
     def __init__(
-        self, kubeconfig: Path, folder: Path, namespaces: Sequence[str], options: Sequence[str] = (), home: str = OPERATOR_NAMESPACE
+        self,
+        kubeconfig: Path,
+        folder: Path,
+        namespaces: Sequence[str],
+        options: Sequence[str] = (),
+        home: str = OPERATOR_NAMESPACE,
+        cluster: Cluster | None = None,
     ) -> None:
+        self._cluster = cluster
         self._kubeconfig, self._folder, self._namespaces, self._options, self._home = kubeconfig, folder, namespaces, options, home
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "operator.log"
 
-    def start(self) -> None:
-        """Returns once it works. Raises AssertionError naming its log."""
+    def start(self, program: Sequence[str] = ("-m", "dynamiq_operator")) -> None:
+        """Returns once it works. `program`: what Python is to run in its place. Raises AssertionError naming its log."""
         assert self._process is None, "it runs already"
         self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
-        command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(self._kubeconfig), *self._options]
+        enter, kubeconfig = in_network(self._cluster, self._kubeconfig, self._folder)
+        command = [*enter, sys.executable, *program, "run", "--kubeconfig", str(kubeconfig), *self._options]
         command += [f"--lease-namespace={self._home}", *(f"--namespace={each}" for each in self._namespaces)]
         with self.log.open("wb") as output:
             self._process = process = subprocess.Popen(

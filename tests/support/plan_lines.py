@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.names import TRIGGER_LABEL
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan import operations
@@ -48,6 +49,8 @@ def _line(action: operations.Operation) -> str:
             return f"create flow of {version}"
         case operations.CreateAccessKeys():
             return "create access keys"
+        case operations.AnnotatePod(pod=pod, annotation=names.STANDBY_ANNOTATION, value=value):
+            return f"tell {pod} that it {'was left' if value else 'serves'}"
         case operations.AnnotatePod(pod=pod):
             return f"tell {pod} of keys"
         case operations.ScaleWorkload(replicas=replicas):

@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import identities
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-api"
 READY_WITHIN = 120.0  # seconds
 ENDS_WITHIN = 90.0
 RBAC = "rbac.authorization.k8s.io"
+SERVER = {"deployment_type": "server_based", "config": {}}
+"""Of an App in a cluster without a gate: what names no config sleeps."""
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -79,13 +80,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
         text = (REPOSITORY / "manifests" / "api" / name).read_text()
         namespace = OPERATOR_NAMESPACE if "account" in name else None
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text, namespace=namespace)
-    token = kubectl("create", "token", ACCOUNT, "--duration=12h", namespace=OPERATOR_NAMESPACE).stdout.strip()
-    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
-    made["users"][0]["user"] = {"token": token}
-    path = folder / "api.kubeconfig"
-    path.write_text(yaml.safe_dump(made))
-    path.chmod(0o600)
-    return path
+    return login_of(cluster, ACCOUNT, OPERATOR_NAMESPACE, folder / "api.kubeconfig")
 
 
 @contextlib.contextmanager

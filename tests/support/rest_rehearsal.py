@@ -52,6 +52,7 @@ class Rehearsal:
             "workflow_id": ids["workflow"],
             "workflow_version_id": ids[version],
             "runtime_id": ids["runtime"],
+            "deployment_config": rest.SERVER,
         }
         app = (caller or self.caller).post("/v1/apps", asked)
         self.until_live(app["id"], app["latest_deployment_id"])

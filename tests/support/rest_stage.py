@@ -83,9 +83,10 @@ class _Script(Script):
 class RestStage:
     """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
 
-    def __init__(self, *, is_ready: bool = True) -> None:
-        """`is_ready`: whether the index has everything."""
+    def __init__(self, *, is_ready: bool = True, **settings: Any) -> None:
+        """`is_ready`: whether the index has everything. `settings`: those of the API besides its domain."""
         self._is_ready = is_ready
+        self._settings = Settings(domain=DOMAIN, **settings)
         self.script = _Script()
         self._server = ScriptedServer(self.script)
         self._objects: dict[str, dict[tuple[str, str], Manifest]] = {kind: {} for kind in RESOURCES}
@@ -102,8 +103,8 @@ class RestStage:
         self._server.__enter__()
         configuration = kubernetes.Configuration()
         configuration.host = self._server.url
-        server, settings = ApiServer(configuration), Settings(domain=DOMAIN)
-        self.context = ApiContext(server, settings, IdIndex(server.own), Sessions(server))
+        server = ApiServer(configuration)
+        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server))
         self.app = _app_over(self.context)
         if self._is_ready:
             for resource in INDEXED:

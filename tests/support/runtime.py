@@ -43,9 +43,10 @@ class Answer:
 
 @dataclass
 class Served:
-    """A running server."""
+    """A running server; `metrics_port` answers for Prometheus and the operator."""
 
     port: int
+    metrics_port: int
     process: subprocess.Popen[str]
     log: Path
 
@@ -56,8 +57,10 @@ class Served:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = DEADLINE,
+        *,
+        port: int | None = None,
     ) -> Answer:
-        url = f"http://127.0.0.1:{self.port}{path}"
+        url = f"http://127.0.0.1:{port or self.port}{path}"
         request = urllib.request.Request(url, body, dict(headers or {}), method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -95,8 +98,15 @@ class Served:
 
     def metric(self, name: str) -> float:
         """One sample of /metrics, by its name with labels as it is written there; 0 for one that is not there yet."""
-        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics").body.splitlines()]
+        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics", port=self.metrics_port).body.splitlines()]
         return next((float(value) for key, value in lines if key == name), 0.0)
+
+    @property
+    def activity(self) -> dict[str, Any]:
+        """What the operator reads."""
+        answer = self.request("GET", "/activity", port=self.metrics_port)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+        return dict(answer.body)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -122,7 +132,13 @@ def events_in(text: str) -> list[tuple[str, Any]]:
 def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
     """The variables of a pod that serves `flow`, written to `folder`."""
     (folder / "flow").write_text(flow)
-    own = {"PYTHONPATH": str(OPERATOR), "DYNAMIQ_FLOW": str(folder / "flow"), "PORT": "0", "DYNAMIQ_ENGINE": "tiny"}
+    own = {
+        "PYTHONPATH": str(OPERATOR),
+        "DYNAMIQ_FLOW": str(folder / "flow"),
+        "PORT": "0",
+        "DYNAMIQ_METRICS_PORT": "0",
+        "DYNAMIQ_ENGINE": "tiny",
+    }
     return {"PATH": os.environ["PATH"], "TERMINATION_LOG": str(folder / "termination-log"), **own, **variables}
 
 
@@ -149,7 +165,8 @@ def listening(folder: Path, flow: str, *, python: str = sys.executable, **variab
     try:
         eventually("it listens", lambda: '"listening"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        yield Served(json.loads(log.read_text().splitlines()[0])["port"], process, log)
+        said = json.loads(log.read_text().splitlines()[0])
+        yield Served(said["port"], said["metrics_port"], process, log)
     finally:
         process.kill()
         process.wait()

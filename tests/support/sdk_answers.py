@@ -33,7 +33,7 @@ def _answers(flow: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         try:
             answers.append({"output": engine.execute(given, report), "within": sorted({node.within for node in report.nodes})})
         except RunFailedError as error:
-            answers.append({"failed": [[failure.node, failure.name] for failure in error.failures]})
+            answers.append({"failed": [[failure.node, failure.name] for failure in error.failures], "input_refused": error.input_refused})
     return {"answers": answers}
 
 

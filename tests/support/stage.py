@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +22,14 @@ from typing import Any
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from local import images
+from local import images, sandbox, state
 from local.clusters import Cluster
 from tests.support import factories
-from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.api import Api, Manifest, fresh_namespace, incarnation
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.factories import Modifier
 from tests.support.flows import answering
+from tests.support.inside import in_network
 from tests.support.waiting import eventually
 
 WORKFLOW = "answers"
@@ -66,6 +67,19 @@ except urllib.error.HTTPError as error:
     print(json.dumps([error.code, error.read().decode()]))
 except OSError as error:
     print(json.dumps([0, str(error)]))
+"""
+REACH = """
+import concurrent.futures, json, socket, sys
+def reached(target):
+    host, port = target.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+        return True
+    except OSError as error:
+        return str(error) if isinstance(error, socket.gaierror) else False
+targets = json.loads(sys.argv[1])
+with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
+    print(json.dumps(dict(zip(targets, pool.map(reached, targets)))))
 """
 WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
 TELL_IT_TO_END = "import os, signal; os.kill(1, signal.SIGTERM)"
@@ -202,6 +216,25 @@ class Stage:
 
     # What callers see.
 
+    def pod(self, name: str, *command: str, labels: Mapping[str, str] | None = None, namespace: str | None = None) -> None:
+        """A pod of the runtime's image that runs `command`, for as long as nothing is given; returns when it runs."""
+        made = _caller(name, namespace or self.namespace, list(command) or ["python3", "-c", WAIT_FOR_THE_END])
+        made["metadata"]["labels"] = dict(labels or {})
+        self.create(made)
+        eventually(f"pod {name} runs", lambda: self.api.read(made).body["status"]["phase"] == "Running")
+
+    def reached(self, pod: str, *targets: str, namespace: str | None = None) -> list[str]:
+        """Which of `host:port` a pod reaches; a name that it can't resolve is told as such."""
+        command = ("exec", pod, "--", "python3", "-c", REACH, json.dumps(targets))
+        return _reached(self.kubectl(*command, namespace=namespace or self.namespace).stdout)
+
+    def reached_from_node(self, *targets: str) -> list[str]:
+        """Which of `host:port` the node itself reaches, whatever NetworkPolicies say."""
+        record = state.load(self.cluster.name)
+        inside = sandbox.find(record) if record is not None else None
+        assert inside is not None, f"cluster {self.cluster.name} has no node that can be entered"
+        return _reached(inside.run(sys.executable, "-c", REACH, json.dumps(targets)))
+
     def key(self, app: str, name: str = "default") -> str:
         """An Access Key of the App."""
         secret = eventually(f"App {app} has keys", lambda: self.find("Secret", names.access_keys(app)))
@@ -258,15 +291,25 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
     "HorizontalPodAutoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "PodDisruptionBudget": ("policy/v1", "PodDisruptionBudget"),
     "NetworkPolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
+    "EndpointSlice": ("discovery.k8s.io/v1", "EndpointSlice"),
     "Lease": ("coordination.k8s.io/v1", "Lease"),
     "CronJob": ("batch/v1", "CronJob"),
     "Job": ("batch/v1", "Job"),
 }
 
 
+def _reached(said: str) -> list[str]:
+    return [target if answer is True else f"{target}: {answer}" for target, answer in json.loads(said).items() if answer]
+
+
 def condition(found: Manifest, type_: str) -> Manifest:
     """A condition of an object, empty where it has none of this type."""
-    return next((each for each in found.get("status", {}).get("conditions", ()) if each["type"] == type_), {})
+    return next((each for each in found.get("status", {}).get("conditions") or () if each["type"] == type_), {})
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether a pod says that it is Ready."""
+    return condition(pod, "Ready").get("status") == "True"
 
 
 def said(row: Manifest) -> str:
@@ -302,7 +345,7 @@ def restarts(pods: list[Manifest]) -> int:
 @contextlib.contextmanager
 def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
     """A namespace with a caller pod, gone at the end with the Runtimes that were made for it."""
-    _load_images(cluster)
+    _load_images(cluster, incarnation(cluster))
     api, kubectl = Api.of(cluster), Kubectl(cluster)
     with fresh_namespace(api, purpose) as namespace:
         made = Stage(cluster, api, kubectl, namespace)
@@ -319,7 +362,8 @@ def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
 def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[None]:
     """The operator of this checkout for these stages, working while the block runs; its log is in `folder`."""
     first = stages[0]
-    command = [sys.executable, *program, "run", "--kubeconfig", str(first.cluster.kubeconfig), *options]
+    enter, kubeconfig = in_network(first.cluster, first.cluster.kubeconfig, folder)
+    command = [*enter, sys.executable, *program, "run", "--kubeconfig", str(kubeconfig), *options]
     command += [f"--lease-namespace={first.namespace}", *(f"--namespace={each.namespace}" for each in stages)]
     log = folder / f"operator-{uuid.uuid4().hex[:6]}.log"
     with log.open("w") as output:
@@ -335,7 +379,7 @@ def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program:
 
 
 @functools.cache
-def _load_images(cluster: Cluster) -> None:
+def _load_images(cluster: Cluster, _incarnation: int) -> None:
     """Once for each cluster: an import takes seconds."""
     cluster.load_images(images.ensure([images.RUNTIME]).values())
 

@@ -7,34 +7,41 @@ a closed row no longer watched) as assertions, so that a plan that breaks one fa
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, ChildKey, app_of, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, app_of, is_labelled, is_owned, owner
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.flow import flow, is_flow
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version
+from dynamiq_operator.model.gates import GateState
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, format_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan, operations
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.observed.activity import Activity, Runs
+from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
+from dynamiq_operator.plan.observed.run_counts import RunCounts
+from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from tests.support import factories as given
-from tests.support import managed_fields
+from tests.support import managed_fields, slices
 from tests.support.objects import Objects, copied, key_of
 
 CLOSED = ("Superseded", "Failed")
 BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
 """The state of a container whose image has a name that none can have."""
+
+OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
 
 PASSES = 30
 """A plan that has not come to rest after so many passes never will."""
@@ -62,8 +69,25 @@ class World(Objects):
         """Kinds that the operator may not list, and so has never seen."""
         self.seen_before: dict[str, dict[ChildKey, Manifest]] = {}
         """Kinds that it may not list any more, and what it has seen of them."""
+        self.gate = Gate()
+        """Whether there is a gate, and its pods."""
+        self.activity: dict[str, Activity] = {}
+        """What each pod says of its calls, by the pod's uid."""
+        self.silent: set[str] = set()
+        """Uids of pods that say nothing."""
+        self.gate_keys: str | None = ""
+        """The version of the Access Keys that the gate knows."""
+        self.gate_ports: frozenset[int] = frozenset()
+        """Those that other Apps have."""
+        self.counts = RunCounts()
+        """What the operator has counted; it forgets that when it is started anew."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
+        self.follow = True
+        """Whether EndpointSlices follow at once; where not, they stay as they are."""
+        self.checks: list[Callable[[], None]] = []
+        """What holds after each write."""
+        self._of_service: Manifest | None = None
         super().__init__(*objects)
 
     # What a test looks at.
@@ -130,11 +154,59 @@ class World(Objects):
             unattended_until=self.unattended_until,
             denied=dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
             ledger=Ledger(known=True).having(everything.values()),
+            slices=tuple(self._slices()),
+            gate=self.gate,
+            gate_ports=self.gate_ports,
+            gate_keys=self.gate_keys,
+            activity={pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
+            silent=frozenset(self.silent),
+            account=OPERATOR,
         )
+        if app is not None:
+            self.counts = count(snapshot, app, self.counts)
+            snapshot = replace(snapshot, counts=self.counts)
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """What the Service selects."""
+        found: dict[str, str] = self.child(SERVICE.kind)["spec"]["selector"]
+        return found
 
     def plan(self) -> operations.Plan:
         return make_plan(self.snapshot())
+
+    # What the gate does, and pods say.
+
+    def install_gate(self, *pods: str) -> None:
+        """The gate is there, and these pods of it are ready."""
+        self.gate = Gate(GateState.READY if pods else GateState.DOWN, frozenset(f"uid-of-{pod}" for pod in pods))
+
+    def lead_to(self, *pods: str) -> None:
+        """These pods of the gate are in the App's slice from now on."""
+        made = self.child(ENDPOINT_SLICE.kind, names.gate_slice(given.NAME))
+        made["endpoints"] = [slices.endpoint(pod) for pod in pods]
+        made["metadata"]["managedFields"] = [{"time": format_time(self.now)}]
+        self._keep(made)
+
+    def say_idle(self, seconds: float | None, *, in_flight: int = 0) -> None:
+        """Every pod says now that it has been idle for so long."""
+        idle = None if seconds is None else 0.0 if in_flight else float(seconds)
+        self.activity |= {pod["metadata"]["uid"]: Activity(self.now, idle, idle, in_flight, False) for pod in self.pods}
+
+    def scale(self, replicas: int) -> None:
+        """Another one scales the workload, such as the gate, which wakes the App."""
+        made = self.workload
+        assert made is not None
+        made["spec"]["replicas"] = replicas
+        self.edited(made)
+
+    def answered(self, succeeded: int = 0, failed: int = 0, refused: int = 0, *, pod: int = 0, began_anew: bool = False) -> None:
+        """A pod says how many runs have ended since its container began."""
+        uid = self.pods[pod]["metadata"]["uid"]
+        before = self.activity.get(uid)
+        ready = (before.ready_seconds or 0.0) + 1.0 if before is not None and not began_anew else 1.0
+        self.activity[uid] = Activity(self.now, ready, 0.0, 0, False, Runs(succeeded, failed, refused))
 
     # What the operator does.
 
@@ -163,6 +235,8 @@ class World(Objects):
         for action in some:
             self._do(action, versions)
             self.written.append(action)
+            for check in self.checks:
+                check()
 
     def _do(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
@@ -201,9 +275,11 @@ class World(Objects):
                 self._create_flow(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
                 self._create(app, access_keys(app, "key"), "")
-            case operations.AnnotatePod(uid=uid, version=version):
+            case operations.AnnotatePod(uid=uid, annotation=annotation, value=value):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
-                pod["metadata"].setdefault("annotations", {})[names.KEYS_ANNOTATION] = version
+                pod["metadata"].setdefault("annotations", {})[annotation] = value
+                if value is None:
+                    del pod["metadata"]["annotations"][annotation]
             case operations.ScaleWorkload(observed=observed, replicas=replicas):
                 found = self.objects[key_of(observed)]
                 found["spec"]["replicas"] = replicas
@@ -213,9 +289,13 @@ class World(Objects):
 
     def _do_with_history(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
-            case operations.CreateRecord(app=app, name=name, asked=asked):
+            case operations.WriteGateKeys(version=version):
+                keys = self.objects[(SECRET.api_version, SECRET.kind, names.access_keys(given.NAME))]
+                assert keys["metadata"]["resourceVersion"] == version
+                self.gate_keys = version
+            case operations.CreateRecord(app=app, name=name, asked=asked, created_by=author):
                 if (*_ROW, name) not in self.objects:
-                    self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, **asked)))
+                    self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked)))
             case operations.DeleteRecord(name=name):
                 self.objects.pop((*_ROW, name), None)
             case operations.OwnRecord(app=app, record=record):
@@ -259,6 +339,8 @@ class World(Objects):
         elif found is None:
             self.problems.pop(name, None)
             self.add(managed_fields.applied(without_creation(manifest), manifest) if name[0] not in _POSTED else manifest)
+            if name[0] == ENDPOINT_SLICE.kind:
+                self.lead_to()
 
     def _create_flow(self, app: App, manifest: Manifest, wanted: str) -> None:
         found = self.objects.get(key_of(manifest))
@@ -278,7 +360,11 @@ class World(Objects):
             applied["spec"].setdefault("replicas", found["spec"]["replicas"])
         if "status" in found:
             applied["status"] = found["status"]
-        self.written_by_ours(managed_fields.applied(action.manifest, applied))
+        made = managed_fields.applied(action.manifest, applied)
+        if made.get("spec") == found.get("spec"):
+            self._keep(made)  # what changes metadata alone makes no generation
+        else:
+            self.written_by_ours(made)
 
     # Bookkeeping.
 
@@ -300,7 +386,7 @@ class World(Objects):
         self.seen_before.clear()
 
     def _children(self, app: App) -> dict[ChildKey, Manifest]:
-        unseen = (SECRET.kind, JOB.kind, *self.unlisted, *self.seen_before)
+        unseen = (SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind, *self.unlisted, *self.seen_before)
         found = {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
@@ -312,6 +398,21 @@ class World(Objects):
         for (_, kind, name), made in self.objects.items():
             if kind == JOB.kind and kind not in self.unlisted:
                 yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
+
+    def _slices(self) -> Iterable[Slice]:
+        """Those that the operator made, and the one that Kubernetes makes for the App's Service, with the Service's labels."""
+        service = self.objects.get((SERVICE.api_version, SERVICE.kind, given.NAME))
+        if service is not None and service["metadata"].get("labels", {}).get(names.ENDPOINTS_LABEL) == names.WATCHED_ENDPOINTS:
+            selected = [pod for pod in self.pods if self.selector.items() <= pod["metadata"]["labels"].items()]
+            if self.follow or self._of_service is None:
+                made = slices.service_slice(*(slices.of_pod(pod) for pod in selected))
+                is_new = self._of_service is None or self._of_service["endpoints"] != made["endpoints"]
+                written = [{"time": format_time(self.now)}] if is_new else (self._of_service or made)["metadata"]["managedFields"]
+                self._of_service = {**made, "metadata": {**made["metadata"], "managedFields": written}}
+            yield Slice.of(self._of_service)
+        for (_, kind, _), made in self.objects.items():
+            if kind == ENDPOINT_SLICE.kind:
+                yield Slice.of(copied(made))
 
     def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
@@ -327,7 +428,7 @@ class World(Objects):
         return frozenset(found["data"]) if found is not None else None
 
 
-_POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind)
+_POSTED = (CONFIG_MAP.kind, SECRET.kind, JOB.kind, ENDPOINT_SLICE.kind)
 """Kinds that are created and never applied."""
 _ROW = (API_VERSION, kinds.RECORD.kind)
 

@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local import clusters, demo, operators
 from local.clusters import Cluster
 from tests.support import documents
+from tests.support.cluster import Kubectl
+from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.timeout(1200)
 """The first test builds, starts and installs; the last runs a whole README."""
+
+
+@dataclass
+class Curl:
+    """curl outside of the cluster, which resolves what ends in .localhost by itself."""
+
+    token: str = ""
+
+    def __call__(self, url: str, body: object = None) -> Any:
+        """The JSON that is answered; empty where there is none."""
+        command = ["curl", "--silent", "--max-time", "20", "-H", f"Authorization: Bearer {self.token}", url]
+        command += ["--json", json.dumps(body)] if body is not None else []
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        try:
+            return json.loads(said)
+        except ValueError:
+            return {}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +87,16 @@ def test_its_caller_heard_every_version_and_no_failure(told: tuple[Cluster, str]
     assert single == ["v1", "v2", "v1"]
 
 
+def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app(told: tuple[Cluster, str]) -> None:
+    cluster, output = told
+    if not cluster.real_pods:
+        assert "nothing sleeps and nothing is switched here" in output
+        return
+    assert re.search(r"^\d+ calls, 0 failed; v1 answered \d+\.\d\d s after kubectl began", output, re.MULTILINE)
+    assert re.search(r"^deployment\.apps/faq +0/0 ", output, re.MULTILINE)
+    assert re.search(r'^{"answer":"v1: .*"}\nanswered after \d+\.\d s; the next call', output, re.MULTILINE)
+
+
 def test_it_says_how_to_go_on_and_keeps_keys_to_itself(told: tuple[Cluster, str]) -> None:
     output = told[1]
     assert 'eval "$(.venv/bin/python -m local env' in output
@@ -81,13 +114,43 @@ def test_the_demo_leaves_a_namespace_that_is_not_its_own(
     assert "namespace default is there and is not the demo's" in capsys.readouterr().err
 
 
-def test_every_command_of_the_readme_says_what_the_readme_shows(told: tuple[Cluster, str]) -> None:
+def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(told: tuple[Cluster, str]) -> None:
+    """From outside: it names no hostname, and has the demo's domain, scheme and port."""
+    kubectl, curl = Kubectl(told[0]), Curl()
+    for command in ("create serviceaccount client", "create rolebinding client --clusterrole=edit --serviceaccount=demo:client"):
+        kubectl(*command.split(), namespace="demo")
+    curl.token = kubectl("create", "token", "client", namespace="demo").stdout
+    service = kubectl("get", "service", "dynamiq-api", "-o", "jsonpath={.spec.clusterIP}", namespace=operators.NAMESPACE).stdout
+    url = f"http://127.0.0.1:{told[0].forward(f'{service}:80')}"
+
+    def uid(kind: str, name: str) -> str:
+        return kubectl("get", kind, name, "-o", "jsonpath={.metadata.uid}", namespace="demo").stdout
+
+    asked = {
+        "name": "Told",
+        "project_id": uid("namespace", "demo"),
+        "workflow_id": uid("workflow", "support"),
+        "workflow_version_id": uid("workflowversion", "support-v1"),
+        "access_control": {"access_type": "public"},
+        "deployment_config": {"deployment_type": "server_based", "config": {}},
+    }
+    app = eventually("the App is made", lambda: curl(f"{url}/v1/apps", asked).get("data"), 30, 1)
+    assert re.fullmatch(r"http://told\.demo\.localhost:\d+", app["hostname"])
+    wanted = 'v1: thank you, we will answer "Who is there?" by tomorrow'
+    eventually("it answers", lambda: curl(app["hostname"], {"input": {"question": "Who is there?"}}).get("answer") == wanted, 60, 0.5)
+    assert curl(f"{url}/v1/apps/{app['id']}")["data"]["hostname"] == app["hostname"]
+    kubectl("delete", "app", "told", namespace="demo")  # what follows shows every App of the namespace
+
+
+@pytest.mark.parametrize("document", ["docs/rollouts.md", "docs/serverless.md", "README.md"])
+def test_every_command_of_a_document_says_what_the_document_shows(told: tuple[Cluster, str], document: str) -> None:
+    """README.md comes last: it ends with the removal of everything."""
     cluster = told[0]
     assert cluster.real_pods, (
-        "the pods of this machine are simulated, and nothing answers the README's calls: be root on Linux, or start Docker"
+        "the pods of this machine are simulated, and nothing answers the document's calls: be root on Linux, or start Docker"
     )
     wrong = {}
-    for step, said in documents.run(REPOSITORY / "README.md", cluster.env, REPOSITORY):
+    for step, said in documents.run(REPOSITORY / document, cluster.env, REPOSITORY):
         if lines := documents.missing(step, said):
             wrong[step.command] = f"shows {lines}, and it said:\n{said}"
     assert not wrong, "\n".join(f"{command} {what}" for command, what in wrong.items())

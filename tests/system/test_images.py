@@ -197,7 +197,7 @@ def test_the_runtimes_image_serves_on_a_read_only_root(runtime: Path, tmp_path: 
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 [*inside, "/usr/local/bin/python3", "-m", "dynamiq_runtime", "serve"],
-                env=environment | {"DYNAMIQ_FLOW": "/flow", "PORT": "0", "PATH": os.environ["PATH"]},
+                env=environment | {"DYNAMIQ_FLOW": "/flow", "PORT": "0", "DYNAMIQ_METRICS_PORT": "0", "PATH": os.environ["PATH"]},
                 stdout=log,
                 stderr=log,
             )

@@ -64,10 +64,22 @@ class AppPerformed(NamedTuple):
     is_replayed: bool
 
 
-def plan_app(api: Api, request: AppRequest, author: str, project_uid: str, key: Key | None = None) -> AppPlan:
-    """The App and its row. Raises Taken, KeyReused and kube.errors.ApiError, also where the API server would refuse the row."""
+def plan_app(
+    api: Api,
+    request: AppRequest,
+    author: str,
+    project_uid: str,
+    key: Key | None = None,
+    *,
+    default_config: Mapping[str, Any] | None = None,
+) -> AppPlan:
+    """The App and its row. Raises Taken, KeyReused and kube.errors.ApiError, also where the API server would refuse the row.
+
+    `default_config`: of a request that has none. It is not part of what a key stands for.
+    """
     claim = KeyClaim.of(key, "create", project_uid, request, FIRST) if key else None
-    asked = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=request.config)
+    config = request.config if request.config is not None else default_config
+    asked = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=config)
     plan = AppPlan(request, _manifest(request, author, claim), asked, claim, None)
     existing = requests.items(api, APPS, request.namespace)
     if (known := next((app for app in existing if claim is not None and claim.has_made(app)), None)) is not None:

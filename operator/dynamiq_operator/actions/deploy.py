@@ -15,6 +15,8 @@ from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown
 from dynamiq_operator.actions.rights import lacking
+from dynamiq_operator.actions.workloads import warm, workloads_of
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -32,8 +34,11 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
+from dynamiq_operator.views.sleep import is_asleep
 
 NEWEST = "(the newest)"
+REVERTED = "Reverted"
+"""Reason of the condition of an App whose live row took a bad version back."""
 UNREAD_IMAGE = "(unknown)@sha256:"
 """In place of what of a Runtime the caller may not read."""
 
@@ -221,18 +226,26 @@ def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, 
         warnings += ("the flows cannot be compared: one of them is in no ConfigMap and no WorkflowVersion that you may read",)
     if app.spec.deploy is not None:
         warnings += ("Git deploys this App, too: this row stays until spec.deploy of the App changes",)
+    warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
     running = target.pinned if target is not None else None
+    same = running is not None and template_digest(app, Pins.of(running)) == template_digest(app, Pins.of(then))
+    there = workloads_of(api, app.meta.namespace, app.meta.name) if running is not None and not same and app.spec.rollout.switches else None
+    switches = app.spec.rollout.switches if there is None else there.switches
+    pods = warm(there, app, then) if there is not None and switches else None
     return Preview(
         namespace=app.meta.namespace,
         app=app.meta.name,
         now=_side(now, live) if now is not None else None,
         then=_side(then, None),
         flow_diff=diff,
-        restarts=running is not None and template_digest(app, running) != template_digest(app, then),
-        no_op=running is not None and template_digest(app, running) == template_digest(app, then) and running.config == then.config,
+        restarts=running is not None and not same,
+        no_op=running is not None and same and running.config == then.config,
         record=record,
         under_way=events.title(rows.candidate) if rows.candidate is not None else None,
         warnings=warnings,
+        switches=switches,
+        warm=(pods.ready, pods.to_start) if pods is not None else None,
+        asleep=is_asleep(app.status.as_json()),
     )
 
 

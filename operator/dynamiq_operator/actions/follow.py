@@ -7,28 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynamiq_operator.actions.refusals import Unknown
-from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.actions.workloads import Pods, workloads_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import BY_KIND, RECORDS
-from dynamiq_operator.model import names
+from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Phase, Result
 
 EVERY = 0.5  # seconds
 PATIENCE = 30.0
 """Seconds for which an API server may be away before following it is given up."""
-
-
-@dataclass(frozen=True)
-class Pods:
-    """Pods as the workload counts them: `new` are of its newest template, `old` of those before."""
-
-    wanted: int
-    ready: int
-    new: int
-    old: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
     while True:
         try:
             raw = requests.get(api, RECORDS, namespace, row)
-            pods = None if _ended(raw) else pods_of(api, namespace, app, row)
+            pods = None if _ended(raw) else pods_of(api, namespace, app, raw)
         except errors.NotFound:
             raise Unknown(f"row {row} is gone: somebody deleted App {app} or its namespace") from None
         except errors.Unavailable:
@@ -64,20 +53,10 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
         time.sleep(EVERY)
 
 
-def pods_of(api: Api, namespace: str, app: str, row: str) -> Pods | None:
-    """The pods of an App; None where there is no workload, or it may not be read. Raises kube.errors.ApiError."""
-    try:
-        workload = requests.get(api, BY_KIND[WORKLOAD.kind], namespace, names.workload(app, row))
-    except (errors.NotFound, errors.Denied):
-        return None
-    status = workload.get("status") or {}
-    new = status.get("updatedReplicas", 0)
-    return Pods(
-        wanted=workload["spec"].get("replicas", 1),
-        ready=status.get("readyReplicas", 0),
-        new=new,
-        old=max(status.get("replicas", 0) - new, 0),
-    )
+def pods_of(api: Api, namespace: str, app: str, row: Manifest | None) -> Pods | None:
+    """The pods of a row, and those that serve meanwhile; None where there is no workload, or it may not be read. Raises ApiError."""
+    found = workloads_of(api, namespace, app)
+    return found.pods_of(row) if found is not None else None
 
 
 def _ended(raw: Manifest) -> bool:

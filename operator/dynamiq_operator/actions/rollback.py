@@ -10,6 +10,7 @@ from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
+from dynamiq_operator.model import last_good as rule
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.model.record import Result
@@ -59,41 +60,25 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
 
 
 def last_good(rows: Iterable[Manifest], app: str) -> Manifest:
-    """The newest row that went Live with another pair of flow and runtime than what is live or being rolled out now.
-
-    Where that one brought an older row back, only what is older still counts: a second rollback goes further back, and never forth again.
-    `rows`: newest first.
-    """
-    every = list(rows)
-    current = next((row for row in every if _pins(row) and _result(row) in (None, Result.SUCCEEDED)), None)
-    if current is None:
+    """The row that a rollback goes back to where nobody names one (`model.last_good`). Raises Refusal where there is none. `rows`: newest first."""
+    pinned = {row["metadata"]["name"]: row for row in rows if _pins(row)}
+    every = [_ran(row) for row in pinned.values()]
+    now, found = rule.current(every), rule.last_good(every)
+    if now is None:
         raise Refusal(f"nothing of {app} has gone Live yet: there is nothing to go back to")
-    origin = _origin(current, every)
-    older = [row for row in every if _went_live(row) and row["spec"]["sequence"] < origin]
-    found = next((row for row in older if _pair(row) != _pair(current)), None)
     if found is None:
-        running = _pins(current)["workflowVersion"]
-        before = f" before row #{origin}, which it brought back" if origin != current["spec"]["sequence"] else ""
+        running, origin = _pins(pinned[now.name])["workflowVersion"], rule.origin(now, every)
+        before = f" before row #{origin}, which it brought back" if origin != now.sequence else ""
         raise Refusal(
             f"{app} has never run anything but {running}{before}: name what to deploy, `kubectl dynamiq deploy {app} --version …`"
         )
-    return found
+    return pinned[found.name]
 
 
-def _origin(row: Manifest, rows: Iterable[Manifest]) -> int:
-    """The sequence of the row that a row brought back, or, where that one brought one back as well, of that one, and so on; else its own."""
-    by_sequence = {each["spec"].get("sequence"): each for each in rows}
-    sequence: int = row["spec"]["sequence"]
-    while (restored := _pins(row).get("restores")) is not None and restored["sequence"] < sequence:
-        sequence = restored["sequence"]
-        if (found := by_sequence.get(sequence)) is None:
-            break
-        row = found
-    return sequence
-
-
-def _pair(row: Manifest) -> tuple[str, Mapping[str, Any]]:
-    return _pins(row)["workflowHash"], _pins(row)["runtime"]
+def _ran(row: Manifest) -> rule.Ran:
+    pins = _pins(row)
+    restored = (pins.get("restores") or {}).get("sequence")
+    return rule.Ran(row["metadata"]["name"], row["spec"]["sequence"], (pins["workflowHash"], pins["runtime"]), restored, _result(row))
 
 
 def _newest_of(rows: Iterable[Manifest], version: str) -> Manifest | None:

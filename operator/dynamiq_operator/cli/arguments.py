@@ -143,6 +143,7 @@ def _deploy(commands: Any) -> None:
             "support --version v4 -m 'Answers in French'",
             "support --version v4 --preview",
             "support --version v4 --min 2 --max 6",
+            "support --serverless --idle-seconds 600",
             "support --version v4 --yes --no-wait",
         ),
         DEPLOY_EXITS,
@@ -150,10 +151,20 @@ def _deploy(commands: Any) -> None:
     _app(deploy)
     deploy.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
     _runtime(deploy)
-    deploy.add_argument("--min", type=_count, metavar="PODS", help="fewest pods")
+    types = deploy.add_mutually_exclusive_group()
+    types.add_argument(
+        "--server-based", action="store_true", help="always running (default: the type that is live; of a first row, this one)"
+    )
+    types.add_argument("--serverless", action="store_true", help="asleep while nobody calls, and woken by the next call")
+    deploy.add_argument("--min", type=_count, metavar="PODS", help="fewest pods of a server")
     deploy.add_argument("--max", type=_count, metavar="PODS", help="most pods")
-    deploy.add_argument("--cpu", type=_count, metavar="PERCENT", help="CPU use that the autoscaler aims at")
-    deploy.add_argument("--serverless", action="store_true", help="scale to zero by Knative, in place of --min, --max and --cpu")
+    deploy.add_argument("--cpu", type=_count, metavar="PERCENT", help="CPU use that the autoscaler of a server aims at")
+    deploy.add_argument(
+        "--idle-seconds", type=_seconds(5, 86400), metavar="SECONDS", help="of a serverless App: without a call for so long it sleeps"
+    )
+    deploy.add_argument(
+        "--hold-seconds", type=_seconds(1, 3600), metavar="SECONDS", help="of a serverless App: for so long a call waits for it to wake"
+    )
     _add_deploy_flags(deploy)
 
 
@@ -333,6 +344,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")
     return int(text)
+
+
+def _seconds(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is no number of seconds from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _duration(text: str) -> float:

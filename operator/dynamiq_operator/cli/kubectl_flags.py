@@ -19,6 +19,7 @@ OWN_WITH_VALUE = frozenset(
     (
         *("-m", "--message", "-o", "--output", "--version", "--runtime", "--min", "--max", "--cpu", "--timeout", "--to", "--to-row"),
         *("--hostname", "--target-namespace", "--description", "--expect", "--file", "--since", "--tail", "--row", "--key"),
+        *("--idle-seconds", "--hold-seconds"),
     )
 )
 """Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""

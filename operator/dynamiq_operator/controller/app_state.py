@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
+from dynamiq_operator.controller.activity import Readings
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.desired.base import ChildKey
@@ -14,6 +15,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
+from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.snapshot import AccessKeys
 
 PROBLEM_KEPT = 2 * errors.CHILD_MOST
@@ -54,7 +56,13 @@ class AppState:
     """What pointed at the Secret of Access Keys when it was read."""
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
+    gate_keys: str | None = None
+    """The version of the Access Keys that the gate has digests of, empty where it has none; None where that is to be read."""
     referenced_keys: CachedKeys = field(default_factory=dict)
+    readings: Readings = field(default_factory=Readings)
+    """What its pods said of their calls."""
+    counts: RunCounts = field(default_factory=RunCounts)
+    """Runs that have been counted, where a version is watched."""
 
     failure: ReconcileFailure | None = None
     """What of the last reconcile failed, for the App to say."""
@@ -119,4 +127,4 @@ class AppStates:
 
     def invalidate(self, app: AppKey) -> None:
         """Drops what no watch keeps up: whether the Secret of Access Keys is there."""
-        self.of(app).access_keys = None
+        self.of(app).access_keys = self.of(app).gate_keys = None

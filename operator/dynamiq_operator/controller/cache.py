@@ -1,8 +1,8 @@
 """The informer cache: what was listed and watched, trimmed to what decisions need, and indexed by App.
 
-Objects that the operator wrote are put in from the answers to its requests, so that the next reconcile observes them; an event that is
-older than the cached object is ignored. Contents are not kept (`slim`). Every question is answered from an index: an event costs the
-same however many Apps, releases and rows there are.
+Objects that the operator wrote are put in from the answers to its requests, and children that it deleted are taken out, so that the next
+reconcile observes them; an event that is older than the cached object is ignored. Contents are not kept (`slim`). Every question is answered
+from an index: an event costs the same however many Apps, releases and rows there are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
 from dynamiq_operator.controller.slim import slim
 from dynamiq_operator.desired.exposure import hosts_of
-from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.desired.gate_slice import leads_to_gate
+from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
@@ -30,9 +32,13 @@ log = logging.getLogger(__name__)
 
 
 class Cache:
-    """Objects by resource, namespace and name. Not thread-safe: it belongs to the thread that made it, and refuses every other one."""
+    """Objects by resource, namespace and name. Not thread-safe: it belongs to the thread that made it, and refuses every other one.
 
-    def __init__(self) -> None:
+    `gate_namespace`: where the gate is installed, or may be.
+    """
+
+    def __init__(self, gate_namespace: str = names.GATE_NAMESPACE) -> None:
+        self._gate_namespace = gate_namespace
         self._owner = threading.get_ident()
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
@@ -42,6 +48,12 @@ class Cache:
         """Keys of an App's rows that are not pinned, which wait for a Runtime, perhaps."""
         self._by_hostname: dict[str, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         """Routes with our labels, by each hostname that they have."""
+        self._with_slices: dict[AppKey, set[AppKey]] = defaultdict(set)
+        """Keys of an App's EndpointSlices: most Apps have none that is watched."""
+        self._of_gate: dict[str, set[AppKey]] = defaultdict(set)
+        """Keys of the EndpointSlices of the gate's own Service, by that Service's name."""
+        self._at_gate: dict[int, set[AppKey]] = defaultdict(set)
+        """Keys of the EndpointSlices that lead to the gate, by their port there."""
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
@@ -122,6 +134,15 @@ class Cache:
         """Every Runtime of the cluster."""
         return iter(self._objects[RUNTIMES].values())
 
+    def slices_of_gate(self) -> list[Manifest]:
+        """The EndpointSlices of the gate's own Service."""
+        return [self._objects[SLICES][key] for key in sorted(self._of_gate.get(names.GATE_SERVICE, ()))]
+
+    def gate_ports(self, *, but_of: AppKey) -> frozenset[int]:
+        """Ports of the gate that Apps have, another one than this."""
+        own = self._with_slices.get(but_of, set())
+        return frozenset(port for port, keys in self._at_gate.items() if keys - own)
+
     def apps(self) -> set[AppKey]:
         """Every App, and the key of every App that is missing and that a record names."""
         return set(self._objects[APPS]) | set(self._by_app)
@@ -151,19 +172,40 @@ class Cache:
             return
         if resource in ROUTES:
             yield from ((self._by_hostname, host, (resource, key)) for host in hosts_of(raw))
+        if resource is SLICES:
+            yield from self._slice_indexed(key, raw)
+        if self._is_of_gate(resource, raw):
+            return
         for app in self._affected_by(resource, raw):
             yield self._by_app, app, (resource, key)
             if resource is RECORDS and "pinned" not in raw["spec"]:
                 yield self._unpinned, app, key
 
+    def _slice_indexed(self, key: AppKey, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
+        labels = raw["metadata"].get("labels") or {}
+        if self._is_of_gate(SLICES, raw):
+            yield self._of_gate, names.GATE_SERVICE, key
+        elif app := labels.get(APP_LABEL):
+            yield self._with_slices, (key[0], app), key
+        if leads_to_gate(raw):
+            yield from ((self._at_gate, port["port"], key) for port in raw.get("ports") or () if isinstance(port.get("port"), int))
+
+    def _is_of_gate(self, resource: ApiResource, raw: Manifest) -> bool:
+        """Whether an EndpointSlice is of the gate's own Service; one of that name elsewhere is some App's, or nobody's."""
+        labels = raw["metadata"].get("labels") or {}
+        is_named = resource is SLICES and labels.get(names.SERVICE_OF_SLICE_LABEL) == names.GATE_SERVICE
+        return is_named and raw["metadata"].get("namespace", "") == self._gate_namespace
+
     def _affected_by(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """The Apps whose plan an object may change."""
         namespace = raw["metadata"].get("namespace", "")
+        if self._is_of_gate(resource, raw):
+            return set(self._with_slices)
         if resource is APPS:
             return {(namespace, raw["metadata"]["name"])}
         if resource is RECORDS:
             return {(namespace, raw["spec"]["app"])}
-        if resource in (PODS, JOBS) or resource in CHILDREN:
+        if resource in (PODS, JOBS, SLICES) or resource in CHILDREN:
             labels = raw["metadata"].get("labels") or {}
             app = labels.get(APP_LABEL) or (labels.get(TRIGGER_OF_LABEL) if resource is PODS else None)
             return {(namespace, app)} if app else set()

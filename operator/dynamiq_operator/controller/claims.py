@@ -11,10 +11,10 @@ from time import monotonic
 from typing import NamedTuple
 
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP, app_of
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read

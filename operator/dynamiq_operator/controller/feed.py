@@ -13,30 +13,21 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-import orjson
-
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.kube import errors, nesting
+from dynamiq_operator.kube import errors, nesting, watching
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.kube.watching import BRIEF, EXPIRED, GRACE, WATCH_FOR
 
-WATCH_FOR = 6
-"""Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
-GRACE = 1.0
-"""Seconds after which such a watch is ended here, where the API server did not."""
-BRIEF = 1.0
-"""Seconds: a watch that ended sooner, without a word, has failed."""
 PAUSE_MAX = 2.0
 ITEMS_AT_ONCE = 50
 """Items of a list that go into the cache before other tasks have their turn."""
 DENIED_AFTER = 5.0
 """Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
-EXPIRED = 410
 GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
 """The line of a watch on which kopf lists anew."""
-TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +115,12 @@ class Feed:
         """The events since a resourceVersion as lines, until the watch ends; last `GONE` where it cannot be continued."""
         await self._pause(self._failed_watches)
         began, heard = self._clock(), False
+        query = watching.query(version, label=self.resource.label_selector, field=self.resource.field_selector)
         try:
-            async with self._client.watch(self.path, self._query(version), WATCH_FOR + GRACE) as lines:
+            async with self._client.watch(self.path, query, WATCH_FOR + GRACE) as lines:
                 async for whole in lines:
                     line = nesting.bounded(whole)
-                    _require_event(line, self.path)
+                    watching.event_of(line, self.path)
                     heard = True
                     self._watched()
                     yield line + b"\n"
@@ -145,16 +137,6 @@ class Feed:
                 self._say(error)
             if error.status == EXPIRED or not isinstance(error, errors.Unavailable):
                 yield GONE
-
-    def _query(self, version: str) -> dict[str, str | int]:
-        query: dict[str, str | int] = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": WATCH_FOR,
-        }
-        selectors = {"labelSelector": self.resource.label_selector, "fieldSelector": self.resource.field_selector}
-        return query | {name: selector for name, selector in selectors.items() if selector}
 
     def _watched(self) -> None:
         if self._failed_watches > 1:
@@ -211,19 +193,3 @@ class Feed:
         missing = isinstance(error, errors.NotFound)
         told = "our CustomResourceDefinitions are not there, kubectl apply -k crds" if missing else error
         log.warning("%s cannot be watched, trying again: %s", self.path, told)
-
-
-def _require_event(line: bytes, path: str) -> None:
-    """Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for what is no event of an object."""
-    try:
-        event = orjson.loads(line)
-    except ValueError as error:
-        raise errors.Unavailable(f"watch {path}: what came is not JSON", EXPIRED) from error
-    changed = event.get("object") if isinstance(event, dict) else None
-    if isinstance(changed, dict) and event.get("type") == "ERROR":
-        raise errors.Unavailable(f"watch {path}: {changed.get('message') or changed}", EXPIRED)
-    meta = changed.get("metadata") if isinstance(changed, dict) else None
-    if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
-        raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
-    if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
-        raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 

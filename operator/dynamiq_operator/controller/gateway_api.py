@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import HTTP_ROUTES
 
 DISCOVERY_PERIOD = 10.0

@@ -12,9 +12,9 @@ import contextlib
 import logging
 from datetime import UTC, datetime
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.execute.events import an_event
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import DEFINITIONS, EVENTS, POLICIES, VALIDATING_POLICIES, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Iterator
 
 from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.feed import Feed
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS, WATCHED, ApiResource
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, RECORDS, SLICES, WATCHED, ApiResource
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
 FAILS_FOR = 30.0
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Informers:
-    """The informers of all watched resources. `namespaces` limits what is listed; None is the whole cluster."""
+    """The informers of all watched resources. `namespaces` limits what is listed; None is the whole cluster.
+
+    Of `gate_namespace` the EndpointSlices are watched in any case: they say whether a gate is there for Apps that sleep.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,13 @@ class Informers:
         namespaces: frozenset[str] | None,
         gateway_api: GatewayApi,
         denials: Denials,
+        gate_namespace: str = names.GATE_NAMESPACE,
     ) -> None:
         self._cache, self._queue, self._gateway_api = cache, queue, gateway_api
         self._feeds = {
             feed.path: feed
             for resource in WATCHED
-            for namespace in (sorted(namespaces or {""}) if resource.namespaced else [""])
+            for namespace in _watched_namespaces(resource, namespaces, gate_namespace)
             for feed in [Feed(resource, namespace, client, cache, gateway_api, denials, self._enqueue)]
         }
 
@@ -51,6 +56,10 @@ class Informers:
     def feed_at(self, path: str) -> Feed:
         """The feed of a collection's URL path. Raises KeyError."""
         return self._feeds[path]
+
+    def has_feed_at(self, path: str) -> bool:
+        """Whether the collection at a URL path is watched."""
+        return path in self._feeds
 
     def on_watch_event(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
         """Updates the cache by one watch event; `type_` is None for an object that existed when the watch began."""
@@ -83,3 +92,9 @@ class Informers:
     def _enqueue(self, apps: set[AppKey]) -> None:
         for app in apps:
             self._queue.add(app)
+
+
+def _watched_namespaces(resource: ApiResource, namespaces: frozenset[str] | None, gate_namespace: str) -> list[str]:
+    if not resource.namespaced or namespaces is None:
+        return [""]
+    return sorted(namespaces | {gate_namespace} if resource is SLICES else namespaces)

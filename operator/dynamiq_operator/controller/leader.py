@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.lease_watch import LeaseWatch
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time, parse_time

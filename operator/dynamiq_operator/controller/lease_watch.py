@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import orjson
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES
 from dynamiq_operator.model.objects import Manifest
 

@@ -9,26 +9,34 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dynamiq_operator.controller import references, row_window
+from dynamiq_operator.controller.account import Account
+from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan import readings
 from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
+from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
+from dynamiq_operator.plan.revert.counting import count
+from dynamiq_operator.plan.revert.restore import needs_history
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
@@ -57,6 +65,7 @@ class _Cached:
     runs: list[TriggerJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     more_rows: bool = False
+    slices: list[Slice] = field(default_factory=list)
 
     def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
         """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""
@@ -92,10 +101,11 @@ class Observer:
         states: AppStates,
         election: LeaderElection,
         denials: Denials,
+        activity: ActivityReader,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
-        self._denials = denials
+        self._denials, self._activity, self._account = denials, activity, Account(client)
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -114,10 +124,11 @@ class Observer:
             async with asyncio.TaskGroup() as reads:  # at the same time: a deploy waits for all of them
                 closed = reads.create_task(self._closed_records(key, app, dict(records)))
                 reads.create_task(self._expire_problems(key[0], app, state))
-                keys = reads.create_task(self._access_keys(key, app, state, cached.pods))
+                keys = reads.create_task(self._access_keys(key, app, state, cached))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(self._promotions(watched, unknown))
+                gate_keys = reads.create_task(self._version_at_gate(key, app, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
@@ -149,9 +160,33 @@ class Observer:
             unknown=unknown,
             failure=state.failure,
             more_rows=cached.more_rows,
+            activity=state.readings.of(cached.pods),
+            silent=state.readings.unanswering,
+            slices=tuple(cached.slices),
+            gate=self._gate(),
+            gate_keys=gate_keys.result(),
+            gate_ports=self._cache.gate_ports(but_of=key) if cached.slices else frozenset(),
         )
+        self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
+        return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
+
+    async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         wanted = references_to_read(snapshot, app)
-        return replace(snapshot, named=await references.read_keys(self._client, key[0], wanted, state.referenced_keys, self._clock))
+        found = await references.read_keys(self._client, snapshot.namespace, wanted, state.referenced_keys, self._clock)
+        return replace(snapshot, named=found)
+
+    async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the runs that have been counted, and what is read only where a version is taken back."""
+        state.counts = count(snapshot, app, state.counts)
+        snapshot = replace(snapshot, counts=state.counts)
+        if needs_history(snapshot, app):
+            ledger = await self._ledger(key, app, snapshot.records, state, needed=True)
+            return replace(snapshot, ledger=ledger, account=await self._account.name())
+        unpinned = (row.name for row in snapshot.records if row.pinned is None and row.outcome is None)
+        if any(names.may_revert(key[1], row) for row in unpinned):
+            return replace(snapshot, account=await self._account.name())
+        return snapshot
 
     def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
         """The snapshot where there is no App, or none that can be read: its rows, which wait. Of one that is absent nothing is kept."""
@@ -167,6 +202,12 @@ class Observer:
             unreadable=(app,) if app is not None else (),
             more_rows=waiting.more_rows,
         )
+
+    def _gate(self) -> Gate:
+        """The gate; unknown where the slices of its Service cannot be listed, though some may have been seen before."""
+        if SLICES in self._denials.of(self._settings.gate_namespace):
+            return Gate.of(None)
+        return Gate.of(map(Slice.of, self._cache.slices_of_gate()))
 
     def app(self, key: AppKey) -> App | Unreadable | None:
         """The App as it is cached; None where it is absent."""
@@ -200,6 +241,8 @@ class Observer:
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
                 jobs += [found] if _is_run(found, app) else []
+            elif resource is SLICES:
+                cached.slices += [] if awaits_garbage_collection(found, app) else [Slice.of(found)]
             elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
                 caller = CallerPod.of(found)
                 callers[caller.job] = caller
@@ -281,10 +324,10 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _access_keys(self, key: AppKey, app: App, state: AppState, pods: Iterable[Pod]) -> AccessKeys:
+    async def _access_keys(self, key: AppKey, app: App, state: AppState, cached: _Cached) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
-        pointers = access_keys.pointers(app, pods, self._client.now())
+        pointers = access_keys.pointers(app, cached.pods, cached.slices, self._client.now())
         is_new = not pointers <= state.access_keys_pointers
         state.access_keys_pointers = pointers
         if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
@@ -302,6 +345,19 @@ class Observer:
         state.access_keys = AccessKeys(presence, *state.access_keys_since)
         return state.access_keys
 
+    async def _version_at_gate(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> str | None:
+        """The version of the Access Keys that the gate has digests of: read once, and of private Apps with a serverless row alone.
+
+        Those of others are deleted sooner or later (`gate_keys.GateKeys.sweep`), so that of them nothing is known.
+        """
+        serverless = any(row.pinned is not None and row.pinned.config.type is ConfigType.SERVERLESS for row in records)
+        if not serverless or not app.spec.is_private:
+            state.gate_keys = None
+            return None
+        if state.gate_keys is None:
+            state.gate_keys = await version_at_gate(self._client, self._settings.gate_namespace, key)
+        return state.gate_keys
+
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
         """Looks again, after `PROBLEM_TTL`, whether a name that was taken is free now."""
         state.forget_problems(self._clock())
@@ -316,12 +372,12 @@ class Observer:
             if not is_ours(found, app) or (child_kind(child[0]).immutable and found.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
-    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> Ledger:
+    async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState, *, needed: bool = False) -> Ledger:
         """The whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)
             limited = app.spec.history is not None and app.spec.history.limit is not None
-            if settled and app.spec.deploy is None and not limited:
+            if settled and app.spec.deploy is None and not limited and not needed:
                 return Ledger()
             rows: list[LedgerRow] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import BY_KIND
 
 TTL = 2.0

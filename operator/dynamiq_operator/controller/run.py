@@ -9,13 +9,14 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
+from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.guards import watch_guards
 from dynamiq_operator.controller.informers import Informers
@@ -26,6 +27,7 @@ from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0
@@ -54,21 +56,27 @@ class OperatorOptions:
 
 async def run(options: OperatorOptions) -> None:
     """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
-    synced, stopping = asyncio.Event(), asyncio.Event()
-    async with await Client.connect(options.kubeconfig, options.context) as client, client.apart() as lease_client:
-        cache, queue, states = Cache(), WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE), AppStates()
+    synced, stopping, gate_namespace = asyncio.Event(), asyncio.Event(), options.settings.gate_namespace
+    queue = WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE)
+    async with (
+        await Client.connect(options.kubeconfig, options.context) as client,
+        client.apart() as lease_client,
+        ActivityReader(client.now, queue.add) as activity,
+    ):
+        cache, states = Cache(gate_namespace), AppStates()
         queue.close()  # until this replica leads
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
         denials = Denials()
-        informers = Informers(client, cache, queue, namespaces, gateway_api, denials)
+        informers = Informers(client, cache, queue, namespaces, gateway_api, denials, gate_namespace)
         election = LeaderElection(lease_client, options.lease_namespace, options.lease_name, options.identity)
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials)
+        gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials, activity)
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
-        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered)
-        scope = WatchScope(options.namespaces, options.health)
+        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered, gate_keys.sweep)
+        scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),
             asyncio.create_task(supervise(client, informers.feeds, options.recovers_within)),

@@ -13,15 +13,16 @@ import orjson
 
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.names import KEYS_ANNOTATION, TRIGGER_OF_LABEL
+from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 
 CONTENT_HASH = "contentHash"
 """Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out of it."""
-NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS})
+NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES})
 """Nothing depends on who manages the fields of these."""
+_OF_ENDPOINT = ("addresses", "conditions", "targetRef", "hostname")
 SHAPES_MAX = 512
 """Sets of managed fields that are kept to be shared."""
 
@@ -43,6 +44,9 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
         kept["spec"] = _pod_spec(raw)
     elif resource is JOBS:
         kept["spec"] = {}
+    elif resource is SLICES:
+        kept["metadata"]["managedFields"] = [{"time": entry["time"]} for entry in managed or () if entry.get("time")]
+        kept["endpoints"] = [{key: each[key] for key in _OF_ENDPOINT if key in each} for each in raw.get("endpoints") or ()]
     shared: Manifest = orjson.loads(orjson.dumps(kept))  # which keeps one string for each name of a field
     if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
         shared["metadata"]["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
@@ -53,7 +57,7 @@ def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
     kept = dict(raw)
     kept.pop("managedFields", None)
     if resource is PODS and "annotations" in kept:
-        kept["annotations"] = {key: value for key, value in kept["annotations"].items() if key == KEYS_ANNOTATION}
+        kept["annotations"] = {key: value for key, value in kept["annotations"].items() if key in POD_ANNOTATIONS}
     return kept
 
 

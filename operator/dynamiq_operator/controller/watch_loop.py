@@ -13,9 +13,9 @@ from typing import Any
 import kopf
 
 from dynamiq_operator.controller import handlers, kopf_settings
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.feed import Feed
 from dynamiq_operator.controller.informers import Informers
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.errors import backoff
 
 HEALTHY_AFTER = 600.0

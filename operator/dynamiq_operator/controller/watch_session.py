@@ -6,6 +6,7 @@ an answer. Lists fill the cache as a whole, which finds what was deleted between
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
@@ -37,7 +38,10 @@ class WatchSession:
             raise RuntimeError(f"kopf is to write nothing: {method} {parts.path}")
         if parts.path in self._discovery:
             return Answer(self._discovery[parts.path])
-        feed, query = self._informers.feed_at(parts.path), parse_qs(parts.query)
+        query = parse_qs(parts.query)
+        if not self._informers.has_feed_at(parts.path):  # kopf watches each resource in each namespace; in the gate's we want one of them
+            return Answer({"kind": "List", "metadata": {"resourceVersion": "0"}, "items": []}, _silence() if "watch" in query else None)
+        feed = self._informers.feed_at(parts.path)
         if "watch" in query:
             return Answer({}, feed.watch(query["resourceVersion"][0]))
         return Answer({"kind": f"{feed.resource.kind}List", "metadata": {"resourceVersion": await feed.list()}, "items": []})
@@ -74,6 +78,12 @@ class Answer:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._lines is not None:
             await self._lines.aclose()
+
+
+async def _silence() -> AsyncGenerator[bytes, None]:
+    """A watch of what is not to be watched: no line ever comes."""
+    await asyncio.Event().wait()
+    yield b""
 
 
 def _discovery() -> dict[str, Manifest]:

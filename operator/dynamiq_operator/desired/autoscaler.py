@@ -13,12 +13,12 @@ def autoscaler(inputs: Inputs) -> list[Manifest]:
     app, pinned = inputs.app, inputs.pinned
     if pinned is None:
         return []
-    scale = scale_of(pinned)
+    scale = inputs.scale or scale_of(pinned)
     spec = {
         "scaleTargetRef": {
             "apiVersion": WORKLOAD.api_version,
             "kind": WORKLOAD.kind,
-            "name": names.workload(app.meta.name, inputs.row),
+            "name": names.workload(app.meta.name, inputs.scaled),
         },
         "minReplicas": scale.min_replicas,
         "maxReplicas": scale.max_replicas,

@@ -39,6 +39,7 @@ CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps", names.flow)
 SECRET = Resource("v1", "Secret", "secrets", names.access_keys)
 CRON_JOB = Resource("batch/v1", "CronJob", "cronjobs", names.trigger)
 JOB = Resource("batch/v1", "Job", "jobs", names.run_now)
+ENDPOINT_SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", names.gate_slice)
 
 
 def owner(app: App) -> dict[str, Any]:
@@ -46,12 +47,20 @@ def owner(app: App) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "App", "name": app.meta.name, "uid": app.meta.uid, "controller": True}
 
 
-def child(app: App, resource: Resource, name: str, *, annotations: Mapping[str, str] | None = None, **content: Any) -> Manifest:
-    """A manifest of `resource` for `app`; `content` is all but its metadata."""
+def child(
+    app: App,
+    resource: Resource,
+    name: str,
+    *,
+    annotations: Mapping[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    **content: Any,
+) -> Manifest:
+    """A manifest of `resource` for `app`; `labels` are added to those of every child, `content` is all but its metadata."""
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": app.meta.namespace,
-        "labels": names.labels(app.meta.name),
+        "labels": names.labels(app.meta.name) | (labels or {}),
         "ownerReferences": [owner(app)],
     }
     if annotations:

@@ -25,6 +25,7 @@ from dynamiq_operator.desired.base import (
     CONFIG_MAP,
     CRON_JOB,
     DISRUPTION_BUDGET,
+    ENDPOINT_SLICE,
     HTTP_ROUTE,
     INGRESS,
     JOB,
@@ -93,11 +94,11 @@ class ChildKind:
         return self.resource.kind
 
 
-SELECTOR = frozenset({".spec.selector"})
-"""With one more key in its selector a Service finds no pod."""
+SELECTOR = frozenset({".spec.selector", ".spec.selector.matchLabels"})
+"""With one more key in its selector a Service finds no pod, and a budget guards none."""
 
 CHILD_KINDS = (
-    ChildKind(SERVICE, service.service, closed=SELECTOR, is_edit=lambda _manifest, _observed, _path: True),
+    ChildKind(SERVICE, service.service, closed=SELECTOR, is_edit=service.is_edit),
     ChildKind(INGRESS, ingress.ingress, removable=True, serves_hostname=True, prunes_spec=True),
     ChildKind(
         HTTP_ROUTE,
@@ -140,6 +141,7 @@ CHILD_KINDS = (
         replaced_for=cron_job.TIMES,
     ),
     ChildKind(JOB, of_triggers=True),
+    ChildKind(ENDPOINT_SLICE, selector=names.ENDPOINTS_SELECTOR, removable=True, written=False),
 )
 
 

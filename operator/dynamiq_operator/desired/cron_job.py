@@ -7,7 +7,7 @@ seems to have missed while it was suspended, or before it was changed.
 from __future__ import annotations
 
 from dynamiq_operator.desired.base import CRON_JOB, child
-from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.inputs import Inputs, hold_of
 from dynamiq_operator.desired.job import job_spec, labels
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.app import Trigger
@@ -40,7 +40,10 @@ def _cron_job(inputs: Inputs, name: str, trigger: Trigger) -> Manifest:
         "startingDeadlineSeconds": int(triggers.GRACE.total_seconds()),
         "successfulJobsHistoryLimit": HISTORY,
         "failedJobsHistoryLimit": HISTORY,
-        "jobTemplate": {"metadata": {"labels": labels(app, trigger)}, "spec": job_spec(app, trigger, inputs.settings)},
+        "jobTemplate": {
+            "metadata": {"labels": labels(app, trigger)},
+            "spec": job_spec(app, trigger, inputs.settings, hold_of(inputs.pinned)),
+        },
     }
     made = child(app, CRON_JOB, name, spec=spec)
     made["metadata"]["labels"] = labels(app, trigger)

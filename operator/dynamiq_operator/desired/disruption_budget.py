@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.desired.base import DISRUPTION_BUDGET, child
 from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.pins import pod_selector
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
@@ -19,6 +20,6 @@ def disruption_budget(inputs: Inputs) -> list[Manifest]:
     spec = {
         "maxUnavailable": 1,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        "selector": {"matchLabels": names.pod_selector(app.meta.name)},
+        "selector": {"matchLabels": pod_selector(app.meta.name, inputs.guarded)},
     }
     return [child(app, DISRUPTION_BUDGET, names.disruption_budget(app.meta.name), spec=spec)]

@@ -74,7 +74,7 @@ def first_difference(desired: Manifest, observed: Manifest, applied: Fields | No
 
 
 def first_stale_field(desired: Manifest, observed: Manifest) -> str | None:
-    """The path of the first field that we applied once and `desired` lacks: an annotation, or a field of its spec.
+    """The path of the first field that we applied once and `desired` lacks: an annotation, a label, or a field of its spec.
 
     Of a spec that we did not make by apply, and whose kind is not pruned, nothing is known: its POST had what was defaulted, too.
     Raises KeyError where the kind is not a child's.
@@ -155,8 +155,8 @@ def _of_applied_lists(desired: list[Any], observed: list[Any], applied: Fields, 
 
 def _stale_fields(desired: Manifest, observed: Manifest, kind: ChildKind) -> Iterator[Path]:
     ours = managed_fields.our_fields(observed)
-    annotations = {"f:metadata": {"f:annotations": ours.get("f:metadata", {}).get("f:annotations", {})}}
-    yield from managed_fields.unstated(annotations, _with_annotations(desired), (_NOTE,))
+    meta = {"f:metadata": {part: ours.get("f:metadata", {}).get(part, {}) for part in ("f:annotations", "f:labels")}}
+    yield from managed_fields.unstated(meta, _with_metadata(desired), (_NOTE,))
     spec = ours.get("f:spec", {})
     if managed_fields.is_ours_at(observed, _NOTE):
         yield from managed_fields.unstated({"f:spec": spec}, desired, _of_creation(kind))
@@ -168,6 +168,6 @@ def _of_creation(kind: ChildKind) -> tuple[Path, ...]:
     return tuple(("f:spec", f"f:{field}") for field in kind.at_creation)
 
 
-def _with_annotations(desired: Manifest) -> Manifest:
-    """Stating at least that there are annotations, so that the one that is stale is named and not all of them."""
-    return {"metadata": {"annotations": desired["metadata"].get("annotations") or {}}}
+def _with_metadata(desired: Manifest) -> Manifest:
+    """Stating at least that there are annotations and labels, so that the one that is stale is named and not all of them."""
+    return {"metadata": {part: desired["metadata"].get(part) or {} for part in ("annotations", "labels")}}

@@ -9,11 +9,14 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, Resource, is_endi
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import ExposureType, ParentRef
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.model.settings import PublicScheme, Settings
 
 HTTP = "http"
 """Name of the port, of pods and of the Service."""
 SERVICE_PORT = 80
+METRICS_PORT = 9090
+"""Of pods: where they tell their metrics and what they do, without a key. No Service has it, and no hostname."""
+OWN_PORTS = {PublicScheme.HTTP: 80, PublicScheme.HTTPS: 443}
 
 
 def hostname(app: App, settings: Settings) -> str:
@@ -32,6 +35,31 @@ def external_hostname(app: App, settings: Settings) -> str | None:
     if settings.domain is None:
         return None
     return names.default_hostname(app.meta.name, app.meta.namespace, settings.domain)
+
+
+def url(app: App, settings: Settings) -> str | None:
+    """What callers outside the cluster call, where the settings say how the gateway is reached; None for an App that they can't call.
+
+    An App with TLS of its own is called by https, and behind a gateway that is called by http at the port that https has by itself.
+    """
+    host, scheme, port = external_hostname(app, settings), settings.public_scheme, settings.public_port
+    if host is None or (scheme is None and port is None):
+        return None
+    scheme = scheme or PublicScheme.HTTPS
+    if scheme is PublicScheme.HTTP and has_tls(app):
+        scheme, port = PublicScheme.HTTPS, None
+    return f"{scheme}://{host}" if port in (None, OWN_PORTS[scheme]) else f"{scheme}://{host}:{port}"
+
+
+def address(app: App) -> str | None:
+    """The URL to call an App by, as its status has it: the one for callers outside, else that of its hostname; None before it has one."""
+    if app.status.url is not None or not app.status.hostname:
+        return app.status.url
+    return f"{PublicScheme.HTTPS if has_tls(app) else PublicScheme.HTTP}://{app.status.hostname}"
+
+
+def has_tls(app: App) -> bool:
+    return app.spec.exposure is not None and app.spec.exposure.tls is not None
 
 
 def route_resource(app: App) -> Resource:

@@ -24,22 +24,24 @@ CONNECT_SECONDS = 120
 ANSWER_SECONDS = 600
 DRAIN_SECONDS = 330
 """How long a pod whose node is drained goes on waiting for the answer: the runtime ends a run after 300 s."""
+RUN_SECONDS = 300
+"""After which the runtime ends a run."""
 END_SECONDS = 1800
 """How long a run may take, whatever its pod waits for."""
 PIECE = 30_000
 """Characters of one environment variable: Linux takes 128 KiB, and a character has up to 4 bytes."""
 
 
-def run(app: App, trigger: Trigger, settings: Settings, name: str) -> Manifest:
-    """The Job of one run, which begins when it is created."""
-    made = child(app, JOB, name, spec=job_spec(app, trigger, settings))
+def run(app: App, trigger: Trigger, settings: Settings, name: str, hold: int = 0) -> Manifest:
+    """The Job of one run, which begins when it is created. `hold`: seconds for which a call may wait for the App to wake."""
+    made = child(app, JOB, name, spec=job_spec(app, trigger, settings, hold))
     made["metadata"]["labels"] = labels(app, trigger)
     return made
 
 
-def single_run(app: App, trigger: Trigger, settings: Settings) -> Manifest:
+def single_run(app: App, trigger: Trigger, settings: Settings, hold: int = 0) -> Manifest:
     """The Job of a trigger that runs once."""
-    return run(app, trigger, settings, single_run_name(app, trigger))
+    return run(app, trigger, settings, single_run_name(app, trigger), hold)
 
 
 def single_run_name(app: App, trigger: Trigger) -> str:
@@ -53,12 +55,13 @@ def labels(app: App, trigger: Trigger) -> dict[str, str]:
     return names.labels(app.meta.name) | names.run_selector(app.meta.name, trigger.name)
 
 
-def job_spec(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
-    """One pod, which calls the App until it has its answer or runs out of time."""
+def job_spec(app: App, trigger: Trigger, settings: Settings, hold: int = 0) -> dict[str, Any]:
+    """One pod, which calls the App until it has its answer or runs out of time: not before the App had time to wake, and to run."""
+    answer = max(ANSWER_SECONDS, hold + RUN_SECONDS)
     return {
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",  # a pod that is told to end has failed when it has ended so, and not before
-        "activeDeadlineSeconds": END_SECONDS,
+        "activeDeadlineSeconds": END_SECONDS + answer - ANSWER_SECONDS,
         "ttlSecondsAfterFinished": KEPT_SECONDS,
         "template": {
             "metadata": {"labels": names.caller_labels(app.meta.name, trigger.name)},
@@ -68,14 +71,14 @@ def job_spec(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [_container(app, trigger, settings)],
+                "containers": [_container(app, trigger, settings, answer)],
                 "volumes": _volumes(app),
             },
         },
     }
 
 
-def _container(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]:
+def _container(app: App, trigger: Trigger, settings: Settings, answer: int) -> dict[str, Any]:
     keys = app.spec.is_private
     return {
         "name": CONTAINER,
@@ -85,7 +88,7 @@ def _container(app: App, trigger: Trigger, settings: Settings) -> dict[str, Any]
             "trigger",
             f"http://{names.service(app.meta.name)}.{app.meta.namespace}.svc/",
             f"--connect-for={CONNECT_SECONDS}",
-            f"--timeout={ANSWER_SECONDS}",
+            f"--timeout={answer}",
             *([f"--keys={KEYS_FOLDER}"] if keys else []),
             *_not_after(trigger),
         ],

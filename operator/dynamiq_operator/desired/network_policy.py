@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, child
+from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
 from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.settings import Settings
 
 DNS_PORTS = (53, 5353)
 """A policy sees the port of the DNS server's pod, which some distributions put at 5353 behind a Service at 53."""
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where a cache of DNS on each node listens: it is no pod, and no selector finds it."""
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""The label that the API server gives to every namespace: its name."""
 
 
 def network_policy(inputs: Inputs) -> list[Manifest]:
@@ -26,13 +32,27 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
         return []
     spec: dict[str, Any] = {"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}, "policyTypes": []}
     if network.ingress_from is not None:
-        triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
         spec["policyTypes"].append("Ingress")
-        spec["ingress"] = [{"from": [triggers, *map(_peer, network.ingress_from)]}]
+        spec["ingress"] = [_calls(app, network.ingress_from), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
         spec["egress"] = [_dns(), *map(_rule, network.egress)]
     return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
+
+
+def _calls(app: App, callers: Iterable[Peer]) -> dict[str, Any]:
+    """By the port's name: during a deploy pods of two runtimes may have two numbers for it."""
+    triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
+    return {"from": [triggers, *map(_peer, callers)], "ports": [{"protocol": Protocol.TCP.value, "port": HTTP}]}
+
+
+def _metrics(settings: Settings) -> dict[str, Any]:
+    """Whoever calls an App does not read its metrics, which need no key: the operator does, and whom another policy lets through."""
+    operator = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: settings.operator_namespace}},
+        "podSelector": {"matchLabels": dict(names.OPERATOR_PODS)},
+    }
+    return {"from": [operator], "ports": [{"protocol": Protocol.TCP.value, "port": METRICS_PORT}]}
 
 
 def _dns() -> dict[str, Any]:

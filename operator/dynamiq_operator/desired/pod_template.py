@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.desired.exposure import HTTP
+from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 
 CONTAINER = "runtime"
@@ -26,44 +26,57 @@ STORAGE_LIMIT = "1Gi"
 TMP_SIZE = "64Mi"
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
+POD_FOLDER = "/etc/dynamiq/pod"
+"""Of strategy Switch: where a pod reads its own annotations, which say when its Service has left it."""
 
 
-def pod_template(app: App, pinned: Pinned, digest: str) -> dict[str, Any]:
-    """The template of these pins, labelled with the digest of its inputs."""
-    drain = DEFAULT_DRAIN_SECONDS if pinned.runtime.drain_seconds is None else pinned.runtime.drain_seconds
+def pod_template(app: App, pins: Pins, digest: str, label: str = "") -> dict[str, Any]:
+    """The template of these pins, labelled with the digest of its inputs, and under strategy Switch with the pins, too."""
+    drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
+    of_pins = {names.PINS_LABEL: label} if label else {}
     return {
-        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: digest}},
+        "metadata": {"labels": names.labels(app.meta.name) | {names.TEMPLATE_LABEL: digest} | of_pins},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [_container(app, pinned, drain)],
+            "containers": [_container(app, pins, drain, tells_standby=bool(label))],
             "volumes": [
-                {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pinned.workflow_hash)}},
+                {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pins.flow)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
                 {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
+                *([_OWN_ANNOTATIONS] if label else []),
             ],
         },
     }
 
 
-def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
-    runtime = pinned.runtime
+_OWN_ANNOTATIONS = {
+    "name": "pod",
+    "downwardAPI": {"items": [{"path": "annotations", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.annotations"}}]},
+}
+
+
+def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict[str, Any]:
+    runtime = pins.runtime
     port = runtime.port or DEFAULT_PORT
     own: dict[str, str | int | None] = {
         "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
         "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
-        "DYNAMIQ_FLOW_HASH": pinned.workflow_hash,
+        "DYNAMIQ_FLOW_HASH": pins.flow,
         # For logs, metrics and traces: of versions with the same flow it is the one that the pods were made for.
-        "DYNAMIQ_WORKFLOW_VERSION": pinned.workflow_version,
+        "DYNAMIQ_WORKFLOW_VERSION": pins.version,
         "DYNAMIQ_APP": app.meta.name,
         "DYNAMIQ_APP_ID": app.meta.uid,
         "DYNAMIQ_DRAIN_SECONDS": drain,
         "DYNAMIQ_RUN_TIMEOUT": runtime.run_timeout_seconds,
         "DYNAMIQ_MAX_CONCURRENT_RUNS": runtime.max_concurrent_runs,
         "DYNAMIQ_ACCESS_KEYS_DIR": KEYS_FOLDER if app.spec.is_private else None,
+        "DYNAMIQ_POD_ANNOTATIONS": f"{POD_FOLDER}/annotations" if tells_standby else None,
         "PORT": port,
+        # A runtime that answers callers on the port of metrics could not start; its metrics are then read by nobody.
+        "DYNAMIQ_METRICS_PORT": METRICS_PORT + 1 if port == METRICS_PORT else None,
     }
     settings = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
     return {
@@ -83,17 +96,18 @@ def _container(app: App, pinned: Pinned, drain: int) -> dict[str, Any]:
             {"name": "flow", "mountPath": FLOW_FOLDER, "readOnly": True},
             *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+            *([{"name": "pod", "mountPath": POD_FOLDER, "readOnly": True}] if tells_standby else []),
         ],
-        "resources": _resources(pinned),
+        "resources": _resources(pins),
         **_probes(runtime),
     }
 
 
-def _resources(pinned: Pinned) -> dict[str, Any]:
+def _resources(pins: Pins) -> dict[str, Any]:
     """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
-    given = pinned.config.resources.as_json() if pinned.config.resources is not None else {}
+    given = pins.resources.as_json() if pins.resources is not None else {}
     requests, limits = given.get("requests", {}), given.get("limits", {})
-    default = MEMORY_LIMITS[pinned.runtime.engine or Engine.TINY]
+    default = MEMORY_LIMITS[pins.runtime.engine or Engine.TINY]
     memory = max(requests.get("memory", "0"), default, key=lambda quantity: amount(quantity) or 0)
     return {
         "requests": {**requests, "ephemeral-storage": "0"},

@@ -1,4 +1,4 @@
-"""The workload: the apps/v1 Deployment that runs an App.
+"""The workload: the apps/v1 Deployment that runs an App, or, under strategy Switch, one set of its pins.
 
 Its pod template depends on nothing but what changes behaviour: flow, runtime, compute, variables and access. While those
 stay the same the template that was applied stays, whatever this version of the operator would write: an upgrade of the
@@ -13,13 +13,12 @@ from typing import Any
 
 from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.base import WORKLOAD, child
-from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, scale_of
+from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
+from dynamiq_operator.desired.pins import Pins, digest_of, pod_selector
 from dynamiq_operator.desired.pod_template import pod_template
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
-from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.record import Pinned
 
 _NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
 KEPT_REVISIONS = 3
@@ -27,30 +26,36 @@ MOST_BYTES = 6
 """Of a character, as JSON may write it."""
 NOTE_MAX = 250 * 1024
 """Bytes of the note: of all annotations of an object the API server takes 256 KiB."""
-BESIDE_THE_TEMPLATE = (names.KEYS_ANNOTATION, names.GIVEN_UP_ANNOTATION, "progressDeadlineSeconds")
+BESIDE_THE_TEMPLATE = (
+    names.KEYS_ANNOTATION,
+    names.GIVEN_UP_ANNOTATION,
+    names.SERVED_ANNOTATION,
+    names.ROOM_ANNOTATION,
+    "progressDeadlineSeconds",
+)
 """Fields that follow the App, its keys or its rows while the template stays."""
 
 
-def template_digest(app: App, pinned: Pinned, observed: Mapping[str, Any] | None = None) -> str:
+def template_digest(app: App, pins: Pins, observed: Mapping[str, Any] | None = None) -> str:
     """Decides whether pods restart: the digest of all that the pod template depends on, as 16 hex characters. It is also a label of the pods.
 
     They restart for a new digest, and for a template that another manager edited and the operator repairs. The order of variables means
     nothing. It did to an operator of before: where `observed` notes that one's digest of the same inputs, that is the digest still.
     """
     note = _last_applied(observed or {})
-    as_noted = _digest_of(app, pinned, _variables_as_noted(app, note)) if note else ""
-    return as_noted if as_noted == note.get("inputs") else template_digests(app, pinned)[0]
+    as_noted = _digest_of(app, pins, _variables_as_noted(app, note)) if note else ""
+    return as_noted if as_noted == note.get("inputs") else template_digests(app, pins)[0]
 
 
-def template_digests(app: App, pinned: Pinned) -> tuple[str, str]:
+def template_digests(app: App, pins: Pins) -> tuple[str, str]:
     """The digest, and what an operator of before made of the variables in the order in which the App has them."""
     own = app.spec.variables
-    return _digest_of(app, pinned, sorted(own, key=_name)), _digest_of(app, pinned, own)
+    return _digest_of(app, pins, sorted(own, key=_name)), _digest_of(app, pins, own)
 
 
-def _digest_of(app: App, pinned: Pinned, variables: Iterable[Variable]) -> str:
+def _digest_of(app: App, pins: Pins, variables: Iterable[Variable]) -> str:
     own = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
-    return _digest(_pins(pinned) | own)
+    return digest_of(pins.inputs | own)
 
 
 def _variables_as_noted(app: App, note: Mapping[str, Any]) -> list[Variable]:
@@ -68,31 +73,40 @@ def _name(variable: Variable) -> str:
 
 
 def workload(inputs: Inputs) -> list[Manifest]:
-    """None for an App that runs nothing. The template that was applied is kept where its inputs are the same.
+    """None for an App that runs nothing."""
+    made = (workload_manifest(inputs.app, wanted) for wanted in inputs.workloads)
+    return [manifest for manifest in made if manifest is not None]
+
+
+def workload_manifest(app: App, wanted: WorkloadInputs) -> Manifest | None:
+    """None where it is not to be made now. The template that was applied is kept where its inputs are the same.
 
     `replicas` is for its creation alone: from then on the autoscaler owns it.
     """
-    pinned, observed, choice = inputs.pinned, inputs.workload, inputs.template_choice
-    if pinned is None:
-        return []
-    if choice is TemplateChoice.OBSERVED:
-        return [observed] if observed is not None else []
+    pins, observed = wanted.pins, wanted.observed
+    if pins is None or wanted.choice is TemplateChoice.OBSERVED:
+        return observed
     if observed is None:
-        return [_manifest(inputs, _note_of_pins(inputs.app, pinned, None), scale_of(pinned).min_replicas)]
-    note = _last_applied_unedited(observed) if choice is TemplateChoice.APPLIED else _note_of_pins(inputs.app, pinned, observed)
-    return [_manifest(inputs, note) if note is not None else observed]
+        return _manifest(app, wanted, _note_of_pins(app, wanted, pins), wanted.replicas)
+    note = _last_applied_unedited(observed) if wanted.choice is TemplateChoice.APPLIED else _note_of_pins(app, wanted, pins)
+    return _manifest(app, wanted, note) if note is not None else observed
 
 
-def is_too_large(app: App, pinned: Pinned) -> bool:
+def is_too_large(app: App, pins: Pins) -> bool:
     """Whether the workload cannot note its template, for the variables in it."""
     if sum(len(variable.value or "") for variable in app.spec.variables) * MOST_BYTES < NOTE_MAX // 2:
         return False  # most Apps, at no cost
-    return len(_noted(_note_of_pins(app, pinned, None))) > NOTE_MAX
+    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins), pins))) > NOTE_MAX
 
 
-def has_pins(observed: Manifest, pinned: Pinned) -> bool:
+def has_pins(observed: Manifest, pins: Pins) -> bool:
     """Whether the template that was applied is of a row with these pins."""
-    return bool(_last_applied(observed).get("pins") == _digest(_pins(pinned)))
+    return bool(_last_applied(observed).get("pins") == pins.digest)
+
+
+def noted_pins(observed: Manifest) -> Pins | None:
+    """The pins that a workload of strategy Switch notes: the row that they are of may not be watched any more."""
+    return Pins.read(_last_applied(observed).get("of"))
 
 
 def runs(observed: Mapping[str, Any], digest: str) -> bool:
@@ -111,35 +125,27 @@ def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
     return (noted == wanted or not managed_fields.is_ours_at(observed, _NOTE)) and not path.endswith(BESIDE_THE_TEMPLATE)
 
 
-def _pins(pinned: Pinned) -> dict[str, Any]:
-    """The part of the template's inputs that comes from the row."""
-    return {
-        "flow": pinned.workflow_hash,
-        "runtime": pinned.runtime.as_json(),
-        "resources": pinned.config.resources.as_json() if pinned.config.resources is not None else None,
-    }
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return canonical(content).removeprefix("sha256:")[:16]
-
-
-def _manifest(inputs: Inputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
-    app, keys = inputs.app, inputs.key_note
+def _manifest(app: App, wanted: WorkloadInputs, note: Mapping[str, Any], replicas: int | None = None) -> Manifest:
     spec: dict[str, Any] = {
         "revisionHistoryLimit": KEPT_REVISIONS,
         "progressDeadlineSeconds": app.spec.rollout.progress_deadline_seconds,
-        "selector": {"matchLabels": names.pod_selector(app.meta.name)},
+        "selector": {"matchLabels": pod_selector(app.meta.name, wanted.label)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": note["template"],
     }
     if replicas is not None:
         spec["replicas"] = replicas
+    beside = {
+        names.KEYS_ANNOTATION: wanted.key_note,
+        names.SERVED_ANNOTATION: wanted.served_note,
+        names.ROOM_ANNOTATION: wanted.room_note,
+    }
     return child(
         app,
         WORKLOAD,
-        names.workload(app.meta.name, inputs.row),
-        annotations={names.APPLIED_TEMPLATE_ANNOTATION: _noted(note)} | ({names.KEYS_ANNOTATION: keys} if keys else {}),
+        names.workload(app.meta.name, wanted.label),
+        annotations={names.APPLIED_TEMPLATE_ANNOTATION: _noted(note)} | {name: value for name, value in beside.items() if value},
+        labels={names.PINS_LABEL: wanted.label} if wanted.label else {},
         spec=spec,
     )
 
@@ -148,11 +154,11 @@ def _noted(note: Mapping[str, Any]) -> str:
     return json.dumps(note, sort_keys=True)
 
 
-def _note_of_pins(app: App, pinned: Pinned, observed: Manifest | None) -> dict[str, Any]:
+def _note_of_pins(app: App, wanted: WorkloadInputs, pins: Pins) -> dict[str, Any]:
     """What the annotation says of the template of these pins: of the one that was applied, where its inputs are the same."""
-    digest = template_digest(app, pinned, observed)
-    template = _applied_template(observed, digest) or pod_template(app, pinned, digest)
-    return {"inputs": digest, "pins": _digest(_pins(pinned)), "template": template}
+    digest = template_digest(app, pins, wanted.observed)
+    template = _applied_template(wanted.observed, digest) or pod_template(app, pins, digest, wanted.label)
+    return {"inputs": digest, "pins": pins.digest, "template": template} | ({"of": pins.as_json()} if wanted.label else {})
 
 
 def _last_applied_unedited(observed: Manifest) -> dict[str, Any] | None:

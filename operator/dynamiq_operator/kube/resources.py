@@ -82,8 +82,10 @@ SECRETS = BY_KIND[base.SECRET.kind]
 HTTP_ROUTES = BY_KIND[base.HTTP_ROUTE.kind]
 ROUTES = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.serves_hostname)
 """What can serve a hostname."""
-CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource is not base.JOB)
-"""What is observed as children of an App; Jobs are observed as runs of its triggers."""
+SLICES = BY_KIND[base.ENDPOINT_SLICE.kind]
+"""Where the Services of some Apps lead, and that of the gate: Kubernetes makes most of them, the operator those of sleeping Apps."""
+CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource not in (base.JOB, base.ENDPOINT_SLICE))
+"""What is observed as children of an App; Jobs are observed as runs of its triggers, and slices as where its Service leads."""
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)
 EVENTS = ApiResource("", "v1", "events", "Event")
@@ -98,5 +100,5 @@ VALIDATING_POLICIES = tuple(
 DEFINITIONS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
-WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS)
+WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS, SLICES)
 """What is listed at start and watched from then on, where the cluster has it."""

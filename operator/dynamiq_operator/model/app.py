@@ -25,6 +25,7 @@ from dynamiq_operator.model.base import (
 )
 from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.record import Config
+from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.model.runtime import ImagePolicy
 
 
@@ -177,14 +178,6 @@ class Trigger(Part):
     input_transformer: Annotated[InputTransformer | None, Field(description="Makes the input of the run. Left out: as it is.")] = None
 
 
-class Rollout(Part):
-    """How a deploy proceeds."""
-
-    progress_deadline_seconds: Annotated[
-        int, Field(ge=10, le=86400, description="Seconds that a deploy may go without progress before it has failed. Left out: 300.")
-    ] = 300
-
-
 class HistoryPolicy(Part):
     """What is kept of the history."""
 
@@ -316,6 +309,16 @@ class FailedRow(Part):
     reason: Annotated[str, Field(description="Why it failed.")]
 
 
+class Trial(Part):
+    """The live row while it is watched, and how the version before it did: what must outlive a restart of the operator."""
+
+    row: Annotated[str, Field(description="Name of the row that is watched.")]
+    until: Annotated[Timestamp, Field(description="When the watch ends.")]
+    previous_failed_percent: Annotated[
+        float | None, Field(ge=0, le=100, description="Failed runs of the version before, in percent, where they are known.")
+    ] = None
+
+
 class RunOutcome(StrEnum):
     """How a run of a trigger went. Missed: its time passed while nobody could run it."""
 
@@ -351,7 +354,11 @@ class AppStatus(Part):
     last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
     failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
+    trial: Annotated[Trial | None, Field(description="The live row while it is watched, where the App takes bad versions back.")] = None
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
+    url: Annotated[
+        str | None, Field(description="What callers outside the cluster call, where the operator was told how its gateway is reached.")
+    ] = None
     image_policy: Annotated[
         ImagePolicy | None, Field(description="What the operator asks of a Runtime's image, where that is anything: previews heed it.")
     ] = None

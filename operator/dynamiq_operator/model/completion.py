@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from dynamiq_operator.model import digests
+from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.kinds import RECORD, RUNTIME, WORKFLOW_VERSION
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import App, Record, Runtime, Version, format_time
 from dynamiq_operator.model.record import (
     AT_LEAST_ONE,
     IN_ORDER,
+    SERVERLESS_FIELDS,
     Autoscaling,
     Config,
     ConfigType,
@@ -30,6 +32,14 @@ from dynamiq_operator.model.runtime import PinnedRuntime, ResourceList, Resource
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 
 DEFAULT_AUTOSCALING = Autoscaling(min_replicas=1, max_replicas=2, target_cpu=80)
+DEFAULT_SLEEP = Config(idle_seconds=300, max_replicas=10, hold_seconds=120)
+"""Of a serverless App: when it sleeps, how many pods it has at most while it is awake, and how long a call waits for it to wake."""
+NO_GATE = "a serverless App sleeps behind dynamiq-gate, which is not installed in this cluster: kubectl apply -k manifests/gate, or use type server"
+UNREAD_GATE = "whether dynamiq-gate, behind which a serverless App sleeps, is installed cannot be read: it waits for that"
+LIMITED_CALLERS = (
+    "spec.network.ingressFrom of the App and a serverless config exclude each other: while it sleeps the gate calls it for everybody, "
+    "whom a NetworkPolicy cannot tell apart; remove ingressFrom, or use type server"
+)
 DEFAULT_REQUESTS = ResourceList(cpu="100m", memory="256Mi")
 
 
@@ -66,6 +76,8 @@ class Known:
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
     """By the name of a row: the row that it was promoted from, where that one was found."""
+    gate: GateState = GateState.READY
+    """Whether serverless Apps can sleep; a surface, whose callers may not look, takes the gate for there."""
     unknown: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By kind and name of what is there and cannot be read, why: a release, a Runtime, the source of a promotion by the row that names it."""
 
@@ -103,6 +115,8 @@ def complete(
     config = complete_config(record.spec.config, live.config if live else None, runtime)
     if isinstance(config, Refused):
         return config
+    if config.type is ConfigType.SERVERLESS and (hindrance := _cannot_sleep(known.app, live, known.gate)) is not None:
+        return hindrance
     pins = Pinned(
         created_at=format_time(now),
         workflow=release.workflow,
@@ -226,14 +240,29 @@ def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRu
 
 
 def complete_config(requested: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:
-    """The whole config: each field as requested, else as of the live row of the same type, else the default."""
+    """The whole config: each field as requested, else as of the live row, else the default.
+
+    What one type alone has is kept from a live row of that type; compute is kept whatever the type is, so that a change of it restarts nothing.
+    """
     requested = requested or Config()
     kind = requested.type or (live.type if live else None) or ConfigType.SERVER
-    if kind is ConfigType.SERVERLESS:
-        if requested.autoscaling or requested.resources:
-            return Refused("the live config is serverless, which has no autoscaling and no resources: give type server with them")
-        return Refused("a serverless config needs Knative Serving, which is not installed in this cluster: use type server")
     kept = live if live is not None and live.type is kind else Config()
+    scaling = _server_scaling(requested, kept) if kind is ConfigType.SERVER else _sleep(requested, kept)
+    if isinstance(scaling, Refused):
+        return scaling
+    given, running = runtime.resources or Resources(), (live.resources if live is not None else None) or Resources()
+    asked = requested.resources or Resources()
+    requests = _merged(DEFAULT_REQUESTS, given.requests, running.requests, asked.requests)
+    limits = _merged(ResourceList(), given.limits, running.limits, asked.limits)
+    resources = Resources(requests=requests, limits=limits if limits.as_json() else None)
+    return scaling.model_copy(update={"type": kind, "resources": resources})
+
+
+def _server_scaling(requested: Config, kept: Config) -> Config | Refused:
+    """The autoscaling of a server."""
+    asked = [field for field in SERVERLESS_FIELDS if field in requested.as_json()]
+    if asked:
+        return Refused(f"the config is of type server, which has no {asked[0]}: remove it, or give type serverless with it")
     autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, requested.autoscaling)
     if autoscaling.min_replicas == 0:
         return Refused(AT_LEAST_ONE)
@@ -244,12 +273,28 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
             f"minReplicas {autoscaling.min_replicas} is above maxReplicas {autoscaling.max_replicas}: what the row leaves out is kept from "
             "the live row; give both"
         )
-    given = runtime.resources or Resources()
-    requests = _merged(
-        DEFAULT_REQUESTS, given.requests, (kept.resources or Resources()).requests, (requested.resources or Resources()).requests
+    return Config(autoscaling=autoscaling)
+
+
+def _sleep(requested: Config, kept: Config) -> Config | Refused:
+    """When a serverless App sleeps, and its limits."""
+    if requested.autoscaling is not None:
+        return Refused("the live config is serverless, which has no autoscaling: use maxReplicas, or give type server with it")
+    own = {"idle_seconds", "max_replicas", "hold_seconds"}
+    return DEFAULT_SLEEP.model_copy(
+        update=kept.model_dump(include=own, exclude_none=True) | requested.model_dump(include=own, exclude_none=True)
     )
-    limits = _merged(ResourceList(), given.limits, (kept.resources or Resources()).limits, (requested.resources or Resources()).limits)
-    return Config(type=kind, autoscaling=autoscaling, resources=Resources(requests=requests, limits=limits if limits.as_json() else None))
+
+
+def _cannot_sleep(app: App, live: Pinned | None, gate: GateState) -> Refused | Unknown | None:
+    """Why no row of this App can be serverless; None where it can. One that is serverless already stays so without a gate, and awake."""
+    if app.spec.network is not None and app.spec.network.ingress_from is not None:
+        return Refused(LIMITED_CALLERS)
+    if live is not None and live.config.type is ConfigType.SERVERLESS:
+        return None
+    if gate is GateState.ABSENT:
+        return Refused(NO_GATE)
+    return Unknown(UNREAD_GATE) if gate is GateState.UNKNOWN else None
 
 
 _Part = TypeVar("_Part", Autoscaling, ResourceList)

@@ -91,6 +91,16 @@ COLUMNS: tuple[HistoryColumn, ...] = (
     ),
     HistoryColumn("digest", "DIGEST", wide=True, format=Format.DIGEST, spoken="digest", rest="digest"),
     HistoryColumn("reason", rest="reason"),
+    HistoryColumn(
+        "source",
+        "SOURCE",
+        ".spec.pinned.source",
+        description="App: from Git, by spec.deploy of the App. Revert: the operator took a bad version back. Record: somebody created the row.",
+        wide=True,
+        in_plugin=False,
+        note="App, Revert or Record",
+        rest="source",
+    ),
 )
 """In the order of the plugin's JSON and of the tables, but for the name: `kubectl get` begins with it by itself, the plugin ends with it."""
 

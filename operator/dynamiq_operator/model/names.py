@@ -21,6 +21,8 @@ REPLICAS_MANAGER = "dynamiq-operator-replicas"
 
 OPERATOR_NAMESPACE = "dynamiq-system"
 """Where the operator is installed, unless an overlay of `manifests/` says otherwise: then its pods know by POD_NAMESPACE."""
+OPERATOR_PODS = {"app.kubernetes.io/name": "dynamiq-operator"}
+"""Labels of the operator's pods."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
@@ -30,6 +32,8 @@ TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
 KEYS_ANNOTATION = f"{GROUP}/access-keys"
 """Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that was announced to its kubelet."""
+KEYS_OF_ANNOTATION = f"{GROUP}/access-keys-of"
+"""Of the digests of Access Keys that the gate has: namespace, name and uid of the App."""
 KEYS_CHANGED_ANNOTATION = f"{GROUP}/access-keys-changed"
 """Of an App: whoever changes its Access Keys, or a Secret or ConfigMap of its variables, writes another value here. The operator, which
 may not watch Secrets, then looks at them at once."""
@@ -49,6 +53,31 @@ GIVEN_UP_ANNOTATION = f"{GROUP}/given-up"
 """Of what a row decides, such as a workload: the sequence of the last row that was rolled out and ended without going live."""
 UNATTENDED_ANNOTATION = f"{GROUP}/unattended-until"
 """Of the operator's Lease: when a replica led again after a time in which none could."""
+PINS_LABEL = f"{GROUP}/pins"
+"""Of the workload of strategy Switch, of its pods, and of what selects them: the digest of flow, runtime and resources."""
+STANDBY_ANNOTATION = f"{GROUP}/standby"
+"""Of a pod: "true" where the Service no longer selects it. It then closes connections after what it answers."""
+POD_ANNOTATIONS = (KEYS_ANNOTATION, STANDBY_ANNOTATION)
+"""What the operator notes on running pods."""
+SERVED_ANNOTATION = f"{GROUP}/served"
+"""Of a workload of strategy Switch: how manieth of its App's it was when the Service last came to it, and when that was, as "3 2026-11-26T04:00:00Z"."""
+ROOM_ANNOTATION = f"{GROUP}/room"
+"""Of a workload of strategy Switch whose pods a quota keeps from being made, while others end to make room: the row's sequence, and
+how many of them are left. Each change of it has the cluster's controllers try again."""
+ENDPOINTS_LABEL = f"{GROUP}/endpoints"
+"""Of a Service, which Kubernetes copies to its EndpointSlices, and of slices of ours: those that operator and gate watch."""
+WATCHED_ENDPOINTS = "watched"
+ENDPOINTS_SELECTOR = f"{ENDPOINTS_LABEL}={WATCHED_ENDPOINTS}"
+GATE_LABEL = f"{GROUP}/gate"
+"""Of the EndpointSlice by which a sleeping App's callers reach the gate."""
+GATE_ANNOTATION = f"{GROUP}/gate"
+"""Of that slice: JSON, all that the gate knows of the App (`model.gates`)."""
+GATE_NAMESPACE = "dynamiq-gate"
+GATE_SERVICE = "dynamiq-gate"
+GATE_MANAGER = "dynamiq-gate"
+"""The field manager of what the gate writes: endpoints of its slices, and the replicas of an App that wakes."""
+SERVICE_OF_SLICE_LABEL = "kubernetes.io/service-name"
+SLICE_MANAGER_LABEL = "endpointslice.kubernetes.io/managed-by"
 ENVIRONMENT_LABEL = f"{GROUP}/environment"
 PROJECT_LABEL = f"{GROUP}/project"
 """Of a namespace: Apps are promoted from one environment of a project to another."""
@@ -72,7 +101,15 @@ AUTHOR_POLICY = "dynamiq-rows"
 MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-restored", AUTHOR_POLICY)
 VALIDATING_POLICIES = (
     *("dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-secrets", "dynamiq-crds", "dynamiq-crds-delete"),
-    *("dynamiq-flows", "dynamiq-pods", "dynamiq-rows", "dynamiq-rows-delete", "dynamiq-status"),
+    *(
+        "dynamiq-flows",
+        "dynamiq-gate-scale",
+        "dynamiq-gate-slices",
+        "dynamiq-pods",
+        "dynamiq-rows",
+        "dynamiq-rows-delete",
+        "dynamiq-status",
+    ),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""
 FROZEN_DEFINITIONS = tuple(f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes"))
@@ -127,9 +164,34 @@ def route(app: str) -> str:
     return app
 
 
-def workload(app: str, record: str) -> str:  # noqa: ARG001 - a strategy that keeps the previous version warm gives each row its own
-    """The apps/v1 Deployment that runs `record` of `app`."""
-    return app
+def workload(app: str, pins: str = "") -> str:
+    """The apps/v1 Deployment of an App; under strategy Switch each digest of pins has its own."""
+    return shortened(f"{app}-{pins}") if pins else app
+
+
+def gate_slice(app: str) -> str:
+    """The EndpointSlice by which a sleeping App's callers reach the gate."""
+    return f"{app}-gate"
+
+
+def gate_keys(namespace: str, app: str) -> str:
+    """The Secret, in the gate's namespace, of the digests of an App's Access Keys."""
+    return f"keys-{hashlib.sha256(f'{namespace}/{app}'.encode()).hexdigest()[:32]}"
+
+
+def revert_row(app: str, row: str) -> str:
+    """The row that takes `row` back: made twice it is one row."""
+    digest = hashlib.sha256(json.dumps([app, row, "revert"]).encode()).hexdigest()[:DECLARED_SUFFIX]
+    return f"{_revert_prefix(app)}{digest}"
+
+
+def may_revert(app: str, row: str) -> bool:
+    """Whether a row's name has the form of `revert_row`."""
+    return row.startswith(_revert_prefix(app)) and len(row) == len(_revert_prefix(app)) + DECLARED_SUFFIX
+
+
+def _revert_prefix(app: str) -> str:
+    return f"{app}-revert-"
 
 
 def autoscaler(app: str) -> str:

@@ -25,7 +25,7 @@ from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 
 
 class ConfigType(StrEnum):
-    """How an App is run: always-on servers under an autoscaler, or scaled to zero by Knative."""
+    """How an App is run: always-on servers under an autoscaler, or pods that sleep while nobody calls."""
 
     SERVER = "server"
     SERVERLESS = "serverless"
@@ -44,10 +44,11 @@ class Result(StrEnum):
 
 
 class Source(StrEnum):
-    """Who made the record: the operator for `App.spec.deploy`, or whoever created it."""
+    """Who made the record: the operator for `App.spec.deploy`, the operator taking a bad version back, or another user who created it."""
 
     APP = "App"
     RECORD = "Record"
+    REVERT = "Revert"
 
 
 AT_LEAST_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
@@ -82,18 +83,42 @@ class Autoscaling(Part):
     ] = None
 
 
+SERVERLESS_FIELDS = ("idleSeconds", "maxReplicas", "holdSeconds")
+
+
 @validated(
     rule(
-        "!has(self.type) || self.type != 'serverless' || (!has(self.autoscaling) && !has(self.resources))",
-        "a serverless config has no other field: remove autoscaling and resources, or use type server",
-    )
+        "!has(self.type) || self.type != 'serverless' || !has(self.autoscaling)",
+        "autoscaling is for type server: use maxReplicas, or use type server",
+        fieldPath=".autoscaling",
+    ),
+    *(
+        rule(
+            f"!has(self.type) || self.type != 'server' || !has(self.{name})",
+            f"{name} is for type serverless: remove it, or use type serverless",
+            fieldPath=f".{name}",
+        )
+        for name in SERVERLESS_FIELDS
+    ),
 )
 class Config(Part):
     """Deployment config. A field left out keeps what is live."""
 
-    type: Annotated[ConfigType | None, Field(description="server or serverless.")] = None
+    type: Annotated[
+        ConfigType | None, Field(description="server: always running. serverless: asleep while nobody calls, woken by the next call.")
+    ] = None
     autoscaling: Annotated[Autoscaling | None, Field(description="Only for type server: replicas and target CPU.")] = None
-    resources: Annotated[Resources | None, Field(description="Only for type server: compute for each pod.")] = None
+    resources: Annotated[Resources | None, Field(description="Compute for each pod.")] = None
+    idle_seconds: Annotated[
+        int | None, Field(ge=5, le=86400, description="Only for type serverless: seconds without a call after which it sleeps; first 300.")
+    ] = None
+    max_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Only for type serverless: most pods while awake; first 10.")] = (
+        None
+    )
+    hold_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=3600, description="Only for type serverless: seconds that a call waits for the App to wake; first 120."),
+    ] = None
 
 
 class PromotedFrom(Part):
@@ -135,7 +160,9 @@ class Pinned(Part):
         bool | None,
         Field(description="True where the API server stamped createdBy. Not so before Kubernetes 1.36 or without our admission policies."),
     ] = None
-    source: Annotated[Source, Field(description="App for a row made from App.spec.deploy, else Record.")]
+    source: Annotated[
+        Source, Field(description="App for a row made from App.spec.deploy, Revert for one that took a bad version back, else Record.")
+    ]
     previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
     digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest and outcome.")]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.base import Part
+from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.runtime import ImagePolicy as ImagePolicy
 
 TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
@@ -19,10 +21,21 @@ ANY_CLASS = "*"
 """In the lists of annotations: every ingress class that has no list of its own."""
 
 
+class PublicScheme(StrEnum):
+    """How the gateway in front of Apps is called from outside the cluster."""
+
+    HTTP = "http"
+    HTTPS = "https"
+
+
 class Settings(Part):
     """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
 
     domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
+    public_scheme: Annotated[
+        PublicScheme | None, Field(description="How the gateway is called from outside. Left out with a port: https.")
+    ] = None
+    public_port: Annotated[int | None, Field(description="Port at which it is called. Left out: the scheme's own.")] = None
     ingress_class: Annotated[str | None, Field(description="IngressClass of Apps that name none.")] = None
     ingress_annotations: Annotated[
         Mapping[str, tuple[str, ...]],
@@ -32,6 +45,10 @@ class Settings(Part):
     ] = {}
     gateway: Annotated[ParentRef | None, Field(description="Gateway of Apps of type Gateway that name none.")] = None
     image_policy: Annotated[ImagePolicy, Field(description="digest: refuse a Runtime whose image names no digest.")] = ImagePolicy.ANY
+    operator_namespace: Annotated[
+        str, Field(description="Namespace of the operator's pods, which read the metrics of Apps that say who may call them.")
+    ] = OPERATOR_NAMESPACE
+    gate_namespace: Annotated[str, Field(description="Namespace of the gate, behind which serverless Apps sleep.")] = GATE_NAMESPACE
     trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (
         TRIGGER_IMAGE
     )

@@ -9,12 +9,15 @@ from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
+from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model.app import LiveRow
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -98,19 +101,72 @@ class Context:
         return self.ledger.of_deploy_spec(self.app.meta.name)
 
     @cached_property
+    def target_pins(self) -> Pins | None:
+        """What makes the target's pods."""
+        return Pins.of(self.pinned) if self.pinned is not None else None
+
+    @cached_property
+    def live_pins(self) -> Pins | None:
+        """What makes the live row's pods."""
+        live = self.history.live
+        if live is self.target:
+            return self.target_pins
+        return Pins.of(live.pinned) if live is not None and live.pinned is not None else None
+
+    @cached_property
+    def workloads(self) -> Workloads:
+        """Every workload of the App, as observed."""
+        return Workloads.of(self.app, self.snapshot.children)
+
+    @cached_property
+    def serving(self) -> str | None:
+        """The pins label of the workload that serves, empty for that of strategy Rolling; None where there is none.
+
+        It is what the Service selects. Where that was edited, or the Service deleted, it is the one that served last.
+        """
+        selected = self.workloads.selected
+        of_rows = {pins.label for pins in (self.target_pins, self.live_pins) if pins is not None} if selected else set()
+        if selected is not None and (selected in self.workloads.by_label or selected in of_rows):
+            return selected
+        return self.workloads.newest_served() or (PLAIN if PLAIN in self.workloads.by_label else None)
+
+    @property
+    def switches(self) -> bool:
+        """Whether rows are rolled out by strategy Switch: as what serves the live row is, until it has been brought to another strategy."""
+        if self.history.live is None or self.serving is None:
+            return self.app.spec.rollout.switches
+        return self.serving != PLAIN
+
+    @cached_property
+    def label(self) -> str:
+        """The pins label of the workload that is to run the target; empty under strategy Rolling."""
+        return self.target_pins.label if self.target_pins is not None and self.switches else PLAIN
+
+    @property
     def workload(self) -> Manifest | None:
         """The workload that runs, or is to run, the target, as observed."""
-        return self.snapshot.workload_of(self.target)
+        return self.workloads.get(self.label)
+
+    @property
+    def serving_workload(self) -> Manifest | None:
+        """The workload that the Service selects; that of the target where none serves yet."""
+        found = self.workloads.get(self.serving)
+        return self.workload if found is None else found
 
     @cached_property
     def template_digest(self) -> str | None:
         """The digest of the target's pod template, as the label of its pods has it; None where nothing is to run."""
-        return workloads.template_digest(self.app, self.pinned, self.workload) if self.pinned is not None else None
+        return workloads.template_digest(self.app, self.target_pins, self.workload) if self.target_pins is not None else None
 
     @property
     def is_rolled(self) -> bool:
         """Whether the workload makes the target's pods already, Ready or not."""
         return self.template_digest is not None and self.workload is not None and workloads.runs(self.workload, self.template_digest)
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """Those of the target's workload and template; others neither are its progress nor fail it."""
+        return tuple(pod for pod in self.snapshot.pods if (pod.pins, pod.template_digest) == (self.label, self.template_digest))
 
     @property
     def release_of_flow(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamiq_operator.model.objects import App, Record, Unreadable, format_time
+from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
@@ -42,12 +42,43 @@ def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
     return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed", slots=slots[result])
 
 
+def reverted(app: App, row: Record, message: str, restored: str) -> tuple[Emit, ...]:
+    return _tell(app, row, "Reverted", f"{message}; row {restored} is restored", warning=True)
+
+
+def not_reverted(app: App, row: Record, message: str) -> tuple[Emit, ...]:
+    return _tell(app, row, "NotReverted", message, warning=True)
+
+
 def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
     return _tell(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
 
 
 def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
     return Emit(app, "Repaired", f"{kind} {name} had been changed at {found.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+
+
+def standby_given_up(app: App, workload: Manifest, why: str) -> Emit:
+    name = workload["metadata"]["name"]
+    said = f"Deployment {name}, kept warm, is given up: a quota has no room for it beside the new pods and the live ones: {why}"
+    return Emit(app, "StandbyGivenUp", said, key=f"{name}/{workload['metadata'].get('uid', '')}", warning=True)
+
+
+def asleep(app: App, now: datetime) -> Emit:
+    """Said once an hour: an App may fall asleep and wake many times."""
+    return Emit(app, "Asleep", "nobody called it for a while: it sleeps until the next call", key=_hour(now))
+
+
+def straight_to_pods(app: App, now: datetime) -> Emit:
+    return Emit(app, "Awake", "its pods are ready: calls go straight to them, and no longer to the gate", key=_hour(now))
+
+
+def woken(app: App, now: datetime, why: str) -> Emit:
+    return Emit(app, "Woken", f"the operator wakes it: {why}", key=f"{_hour(now)}/{why}")
+
+
+def _hour(now: datetime) -> str:
+    return format_time(now)[:13]
 
 
 def claimed_again(app: App, host: str, since: datetime) -> Emit:

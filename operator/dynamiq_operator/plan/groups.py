@@ -39,6 +39,7 @@ STATUS = "status of the App"
 _STATUS_OF = "status of "
 _END_OF = "end of "
 DEPLOY_SPEC = "row of spec.deploy"
+REVERT = "row that takes a version back"
 RETENTION = "retention"
 
 _NEEDED_BY_PODS = frozenset({CONFIG_MAP.kind, SECRET.kind, NETWORK_POLICY.kind})

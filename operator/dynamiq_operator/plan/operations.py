@@ -52,7 +52,7 @@ class SetAppConditions:
 
 @dataclass(frozen=True)
 class CreateRecord:
-    """Create the row that `App.spec.deploy` asks for, in the name of the user who changed it."""
+    """Create a row of the operator's: what `App.spec.deploy` asks for, in the name of the user who changed it, or one that takes a version back."""
 
     app: App
     name: str
@@ -188,17 +188,27 @@ class CreateAccessKeys:
 
 
 @dataclass(frozen=True)
-class AnnotatePod:
-    """Annotate a running pod with the version of the Access Keys: its kubelet then refreshes what the pod mounts.
+class WriteGateKeys:
+    """Write, into the gate's `namespace`, digests of the App's Access Keys, whose Secret has this resourceVersion."""
 
-    `observed`: the pod's resourceVersion.
+    app: App
+    namespace: str
+    version: str
+
+
+@dataclass(frozen=True)
+class AnnotatePod:
+    """Annotate a running pod, or take the annotation away with None: its kubelet then refreshes what the pod mounts.
+
+    `observed`: the pod's resourceVersion. `annotation`: one of `names.POD_ANNOTATIONS`.
     """
 
     app: App
     pod: str
     uid: str
     observed: str
-    version: str
+    annotation: str
+    value: str | None
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,7 @@ Operation = (
     | KeepClaim
     | ReleaseClaim
     | CreateAccessKeys
+    | WriteGateKeys
     | AnnotatePod
     | ScaleWorkload
 )

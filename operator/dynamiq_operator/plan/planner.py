@@ -15,6 +15,7 @@ from dynamiq_operator.model.objects import App, Unreadable
 from dynamiq_operator.plan import groups
 from dynamiq_operator.plan.children.access_keys import annotate_pods, seconds_to_look
 from dynamiq_operator.plan.children.convergence import converge_children
+from dynamiq_operator.plan.children.standby import tell_pods
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
@@ -22,13 +23,17 @@ from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.retention import delete_expired
+from dynamiq_operator.plan.revert.restore import take_back
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
+from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
 from dynamiq_operator.plan.status.failures import failure_of, tell_failure
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
+from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
+from dynamiq_operator.plan.workloads.wanted import seconds_warm
 
 RETRY_PROBLEMS = 15.0
 """Seconds after which it is looked whether what is in the way of a child is gone, such as a name that is taken, and whether a row or a
@@ -88,9 +93,11 @@ def _plan(context: Context) -> Plan:
 
 def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
     """What brings the App to what is deployed, and to what Git asks for."""
+    asked, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
-        *_group(groups.DEPLOY_SPEC, create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}),
-        *groups.children((*converge_children(context), *annotate_pods(context)), deployed),
+        *_group(groups.DEPLOY_SPEC, asked, after),
+        *(_group(groups.REVERT, take_back(context), after) if not asked else ()),
+        *groups.children((*converge_children(context), *tell_pods(context), *annotate_pods(context)), deployed),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
@@ -103,7 +110,8 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     status = app_status(context, problems)
     write = (SetAppStatus(context.app, status),) if status != context.app.status else ()
     # Where the status is not written the App says all that there is to tell already, as much of it as a condition takes.
-    told = (*run_statuses.events_of_ended(context.app, status.triggers), *(problem_events(context, problems) if write else ()), *write)
+    new = (*problem_events(context, problems), *trial_events(context, trial_condition(context))) if write else ()
+    told = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
     after = ends | {groups.row_group(context.target)}
     if context.reserved is None:
         return (), _group(groups.STATUS, told, after)
@@ -140,5 +148,12 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     times += [RETRY_PROBLEMS if problem.retry_in is None else problem.retry_in for problem in in_the_way]
     if problems.variables:
         times.append(retry_missing(context))
-    times += [*seconds_to_look(context), *schedules.trigger_times(context), *run_statuses.run_times(context)]
+    times += [seconds for seconds in [seconds_warm(context)] if seconds is not None]
+    times += [
+        *trial_times(context),
+        *sleep.seconds_to_look(context),
+        *seconds_to_look(context),
+        *schedules.trigger_times(context),
+        *run_statuses.run_times(context),
+    ]
     return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan, or waits for no time

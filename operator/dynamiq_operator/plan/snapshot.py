@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from dynamiq_operator.desired.base import WORKLOAD, ChildKey
+from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.kinds import APP
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.observed.activity import Activity
+from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
+from dynamiq_operator.plan.observed.run_counts import RunCounts
 
 
 class KeysPresence(Enum):
@@ -77,6 +80,12 @@ class Snapshot:
     `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
     `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
     `has_gateway_api`: whether HTTPRoutes can be made.
+    `activity`: by a pod's uid, what it said of its calls; a pod without an answer is not in it, and nothing is known of it.
+    `silent`: pods that were asked several times in vain. `counts`: runs that have been counted, where a version is watched. `account`: by which name the API server knows the operator, where
+    that is asked for.
+    `slices`: the EndpointSlices of its Service that are watched, the gate's among them. `gate`: the gate, as its own Service's slices say.
+    `gate_ports`: ports that slices of other Apps have at the gate. `gate_keys`: the version of the Access Keys that the gate has digests
+    of, where that was asked for and may be read; empty where it has none.
     `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
     name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
     `row_problems`: by name, why a row may not be written. `more_rows`: whether further rows wait for a number, which the next reconciles look at.
@@ -113,12 +122,16 @@ class Snapshot:
     failure: ReconcileFailure | None = None
     more_rows: bool = False
     row_problems: Mapping[str, ChildProblem] = field(default_factory=dict)
+    activity: Mapping[str, Activity] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    counts: RunCounts = field(default_factory=RunCounts)
+    account: str = ""
+    slices: tuple[Slice, ...] = ()
+    gate: Gate = field(default_factory=Gate)
+    gate_ports: frozenset[int] = frozenset()
+    gate_keys: str | None = None
 
     @property
     def unreadable_app(self) -> Unreadable | None:
         """The App, where it is there and cannot be read."""
         return next((each for each in self.unreadable if each.kind == APP.kind), None)
-
-    def workload_of(self, row: Record | None) -> Manifest | None:
-        """The workload that runs, or is to run, `row`."""
-        return self.children.get(WORKLOAD.key(self.name, row.name if row else ""))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import probes
 from dynamiq_operator.rest.apps import routes as apps
+from dynamiq_operator.rest.catalog import routes as catalog
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.http import openapi
@@ -34,6 +35,7 @@ ROUTERS = (
     workflows.router,
     node_types.router,
     triggers.router,
+    catalog.router,
 )
 """In the order of the OpenAPI document."""
 DESCRIPTION = (

@@ -91,10 +91,10 @@ def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
 
 
 def provenance(spec: Mapping[str, Any]) -> str | None:
-    """Where a row came from: `restores #3`, `promoted from staging/support #12`, `from Git`; None for a deploy of a version."""
+    """Where a row came from: `restores #3`, `revert, restores #3`, `promoted from staging/support #12`, `from Git`; None for a deploy of a version."""
     pinned = spec.get("pinned") or {}
     if (restored := pinned.get("restores")) is not None:
-        return f"restores #{restored['sequence']}"
+        return f"{'revert, ' if pinned.get('source') == 'Revert' else ''}restores #{restored['sequence']}"
     if "restores" in spec:
         return f"restores {spec['restores']}"
     if (source := spec.get("promotedFrom")) is not None:
@@ -105,12 +105,15 @@ def provenance(spec: Mapping[str, Any]) -> str | None:
     return "from Git" if pinned.get("source") == "App" else None
 
 
+_SERVERLESS = {"maxReplicas": "0 to {} pods", "idleSeconds": "asleep after {} s", "holdSeconds": "a call waits {} s"}
+
+
 def config_in_words(config: Mapping[str, Any] | None) -> str:
-    """A config in words: `1 to 2 pods at 80 % CPU`, `serverless`."""
+    """A config in words: `1 to 2 pods at 80 % CPU`, `serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s`."""
     if not config:
         return ""
     if config.get("type") == "serverless":
-        return "serverless"
+        return ", ".join(["serverless", *(words.format(config[name]) for name, words in _SERVERLESS.items() if name in config)])
     scaling = config.get("autoscaling") or {}
     if "minReplicas" not in scaling or "maxReplicas" not in scaling:
         return ""

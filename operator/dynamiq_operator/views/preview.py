@@ -10,6 +10,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
+SERVER, SERVERLESS = "server", "serverless"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Preview:
     """A deploy of `app` that has not been performed. `now`: what is live, None before the first deploy. `record`: what would be created.
 
     `no_op`: the App would run exactly what it runs now. `under_way`: a row that is being rolled out and would be overtaken.
-    `warnings`: sentences for the caller.
+    `warnings`: sentences for the caller. `restarts`: the App would run other pods than now. `switches`: calls move to these at once.
+    `warm`: how many of these are there and ready, and how many start before calls move; None where that is not known. `asleep`: the App
+    is asleep now.
     """
 
     namespace: str
@@ -62,6 +65,14 @@ class Preview:
     record: Manifest
     under_way: str | None = None
     warnings: tuple[str, ...] = ()
+    switches: bool = False
+    warm: tuple[int, int] | None = None
+    asleep: bool = False
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether calls move to pods that are all there already."""
+        return self.switches and self.warm is not None and self.warm[1] == 0
 
     def as_json(self) -> dict[str, Any]:
         """The preview as data, for surfaces that draw it themselves."""
@@ -71,8 +82,12 @@ class Preview:
             "from": self.now.as_json() if self.now is not None else None,
             "to": self.then.as_json(),
             "flowDiff": "\n".join(self.flow_diff),
-            "podsRestart": self.restarts,
+            "podsRestart": self.restarts and not self.is_warm,
             "noOp": self.no_op,
+            "strategy": "Switch" if self.switches else "Rolling",
+            "podsWarm": self.warm[0] if self.warm is not None else None,
+            "podsToStart": self.warm[1] if self.warm is not None else None,
+            "asleep": self.asleep,
             "underWay": self.under_way,
             "warnings": list(self.warnings),
         }
@@ -87,6 +102,9 @@ class Preview:
             ("config", config_in_words(now.config) if now else NOTHING, config_in_words(then.config)),
             ("compute", compute_in_words(now.config) if now else NOTHING, compute_in_words(then.config)),
         ]
+        types = (_type(now) if now else NOTHING, _type(then))
+        if types != (SERVER, SERVER):
+            pairs.insert(2, ("type", *types))
         restored = [f"  restores {then.restores}"] if then.restores is not None else []
         said = [title, *restored, *(change(*pair) for pair in pairs), *self._consequences()]
         return said + (["", *self.flow_diff] if self.flow_diff else [])
@@ -98,10 +116,40 @@ class Preview:
         elif self.now is None:
             said.append("  pods are started")
         elif self.restarts:
-            said.append("  pods are replaced one by one; requests go on being answered")
+            said.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests go on being answered'}")
         else:
             said.append("  no pod restarts")
-        return said + [f"  {warning}" for warning in self.warnings]
+        return said + [f"  {each}" for each in (*self._sleep(), *self.warnings)]
+
+    def _moves(self) -> str:
+        """What a switch does."""
+        ready, to_start = self.warm or (0, 0)
+        if self.warm is None:
+            return "its pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once"
+        if not ready:
+            return f"{_pods(to_start)} beside those that serve; when all are ready, calls move to them at once"
+        warm = f"warm: {ready} pod{'s' if ready != 1 else ''} ready"
+        if not to_start:
+            return f"{warm}, no pod starts; calls move to them at once"
+        return f"{warm}, {_pods(to_start)} beside them; when all are ready, calls move to them at once"
+
+    def _sleep(self) -> list[str]:
+        """What is to be known of a serverless App."""
+        now, then = _type(self.now) if self.now is not None else "", _type(self.then)
+        said = []
+        if then == SERVERLESS and now != SERVERLESS:
+            said.append("the App sleeps while nobody calls, and the next call wakes it")
+        elif now == SERVERLESS and then != SERVERLESS:
+            said.append("the App sleeps no more")
+        return [*said, "the App is asleep, and is woken for this"] if self.asleep and not self.no_op else said
+
+
+def _type(side: Side) -> str:
+    return str(side.config.get("type", SERVER))
+
+
+def _pods(count: int) -> str:
+    return f"{count} pod{'s' if count != 1 else ''} start{'s' if count == 1 else ''}"
 
 
 def _title(side: Side) -> str:

@@ -49,7 +49,7 @@ def test_callers_do_not_notice_that_another_engine_runs_their_app(on: Stage) -> 
         on.until_answer("moved", "v2", on.key("moved"))
         pods = on.until_settled("moved")
         metrics = on.kubectl(
-            "get", "--raw", f"/api/v1/namespaces/{on.namespace}/pods/{pods[0]['metadata']['name']}:8080/proxy/metrics"
+            "get", "--raw", f"/api/v1/namespaces/{on.namespace}/pods/{pods[0]['metadata']['name']}:9090/proxy/metrics"
         ).stdout
         on.live("moved", restores=first)
         on.until_answer("moved", "v1", on.key("moved"))

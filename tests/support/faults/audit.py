@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class Scaling:
     replicas: int
 
 
+@dataclass(frozen=True)
+class Write:
+    """A write of an object that was taken: when the API server got it and when it answered, in Unix seconds, and what was sent, where that is noted."""
+
+    user: str
+    verb: str
+    received: float
+    answered: float
+    sent: Any
+
+
 class Audit:
     """Requests from now on: whose in a namespace, and the operator's, which are told by its account, so no other one may run meanwhile."""
 
@@ -84,6 +96,19 @@ class Audit:
                 found.append(Scaling(entry["user"]["username"], replicas))
         return found
 
+    def writes(self, resource: str, name: str, *, group: str = "") -> list[Write]:
+        """Writes of an object of the namespace, its subresources not counted, in their order."""
+        found = []
+        for entry in self._entries(f'"{name}"'):
+            reference = entry.get("objectRef", {})
+            named = (reference.get("apiGroup", ""), reference.get("resource"), reference.get("namespace"), reference.get("name"))
+            if named == (group, resource, self._namespace, name) and entry["verb"] in WRITES and entry["responseStatus"]["code"] < 300:
+                if "subresource" in reference:
+                    continue
+                received, answered = (_seconds(entry[key]) for key in ("requestReceivedTimestamp", "stageTimestamp"))
+                found.append(Write(entry["user"]["username"], entry["verb"], received, answered, entry.get("requestObject")))
+        return sorted(found, key=lambda write: write.received)
+
     def _entries(self, about: str) -> Iterator[dict[str, Any]]:
         """Entries in which this text stands."""
         text = about.encode()
@@ -98,6 +123,10 @@ class Audit:
         files = sorted(self._log.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         first = next(number for number, path in enumerate(files) if path.stat().st_ino == self._inode)
         return files[first:]
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _replicas(written: Any) -> int | None:

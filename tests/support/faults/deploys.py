@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,29 @@ END_WITHIN = 150.0  # seconds for one row to be Live, restarts of the operator i
 ROWS: dict[str, Manifest] = {"a": {"workflowVersion": "v1"}, "b": {"workflowVersion": "v2"}, "c": {"restores": "a"}}
 """Deploy, redeploy, rollback."""
 PHASES = {"a": "Superseded", "b": "Superseded", "c": "Live"}
+BACK = names.revert_row(given.NAME, "b")
+TAKEN_BACK = {"a": "Superseded", "b": "Superseded", BACK: "Live"}
+CRASHED = {
+    "ready": False,
+    "restartCount": 2,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
+}
+"""How the container of a pod reads that crashes again and again."""
 
 
-def prepare(api: Api, namespace: str, *, name: str = given.NAME, versions: tuple[str, ...] = ("v1", "v2")) -> None:
+def prepare(api: Api, namespace: str, *modifiers: given.Modifier, name: str = given.NAME, versions: tuple[str, ...] = ("v1", "v2")) -> None:
     """An App, the releases of its workflow, and a Runtime, before anything is deployed."""
     here = given.in_namespace(namespace)
     shared = given.runtime_manifest()
     for manifest in (shared, *(given.version_manifest(version, here) for version in versions)):
         answer = api.apply(manifest)
         assert answer.ok, answer.message
-    create_app(api, namespace, name)
+    create_app(api, namespace, name, *modifiers)
 
 
-def create_app(api: Api, namespace: str, name: str) -> None:
-    answer = api.apply(given.app_manifest(given.in_namespace(namespace), name=name))
+def create_app(api: Api, namespace: str, name: str, *modifiers: given.Modifier) -> None:
+    answer = api.apply(given.app_manifest(given.in_namespace(namespace), *modifiers, name=name))
     assert answer.ok, answer.message
 
 
@@ -66,25 +75,92 @@ def until_live(api: Api, namespace: str, name: str) -> None:
 def deploy_all(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
     """The three rows; returns how it ended once the operator has nothing left to say."""
     deploy(api, namespace, *ROWS, meanwhile=meanwhile)
+    return until_told(api, namespace, meanwhile)
 
+
+def take_back(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
+    """A deploy, and a redeploy whose pods crash again and again once it is live; returns how it ended."""
+    deploy(api, namespace, "a", "b", meanwhile=meanwhile)
+    for pod in api.get("Pod", "", namespace, api_version="v1", labelSelector=f"{names.APP_LABEL}={given.NAME}").body["items"]:
+        crash(api, pod)
+    return until_told(api, namespace, meanwhile, TAKEN_BACK)
+
+
+def crash(api: Api, pod: Manifest) -> None:
+    """The kubelet says that the pod's container is in a crash loop; a pod that is gone by now is none."""
+    status = pod["status"]
+    others = [each for each in status.get("conditions", ()) if each["type"] not in ("Ready", "ContainersReady")]
+    not_ready = [{"type": type_, "status": "False"} for type_ in ("Ready", "ContainersReady")]
+    containers = [{**each, **CRASHED} for each in status.get("containerStatuses", ())]
+    changed = api.merge(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]},
+        {"status": {"containerStatuses": containers, "conditions": [*others, *not_ready]}},
+        subresource="/status",
+    )
+    assert changed.ok or changed.status == 404, changed.message
+
+
+def until_told(api: Api, namespace: str, meanwhile: Callable[[], None], phases: Mapping[str, str] = PHASES) -> End:
     def settled() -> bool:
         meanwhile()
-        return is_settled(api, namespace)
+        return is_settled(api, namespace, phases)
 
     eventually(f"all is told in {namespace}", settled, END_WITHIN)
-    return End.of(api, namespace)
+    return End.of(api, namespace, tuple(phases))
 
 
-def is_settled(api: Api, namespace: str) -> bool:
-    """Whether rows and App read as they must in the end."""
+def serving(api: Api, namespace: str) -> str:
+    """The name of the workload that the Service selects."""
+    selector = api.get("Service", given.NAME, namespace, api_version="v1").body["spec"]["selector"]
+    return names.workload(given.NAME, selector.get(names.PINS_LABEL, ""))
+
+
+def change_strategy(api: Api, namespace: str, strategy: str, meanwhile: Callable[[], None]) -> None:
+    """Changes the App's strategy, and waits until one workload of the right kind is all that is left."""
+    app = api.get("App", given.NAME, namespace).body
+    answer = api.merge(app, {"spec": {"rollout": {"strategy": strategy}}})
+    assert answer.ok, answer.message
+
+    def changed() -> bool:
+        meanwhile()
+        left = api.get("Deployment", "", namespace, api_version="apps/v1", labelSelector=names.MANAGED_SELECTOR).body["items"]
+        return [each["metadata"]["name"] for each in left] == [serving(api, namespace)] and (
+            (serving(api, namespace) != given.NAME) is (strategy == "Switch")
+        )
+
+    eventually(f"the App of {namespace} is under strategy {strategy}", changed, END_WITHIN)
+
+
+def deploy_all_by_both(api: Api, namespace: str, *, meanwhile: Callable[[], None] = lambda: None) -> End:
+    """The three rows, and between them a change to strategy Switch and one back."""
+    for row, strategy in (("a", "Switch"), ("b", "Rolling")):
+        deploy(api, namespace, row, meanwhile=meanwhile)
+        change_strategy(api, namespace, strategy, meanwhile)
+    deploy(api, namespace, "c", meanwhile=meanwhile)
+    return until_told(api, namespace, meanwhile)
+
+
+def is_settled(api: Api, namespace: str, phases: Mapping[str, str] = PHASES) -> bool:
+    """Whether rows and App read as they must in the end, and what failed on the way is not told any more."""
     rows = {row["metadata"]["name"]: row["status"]["phase"] for row in api.get("Deployment", "", namespace).body["items"]}
     status = api.get("App", given.NAME, namespace).body["status"]
     conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
     return (
-        rows == PHASES
-        and status.get("live", {}).get("row") == "c"
-        and (conditions.get("Ready"), conditions.get("Progressing")) == ("True", "False")
+        rows == phases
+        and phases.get(status.get("live", {}).get("row")) == "Live"
+        and (conditions.get("Ready"), conditions.get("Progressing"), conditions.get("Warm", "True")) == ("True", "False", "True")
+        and conditions.get("ReconcileFailed") != "True"
     )
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is done with an App: how the App begins, and what leads to the end. `watches_service`: whether its Service never may be without a pod."""
+
+    name: str
+    act: Callable[..., End]
+    modifiers: tuple[given.Modifier, ...] = ()
+    watches_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,11 +176,11 @@ class End:
     said: list[str]
 
     @classmethod
-    def of(cls, api: Api, namespace: str) -> End:
+    def of(cls, api: Api, namespace: str, expected: Sequence[str] = tuple(PHASES)) -> End:
         rows = sorted(api.get("Deployment", "", namespace).body["items"], key=lambda row: row["spec"]["sequence"])
         status = api.get("App", given.NAME, namespace).body["status"]
-        _require_sound(rows, status)
-        workload = api.get("Deployment", given.NAME, namespace, api_version="apps/v1").body
+        _require_sound(rows, status, expected)
+        workload = api.get("Deployment", serving(api, namespace), namespace, api_version="apps/v1").body
         return cls(
             rows=[_row(row) for row in rows],
             children=_children(api, namespace),
@@ -151,9 +227,9 @@ def _said(api: Api, namespace: str) -> list[str]:
     return sorted(f"{event['involvedObject']['kind']} {event['involvedObject']['name']}: {event['reason']}" for event in ours)
 
 
-def _require_sound(rows: list[Manifest], status: Manifest) -> None:
+def _require_sound(rows: list[Manifest], status: Manifest, expected: Sequence[str]) -> None:
     """No row twice, no sequence twice, in the order in which they were made, each digest right and over the one before it."""
-    assert [row["metadata"]["name"] for row in rows] == list(ROWS)
+    assert [row["metadata"]["name"] for row in rows] == list(expected)
     sequences = [row["spec"]["sequence"] for row in rows]
     assert len(set(sequences)) == len(sequences)
     assert status["lastSequence"] >= sequences[-1]
@@ -178,3 +254,9 @@ def until_calm(count: Callable[[], int], seconds: float, within: float = 180) ->
         return time.monotonic() - since >= seconds
 
     eventually("nothing more is counted", calm, within, 0.25)  # to count may take a while
+
+
+ROLLING = Story("deploy, redeploy, rollback", deploy_all)
+SWITCH = Story("deploy, redeploy, warm rollback by Switch", deploy_all, (given.with_spec(rollout={"strategy": "Switch"}),), True)
+BOTH = Story("the same with changes of the strategy between", deploy_all_by_both, (), True)
+REVERT = Story("deploy, redeploy that is taken back", take_back, (given.with_spec(rollout={"revert": {"seconds": 3600}}),))

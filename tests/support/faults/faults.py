@@ -45,6 +45,36 @@ class Kill(Fault):
         raise Cut
 
 
+@dataclass
+class KillAtWrite(Fault):
+    """Ends a process (SIGKILL) at the `nth` write from now on, Events and Leases not counted. `name`: the write's, once it has come."""
+
+    nth: int
+    after_it: bool
+    process: Callable[[], int]
+    name: str = ""
+    seen: list[Call] = field(default_factory=list)
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.is_write and not (call.is_event or call.is_lease):
+            self.seen.append(call)
+            if not self.after_it and self._is_it(call):
+                self._kill(call)
+        return None
+
+    async def after(self, call: Call) -> None:
+        if self.after_it and self._is_it(call):
+            self._kill(call)
+
+    def _is_it(self, call: Call) -> bool:
+        return not self.name and 0 < self.nth <= len(self.seen) and self.seen[self.nth - 1] is call
+
+    def _kill(self, call: Call) -> None:
+        os.kill(self.process(), signal.SIGKILL)
+        self.name = call.name
+        raise Cut
+
+
 class Fails(Fault):
     """Answers a share of all requests with one of some errors, by a seeded chance."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import RULES
 from dynamiq_operator.model.kinds import RECORD
+from dynamiq_operator.model.record import SERVERLESS_FIELDS, ConfigType
 from tests.support.api import Manifest
 from tests.support.swarm import APPLY, JSON, JSON_PATCH, MERGE, Request
 
@@ -84,16 +85,25 @@ def full(variant: int) -> Manifest:
     return made
 
 
+def of_type(spec: Manifest, kind: ConfigType) -> Manifest:
+    """The spec with configs of this type, without what is for the other one."""
+    others = SERVERLESS_FIELDS if kind is ConfigType.SERVER else ("autoscaling",)
+    for part in (spec, spec.get("pinned", {})):
+        if "config" in part:
+            part["config"] = {name: value for name, value in part["config"].items() if name not in others} | {"type": kind.value}
+    return spec
+
+
 def shapes() -> dict[str, Manifest]:
-    """Specs of rows in each stage of their life; one with every field is not valid, since a row restores or names a version."""
+    """Specs of rows in each stage of their life; one with every field is not valid: a row restores or names a version, and has one type."""
     every = full(0)
 
-    def but(*names: str) -> Manifest:
-        return {name: copy.deepcopy(part) for name, part in every.items() if name not in names}
+    def but(*names: str, kind: ConfigType = ConfigType.SERVER) -> Manifest:
+        return of_type({name: copy.deepcopy(part) for name, part in every.items() if name not in names}, kind)
 
     return {
         "ended": but("restores"),
-        "restoring": but("workflowVersion"),
+        "restoring": but("workflowVersion", kind=ConfigType.SERVERLESS),
         "pinned": but("restores", "outcome"),
         "numbered": but("restores", "outcome", "pinned"),
         "asked": but("restores", "outcome", "pinned", "sequence"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import SERVERLESS_FIELDS
 from tests.support.factories import (
     Modifier,
     app_manifest,
@@ -40,7 +41,8 @@ ONE_SOURCE = "a variable has exactly one of value, secret and configMap"
 OWN_NAMES = "names that begin with DYNAMIQ_, and PORT, are the runtime's own: choose another name"
 ONE_TIME = "a trigger has exactly one of schedule and runAt"
 FOR_INGRESS = "className, tls and annotations are for type Ingress: remove them, or use type Ingress"
-NO_OTHER_FIELD = "a serverless config has no other field: remove autoscaling and resources, or use type server"
+NO_AUTOSCALING = "autoscaling is for type server: use maxReplicas, or use type server"
+KEEP_WARM = "replicas is live, for as many as the live version has, or a number from 0 to 1000"
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
@@ -108,6 +110,10 @@ def _with_label(**requirement: object) -> Modifier:
 
 def _ports(**port: object) -> Modifier:
     return _network(egress=[{"ports": [port]}])
+
+
+def _warm(**fields: object) -> Modifier:
+    return with_spec(rollout={"strategy": "Switch", "keepWarm": fields})
 
 
 def _scaling(minimum: int, maximum: int) -> Manifest:
@@ -197,10 +203,13 @@ APP_RULES = (
     _app("a last port alone", _ports(port=80), _ports(endPort=80), "spec.network.egress[0].ports[0]", LAST_PORT),
     _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule has to, ports or both: to limit nothing, leave egress out"),
     _app("peers of a rule", _network(egress=[{"to": [{"podSelector": {}}]}]), _network(egress=[{"to": []}]), "spec.network.egress[0].to", "should have at least 1 items"),
+    _app("a number of warm pods", _warm(replicas=0), _warm(replicas=-1), "spec.rollout.keepWarm.replicas", KEEP_WARM),
+    _app("warm pods like the live ones", _warm(replicas="live"), _warm(replicas="all"), "spec.rollout.keepWarm.replicas", KEEP_WARM),
+    _app("warm pods of a strategy", _warm(), with_spec(rollout={"keepWarm": {}}), "spec.rollout.keepWarm", "keepWarm is for strategy Switch: add it, or remove keepWarm"),
     _app("version in Git", with_deploy(workflowVersion="v1"), with_deploy(workflowVersion="1"), "spec.deploy.workflowVersion", VERSION_NAME),
     _app("config in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(2, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_MAX),
     _app("scale to zero in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(0, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_ONE),
-    _app("serverless in Git", with_deploy(config={"type": "serverless"}), with_deploy(config={"type": "serverless", **_scaling(1, 1)}), "spec.deploy.config", NO_OTHER_FIELD),
+    _app("serverless in Git", with_deploy(config={"type": "serverless"}), with_deploy(config={"type": "serverless", **_scaling(1, 1)}), "spec.deploy.config.autoscaling", NO_AUTOSCALING),
 )  # fmt: skip
 ROW_RULES = (
     _row("its App's name", with_spec(app="a-1"), with_spec(app="a_1"), "spec.app", f"this name is not a DNS label: {DNS_LABEL}"),
@@ -214,8 +223,10 @@ ROW_RULES = (
     _row("runtime", asking(runtime="tiny-1.0"), asking(runtime="tiny:1.0"), "spec.runtime", OBJECT_NAME),
     _row("fewest and most pods", _config(**_scaling(3, 3)), _config(**_scaling(4, 3)), "spec.config.autoscaling.minReplicas", MIN_MAX),
     _row("scale to zero", _config(**_scaling(1, 3)), _config(**_scaling(0, 3)), "spec.config.autoscaling.minReplicas", MIN_ONE),
-    _row("autoscaling of serverless", _config(type="serverless"), _config(type="serverless", **_scaling(1, 1)), "spec.config", NO_OTHER_FIELD),
-    _row("resources of serverless", _config(type="server", resources={}), _config(type="serverless", resources={}), "spec.config", NO_OTHER_FIELD),
+    _row("autoscaling of serverless", _config(type="serverless"), _config(type="serverless", **_scaling(1, 1)), "spec.config.autoscaling", NO_AUTOSCALING),
+    *(_row(f"{field} of a server", _config(type="serverless", **{field: 5}), _config(type="server", **{field: 5}), f"spec.config.{field}", f"{field} is for type serverless: remove it, or use type serverless") for field in SERVERLESS_FIELDS),
+    _row("shortest idle time", _config(idleSeconds=5), _config(idleSeconds=4), "spec.config.idleSeconds", "should be greater than or equal to 5"),
+    _row("longest wait", _config(holdSeconds=3600), _config(holdSeconds=3601), "spec.config.holdSeconds", "should be less than or equal to 3600"),
     _row("type", _config(type="server"), _config(type="lambda"), "spec.config.type", 'supported values: "server", "serverless"'),
     _row("amount", _cpu("1.5"), _cpu("much"), "spec.config.resources.requests.cpu", AMOUNT),
     _row("negative amount", _cpu("100m"), _cpu("-1"), "spec.config.resources.requests.cpu", AMOUNT),

@@ -96,13 +96,20 @@ def test_what_the_caller_should_know_is_a_warning(script: Script) -> None:
     ]
 
 
+def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
+    told = {"type": "Trial", "status": "False", "reason": "Reverted", "message": "v2 (#2, chat-2) was taken back: 14 of 20 runs failed"}
+    reverted = given.with_status(conditions=[{**told, "lastTransitionTime": "2026-11-24T12:00:00Z"}])
+    script.on("GET", APPS.path(given.NAMESPACE, given.NAME), given.stored(given.app_manifest(reverted)))
+    assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == (told["message"],)
+
+
 @pytest.mark.parametrize(
     ("request_", "kind", "says"),
     [
         (DeployRequest(given.NAMESPACE, "other"), Unknown, "no App other in namespace demo; Apps there: chat"),
         (DeployRequest(given.NAMESPACE, given.NAME, version="v9"), Unknown, "no version v9 of chat; released: v1, v2"),
         (DeployRequest(given.NAMESPACE, given.NAME, runtime="none"), Unknown, "no Runtime none; there are: tiny-1"),
-        (DeployRequest(given.NAMESPACE, given.NAME, config={"type": "serverless"}), Refusal, "needs Knative Serving"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config={"idleSeconds": 9}), Refusal, "give type serverless with it"),
         (DeployRequest(given.NAMESPACE, given.NAME, config={"autoscaling": {"minReplicas": "x"}}), Refusal, "valid integer"),
         (DeployRequest(given.NAMESPACE, given.NAME, restores="gone"), Unknown, "no row gone of chat"),
     ],

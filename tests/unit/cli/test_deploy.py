@@ -7,15 +7,15 @@ import re
 
 import pytest
 
-from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.kube.resources import BY_KIND, RECORDS, RUNTIMES, VERSIONS
-from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Answer, Reply, failure, listed, missing
 from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
+from tests.support.workloads import of_pins, rolling, service
 
 ROWS = RECORDS.path(NAMESPACE)
 NEW = "chat-new"
@@ -52,10 +52,6 @@ def row(*modifiers: given.Modifier, name: str = NEW) -> Manifest:
     return given.stored(given.row_manifest(name, *modifiers))
 
 
-def workload(wanted: int, ready: int, new: int, old: int) -> Manifest:
-    return {"spec": {"replicas": wanted}, "status": {"readyReplicas": ready, "updatedReplicas": new, "replicas": new + old}}
-
-
 @pytest.fixture
 def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
     """App chat serves v1, its first row; v2 is released."""
@@ -71,8 +67,7 @@ def serving(plugin: ScriptedPlugin) -> ScriptedPlugin:
 def rolling_out(plugin: ScriptedPlugin, *told: Answer, pods: Manifest | Reply | None = None) -> None:
     """What the new row reads as, one reading after the other."""
     plugin.script.on("GET", RECORDS.path(NAMESPACE, NEW), *told)
-    where = BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, NEW))
-    plugin.script.on("GET", where, pods or workload(2, 1, 1, 1))
+    plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), pods or listed(rolling(2, 1, 1, 1)))
 
 
 def created(plugin: ScriptedPlugin) -> list[Manifest]:
@@ -194,7 +189,7 @@ def test_on_a_terminal_one_line_is_rewritten(serving: ScriptedPlugin, monkeypatc
     ],
 )
 def test_what_takes_too_long_is_left_to_go_on(serving: ScriptedPlugin, reads: Manifest, sentence: str) -> None:
-    rolling_out(serving, reads, pods=missing("deployments", NAME))
+    rolling_out(serving, reads, pods=listed())
     done = serving("deploy", "chat", "--yes", "--timeout", "1ms")
     assert (done.code, done.err.splitlines()[-1]) == (3, f"error: {sentence}")
 
@@ -231,7 +226,10 @@ def test_ctrl_c_while_it_follows_says_that_the_deploy_goes_on(serving: ScriptedP
         (("--version", "v9"), "no version v9 of chat; released: v1, v2"),
         (("--runtime", "none"), "no Runtime none; there are: tiny-1, tiny-2"),
         (("--min", "5", "--max", "2"), "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"),
-        (("--serverless", "--min", "1"), "a serverless App scales by itself: leave out --min, --max and --cpu, or --serverless"),
+        (
+            ("--serverless", "--min", "1"),
+            "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based",
+        ),
     ],
 )
 def test_a_refusal_is_one_sentence_with_the_next_step(serving: ScriptedPlugin, options: tuple[str, ...], sentence: str) -> None:
@@ -240,6 +238,96 @@ def test_a_refusal_is_one_sentence_with_the_next_step(serving: ScriptedPlugin, o
     done = serving("deploy", "chat", "--yes", *options)
     assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
     assert created(serving) == []
+
+
+SLEEPS: Manifest = {
+    "type": "serverless",
+    "idleSeconds": 300,
+    "maxReplicas": 10,
+    "holdSeconds": 120,
+    "resources": given.CONFIG["resources"],
+}
+
+
+@pytest.mark.parametrize(
+    ("live", "options", "config"),
+    [
+        (given.CONFIG, ("--serverless",), SLEEPS),
+        (given.CONFIG, ("--serverless", "--idle-seconds", "60", "--max", "3", "--hold-seconds", "30"), None),
+        (SLEEPS, (), SLEEPS),
+        (SLEEPS, ("--max", "4"), {**SLEEPS, "maxReplicas": 4}),
+        (SLEEPS, ("--idle-seconds", "60"), {**SLEEPS, "idleSeconds": 60}),
+        (SLEEPS, ("--server-based",), given.CONFIG),
+        (SLEEPS, ("--server-based", "--min", "2", "--max", "3", "--cpu", "60"), scaled(2, 3, 60)),
+        (given.CONFIG, ("--max", "4"), scaled(1, 4, 80)),
+    ],
+)
+def test_the_type_that_is_live_is_kept_unless_another_is_given(
+    serving: ScriptedPlugin, live: Manifest, options: tuple[str, ...], config: Manifest | None
+) -> None:
+    """And the row says its type, and all of its config."""
+    serving.rows(row(given.live(1, "v1", config=live), name="chat-a"))
+    assert serving("deploy", "chat", "--yes", "--no-wait", *options).code == 0
+    assert created(serving)[0]["config"] == (config or {**SLEEPS, "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30})
+
+
+def test_a_first_row_says_its_type(serving: ScriptedPlugin) -> None:
+    serving.rows()
+    assert serving("deploy", "chat", "--yes", "--no-wait").code == 0
+    assert created(serving)[0]["config"]["type"] == "server"
+
+
+@pytest.mark.parametrize(
+    ("live", "options", "sentence"),
+    [
+        (SLEEPS, ("--min", "2"), "chat is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based"),
+        (
+            given.CONFIG,
+            ("--idle-seconds", "60"),
+            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+        ),
+        (
+            given.CONFIG,
+            ("--server-based", "--hold-seconds", "60"),
+            "chat is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless",
+        ),
+    ],
+)
+def test_options_of_the_other_type(serving: ScriptedPlugin, live: Manifest, options: tuple[str, ...], sentence: str) -> None:
+    serving.rows(row(given.live(1, "v1", config=live), name="chat-a"))
+    done = serving("deploy", "chat", "--yes", *options)
+    assert (done.code, done.err, created(serving)) == (1, f"error: {sentence}\n", [])
+
+
+SWITCHES = given.with_spec(rollout={"strategy": "Switch"})
+
+
+@pytest.mark.parametrize(
+    ("workloads", "serves", "said"),
+    [
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 2, 2, warm=True)], "v2", "warm: 2 pods ready, no pod starts"),
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 1, 1, warm=True)], "v2", "warm: 1 pod ready, 1 pod starts beside them"),
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v3", 2, 2, warm=True)], "v2", "2 pods start beside those that serve"),
+        ([of_pins("v2", 2, 2, serves=True), of_pins("v1", 2, 2, warm=True, app=given.an_app(given.public()))], "v2", "2 pods start beside"),
+        ([rolling(2, 2, 2, 0)], None, "pods are replaced one by one"),
+        ([rolling(2, 2, 2, 0), of_pins("v2", 2, 1)], None, "pods are replaced one by one"),
+    ],
+    ids=["warm", "warm in part", "another is warm", "warm with other variables or access", "before the change", "during the change"],
+)
+def test_a_preview_of_a_rollback_under_switch_says_whether_it_is_warm(
+    serving: ScriptedPlugin, workloads: list[Manifest], serves: str | None, said: str
+) -> None:
+    serving.app(given.stored(given.app_manifest(SWITCHES)))
+    serving.rows(row(given.superseded(1, "v1"), name="chat-a"), row(given.live(2, "v2"), name="chat-b"))
+    serving.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(*workloads))
+    serving.script.on("GET", BY_KIND[SERVICE.kind].path(NAMESPACE, NAME), service(serves))
+    assert f"  {said}" in serving("rollback", "chat", "--preview").out
+
+
+def test_whoever_may_not_see_workloads_is_told_what_a_switch_does(serving: ScriptedPlugin) -> None:
+    serving.app(given.stored(given.app_manifest(SWITCHES)))
+    serving.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), failure(403, "Forbidden"))
+    assert "unless they are warm" in serving("deploy", "chat", "--preview").out
 
 
 def test_whoever_may_only_read_gets_a_preview_with_a_warning(serving: ScriptedPlugin) -> None:

@@ -71,6 +71,7 @@ def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
         "config": stored["spec"]["pinned"]["config"],
         "message": "the other\nteam",
         "provenance": "restores #1",
+        "source": "Record",
         "duration": 0.0,
         "digest": stored["spec"]["pinned"]["digest"],
         "reason": None,

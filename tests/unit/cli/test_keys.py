@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -13,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, SECRETS
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube.resources import APPS, BY_KIND, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
-from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, missing
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.waiting import eventually
+from tests.support.workloads import rolling
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
@@ -116,12 +119,19 @@ def test_before_the_first_deploy_there_are_no_keys(keyed: ScriptedPlugin) -> Non
 # invoke
 
 
+@contextlib.contextmanager
+def served() -> Iterator[tuple[Script, int]]:
+    """An App that answers, and its port."""
+    script = Script().on("POST", "/", {"answer": "hello"})
+    with ScriptedServer(script) as server:
+        yield script, int(server.url.rpartition(":")[2])
+
+
 @pytest.fixture
 def pods(keyed: ScriptedPlugin) -> Iterator[Script]:
     """The App behind a port-forward."""
-    script = Script().on("POST", "/", {"answer": "hello"})
-    with ScriptedServer(script) as server:
-        keyed.forwards(int(server.url.rpartition(":")[2]))
+    with served() as (script, port):
+        keyed.forwards(port)
         yield script
 
 
@@ -134,6 +144,16 @@ def test_a_call_goes_out_with_a_key_and_prints_the_answer(keyed: ScriptedPlugin,
     assert pods.sent[-1].headers["Authorization"] == "Bearer short"
     assert keyed("invoke", NAME, "-", "-o", "jsonpath={.answer}", typed='{"a": 1}').out == "hello\n"
     assert pods.sent[-1].body == {"input": {"a": 1}}
+
+
+def test_a_call_by_hostname_goes_where_the_gateway_is_called_from_outside(keyed: ScriptedPlugin) -> None:
+    """A name of this machine, which its resolver may not know, is one all the same."""
+    with served() as (script, port):
+        url = f"http://chat.demo.localhost:{port}"
+        keyed.app(given.stored(given.app_manifest(given.with_status(hostname="chat.demo.localhost", url=url))))
+        done = keyed("invoke", NAME, "{}", "--by-hostname")
+        assert (done.code, json.loads(done.out)) == (0, {"answer": "hello"})
+        assert script.sent[0].headers["Host"] == f"chat.demo.localhost:{port}"
 
 
 def test_an_error_of_the_app_is_shown_and_ends_with_1(keyed: ScriptedPlugin, pods: Script) -> None:
@@ -168,6 +188,19 @@ def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
     done = keyed("invoke", NAME, "{}")
     assert (done.code, done.err) == (1, "error: chat cannot be reached: error: unable to forward port because pod is not running\n")
     assert "has no hostname" in keyed("invoke", NAME, "{}", "--by-hostname").err
+
+
+def test_an_app_that_is_asleep_is_woken_by_no_port_forward(keyed: ScriptedPlugin, pods: Script) -> None:
+    """For a pod that nobody asks for kubectl would wait a minute. One that was woken since its status was written is called."""
+    asleep = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "", "lastTransitionTime": "2026-11-24T12:00:00Z"}
+    keyed.app(given.stored(given.app_manifest(given.with_status(conditions=[asleep]))))
+    workloads = BY_KIND[WORKLOAD.kind].path(NAMESPACE)
+    keyed.script.on("GET", workloads, listed(rolling(0, 0, 0, 0)))
+    assert keyed("invoke", NAME, "{}").err == "error: chat is asleep, and a port-forward wakes nobody: give --by-hostname\n"
+    assert pods.sent == []
+    for awake in (listed(rolling(1, 0, 1, 0)), failure(403, "Forbidden")):
+        keyed.script.on("GET", workloads, awake)
+        assert keyed("invoke", NAME, "{}").code == 0
 
 
 def test_a_key_that_is_only_looked_at_is_not_made(keyed: ScriptedPlugin) -> None:

@@ -46,6 +46,12 @@ def test_the_apps_of_a_namespace(apps: ScriptedPlugin) -> None:
     assert len(lines) == 3
 
 
+def test_an_app_that_sleeps_is_told_as_asleep(plugin: ScriptedPlugin) -> None:
+    asleep = given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[{**READY, "reason": "Asleep"}])))
+    plugin.script.on("GET", APPS.path(NAMESPACE), listed(asleep))
+    assert json.loads(plugin("list", "-o", "json").out)[0]["status"] == "Asleep"
+
+
 def test_the_apps_of_every_namespace(apps: ScriptedPlugin) -> None:
     shown = apps("list", "-A").out
     assert shown.startswith("NAMESPACE ")

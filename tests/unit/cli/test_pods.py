@@ -6,6 +6,7 @@ import webbrowser
 
 import pytest
 
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.kube.resources import PODS
 from dynamiq_operator.model import names
@@ -36,7 +37,7 @@ def running(plugin: ScriptedPlugin) -> ScriptedPlugin:
 def selector(version: str, name: str, sequence: int) -> str:
     row = given.a_row(name, given.live(sequence, version))
     assert row.pinned is not None
-    return f"{names.APP_LABEL}={NAME},{names.TEMPLATE_LABEL}={template_digest(given.an_app(), row.pinned)}"
+    return f"{names.APP_LABEL}={NAME},{names.TEMPLATE_LABEL}={template_digest(given.an_app(), Pins.of(row.pinned))}"
 
 
 def test_logs_becomes_kubectl_logs_of_the_live_rows_pods(running: ScriptedPlugin) -> None:
@@ -98,6 +99,12 @@ def test_open_prints_the_address(plugin: ScriptedPlugin, exposure: Manifest | No
     plugin.app(given.stored(given.app_manifest(*modifiers)))
     done = plugin("open", "chat")
     assert (done.code, done.out, done.err) == (0, out, err)
+
+
+def test_open_prints_what_is_called_from_outside(plugin: ScriptedPlugin) -> None:
+    plugin.app(given.stored(given.app_manifest(given.with_status(hostname="chat.demo.localhost", url="http://chat.demo.localhost:8080"))))
+    done = plugin("open", "chat")
+    assert (done.out, done.err) == ("http://chat.demo.localhost:8080\n", "")
 
 
 def test_on_a_desktop_the_browser_opens_it(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD
+from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
@@ -15,6 +15,7 @@ from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.workloads import of_pins, rolling, service
 
 STATUS = """\
 chat in demo
@@ -23,12 +24,14 @@ chat in demo
   Progressing v3 (#3, chat-c), by bo
   Failed      (#2, chat-b): no pod became Ready
   hostname    chat.example.com
+  url         http://chat.example.com:8080
   pods        1 of 2 ready, 1 new, 1 old
   Ready is True (Live)
   HostnameReady is False (Taken): another App has it
 """
+ADDRESS = {"hostname": "chat.example.com", "url": "http://chat.example.com:8080"}
 SINCE = "2026-11-24T12:00:00Z"
-LIVE_PODS = BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, "chat-a"))
+LIVE_PODS = BY_KIND[WORKLOAD.kind].path(NAMESPACE)
 
 
 def row(name: str, *modifiers: given.Modifier) -> Manifest:
@@ -43,15 +46,14 @@ def deploying(plugin: ScriptedPlugin) -> ScriptedPlugin:
         {"type": "HostnameReady", "status": "False", "reason": "Taken", "message": "another App has it", "lastTransitionTime": SINCE},
     ]
     failed = {"row": "chat-b", "sequence": 2, "reason": "no pod became Ready"}
-    plugin.app(given.stored(given.app_manifest(given.with_status(hostname="chat.example.com", failed=failed, conditions=conditions))))
+    plugin.app(given.stored(given.app_manifest(given.with_status(**ADDRESS, failed=failed, conditions=conditions))))
     plugin.rows(
         row("chat-a", given.live(1, "v1"), given.asking(createdBy="anna")),
         row("chat-b", given.failed(2, "v2")),
         row("chat-c", given.progressing(3, "v3"), given.asking(createdBy="bo")),
         row("chat-d", given.with_status(phase="Pending")),
     )
-    pods = {"spec": {"replicas": 2}, "status": {"readyReplicas": 1, "updatedReplicas": 1, "replicas": 2}}
-    plugin.script.on("GET", LIVE_PODS, pods)
+    plugin.script.on("GET", LIVE_PODS, listed(rolling(2, 1, 1, 1)))
     return plugin
 
 
@@ -71,17 +73,79 @@ def test_colours_are_for_terminals(deploying: ScriptedPlugin) -> None:
 def test_as_data(deploying: ScriptedPlugin, how: str) -> None:
     out = deploying("status", "chat", "-o", how).out
     data = json.loads(out) if how == "json" else yaml.safe_load(out)
-    assert list(data) == ["app", "namespace", "hostname", "live", "underWay", "failed", "pods", "conditions"]
-    assert (data["app"], data["namespace"], data["hostname"]) == ("chat", "demo", "chat.example.com")
+    assert list(data) == [
+        "app",
+        "namespace",
+        "hostname",
+        "url",
+        "live",
+        "underWay",
+        "failed",
+        "strategy",
+        "asleep",
+        "pods",
+        "beside",
+        "conditions",
+    ]
+    assert (data["app"], data["namespace"], data["hostname"], data["url"]) == ("chat", "demo", *ADDRESS.values())
     assert (data["live"]["name"], [each["name"] for each in data["underWay"]]) == ("chat-a", ["chat-d", "chat-c"])
     assert data["failed"] == {"row": "chat-b", "sequence": 2, "reason": "no pod became Ready"}
     assert data["pods"] == {"wanted": 2, "ready": 1, "new": 1, "old": 1}
 
 
+SWITCH = """\
+chat in demo
+  Live        v2 (#2, chat-b), runtime 1.0.0, 1 to 2 pods at 80 % CPU, 2026-11-24T12:00:00Z
+  Progressing v3 (#3, chat-c)
+  strategy    Switch
+  revert      above 5 % failed runs within 60 s; chat-b is watched until 2026-11-24T12:01:00Z
+  pods        2 of 2 ready, 2 new, 0 old
+  starting    v3, {v3}: 1 of 2 pods ready
+  warm        v1, {v1}: 2 of 2 pods ready
+"""
+
+
+def test_under_switch_what_starts_and_what_is_warm(plugin: ScriptedPlugin) -> None:
+    rollout = {"strategy": "Switch", "revert": {"seconds": 60, "maxFailedPercent": 5}}
+    trial = {"row": "chat-b", "until": "2026-11-24T12:01:00Z"}
+    plugin.app(given.stored(given.app_manifest(given.with_spec(rollout=rollout), given.with_status(trial=trial))))
+    plugin.rows(row("chat-b", given.live(2, "v2")), row("chat-c", given.progressing(3, "v3")))
+    made = {"v1": of_pins("v1", 2, 2, warm=True), "v2": of_pins("v2", 2, 2, serves=True), "v3": of_pins("v3", 2, 1)}
+    plugin.script.on("GET", LIVE_PODS, listed(*made.values()))
+    plugin.script.on("GET", BY_KIND[SERVICE.kind].path(NAMESPACE, NAME), service("v2"))
+    called = {version: workload["metadata"]["name"] for version, workload in made.items()}
+    out = plugin("status", "chat").out
+    assert sorted(out.splitlines()) == sorted(SWITCH.format(**called).splitlines())
+    data = json.loads(plugin("status", "chat", "-o", "json").out)
+    assert (data["strategy"], data["pods"]["ready"]) == ("Switch", 2)
+    assert {"role": "warm", "name": called["v1"], "version": "v1", "ready": 2, "wanted": 2} in data["beside"]
+
+
+def test_asleep(plugin: ScriptedPlugin) -> None:
+    asleep = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "it sleeps", "lastTransitionTime": SINCE}
+    plugin.app(given.stored(given.app_manifest(given.with_status(conditions=[asleep]))))
+    plugin.rows(row("chat-a", given.live(1, "v1", config={"type": "serverless", "idleSeconds": 60, "maxReplicas": 1, "holdSeconds": 9})))
+    plugin.script.on("GET", LIVE_PODS, listed(rolling(0, 0, 0, 0)))
+    out = plugin("status", "chat").out
+    assert "serverless, 0 to 1 pods, asleep after 60 s, a call waits 9 s" in out
+    assert "  asleep      the next call wakes it\n  pods        0 of 0 ready, 0 new, 0 old\n" in out
+    assert json.loads(plugin("status", "chat", "-o", "json").out)["asleep"] is True
+
+
+def test_a_version_that_was_taken_back_is_told_with_its_figures(plugin: ScriptedPlugin) -> None:
+    why = "v2 (#2, chat-b) failed 14 of 20 runs"
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.rows(row("chat-r", given.live(3, "v1", source="Revert", restores={"row": "chat-a", "sequence": 1}), given.asking(message=why)))
+    plugin.script.on("GET", LIVE_PODS, listed(rolling(1, 1, 1, 0)))
+    assert f"  reverted    {why}\n" in plugin("status", "chat").out
+    live = json.loads(plugin("status", "chat", "-o", "json").out)["live"]
+    assert (live["source"], live["provenance"]) == ("Revert", "revert, restores #1")
+
+
 def test_before_the_first_deploy(plugin: ScriptedPlugin) -> None:
     plugin.app(given.stored(given.app_manifest()))
     plugin.rows()
-    plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE, names.workload(NAME, "")), missing("deployments", NAME))
+    plugin.script.on("GET", LIVE_PODS, listed())
     assert plugin("status", "chat").out.splitlines()[:2] == ["chat in demo", "  nothing is live"]
     assert json.loads(plugin("status", "chat", "-o", "json").out)["live"] is None
 

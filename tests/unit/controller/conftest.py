@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube.client import Client
 from tests.support.controller import Process, connected
 from tests.support.scripted import Script
 

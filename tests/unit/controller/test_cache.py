@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.cache import CONTENT_HASH, Cache
-from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.plan.observed.endpoints import Slice
+from tests.support import slices
 from tests.support.factories import NAME, NAMESPACE, app_manifest, flow, row_manifest
 
 APP = (NAMESPACE, NAME)
@@ -169,3 +171,38 @@ def test_object_of_no_known_form_costs_no_other_object_anything(resource: ApiRes
     assert rows(cache) == ["a"], "what was known of it is known still"
     assert cache.update(RECORDS, stored(row_manifest("a"), 12)) == {APP}
     assert cache.delete(RECORDS, stored(row_manifest("a"), 13)) == {APP}
+
+
+def test_slice_wakes_its_app_and_those_of_the_gates_own_service_wake_each_app_that_has_one() -> None:
+    cache = Cache()
+    cache.update(APPS, stored(app_manifest(), 1))
+    assert cache.update(SLICES, stored(slices.slice_of_gate(), 2)) == set(), "an App that has no slice does not care"
+    assert cache.update(SLICES, stored(slices.service_slice(slices.endpoint("pod")), 3)) == {APP}
+    assert cache.update(SLICES, stored(slices.slice_of_gate(slices.endpoint("gate-a")), 4)) == {APP}
+    assert cache.delete(SLICES, stored(slices.slice_of_gate(), 5)) == {APP}
+    assert cache.slices_of_gate() == []
+
+
+def test_service_of_the_gates_name_elsewhere_is_not_the_gate() -> None:
+    cache = Cache()
+    cache.update(SLICES, stored(slices.slice_of_gate(slices.endpoint("pod"), namespace=NAMESPACE), 1))
+    assert cache.slices_of_gate() == []
+
+
+def test_ports_at_the_gate_are_those_of_other_apps() -> None:
+    cache = Cache()
+    for number, app in enumerate((NAME, "other", "third")):
+        cache.update(SLICES, stored(slices.gate_slice(app=app, port=20000 + number), 1))
+    assert cache.gate_ports(but_of=APP) == {20001, 20002}
+    cache.delete(SLICES, stored(slices.gate_slice(app="other", port=20001), 2))
+    assert cache.gate_ports(but_of=APP) == {20002}
+
+
+def test_ports_of_a_service_with_the_gates_label_are_none_of_the_gate() -> None:
+    """Whoever may make a Service could take all of them: Kubernetes copies its labels to its slices."""
+    cache = Cache()
+    made = slices.service_slice(slices.endpoint("pod"), port=20005)
+    made["metadata"]["labels"][names.GATE_LABEL] = "slice"
+    cache.update(SLICES, stored(made, 1))
+    assert cache.gate_ports(but_of=("another", "app")) == frozenset()
+    assert not Slice.of(made).is_gates

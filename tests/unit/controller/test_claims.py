@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time

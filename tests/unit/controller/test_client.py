@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dynamiq_operator.controller.client import CONNECTIONS, DOWN_AFTER, JSON_PATCH, Client
-from dynamiq_operator.controller.credentials import Credentials
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import CONNECTIONS, DOWN_AFTER, JSON_PATCH, Client
+from dynamiq_operator.kube.credentials import Credentials
 from dynamiq_operator.kube.resources import APPS, PODS, RECORDS, VERSIONS
 from dynamiq_operator.model.names import FIELD_MANAGER, REPLICAS_MANAGER
 from tests.support import factories as given

@@ -8,10 +8,10 @@ import pytest
 
 from dynamiq_operator.controller.execute.apply import ATTEMPTS, OF_NO_OBJECT
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
 from dynamiq_operator.desired.flow import flow as config_map
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, VERSIONS
+from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
@@ -66,10 +66,20 @@ async def test_child_is_created_by_one_apply_that_touches_no_object(process: Pro
     assert (cached(process, service()) or {})["metadata"]["resourceVersion"] == "1"
 
 
+async def test_child_that_is_never_written_again_is_created_by_a_post(process: Process, script: Script) -> None:
+    """An apply needs the right to patch, which the operator has of no EndpointSlice."""
+    made = child(CHAT, ENDPOINT_SLICE, names.gate_slice(given.NAME))
+    script.on("POST", at(SLICES), managed(made, "Update"))
+    await execute(process, APP, operations.CreateChild(CHAT, made, "d"))
+    assert [sent.method for sent in script.sent] == ["POST"]
+    assert problem(process, made) is None
+
+
 @pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"metadata": OBSERVED, "spec": {"replicas": 2}}])])
 async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
     """Applied once and left out later, they would be set back to 1."""
     script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
+    script.on("GET", WORKLOAD_PATH, managed(workload(replicas), "Apply", 2))
     await execute(process, APP, operations.CreateChild(CHAT, workload(replicas), "d"))
     (applied,) = script.bodies("PATCH", WORKLOAD_PATH)
     assert applied["spec"] == {"minReadySeconds": 5}
@@ -245,11 +255,37 @@ async def test_child_is_deleted_as_it_was_observed(process: Process, script: Scr
     assert options == {"preconditions": OBSERVED, "propagationPolicy": policy}
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_there"),
+    [
+        ({"kind": "Status", "status": "Success", "metadata": {}}, False),
+        (failure(404, "NotFound"), False),
+        (failure(409, "Conflict"), True),
+        (stored({**service(), "metadata": {**service()["metadata"], "finalizers": ["example.test/held"]}}), True),
+    ],
+    ids=["deleted", "gone before", "written since", "held by a finalizer"],
+)
+async def test_the_next_reconcile_sees_no_child_that_was_deleted(process: Process, script: Script, answer: Any, is_there: bool) -> None:
+    """The event of it may come later than that: an App whose gate's slice is gone must not fall asleep behind it."""
+    script.on("DELETE", SERVICE_PATH, answer)
+    process.cache.update(SERVICES, stored(service()))
+    await execute(process, APP, operations.DeleteChild(stored(service())))
+    assert (cached(process, service()) is not None) is is_there
+
+
 async def test_replicas_are_set_by_a_manager_of_their_own(process: Process, script: Script) -> None:
-    script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)
+    script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED).on("GET", WORKLOAD_PATH, stored(workload(1), 2))
     await execute(process, APP, operations.ScaleWorkload(stored(workload()), 1))
-    (sent,) = script.sent
+    (sent,) = script.writes()
     assert (sent.query["fieldManager"], sent.body) == (names.REPLICAS_MANAGER, {"metadata": OBSERVED, "spec": {"replicas": 1}})
+
+
+async def test_the_next_reconcile_sees_the_replicas_that_were_set(process: Process, script: Script) -> None:
+    """The event of it may come later than that of the pods that end: an App that falls asleep must not be taken for one that is awake."""
+    script.on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED).on("GET", WORKLOAD_PATH, stored(workload(0), 2))
+    process.cache.update(WORKLOADS, stored(workload(1)))
+    await execute(process, APP, operations.ScaleWorkload(stored(workload(1)), 0))
+    assert (cached(process, workload()) or {})["spec"]["replicas"] == 0
 
 
 @pytest.mark.parametrize(("found", "sent"), [(2, ["1", "7"]), (5, ["1"])], ids=["its status was written", "somebody scaled it"])

@@ -190,7 +190,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
     path = at(PODS, "chat-0")
     pod = {"metadata": {"name": "chat-0", "labels": names.labels(given.NAME)}, "spec": {"containers": []}}
     script.on("PATCH", path, stored(pod, 2))
-    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", "55"))
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", names.KEYS_ANNOTATION, "55"))
     assert script.bodies("PATCH", path) == [
         {"metadata": {"uid": "uid-0", "resourceVersion": "7", "annotations": {names.KEYS_ANNOTATION: "55"}}}
     ]
@@ -200,7 +200,7 @@ async def test_pod_is_told_of_the_keys_by_an_annotation_on_that_pod_alone(proces
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
 async def test_pod_that_is_gone_needs_to_be_told_nothing(process: Process, script: Script, answer: Reply) -> None:
     script.on("PATCH", at(PODS, "chat-0"), answer)
-    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", "55"))
+    await execute(process, APP, operations.AnnotatePod(given.an_app(), "chat-0", "uid-0", "7", names.KEYS_ANNOTATION, "55"))
     assert len(script.sent) == 1
 
 

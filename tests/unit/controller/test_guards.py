@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.guards import Guards
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import DEFINITIONS, EVENTS, POLICIES, VALIDATING_POLICIES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time

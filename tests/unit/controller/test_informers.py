@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.controller import informers
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.feed import GONE
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS, RUNTIMES, WATCHED
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS, RUNTIMES, SLICES, WATCHED
 from dynamiq_operator.model import names
 from tests.support import factories as given
 from tests.support.controller import Process, empty_cluster, stored
@@ -38,9 +38,10 @@ async def test_everything_is_listed_before_anything_is_decided(process: Process,
 
 async def test_namespaces_that_are_served_are_listed_one_by_one_and_runtimes_once(client: Client, script: Script) -> None:
     process = Process(client, script, namespaces=frozenset({"a", "b"}))
-    empty_cluster(empty_cluster(script, "a"), "b")
+    empty_cluster(empty_cluster(script, "a"), "b").on("GET", SLICES.path(names.GATE_NAMESPACE), listed(version="7"))
     await process.sync()
     paths = [sent.path for sent in script.sent]
+    assert [path for path in paths if names.GATE_NAMESPACE in path] == [SLICES.path(names.GATE_NAMESPACE)], "that much says of the gate all"
     assert RECORDS.path("a") in paths
     assert RECORDS.path("b") in paths
     assert paths.count(RUNTIMES.path()) == 1

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.client import Client
 from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost, Timing
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES, PODS
 from dynamiq_operator.model import names
 from tests.support.controller import LEASE, QUICK, SYSTEM, Clock, Process

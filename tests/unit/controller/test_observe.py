@@ -10,12 +10,14 @@ import pytest
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.plan.observed.endpoints import GateState
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
 from tests.support import factories as given
+from tests.support import slices
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
 
@@ -440,3 +442,39 @@ async def test_very_many_releases_of_a_workflow_keep_no_other_app_waiting(proces
     await beside
     assert len(snapshot.versions) == 3000
     assert turns > 5
+
+
+def see(process: Process, *manifests: Manifest) -> None:
+    """The watch of EndpointSlices reported these."""
+    for made in manifests:
+        process.informers.on_watch_event(SLICES, "ADDED", stored(made))
+
+
+async def test_slices_of_the_apps_service_and_the_gates_are_observed_and_no_other_ones(process: Process) -> None:
+    cache(process, APPS, given.app_manifest(given.public()))
+    see(process, slices.service_slice(slices.endpoint("a"), slices.endpoint("b", ready=False)), slices.service_slice(app="other", name="o"))
+    see(process, slices.gate_slice(slices.endpoint("gate-a"), port=20007), slices.gate_slice(app="other", port=20008))
+    snapshot = await observe(process)
+    assert [(each.name, each.is_gates, each.port) for each in snapshot.slices] == [("chat-gate", True, 20007), ("chat-x7z2p", False, 8080)]
+    assert [(each.pod, each.ready) for each in snapshot.slices[1].endpoints] == [("a", True), ("b", False)]
+    assert snapshot.gate_ports == {20008}
+    assert not snapshot.children, "they are no children that are compared with a manifest"
+
+
+async def test_slice_of_a_deleted_app_of_the_same_name_is_not_observed(process: Process) -> None:
+    cache(process, APPS, given.app_manifest(given.public()))
+    before = slices.gate_slice()
+    before["metadata"]["ownerReferences"] = [{"kind": "App", "name": given.NAME, "uid": "of-before"}]
+    see(process, before)
+    assert (await observe(process)).slices == ()
+
+
+async def test_gate_is_absent_down_ready_or_unknown(process: Process) -> None:
+    cache(process, APPS, given.app_manifest(given.public()))
+    assert (await observe(process)).gate.state is GateState.ABSENT
+    see(process, slices.slice_of_gate(slices.endpoint("gate-a", ready=False)))
+    assert (await observe(process)).gate.state is GateState.DOWN
+    process.informers.on_watch_event(SLICES, "MODIFIED", stored(slices.slice_of_gate(slices.endpoint("gate-a")), 2))
+    assert ((await observe(process)).gate.state, (await observe(process)).gate.pods) == (GateState.READY, frozenset({"uid-of-gate-a"}))
+    process.denials.note(SLICES, names.GATE_NAMESPACE, "endpointslices is forbidden")
+    assert (await observe(process)).gate.state is GateState.UNKNOWN, "what was seen once may be gone"

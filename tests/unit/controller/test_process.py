@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from dynamiq_operator.controller.run import OperatorOptions, run
-from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, WATCHED
+from dynamiq_operator.kube.resources import HTTP_ROUTES, LEASES, RECORDS, SLICES, WATCHED
+from dynamiq_operator.model.names import GATE_NAMESPACE
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
 from tests.support import waiting
@@ -49,12 +50,14 @@ def watches(script: Script) -> Iterator[Watches]:
 
 
 @asynccontextmanager
-async def running(script: Script, folder: Path) -> AsyncIterator[None]:
+async def running(script: Script, folder: Path, *namespaces: str) -> AsyncIterator[None]:
     """The process; on leaving it gets SIGTERM, and has to end without an error."""
     with ScriptedServer(script) as server:
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
-        options = OperatorOptions(Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST)
+        options = OperatorOptions(
+            Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST, namespaces=namespaces
+        )
         task = asyncio.create_task(run(options))
         try:
             yield
@@ -92,6 +95,16 @@ async def test_routes_are_watched_once_the_gateway_api_is_installed(script: Scri
         script.on("GET", HTTP_ROUTES.path(), listed(version="7"), query={"limit": "500"})
         await eventually("routes are watched", lambda: HTTP_ROUTES.path() in watches.opened)
     assert watches.opened.count(RECORDS.path()) == 1, "no other watch was disturbed"
+
+
+async def test_operator_of_some_namespaces_watches_the_gate_and_nothing_else_beside_it(tmp_path: Path) -> None:
+    script = empty_cluster(Script(), given.NAMESPACE).on("GET", SLICES.path(GATE_NAMESPACE), listed(version="7"))
+    script.on("GET", LEASE, failure(503, "ServiceUnavailable"))
+    watches = Watches(script, given.NAMESPACE, GATE_NAMESPACE)
+    async with running(script, tmp_path, given.NAMESPACE):
+        await eventually("all watches are open", lambda: len(set(watches.opened)) == len(WATCHED) + 1)
+        watches.close()
+    assert [path for path in set(watches.opened) if GATE_NAMESPACE in path] == [SLICES.path(GATE_NAMESPACE)]
 
 
 async def test_process_that_is_stopped_before_it_leads_ends(script: Script, tmp_path: Path) -> None:

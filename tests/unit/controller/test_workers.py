@@ -41,7 +41,7 @@ async def _answers() -> None:
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     cache = Cache()
-    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
+    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers, _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
     cache.update(APPS, given.stored(given.app_manifest()))
@@ -86,7 +86,7 @@ class _CalledOff(_Observer):
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
     queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
     cache.update(APPS, given.stored(given.app_manifest()))
-    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers)
+    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers, _answers)
     running = asyncio.create_task(workers.run())
     for _ in range(WORKERS):
         queue.add(APP)

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.desired.workload import workload
+from dynamiq_operator.desired.inputs import WorkloadInputs
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import workload_manifest
 from tests.support import factories as given
 
 
 def test_a_pod_that_loads_the_sdk_has_more() -> None:
     row = given.a_row("a", given.pinned(1, runtime=given.a_runtime(given.with_spec(engine="sdk"))))
     assert row.pinned is not None
-    (made,) = workload(Inputs(given.an_app(), row="a", pinned=row.pinned))
+    made = workload_manifest(given.an_app(), WorkloadInputs("", Pins.of(row.pinned)))
+    assert made is not None
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["memory"] == "2Gi"
 
@@ -35,7 +37,8 @@ def test_every_pod_has_a_limit_of_memory(requested: dict[str, str], limited: dic
     resources: dict[str, Any] = {"requests": requested} | ({"limits": limited} if limited else {})
     row = given.a_row("a", given.pinned(1, config={**given.CONFIG, "resources": resources}))
     assert row.pinned is not None
-    (made,) = workload(Inputs(given.an_app(), row="a", pinned=row.pinned))
+    made = workload_manifest(given.an_app(), WorkloadInputs("", Pins.of(row.pinned)))
+    assert made is not None
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {**(limited or {}), "memory": memory, "ephemeral-storage": "1Gi"}
     assert container["resources"]["requests"] == {**requested, "ephemeral-storage": "0"}

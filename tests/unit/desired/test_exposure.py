@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.exposure import external_hostname, hostname
 from dynamiq_operator.desired.ingress import ingress
 from dynamiq_operator.desired.inputs import Inputs
@@ -30,6 +33,31 @@ def test_the_hostname(modifiers: list[given.Modifier], settings: Settings, calle
     assert hostname(app, settings) == called
     assert external_hostname(app, settings) == (called if served else None)
     assert len(ingress(Inputs(app, settings, may_route=True))) == served
+
+
+TLS = given.exposed("Ingress", tls={"secretName": "chat-tls"})
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "told", "url"),
+    [
+        ([OWN], {}, None),
+        ([OWN], {"public_scheme": "http"}, "http://chat.example.test"),
+        ([OWN], {"public_scheme": "http", "public_port": 80}, "http://chat.example.test"),
+        ([OWN], {"public_scheme": "http", "public_port": 8080}, "http://chat.example.test:8080"),
+        ([OWN], {"public_scheme": "https", "public_port": 443}, "https://chat.example.test"),
+        ([OWN], {"public_scheme": "https", "public_port": 8443}, "https://chat.example.test:8443"),
+        ([OWN], {"public_port": 8443}, "https://chat.example.test:8443"),
+        ([OWN, TLS], {"public_scheme": "http", "public_port": 8080}, "https://chat.example.test"),
+        ([OWN, TLS], {"public_port": 8443}, "https://chat.example.test:8443"),
+        ([], {"public_scheme": "http", "domain": "localhost"}, f"http://{given.NAME}.{given.NAMESPACE}.localhost"),
+        ([], {"public_scheme": "http"}, None),
+        ([OWN, given.exposed("ClusterIP")], {"public_scheme": "http"}, None),
+    ],
+)
+def test_what_callers_outside_call(modifiers: list[given.Modifier], told: dict[str, Any], url: str | None) -> None:
+    """None: nobody was told how the gateway is called, or the App is called inside the cluster only."""
+    assert exposure.url(given.an_app(*modifiers), Settings(**told)) == url
 
 
 def test_an_ingress_takes_class_tls_and_annotations_of_the_app() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.desired.network_policy import network_policy
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
 
 CALLERS = {"podSelector": {"matchLabels": {"dynamiq.getdynamiq.ai/trigger-of": given.NAME}}}
@@ -13,10 +14,19 @@ DNS = {
     "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "169.254.20.10/32"}}],
     "ports": [{"protocol": protocol, "port": port} for port in (53, 5353) for protocol in ("UDP", "TCP")],
 }
+CALLS = [{"protocol": "TCP", "port": "http"}]
 
 
-def made(**network: object) -> list[Manifest]:
-    return network_policy(Inputs(given.an_app(given.with_spec(network=network))))
+def made(settings: Settings | None = None, **network: object) -> list[Manifest]:
+    return network_policy(Inputs(given.an_app(given.with_spec(network=network)), settings or Settings()))
+
+
+def metrics_to(namespace: str) -> Manifest:
+    operator = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "dynamiq-operator"}},
+    }
+    return {"from": [operator], "ports": [{"protocol": "TCP", "port": 9090}]}
 
 
 def test_an_app_that_limits_nothing_has_none() -> None:
@@ -28,8 +38,13 @@ def test_callers_are_those_that_are_named_and_the_apps_own_triggers() -> None:
     assert policy["spec"] == {
         "podSelector": {"matchLabels": {"dynamiq.getdynamiq.ai/app": given.NAME}},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [CALLERS, TEAM]}],
+        "ingress": [{"from": [CALLERS, TEAM], "ports": CALLS}, metrics_to("dynamiq-system")],
     }
+
+
+def test_metrics_are_for_the_operator_where_it_is_installed() -> None:
+    (policy,) = made(Settings(operator_namespace="tools"), ingressFrom=[TEAM])
+    assert policy["spec"]["ingress"][1:] == [metrics_to("tools")]
 
 
 def test_calls_go_to_what_is_named_and_to_dns_in_the_cluster() -> None:
@@ -47,4 +62,7 @@ def test_calls_go_to_what_is_named_and_to_dns_in_the_cluster() -> None:
 def test_nobody_but_triggers_may_call_and_nothing_but_dns_is_called_where_the_lists_are_empty() -> None:
     (policy,) = made(ingressFrom=[], egress=[])
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert (policy["spec"]["ingress"], policy["spec"]["egress"]) == ([{"from": [CALLERS]}], [DNS])
+    assert (policy["spec"]["ingress"], policy["spec"]["egress"]) == (
+        [{"from": [CALLERS], "ports": CALLS}, metrics_to("dynamiq-system")],
+        [DNS],
+    )

@@ -10,22 +10,25 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
-from dynamiq_operator.desired.workload import has_pins, template_digests, workload
+from dynamiq_operator.desired.inputs import TemplateChoice, WorkloadInputs
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import has_pins, template_digests, workload_manifest
 from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
+from dynamiq_runtime.settings import from_environment
 from tests.support import factories as given
 from tests.support import managed_fields
 
 PINS = given.a_row("a", given.pinned(1, "v1")).spec.pinned
 assert PINS is not None
-INPUTS = Inputs(given.an_app(), row="a", pinned=PINS)
+INPUTS = WorkloadInputs("", Pins.of(PINS))
 VARIABLE = given.with_spec(variables=[{"name": "MODEL", "value": "small"}])
 
 
-def made(inputs: Inputs = INPUTS) -> Manifest:
-    (manifest,) = workload(inputs)
+def made(inputs: WorkloadInputs = INPUTS, app: App | None = None) -> Manifest:
+    manifest = workload_manifest(app or given.an_app(), inputs)
+    assert manifest is not None
     return manifest
 
 
@@ -51,7 +54,7 @@ def with_note(change: Callable[[Any], Any]) -> Manifest:
 
 
 def test_an_upgrade_of_the_operator_changes_no_template() -> None:
-    again = made(replace(INPUTS, workload=of_before()))
+    again = made(replace(INPUTS, observed=of_before()))
     assert again["spec"]["template"]["spec"]["hostname"] == "of-before"
     assert "replicas" not in again["spec"]
 
@@ -70,7 +73,7 @@ def test_an_upgrade_of_the_operator_changes_no_template() -> None:
 )
 def test_an_edited_note_is_not_trusted(change: Callable[[Any], str]) -> None:
     observed = with_note(change)
-    assert made(replace(INPUTS, workload=observed))["spec"]["template"] == made()["spec"]["template"]
+    assert made(replace(INPUTS, observed=observed))["spec"]["template"] == made()["spec"]["template"]
 
 
 def test_a_note_that_another_manager_wrote_is_not_trusted() -> None:
@@ -81,27 +84,27 @@ def test_a_note_that_another_manager_wrote_is_not_trusted() -> None:
     noted["template"]["spec"]["containers"][0]["command"] = ["theirs"]
     smuggled["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps(noted, sort_keys=True)
     smuggled["metadata"]["managedFields"] = managed_fields.edited(before, smuggled)
-    assert "command" not in made(replace(INPUTS, workload=smuggled))["spec"]["template"]["spec"]["containers"][0]
+    assert "command" not in made(replace(INPUTS, observed=smuggled))["spec"]["template"]["spec"]["containers"][0]
     stripped = copy.deepcopy(smuggled)
     stripped["metadata"]["managedFields"] = []
-    assert "command" not in made(replace(INPUTS, workload=stripped))["spec"]["template"]["spec"]["containers"][0]
+    assert "command" not in made(replace(INPUTS, observed=stripped))["spec"]["template"]["spec"]["containers"][0]
 
 
 def test_the_applied_template_is_held_though_the_app_wants_other_variables() -> None:
-    wanting = replace(INPUTS, app=given.an_app(VARIABLE), workload=of_before())
-    assert made(replace(wanting, template_choice=TemplateChoice.APPLIED))["spec"]["template"] == of_before()["spec"]["template"]
-    assert made(wanting)["spec"]["template"] != of_before()["spec"]["template"]
+    wanting, app = replace(INPUTS, observed=of_before()), given.an_app(VARIABLE)
+    assert made(replace(wanting, choice=TemplateChoice.APPLIED), app)["spec"]["template"] == of_before()["spec"]["template"]
+    assert made(wanting, app)["spec"]["template"] != of_before()["spec"]["template"]
 
 
 def test_a_workload_whose_note_was_edited_is_left_as_it_is_while_its_template_is_to_be_held() -> None:
     observed = with_note(lambda _noted: "not JSON")
-    assert made(replace(INPUTS, workload=observed, template_choice=TemplateChoice.APPLIED)) is observed
+    assert made(replace(INPUTS, observed=observed, choice=TemplateChoice.APPLIED)) is observed
 
 
 def test_the_order_of_variables_means_nothing() -> None:
     one, other = ({"name": "B", "value": "2"}, {"name": "A", "value": "1"})
-    applied = managed_fields.applied(made(replace(INPUTS, app=given.an_app(given.with_spec(variables=[one, other])))))
-    again = made(replace(INPUTS, app=given.an_app(given.with_spec(variables=[other, one])), workload=applied))
+    applied = managed_fields.applied(made(app=given.an_app(given.with_spec(variables=[one, other]))))
+    again = made(replace(INPUTS, observed=applied), given.an_app(given.with_spec(variables=[other, one])))
     assert again["spec"]["template"] == applied["spec"]["template"]
 
 
@@ -109,27 +112,27 @@ def test_the_order_of_variables_means_nothing() -> None:
 def test_a_template_whose_digest_had_the_order_of_variables_in_it_is_kept(turned: bool) -> None:
     """As an operator of before applied it."""
     variables = [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]
-    before = made(replace(INPUTS, app=given.an_app(given.with_spec(variables=variables))))
+    before = made(app=given.an_app(given.with_spec(variables=variables)))
     noted = note(before)
     assert PINS is not None
-    old = template_digests(given.an_app(given.with_spec(variables=variables)), PINS)[1]
+    old = template_digests(given.an_app(given.with_spec(variables=variables)), Pins.of(PINS))[1]
     assert old != noted["inputs"]
     for template in (noted["template"], before["spec"]["template"]):
         template["metadata"]["labels"][TEMPLATE_LABEL] = old
         template["spec"]["containers"][0]["env"][-2:] = variables
     before["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = json.dumps({**noted, "inputs": old}, sort_keys=True)
     app = given.an_app(given.with_spec(variables=variables[::-1] if turned else variables))
-    again = made(replace(INPUTS, app=app, workload=managed_fields.applied(before)))
+    again = made(replace(INPUTS, observed=managed_fields.applied(before)), app)
     assert again["spec"]["template"] == before["spec"]["template"]
     changed = given.an_app(given.with_spec(variables=[variables[0]]))
-    assert made(replace(INPUTS, app=changed, workload=managed_fields.applied(before)))["spec"]["template"] != before["spec"]["template"]
+    assert made(replace(INPUTS, observed=managed_fields.applied(before)), changed)["spec"]["template"] != before["spec"]["template"]
 
 
 def test_a_workload_that_must_not_start_is_neither_made_nor_changed() -> None:
-    forbidden = replace(INPUTS, template_choice=TemplateChoice.OBSERVED)
-    assert workload(forbidden) == []
+    forbidden = replace(INPUTS, choice=TemplateChoice.OBSERVED)
+    assert workload_manifest(given.an_app(), forbidden) is None
     observed = of_before()
-    assert made(replace(forbidden, workload=observed)) is observed
+    assert made(replace(forbidden, observed=observed)) is observed
 
 
 def test_the_note_says_of_which_pins_the_template_is() -> None:
@@ -137,14 +140,26 @@ def test_the_note_says_of_which_pins_the_template_is() -> None:
     assert PINS is not None
     assert other is not None
     observed = managed_fields.applied(made())
-    assert (has_pins(observed, PINS), has_pins(observed, other)) == (True, False)
+    assert (has_pins(observed, Pins.of(PINS)), has_pins(observed, Pins.of(other))) == (True, False)
+
+
+@pytest.mark.parametrize(("port", "metrics"), [(None, None), (8000, None), (9090, "9091")])
+def test_a_runtime_that_answers_callers_on_the_port_of_metrics_starts(port: int | None, metrics: str | None) -> None:
+    assert PINS is not None
+    runtime = PINS.runtime.model_copy(update={"port": port})
+    inputs = replace(INPUTS, pins=Pins.of(PINS.model_copy(update={"runtime": runtime})))
+    env = {each["name"]: each["value"] for each in made(inputs)["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert (env["PORT"], env.get("DYNAMIQ_METRICS_PORT")) == (str(port or 8080), metrics)
+    from_environment(env)
 
 
 def test_probes_of_the_runtime_replace_ours() -> None:
     assert PINS is not None
     probes = Probes(startup=Probe(path="/started", period_seconds=9), readiness=Probe(path="/ready"))
     runtime = PINS.runtime.model_copy(update={"probes": probes})
-    (container,) = made(replace(INPUTS, pinned=PINS.model_copy(update={"runtime": runtime})))["spec"]["template"]["spec"]["containers"]
+    (container,) = made(replace(INPUTS, pins=Pins.of(PINS.model_copy(update={"runtime": runtime}))))["spec"]["template"]["spec"][
+        "containers"
+    ]
     assert container["startupProbe"]["httpGet"]["path"] == "/started"
     assert container["startupProbe"]["periodSeconds"] == 9
     assert (container["readinessProbe"]["httpGet"]["path"], container["livenessProbe"]["httpGet"]["path"]) == ("/ready", "/healthz")

@@ -37,10 +37,11 @@ def test_variables_are_options_and_flags_win(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DYNAMIQ_DOMAIN", "of.the.environment")
     monkeypatch.setenv("DYNAMIQ_LIST_AGAIN_EVERY", "30")
     monkeypatch.setenv("POD_NAMESPACE", "here")
-    assert {name: given("run")[name] for name in ("domain", "list_again_every", "lease_namespace")} == {
+    assert {name: given("run")[name] for name in ("domain", "list_again_every", "lease_namespace", "operator_namespace")} == {
         "domain": "of.the.environment",
         "list_again_every": 30.0,
         "lease_namespace": "here",
+        "operator_namespace": "here",
     }
     assert given("run", "--domain", "of.the.flag")["domain"] == "of.the.flag"
 
@@ -49,6 +50,24 @@ def test_management_api_listens_on_this_machine_alone_by_default() -> None:
     options = given("api")
     assert (options["host"], options["port"]) == ("127.0.0.1", 8080)
     assert given("api", "--port", "9000")["port"] == 9000
+
+
+def test_gate_has_limits_and_ports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = given("gate")
+    assert (options["listen"], options["health_port"], options["metrics_port"]) == (None, 8081, 9090)
+    assert (options["held_most"], options["calls_most"], options["body_limit"], options["finish_within"]) == (1000, 5000, 1 << 30, 840.0)
+    monkeypatch.setenv("DYNAMIQ_HELD_MOST", "10")
+    assert given("gate")["held_most"] == 10
+
+
+@pytest.mark.parametrize("command", ["run", "api"])
+def test_how_the_gateway_is_called_from_outside(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = given(command)
+    assert (options["public_scheme"], options["public_port"]) == (None, None)
+    monkeypatch.setenv("DYNAMIQ_PUBLIC_SCHEME", "http")
+    monkeypatch.setenv("DYNAMIQ_PUBLIC_PORT", "8080")
+    options = given(command)
+    assert (options["public_scheme"], options["public_port"]) == ("http", 8080)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +82,11 @@ def test_management_api_listens_on_this_machine_alone_by_default() -> None:
         (("run", "--recovers-within", "9"), "9 is less than 10 s"),
         (("run", "--image-policy", "none"), "invalid choice"),
         (("api", "--port", "65536"), "is not a port from 1 to 65535"),
+        (("api", "--public-port", "0"), "is not a port from 1 to 65535"),
+        (("run", "--public-scheme", "ftp"), "invalid choice"),
+        (("gate", "--held-most", "0"), "0 is not a number from 1 on"),
+        (("gate", "--finish-within", "soon"), "is not a number of seconds"),
+        (("gate", "--health-port", "http"), "is not a port"),
         ((), "required: command"),
     ],
 )
@@ -73,14 +97,40 @@ def test_wrong_options_are_named(arguments: tuple[str, ...], told: str, capsys: 
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "api"])
+def ran(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dynamiq_operator", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+POD = {"POD_NAMESPACE": "dynamiq-gate", "POD_NAME": "a", "POD_UID": "u", "POD_IPS": "10.0.0.1,fd00::1", "NODE_NAME": "n"}
+
+
+@pytest.mark.parametrize("command", ["run", "api", "gate"])
 def test_process_without_a_cluster_says_so(command: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "dynamiq_operator", command, "--kubeconfig", str(tmp_path / "absent")]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
     assert done.returncode == 1
     assert "the cluster's configuration cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_gate_that_is_not_told_who_it_is_says_what_is_missing() -> None:
+    done = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
+    assert done.returncode == 2
+    assert "set POD_UID, NODE_NAME" in done.stderr
+
+
+def test_operator_and_api_do_not_load_the_gate() -> None:
+    code = "import sys, dynamiq_operator.__main__; print([name for name in sys.modules if 'gate.' in name or 'prometheus' in name])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_annotations_are_listed_by_class() -> None:

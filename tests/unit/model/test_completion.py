@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import template_digest
 from dynamiq_operator.model import digests
-from dynamiq_operator.model.completion import Known, Missing, Refused, complete
+from dynamiq_operator.model.completion import LIMITED_CALLERS, NO_GATE, UNREAD_GATE, Known, Missing, Refused, Unknown, complete
+from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version
 from dynamiq_operator.model.record import Pinned, Promoted, Restored, Source
 from dynamiq_operator.model.settings import ImagePolicy, Settings
@@ -53,6 +56,7 @@ def completed(
     source: Source = Source.RECORD,
     stamped_since: datetime | None = None,
     promoted: Record | None = None,
+    gate: GateState = GateState.READY,
 ) -> Pinned | Missing | Refused:
     known = Known(
         app=app or an_app(),
@@ -64,6 +68,7 @@ def completed(
         settings=Settings(image_policy=image_policy),
         authors_stamped_since=stamped_since,
         promotions={row.name: promoted} if promoted is not None else {},
+        gate=gate,
     )
     return complete(row, known, sequence=7, source=source, previous_digest=PREVIOUS, now=NOW)
 
@@ -353,11 +358,9 @@ def test_a_tag_is_refused_where_the_policy_asks_for_a_digest() -> None:
             {**CONFIG, "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}},
             {**CONFIG, "resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}},
         ),
-        ({"type": "server"}, {"type": "serverless"}, CONFIG),
     ],
     ids=[
         "nothing, first", "type alone, first", "given", "nothing, live kept", "one field, others kept", "one amount, others kept",
-        "another type than live gets defaults",
     ],
 )  # fmt: skip
 def test_a_config_is_completed(asked: Manifest | None, served: Manifest | None, expected: Manifest) -> None:
@@ -385,30 +388,75 @@ def test_a_merged_minimum_above_the_maximum_is_refused(asked: Manifest, served: 
     assert why_refused(new(asking(config=asked)), served=row).startswith(f"minReplicas {numbers[0]} is above maxReplicas {numbers[1]}: ")
 
 
+SLEEPING = {"type": "serverless", "idleSeconds": 300, "maxReplicas": 10, "holdSeconds": 120, "resources": CONFIG["resources"]}
+LARGE = {"resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "8Gi"}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "expected"),
+    [
+        ({"type": "serverless"}, None, SLEEPING),
+        ({"type": "serverless"}, {**CONFIG, **LARGE}, {**SLEEPING, **LARGE}),
+        (None, {**SLEEPING, "idleSeconds": 30, "holdSeconds": 5}, {**SLEEPING, "idleSeconds": 30, "holdSeconds": 5}),
+        ({"maxReplicas": 3}, {**SLEEPING, "idleSeconds": 30}, {**SLEEPING, "idleSeconds": 30, "maxReplicas": 3}),
+        ({"type": "serverless", "idleSeconds": 60}, CONFIG, {**SLEEPING, "idleSeconds": 60}),
+        ({"type": "server"}, {**SLEEPING, **LARGE}, {**CONFIG, **LARGE}),
+        ({"resources": {"requests": {"cpu": "1"}}}, SLEEPING, {**SLEEPING, "resources": {"requests": {"cpu": "1", "memory": "256Mi"}}}),
+    ],
+    ids=[
+        "first", "from a server, compute kept", "kept whole", "one field", "one field, from a server", "back to a server, compute kept",
+        "compute alone",
+    ],
+)  # fmt: skip
+def test_a_serverless_config_is_completed(asked: Manifest | None, served: Manifest | None, expected: Manifest) -> None:
+    row = a_row("served", live(1, config=served)) if served else None
+    assert config_of(pins(new(asking(config=asked)), served=row)) == expected
+
+
 @pytest.mark.parametrize(
     ("asked", "served", "message"),
     [
-        (
-            {"type": "serverless"},
-            None,
-            "a serverless config needs Knative Serving, which is not installed in this cluster: use type server",
-        ),
-        (
-            None,
-            {"type": "serverless"},
-            "a serverless config needs Knative Serving, which is not installed in this cluster: use type server",
-        ),
-        (
-            scaled(1, 2),
-            {"type": "serverless"},
-            "the live config is serverless, which has no autoscaling and no resources: give type server with them",
-        ),
+        (scaled(1, 2), SLEEPING, "the live config is serverless, which has no autoscaling: use maxReplicas, or give type server with it"),
+        ({"idleSeconds": 9}, CONFIG, "the config is of type server, which has no idleSeconds: remove it, or give type serverless with it"),
+        ({"holdSeconds": 9}, None, "the config is of type server, which has no holdSeconds: remove it, or give type serverless with it"),
     ],
-    ids=["asked", "kept", "kept, with a server's fields"],
 )
-def test_serverless_is_refused_with_a_sentence(asked: Manifest | None, served: Manifest | None, message: str) -> None:
+def test_fields_of_the_other_type_are_refused(asked: Manifest, served: Manifest | None, message: str) -> None:
     row = a_row("served", live(1, config=served)) if served else None
     assert why_refused(new(asking(config=asked)), served=row) == message
+
+
+def test_serverless_needs_a_gate_and_waits_where_it_is_not_known_whether_there_is_one() -> None:
+    row = new(asking(config={"type": "serverless"}))
+    assert why_refused(row, gate=GateState.ABSENT) == NO_GATE
+    assert "kubectl apply -k manifests/gate" in NO_GATE
+    assert completed(row, gate=GateState.UNKNOWN) == Unknown(UNREAD_GATE)
+    assert isinstance(completed(row, gate=GateState.DOWN), Pinned), "the App is awake until the gate is back"
+    assert isinstance(completed(new(), gate=GateState.ABSENT), Pinned), "a server needs none"
+
+
+@pytest.mark.parametrize("gate", [GateState.ABSENT, GateState.UNKNOWN])
+def test_an_app_that_is_serverless_already_goes_on_without_a_gate(gate: GateState) -> None:
+    """It is awake then, and a rollback is no reason to refuse it."""
+    assert isinstance(completed(new(), served=a_row("served", live(1, config=SLEEPING)), gate=gate), Pinned)
+
+
+def test_callers_that_are_limited_and_serverless_exclude_each_other() -> None:
+    limited = an_app(with_spec(network={"ingressFrom": [{"podSelector": {}}]}))
+    assert why_refused(new(asking(config={"type": "serverless"})), app=limited) == LIMITED_CALLERS
+    assert why_refused(new(), app=limited, served=a_row("served", live(1, config=SLEEPING))) == LIMITED_CALLERS
+    assert isinstance(completed(new(), app=limited), Pinned)
+    outgoing = an_app(with_spec(network={"egress": [{"to": [{"podSelector": {}}]}]}))
+    assert isinstance(completed(new(asking(config={"type": "serverless"})), app=outgoing), Pinned)
+
+
+@pytest.mark.parametrize(("before", "after"), [(CONFIG, {"type": "serverless"}), (SLEEPING, {"type": "server"})])
+def test_a_change_of_type_makes_no_new_pod(before: Manifest, after: Manifest) -> None:
+    app, served = an_app(), a_row("served", live(1, config={**before, **LARGE}))
+    then = pins(new(asking(workflowVersion="v1", config=after)), served=served)
+    assert served.pinned is not None
+    assert then.config.type is not served.pinned.config.type
+    assert template_digest(app, Pins.of(then)) == template_digest(app, Pins.of(served.pinned))
 
 
 def test_what_was_asked_is_not_changed() -> None:

@@ -41,7 +41,7 @@ def test_names_that_are_cut_at_the_same_place_differ() -> None:
         names.autoscaler,
         names.disruption_budget,
         names.access_keys,
-        lambda app: names.workload(app, "row"),
+        lambda app: names.workload(app),
         lambda app: names.flow(app, HASH),
     ],
     ids=["service", "ingress", "autoscaler", "disruption budget", "access keys", "workload", "flow"],

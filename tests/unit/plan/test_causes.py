@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.plan.observed.causes import Gravity, find_cause
 from dynamiq_operator.plan.observed.pods import Container, Pod
-from dynamiq_operator.plan.rollout.causes import Gravity, find_cause
 from tests.support import factories as given
 
 

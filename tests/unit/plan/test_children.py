@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.base import SERVICE
-from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.desired.workload import workload
+from dynamiq_operator.desired.base import NETWORK_POLICY, SERVICE
+from dynamiq_operator.desired.inputs import WorkloadInputs
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.plan.operations import DeleteChild
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
 from tests.support.world import a_world, serving
@@ -211,7 +213,8 @@ def test_pods_are_told_the_version_and_what_the_runtime_allows() -> None:
 
 
 def _settings(pinned: Pinned) -> dict[str, str]:
-    (made,) = workload(Inputs(given.an_app(), row="a", pinned=pinned))
+    made = workload_manifest(given.an_app(), WorkloadInputs("", Pins.of(pinned)))
+    assert made is not None
     return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
 
 
@@ -300,3 +303,30 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
             merge(into[key], value)
         else:
             into[key] = value
+
+
+def test_where_the_service_leads_is_watched_for_strategy_switch_alone_and_nobody_is_told_of_a_label() -> None:
+    world = serving()
+    label = (names.ENDPOINTS_LABEL, names.WATCHED_ENDPOINTS)
+    assert label not in world.child(SERVICE.kind)["metadata"]["labels"].items()
+    for rollout, watched in (({"strategy": "Switch"}, True), ({}, False)):
+        app = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+        app["spec"]["rollout"] = rollout
+        world.edited(app)
+        world.run()
+        assert (label in world.child(SERVICE.kind)["metadata"]["labels"].items()) is watched
+        assert "Repaired" not in world.said(kinds.APP.kind)
+
+
+def test_a_copy_of_the_workload_is_not_taken_for_it() -> None:
+    world = serving("v1", given.with_spec(network={"ingressFrom": [{"namespaceSelector": {}}]}))
+    world.copy_workload(given.NAME)
+    assert shown(world.plan()) == []
+    del world.objects[(NETWORK_POLICY.api_version, NETWORK_POLICY.kind, given.NAME)]
+    assert shown(world.plan())[:1] == ["create NetworkPolicy"]
+    world.written.clear()
+    world.run()
+    assert not [each for each in world.written if isinstance(each, DeleteChild)], "the workload that serves is not taken for a stranger"
+    world.deploy("b", "v2")
+    world.run()
+    assert world.phases["b"] == "#2 Live"

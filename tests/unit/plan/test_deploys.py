@@ -195,7 +195,7 @@ def test_what_is_missing_at_the_deadline_fails_the_row_and_moves_nothing() -> No
         ({"restores": "theirs"}, Settings(), "its own App"),
         ({"restores": "never"}, Settings(), "row never failed: only a row that went live can be restored"),
         ({"restores": "b"}, Settings(), "row b has not ended yet: only a row that went live can be restored"),
-        ({"config": {"type": "serverless"}}, Settings(), "Knative"),
+        ({"config": {"type": "serverless"}}, Settings(), "kubectl apply -k manifests/gate"),
         ({"config": {"autoscaling": {"minReplicas": 9}}}, Settings(), "above maxReplicas"),
         ({"runtime": "tagged"}, Settings(image_policy=ImagePolicy.DIGEST), "policy asks for a digest"),
     ],

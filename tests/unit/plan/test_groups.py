@@ -179,4 +179,4 @@ def test_whatever_is_refused_for_a_while_it_ends_the_same(kind: type[Operation])
     assert ended is not None
     assert ended.result is Result.OVERTAKEN
     assert world.workload is not None
-    assert world.workload["metadata"]["name"] == names.workload(given.NAME, "")
+    assert world.workload["metadata"]["name"] == names.workload(given.NAME)

@@ -16,6 +16,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import DeleteChild
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
+from tests.support.world import a_world
 
 HOST = "chat.example.test"
 DOMAIN = "apps.example.test"
@@ -75,6 +76,16 @@ def test_each_state_of_a_claim(claim: HostnameClaim, does: list[str], says: str)
     assert bool(said(snapshot)) == bool(says)
     assert routed(snapshot) == (claim.state is ClaimState.OURS)
     assert "secret-team" not in said(snapshot)
+
+
+@pytest.mark.parametrize(
+    ("told", "url"), [({}, None), ({"public_scheme": "http", "public_port": 8080}, f"http://{given.NAME}.{given.NAMESPACE}.{DOMAIN}:8080")]
+)
+def test_the_status_says_what_callers_outside_call_where_the_operator_was_told(told: Manifest, url: str | None) -> None:
+    world = a_world(settings=Settings(domain=DOMAIN, **told))
+    world.run()
+    status = world.app.status
+    assert (status.hostname, status.url) == (f"{given.NAME}.{given.NAMESPACE}.{DOMAIN}", url)
 
 
 @pytest.mark.parametrize(

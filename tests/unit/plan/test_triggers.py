@@ -58,6 +58,19 @@ def test_a_public_app_is_called_without_a_key() -> None:
     assert not [each for each in container(world)["args"] if each.startswith("--keys")]
 
 
+@pytest.mark.parametrize(("hold", "answer", "end"), [(120, 600, 1800), (3600, 3900, 5100)])
+def test_a_caller_waits_for_an_app_that_wakes_as_long_as_the_gate_does_and_then_for_the_run(hold: int, answer: int, end: int) -> None:
+    world = a_world(given.with_triggers(NIGHTLY, {"name": "once", "runAt": at(HOUR)}))
+    world.install_gate("gate-a")
+    world.deploy("a", "v1", config={"type": "serverless", "holdSeconds": hold})
+    world.run()
+    world.later(HOUR)
+    (once,) = world.plan().of(RunOnce)
+    for job in (world.child(CRON_JOB.kind, CRON)["spec"]["jobTemplate"]["spec"], once.manifest["spec"]):
+        assert f"--timeout={answer}" in job["template"]["spec"]["containers"][0]["args"]
+        assert job["activeDeadlineSeconds"] == end
+
+
 def test_the_largest_input_is_passed_in_pieces() -> None:
     text = json.dumps({"a": "字" * 65000}, ensure_ascii=False)
     world = triggering({**NIGHTLY, "input": text, "inputTransformer": {"selector": {"q": "$.a"}}})

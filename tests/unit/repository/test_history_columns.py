@@ -93,7 +93,7 @@ def test_the_plugin_has_it(printed: Printed, row: Manifest, capsys: pytest.Captu
     assert (data[0]["ticket"], data[0]["waited"]) == ("T-1", 2.5)
     explained = " ".join(printed(PLUGIN, "history", "--help").split())
     assert "digest, how long it waited and name" in explained
-    assert "reason, ticket, waited" in explained
+    assert "source (App, Revert or Record), ticket, waited" in explained
 
 
 def test_rest_has_it(printed: Printed, row: Manifest) -> None:

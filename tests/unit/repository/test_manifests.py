@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 import yaml
 
+from dynamiq_operator.__main__ import parser
 from dynamiq_operator.desired.child_kinds import CHILD_KINDS
 from dynamiq_operator.kube import resources
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.gates import PORTS
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from local import images, operators
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
+GATE = "dynamiq-gate"
 LEASE = ("coordination.k8s.io", "leases")
 Rights = dict[tuple[str, str], set[str]]
 """Verbs by API group and resource."""
@@ -95,6 +98,10 @@ def test_the_lease_is_the_only_one_and_in_its_own_namespace() -> None:
 def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
     """A namespace written into an expression would be one that no `namespace:` of an overlay reaches."""
     (binding,) = (each for each in roles("rbac/operator.yaml", "ClusterRoleBinding").values())
+    (gate,) = (each for each in roles("gate/rbac.yaml", "ClusterRoleBinding").values())
+    (of_gate,) = documents("gate/service-account.yaml")
+    assert gate["metadata"]["name"] == GATE
+    assert gate["subjects"] == [{"kind": "ServiceAccount", **{key: of_gate["metadata"][key] for key in ("name", "namespace")}}]
     (account,) = documents("base/service-account.yaml")
     assert binding["subjects"] == [{"kind": "ServiceAccount", **{key: account["metadata"][key] for key in ("name", "namespace")}}]
     asked = set()
@@ -104,16 +111,22 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
         wanting = {each["metadata"]["name"] for each in found if "paramKind" in each["spec"]}
         told = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
         assert wanting == set(told)
-        assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"]}
+        assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
         asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
     assert asked == {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-status", "dynamiq-flows"}
 
 
-@pytest.mark.parametrize("path", ["base/service-account.yaml", "api/service-account.yaml"])
-def test_an_account_says_its_namespace_itself(path: str) -> None:
+def test_the_operators_pods_are_those_that_reach_metrics() -> None:
+    (deployment,) = documents("base/deployment.yaml")
+    assert names.OPERATOR_PODS.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("folder", ["base", "api", "gate"])
+def test_an_account_says_its_namespace_itself(folder: str) -> None:
     """Only then do the bindings that name it follow an overlay's `namespace:`."""
-    (account,) = documents(path)
-    assert account["metadata"]["namespace"] == names.OPERATOR_NAMESPACE == operators.NAMESPACE
+    (account,) = documents(f"{folder}/service-account.yaml")
+    assert account["metadata"]["namespace"] == (names.GATE_NAMESPACE if folder == "gate" else names.OPERATOR_NAMESPACE)
+    assert operators.NAMESPACE == names.OPERATOR_NAMESPACE
 
 
 def test_the_operator_looks_for_every_policy_that_is_installed() -> None:
@@ -131,7 +144,7 @@ def test_the_operator_looks_for_every_policy_that_is_installed() -> None:
 
 
 def test_nobody_gets_everything_of_anything() -> None:
-    for path in ("rbac/operator.yaml", "rbac/users.yaml", "api/rbac.yaml"):
+    for path in ("rbac/operator.yaml", "rbac/users.yaml", "api/rbac.yaml", "gate/rbac.yaml", "gate/operator.yaml"):
         for kind in ("ClusterRole", "Role"):
             for role in roles(path, kind).values():
                 for (group, resource), verbs in rights(role).items():
@@ -145,6 +158,32 @@ def test_nobody_gets_everything_of_anything() -> None:
                         "rolebindings",
                         "clusterrolebindings",
                     }
+
+
+def test_the_gate_lists_slices_and_its_own_secrets_and_writes_what_policies_narrow() -> None:
+    assert rights(roles("gate/rbac.yaml")[GATE]) == {
+        ("discovery.k8s.io", "endpointslices"): {"list", "watch", "patch"},
+        ("apps", "deployments/scale"): {"patch"},
+    }
+    (own,) = roles("gate/rbac.yaml", "Role").values()
+    assert (rights(own), own["metadata"]["namespace"]) == ({("", "secrets"): {"list", "watch"}}, names.GATE_NAMESPACE)
+
+
+def test_the_gates_own_slices_are_watched_by_the_labels_of_its_service() -> None:
+    (service,) = documents("gate/service.yaml")
+    assert (service["metadata"]["name"], service["spec"]["clusterIP"]) == (names.GATE_SERVICE, "None")
+    wanted = {names.MANAGED_BY: names.FIELD_MANAGER, names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS}
+    assert wanted.items() <= service["metadata"]["labels"].items()
+
+
+def test_callers_reach_every_port_that_a_sleeping_app_may_have() -> None:
+    (policy,) = documents("gate/network-policy.yaml")
+    assert {"port": PORTS[0], "endPort": PORTS[-1], "protocol": "TCP"} in policy["spec"]["ingress"][0]["ports"]
+
+
+def test_a_gate_that_ends_has_time_for_the_calls_that_it_lets_end() -> None:
+    (deployment,) = documents("gate/deployment.yaml")
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > float(parser().parse_args(["gate"]).finish_within)
 
 
 def test_secrets_are_never_listed() -> None:
@@ -183,8 +222,17 @@ def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() ->
 
 
 @pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])
-def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
+def test_whoever_runs_triggers_is_told_their_image_first(path: str) -> None:
     (deployment,) = documents(path)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    first = container["env"][0]  # README.md's overlay names it by this place
+    assert first == {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": TRIGGER_IMAGE}
+    assert images.RUNTIME.reference == TRIGGER_IMAGE
+
+
+@pytest.mark.parametrize("folder", ["base", "api", "gate"])
+def test_our_pods_are_restricted_and_not_taken_for_an_apps(folder: str) -> None:
+    (deployment,) = documents(f"{folder}/deployment.yaml")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -195,9 +243,6 @@ def test_our_pods_are_restricted_and_not_taken_for_an_apps(path: str) -> None:
     }
     assert container["resources"]["requests"]
     assert container["resources"]["limits"]["memory"]
-    first = container["env"][0]  # README.md's overlay names it by this place
-    assert first == {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": TRIGGER_IMAGE}
-    assert images.RUNTIME.reference == TRIGGER_IMAGE
     assert names.MANAGED_BY not in deployment["spec"]["template"]["metadata"]["labels"]
-    (namespace,) = documents("base/namespace.yaml")
+    (namespace,) = documents(f"{'gate' if folder == 'gate' else 'base'}/namespace.yaml")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

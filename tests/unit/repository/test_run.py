@@ -201,6 +201,6 @@ def test_a_command_that_never_began_is_neither_well_nor_failed(tmp_path: Path) -
 
 def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
     raised = re.compile(r"\bcounted\((?!cluster)|environ\.get\(\"SOAK\"\)")
-    suites = [path for name in ("api", "node", "sdk") for path in sorted((REPOSITORY / "tests" / name).glob("test_*.py"))]
+    suites = [path for name in ("api", "node", "load", "sdk") for path in sorted((REPOSITORY / "tests" / name).glob("test_*.py"))]
     forgotten = [path.name for path in suites if raised.search(text := path.read_text()) and "mark.full_count" not in text]
     assert not forgotten, "mark what does more with SOAK=1 as full_count"

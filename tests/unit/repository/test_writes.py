@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "operator" / "dynamiq_operator"
-WRITERS = ("actions", "controller", "kube/api.py")
+WRITERS = ("actions", "controller", "kube/api.py", "kube/client.py")
 QUESTIONS = ("rest/http/sessions.py", "cli/commands/invoke.py")
 """What is asked by POST and changes nothing: whose token it is; and an App, which is not the API server."""
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -40,6 +40,23 @@ def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     assert told["access_control"] == {"access_type": "private"}
 
 
+def test_a_hostname_is_what_a_client_can_call() -> None:
+    """Clients put `https://` before it, unless it begins with `http`."""
+    with RestStage(public_scheme="http", public_port=8080) as stage:
+        url = f"http://chat.demo.{DOMAIN}:8080"
+        assert stage.get(_path(stage))["hostname"] == url
+        assert [each["hostname"] for each in stage.get("/v1/apps")] == [url]
+        assert stage.call("POST", "/v1/apps", _new(stage)).data["hostname"] == f"http://customer-support.demo.{DOMAIN}:8080"
+        inside = stage.put(make.app_manifest(make.exposed("ClusterIP"), name="inside"))
+        assert stage.get(f"/v1/apps/{inside['metadata']['uid']}")["hostname"] == "inside.demo.svc"
+        stage.put(make.app_manifest(make.with_status(hostname="chat.test", url="https://chat.test")))
+        assert stage.get(_path(stage))["hostname"] == "chat.test"
+        stage.put(
+            make.app_manifest(make.with_spec(exposure={"type": "of a newer version"}), make.with_status(hostname="chat.test", url=url))
+        )
+        assert stage.get(_path(stage))["hostname"] == url
+
+
 def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stage: RestStage) -> None:
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
@@ -58,7 +75,7 @@ def test_an_app_that_was_never_deployed(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
     told = stage.get(f"/v1/apps/{made['metadata']['uid']}")
     assert (told["latest_deployment_id"], told["workflow_version"], told["runtime_id"]) == (None, None, None)
-    assert told["deployment_config"] == SERVER
+    assert told["deployment_config"] == {"deployment_type": "serverless", "config": {}}, "as a deploy of it would be"
 
 
 @pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden"), {"metadata": {"uid": UNKNOWN}, "spec": {}}])
@@ -206,19 +223,43 @@ def test_a_new_app_that_cannot_be(stage: RestStage, field: str, value: str | Non
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"deployment_type": "serverless", "config": {"autoscaling": {}}}, "leave out autoscaling"),
-        ({"deployment_type": "serverless", "config": {}}, "Knative"),
+        ({"deployment_type": "serverless", "config": {"autoscaling": {}}}, "config.autoscaling: a config of serverless has no autoscaling"),
+        ({"deployment_type": "server_based", "config": {"idle_seconds": 60}}, "config.idle_seconds: a config of server_based has no"),
+        ({"deployment_type": "serverless", "config": {"idle_seconds": 4}}, "deployment_config.config.idle_seconds"),
+        ({"deployment_type": "serverless", "config": {"resources": {}}}, "there is no such field"),
         ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3, "max_replicas": 2}}}, "at most max_replicas"),
         ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3}}}, "min_replicas"),
         ({"deployment_type": "other"}, "serverless"),
     ],
 )
-@pytest.mark.parametrize("has_knative", [True, False])
-def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says: str, has_knative: bool) -> None:
-    stage.script.on("GET", "/apis/serving.knative.dev", {} if has_knative else failure(404, "NotFound"))
+def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says: str) -> None:
     answered = stage.call("POST", "/v1/apps", _new(stage, deployment_config=config))
     assert says in answered.error(422)["message"]
     assert stage.created(APPS) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "told"),
+    [
+        ({"deployment_type": "serverless", "config": {}}, {"type": "serverless"}, {}),
+        ({"deployment_type": "serverless"}, {"type": "serverless"}, {}),
+        (None, {"type": "serverless"}, {}),
+        (
+            {"deployment_type": "serverless", "config": {"idle_seconds": 60, "max_replicas": 10, "hold_seconds": 30}},
+            {"type": "serverless", "idleSeconds": 60, "maxReplicas": 10, "holdSeconds": 30},
+            {"idle_seconds": 60, "hold_seconds": 30},
+        ),
+    ],
+    ids=["as the product's client sends it", "without a config", "without a word", "with fields of ours"],
+)
+def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
+    stage: RestStage, asked: dict[str, Any] | None, recorded: dict[str, Any], told: dict[str, Any]
+) -> None:
+    """What has its default is not told: the contract has `{}`."""
+    made = stage.call("POST", "/v1/apps", _new(stage, deployment_config=asked)).data
+    App.model_validate(made)
+    assert stage.created(RECORDS)[0]["spec"]["config"] == recorded
+    assert made["deployment_config"] == {"deployment_type": "serverless", "config": told}
 
 
 def test_who_may_not_see_the_project_is_not_told_that_it_is_there(stage: RestStage) -> None:

@@ -197,6 +197,36 @@ def test_each_part_can_be_asked_for(stage: RestStage) -> None:
     assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
 
 
+SERVER: dict[str, Any] = {"type": "server", "autoscaling": {"minReplicas": 3, "maxReplicas": 5}}
+SLEEPS = {"type": "serverless"}
+OWNED_ELSEWHERE = [{"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "new", "uid": UNKNOWN}]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "config"),
+    [
+        ([], SLEEPS),
+        ([make.asking(config=SERVER)], SERVER),
+        ([make.failed(1, config=SERVER)], SERVER),
+        ([make.asking(workflowVersion="v1")], None),
+        ([make.asking(config=SERVER), make.with_meta(ownerReferences=OWNED_ELSEWHERE)], SLEEPS),
+    ],
+    ids=["the first", "after one under way", "after one that failed", "after one of kubectl", "after a deleted App's of this name"],
+)
+def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.Modifier], config: dict[str, Any] | None) -> None:
+    """It keeps what the App is told to have: the config of its newest row. The first of all sleeps, as the product's do."""
+    made = stage.put(make.app_manifest(name="new"))
+    if earlier:
+        stage.put(make.row_manifest("new-a", make.of_app("new"), *earlier))
+    path = f"/v1/apps/{made['metadata']['uid']}/deploy"
+    preview = stage.call("POST", f"{path}/preview", _asked(stage, "v1")).data["to"]["config"]
+    told = stage.call("POST", path, _asked(stage, "v1"), key="a key").data["deployment_config"]
+    (sent,) = stage.created(RECORDS)
+    assert sent["spec"].get("config") == config
+    assert preview == told
+    assert told["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
+
+
 def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> None:
     body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
     told = stage.call("POST", _path(stage, "deploy"), body).data

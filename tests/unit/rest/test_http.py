@@ -237,6 +237,7 @@ PUT /v1/workflows/{workflow_id}
 POST /v1/workflows/{workflow_id}/save
 POST /v1/workflows/{workflow_id}/release
 GET /v1/workflows/{workflow_id}/versions
+GET /v1/workflows/{workflow_id}/requirements
 GET /v1/agent-builder/nodes
 GET /v1/apps/{app_id}/triggers
 POST /v1/apps/{app_id}/triggers
@@ -246,5 +247,7 @@ DELETE /v1/apps/{app_id}/triggers/{trigger_id}
 POST /v1/apps/{app_id}/triggers/{trigger_id}/activate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/deactivate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/run
-GET /v1/apps/{app_id}/triggers/{trigger_id}/events"""
+GET /v1/apps/{app_id}/triggers/{trigger_id}/events
+GET /v1/resource-profiles
+GET /v1/services"""
 """The contract's calls."""

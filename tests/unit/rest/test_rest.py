@@ -14,6 +14,7 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS
 from dynamiq_operator.model.base import DNS_LABEL_MAX
 from dynamiq_operator.model.engines import NODE_TYPES
 from dynamiq_operator.rest.apps import responses as of_apps
+from dynamiq_operator.rest.catalog import responses as of_catalog
 from dynamiq_operator.rest.deployments import responses as of_deployments
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.pagination import Paging
@@ -104,7 +105,7 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    modules = (of_apps, of_deployments, of_identity, of_triggers, of_workflows)
+    modules = (of_apps, of_catalog, of_deployments, of_identity, of_triggers, of_workflows)
     models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     with_examples = 0
     for model in models:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ import pytest
 
 from dynamiq_runtime import __version__
 from tests.support.flows import a_flow
+from tests.support.mounts import mount, swap
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, refused, serving
 from tests.support.waiting import eventually
 
@@ -92,38 +95,17 @@ def test_an_output_that_json_does_not_have_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_private_app_wants_one_of_its_keys_and_follows_the_secret(tmp_path: Path) -> None:
-    keys = _mount(tmp_path / "keys", {"a": "first-key\n", "b": "second-key", "empty": ""})
+    keys = mount(tmp_path / "keys", {"a": "first-key\n", "b": "second-key", "empty": ""})
     with serving(tmp_path, ECHO, DYNAMIQ_ACCESS_KEYS_DIR=str(keys)) as served:
         none, wrong = served.run({}), served.run({}, key="first-kez")
         assert (none.status, none.headers["WWW-Authenticate"], wrong.status) == (401, "Bearer", 403)
         assert (none.body["error"]["code"], wrong.body["error"]["code"]) == ("unauthorized", "forbidden")
         assert [served.run({}, key=key).status for key in ("first-key", "second-key", "clé")] == [200, 200, 403]
         assert served.request("POST", "/", b"", {"Authorization": "Basic Zg=="}).status == 401
-        assert [served.request("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
-        _swap(keys, {"a": "third-key"})
+        assert [served.request("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 404]
+        swap(keys, {"a": "third-key"})
         assert [served.run({}, key=key).status for key in ("first-key", "third-key")] == [403, 200]
         assert "key" not in served.log.read_text()
-
-
-def _mount(folder: Path, content: dict[str, str]) -> Path:
-    """The folder as the kubelet mounts a Secret: names link into `..data`, which links into a dated folder."""
-    folder.mkdir()
-    _swap(folder, content)
-    return folder
-
-
-def _swap(folder: Path, content: dict[str, str]) -> None:
-    dated = folder / f"..{time.monotonic_ns()}"
-    dated.mkdir()
-    for name, text in content.items():
-        (dated / name).write_text(text)
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(f"..data/{name}")
-    (folder / "..tmp").symlink_to(dated.name)
-    (folder / "..tmp").rename(folder / "..data")
-    for link in folder.iterdir():
-        if link.is_symlink() and not link.exists():
-            link.unlink()
 
 
 def test_a_slow_run_holds_up_neither_others_nor_the_probes(tmp_path: Path) -> None:
@@ -162,7 +144,7 @@ def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Pat
         eventually("what start-up and the first run began has ended", are_settled)
         assert served.run({"endless": True}).body["error"]["code"] == "run_timed_out"
         eventually("the thread is freed", lambda: threads() == counts[-1])
-        assert 'outcome="timed_out"} 1.0' in served.request("GET", "/metrics").body
+        assert served.metric('dynamiq_runtime_runs_total{outcome="timed_out"}') == 1
 
 
 def test_metrics_count_runs(echo: Served) -> None:
@@ -186,6 +168,43 @@ def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) 
         assert served.process.wait(DEADLINE) == 0
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", served.port), 1)
+
+
+def _asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """The answer to a probe, read to its end."""
+    connection.request("GET", "/healthz")
+    answer = connection.getresponse()
+    answer.read()
+    return answer
+
+
+def test_a_stop_loses_no_call_of_callers_who_keep_their_connections(tmp_path: Path) -> None:
+    """A connection to a Service's address stays on its pod for as long as that keeps it, whatever the Service's endpoints are by now."""
+    print(f"seed {(seed := random.randrange(1 << 32))}")  # noqa: S311 - pauses
+    calls: list[int] = []
+
+    def calling(number: int) -> None:
+        """Calls again and again until an answer says that it was the last one on this connection."""
+        pauses, kept = random.Random(seed + number), http.client.HTTPConnection("127.0.0.1", served.port, timeout=DEADLINE)  # noqa: S311
+        while (answer := _asked(kept)).headers["Connection"] is None:
+            calls.append(number)
+            time.sleep(pauses.random() / 20)
+        assert answer.headers["Connection"] == "close"
+
+    with serving(tmp_path, ECHO) as served, ThreadPoolExecutor(20) as pool:
+        callers = [pool.submit(calling, number) for number in range(20)]
+        eventually("each of them has called", lambda: len(set(calls)) == len(callers))
+        served.terminate()
+        for each in callers:
+            each.result()
+        assert served.process.wait(DEADLINE) == 0
+
+
+def test_a_stop_waits_for_no_connection_that_nobody_uses(tmp_path: Path) -> None:
+    with serving(tmp_path, ECHO) as served, socket.create_connection(("127.0.0.1", served.port), DEADLINE) as unused:
+        served.terminate()
+        assert unused.recv(1) == b""
+        assert served.process.wait(DEADLINE) == 0
 
 
 def test_a_stop_does_not_wait_longer_than_the_drain_time(tmp_path: Path) -> None:
@@ -225,6 +244,10 @@ def test_a_start_that_is_refused_says_why_in_one_line_and_to_the_kubelet(tmp_pat
         ({"DYNAMIQ_ENGINE": "sdk"}, 'DYNAMIQ_ENGINE is "sdk", and this image has no dynamiq: use the image runtime-sdk'),
         ({"DYNAMIQ_MAX_CONCURRENT_RUNS": "0"}, "DYNAMIQ_MAX_CONCURRENT_RUNS is 0, not between 1 and 1000"),
         ({"PORT": "http"}, "PORT is 'http', not a number"),
+        (
+            {"PORT": "9090", "DYNAMIQ_METRICS_PORT": ""},
+            "calls and metrics can't share port 9090: set DYNAMIQ_METRICS_PORT, or PORT, to another one",
+        ),
         ({"DYNAMIQ_FLOW": "/nowhere/flow"}, "the flow can't be read from /nowhere/flow: No such file or directory"),
         ({"DYNAMIQ_ACCESS_KEYS_DIR": "/nowhere"}, "the Access Keys can't be read from /nowhere: No such file or directory"),
     ],

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dynamiq_runtime import events, requests
+from dynamiq_runtime import delivery, events, requests
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
@@ -81,13 +81,13 @@ class Telling:
 
 
 @asynccontextmanager
-async def telling(engine: Telling, **variables: str) -> AsyncIterator[str]:
-    """The URL of a server in this process."""
-    server = Server(from_environment({"PORT": "0", **variables}), None)
-    server.engine = engine
-    port = await server.start()
+async def telling(engine: Telling, **variables: str) -> AsyncIterator[tuple[str, str]]:
+    """The URL of a server in this process, and of its metrics."""
+    server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0", **variables}), None)
+    port, metrics_port = await server.start()
+    server.begin(engine)
     try:
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{metrics_port}/metrics"
     finally:
         engine.go.set()
         await server.close()
@@ -95,7 +95,7 @@ async def telling(engine: Telling, **variables: str) -> AsyncIterator[str]:
 
 async def test_chunks_come_in_order_while_the_run_goes_on_and_the_result_comes_last() -> None:
     engine = Telling(CHUNKS)
-    async with telling(engine) as url, aiohttp.ClientSession() as session:
+    async with telling(engine) as (url, _), aiohttp.ClientSession() as session:
         async with session.post(url, json={"input": {}, "stream": True}) as response:
             async for line in response.content:
                 if line.startswith(b"data: ") and json.loads(line[6:])["data"] == f"{CHUNKS - 1}\n\n":
@@ -113,7 +113,7 @@ async def test_chunks_come_in_order_while_the_run_goes_on_and_the_result_comes_l
 async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
     engine = Telling(1)
-    async with telling(engine, DYNAMIQ_RUN_TIMEOUT="0.5") as url, aiohttp.ClientSession() as session:
+    async with telling(engine, DYNAMIQ_RUN_TIMEOUT="0.5") as (url, _), aiohttp.ClientSession() as session:
         response = await session.post(url, json={"input": {}, "stream": True})
         text = await response.text()
     assert "\n\n:\n\n" in text
@@ -124,18 +124,18 @@ async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_err
 async def test_a_caller_who_leaves_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
     engine = Telling(1)
-    async with telling(engine) as url, aiohttp.ClientSession() as session:
+    async with telling(engine) as (url, metrics), aiohttp.ClientSession() as session:
         async with session.post(url, json={"input": {}, "stream": True}) as response:
             assert await response.content.readline() == b"event: chunk\n"
         await session.close()
         assert await asyncio.to_thread(engine.left.wait, DEADLINE)
-        async with aiohttp.ClientSession() as other, other.get(url + "metrics") as metrics:
-            assert 'outcome="abandoned"} 1.0' in await metrics.text()
+        async with aiohttp.ClientSession() as other, other.get(metrics) as shown:
+            assert 'outcome="abandoned"} 1.0' in await shown.text()
 
 
 async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() -> None:
     engine = Telling(1000 * events.BUFFER_EVENTS, padding="x" * 1000)
-    async with telling(engine) as url, aiohttp.ClientSession() as session:
+    async with telling(engine) as (url, _), aiohttp.ClientSession() as session:
         async with session.post(url, json={"input": {}, "stream": True}, read_bufsize=1) as response:
             await response.content.readany()
             engine.go.set()
@@ -147,11 +147,11 @@ async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() ->
 
 
 async def test_a_reader_who_takes_nothing_any_more_holds_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "TAKEN_WITHIN", 0.3)
+    monkeypatch.setattr(delivery, "TAKEN_WITHIN", 0.3)
     engine = Telling(1000 * events.BUFFER_EVENTS, padding="x" * 1000)
     loop = asyncio.get_running_loop()
     async with (
-        telling(engine, DYNAMIQ_MAX_CONCURRENT_RUNS="1", DYNAMIQ_MAX_QUEUED_RUNS="0") as url,
+        telling(engine, DYNAMIQ_MAX_CONCURRENT_RUNS="1", DYNAMIQ_MAX_QUEUED_RUNS="0") as (url, _),
         aiohttp.ClientSession() as session,
         session.post(url, json={"input": {}, "stream": True}, read_bufsize=1) as response,
     ):
@@ -174,7 +174,7 @@ async def _status(session: aiohttp.ClientSession, url: str) -> int:
 async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BODY_WITHIN", 0.2)
     monkeypatch.setattr(requests, "BODY_RATE", 1e12)
-    async with telling(Telling(1)) as url:
+    async with telling(Telling(1)) as (url, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))
         writer.write(b'POST / HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"input": ')
         async with asyncio.timeout(DEADLINE):

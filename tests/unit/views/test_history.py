@@ -91,6 +91,10 @@ def scaled(fewest: int | None = None, most: int | None = None, cpu: int | None =
         (None, ""),
         ({}, ""),
         ({"type": "serverless"}, "serverless"),
+        (
+            {"type": "serverless", "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30},
+            "serverless, 0 to 3 pods, asleep after 60 s, a call waits 30 s",
+        ),
         ({"type": "server"}, ""),
         (scaled(1, 2, 60), "1 to 2 pods at 60 % CPU"),
         (scaled(1, 1), "1 pod at 80 % CPU"),
@@ -147,6 +151,7 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
         "config": "1 to 2 pods at 80 % CPU",
         "message": "",
         "provenance": "",
+        "source": "Record",
         "duration": "1 min 1 s",
         "digest": (live.digest or "")[:19],
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.flow_diff import flow_diff, readable
 from dynamiq_operator.views.preview import Preview, Side, change
 from tests.support import factories as given
@@ -33,7 +34,6 @@ def test_each_part_says_from_what_to_what() -> None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (replace(PREVIEW, now=None, restarts=False), ["  pods are started"]),
         (replace(PREVIEW, restarts=False), ["  no pod restarts"]),
         (replace(PREVIEW, no_op=True), ["  nothing changes: the App runs exactly this already, and one more row says so"]),
         (
@@ -44,6 +44,52 @@ def test_each_part_says_from_what_to_what() -> None:
 )
 def test_what_comes_of_it(seen: Preview, said: list[str]) -> None:
     assert replace(seen, flow_diff=()).lines()[5:] == said
+
+
+@pytest.mark.parametrize(
+    ("warm", "said"),
+    [
+        ((0, 2), "  2 pods start beside those that serve; when all are ready, calls move to them at once"),
+        ((0, 1), "  1 pod starts beside those that serve; when all are ready, calls move to them at once"),
+        ((2, 0), "  warm: 2 pods ready, no pod starts; calls move to them at once"),
+        ((1, 0), "  warm: 1 pod ready, no pod starts; calls move to them at once"),
+        ((1, 2), "  warm: 1 pod ready, 2 pods start beside them; when all are ready, calls move to them at once"),
+        (None, "  its pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once"),
+    ],
+)
+def test_under_switch_it_says_whether_pods_are_warm(warm: tuple[int, int] | None, said: str) -> None:
+    seen = replace(PREVIEW, switches=True, warm=warm)
+    assert replace(seen, flow_diff=()).lines()[5:] == [said]
+    data = seen.as_json()
+    assert (data["strategy"], data["podsWarm"]) == ("Switch", warm[0] if warm is not None else None)
+    assert data["podsRestart"] is ("no pod starts" not in said)
+    assert replace(seen, restarts=False, flow_diff=()).lines()[5:] == ["  no pod restarts"]
+
+
+SLEEPS = {"type": "serverless", "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30, "resources": given.CONFIG["resources"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "types", "said"),
+    [
+        (given.CONFIG, SLEEPS, "server → serverless", ["  the App sleeps while nobody calls, and the next call wakes it"]),
+        (SLEEPS, given.CONFIG, "serverless → server", ["  the App sleeps no more"]),
+        (SLEEPS, SLEEPS, "serverless", []),
+        (None, SLEEPS, "(nothing) → serverless", ["  the App sleeps while nobody calls, and the next call wakes it"]),
+        (None, given.CONFIG, "(nothing) → server", []),
+    ],
+)
+def test_the_type_is_said_and_whether_the_app_sleeps(before: Manifest | None, after: Manifest, types: str, said: list[str]) -> None:
+    now = replace(NOW, config=before) if before is not None else None
+    seen = replace(PREVIEW, now=now, then=replace(THEN, config=after), restarts=False, flow_diff=())
+    assert seen.lines()[3] == f"  type     {types}"
+    assert seen.lines()[6:] == ["  no pod restarts" if now is not None else "  pods are started", *said]
+
+
+def test_an_app_that_is_asleep_is_woken() -> None:
+    seen = replace(PREVIEW, asleep=True, flow_diff=())
+    assert seen.lines()[-1] == "  the App is asleep, and is woken for this"
+    assert "asleep" not in "".join(replace(seen, no_op=True).lines())
 
 
 def test_two_runtimes_of_one_version_are_told_apart() -> None:
@@ -64,9 +110,10 @@ def test_the_row_that_comes_back_is_named() -> None:
 
 
 def test_before_the_first_deploy_there_is_nothing() -> None:
-    assert replace(PREVIEW, now=None).lines()[1:4] == [
+    assert replace(PREVIEW, now=None).lines()[1:5] == [
         "  version  (nothing) → v2",
         "  runtime  (nothing) → 1.1.0",
+        "  type     (nothing) → server",
         "  config   (nothing) → 1 to 2 pods at 80 % CPU",
     ]
     assert replace(PREVIEW, now=None).as_json()["from"] is None
@@ -101,6 +148,10 @@ def test_as_data() -> None:
         "flowDiff": "--- v1\n+++ v2\n@@ -1 +1 @@",
         "podsRestart": True,
         "noOp": False,
+        "strategy": "Rolling",
+        "podsWarm": None,
+        "podsToStart": None,
+        "asleep": False,
         "underWay": None,
         "warnings": [],
     }

@@ -20,18 +20,23 @@ from urllib.parse import urlsplit
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.actions.workloads import workloads_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App
+from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 KEY = "DYNAMIQ_ACCESS_KEY"
 """A variable with an Access Key, for a caller who may not read the App's Secret."""
+THIS_MACHINE = ".localhost"
+"""Names that end so are this machine's, which browsers know, and not every resolver."""
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
 
 
@@ -81,13 +86,21 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
 def _address(context: CommandContext, app: App) -> Iterator[str]:
     """Where the App is called."""
     if not context.options.by_hostname:
+        if is_asleep(app.status.as_json()) and _has_no_pod(context, app):
+            raise Refusal(f"{app.meta.name} is asleep, and a port-forward wakes nobody: give --by-hostname")
         with _forwarded(context, app) as port:
             yield f"http://127.0.0.1:{port}/"
         return
-    if not app.status.hostname:
+    if (url := exposure.address(app)) is None:
         raise Refusal(f"{app.meta.name} has no hostname: leave out --by-hostname")
-    exposure = app.spec.exposure
-    yield f"{'https' if exposure is not None and exposure.tls is not None else 'http'}://{app.status.hostname}/"
+    yield f"{url}/"
+
+
+def _has_no_pod(context: CommandContext, app: App) -> bool:
+    """Whether the App has no pod to come, for which kubectl would wait a minute. Its status may say later that it was woken."""
+    found = workloads_of(context.api, context.namespace, app.meta.name)
+    pods = found.pods_of(None) if found is not None else None
+    return pods is not None and pods.wanted == 0
 
 
 @contextlib.contextmanager
@@ -115,7 +128,10 @@ def _called(address: str, body: bytes, headers: dict[str, str], timeout: float) 
     """Sends the call; returns status and answer. Raises Refusal where none comes."""
     parts = urlsplit(address)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and host.endswith(THIS_MACHINE):
+        host, headers = THIS_MACHINE[1:], {**headers, "Host": parts.netloc}
+    connection = kind(host, parts.port, timeout=timeout)
     try:
         connection.request("POST", "/", body, headers)
         answer = connection.getresponse()

@@ -11,6 +11,7 @@ from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.manifests import API_VERSION, Manifest, parse_time
+from dynamiq_operator.views.sleep import ASLEEP, is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -50,15 +51,16 @@ def _app(raw: Manifest) -> dict[str, Any]:
         "sequence": live.get("sequence"),
         "status": _status(status),
         "hostname": status.get("hostname"),
+        "url": status.get("url"),
         "created": meta["creationTimestamp"],
     }
 
 
 def _status(status: Mapping[str, Any]) -> str:
-    """Ready, or why not: the reason of the condition. A deploy that is under way is said beside."""
+    """Ready, or asleep, or why not: the reason of the condition. A deploy that is under way is said beside."""
     conditions = {each.get("type"): each for each in status.get("conditions") or ()}
     ready, rolling = conditions.get("Ready") or {}, conditions.get("Progressing") or {}
-    said = "Ready" if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
+    said = (ASLEEP if is_asleep(status) else "Ready") if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
     return f"{said}, {rolling['reason']}" if rolling.get("status") == "True" and rolling.get("reason") else said
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import kubectl
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digests
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import PODS
@@ -56,7 +57,7 @@ def _row(context: CommandContext, app: App) -> Record:
 
 def _templates(app: App, row: Record) -> str:
     assert row.pinned is not None  # noqa: S101 - for the type checker: `_row` refuses others
-    digest, of_before = template_digests(app, row.pinned)
+    digest, of_before = template_digests(app, Pins.of(row.pinned))
     return f"={digest}" if digest == of_before else f" in ({digest},{of_before})"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import ExposureType
 
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     """Prints the address; where it can be called from here and there is a desktop, opens it."""
     app = reading.find_app(context.api, context.namespace, context.options.app)
-    hostname = app.status.hostname
-    if not hostname:
+    url, exposed = exposure.address(app), app.spec.exposure
+    if url is None:
         raise Refusal(f"{app.meta.name} has no address yet: see `kubectl dynamiq status {app.meta.name}`")
-    exposure = app.spec.exposure
-    url = f"{'https' if exposure is not None and exposure.tls is not None else 'http'}://{hostname}"
     context.out.lines([safe(url)])
-    if (exposure is not None and exposure.type is ExposureType.CLUSTER_IP) or hostname.endswith(f".{app.meta.namespace}.svc"):
+    if (exposed is not None and exposed.type is ExposureType.CLUSTER_IP) or url.endswith(f".{app.meta.namespace}.svc"):
         context.err.lines(
             [
                 f"that is inside the cluster; from here: `kubectl port-forward -n {app.meta.namespace} service/{names.service(app.meta.name)} 8080:80`"

@@ -2,57 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.follow import Pods, pods_of
+from dynamiq_operator.actions.workloads import Pods, Workloads, workloads_of
 from dynamiq_operator.cli import output
-from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.record import Phase
+from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.record import Phase, Source
+from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.views.columns import as_data
-from dynamiq_operator.views.history import HistoryRow, config_in_words, history, title
+from dynamiq_operator.views.history import HistoryRow, config_in_words, newest_first, title
+from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """A workload of strategy Switch that does not serve. `role`: starting, or warm where it served before."""
+
+    role: str
+    name: str
+    version: str | None
+    ready: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What there is of an App. `pods`: of what serves."""
+
+    app: App
+    status: Mapping[str, Any]
+    live: HistoryRow | None
+    under_way: tuple[HistoryRow, ...]
+    pods: Pods | None
+    beside: tuple[_Beside, ...]
+
+
 def run(context: CommandContext) -> int:
-    app = context.options.app
-    status = reading.find_app(context.api, context.namespace, app).status.as_json()
-    rows = history(requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app},{RECORDS.field_selector}"))
-    live = next((row for row in rows if row.status == Phase.LIVE), None)
-    under_way = [row for row in rows if row.status in (Phase.PENDING, Phase.PROGRESSING)]
-    pods = pods_of(context.api, context.namespace, app, live.name if live else "")
-    if context.options.output == "name":
-        context.out.lines([output.named("App", app)])
-        return 0
-    if context.options.output is not None:
-        data = {
-            "app": app,
-            "namespace": context.namespace,
-            "hostname": status.get("hostname"),
-            "live": as_data(live) if live else None,
-            "underWay": [as_data(row) for row in under_way],
-            "failed": status.get("failed"),
-            "pods": asdict(pods) if pods else None,
-            "conditions": status.get("conditions") or [],
-        }
-        context.out.lines([output.formatted(data, context.options.output)])
-        return 0
-    context.out.lines([context.out.paint("bold", f"{safe(app)} in {safe(context.namespace)}")])
-    context.out.lines(_status_lines(context, status, live, under_way, pods))
+    how, name = context.options.output, context.options.app
+    seen = _look(context, name)
+    if how == "name":
+        context.out.lines([output.named("App", name)])
+    elif how is not None:
+        context.out.lines([output.formatted(_data(context.namespace, seen), how)])
+    else:
+        context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
+        context.out.lines(_lines(context.out, seen))
     return 0
 
 
-def _status_lines(
-    context: CommandContext, status: Mapping[str, Any], live: HistoryRow | None, under_way: Iterable[HistoryRow], pods: Pods | None
-) -> Iterable[str]:
-    screen = context.out
-    if live is not None:
+def _look(context: CommandContext, name: str) -> _Seen:
+    app = reading.find_app(context.api, context.namespace, name)
+    found = newest_first(requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={name},{RECORDS.field_selector}"))
+    rows = [(raw, HistoryRow.of(raw)) for raw in found]
+    live = next((each for each in rows if each[1].status == Phase.LIVE), None)
+    under_way = [each for each in rows if each[1].status in (Phase.PENDING, Phase.PROGRESSING)]
+    there = workloads_of(context.api, context.namespace, name)
+    return _Seen(
+        app,
+        app.status.as_json(),
+        live[1] if live is not None else None,
+        tuple(row for _, row in under_way),
+        there.pods_of(live[0] if live is not None else None) if there is not None else None,
+        tuple(_beside(there, [raw for raw, _ in under_way])) if there is not None else (),
+    )
+
+
+def _beside(there: Workloads, under_way: Iterable[Manifest]) -> Iterator[_Beside]:
+    starting = {there.of_row(raw) for raw in under_way}
+    for label, raw in sorted(there.by_label.items()):
+        if label != there.serving:
+            pods = Pods.of(raw)
+            role = "warm" if there.has_served(label) and label not in starting else "starting"
+            yield _Beside(role, raw["metadata"]["name"], there.version(label), pods.ready, pods.wanted)
+
+
+def _data(namespace: str, seen: _Seen) -> dict[str, Any]:
+    return {
+        "app": seen.app.meta.name,
+        "namespace": namespace,
+        "hostname": seen.status.get("hostname"),
+        "url": seen.status.get("url"),
+        "live": as_data(seen.live) if seen.live else None,
+        "underWay": [as_data(row) for row in seen.under_way],
+        "failed": seen.status.get("failed"),
+        "strategy": seen.app.spec.rollout.strategy.value,
+        "asleep": is_asleep(seen.status),
+        "pods": asdict(seen.pods) if seen.pods else None,
+        "beside": [asdict(each) for each in seen.beside],
+        "conditions": seen.status.get("conditions") or [],
+    }
+
+
+def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
+    status = seen.status
+    if (live := seen.live) is not None:
         more = [
             f"runtime {live.runtime}",
             config_in_words(live.config),
@@ -60,9 +113,11 @@ def _status_lines(
             live.date or "",
         ]
         yield f"  {screen.status(Phase.LIVE, 11)} {safe(', '.join([title(live), *filter(None, more)]))}"
+        if live.more.get("source") == Source.REVERT:
+            yield f"  reverted    {safe(live.message or live.provenance or '')}"
     else:
         yield "  nothing is live"
-    for row in under_way:
+    for row in seen.under_way:
         by = f", by {row.created_by}" if row.created_by else ""
         yield f"  {screen.status(row.status, 11)} {safe(title(row) + by)}"
     if failed := status.get("failed"):
@@ -70,10 +125,27 @@ def _status_lines(
         yield f"  {screen.status(Phase.FAILED, 11)} {safe(why)}"
     if hostname := status.get("hostname"):
         yield f"  hostname    {safe(hostname)}"
-    if pods is not None:
-        yield f"  pods        {pods.ready} of {pods.wanted} ready, {pods.new} new, {pods.old} old"
+    if url := status.get("url"):
+        yield f"  url         {safe(url)}"
+    yield from _rollout(seen.app.spec.rollout, status.get("trial"))
+    if is_asleep(status):
+        yield "  asleep      the next call wakes it"
+    if seen.pods is not None:
+        yield f"  pods        {seen.pods.ready} of {seen.pods.wanted} ready, {seen.pods.new} new, {seen.pods.old} old"
+    for each in seen.beside:
+        version = f"{each.version}, " if each.version else ""
+        yield f"  {each.role:<11} {safe(version + each.name)}: {each.ready} of {each.wanted} pods ready"
     for condition in status.get("conditions") or ():
         yield f"  {safe(_condition(condition))}"
+
+
+def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]:
+    """The policy of the App, where it is not the default."""
+    if rollout.switches:
+        yield "  strategy    Switch"
+    if (revert := rollout.revert) is not None:
+        watched = f"; {safe(trial['row'])} is watched until {safe(trial['until'])}" if trial else ""
+        yield f"  revert      above {revert.max_failed_percent} % failed runs within {revert.seconds} s{watched}"
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

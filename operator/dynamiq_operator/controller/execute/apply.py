@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from dynamiq_operator.controller import field_managers
-from dynamiq_operator.controller.client import JSON_PATCH, Client
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import JSON_PATCH, Client
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 

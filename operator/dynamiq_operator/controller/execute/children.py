@@ -23,16 +23,19 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
 
     What only a creation has is left out, but for more than one replica: those are the scale's, which the autoscaler takes over from.
     """
-    resource = BY_KIND[operation.manifest["kind"]]
+    resource, entry = BY_KIND[operation.manifest["kind"]], child_kind(operation.manifest["kind"])
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
     with reporting(execution, operation.manifest, operation.digest) as problem:
         try:
-            created = await create(execution.client, resource, without_creation(operation.manifest))
+            if entry.written:
+                created = await create(execution.client, resource, without_creation(operation.manifest))
+            else:  # an apply would take the right to write it later, too
+                created = await execution.client.create(resource, operation.manifest)
         except errors.AlreadyExists as error:
             await _take_back(execution, operation.app, operation.manifest, error)
         else:
             execution.cache.update(resource, created)
-            if child_kind(operation.manifest["kind"]).scaled and replicas > 1:
+            if entry.scaled and replicas > 1:
                 await _scale(execution, created, replicas)
         problem.resolve()
 
@@ -56,7 +59,8 @@ async def delete_child(execution: Execution, operation: operations.DeleteChild) 
     """Deletes the object as it was observed; one that was written since is looked at again first."""
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
     keep, version = operation.keep_dependents, meta["resourceVersion"]
-    await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep)
+    if await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep):
+        execution.cache.delete(resource, operation.observed)
 
 
 async def scale_workload(execution: Execution, operation: operations.ScaleWorkload) -> None:
@@ -104,10 +108,17 @@ async def _take_back(execution: Execution, app: App, manifest: Manifest, error: 
     """Applies to an object of that name if it is the App's: a restore brought it back, or another manager took our label off."""
     resource = BY_KIND[manifest["kind"]]
     found = await _existing(execution, manifest, error)
-    if is_ours(found, app):
-        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
-    else:
+    if not is_ours(found, app):
         report_taken(execution, manifest, found)
+        return
+    if child_kind(manifest["kind"]).written:
+        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
+    elif manifest["metadata"]["labels"].items() <= (found["metadata"].get("labels") or {}).items():
+        execution.cache.update(resource, found)
+    else:  # no watch reports it: it would be asked for again and again
+        report_taken(
+            execution, manifest, found, f"{manifest['kind']} {found['metadata']['name']} exists, and lacks labels of ours: delete it"
+        )
 
 
 async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiError) -> Manifest:
@@ -123,20 +134,25 @@ async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiE
 
 
 async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """By the field manager that owns nothing but replicas. Once another manager has set them they are left alone."""
+    """By the field manager that owns nothing but replicas. Once another manager has set them they are left alone.
+
+    The workload is read after it, since the answer is a Scale: a next reconcile that still saw the old number would take an App that
+    falls asleep for one that is awake, and lead its callers away from the gate.
+    """
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
-        patch = {"metadata": _version(observed), "spec": {"replicas": replicas}}
+        patch, was_set = {"metadata": _version(observed), "spec": {"replicas": replicas}}, True
         try:
             await execution.client.patch(
                 resource, meta["namespace"], meta["name"], patch, subresource="scale", manager=names.REPLICAS_MANAGER
             )
         except errors.Conflict:
-            found = await execution.client.get(resource, meta["namespace"], meta["name"])
-            if found["metadata"]["uid"] == meta["uid"] and found["spec"].get("replicas") == observed["spec"].get("replicas"):
-                observed = found
-                continue
-        return
+            was_set = False
+        found = await execution.client.get(resource, meta["namespace"], meta["name"])
+        execution.cache.update(resource, found)
+        if was_set or found["metadata"]["uid"] != meta["uid"] or found["spec"].get("replicas") != observed["spec"].get("replicas"):
+            return
+        observed = found
 
 
 def _version(observed: Manifest) -> Manifest:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.client import Client
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.objects import Meta
 
 

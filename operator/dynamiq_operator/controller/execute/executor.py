@@ -11,12 +11,12 @@ from typing import Any, cast
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.client import Client
-from dynamiq_operator.controller.execute import children, events, hostnames, records, runs, statuses
+from dynamiq_operator.controller.execute import children, events, gate_keys, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
 from dynamiq_operator.controller.turns import Turns
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.groups import NUMBERS
 
@@ -37,7 +37,8 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ScaleWorkload: children.scale_workload,
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
-    operations.AnnotatePod: runs.annotate_access_keys,
+    operations.WriteGateKeys: gate_keys.write_gate_keys,
+    operations.AnnotatePod: runs.annotate_pod,
     operations.RunOnce: runs.run_once,
     operations.ClaimHostname: hostnames.claim_hostname,
     operations.KeepClaim: hostnames.annotate_claim,

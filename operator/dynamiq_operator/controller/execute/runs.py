@@ -1,4 +1,4 @@
-"""Jobs of triggers that run once, and the annotation by which a running pod learns of new Access Keys."""
+"""Jobs of triggers that run once, and annotations by which a running pod learns of new Access Keys, and that its Service has left it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dynamiq_operator.controller.execute.refused_writes import report_taken, rep
 from dynamiq_operator.desired.base import is_ours
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import JOBS, PODS
-from dynamiq_operator.model import names
 from dynamiq_operator.plan import operations
 
 
@@ -26,10 +25,10 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
         problem.resolve()
 
 
-async def annotate_access_keys(execution: Execution, operation: operations.AnnotatePod) -> None:
-    """Annotates a running pod, as it was observed, with the version of the Access Keys; one that was written since is looked at again first."""
+async def annotate_pod(execution: Execution, operation: operations.AnnotatePod) -> None:
+    """Annotates a running pod, as it was observed; one that was written since is looked at again first."""
     observed = {"uid": operation.uid, "resourceVersion": operation.observed}
-    patch = {"metadata": {**observed, "annotations": {names.KEYS_ANNOTATION: operation.version}}}
+    patch = {"metadata": {**observed, "annotations": {operation.annotation: operation.value}}}
     try:
         execution.cache.update(PODS, await execution.client.patch(PODS, operation.app.meta.namespace, operation.pod, patch))
     except (errors.NotFound, errors.Conflict):

@@ -17,6 +17,7 @@ from dynamiq_operator.desired.base import SECRET
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
 from dynamiq_operator.plan.snapshot import KeysPresence
@@ -29,11 +30,15 @@ FIRST_LOOK = 15.0
 """Seconds for which a pod waits for what it mounts before the Secret is looked at again; then after twice as long, and so on."""
 
 
-def pointers(app: App, pods: Iterable[Pod], now: datetime) -> frozenset[tuple[str, str]]:
-    """What points at the Secret: a reading of it holds until there is something here that was not there then."""
+def pointers(app: App, pods: Iterable[Pod], slices: Iterable[Slice], now: datetime) -> frozenset[tuple[str, str]]:
+    """What points at the Secret: a reading of it holds until there is something here that was not there then.
+
+    A gate notes in its own endpoint, now and then, that it has refused a key: it may be a new one.
+    """
     announced = app.meta.annotations.get(names.KEYS_CHANGED_ANNOTATION, "")
     waiting = ((pod.uid, str(_looks(pod, now))) for pod in pods if pod.awaits_mounts)
-    return frozenset({("generation", str(app.meta.generation)), ("announced", announced), *waiting})
+    refused = (("refused", endpoint.note) for each in slices if each.is_gates for endpoint in each.endpoints if endpoint.note)
+    return frozenset({("generation", str(app.meta.generation)), ("announced", announced), *waiting, *refused})
 
 
 def seconds_to_look(context: Context) -> Iterator[float]:
@@ -60,16 +65,16 @@ def are_foreign(context: Context) -> bool:
 
 
 def are_awaited(context: Context) -> bool:
-    """Whether the first workload is made once the keys are, in the next plan: it notes their version, and is written once so."""
+    """Whether a workload is made once the keys are, in the next plan: it notes their version, and is written once so."""
     absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
-    return context.app.spec.is_private and context.workload is None and absent
+    return context.app.spec.is_private and absent
 
 
-def key_note(context: Context) -> str | None:
-    """What the workload notes of the keys: their version, and, where it changed under running pods, since when."""
+def key_note(context: Context, workload: Manifest | None) -> str | None:
+    """What a workload notes of the keys: their version, and, where it changed under running pods, since when."""
     if not context.app.spec.is_private:
         return None
-    seen, noted = context.snapshot.access_keys, _noted(context.workload)
+    seen, noted = context.snapshot.access_keys, _noted(workload)
     if not seen.version or seen.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == seen.version):
         return noted
     return f"{seen.version} {format_time(seen.since)}" if noted and seen.since else seen.version
@@ -77,12 +82,13 @@ def key_note(context: Context) -> str | None:
 
 def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
     """The pods that were created before the keys were last changed, and that are not annotated with that change."""
-    version, since = _parsed(key_note(context))
-    if since is None:
-        return
-    for pod in context.snapshot.pods:
-        if pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
-            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, version)
+    for label, workload in context.workloads.by_label.items():
+        version, since = _parsed(key_note(context, workload))
+        if since is None:
+            continue
+        for pod in context.snapshot.pods:
+            if pod.pins == label and pod.keys != version and not pod.deleting and pod.created <= since + CLOCKS:
+                yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.KEYS_ANNOTATION, version)
 
 
 def _looks(pod: Pod, now: datetime) -> int:

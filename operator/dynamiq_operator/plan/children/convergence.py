@@ -5,45 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import events
-from dynamiq_operator.plan.children import access_keys, hostnames
-from dynamiq_operator.plan.children.maker_inputs import awaits_policy
+from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
+from dynamiq_operator.plan.children.workload_inputs import awaits_policy
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateFlow, DeleteChild, Emit, Operation, OwnChild, ScaleWorkload
+from dynamiq_operator.plan.sleep.decisions import sleep_operations, wake
+from dynamiq_operator.plan.sleep.state import Sleep, sleep_of
 
 
 def converge_children(context: Context) -> tuple[Operation, ...]:
     """What brings every child, those of triggers excepted, to what the target's pins and the App want."""
+    desired = desired_children(context)
+    beside = {key: manifest for key, manifest in desired.items() if _is_beside(context, key)}
+    return (
+        *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}),
+        *converge_each(context, beside),
+        *standby.scale_standby(context),
+        *standby.delete_left(context),
+        *sleep_operations(context),
+    )
+
+
+def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest]) -> tuple[Operation, ...]:
+    """What the target's rollout waits for. First the Service: under strategy Switch that is all that a caller waits for."""
     return (
         *hostnames.claim_operations(context),
         *access_keys.key_creation(context),
         *_create_flow(context),
-        *converge_to(context, desired_children(context), of_triggers=False),
+        *converge_to(context, desired, of_triggers=False),
         *_own_restored(context),
         *_scale(context),
+        *standby.scale_target(context),
     )
 
 
 def are_ready(context: Context) -> bool:
-    """Whether every child, those of triggers excepted, is as desired and has come to rest."""
-    if awaits_policy(context):
+    """Whether every child is as desired and has come to rest, but for those of triggers, and workloads of other pins than the target's."""
+    if awaits_policy(context) or not selection.has_arrived(context):
         return False
     observed = context.snapshot.children
-    at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired_children(context) if key in observed)
-    return at_rest and all(isinstance(operation, Emit) for operation in converge_children(context))
+    desired = {key: manifest for key, manifest in desired_children(context).items() if not _is_beside(context, key)}
+    at_rest = all(child_kinds.child_kind(key[0]).is_ready(observed[key]) for key in desired if key in observed)
+    return at_rest and all(isinstance(operation, Emit) for operation in _converge_target(context, desired))
+
+
+def _is_beside(context: Context, key: ChildKey) -> bool:
+    """Whether a child is the workload of other pins than the target's."""
+    return key[0] == WORKLOAD.kind and key != WORKLOAD.key(context.app.meta.name, context.label)
 
 
 def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
     """What brings the kinds that are for triggers, or the others, to what is desired of them."""
     denied = context.snapshot.denied
-    for key, manifest in desired.items():
-        if key[0] not in denied:
-            yield from _converge(context, key, manifest)
+    yield from converge_each(context, desired)
     # The route that takes another one's place is there before that goes: it may be refused.
     awaited = any(child_kinds.child_kind(key[0]).serves_hostname and key not in context.snapshot.children for key in desired)
     routes_stay = awaited or hostnames.routes_stay(context)
@@ -51,8 +71,17 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
         entry = child_kinds.child_kind(key[0])
         if entry.make is None or not entry.removable or entry.of_triggers is not of_triggers or (entry.serves_hostname and routes_stay):
             continue
+        if observed in context.workloads.by_label.values():
+            continue  # `standby.delete_left`
         if key not in desired and key[0] not in denied and is_owned(observed, context.app) and not is_ending(observed):
             yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
+
+
+def converge_each(context: Context, desired: Mapping[ChildKey, Manifest]) -> Iterator[Operation]:
+    """What brings each of these to its manifest."""
+    for key, manifest in desired.items():
+        if key[0] not in context.snapshot.denied:
+            yield from _converge(context, key, manifest)
 
 
 def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
@@ -96,11 +125,14 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
 
 
 def _scale(context: Context) -> Iterator[Operation]:
-    """Back from 0 replicas, at which an autoscaler does nothing."""
-    observed, pinned = context.workload, context.pinned
+    """What serves, back from 0 replicas, at which an autoscaler does nothing, unless it sleeps."""
+    observed, pinned = context.serving_workload, context.pinned
     if observed is None or pinned is None or observed["spec"].get("replicas") != 0:
         return
     minimum = scale_of(pinned).min_replicas or 1
+    if sleep_of(context) is not Sleep.NEVER:
+        yield from wake(context, minimum)
+        return
     yield Emit(
         context.app,
         "Scaled",

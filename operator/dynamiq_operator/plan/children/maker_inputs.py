@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.desired import workload
-from dynamiq_operator.desired.base import NETWORK_POLICY, key_of
-from dynamiq_operator.desired.drift import drift
-from dynamiq_operator.desired.inputs import Inputs, TemplateChoice
-from dynamiq_operator.desired.network_policy import network_policy
-from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, variables
+from dynamiq_operator.desired.inputs import Inputs, scale_of
+from dynamiq_operator.model.record import Autoscaling
+from dynamiq_operator.plan.children import hostnames, route_annotations, selection
+from dynamiq_operator.plan.children.workload_inputs import workload_inputs
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.workloads.wanted import conversion, needed_replicas, wanted_workloads
 
 
 def maker_inputs(context: Context) -> Inputs:
@@ -16,35 +15,29 @@ def maker_inputs(context: Context) -> Inputs:
     return Inputs(
         context.app,
         context.settings,
-        row=context.target.name if context.target is not None else "",
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
         kept_annotations=route_annotations.kept_annotations(context),
-        template_choice=_template_choice(context),
-        workload=context.workload,
-        key_note=access_keys.key_note(context),
+        workloads=tuple(workload_inputs(context, wanted) for wanted in wanted_workloads(context)),
+        selected=selection.selected_label(context),
+        watches_endpoints=selection.watches_endpoints(context),
+        scaled=selection.scaled_label(context),
+        guarded=selection.guarded_label(context),
+        scale=_scale(context),
     )
 
 
-def awaits_policy(context: Context) -> bool:
-    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it.
+def _scale(context: Context) -> Autoscaling | None:
+    """That of the row which serves: while a candidate's pods start beside it, nothing of what serves changes.
 
-    One that may not be listed any more is not known to be there, though it was seen.
+    Of a workload that is on its way to take the place of what serves the autoscaler takes no pod that has to be there for that.
     """
-    wanted = network_policy(Inputs(context.app, context.settings))
-    if wanted and NETWORK_POLICY.kind in context.snapshot.denied:
-        return True
-    observed = context.snapshot.children
-    return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in wanted)
-
-
-def _template_choice(context: Context) -> TemplateChoice:
-    """The pins' one, but for what its pods could not start without, or must not mount."""
-    if not context.has_flow or access_keys.are_foreign(context) or access_keys.are_awaited(context) or awaits_policy(context):
-        return TemplateChoice.OBSERVED
-    if not variables.missing_variables(context):
-        return TemplateChoice.PINNED
-    if context.workload is None:
-        return TemplateChoice.OBSERVED
-    keeps_pins = context.pinned is not None and workload.has_pins(context.workload, context.pinned)
-    return TemplateChoice.APPLIED if keeps_pins else TemplateChoice.PINNED
+    live = context.history.live
+    serves_another = context.switches and context.serving not in (None, context.label)
+    row = live if serves_another and live is not None else context.target
+    if row is None or row.pinned is None:
+        return None
+    scale, other = scale_of(row.pinned), conversion(context)
+    if other is None or other != selection.scaled_label(context):
+        return scale
+    return scale.model_copy(update={"min_replicas": needed_replicas(context)})

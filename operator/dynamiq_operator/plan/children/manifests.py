@@ -8,37 +8,18 @@ from dynamiq_operator.desired import child_kinds
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey, key_of
 from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.model import names
-from dynamiq_operator.model.base import SEQUENCE_MAX
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations
+from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
-
-DIGITS_MOST = len(str(SEQUENCE_MAX))
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
     """Every child of which the content is known here, those of triggers excepted."""
     made = made_of(maker_inputs(context), of_triggers=False)
-    return {key: _moved_on(manifest, context.snapshot.children.get(key), context.given_up) for key, manifest in made.items()}
-
-
-def _moved_on(manifest: Manifest, observed: Manifest | None, given_up: int) -> Manifest:
-    """The manifest, noting the last row that was given up, where the kind is one that rows decide.
-
-    So such a child is written when a row is given up, even where it need not change: whatever an operator before this one may have
-    sent for that row, and is still on its way, names a version of the child that is gone then, and is refused.
-    """
-    if observed is None or manifest is observed or not child_kinds.child_kind(manifest["kind"]).of_row:
-        return manifest
-    noted = (observed["metadata"].get("annotations") or {}).get(names.GIVEN_UP_ANNOTATION, "")
-    last = max(given_up, int(noted) if noted.isdecimal() and len(noted) <= DIGITS_MOST else 0)  # others may have written it
-    if not last:
-        return manifest
-    meta = manifest["metadata"]
-    return {**manifest, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), names.GIVEN_UP_ANNOTATION: str(last)}}}
+    return {key: noting_given_up(manifest, context.snapshot.children.get(key), context.given_up) for key, manifest in made.items()}
 
 
 def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:

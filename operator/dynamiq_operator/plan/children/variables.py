@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from dynamiq_operator.desired import workload
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, ChildKey
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.app import KeyOf, Variable
-from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_operator.plan.workloads.wanted import wanted_workloads
 
 MISSING, LARGE = "VariableMissing", "VariablesTooLarge"
 TOO_LARGE = (
@@ -43,17 +45,28 @@ def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
         return named
     context = Context.of(snapshot, app)
     arriving = any(row.outcome is None and row.pinned is None for row in context.history.rows)
-    return named if arriving or _is_new(context) else frozenset()
+    wanted = wanted_workloads(context)
+    is_new = any(each.pins is not None and _is_new(context, each.pins, each.observed) for each in wanted)
+    return named if arriving or is_new else frozenset()
 
 
 def missing_variables(context: Context) -> str:
     """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
-    if context.pinned is None:
-        return ""
-    if workload.is_too_large(context.app, context.pinned) and _is_new(context):
+    return lacking(context, context.target_pins, context.workload) if context.target_pins is not None else ""
+
+
+def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
+    """The same of any workload of the App."""
+    if workload.is_too_large(context.app, pins) and _is_new(context, pins, observed):
         return TOO_LARGE
     lacks = "; ".join(_lacks(context)) if context.snapshot.named else ""
-    return lacks if lacks and _is_new(context) else ""
+    return lacks if lacks and _is_new(context, pins, observed) else ""
+
+
+def has_flow(context: Context, pins: Pins) -> bool:
+    """Whether the flow can be mounted; that of the target can be made of a release as well."""
+    is_target = context.pinned is not None and pins.flow == context.pinned.workflow_hash
+    return context.has_flow if is_target else pins.flow in context.snapshot.flows
 
 
 def reason_of(lacks: str) -> str:
@@ -61,9 +74,9 @@ def reason_of(lacks: str) -> str:
     return LARGE if lacks == TOO_LARGE else MISSING
 
 
-def _is_new(context: Context) -> bool:
-    """Whether the target's pods are not yet those that its workload makes."""
-    return context.pinned is not None and not context.is_rolled
+def _is_new(context: Context, pins: Pins, observed: Manifest | None) -> bool:
+    """Whether the pods of these pins are not yet those that the workload makes."""
+    return observed is None or not workload.runs(observed, workload.template_digest(context.app, pins, observed))
 
 
 def _lacks(context: Context) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import orjson
+
 from dynamiq_operator.model import names
+from dynamiq_operator.model.last_good import Ran
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 
@@ -19,7 +23,10 @@ ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it."""
+    """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it.
+
+    `source`: None of one that is not pinned. `pair`: a digest of its flow and its runtime. `restored`: the sequence of the row that it brought back.
+    """
 
     name: str
     uid: str
@@ -29,7 +36,14 @@ class LedgerRow:
     result: Result | None = None
     flow_hash: str | None = None
     digest: str | None = None
-    from_app: bool = False
+    source: Source | None = None
+    pair: str | None = None
+    restored: int | None = None
+
+    @property
+    def from_app(self) -> bool:
+        """Whether it was made of `App.spec.deploy`, as its pins say."""
+        return self.source is Source.APP
 
     @classmethod
     def of(cls, record: Record) -> LedgerRow:
@@ -43,7 +57,7 @@ class LedgerRow:
     @classmethod
     def _of(cls, name: str, uid: str, spec: Mapping[str, Any]) -> LedgerRow:
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
-        result = outcome.get("result")
+        result, source = outcome.get("result"), pinned.get("source")
         return cls(
             name=name,
             uid=uid,
@@ -53,8 +67,15 @@ class LedgerRow:
             result=Result(result) if result in set(Result) else None,
             flow_hash=pinned.get("workflowHash"),
             digest=pinned.get("digest"),
-            from_app=pinned.get("source") == Source.APP,
+            source=Source(source) if source in set(Source) else None,
+            pair=_pair(pinned) if pinned else None,
+            restored=(pinned.get("restores") or {}).get("sequence"),
         )
+
+
+def _pair(pinned: Mapping[str, Any]) -> str:
+    told = orjson.dumps([pinned.get("workflowHash"), pinned.get("runtime")], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(told, digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,11 @@ class _Index:
     @cached_property
     def last_pinned(self) -> LedgerRow | None:
         return next((row for row in reversed(self.in_order) if row.digest), None)
+
+    @cached_property
+    def newest(self) -> dict[Source, LedgerRow]:
+        """By source, the newest row that has not failed."""
+        return {row.source: row for row in self.in_order if row.source is not None and row.result is not Result.FAILED}
 
     @cached_property
     def deploy_rows(self) -> dict[str, tuple[LedgerRow, ...]]:
@@ -152,6 +178,22 @@ class Ledger:
         """Whether a row names this flow."""
         gone = sum(before.flow_hash == flow_hash for name in self.changed if (before := self.index.rows.get(name)) is not None)
         return self.index.flows[flow_hash] > gone or any(row.flow_hash == flow_hash for row in self._added)
+
+    def newest(self, source: Source) -> LedgerRow | None:
+        """The newest pinned row of this source that has not failed."""
+        before = self.index.newest.get(source)
+        if before is not None and self.get(before.name) != before:
+            rows: Iterable[LedgerRow] = self.in_order  # it has been deleted, or has ended
+        else:
+            rows = (row for row in (before, *self._added) if row is not None)
+        found = (row for row in rows if row.source is source and row.result is not Result.FAILED)
+        return max(found, key=lambda row: row.sequence, default=None)
+
+    @property
+    def ran(self) -> tuple[Ran, ...]:
+        """The pinned rows, newest first."""
+        pinned = (row for row in reversed(self.in_order) if row.pair is not None)
+        return tuple(Ran(row.name, row.sequence, row.pair, row.restored, row.result) for row in pinned)
 
     def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:
         """The rows that were made of `App.spec.deploy`, oldest first.

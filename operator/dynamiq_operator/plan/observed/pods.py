@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.pins import label_of
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
@@ -31,10 +32,11 @@ class Container:
 @dataclass(frozen=True)
 class Pod:
     """`version`: its resourceVersion. `keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
+    `pins`: its pins label, empty under strategy Rolling. `standby`: whether it was told that its Service has left it.
 
     `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
     else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
-    where the pod runs, or that no node can take it. `displaced`: why the pod has ended; never for what its container did, which is
+    where the pod runs, or that no node can take it. `ip`: its address, empty before it has one. `displaced`: why the pod has ended; never for what its container did, which is
     restarted in the same pod, but because its node evicted it, took another one in its place, or refused it.
     """
 
@@ -51,6 +53,9 @@ class Pod:
     scheduled_at: datetime | None = None
     displaced: str | None = None
     beside: str | None = None
+    ip: str = ""
+    pins: str = ""
+    standby: bool = False
 
     @property
     def awaits_mounts(self) -> bool:
@@ -77,6 +82,9 @@ class Pod:
             scheduled_at=parse_time(scheduled["lastTransitionTime"]) if scheduled.get("lastTransitionTime") else None,
             displaced=_displaced(status, conditions.get("DisruptionTarget", {})),
             beside=_beside(status),
+            ip=status.get("podIP") or "",
+            pins=label_of(raw),
+            standby=(raw["metadata"].get("annotations") or {}).get(names.STANDBY_ANNOTATION) == "true",
         )
 
 

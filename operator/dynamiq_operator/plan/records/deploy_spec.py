@@ -10,6 +10,7 @@ from dynamiq_operator.model.record import Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
 from dynamiq_operator.plan.operations import CreateRecord
+from dynamiq_operator.plan.revert.restore import takes_back
 
 
 def create_deploy_row(context: Context) -> tuple[CreateRecord, ...]:
@@ -41,10 +42,30 @@ def override(context: Context) -> tuple[LedgerRow, Record] | None:
 
 def source_of(context: Context, record: Record) -> Source:
     """Where a numbered row that is about to be pinned came from."""
+    if takes_back(context, record):
+        return Source.REVERT
     row = LedgerRow.of(record)
     before = next((each for each in reversed(context.deploy_rows) if each.sequence < row.sequence), None)
     made = names.declared_row(context.app.meta.name, row.asked, before.sequence if before else 0)
     return Source.APP if record.name == made else Source.RECORD
+
+
+def hold(context: Context) -> LedgerRow | None:
+    """The row that took a version back, after which nobody has deployed by hand: until then what Git asks for waits.
+
+    Git cannot know of it, and asks at its next change for much the same again.
+    """
+    reverted, by_hand = context.ledger.newest(Source.REVERT), context.ledger.newest(Source.RECORD)
+    if reverted is None or (by_hand is not None and by_hand.sequence > reverted.sequence):
+        return None
+    return reverted
+
+
+def held_by(context: Context, record: Record) -> LedgerRow | None:
+    """What keeps a numbered row that Git asks for from being deployed."""
+    held = hold(context)
+    is_later = held is not None and held.sequence < record.sequence
+    return held if is_later and record.pinned is None and source_of(context, record) is Source.APP else None
 
 
 def is_of_former_spec(context: Context, record: Record) -> bool:

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.completion import Known, Missing, Refused, Unknown, complete
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
-from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
+from dynamiq_operator.plan.records.deploy_spec import held_by, is_of_former_spec, source_of
 from dynamiq_operator.plan.records.outcomes import end_row
+from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
@@ -95,20 +96,35 @@ class _Completion:
     def complete(self, row: Record) -> None:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
+        if (newer := _asked_after(context, row)) is not None:
+            reason = f"{events.title(newer)} was asked for after it, and neither is deployed before somebody deploys by hand"
+            self._end(row, number, Result.OVERTAKEN, reason)
+            return
         late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
-        found = _too_late(context, row) or _no_longer_asked(context, row) or self._hindrance(row, late) or self._pins(row)
+        found = (
+            _too_late(context, row)
+            or _no_longer_asked(context, row)
+            or _held(context, row)
+            or self._hindrance(row, late)
+            or self._pins(row)
+        )
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
             self._change(pinned, CompleteRecord(app, row, number, found))
             return
-        numbered = (CompleteRecord(app, row, number, None),) if number is not None else ()
         if isinstance(found, Unknown) or (isinstance(found, Missing) and not late):
             self._waits[row.name] = found.message
-            self._operations[row.name] = numbered
+            self._operations[row.name] = self._numbering(row, number)
             return
-        failed, ending = end_row(context, row, Result.FAILED, _final(found, app.spec.rollout))
-        self._change(failed, *numbered, *ending)
+        self._end(row, number, Result.FAILED, _final(found, app.spec.rollout))
+
+    def _numbering(self, row: Record, number: int | None) -> tuple[Operation, ...]:
+        return (CompleteRecord(self._context.app, row, number, None),) if number is not None else ()
+
+    def _end(self, row: Record, number: int | None, result: Result, reason: str) -> None:
+        ended, ending = end_row(self._context, row, result, reason)
+        self._change(ended, *self._numbering(row, number), *ending)
 
     def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
         """Why a row whose write was refused is not pinned now; it is not deployed over one that came after it."""
@@ -139,8 +155,32 @@ def _too_late(context: Context, row: Record) -> Refused | None:
 
 
 def _no_longer_asked(context: Context, row: Record) -> Refused | None:
-    """Why a row fails that was created for a `deploy` of old, while what it says now has been deployed."""
-    return Refused("App.spec.deploy was changed before the row arrived") if is_of_former_spec(context, row) else None
+    """Why a row of the operator's fails whose reason is gone: a `deploy` of old, or a bad version that somebody has deployed over."""
+    if is_of_former_spec(context, row):
+        return Refused("App.spec.deploy was changed before the row arrived")
+    if is_by_operator(context, row) and not takes_back(context, row):
+        return Refused("a row was made after the version that it was to take back")
+    return None
+
+
+def _held(context: Context, row: Record) -> Unknown | None:
+    """Why a row that Git asks for waits, for as long as it takes."""
+    held = held_by(context, row)
+    if held is None:
+        return None
+    app, version = context.app.meta.name, row.spec.workflow_version
+    by_hand = f"`kubectl dynamiq deploy {app}{f' --version {version}' if version else ''}`"
+    return Unknown(
+        f"row {held.name} (#{held.sequence}) took a version back: what Git asks for is deployed when somebody says so, by {by_hand}"
+    )
+
+
+def _asked_after(context: Context, row: Record) -> Record | None:
+    """Of the rows that Git asks for and that wait for somebody, one alone does: the newest of them, where it is not this one."""
+    if held_by(context, row) is None:
+        return None
+    after = (other for other in reversed(context.history.waiting) if other.sequence > row.sequence)
+    return next((other for other in after if held_by(context, other) is not None), None)
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:
@@ -161,5 +201,6 @@ def _known(context: Context, rows: Mapping[str, Record]) -> Known:
         settings=context.settings,
         authors_stamped_since=snapshot.authors_stamped_since,
         promotions=snapshot.promotions,
+        gate=snapshot.gate.state,
         unknown=snapshot.unknown,
     )

@@ -35,7 +35,7 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
-    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)}
+    kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)} | _mounted(context)
     left = [
         found
         for (kind, name), found in context.snapshot.children.items()
@@ -44,6 +44,12 @@ def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     # One whose content is not what its name says goes by its name: that needs every flow of the history.
     named = {names.flow(app, row.flow_hash) for row in ledger.all() if row.flow_hash} if left else set()
     yield from (DeleteChild(found) for found in left if found["metadata"]["name"] not in named)
+
+
+def _mounted(context: Context) -> set[str]:
+    """Of the workloads that there are: one that is kept warm may be of a row that is gone."""
+    volumes = [each for raw in context.workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
+    return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 
 def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Pinned
-from dynamiq_operator.plan.children import manifests
+from dynamiq_operator.plan.children import manifests, selection
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.pods import Pod
 
 
 def running_since(context: Context, pinned: Pinned, state: WorkloadState | None) -> datetime:
@@ -35,9 +35,8 @@ def standstill(context: Context, state: WorkloadState | None) -> str:
     if not state.updated:
         return f"the cluster's controllers have made no pod of Deployment {name} yet: kube-controller-manager is busy, or down"
     if state.complete:
-        problems = "; ".join(sorted(problem.message for problem in manifests.child_problems(context).values()))
-        return f"its pods are ready, and not all else that it needs is in place{f': {problems}' if problems else ''}"
-    pods = pods_of_target(context)
+        return _waits_for_others(context, name)
+    pods = context.pods
     if pods and all(pod.scheduled_at is None and pod.container is None for pod in pods):
         return f"the scheduler has not looked at pod {pods[0].name} yet: it is busy, or down"
     if sum(pod.ready and not pod.deleting for pod in pods) > state.available:
@@ -45,9 +44,14 @@ def standstill(context: Context, state: WorkloadState | None) -> str:
     return ""
 
 
-def pods_of_target(context: Context) -> tuple[Pod, ...]:
-    """The pods of the target's template."""
-    return tuple(pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest)
+def _waits_for_others(context: Context, name: str) -> str:
+    """What a rollout waits for whose pods are all ready."""
+    problems = "; ".join(sorted(problem.message for problem in manifests.child_problems(context).values()))
+    if problems or not context.switches or selection.has_arrived(context):
+        return f"its pods are ready, and not all else that it needs is in place{f': {problems}' if problems else ''}"
+    denied = context.snapshot.denied.get(ENDPOINT_SLICE.kind)
+    why = f": the operator cannot list EndpointSlices: {denied}" if denied is not None else ""
+    return f"the pods of Deployment {name} are ready, and it is not known yet that callers reach them alone{why}"
 
 
 def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> list[datetime]:
@@ -56,5 +60,5 @@ def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> l
     if state is not None and state.progressed_at is not None:
         found.append(state.progressed_at)
     # Of pods that are replaced on and on, the first one's.
-    scheduled = [pod.scheduled_at for pod in pods_of_target(context) if pod.scheduled_at is not None]
+    scheduled = [pod.scheduled_at for pod in context.pods if pod.scheduled_at is not None]
     return [*found, *([min(scheduled)] if scheduled else [])]

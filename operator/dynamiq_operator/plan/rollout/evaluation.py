@@ -11,10 +11,11 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.records.outcomes import end_row
 from dynamiq_operator.plan.rollout import clock
-from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
 """How long pull errors and crash loops may go on without progress."""
@@ -59,7 +60,7 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
-    cause = _refusal(context) or find_cause(clock.pods_of_target(context), state)
+    cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
@@ -93,10 +94,19 @@ def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
     return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)
 
 
+def _no_room(context: Context, state: WorkloadState | None) -> Cause | None:
+    """That a quota has no room for the new pods beside those that serve; only the deadline ends a rollout for which others have gone."""
+    if state is None or not context.switches or context.label == context.serving or not (said := lacks_room(context)):
+        return None
+    is_made = len(context.workloads.of_pins) > 2 or room_note(context, context.label) is not None
+    message = f"strategy Switch starts the new pods beside the live ones, and a quota of the namespace has no room for both: {said}"
+    return Cause(Gravity.UNTIL_DEADLINE if is_made else Gravity.A_MINUTE, "NoRoom", message)
+
+
 def _refusal(context: Context) -> Cause | None:
     """Why the target's workload itself cannot be made."""
     problems = manifests.child_problems(context)
-    app, row = context.app.meta.name, context.target.name if context.target is not None else ""
+    app = context.app.meta.name
     for key in (context.flow_key, NETWORK_POLICY.key(app)):
         if (hindered := problems.get(key) if key is not None else None) is not None:
             return Cause(Gravity.UNTIL_DEADLINE, hindered.reason.value, f"no pod is made before this is mended: {hindered.message}")
@@ -104,7 +114,7 @@ def _refusal(context: Context) -> Cause | None:
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
     if lacks := variables.missing_variables(context):
         return Cause(Gravity.AT_ONCE, variables.reason_of(lacks), lacks)
-    problem = problems.get(WORKLOAD.key(app, row)) or problems.get(SECRET.key(app))
+    problem = problems.get(WORKLOAD.key(app, context.label)) or problems.get(SECRET.key(app))
     if problem is None:
         return None
     gravity = Gravity.AT_ONCE if problem.reason is ProblemReason.REFUSED and not problem.may_pass else Gravity.UNTIL_DEADLINE

@@ -10,14 +10,16 @@ from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
-from dynamiq_operator.model.record import Result
+from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.records.deploy_spec import name_taken, override
-from dynamiq_operator.plan.rollout.causes import Cause, Gravity, find_cause
+from dynamiq_operator.plan.records.deploy_spec import held_by, name_taken, override
+from dynamiq_operator.plan.revert.watch import trial
+from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
     CHILDREN,
@@ -32,6 +34,9 @@ from dynamiq_operator.plan.status.conditions import (
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
+from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
+from dynamiq_operator.plan.status.strategy import strategy_conditions
+from dynamiq_operator.plan.status.trial import trial_condition
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 
 _ONE_POD = (
@@ -48,9 +53,12 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         _children(problems.children),
         _available(context, problems.variables),
         _progressing(context, failed),
+        *sleep_condition(context),
         *_variables(context, problems.variables),
         *([_triggers(context, problems.triggers)] if app.spec.triggers else []),
         *([_overridden(context)] if app.spec.deploy is not None else []),
+        *strategy_conditions(context),
+        *([watch] if (watch := trial_condition(context)) is not None else []),
         *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]
     return AppStatus(
@@ -58,7 +66,9 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         last_sequence=context.last_sequence or None,
         live=_live_row(context),
         failed=failed,
+        trial=trial(context),
         hostname=exposure.hostname(app, context.settings),
+        url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
@@ -103,7 +113,9 @@ def _children(problems: Mapping[ChildKey, ChildProblem]) -> Condition:
 
 
 def _available(context: Context, lacks: str) -> Condition:
-    if context.workload is None:
+    if (asleep := available_though_asleep(context)) is not None:
+        return asleep
+    if context.serving_workload is None:
         if context.target is not None and not context.has_flow and context.flow_key not in context.snapshot.problems:
             title = events.title(context.target)
             return condition(
@@ -114,13 +126,16 @@ def _available(context: Context, lacks: str) -> Condition:
         if context.target is None:
             return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
         return _NO_POD_READY  # as it reads once the workload is there: one write less
-    state = WorkloadState.of(context.workload)
+    state = WorkloadState.of(context.serving_workload)
     if state.available:
-        alone = context.pinned is not None and scale_of(context.pinned).min_replicas == 1
+        row = context.history.live if context.switches and context.history.live is not None else context.target
+        # A serverless App has one pod while it has little to do, and the gate holds calls where that ends.
+        alone = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1 and sleeping_config(context) is None
         return (
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
         )
-    cause = find_cause(context.snapshot.pods, state)
+    serving = context.serving if context.switches and context.serving is not None else context.label
+    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == serving), state)
     if cause is None or cause.reason == "NotReady":
         return _NO_POD_READY
     return condition(AVAILABLE, False, cause.reason, cause.message)
@@ -131,6 +146,8 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
+    if waiting is not None and held_by(context, waiting) is not None:
+        return condition(PROGRESSING, False, "Held", f"{events.title(waiting)} waits: {waits[waiting.name]}")
     if waiting is not None:
         return condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
     if history.live is not None and (cause := _cause_of_live(context)) is not None:
@@ -144,7 +161,7 @@ def _cause_of_live(context: Context) -> Cause | None:
     """Why pods of the live row, the target, do not serve, such as those of changed variables; a cause that may pass is not reported."""
     if all(pod.ready for pod in context.snapshot.pods):
         return None
-    cause = find_cause((pod for pod in context.snapshot.pods if pod.template_digest == context.template_digest), None)
+    cause = find_cause(context.pods, None)
     return cause if cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE else None
 
 
@@ -181,6 +198,9 @@ def _overridden(context: Context) -> Condition:
         return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
     last, instead = found
     asked = last.asked.get("workflowVersion", "the newest version")
+    if instead.pinned is not None and instead.pinned.source is Source.REVERT:
+        said = f"spec.deploy asks {asked} (#{last.sequence}, {last.name}), and {events.title(instead)} took a version back: what spec.deploy asks next waits until somebody deploys by hand"
+        return condition(OVERRIDDEN, True, "Reverted", said)
     return condition(
         OVERRIDDEN,
         True,

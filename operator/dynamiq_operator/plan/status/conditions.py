@@ -10,11 +10,18 @@ from dynamiq_operator.model.objects import format_time
 
 READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
-RECONCILE_FAILED = "ReconcileFailed"
-"""Stands in a status only while it is True."""
+SLEEP = "Asleep"
+"""Of a serverless App: whether it sleeps."""
+TRIAL = "Trial"
+WARM = "Warm"
+"""Whether a version is kept warm, of Apps under strategy Switch."""
+RECONCILE_FAILED, STRATEGY_CHANGING = "ReconcileFailed", "StrategyChanging"
+"""Stand in a status only while they are True."""
 SUCCEEDED = "Succeeded"
 ONE_POD = "OnePod"
 """Reason of Available where the App may have no more than one pod: Ready's message then says what that means."""
+ASLEEP = "Asleep"
+"""Reason of Available, and so of Ready, where no pod runs and the next call wakes the App."""
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
 """What Ready needs, in the order in which the first that is not True gives its reason."""
 
@@ -31,8 +38,9 @@ def ready(others: Sequence[Condition]) -> Condition:
     first = next((by_type[type_] for type_ in DEPENDENTS if by_type[type_].status != "True"), None)
     if first is not None:
         return condition(READY, False, first.reason, first.message)
-    warns = f"; {by_type[AVAILABLE].message}" if by_type[AVAILABLE].reason == ONE_POD else ""
-    return condition(READY, True, "Serving", f"{by_type[LIVE].message}{warns}")
+    available = by_type[AVAILABLE]
+    more = f"; {available.message}" if available.reason in (ONE_POD, ASLEEP) else ""
+    return condition(READY, True, ASLEEP if available.reason == ASLEEP else "Serving", f"{by_type[LIVE].message}{more}")
 
 
 def dated(conditions: Sequence[Condition], before: Sequence[Condition], now: datetime, generation: int | None) -> tuple[Condition, ...]:

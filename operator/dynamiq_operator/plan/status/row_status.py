@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamiq_operator.model.app import Rollout
 from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
+from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object

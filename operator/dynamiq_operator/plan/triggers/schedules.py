@@ -12,7 +12,7 @@ from datetime import datetime
 from dynamiq_operator.desired import child_kinds, cron_job, job
 from dynamiq_operator.desired.base import CRON_JOB, JOB, ChildKey, is_ending, key_of
 from dynamiq_operator.desired.drift import manifest_digest
-from dynamiq_operator.desired.inputs import Inputs
+from dynamiq_operator.desired.inputs import Inputs, hold_of
 from dynamiq_operator.model import cron, names, triggers
 from dynamiq_operator.model.app import Trigger
 from dynamiq_operator.model.objects import App, Manifest
@@ -77,7 +77,7 @@ def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
         return {}
     scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
     schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
-    return made_of(Inputs(context.app, context.settings, schedules=schedules), of_triggers=True)
+    return made_of(Inputs(context.app, context.settings, pinned=context.pinned, schedules=schedules), of_triggers=True)
 
 
 def _cron_job_name(context: Context, trigger: Trigger) -> str:
@@ -99,7 +99,7 @@ def _due(context: Context) -> Iterator[Manifest]:
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
         if job.single_run_name(context.app, trigger) not in made:
-            yield job.single_run(context.app, trigger, context.settings)
+            yield job.single_run(context.app, trigger, context.settings, hold_of(context.pinned))
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:

@@ -13,7 +13,7 @@ from dynamiq_operator.rest.shared.parse import check_config, resolve
 def app_request(context: ApiContext, session: CallerSession, project: Entry, body: NewApp) -> AppRequest:
     """Raises HttpProblem and errors.ApiError."""
     named = resolve(context, session, project.name, body)
-    check_config(session, body.deployment_config, None)
+    check_config(body.deployment_config, None)
     return AppRequest(
         project.name,
         body.name,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, PROJECT, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
-from dynamiq_operator.rest.shared.responses import Author, ConfigShape, RuntimeShape, VersionRef
+from dynamiq_operator.rest.shared.responses import Access, Author, ConfigShape, RuntimeShape, VersionRef
 
 
 class WorkflowRef(ResponseModel):
@@ -19,10 +19,6 @@ class WorkflowRef(ResponseModel):
 
 class AppVersionRef(VersionRef):
     created_at: Time | None
-
-
-class Access(ResponseModel):
-    access_type: Annotated[str, Field(json_schema_extra={"enum": ["private", "public"]})]
 
 
 class App(ResponseModel):
@@ -53,7 +49,9 @@ class App(ResponseModel):
     name: str
     description: str | None
     project_id: Id | None
-    hostname: Annotated[str, Field(description="What callers use; http:// before it where it has no TLS.")]
+    hostname: Annotated[
+        str, Field(description="What callers use: a name to call by https, or a URL, where the gateway is called otherwise.")
+    ]
     runtime_id: Id | None
     workflow_id: Id | None
     workflow_version_id: Id | None

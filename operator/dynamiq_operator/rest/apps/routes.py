@@ -31,6 +31,7 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
@@ -85,7 +86,7 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
     project = context.find(NAMESPACES, body.project_id, "project_id")
     try:
         request = app_request(context, session, project, body)
-        plan = plan_app(session.api, request, session.user.username, project.uid, key)
+        plan = plan_app(session.api, request, session.user.username, project.uid, key, default_config=FIRST_CONFIG)
         performed = perform_app(session.api, plan)
     except (HttpProblem, errors.Denied) as error:
         # Any other answer would tell a caller who may not see the project that it exists.

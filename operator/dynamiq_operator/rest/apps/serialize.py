@@ -7,6 +7,7 @@ from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
 from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
 
 
@@ -27,7 +28,7 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         "runtime_id": row["runtime_id"] if row else None,
         "workflow_id": workflow_id,
         "workflow_version_id": row["workflow_version_id"] if row else None,
-        "deployment_config": row["deployment_config"] if row else config(None),
+        "deployment_config": row["deployment_config"] if row else config(FIRST_CONFIG),
         "access_control": {"access_type": "private" if is_private else "public"},
         "created_at": meta["creationTimestamp"],
         "created_by": creator,
@@ -45,7 +46,14 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
 
 
 def _answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
-    """The hostname of an App, and whether callers need a key. One that this version cannot read is told as far as it can be: a list has others."""
+    """What a client calls, and whether callers need a key. An App that this version cannot read is told as far as it can be: a list has others."""
+    status = raw.get("status") or {}
     if isinstance(found := read(App, raw), Unreadable):
-        return (raw.get("status") or {}).get("hostname") or "", (raw["spec"].get("access") or {}).get("type") != "public"
-    return found.status.hostname or exposure.hostname(found, settings), found.spec.is_private
+        return _called(status.get("hostname") or "", status.get("url")), (raw["spec"].get("access") or {}).get("type") != "public"
+    hostname = found.status.hostname or exposure.hostname(found, settings)
+    return _called(hostname, found.status.url or exposure.url(found, settings)), found.spec.is_private
+
+
+def _called(hostname: str, url: str | None) -> str:
+    """The hostname where `https://` before it is what to call, which clients put there; else the whole URL."""
+    return hostname if url in (None, f"https://{hostname}") else str(url)

@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from dynamiq_operator.actions import history
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
 
 Pins = Mapping[str, Any]
 
@@ -30,6 +32,22 @@ def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtim
     except (errors.NotFound, errors.Denied):
         return pins
     return {**(pins or {}), "runtime": {"name": runtime, **spec}}
+
+
+def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | None:
+    """The config of a deploy that names none, of an App of which nothing is live: else the operator keeps that one's.
+
+    It stays what the App's newest row has, which is what the App is told to have; and the first row's is serverless. None: it may not be read.
+    """
+    meta = app["metadata"]
+    try:
+        found = history.rows(session.api, meta["namespace"], meta["name"])
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return None
+    own = [row["spec"] for row in found if history.may_belong_to(meta["uid"], row)]
+    return ((own[0].get("pinned") or {}).get("config") or own[0].get("config")) if own else FIRST_CONFIG
 
 
 def _pins(context: ApiContext, session: CallerSession, namespace: str, name: str) -> Pins | None:

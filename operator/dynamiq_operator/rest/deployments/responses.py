@@ -24,6 +24,10 @@ _PREVIEW: dict[str, Any] = {
     "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
     "pods_restart": True,
     "no_op": False,
+    "strategy": "Switch",
+    "pods_warm": 2,
+    "pods_to_start": 0,
+    "asleep": False,
     "under_way": None,
     "warnings": [],
 }
@@ -48,7 +52,7 @@ class PreviewSide(ResponseModel):
     runtime_name: Annotated[str, Field(description="Name of the Runtime: two may be of one version.")]
     image: Annotated[str, Field(description="Image that pods run.")]
     config: ConfigShape
-    resources: Annotated[ResourcesShape | None, Field(description="What each pod asks for and may use at most; none for serverless.")]
+    resources: Annotated[ResourcesShape | None, Field(description="What each pod asks for and may use at most.")]
     restores: Annotated[str | None, Field(description="Name of the deployment that is brought back.")]
 
 
@@ -62,6 +66,12 @@ class PreviewShape(ResponseModel):
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
     pods_restart: bool
     no_op: Annotated[bool, Field(description="The App would run exactly what it runs now.")]
+    strategy: Annotated[str, Field(json_schema_extra={"enum": ["Rolling", "Switch"]}, description="How pods that restart are replaced.")]
+    pods_warm: Annotated[
+        int | None, Field(description="Of Switch: pods of this version that are ready already; none where it is not known.")
+    ]
+    pods_to_start: Annotated[int | None, Field(description="Of Switch: pods that start before calls move to this version.")]
+    asleep: Annotated[bool, Field(description="The App is asleep now.")]
     under_way: Annotated[str | None, Field(description="A row that is being rolled out, and would be overtaken.")]
     warnings: list[str]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -14,7 +15,7 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, rows, serialize
-from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
+from dynamiq_operator.rest.deployments.pins import Pins, config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
@@ -67,7 +68,9 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     kept = None
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, request.runtime, request.restores)
-        check_config(session, body.deployment_config, (kept or {}).get("config"))
+        check_config(body.deployment_config, (kept or {}).get("config"))
+    elif "live" not in app.get("status", ()):
+        request = replace(request, config=config_to_be(session, app))
     if body.confirmed is not None:
         row, is_replayed = confirmations.deploy(session.api, request, claim, body.confirmed, elsewhere)
     else:
@@ -88,7 +91,9 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     request = parse.deploy_request(context, session, app, body)
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
-        check_config(session, body.deployment_config, (kept or {}).get("config"))
+        check_config(body.deployment_config, (kept or {}).get("config"))
+    elif "live" not in app.get("status", ()):
+        request = replace(request, config=config_to_be(session, app))
     return Json({"data": serialize.preview(plan_deploy(session.api, request).preview.as_json())})
 
 

@@ -16,6 +16,10 @@ def preview(given: Mapping[str, Any]) -> Data:
         "flow_diff": given["flowDiff"],
         "pods_restart": given["podsRestart"],
         "no_op": given["noOp"],
+        "strategy": given["strategy"],
+        "pods_warm": given["podsWarm"],
+        "pods_to_start": given["podsToStart"],
+        "asleep": given["asleep"],
         "under_way": given["underWay"],
         "warnings": given["warnings"],
     }

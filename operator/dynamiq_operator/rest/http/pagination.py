@@ -51,9 +51,13 @@ def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(items, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]), reverse=True)
 
 
+PageOf = Annotated[int, Query(ge=1, le=PAGE_MAX, description="From 1.")]
+PageSizeOf = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Items of a page, at most 500.")]
+
+
 async def _paging(
-    page: Annotated[int, Query(ge=1, le=PAGE_MAX, description="From 1.")] = 1,
-    page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Items of a page, at most 500.")] = PAGE_SIZE,
+    page: PageOf = 1,
+    page_size: PageSizeOf = PAGE_SIZE,
     sort: Annotated[Sort, Query(description="`created_at` oldest first, `-created_at` newest first.")] = "-created_at",
 ) -> Paging:
     return Paging.model_construct(page=page, page_size=page_size, sort=sort)

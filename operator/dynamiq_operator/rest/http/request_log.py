@@ -6,15 +6,15 @@ text of a user that is not escaped.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import uuid
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.types import Scope
+
+from dynamiq_operator.model import json_lines
 
 HEADER = "X-Request-Id"
 ACCESS = logging.getLogger("dynamiq.access")
@@ -22,7 +22,6 @@ UNMATCHED = "-"
 """The route of a request that was answered before it was known to have one."""
 _REQUEST: ContextVar[str] = ContextVar("request_id", default="")
 _GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-_FIELDS = "fields"
 
 
 def new_id() -> str:
@@ -45,22 +44,11 @@ def log_access(scope: Scope, status: int, seconds: float, caller: str) -> None:
     """Writes the line of a request. `caller`: the user's id, a hash of the username; empty where it is not known."""
     route = getattr(scope.get("route"), "path", UNMATCHED)
     fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1), "caller": caller}
-    ACCESS.info("request", extra={_FIELDS: fields})
+    ACCESS.info("request", extra={json_lines.FIELDS: fields})
 
 
-class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; what users wrote is escaped in it."""
+class JsonLines(json_lines.JsonLines):
+    """Lines of JSON with the id of the request that they are about."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if request := current():
-            line["request_id"] = request
-        line |= getattr(record, _FIELDS, {})
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+    def context(self) -> dict[str, Any]:
+        return {"request_id": request} if (request := current()) else {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.completion import Refused, complete_config
 from dynamiq_operator.model.record import Config
@@ -13,9 +13,9 @@ from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
 from dynamiq_operator.rest.shared.requests import DeploymentConfig
 
-KNATIVE = "/apis/serving.knative.dev"
 _NO_RUNTIME = PinnedRuntime(name="none", version="0", image="none")
 
 
@@ -57,34 +57,24 @@ def resolve(context: ApiContext, session: CallerSession, namespace: str, body: N
     return Named(workflow.name, number, runtime.name if runtime else None)
 
 
-def check_config(session: CallerSession, given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
-    """Raises HttpProblem 422 for a config with which the operator would fail the row, and errors.ApiError."""
+def check_config(given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
+    """Raises HttpProblem 422 for a config with which the operator would fail the row, whatever the cluster has."""
     if given is None:
         return
-    if given.deployment_type == "serverless":
-        if given.config is not None and given.config.autoscaling is not None:
-            raise invalid_field("deployment_config.config", "a serverless config is {}: leave out autoscaling")
-        if _has_knative(session):
-            raise invalid_field("deployment_config.deployment_type", "this version runs no serverless Apps on Knative: use server_based")
+    for field in given.foreign():
+        raise invalid_field(f"deployment_config.config.{field}", f"a config of {given.deployment_type} has no {field}: leave it out")
     found = complete_config(Config.model_validate(given.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
     if isinstance(found, Refused):
         raise invalid_field("deployment_config", _in_words_of_the_contract(found.message))
 
 
 def _in_words_of_the_contract(message: str) -> str:
-    for theirs, ours in (
-        ("minReplicas", "min_replicas"),
-        ("maxReplicas", "max_replicas"),
-        ("type server", "deployment_type server_based"),
-        ("what the row leaves out", "what is left out"),
+    for ours, theirs in (
+        *SCALING,
+        *SERVERLESS_CONFIG,
+        ("deployment_type serverless", "type serverless"),
+        ("deployment_type server_based", "type server"),
+        ("what is left out", "what the row leaves out"),
     ):
-        message = message.replace(theirs, ours)
+        message = re.sub(rf"(?<!_)\b{theirs}\b", ours, message)
     return message
-
-
-def _has_knative(session: CallerSession) -> bool:
-    try:
-        session.api.request("GET", KNATIVE)
-    except errors.NotFound:
-        return False
-    return True

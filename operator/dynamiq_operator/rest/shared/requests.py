@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import Id, RequestModel
+from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG, Pairs
 
 AppId = Annotated[Id, Path(description="The App's id: its metadata.uid.")]
 
@@ -27,27 +28,42 @@ class Autoscaling(RequestModel):
         return self
 
 
-class ServerConfig(RequestModel):
-    """`{}` for a serverless App."""
+class TypeConfig(RequestModel):
+    """`{}`, or what is to be otherwise than it is live, or than the type's default: of one type alone."""
 
-    autoscaling: Autoscaling | None = None
+    autoscaling: Annotated[Autoscaling | None, Field(description="For server_based.")] = None
+    idle_seconds: Annotated[
+        int | None, Field(ge=5, le=86400, description="For serverless: seconds without a call after which it sleeps; first 300.")
+    ] = None
+    max_replicas: Annotated[int | None, Field(ge=1, le=1000, description="For serverless: most pods while awake; first 10.")] = None
+    hold_seconds: Annotated[
+        int | None, Field(ge=1, le=3600, description="For serverless: seconds that a call waits for it to wake; first 120.")
+    ] = None
 
 
 class DeploymentConfig(RequestModel):
     """How an App is run."""
 
-    deployment_type: Annotated[Literal["serverless", "server_based"], Field(description="serverless needs Knative Serving in the cluster.")]
-    config: ServerConfig | None = None
+    deployment_type: Annotated[
+        Literal["serverless", "server_based"],
+        Field(description="serverless: asleep while nobody calls, woken by the next call. server_based: always running."),
+    ]
+    config: TypeConfig | None = None
 
     def as_record(self) -> dict[str, Any]:
         """The config of a record."""
+        given = self.config or TypeConfig()
         if self.deployment_type == "serverless":
-            return {"type": "serverless"}
-        given = self.config.autoscaling if self.config else None
-        named = {
-            "minReplicas": given.min_replicas if given else None,
-            "maxReplicas": given.max_replicas if given else None,
-            "targetCPUUtilizationPercentage": given.target_cpu_utilization_percentage if given else None,
-        }
-        scaling = {name: value for name, value in named.items() if value is not None}
+            return {"type": "serverless", **_named(given, SERVERLESS_CONFIG)}
+        scaling = _named(given.autoscaling, SCALING)
         return {"type": "server", **({"autoscaling": scaling} if scaling else {})}
+
+    def foreign(self) -> list[str]:
+        """The fields that were given and are of the other type."""
+        others = ["autoscaling"] if self.deployment_type == "serverless" else [name for name, _ in SERVERLESS_CONFIG]
+        return [name for name in others if getattr(self.config, name, None) is not None]
+
+
+def _named(given: RequestModel | None, names: Pairs) -> dict[str, Any]:
+    """What was given, by the names that a record has for it."""
+    return {theirs: value for ours, theirs in names if (value := getattr(given, ours, None)) is not None}

@@ -12,6 +12,10 @@ from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
 
 
+class Access(ResponseModel):
+    access_type: Annotated[str, Field(json_schema_extra={"enum": ["private", "public"]})]
+
+
 class Author(ResponseModel):
     id: Id
     email: Annotated[str | None, Field(description="The username, where it is an address.")]
@@ -38,6 +42,9 @@ class AutoscalingShape(ResponseModel):
 
 class ConfigBody(ResponseModel):
     autoscaling: Annotated[AutoscalingShape | None, Field(description="Left out for serverless.")] = None
+    idle_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 300.")] = None
+    max_replicas: Annotated[int | None, Field(description="Of serverless, where it is not 10.")] = None
+    hold_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 120.")] = None
 
 
 class ConfigShape(ResponseModel):
@@ -96,7 +103,12 @@ class Deployment(ResponseModel):
     restores: Annotated[str | None, Field(description="Name of the row that this one brought back.")]
     promoted_from: PromotedFrom | None
     provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
-    source: Annotated[str | None, Field(description="App: from Git, by App.spec.deploy. Record: somebody created the row.")]
+    source: Annotated[
+        str | None,
+        Field(
+            description="App: from Git, by App.spec.deploy. Revert: the operator took a bad version back. Record: somebody created the row."
+        ),
+    ]
     digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
     reason: Annotated[str | None, Field(description="Why it did not go Live.")]
     duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]

@@ -9,23 +9,19 @@ from typing import Any, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model import names
-from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING
+from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING, DEFAULT_SLEEP
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import User
+from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.views.columns import value
 from dynamiq_operator.views.history import HistoryRow
 
 Data = dict[str, Any]
 SERVER, SERVERLESS = "server_based", "serverless"
-_SCALING = (
-    ("min_replicas", "minReplicas"),
-    ("max_replicas", "maxReplicas"),
-    ("target_cpu_utilization_percentage", "targetCPUUtilizationPercentage"),
-)
-_DEFAULT_SCALING = DEFAULT_AUTOSCALING.as_json()
+_DEFAULT_SCALING, _DEFAULT_SERVERLESS = DEFAULT_AUTOSCALING.as_json(), DEFAULT_SLEEP.as_json()
 _COLUMNS = tuple(of_rest())
 RESTORED_WITHIN = timedelta(hours=1)
 """Longest time between two objects of one backup that are made anew."""
@@ -69,7 +65,6 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "deployment_config": config(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
         "restores": (pinned.get("restores") or {}).get("row") or spec.get("restores"),
         "promoted_from": dict(source) if source else None,
-        "source": pinned.get("source"),
     }
     return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
 
@@ -100,12 +95,20 @@ def _author(username: str) -> Data:
 
 
 def config(given: Mapping[str, Any] | None) -> Data:
-    """A record's config as the contract's `deployment_config`; what is left out has its default."""
+    """A record's config as the contract's `deployment_config`; what is left out has its default.
+
+    Of a serverless one the contract has `{}`: our fields are in it where they are not the defaults.
+    """
     given = given or {}
     if given.get("type") == "serverless":
-        return {"deployment_type": SERVERLESS, "config": {}}
+        own = {
+            ours: given[theirs]
+            for ours, theirs in SERVERLESS_CONFIG
+            if given.get(theirs, default := _DEFAULT_SERVERLESS[theirs]) != default
+        }
+        return {"deployment_type": SERVERLESS, "config": own}
     scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
-    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in _SCALING}}}
+    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}}}
 
 
 def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
@@ -24,11 +26,15 @@ EVERY = "these are the types that every engine runs"
 
 
 @router.get("/nodes", responses=documented(NodeTypes, 422))
-def node_types(session: SessionOf, paging: PagingOf) -> Json:
+def node_types(
+    session: SessionOf,
+    paging: PagingOf,
+    group: Annotated[str | None, Query(max_length=64, description="Of this family alone, such as tools, utils or llms.")] = None,
+) -> Json:
     """The node types that the newest Runtime runs: a flow of others does not go Live on it. `complete` says whether they are all."""
     version, engine, message = _engine(session)
     more = {"runtime": version, "engine": engine, "complete": message is None, "message": message}
-    return paging.of(NODE_TYPES, _serialize, **more)
+    return paging.of([name for name in NODE_TYPES if group is None or f".nodes.{group}." in name], _serialize, **more)
 
 
 def _serialize(name: str) -> dict[str, str]:

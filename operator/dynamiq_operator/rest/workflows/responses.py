@@ -84,6 +84,29 @@ class Version(ResponseModel):
     created_at: Time
 
 
+class RequirementForm(ResponseModel):
+    title: str
+    description: str | None
+
+
+class Requirement(ResponseModel):
+    """What each caller of a workflow brings along, such as an account of their own."""
+
+    model_config = example(
+        id="6f1e7c39-8d8e-4d0a-8f0e-7b8d2b0d6a3c",
+        name="mail",
+        type="connection",
+        form={"title": "Your mailbox", "description": None},
+        spec={"type": "dynamiq.connections.Mail"},
+    )
+
+    id: Id
+    name: str
+    type: str
+    form: RequirementForm
+    spec: dict[str, Any]
+
+
 class NodeType(ResponseModel):
     model_config = example(type="dynamiq.nodes.tools.Python", name="Python")
 

@@ -130,6 +130,17 @@ def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_
     return paging.of(found, lambda raw: serialize.version(raw, entry.uid))
 
 
+@router.get("/{workflow_id}/requirements", responses=documented(Many[responses.Requirement], 404, 422))
+def requirements(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
+    """What each caller of the workflow brings along: always none. Here the variables of an App hold its credentials."""
+    entry = context.find(WORKFLOWS, workflow_id)
+    with hidden_as_unknown("workflow", workflow_id):
+        found = read_workflow(session.api, entry.namespace, entry.name)
+    if found["metadata"]["uid"] != entry.uid:
+        raise unknown_id("workflow", workflow_id)
+    return paging.of((), str)
+
+
 def _written(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
     return perform_draft(session.api, plan_draft(entry.namespace, entry.name, entry.uid, spec))
 

@@ -23,9 +23,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from dynamiq_operator.controller.credentials import Credentials, Login
 from dynamiq_operator.kube import errors, nesting
 from dynamiq_operator.kube.api import MERGE, PAGE, PLAIN
+from dynamiq_operator.kube.credentials import Credentials, Login
 from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.names import FIELD_MANAGER
 from dynamiq_operator.model.objects import Manifest
@@ -278,17 +278,21 @@ class Client:
 
     async def delete(
         self, resource: ApiResource, namespace: str, name: str, uid: str, *, version: str | None = None, keep_dependents: bool = False
-    ) -> None:
+    ) -> bool:
         """Deletes the object of this uid, its dependents in the background. One that is absent is success, another uid is left alone.
 
         With `version`, an object of another resourceVersion is left alone, too. With `keep_dependents`, its dependents are orphaned.
+        Whether there is none of the name any more: one that was left alone is there, and so is one that waits for its finalizers.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
         options = {"preconditions": preconditions, "propagationPolicy": "Orphan" if keep_dependents else "Background"}
         try:
-            await self.request("DELETE", resource.path(namespace, name), body=options)
-        except (errors.NotFound, errors.Conflict):
-            return
+            answer = await self.request("DELETE", resource.path(namespace, name), body=options)
+        except errors.NotFound:
+            return True
+        except errors.Conflict:
+            return False
+        return answer.get("kind") == "Status"
 
 
 def _written(body: Any) -> bytes | None:

@@ -1,0 +1,105 @@
+"""The end of the demo: an App that falls asleep and is woken by a call, and one whose versions are switched.
+
+The calls are this machine's own, by hostname through the gateway, so that their times are those of a caller outside.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+
+from local import gateway
+from local.errors import LocalError
+from local.gateway import Gateway
+from local.progress import say, wait_for
+from local.transcript import Transcript, heading
+
+WAIT = 90  # seconds
+EVERY = 0.01  # seconds between two calls while a switch is watched
+QUESTION = json.dumps({"input": {"question": "Where is my invoice?"}}).encode()
+SLEEPER, SLEEPERS_HOST = "faq", "faq.demo.localhost"
+SWITCHER, SWITCHERS_HOST = "triage", "triage.demo.localhost"
+ROLLBACK = "examples/records/06-triage-rollback.yaml"
+
+
+@dataclass
+class Answers:
+    """Answers to calls one after the other: when each call began, and how its answer begins; written by one thread, read by another."""
+
+    found: list[tuple[float, str]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def first(self, begins: str, after: float) -> float | None:
+        """Seconds from `after` to the beginning of the first call that was answered so; None where there is none yet."""
+        return next((at - after for at, text in self.found if at >= after and text.startswith(begins)), None)
+
+
+@dataclass(frozen=True)
+class RolloutDemo:
+    """The last two headings of the demo, in `namespace` of the cluster that `kubectl` talks to."""
+
+    kubectl: Transcript
+    gateway: Gateway
+    namespace: str
+
+    def run(self) -> None:
+        """Raises LocalError where a step does not have the expected result."""
+        heading("Two more Apps: one sleeps while nobody calls, the other one switches versions")
+        self.kubectl.run("apply", "-f", f"examples/{SLEEPER}.yaml", "-f", f"examples/{SWITCHER}.yaml")
+        self._wait(SWITCHER, "{.status.live.workflowVersion}=v1")
+        self._switch()
+        self._sleep()
+
+    def _switch(self) -> None:
+        heading("Switch: deploy v2, then go back to v1, whose pods stayed warm")
+        asked = json.dumps({"spec": {"deploy": {"workflowVersion": "v2", "message": "Questions go to the right team"}}})
+        self.kubectl.run("patch", "app", SWITCHER, "-n", self.namespace, "--type=merge", "-p", asked)
+        self._wait(SWITCHER, "{.status.live.workflowVersion}=v2")
+        answers, stop = Answers(), threading.Event()
+        caller = threading.Thread(target=self._call_on, args=(answers, stop), daemon=True)
+        caller.start()
+        try:
+            wait_for("an answer of v2", lambda: answers.first("v2:", 0), seconds=20)
+            began = time.time()
+            self.kubectl.run("create", "-f", ROLLBACK, "-o", "name")
+            typed = time.time()
+            seconds = wait_for("an answer of v1", lambda: answers.first("v1:", began), seconds=20)
+        finally:
+            stop.set()
+            caller.join(timeout=10)
+        self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"dynamiq.getdynamiq.ai/app={SWITCHER}")
+        say(
+            f"{len(answers.found)} calls, {len(answers.failed)} failed; v1 answered {seconds:.2f} s after kubectl began, which took {typed - began:.2f} s"
+        )
+        if answers.failed:
+            raise LocalError(f"{len(answers.failed)} calls failed, and none should: {answers.failed[0]}")
+
+    def _sleep(self) -> None:
+        heading("Serverless: nobody has called for 5 s, so no pod is left; a call wakes the App and is answered")
+        self._wait(SLEEPER, '{.status.conditions[?(@.type=="Ready")].reason}=Asleep')
+        self.kubectl.run("get", f"app/{SLEEPER}", f"deployment.apps/{SLEEPER}", "-n", self.namespace)
+        say(f"$ curl --connect-to ::{self.gateway.address}:{self.gateway.port} http://{SLEEPERS_HOST}/ -d '{QUESTION.decode()}' …")
+        began = time.monotonic()
+        status, text = gateway.call(self.gateway, SLEEPERS_HOST, QUESTION, timeout=WAIT)
+        seconds = time.monotonic() - began
+        say(f"{text}\nanswered after {seconds:.1f} s; the next call is answered by the pod itself:")
+        if status != 200:
+            raise LocalError(f"the call of a sleeping App should be answered, and got {status}")
+        began = time.monotonic()
+        gateway.call(self.gateway, SLEEPERS_HOST, QUESTION, timeout=WAIT)
+        say(f"answered after {time.monotonic() - began:.3f} s")
+
+    def _wait(self, app: str, what: str) -> None:
+        self.kubectl.run("wait", f"--for=jsonpath={what}", f"app/{app}", "-n", self.namespace, f"--timeout={WAIT}s")
+
+    def _call_on(self, answers: Answers, stop: threading.Event) -> None:
+        while not stop.is_set():
+            began = time.time()
+            status, text = gateway.call(self.gateway, SWITCHERS_HOST, QUESTION, timeout=20)
+            if status == 200:
+                answers.found.append((began, json.loads(text).get("answer", "")))
+            else:
+                answers.failed.append(f"{status} {text}")
+            time.sleep(EVERY)

@@ -1,0 +1,112 @@
+"""The workloads of an App, as far as the caller may read them: under strategy Switch each set of pins has its own, and some stay warm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.desired.base import SERVICE, WORKLOAD
+from dynamiq_operator.desired.inputs import needed_replicas
+from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
+from dynamiq_operator.desired.workload import noted_pins, runs, template_digest
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import BY_KIND
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.record import Pinned
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Pods as the workload counts them: `new` are of its newest template, `old` of those before, or of the workload that serves meanwhile."""
+
+    wanted: int
+    ready: int
+    new: int
+    old: int
+
+    @classmethod
+    def of(cls, workload: Manifest) -> Pods:
+        status = workload.get("status") or {}
+        new = status.get("updatedReplicas", 0)
+        return cls(
+            wanted=workload["spec"].get("replicas", 1),
+            ready=status.get("readyReplicas", 0),
+            new=new,
+            old=max(status.get("replicas", 0) - new, 0),
+        )
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """Workloads by their pins label. `serving`: the label that the Service selects."""
+
+    by_label: dict[str, Manifest]
+    serving: str
+
+    @property
+    def switches(self) -> bool:
+        """Whether a row goes live by a switch of the Service: while the workload of strategy Rolling serves, rows go by that."""
+        return self.serving != PLAIN
+
+    def of_row(self, raw: Manifest | None) -> str:
+        """The label of the workload of a row, or of none that is pinned."""
+        pins = raw["spec"].get("pinned") if raw is not None else None
+        return Pins.of(Pinned.model_validate(pins)).label if pins is not None and self.switches else PLAIN
+
+    def version(self, label: str) -> str | None:
+        """The workflow version that a workload of strategy Switch was made for."""
+        pins = noted_pins(self.by_label[label])
+        return pins.version if pins is not None else None
+
+    def has_served(self, label: str) -> bool:
+        """Whether the Service ever came to a workload of strategy Switch."""
+        return names.SERVED_ANNOTATION in (self.by_label[label]["metadata"].get("annotations") or {})
+
+    def pods_of(self, raw: Manifest | None) -> Pods | None:
+        """The pods of a row, and those that serve until it does; None where there is neither."""
+        own, serving = self.by_label.get(self.of_row(raw)), self.by_label.get(self.serving)
+        before = Pods.of(serving) if serving is not None else None
+        if own is None:
+            return Pods(before.wanted, before.ready, 0, before.new + before.old) if before is not None and raw is not None else before
+        found = Pods.of(own)
+        if own is serving or before is None:
+            return found
+        return Pods(found.wanted, found.ready, found.new, found.old + before.new + before.old)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Of what a deploy by a switch needs: pods that are there and Ready already, and those that start before calls move."""
+
+    ready: int
+    to_start: int
+
+
+def workloads_of(api: Api, namespace: str, app: str) -> Workloads | None:
+    """The workloads of an App; None where there is none, or they may not be read. Raises kube.errors.ApiError."""
+    try:
+        found = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
+        labelled = by_label(app, found)
+        serving = _selected(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
+    except (errors.NotFound, errors.Denied):
+        return None
+    return Workloads(labelled, serving) if labelled else None
+
+
+def warm(found: Workloads, app: App, then: Pinned) -> Warm:
+    """What is warm of the pins that would be deployed."""
+    pins = Pins.of(then)
+    serving, own = found.by_label.get(found.serving), found.by_label.get(pins.label)
+    needed = needed_replicas(then, Pods.of(serving).wanted if serving is not None else None)
+    if own is None or not runs(own, template_digest(app, pins, own)):
+        return Warm(0, needed)
+    ready = Pods.of(own).ready
+    return Warm(ready, max(needed - ready, 0))
+
+
+def _selected(api: Api, namespace: str, app: str) -> str:
+    service: dict[str, Any] = requests.get(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
+    return selected_pins(service["spec"].get("selector") or {})

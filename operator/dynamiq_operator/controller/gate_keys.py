@@ -1,0 +1,79 @@
+"""Digests of Access Keys in the gate's namespace: what the gate has of an App, and those that no App needs any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.desired.gate_keys import owner_of, version_of
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import ConfigType
+
+SWEPT_EVERY = 60.0
+"""Seconds between two looks at the whole namespace, at least."""
+
+log = logging.getLogger(__name__)
+
+
+async def version_at_gate(client: Client, namespace: str, app: AppKey) -> str | None:
+    """Of which version of the App's Access Keys the gate has digests: empty where it has none, None where that may not be read."""
+    try:
+        return version_of(await client.get(SECRETS, namespace, names.gate_keys(*app)))
+    except errors.NotFound:
+        return ""
+    except errors.Denied:
+        return None
+
+
+class GateKeys:
+    """The Secrets in `namespace`. `client` sends nothing once another replica may lead. `namespaces`: those whose Apps are cached; None is all."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        denials: Denials,
+        namespace: str,
+        namespaces: frozenset[str] | None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._client, self._cache, self._denials = client, cache, denials
+        self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
+        self._swept_at: float | None = None
+
+    async def sweep(self) -> None:
+        """Deletes digests of Apps that are known to be gone, and of those that no longer are private and serverless. Raises errors.ApiError."""
+        if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
+            return
+        self._swept_at = self._clock()
+        try:
+            async for page in self._client.pages(SECRETS, self._namespace, label=names.MANAGED_SELECTOR):
+                for raw in page["items"]:
+                    if self._is_left(raw):
+                        meta = raw["metadata"]
+                        await self._client.delete(SECRETS, self._namespace, meta["name"], meta["uid"], version=meta["resourceVersion"])
+                        log.info("digests of Access Keys are deleted: no App needs %s", meta["name"])
+        except (errors.Denied, errors.NotFound):
+            return  # where no gate is installed there is nothing of it
+
+    def _is_left(self, raw: Manifest) -> bool:
+        """Whether it is known that nobody needs these digests. An App of a namespace that is not read is unknown, and not absent."""
+        owner = owner_of(raw)
+        if owner is None or (self._namespaces is not None and owner[0] not in self._namespaces):
+            return False
+        if self._denials.of(owner[0]).keys() & {APPS, RECORDS}:
+            return False
+        app = self._cache.get(APPS, *owner[:2])
+        if app is None or app["metadata"].get("uid") != owner[2]:
+            return True
+        rows = [row for resource, row in self._cache.of_app((owner[0], owner[1])) if resource is RECORDS]
+        types = {((row["spec"].get("pinned") or {}).get("config") or {}).get("type") for row in rows}
+        is_public = (app["spec"].get("access") or {}).get("type") == "public"
+        return is_public or types == {ConfigType.SERVER.value}

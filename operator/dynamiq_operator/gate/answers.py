@@ -1,0 +1,73 @@
+"""What the gate itself answers: errors in the shape that an App's runtime has, `{"error": {"code", "message", "details"}}`."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure
+    """Ends a call with `status`. `code` is for programs and for metrics; the message says what to do."""
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+        self._headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        if status == 401:
+            self._headers["WWW-Authenticate"] = "Bearer"
+
+    def response(self) -> web.Response:
+        """The refusal as an answer."""
+        body = {"error": {"code": self.code, "message": str(self), "details": {}}}
+        return web.Response(text=json.dumps(body), status=self.status, headers=self._headers, content_type="application/json")
+
+
+def no_key() -> Refusal:
+    return Refusal(401, "unauthorized", "this App is private: send `Authorization: Bearer <access key>`")
+
+
+def wrong_key() -> Refusal:
+    return Refusal(401, "unauthorized", "the Access Key is not one of this App's")
+
+
+def keys_unknown() -> Refusal:
+    return Refusal(503, "starting", "who may call this App is not known yet: try again", retry_after=2)
+
+
+def not_served() -> Refusal:
+    return Refusal(503, "starting", "no App is known at this port of the gate: try again", retry_after=2)
+
+
+def over(seconds: float) -> Refusal:
+    return Refusal(503, "starting", f"the App sleeps, and could not be woken within {seconds:g} s: try again", retry_after=5)
+
+
+def too_many_of_app(most: int) -> Refusal:
+    return Refusal(429, "too_many_requests", f"{most} calls wait for this App already: try again later", retry_after=5)
+
+
+def too_many(most: int) -> Refusal:
+    return Refusal(503, "busy", f"the gate has {most} calls under way already: try again", retry_after=2)
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(413, "body_too_large", f"the body is larger than {limit} bytes")
+
+
+def malformed() -> Refusal:
+    return Refusal(400, "bad_request", "the path and the headers have to be UTF-8")
+
+
+def no_http(status: int) -> Refusal:
+    return Refusal(status, "bad_request", "the request is malformed")
+
+
+def no_path() -> Refusal:
+    return Refusal(405, "method_not_allowed", "CONNECT, and OPTIONS of the whole server, are not allowed here")
+
+
+def broken() -> Refusal:
+    return Refusal(
+        502, "bad_gateway", "the App's pod ended the connection before it answered: whether the call was carried out is not known"
+    )

@@ -1,0 +1,139 @@
+"""What the gate knows of the cluster: sleeping Apps by their ports, pods of their Services, keys of their callers, and its own replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Mapping
+
+from dynamiq_operator.desired.gate_keys import DIGESTS, owner_of
+from dynamiq_operator.desired.gate_slice import leads_to_gate
+from dynamiq_operator.gate import slices
+from dynamiq_operator.gate.reflector import Reflector
+from dynamiq_operator.gate.slices import Key, Pod, Sleeper, Unusable
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import SECRETS, SLICES
+from dynamiq_operator.model import names
+from dynamiq_operator.model.json_lines import FIELDS
+from dynamiq_operator.model.objects import Manifest
+
+log = logging.getLogger(__name__)
+
+
+class Directory:
+    """Watches what there is, in the namespace of the gate and beyond; all that is asked here is answered from memory."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._namespace = namespace
+        self._own = (namespace, names.GATE_SERVICE)
+        self._listeners: list[Callable[[Key | None], None]] = []
+        self._slices = Reflector(client, SLICES, "", self._slice_changed)
+        self._secrets = Reflector(client, SECRETS, namespace, lambda _: self._tell(None), names.MANAGED_SELECTOR)
+        self._sleepers: dict[Key, Sleeper] = {}
+        self._pods: dict[Key, dict[Key, tuple[Pod, ...]]] = {}
+        """By Service, and by slice of it."""
+        self._replicas: dict[Key, frozenset[str]] = {}
+        self._services: dict[Key, Key] = {}
+        """By slice."""
+
+    def on_change(self, call: Callable[[Key | None], None]) -> None:
+        """Has `call` called after each change, with the Service that it is about, or with None where it may be any."""
+        self._listeners.append(call)
+
+    def _tell(self, service: Key | None) -> None:
+        for call in self._listeners:
+            call(service)
+
+    def _slice_changed(self, key: Key | None) -> None:
+        if key is not None:
+            before = self._services.get(key)
+            self._read(key, self._slices.get(key))
+            self._tell(before or self._services.get(key))
+            return
+        there = {slices.key_of(raw): raw for raw in self._slices}
+        for each in self._services.keys() | there.keys():
+            self._read(each, there.get(each))
+        self._tell(None)
+
+    def _read(self, key: Key, raw: Manifest | None) -> None:
+        """Takes over what a slice says now; None: it is gone."""
+        self._sleepers.pop(key, None)
+        self._replicas.pop(key, None)
+        if (before := self._services.pop(key, None)) is not None:
+            of_service = self._pods.get(before, {})
+            of_service.pop(key, None)
+            if not of_service:
+                self._pods.pop(before, None)
+        if raw is None:
+            return
+        service = self._services[key] = slices.service_of(raw)
+        if leads_to_gate(raw):
+            try:
+                self._sleepers[key] = slices.sleeper(raw)
+            except Unusable as why:
+                fields = dict(zip(("namespace", "slice"), key, strict=True))
+                log.warning("a slice is left alone: %s", why, extra={FIELDS: fields})
+        elif service == self._own:
+            self._replicas[key] = frozenset(slices.ready_uids(raw)) - {""}
+        else:
+            self._pods.setdefault(service, {})[key] = tuple(slices.pods(raw))
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._slices.run())
+            group.create_task(self._secrets.run())
+
+    async def until_known(self) -> None:
+        """Returns once everything was listed."""
+        await self._slices.listed.wait()
+        await self._secrets.listed.wait()
+
+    def note_slice(self, raw: Manifest) -> None:
+        """Takes over what the API server answered to a write."""
+        self._slices.note(raw)
+
+    @property
+    def sleepers(self) -> Mapping[Key, Sleeper]:
+        """The sleeping Apps, by their slices."""
+        return self._sleepers
+
+    def slice(self, key: Key) -> Manifest | None:
+        """A slice as it is."""
+        return self._slices.get(key)
+
+    def pods(self, service: Key) -> tuple[Pod, ...]:
+        """The pods of a Service that are not on their way out, ready or not."""
+        return tuple(pod for found in self._pods.get(service, {}).values() for pod in found)
+
+    @property
+    def ready_replicas(self) -> frozenset[str]:
+        """Uids of the gate's pods that are ready, as Kubernetes says."""
+        return frozenset().union(*self._replicas.values())
+
+    def has_keys(self, of: Sleeper) -> bool:
+        """Whether it is known who may call a private App."""
+        return self._digests(of) is not None
+
+    def allows(self, of: Sleeper, key: str) -> bool | None:
+        """Whether `key` is one of the App's, None where its keys are not known. The time it takes does not say how much of it was right."""
+        digests = self._digests(of)
+        if digests is None:
+            return None
+        given = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        matches = [hmac.compare_digest(given, digest) for digest in digests]
+        return any(matches)
+
+    def _digests(self, of: Sleeper) -> tuple[bytes, ...] | None:
+        raw = self._secrets.get((self._namespace, names.gate_keys(of.namespace, of.app)))
+        if raw is None or owner_of(raw) not in (None, (of.namespace, of.app, of.note.app_id)):
+            return None  # of an App of the same name that was deleted: it is about to be written anew
+        try:
+            lines = base64.b64decode((raw.get("data") or {})[DIGESTS], validate=True).decode().split()
+            return tuple(bytes.fromhex(line) for line in lines)
+        except (KeyError, binascii.Error, UnicodeDecodeError, ValueError):
+            return None

@@ -1,0 +1,61 @@
+"""What /metrics of the gate shows: calls held, Apps woken and how long that took, calls refused, and calls forwarded."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120, 300, 600)
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+OTHER = "other"
+"""In place of a name that is no DNS label: a slice that somebody else made may say anything."""
+
+
+class Metrics:
+    """One registry for one gate."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        app = ["namespace", "app"]
+        self._held = Gauge("dynamiq_gate_held", "Calls that wait for a pod of their App.", app, registry=self.registry)
+        self._in_flight = Gauge(
+            "dynamiq_gate_in_flight", "Calls that a pod has been given and that have not ended.", app, registry=self.registry
+        )
+        self._woken = Counter("dynamiq_gate_woken", "Scales from 0 to 1 that the API server has carried out.", app, registry=self.registry)
+        self._forwarded = Counter("dynamiq_gate_forwarded", "Calls that a pod was given.", app, registry=self.registry)
+        self._refused = Counter(
+            "dynamiq_gate_refused", "Calls that the gate itself answered, by the error's code.", [*app, "code"], registry=self.registry
+        )
+        self.wake_seconds = Histogram(
+            "dynamiq_gate_wake_duration_seconds",
+            "Time from the first call at a sleeping App to a pod that is ready.",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.apps = Gauge("dynamiq_gate_apps", "Apps whose callers are led here.", registry=self.registry)
+
+    def held(self, namespace: str, app: str, by: int) -> None:
+        self._held.labels(label(namespace), label(app)).inc(by)
+
+    def in_flight(self, namespace: str, app: str, by: int) -> None:
+        self._in_flight.labels(label(namespace), label(app)).inc(by)
+
+    def woken(self, namespace: str, app: str) -> None:
+        self._woken.labels(label(namespace), label(app)).inc()
+
+    def forwarded(self, namespace: str, app: str) -> None:
+        self._forwarded.labels(label(namespace), label(app)).inc()
+
+    def refused(self, namespace: str, app: str, code: str) -> None:
+        self._refused.labels(label(namespace), label(app), code).inc()
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+def label(name: str) -> str:
+    """A name as the value of a label."""
+    return name if _LABEL.fullmatch(name) else OTHER

@@ -1,0 +1,108 @@
+"""One replica of the gate, from its start to the last call after SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from dynamiq_operator.gate.directory import Directory
+from dynamiq_operator.gate.forwarding import Forwarder
+from dynamiq_operator.gate.front import UNBOUND_AFTER, Front, Limits
+from dynamiq_operator.gate.health import serve_health, serve_metrics
+from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
+from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.model.json_lines import FIELDS
+
+LOOKED_EVERY = 0.2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one process.
+
+    Seconds: `finish_within` from SIGTERM calls under way are cut off; `lingers` after it is in no slice any more it still takes calls, from those who have not heard of that;
+    `unbound_after` a slice has gone its port is given back; `dead_after` it was not ready another replica is taken out of slices.
+    """
+
+    replica: Replica
+    host: str | None = None
+    health_port: int = 8081
+    metrics_port: int = 9090
+    limits: Limits = field(default_factory=Limits)
+    finish_within: float = 840.0
+    lingers: float = 10.0
+    unbound_after: float = UNBOUND_AFTER
+    dead_after: float = DEAD_AFTER
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
+async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, or until `stop` is set.
+
+    Raises kubernetes.aio.config.ConfigException where the cluster's configuration cannot be read, and OSError where a port is taken.
+    """
+    _raise_file_limit()
+    stopping = stop or _signalled()
+    metrics = Metrics()
+    async with (
+        await Client.connect(options.kubeconfig, options.context) as client,
+        Forwarder(options.limits.body, options.limits.taken_within) as forwarder,
+        contextlib.AsyncExitStack() as running,
+    ):
+        directory = Directory(client, options.replica.namespace)
+        front = Front(client, directory, forwarder, metrics, options.limits, options.host, options.unbound_after)
+        membership = Membership(client, directory, front, options.replica, options.dead_after)
+        health = await serve_health(options.host, options.health_port, lambda: membership.is_settled and not stopping.is_set())
+        running.push_async_callback(health.cleanup)
+        running.push_async_callback((await serve_metrics(options.host, options.metrics_port, metrics)).cleanup)
+        tasks: list[asyncio.Task[None]] = [asyncio.create_task(part.run()) for part in (directory, front, membership)]
+        stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
+        try:
+            log.info("the gate serves", extra={FIELDS: {"pod": options.replica.name}})
+            await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()  # what ended a part ends the process, to be started anew
+            await _finish(options, membership, front)
+        finally:
+            await front.close(0)
+            for task in (*tasks, stopped):
+                task.cancel()
+            await asyncio.gather(*tasks, stopped, return_exceptions=True)
+
+
+async def _finish(options: Options, membership: Membership, front: Front) -> None:
+    """Leaves every slice, goes on until nobody is led here any more, and lets the calls under way end."""
+    until = monotonic() + options.finish_within
+    membership.leave()
+    log.info("the gate leaves", extra={FIELDS: {"calls": front.under_way}})
+    while not membership.is_in_no_slice and monotonic() < until:  # noqa: ASYNC110 - the time passes, too
+        await asyncio.sleep(LOOKED_EVERY)
+    await asyncio.sleep(max(min(options.lingers, until - monotonic()), 0))
+    await front.close(max(until - monotonic(), 0))
+    log.info("the gate has ended")
+
+
+def _signalled() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _raise_file_limit() -> None:
+    """A call takes two connections, and the usual limit is of another time."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,46 @@
+"""What a watch is made of: how long one lasts, and what a line of it has to be."""
+
+from __future__ import annotations
+
+import orjson
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.model.objects import Manifest
+
+WATCH_FOR = 6
+"""Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
+GRACE = 1.0
+"""Seconds after which such a watch is ended here, where the API server did not."""
+BRIEF = 1.0
+"""Seconds: a watch that ended sooner, without a word, has failed."""
+EXPIRED = 410
+TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+
+
+def query(version: str, *, label: str = "", field: str = "") -> dict[str, str | int]:
+    """The query of a watch from a resourceVersion on."""
+    asked: dict[str, str | int] = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": version,
+        "timeoutSeconds": WATCH_FOR,
+    }
+    return asked | {name: selector for name, selector in (("labelSelector", label), ("fieldSelector", field)) if selector}
+
+
+def event_of(line: bytes, path: str) -> Manifest:
+    """The event of a line. Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for what is no event of an object."""
+    try:
+        event = orjson.loads(line)
+    except ValueError as error:
+        raise errors.Unavailable(f"watch {path}: what came is not JSON", EXPIRED) from error
+    changed = event.get("object") if isinstance(event, dict) else None
+    if isinstance(changed, dict) and event.get("type") == "ERROR":
+        raise errors.Unavailable(f"watch {path}: {changed.get('message') or changed}", EXPIRED)
+    meta = changed.get("metadata") if isinstance(changed, dict) else None
+    if not isinstance(meta, dict) or event.get("type") not in TYPES or not str(meta.get("resourceVersion", "")).isdecimal():
+        raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
+    if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
+        raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)
+    found: Manifest = event
+    return found

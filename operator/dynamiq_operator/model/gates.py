@@ -1,0 +1,40 @@
+"""The gate, behind which serverless Apps sleep, and what it is told of one: the JSON in an annotation of its slice, which the operator writes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Part
+
+PORTS = range(20000, 30000)
+"""Of the gate, one for each sleeping App."""
+AT_ONCE = 128
+"""Calls at one pod, where nothing else is said."""
+
+
+class GateState(Enum):
+    """`ABSENT`: no gate is installed. `DOWN`: none of its pods is ready. `UNKNOWN`: it cannot be read."""
+
+    ABSENT = "absent"
+    DOWN = "down"
+    READY = "ready"
+    UNKNOWN = "unknown"
+
+
+class GateNote(Part):
+    """All that the gate knows of an App."""
+
+    workload: Annotated[str, Field(description="Name of the apps/v1 Deployment to scale, in the slice's namespace.")]
+    app_id: Annotated[str, Field(description="Uid of the App.")]
+    hold_seconds: Annotated[int, Field(ge=1, le=3600, description="Seconds that a call waits for the App to wake.")]
+    private: Annotated[bool, Field(description="Whether callers need an Access Key.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="Port at which the pods answer.")]
+    ready_path: Annotated[
+        str, Field(pattern=r"^/[!-~]*$", max_length=1024, description="Where a pod says whether it is ready, as its readiness probe asks.")
+    ] = "/readyz"
+    at_once: Annotated[
+        int, Field(ge=1, description="Calls that all replicas of the gate have under way at one pod at most; others wait for one to end.")
+    ] = AT_ONCE

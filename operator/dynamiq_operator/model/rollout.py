@@ -1,0 +1,99 @@
+"""`App.spec.rollout`: how one version takes the place of another, what stays warm of it, and when it is taken back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
+
+from dynamiq_operator.model.base import Part, rule, validated
+
+
+class Strategy(StrEnum):
+    """How the pods of one row take the place of another's."""
+
+    ROLLING = "Rolling"
+    SWITCH = "Switch"
+
+
+AS_LIVE = "live"
+"""Of `keepWarm.replicas`: as many pods as the live version has."""
+
+
+@validated(
+    rule(
+        f"!has(self.replicas) || (type(self.replicas) == string ? self.replicas == '{AS_LIVE}' : (self.replicas >= 0 && self.replicas <= 1000))",
+        f"replicas is {AS_LIVE}, for as many as the live version has, or a number from 0 to 1000",
+        fieldPath=".replicas",
+    )
+)
+class KeepWarm(Part):
+    """Of the version that was left last: the pods that stay, so that going back starts none."""
+
+    replicas: Annotated[
+        int | str,
+        WithJsonSchema(
+            {
+                "x-kubernetes-int-or-string": True,
+                "description": "live, for as many pods as the live version has, or a number; 0 keeps none. Left out: live.",
+            }
+        ),
+    ] = AS_LIVE
+    seconds: Annotated[
+        int | None, Field(ge=1, le=31536000, description="Seconds for which they stay. Left out: until another version is left.")
+    ] = None
+
+
+class RevertPolicy(Part):
+    """When a version that went live is taken back by itself."""
+
+    seconds: Annotated[
+        int, Field(ge=10, le=86400, description="Seconds after a row went live during which its runs are watched. Left out: 300.")
+    ] = 300
+    max_failed_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=99,
+            description="Runs in percent that may fail, those that callers sent wrong not counted. More, and more than the version before: it is taken back. Left out: 20.",
+        ),
+    ] = 20
+    min_runs: Annotated[int, Field(ge=1, le=100000, description="Runs before anything is decided from them. Left out: 20.")] = 20
+
+
+@validated(
+    rule(
+        "!has(self.keepWarm) || (has(self.strategy) && self.strategy == 'Switch')",
+        "keepWarm is for strategy Switch: add it, or remove keepWarm",
+        fieldPath=".keepWarm",
+    )
+)
+class Rollout(Part):
+    """How a deploy proceeds."""
+
+    progress_deadline_seconds: Annotated[
+        int, Field(ge=10, le=86400, description="Seconds that a deploy may go without progress before it has failed. Left out: 300.")
+    ] = 300
+    strategy: Annotated[
+        Strategy,
+        Field(
+            description="Rolling: pods are replaced one after the other. Switch: the new version's pods start beside the live ones, and calls "
+            "move to them at once when all are ready. Left out: Rolling."
+        ),
+    ] = Strategy.ROLLING
+    keep_warm: Annotated[
+        KeepWarm | None,
+        Field(description="For strategy Switch: what stays of the version that was left. Left out: as many pods as the live one has."),
+    ] = None
+    revert: Annotated[RevertPolicy | None, Field(description="Take a bad version back by itself. Left out: never.")] = None
+
+    @property
+    def switches(self) -> bool:
+        """Whether the strategy is Switch."""
+        return self.strategy is Strategy.SWITCH
+
+    @property
+    def warm(self) -> KeepWarm:
+        """What is kept warm under Switch."""
+        return self.keep_warm or KeepWarm()

@@ -1,0 +1,122 @@
+"""What the Service selects: the switch of strategy Switch. And which workload the autoscaler scales."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import AUTOSCALER, WORKLOAD, is_ending
+from dynamiq_operator.desired.drift import drift
+from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model import names
+from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.plan.children.workload_inputs import is_noted, workload_manifest
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.workloads import endpoints
+from dynamiq_operator.plan.workloads.wanted import (
+    are_others_gone,
+    conversion,
+    has_pods_of_pins,
+    needed_replicas,
+    wanted_workloads,
+)
+
+
+def selected_label(context: Context) -> str:
+    """The pins label that the Service is to select, empty for pods of any.
+
+    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then.
+    """
+    serving, target = context.serving, context.label
+    if serving is None:
+        return target
+    if context.pinned is None:
+        return serving
+    if not is_noted(context, serving):
+        return serving
+    if serving == target:
+        return _converted(context, serving)
+    if target == PLAIN:  # nothing is live, and what served a row that never was may go on beside the next one
+        return PLAIN
+    return target if _is_ready(context, target) else serving
+
+
+def _converted(context: Context, serving: str) -> str:
+    """Where the target serves: what is to be selected for a change of the strategy, or for a candidate that left its callers without a pod."""
+    other, live = conversion(context), context.live_pins
+    if other == PLAIN:
+        return PLAIN if are_others_gone(context) and _is_ready(context, PLAIN) else serving
+    if other is not None:
+        # Its pods are selected already, so that narrowing the Service to them takes no caller anywhere new.
+        reached = endpoints.lead_to_all(context, other, needed_replicas(context))
+        return other if reached and _is_ready(context, other) else serving
+    if context.history.candidate is not None and live is not None and live.label != serving and serving != PLAIN:
+        return live.label if not _ready_pods(context, serving) and _is_ready(context, live.label) else serving
+    return serving
+
+
+def has_arrived(context: Context) -> bool:
+    """Whether callers end up at the target's pods alone. Under strategy Rolling the target's workload has no others, but during a change of it."""
+    if context.switches:
+        return context.workloads.selected == context.label and endpoints.lead_only_to(context, context.label)
+    return not any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
+
+
+def scaled_label(context: Context) -> str:
+    """The pins label of the workload that the autoscaler scales.
+
+    That of strategy Rolling selects every pod of the App, so the autoscaler is never on it while there are pods of pins.
+    """
+    if context.switches:
+        found = context.serving if context.workloads.get(context.serving) is not None else None
+        return found if found and context.history.live is not None else context.label
+    other = conversion(context)
+    if other is not None and (
+        other in context.workloads.by_label or WORKLOAD.key(context.app.meta.name, other) not in context.snapshot.problems
+    ):
+        return other
+    return _scaled_now(context) if has_pods_of_pins(context) else PLAIN
+
+
+def guarded_label(context: Context) -> str:
+    """The pins label of the pods that the disruption budget counts: those that serve."""
+    return (context.serving or context.label) if context.switches else PLAIN
+
+
+def watches_endpoints(context: Context) -> bool:
+    """Whether the Service's slices are to be watched: where its selector is the switch, or may become it, and where calls may go to the gate."""
+    found, live = context.workloads, context.history.live
+    rows = (context.pinned, live.pinned if live is not None else None)
+    sleeps = any(pinned is not None and pinned.config.type is ConfigType.SERVERLESS for pinned in rows)
+    if sleeps or any(each.is_gates for each in context.snapshot.slices):
+        return True
+    return context.app.spec.rollout.switches or context.switches or bool(found.of_pins) or bool(found.selected)
+
+
+def _scaled_now(context: Context) -> str:
+    """Of the workloads of pins the one that the autoscaler is on; it does nothing where that is gone already."""
+    found = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    name = found["spec"].get("scaleTargetRef", {}).get("name", "") if found is not None else ""
+    labels = {pod.pins for pod in context.snapshot.pods} | set(context.workloads.of_pins)
+    on = [label for label in labels if label and names.workload(context.app.meta.name, label) == name]
+    return on[0] if on else next(iter(context.workloads.of_pins), PLAIN)
+
+
+def _is_ready(context: Context, label: str) -> bool:
+    """Whether a workload is as it is to be, with as many pods as are needed, each of them Ready."""
+    wanted = next((each for each in wanted_workloads(context) if each.label == label), None)
+    if wanted is None or wanted.pins is None or wanted.observed is None or is_ending(wanted.observed):
+        return False
+    observed, state = wanted.observed, WorkloadState.of(wanted.observed)
+    digest = workloads.template_digest(context.app, wanted.pins, observed)
+    if not state.complete or state.replicas < needed_replicas(context) or not workloads.runs(observed, digest):
+        return False
+    if _ready_pods(context, label, digest) < state.replicas:
+        return False
+    manifest = workload_manifest(context, wanted)
+    return manifest is observed or (manifest is not None and drift(manifest, observed) is None)
+
+
+def _ready_pods(context: Context, label: str, digest: str | None = None) -> int:
+    return sum(
+        pod.ready and not pod.deleting and pod.pins == label and digest in (None, pod.template_digest) for pod in context.snapshot.pods
+    )

@@ -1,0 +1,100 @@
+"""What the makers are told of each workload that an App is to have."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import AUTOSCALER, NETWORK_POLICY, key_of
+from dynamiq_operator.desired.drift import drift
+from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
+from dynamiq_operator.desired.network_policy import network_policy
+from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.plan.children import access_keys, variables
+from dynamiq_operator.plan.children.given_up import noting_given_up
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.sleep.state import keeps_template
+from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
+
+
+def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
+    return WorkloadInputs(
+        wanted.label,
+        wanted.pins,
+        choice=_template_choice(context, wanted),
+        observed=wanted.observed,
+        key_note=access_keys.key_note(context, wanted.observed),
+        served_note=served_note(context, wanted.label),
+        room_note=room_note(context, wanted.label),
+        replicas=replicas_now(context, None),
+    )
+
+
+def workload_manifest(context: Context, wanted: WantedWorkload) -> Manifest | None:
+    """As it is to be; None where it is not to be made now."""
+    made = workloads.workload_manifest(context.app, workload_inputs(context, wanted))
+    return noting_given_up(made, wanted.observed, context.given_up) if made is not None else None
+
+
+def served_note(context: Context, label: str) -> str | None:
+    """What a workload notes of when it served: of the live row's, to which the Service has come, that it is the newest by now.
+
+    It is written while that serves, and before the Service leaves it: so which of them is to stay warm is known whenever an operator stops.
+    """
+    if not is_noted(context, label):
+        return f"{context.workloads.last_served + 1} {format_time(context.now)}"
+    observed = context.workloads.get(label)
+    found: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.SERVED_ANNOTATION)
+    return found if context.workloads.served(label) else None
+
+
+def is_noted(context: Context, label: str) -> bool:
+    """Whether a workload notes all that there is to note of when it served."""
+    found, live = context.workloads, context.live_pins
+    if found.selected != label or label not in found.of_pins or live is None or live.label != label:
+        return True
+    return found.served(label) > 0 and all(found.served(other) < found.served(label) for other in found.by_label if other != label)
+
+
+def awaits_policy(context: Context) -> bool:
+    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it.
+
+    One that may not be listed any more is not known to be there, though it was seen.
+    """
+    wanted = network_policy(Inputs(context.app, context.settings))
+    if wanted and NETWORK_POLICY.kind in context.snapshot.denied:
+        return True
+    observed = context.snapshot.children
+    return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in wanted)
+
+
+def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice:
+    """The pins' one, but for what its pods could not start without, or must not mount."""
+    pins, observed = wanted.pins, wanted.observed
+    if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
+        return TemplateChoice.OBSERVED
+    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, wanted.label)):
+        return TemplateChoice.OBSERVED
+    if observed is not None and keeps_template(context, observed, pins):
+        return TemplateChoice.OBSERVED
+    if not variables.lacking(context, pins, observed):
+        return TemplateChoice.PINNED
+    if observed is None:
+        return TemplateChoice.OBSERVED
+    return TemplateChoice.APPLIED if workloads.has_pins(observed, pins) else TemplateChoice.PINNED
+
+
+def _awaits_others(context: Context, label: str) -> bool:
+    """Whether the workload that the live pins are being brought into is made once others are out of its way.
+
+    That of strategy Rolling selects every pod of the App: the autoscaler has to have left it, and what is warm has to be gone, since the
+    Service of strategy Rolling would select that, too.
+    """
+    if label != conversion(context):
+        return False
+    if label == PLAIN:
+        return not are_others_gone(context)
+    if AUTOSCALER.kind in context.snapshot.denied:
+        return True  # what it scales now is not known
+    found = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    return found is not None and found["spec"].get("scaleTargetRef", {}).get("name") == names.workload(context.app.meta.name)

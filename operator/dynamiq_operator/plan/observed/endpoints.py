@@ -1,0 +1,100 @@
+"""EndpointSlices that are watched: where callers of an App's Service end up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.endpoints import is_ready
+from dynamiq_operator.desired.gate_slice import leads_to_gate
+from dynamiq_operator.model import names
+from dynamiq_operator.model.gates import GateState as GateState
+from dynamiq_operator.model.objects import Manifest, parse_time
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The gate that Apps sleep behind. `pods`: uids of those of its pods that are ready."""
+
+    state: GateState = GateState.ABSENT
+    pods: frozenset[str] = frozenset()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its pods can be read."""
+        return self.state is not GateState.UNKNOWN
+
+    @classmethod
+    def of(cls, slices: Iterable[Slice] | None) -> Gate:
+        """As the slices of its own Service say, which is there where it is installed; None where they cannot be read."""
+        if slices is None:
+            return cls(GateState.UNKNOWN)
+        found = [each for each in slices if not each.deleting]
+        pods = frozenset(endpoint.pod_uid for each in found for endpoint in each.endpoints if endpoint.ready and endpoint.pod_uid)
+        return cls(GateState.READY if pods else GateState.DOWN if found else GateState.ABSENT, pods)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`pod`: name of the pod at this address, empty where the slice does not say. `note`: what a pod of the gate notes there."""
+
+    addresses: tuple[str, ...]
+    pod: str
+    pod_uid: str
+    ready: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`is_gates`: whether it leads to the gate. `port`: None where it has none, or several.
+
+    `changed`: when it was written last, by the API server's clock, which leaves out what is below a second.
+    """
+
+    name: str
+    uid: str
+    version: str
+    created: datetime
+    changed: datetime
+    service: str
+    is_gates: bool
+    deleting: bool
+    endpoints: tuple[Endpoint, ...]
+    port: int | None
+    raw: Manifest
+
+    @classmethod
+    def of(cls, raw: Manifest) -> Slice:
+        meta, ports = raw["metadata"], list(raw.get("ports") or ())
+        labels = meta.get("labels") or {}
+        created = parse_time(meta.get("creationTimestamp") or "1970-01-01T00:00:00Z")
+        written = [parse_time(entry["time"]) for entry in meta.get("managedFields") or () if entry.get("time")]
+        return cls(
+            name=meta["name"],
+            uid=meta.get("uid", ""),
+            version=meta.get("resourceVersion", ""),
+            created=created,
+            changed=max([created, *written]),
+            service=labels.get(names.SERVICE_OF_SLICE_LABEL, ""),
+            is_gates=leads_to_gate(raw),
+            deleting=is_ending(raw),
+            endpoints=tuple(_endpoint(each) for each in raw.get("endpoints") or ()),
+            port=ports[0].get("port") if len(ports) == 1 else None,
+            raw=raw,
+        )
+
+
+def _endpoint(raw: Mapping[str, Any]) -> Endpoint:
+    target = raw.get("targetRef") or {}
+    is_pod = target.get("kind") == "Pod"
+    return Endpoint(
+        addresses=tuple(raw.get("addresses") or ()),
+        pod=target.get("name", "") if is_pod else "",
+        pod_uid=target.get("uid", "") if is_pod else "",
+        ready=is_ready(raw),
+        note=raw.get("hostname") or "",
+    )

@@ -1,0 +1,100 @@
+"""Whether the row that is watched is bad: too many of its runs fail, or its pods crash again and again.
+
+The limit is the App's `maxFailedPercent`, or, where the version before did worse than that, how that one did. In the end of the watch any
+rate above it is too much. Before that it has to be so far above it that chance does not explain it: else a version of which nearly as many
+runs may fail as do would be taken back some day, since it is looked at every few seconds, and after 20 runs two more or less are 10 %.
+What is not known counts for nothing: pods that say nothing of their runs take no version back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from math import sqrt
+
+from dynamiq_operator.model.app import Trial
+from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.rollout import RevertPolicy
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.run_counts import Ended
+from dynamiq_operator.plan.revert.watch import is_running
+
+CRASHES = 2
+"""Restarts of a pod that is in a crash loop, after which nobody waits for the other pods to crash."""
+BEYOND_CHANCE = 3.0
+"""Standard deviations of the number of failures at the limit."""
+END = 0.1
+"""The share of the watch at its end."""
+END_LEAST = timedelta(seconds=4)
+"""So that pods are read within it."""
+CRASH_LOOP = "CrashLoopBackOff"
+
+
+def fault(context: Context) -> str:
+    """Why the live row is bad, in words with figures; empty where it is not, or is not watched."""
+    policy, live, watched = context.app.spec.rollout.revert, context.history.live, context.app.status.trial
+    if policy is None or live is None or live.outcome is None or watched is None or not is_running(watched, live, context.now):
+        return ""
+    return _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
+
+
+def silent_pods(context: Context) -> tuple[Pod, ...]:
+    """Pods of the live row that are ready, where all of them were asked in vain what they do."""
+    ready = tuple(pod for pod in context.pods if pod.ready and not pod.deleting)
+    return ready if all(pod.uid in context.snapshot.silent for pod in ready) else ()
+
+
+def is_newest(context: Context, live: Record) -> bool:
+    """Whether no row was made after the live one, however it ended: then somebody has seen to it, and nothing is taken back."""
+    return context.last_sequence <= live.sequence and not context.history.unnumbered
+
+
+def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
+    counts = context.snapshot.counts
+    ended = counts.ended if counts.row == watched.row else Ended()
+    before = watched.previous_failed_percent
+    limit = max(policy.max_failed_percent, before or 0.0)
+    if ended.count < policy.min_runs or ended.failed_percent <= limit:
+        return ""
+    until = parse_time(watched.until)
+    at_the_end = context.now >= until - max(END * (until - since), END_LEAST)
+    if not at_the_end and not _is_beyond_chance(ended, limit / 100):
+        return ""
+    seconds = max(int((context.now - since).total_seconds()), 1)
+    known = f"{before:.0f} %" if before is not None else "is not known"
+    return (
+        f"{ended.failed} of {ended.count} runs failed within {seconds} s ({_above(ended.failed_percent, limit)} %), "
+        f"at most {policy.max_failed_percent} % may; the version before: {known}"
+    )
+
+
+def _above(percent: float, limit: float) -> str:
+    """A rate that is above the limit, as a number that reads so."""
+    return str(int(percent)) if int(percent) > limit else f"{percent:.1f}"
+
+
+def _is_beyond_chance(ended: Ended, limit: float) -> bool:
+    expected = ended.count * limit
+    return ended.failed > expected + BEYOND_CHANCE * sqrt(expected * (1 - limit))
+
+
+def _crashing(context: Context) -> str:
+    """A pod that was evicted or drained has not crashed, nor has one that is killed once for its memory a crash loop."""
+    pods = [pod for pod in context.pods if not pod.deleting and pod.displaced is None]
+    looping = [pod for pod in pods if _loops(context, pod) >= 1]
+    often = next((pod for pod in looping if _loops(context, pod) >= CRASHES), None)
+    found = often or (looping[0] if looping and len(looping) == len(pods) else None)
+    if found is None or found.container is None:
+        return ""
+    times = _loops(context, found) + 1
+    how = f"exit code {found.container.exit_code}" if found.container.exit_code is not None else "an unknown exit code"
+    killed = ": it used more memory than its limit" if found.container.exit_reason == "OOMKilled" else ""
+    return f"pod {found.name} crashed {times} times, the last time with {how}{killed}"
+
+
+def _loops(context: Context, pod: Pod) -> int:
+    """How often a pod that is in a crash loop has been restarted since the row began; 0 for one that is in none."""
+    if pod.container is None or pod.container.waiting_reason != CRASH_LOOP or pod.ready:
+        return 0
+    counts = context.snapshot.counts
+    return max(pod.container.restarts - counts.restarts.get(pod.uid, 0), 0)

@@ -1,0 +1,200 @@
+"""What is done for an App's sleep: the gate's slice is made and deleted, the workload goes to 0 and comes back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from dynamiq_operator.desired.base import ENDPOINT_SLICE, is_ending, is_labelled, is_owned
+from dynamiq_operator.desired.drift import manifest_digest
+from dynamiq_operator.desired.gate_slice import gate_slice as make_slice
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.gates import PORTS, GateState
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.problems import ChildProblem
+from dynamiq_operator.plan.operations import CreateChild, DeleteChild, Operation, ScaleWorkload, WriteGateKeys
+from dynamiq_operator.plan.sleep import idle
+from dynamiq_operator.plan.sleep.hindrances import hindrance, knows_keys, sleeping_config
+from dynamiq_operator.plan.sleep.state import (
+    SETTLED,
+    Sleep,
+    ends_of_patience,
+    gate_slice,
+    is_answered,
+    is_current,
+    own_since,
+    sleep_of,
+    wanted_note,
+)
+from dynamiq_operator.plan.snapshot import KeysPresence
+
+UNANSWERED = timedelta(seconds=10)
+"""How long a slice may be without a pod of the gate that is ready before something is done about it."""
+
+
+def wake(context: Context, minimum: int) -> Iterator[Operation]:
+    """Back from 0 pods, where there is anything to wake the App for, and where nobody else would."""
+    observed = context.serving_workload
+    if observed is None or is_ending(observed) or not is_to_wake(context):
+        return
+    yield events.woken(context.app, context.now, _why(context))
+    yield ScaleWorkload(observed, minimum)
+
+
+def is_to_wake(context: Context) -> bool:
+    """Whether an App without a pod is to have one again."""
+    found, leads = hindrance(context), gate_slice(context)
+    match sleep_of(context):
+        case Sleep.ASLEEP:
+            return (found is not None and found.wakes) or leads is None or not is_current(context, leads)
+        case Sleep.LEFT:
+            return (found is not None and found.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.denied
+        case _:
+            return False
+
+
+def sleep_operations(context: Context) -> Iterator[Operation]:
+    """What makes an App fall asleep, or ends that it sleeps once pods serve again."""
+    leads, observed = gate_slice(context), context.serving_workload
+    yield from _write_keys(context)
+    if leads is not None and is_to_go(context, leads):
+        yield events.straight_to_pods(context.app, context.now)
+        yield DeleteChild(leads.raw)
+    elif leads is not None and observed is not None and may_fall_asleep(context, leads) and not is_ending(observed):
+        yield events.asleep(context.app, context.now)
+        yield ScaleWorkload(observed, 0)
+    elif leads is None and is_idle(context):
+        yield from _create_slice(context)
+
+
+def is_idle(context: Context) -> bool:
+    """Whether an App that is awake has nothing to do, and may sleep."""
+    config = sleeping_config(context)
+    is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
+    return is_awake and config is not None and idle.are_idle(context, config.idle_seconds or 0)
+
+
+def may_fall_asleep(context: Context, leads: Slice) -> bool:
+    """Whether the gate is known to everybody who may call, and the pods have been idle still since it was."""
+    config, since = sleeping_config(context), settled_at(leads)
+    if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.now < since:
+        return False
+    return is_current(context, leads) and is_answered(context, leads) and idle.are_idle(context, config.idle_seconds or 0, since)
+
+
+def is_to_go(context: Context, leads: Slice) -> bool:
+    """Whether nobody is to be led to the gate any more, and nobody loses by it.
+
+    While no pod is ready it stays, even where nobody answers: nothing else would, either, and the gate's pods may not be gone.
+    """
+    if ENDPOINT_SLICE.kind in context.snapshot.denied or not _is_ours(context, leads):
+        return False
+    observed = context.serving_workload
+    if observed is None:
+        return context.target is None
+    since = own_since(context)
+    if since is None or not WorkloadState.of(observed).available or observed["spec"].get("replicas", 1) == 0:
+        return False
+    if not is_answered(context, leads):
+        return _leads_nowhere(context, leads)
+    return context.now - since >= SETTLED and not _falls_asleep(context, leads)
+
+
+def _leads_nowhere(context: Context, leads: Slice) -> bool:
+    """Whether a slice in which no pod of the gate is ready is to go. One that is empty leads nobody anywhere, and waits for the gate.
+
+    Where another App has its port the gate serves the older one alone.
+    """
+    if not context.snapshot.gate.pods or hindrance(context) is not None or not is_current(context, leads):
+        return True
+    in_vain = bool(leads.endpoints) or leads.port in context.snapshot.gate_ports
+    return in_vain and context.now - leads.changed >= UNANSWERED
+
+
+def settled_at(leads: Slice) -> datetime:
+    """From when on everybody knows where a slice leads."""
+    return leads.changed + SETTLED
+
+
+def seconds_to_look(context: Context) -> Iterator[float]:
+    """Seconds until time alone changes what is done here."""
+    leads = gate_slice(context)
+    moments = [*ends_of_patience(context)] if sleeping_config(context) is not None else []
+    if leads is not None:
+        since = own_since(context)
+        moments += [leads.changed + UNANSWERED, settled_at(leads), *([since + SETTLED] if since is not None else [])]
+    elif (problem := slice_problem(context)) is not None and problem.retry_in is not None:
+        yield problem.retry_in
+    yield from ((moment - context.now).total_seconds() for moment in moments if moment > context.now)
+
+
+def readings_due(context: Context) -> Mapping[str, datetime]:
+    """By uid, the pods that are to be asked for their calls, and when: once in about the time that they have to be idle for."""
+    config, state, leads = sleeping_config(context), sleep_of(context), gate_slice(context)
+    if config is None or state not in (Sleep.AWAKE, Sleep.LEADING) or hindrance(context) is not None:
+        return {}
+    pods = [pod for pod in idle.working_pods(context) if pod.container is not None and pod.container.running]
+    since = settled_at(leads) if leads is not None and _falls_asleep(context, leads) else None
+    return idle.next_readings(context, pods, config.idle_seconds or 0, since)
+
+
+def slice_problem(context: Context) -> ChildProblem | None:
+    """Why the gate's slice could not be made."""
+    return context.snapshot.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
+
+
+def _falls_asleep(context: Context, leads: Slice) -> bool:
+    """Whether the pods were idle when they were asked last, and so the slice is the way to sleep, and not the way out of it."""
+    config = sleeping_config(context)
+    if config is None or hindrance(context) is not None or not is_current(context, leads):
+        return False
+    return idle.are_idle(context, config.idle_seconds or 0)
+
+
+def _is_ours(context: Context, leads: Slice) -> bool:
+    return is_owned(leads.raw, context.app) or is_labelled(leads.raw, context.app)
+
+
+def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
+    """Before the App can sleep, and whenever its Access Keys change, asleep or not."""
+    keys, has = context.snapshot.access_keys, context.snapshot.gate_keys
+    is_there = context.snapshot.gate.state in (GateState.READY, GateState.DOWN)
+    if sleeping_config(context) is None or knows_keys(context) or has is None or not is_there:
+        return
+    if keys.presence is KeysPresence.PRESENT and keys.version:
+        yield WriteGateKeys(context.app, context.settings.gate_namespace, keys.version)
+
+
+def _create_slice(context: Context) -> Iterator[CreateChild]:
+    note = wanted_note(context)
+    if note is None:
+        return
+    manifest = make_slice(context.app, note, _port(context), _address_type(context))
+    digest = manifest_digest(manifest)
+    problem = slice_problem(context)
+    if problem is None or not problem.holds_back(digest):
+        yield CreateChild(context.app, manifest, digest)
+
+
+def _port(context: Context) -> int:
+    """One that no other App has, the first after the one that the App's uid says. Two that choose at once may get the same."""
+    first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
+    taken = context.snapshot.gate_ports
+    return next(
+        (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in taken), PORTS[first]
+    )
+
+
+def _address_type(context: Context) -> str:
+    """That of the Service's own slices."""
+    found: list[Manifest] = [each.raw for each in context.snapshot.slices if not each.is_gates]
+    return str(found[0].get("addressType", "IPv4")) if found else "IPv4"
+
+
+def _why(context: Context) -> str:
+    found = hindrance(context)
+    return found.message if found is not None else "no gate answers for it, or what the gate knows of it is not true any more"

@@ -1,0 +1,82 @@
+"""Why a serverless App may not sleep now. One that sleeps is woken for some of it; what is only not known wakes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynamiq_operator.desired.base import ENDPOINT_SLICE
+from dynamiq_operator.model.gates import GateState
+from dynamiq_operator.model.objects import parse_time
+from dynamiq_operator.model.record import Config, ConfigType
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.snapshot import KeysPresence
+from dynamiq_operator.plan.workloads.wanted import conversion
+
+
+@dataclass(frozen=True)
+class Hindrance:
+    """`wakes`: whether an App that sleeps is woken for it."""
+
+    reason: str
+    message: str
+    wakes: bool = True
+
+
+_SERVER = Hindrance("NotServerless", "its type is server")
+_DEPLOYING = Hindrance("InUse", "a row is being deployed, or is watched so that it can be taken back")
+_CHANGING = Hindrance("InUse", "what its pods are made of changes")
+_LIMITED = Hindrance(
+    "CallersLimited",
+    "spec.network.ingressFrom limits who may call it, and while it sleeps the gate calls it for everybody: it stays awake; remove "
+    "ingressFrom, or deploy type server",
+)
+_MISSING = Hindrance("GateMissing", "dynamiq-gate is not installed in this cluster, so it stays awake: kubectl apply -k manifests/gate")
+_DOWN = Hindrance("GateDown", "no pod of dynamiq-gate is ready, so it stays awake until one is")
+_UNKNOWN = Hindrance(
+    "GateUnknown", "whether dynamiq-gate is there cannot be read, so it neither falls asleep nor is woken for it", wakes=False
+)
+_UNREAD = Hindrance("Denied", "the operator cannot list EndpointSlices, so it neither falls asleep nor is woken for them", wakes=False)
+_KEYS = Hindrance("KeysUnknown", "dynamiq-gate does not know yet who may call it, so it does not fall asleep", wakes=False)
+
+
+def sleeping_config(context: Context) -> Config | None:
+    """The live row's, where that is serverless."""
+    live = context.history.live
+    return live.pinned.config if live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS else None
+
+
+def hindrance(context: Context) -> Hindrance | None:
+    """The first reason for which the App may not sleep; None where nothing but its callers keeps it awake."""
+    if sleeping_config(context) is None:
+        return _SERVER  # most Apps, at no cost
+    return next((found for found in _found(context) if found is not None), None)
+
+
+def _found(context: Context) -> Iterator[Hindrance | None]:
+    """Of a serverless App each reason in its turn, None where it is none; what comes after the first is not looked at."""
+    network = context.app.spec.network
+    yield _LIMITED if network is not None and network.ingress_from is not None else None
+    yield _DEPLOYING if context.history.candidate is not None or _is_watched(context) else None
+    yield _CHANGING if conversion(context) is not None or not runs_what_it_is_to(context) else None
+    yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.denied else None
+    yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.gate.state)
+    yield _KEYS if not knows_keys(context) else None
+
+
+def knows_keys(context: Context) -> bool:
+    """Whether the gate has digests of the App's Access Keys as they were observed last."""
+    keys = context.snapshot.access_keys
+    return not context.app.spec.is_private or (keys.presence is KeysPresence.PRESENT and context.snapshot.gate_keys == keys.version)
+
+
+def _is_watched(context: Context) -> bool:
+    """Whether the live row's runs are counted still, by what its pods say."""
+    trial, live = context.app.status.trial, context.history.live
+    is_live = trial is not None and live is not None and trial.row == live.name
+    return is_live and trial is not None and context.now < parse_time(trial.until)
+
+
+def runs_what_it_is_to(context: Context) -> bool:
+    """Whether the workload that serves makes the target's pods."""
+    return context.serving == context.label and (context.is_rolled or context.workload is None)

@@ -1,0 +1,130 @@
+"""What is seen of an App's sleep: whether its workload has pods, whether calls are led to the gate, and since when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.gate_slice import read_note
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.pod_template import DEFAULT_PORT
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model import names
+from dynamiq_operator.model.gates import AT_ONCE, GateNote
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.causes import Gravity, find_cause
+from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.sleep.hindrances import sleeping_config
+from dynamiq_operator.plan.workloads.endpoints import own_slices
+
+SETTLED = timedelta(seconds=3)
+"""How long calls have to be led somewhere before everybody knows: two seconds, and one that the slices' times leave out."""
+FOR_EACH_RUN = 4
+"""Calls that the gate gives a pod for each run that it does at once: it has room for ten that wait, and gets others from elsewhere."""
+
+
+class Sleep(Enum):
+    """`NEVER`: no serverless row is live, and nothing is left of one. `LEFT`: it has no pod, and no gate answers for it."""
+
+    NEVER = "never sleeps"
+    AWAKE = "awake"
+    LEADING = "awake, and calls are led to the gate as well: it falls asleep, or has just woken"
+    WAKING = "waking: no pod is ready yet, and the gate holds its calls"
+    ASLEEP = "asleep"
+    LEFT = "without a pod and without the gate"
+
+
+def sleep_of(context: Context) -> Sleep:
+    """How an App is, by its workload that serves and by the gate's slice."""
+    observed, leads = context.serving_workload, gate_slice(context)
+    if observed is None or (sleeping_config(context) is None and leads is None):
+        return Sleep.NEVER
+    if observed["spec"].get("replicas", 1) == 0:
+        return Sleep.ASLEEP if leads is not None and is_answered(context, leads) else Sleep.LEFT
+    if leads is None:
+        return Sleep.AWAKE
+    return Sleep.LEADING if WorkloadState.of(observed).available else Sleep.WAKING
+
+
+def gate_slice(context: Context) -> Slice | None:
+    """The slice by which callers reach the gate."""
+    service = names.service(context.app.meta.name)
+    return next((each for each in context.snapshot.slices if each.is_gates and each.service == service and not each.deleting), None)
+
+
+def is_answered(context: Context, leads: Slice) -> bool:
+    """Whether a pod of the gate that is ready is in the slice; where the gate cannot be read, whether any is."""
+    ready = context.snapshot.gate.pods
+    return any(endpoint.pod_uid in ready if context.snapshot.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
+
+
+def wanted_note(context: Context) -> GateNote | None:
+    """What the gate is to know of the App; None where it is not to sleep."""
+    config, live, serving = sleeping_config(context), context.history.live, context.serving_workload
+    if config is None or live is None or live.pinned is None or serving is None:
+        return None
+    runtime = live.pinned.runtime
+    probe = runtime.probes.readiness if runtime.probes is not None else None
+    return GateNote(
+        workload=serving["metadata"]["name"],
+        app_id=context.app.meta.uid,
+        hold_seconds=config.hold_seconds or 1,
+        private=context.app.spec.is_private,
+        port=runtime.port or DEFAULT_PORT,
+        **({"ready_path": probe.path} if probe is not None else {}),
+        **({"at_once": min(FOR_EACH_RUN * runtime.max_concurrent_runs, AT_ONCE)} if runtime.max_concurrent_runs is not None else {}),
+    )
+
+
+def is_current(context: Context, leads: Slice) -> bool:
+    """Whether the slice is the App's, and says of it what it is to say."""
+    note, meta = wanted_note(context), leads.raw["metadata"]
+    said = read_note((meta.get("annotations") or {}).get(names.GATE_ANNOTATION, ""))
+    owners = [each.get("uid") for each in meta.get("ownerReferences") or ()]
+    return note is not None and said == note and context.app.meta.uid in owners
+
+
+def own_since(context: Context) -> datetime | None:
+    """Since when the Service's own slices have led to a pod that serves, and is not on its way out; None where they do not."""
+    staying = {pod.uid for pod in serving_pods(context)}
+    own = own_slices(context)
+    if own is None or not any(endpoint.ready and endpoint.pod_uid in staying for each in own for endpoint in each.endpoints):
+        return None
+    return max(each.changed for each in own)
+
+
+def serving_pods(context: Context) -> tuple[Pod, ...]:
+    """Those that are not on their way out, of the workload that serves."""
+    return tuple(pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting)
+
+
+def wakes_in_vain(context: Context, observed: Manifest) -> bool:
+    """Whether the workload's pods cannot be made, fail, or take longer than any caller waits."""
+    state = WorkloadState.of(observed)
+    cause = find_cause(serving_pods(context), state)
+    if state.failure is not None or (cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE):
+        return True
+    return any(moment <= context.now for moment in ends_of_patience(context))
+
+
+def ends_of_patience(context: Context) -> tuple[datetime, ...]:
+    """When each pod that is not ready yet has taken as long as any caller waits."""
+    config = sleeping_config(context)
+    patience = timedelta(seconds=(config.hold_seconds if config is not None else None) or 0)
+    return tuple(pod.created + patience for pod in serving_pods(context) if not pod.ready)
+
+
+def keeps_template(context: Context, observed: Manifest, pins: Pins) -> bool:
+    """Whether the workload that serves keeps the template that it has, though it is to have another one: while it has no pod, until it has.
+
+    So that a version that is bad leaves callers what they had. Not where that could never begin to serve again.
+    """
+    if observed is not context.workloads.get(context.serving) or is_ending(observed) or sleeping_config(context) is None:
+        return False
+    if WorkloadState.of(observed).available or workloads.runs(observed, workloads.template_digest(context.app, pins, observed)):
+        return False
+    return observed["spec"].get("replicas", 1) == 0 or not wakes_in_vain(context, observed)

@@ -1,0 +1,65 @@
+"""What an App says of its sleep: whether it sleeps, and else what keeps it awake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.sleep import idle
+from dynamiq_operator.plan.sleep.decisions import UNANSWERED, slice_problem
+from dynamiq_operator.plan.sleep.hindrances import hindrance, sleeping_config
+from dynamiq_operator.plan.sleep.state import Sleep, gate_slice, is_answered, sleep_of, wakes_in_vain
+from dynamiq_operator.plan.status.conditions import ASLEEP, AVAILABLE, SLEEP, condition
+
+NO_IDLE_TIME = "NoIdleTime"
+_SILENT = "its runtime reports no idle time, so it never sleeps: deploy it on a Runtime that does, or as type server"
+
+
+def sleep_condition(context: Context) -> Iterator[Condition]:
+    """Of a serverless App alone; no condition that Ready depends on."""
+    config = sleeping_config(context)
+    if config is None:
+        return
+    state, found = sleep_of(context), hindrance(context)
+    if state is Sleep.ASLEEP and (found is None or not found.wakes):
+        yield condition(SLEEP, True, ASLEEP, "no pod runs: the next call wakes it")
+    elif found is not None:
+        yield condition(SLEEP, False, found.reason, found.message)
+    elif (problem := slice_problem(context)) is not None:
+        yield condition(SLEEP, False, problem.reason.value, problem.message)
+    elif _is_unanswered(context):
+        yield condition(SLEEP, False, "GateSilent", "dynamiq-gate is ready, and none of its pods answers for this App yet: it stays awake")
+    elif _says_nothing(context):
+        yield condition(SLEEP, False, NO_IDLE_TIME, _SILENT)
+    else:
+        yield condition(SLEEP, False, "InUse", f"it is called, or was within {config.idle_seconds} s")
+
+
+def available_though_asleep(context: Context) -> Condition | None:
+    """That callers are served by the gate, and by pods once they are there; None where the gate has nothing to do with it."""
+    observed, state = context.serving_workload, sleep_of(context)
+    if state not in (Sleep.ASLEEP, Sleep.WAKING):
+        return None  # most Apps, at no cost
+    found = hindrance(context)
+    if state is Sleep.ASLEEP and (found is None or not found.wakes):
+        return condition(AVAILABLE, True, ASLEEP, "it is asleep: the next call wakes it")
+    leads = gate_slice(context)
+    if state is not Sleep.WAKING or leads is None or observed is None or wakes_in_vain(context, observed):
+        return None
+    held = condition(AVAILABLE, True, "Waking", "it is waking: dynamiq-gate holds calls until a pod is ready")
+    return held if is_answered(context, leads) else None
+
+
+def _is_unanswered(context: Context) -> bool:
+    leads = gate_slice(context)
+    return leads is not None and not is_answered(context, leads) and context.now - leads.changed >= UNANSWERED
+
+
+def _says_nothing(context: Context) -> bool:
+    """Whether some pod reports nothing, as far as is known; what was said before stands while it is not known yet."""
+    if idle.silent_pods(context):
+        return True
+    said = next((each.reason for each in context.app.status.conditions if each.type == SLEEP), None)
+    unknown = any(pod.uid not in context.snapshot.activity for pod in idle.working_pods(context))
+    return said == NO_IDLE_TIME and unknown

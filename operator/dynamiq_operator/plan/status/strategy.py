@@ -1,0 +1,74 @@
+"""What an App says of its strategy: the version that is kept warm, and a change of the strategy while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import format_time
+from dynamiq_operator.plan.children.standby import unaware_pods
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.causes import find_cause
+from dynamiq_operator.plan.status.conditions import STRATEGY_CHANGING, WARM, condition
+from dynamiq_operator.plan.workloads.wanted import conversion, noted_pins, seconds_warm, standby
+
+_UNAWARE = (
+    "its runtime does not close connections that callers keep open, so who holds one to the ClusterIP stays at that version: "
+    "runtimes from before this version of Dynamiq do not"
+)
+
+
+def strategy_conditions(context: Context) -> Iterator[Condition]:
+    """Nothing of an App that is under strategy Rolling and stays so."""
+    if context.app.spec.rollout.switches:
+        yield _warm(context)
+    changing = _changing(context)
+    if changing is not None:
+        yield condition(STRATEGY_CHANGING, True, *changing)
+
+
+def _warm(context: Context) -> Condition:
+    label = standby(context)
+    observed = context.workloads.get(label)
+    if label is None or observed is None:
+        warm = context.app.spec.rollout.warm
+        why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
+        return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
+    state, pins, left = WorkloadState.of(observed), noted_pins(context, label), seconds_warm(context)
+    version = pins.version if pins is not None else observed["metadata"]["name"]
+    if state.replicas == 0:
+        return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")
+    until = f", until {format_time(context.now + timedelta(seconds=left))}" if left is not None else ""
+    if state.available < state.replicas or not state.observed:
+        return condition(
+            WARM, False, "NotReady", f"{version} is to be kept warm{until}, and not all of its {state.replicas} pods are ready"
+        )
+    unaware = f"; {_UNAWARE}" if unaware_pods(context) else ""
+    return condition(WARM, True, "KeptWarm", f"{version} is kept warm{until}: {_pods(state.replicas)}{unaware}")
+
+
+def _changing(context: Context) -> tuple[str, str] | None:
+    """Reason and message, while what serves is not yet of the strategy that the App asks for."""
+    strategy = context.app.spec.rollout.strategy.value
+    if context.history.live is None or context.serving is None or context.switches is context.app.spec.rollout.switches:
+        return None
+    if context.history.candidate is not None:
+        return "WaitsForDeploy", f"the App changes to strategy {strategy} once the deploy that is under way has ended"
+    other = conversion(context)
+    observed = context.workloads.get(other)
+    state = WorkloadState.of(observed) if observed is not None else None
+    begun = f"the App changes to strategy {strategy}: pods of the live version are started beside those that serve, and take their place"
+    problem = context.snapshot.problems.get(WORKLOAD.key(context.app.meta.name, other or ""))
+    if problem is not None and observed is None:
+        return problem.reason.value, f"{begun}; until then nothing changes for callers: {problem.message}"
+    cause = find_cause((pod for pod in context.snapshot.pods if pod.pins == other), state)
+    if cause is not None:
+        return cause.reason, f"{begun}; until then nothing changes for callers: {cause.message}"
+    return "Converting", begun
+
+
+def _pods(number: int) -> str:
+    return f"{number} pod{'' if number == 1 else 's'}"

@@ -1,0 +1,15 @@
+"""The fields of a deployment config: as the contract names them, and as a record does."""
+
+from __future__ import annotations
+
+FIRST_CONFIG = {"type": "serverless"}
+"""Of a first row that names none, as the product has it."""
+Pairs = tuple[tuple[str, str], ...]
+
+SCALING: Pairs = (
+    ("min_replicas", "minReplicas"),
+    ("max_replicas", "maxReplicas"),
+    ("target_cpu_utilization_percentage", "targetCPUUtilizationPercentage"),
+)
+SERVERLESS_CONFIG: Pairs = (("idle_seconds", "idleSeconds"), ("max_replicas", "maxReplicas"), ("hold_seconds", "holdSeconds"))
+"""The contract has none of them: they are ours."""

@@ -1,0 +1,41 @@
+"""The port that only the cluster sees: `GET /metrics` for Prometheus, `GET /activity` for the operator. No Service has it, and it needs no key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from dynamiq_runtime.activity import Activity
+from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.ports import listen
+
+AT_ONCE = 0.1  # seconds that a stop waits for an answer of figures; 0 would be without an end
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsServer:
+    """One for one server; `start` and `close` are called once each."""
+
+    def __init__(self, metrics: Metrics, activity: Activity, standby: Callable[[], bool]) -> None:
+        self._metrics = metrics
+        self._activity = activity
+        self._standby = standby
+        app = web.Application()
+        app.router.add_get("/metrics", self._show_metrics)
+        app.router.add_get("/activity", self._show_activity)
+        self._web = web.AppRunner(app, access_log=None, shutdown_timeout=AT_ONCE, handle_signals=False)
+
+    async def start(self, port: int) -> int:
+        """Listens and returns the port. Raises PortError."""
+        return await listen(self._web, port, "DYNAMIQ_METRICS_PORT")
+
+    async def close(self) -> None:
+        """Ends it at once: nobody waits for figures of a pod that is gone."""
+        await self._web.cleanup()
+
+    async def _show_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": TEXT})
+
+    async def _show_activity(self, _request: web.Request) -> web.Response:
+        return web.json_response({**self._activity.as_dict(), "standby": self._standby(), "runs": self._metrics.totals})

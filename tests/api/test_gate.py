@@ -1,0 +1,240 @@
+"""Replicas of the gate on a real API server: who is in which slice, one wake for many callers, and what becomes of faults in between."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import itertools
+import signal
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.support import gates
+from tests.support.admission import made
+from tests.support.api import Api, Manifest
+from tests.support.faults import faults
+from tests.support.faults.proxy import Proxy
+from tests.support.gates import GateProcess
+from tests.support.history_stage import counted
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded", "rights")
+
+CALLS_WITHOUT_A_KEY = 10_000
+SLICES = 8
+OTHER_PORTS = itertools.count(18600)
+"""Of a replica's own: all replicas here are on one machine."""
+PORTS = itertools.count(27000)
+
+
+@pytest.fixture(scope="module")
+def rights(cluster: Cluster) -> None:
+    gates.install_rights(cluster)
+
+
+@pytest.fixture(scope="module")
+def login(cluster: Cluster, rights: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gates.logged_in(cluster, tmp_path_factory.mktemp("gate"))
+
+
+@pytest.fixture
+def replicas(login: Path, tmp_path: Path) -> Iterator[Callable[..., GateProcess]]:
+    """Starts replicas, each at a loopback address of its own; they end with the test."""
+    running: list[GateProcess] = []
+
+    def start(kubeconfig: Path = login) -> GateProcess:
+        number = len(running) + 1
+        made = GateProcess(kubeconfig, tmp_path, f"10.9.0.{number}", f"127.0.0.{number}", next(OTHER_PORTS), next(OTHER_PORTS))
+        running.append(made.start())
+        return made
+
+    yield start
+    for each in running:
+        each.kill()
+
+
+def ready(api: Api, *pods: GateProcess) -> None:
+    """What Kubernetes says of the gate's own Service: these replicas are ready."""
+    labels = {
+        names.SERVICE_OF_SLICE_LABEL: names.GATE_SERVICE,
+        names.SLICE_MANAGER_LABEL: "tests",
+        names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS,
+    }
+    manifest = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "dynamiq-gate-of-a-test", "namespace": names.GATE_NAMESPACE, "labels": labels},
+        "addressType": "IPv4",
+        "ports": [],
+        "endpoints": [each.endpoint() for each in pods],
+    }
+    made(api.apply(manifest))
+
+
+def call(at: GateProcess, port: int, key: str = "", seconds: float = 30.0) -> int:
+    """The status of a call at a replica, 0 where it does not answer."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"http://{at.listens}:{port}/", b"{}", headers)
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def workload(api: Api, namespace: str, app: str) -> Manifest:
+    """An App's workload with no pod; it is paused, so that none comes."""
+    labels = names.pod_selector(app)
+    spec = {"containers": [{"name": "runtime", "image": "registry.test/runtime:1"}]}
+    return made(
+        api.create(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": app, "namespace": namespace},
+                "spec": {
+                    "replicas": 0,
+                    "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": spec},
+                },
+            }
+        )
+    )
+
+
+def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
+    wanted = sorted(each.name for each in pods)
+    eventually(f"{wanted} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == wanted)
+
+
+def test_replicas_join_leave_and_are_taken_away_when_they_are_dead(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
+    slices = [made(api.create(gates.gate_slice(namespace, f"app{number}", next(PORTS)))) for number in range(5)]
+    one, two, three = replicas(), replicas(), replicas()
+    ready(api, one, two, three)
+    for each in slices:
+        members(api, each, one, two, three)
+    two.signal(signal.SIGTERM)
+    three.signal(signal.SIGKILL)
+    ready(api, one)
+    for each in slices:
+        members(api, each, one)
+    assert two.wait() == 0
+
+
+def test_twenty_calls_at_two_replicas_are_one_wake(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
+    port = next(PORTS)
+    asleep = workload(api, namespace, "chat")
+    slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=2)))
+    one, two = replicas(), replicas()
+    members(api, slice_, one, two)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda number: call((one, two)[number % 2], port), range(20)))
+    assert found == [503] * 20  # its pods are simulated, and none answers
+    assert made(api.read(asleep))["spec"]["replicas"] == 1
+    woken = f'dynamiq_gate_woken_total{{app="chat",namespace="{namespace}"}}'
+    assert sum(each.metrics().get(woken, 0) for each in (one, two)) == 1
+
+
+@pytest.mark.full_count
+def test_calls_without_a_key_or_with_a_wrong_one_wake_nothing(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
+    port = next(PORTS)
+    asleep = workload(api, namespace, "chat")
+    made(api.create(gates.key_digests(namespace, "chat", "right")))
+    slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, private=True, holdSeconds=1)))
+    one = replicas()
+    members(api, slice_, one)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        keys = itertools.cycle(("", "wrong"))
+        found = set(pool.map(lambda key: call(one, port, key), itertools.islice(keys, counted(CALLS_WITHOUT_A_KEY))))
+    assert found == {401}
+    assert made(api.read(asleep))["metadata"]["generation"] == 1
+    assert call(one, port, "right") == 503
+    assert made(api.read(asleep))["spec"]["replicas"] == 1
+    api.delete(gates.key_digests(namespace, "chat"))
+    eventually("its keys are not known", lambda: one.metrics().get(_refused(namespace, "starting"), 0) > 1 or not call(one, port, "right"))
+
+
+def _refused(namespace: str, code: str) -> str:
+    return f'dynamiq_gate_refused_total{{app="chat",code="{code}",namespace="{namespace}"}}'
+
+
+@contextmanager
+def proxied(login: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
+    """A proxy in front of the API server that logs in as the gate, and a kubeconfig of it."""
+    config = yaml.safe_load(login.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    with Proxy(cluster["server"], ssl.create_default_context(cadata=authority), user["token"]) as proxy:
+        config["clusters"][0]["cluster"] = {"server": proxy.url}
+        path = folder / "proxied.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        yield proxy, path
+
+
+def test_whatever_goes_wrong_in_between_it_serves_the_slices_that_there_are(
+    api: Api, namespace: str, login: Path, tmp_path: Path, replicas: Callable[..., GateProcess]
+) -> None:
+    with proxied(login, tmp_path) as (proxy, path):
+        proxy.faults += [
+            faults.Fails(0.1, faults.INTERNAL, faults.TOO_MANY, faults.CONFLICT),
+            faults.CutsWatches(0.5),
+            faults.LosesAnswers(0.2),
+        ]
+        one, two = replicas(path), replicas(path)
+        slices = [
+            (made(api.create(gates.gate_slice(namespace, f"app{number}", port))), port)
+            for number, port in enumerate(itertools.islice(PORTS, SLICES))
+        ]
+        gone, kept = slices[::2], slices[1::2]
+        for raw, _ in slices:
+            members(api, raw, one, two)
+        for raw, _ in gone:
+            made(api.delete(raw))
+        for raw, port in kept:
+            members(api, raw, one, two)
+            assert probe(one, port) == 200
+        eventually("what is gone is not served", lambda: not any(probe(each, port) for each in (one, two) for _, port in gone))
+
+
+def probe(at: GateProcess, port: int) -> int:
+    """The status of a probe, which wakes nothing; 0 where nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://{at.listens}:{port}/readyz", timeout=10) as answer:
+            return int(answer.status)
+    except OSError:
+        return 0
+
+
+def test_a_call_outlives_an_api_server_that_is_away(
+    api: Api, namespace: str, login: Path, tmp_path: Path, replicas: Callable[..., GateProcess]
+) -> None:
+    """It waits on, and wakes the App as soon as somebody listens."""
+    with proxied(login, tmp_path) as (proxy, path):
+        down = faults.Down()
+        proxy.faults.append(down)
+        port = next(PORTS)
+        asleep = workload(api, namespace, "chat")
+        slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=6)))
+        one = replicas(path)
+        members(api, slice_, one)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with down.for_seconds(2.0):
+                calling = pool.submit(call, one, port)
+                eventually("it is held", lambda: one.metrics().get(f'dynamiq_gate_held{{app="chat",namespace="{namespace}"}}') == 1)
+                assert probe(one, port) == 200
+            began = time.monotonic()
+            eventually("the App is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1, every=0.02)
+            print(f"\n  woken {time.monotonic() - began:.2f} s after the API server was back")
+            assert calling.result() == 503  # its pods are simulated, and none answers

@@ -1,0 +1,134 @@
+"""The gate's account writes endpoints of its own slices and wakes Apps, and the API server lets it do nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from tests.support import gates
+from tests.support.admission import admin, made, refused
+from tests.support.api import Api, Manifest
+from tests.support.gates import USER
+
+pytestmark = pytest.mark.usefixtures("guarded", "rights")
+
+ENDPOINT = {
+    "addresses": ["10.9.0.1"],
+    "conditions": {"ready": True},
+    "targetRef": {"kind": "Pod", "namespace": names.GATE_NAMESPACE, "name": "gate-a", "uid": "uid-a"},
+}
+
+
+@pytest.fixture(scope="module")
+def rights(cluster: Cluster) -> None:
+    gates.install_rights(cluster)
+
+
+def gate(api: Api) -> Api:
+    """Requests as the gate, whom RBAC refuses nothing: only the policies can."""
+    return admin(api, USER)
+
+
+@pytest.fixture
+def slice_(api: Api, namespace: str) -> Manifest:
+    return made(api.create(gates.gate_slice(namespace, "chat", 20001)))
+
+
+def test_it_writes_the_endpoints_of_its_slices(api: Api, slice_: Manifest) -> None:
+    written = made(gate(api).merge(slice_, {"endpoints": [ENDPOINT]}))
+    assert written["endpoints"] == [ENDPOINT]
+    assert not made(gate(api).merge(slice_, {"endpoints": []}))["endpoints"]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"metadata": {"labels": {names.SERVICE_OF_SLICE_LABEL: "other"}}},
+        {"metadata": {"annotations": {names.GATE_ANNOTATION: "{}"}}},
+        {"metadata": {"finalizers": ["example.com/for-ever"]}},
+        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "x"}]}},
+        {"ports": [{"name": "http", "port": 443, "protocol": "TCP"}]},
+    ],
+    ids=["label", "annotation", "finalizer", "owner", "port"],
+)
+def test_it_changes_nothing_else_of_them(api: Api, slice_: Manifest, patch: Manifest) -> None:
+    refused(gate(api).merge(slice_, patch), "changes nothing else")
+    made(api.merge(slice_, patch, dry_run=True))  # whom it is no concern of
+
+
+@pytest.mark.parametrize(
+    "target",
+    [None, {"kind": "Pod", "namespace": "default", "name": "x", "uid": "x"}, {"kind": "Node", "name": "x"}],
+    ids=["nobody", "a pod of others", "a node"],
+)
+def test_it_leads_callers_to_its_own_pods_alone(api: Api, slice_: Manifest, target: Manifest | None) -> None:
+    endpoint = {key: value for key, value in {**ENDPOINT, "targetRef": target}.items() if value is not None}
+    refused(gate(api).merge(slice_, {"endpoints": [endpoint]}), "own namespace alone")
+
+
+@pytest.mark.parametrize("label", [names.GATE_LABEL, names.SLICE_MANAGER_LABEL])
+def test_it_writes_no_slices_of_others(api: Api, namespace: str, label: str) -> None:
+    manifest = gates.gate_slice(namespace, "theirs", 20002)
+    del manifest["metadata"]["labels"][label]
+    other = made(api.create(manifest))
+    refused(gate(api).merge(other, {"endpoints": [ENDPOINT]}), "sleeping Apps alone")
+    made(api.merge(other, {"endpoints": [ENDPOINT]}, dry_run=True))
+
+
+def workload(namespace: str, name: str, replicas: int, **labels: str) -> Manifest:
+    spec = {"containers": [{"name": "runtime", "image": "registry.test/runtime:1"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "paused": True,  # no pod is wanted
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+
+
+def scale(api: Api, deployment: Manifest, replicas: int, *, dry_run: bool = False) -> Manifest:
+    return made(api.merge(deployment, {"spec": {"replicas": replicas}}, subresource="/scale", dry_run=dry_run))
+
+
+@pytest.mark.parametrize("more", [{}, {names.PINS_LABEL: "0123abcd"}], ids=["plain", "of strategy Switch"])
+def test_it_scales_an_apps_workload_from_0_to_1(api: Api, namespace: str, more: dict[str, str]) -> None:
+    asleep = made(api.create(workload(namespace, "chat", 0, **names.pod_selector("chat"), **more)))
+    assert scale(gate(api), asleep, 1)["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 1), (1, 0), (5, 1), (3, 4)])
+def test_it_scales_no_app_otherwise(api: Api, namespace: str, before: int, after: int) -> None:
+    app = made(api.create(workload(namespace, "chat", before, **names.pod_selector("chat"))))
+    answer = gate(api).merge(app, {"spec": {"replicas": after}}, subresource="/scale")
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")  # by which the gate knows that it is awake
+    assert "from 0 to 1 alone" in answer.message
+    scale(api, app, after, dry_run=True)  # whom it is no concern of
+
+
+def test_it_scales_no_workload_of_others(api: Api, namespace: str) -> None:
+    other = made(api.create(workload(namespace, "theirs", 0, app="theirs")))
+    refused(gate(api).merge(other, {"spec": {"replicas": 1}}, subresource="/scale"), "of Apps alone")
+    refused(
+        gate(api).merge(other, {"spec": {"replicas": 1}, "status": {"selector": f"{names.APP_LABEL}=x"}}, subresource="/scale"),
+        "of Apps alone",
+    )
+
+
+def test_it_reads_no_secret_of_a_tenant(api: Api, namespace: str) -> None:
+    own = api.acting_as(USER)
+    for where, found in ((namespace, 403), ("", 403), (names.GATE_NAMESPACE, 200)):
+        url = f"/api/v1/namespaces/{where}/secrets" if where else "/api/v1/secrets"
+        assert own.request("GET", url).status == found
+    for url in (
+        f"/api/v1/namespaces/{namespace}/secrets/any",
+        "/api/v1/pods",
+        "/api/v1/configmaps",
+        "/apis/apps/v1/deployments",
+        "/apis/dynamiq.getdynamiq.ai/v1alpha1/apps",
+    ):
+        assert own.request("GET", url).status == 403

@@ -1,0 +1,25 @@
+"""Rollbacks to a version whose pods are still warm, under load through the gateway by hostname: no call fails, and no pod is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.support.history_stage import SHARE
+from tests.support.load import warm
+from tests.support.stage import operator, stage
+
+ROLLBACKS = 200 // SHARE
+RATE = 50
+"""Calls a second of each of the two callers: what two cores carry beside other work. `tests/soak/quiet` has all of it."""
+
+
+@pytest.mark.timeout(900)
+def test_a_warm_rollback_fails_no_call_leaves_no_caller_behind_and_makes_no_pod(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
+    with stage(cluster, "warm") as on, operator(on, folder=tmp_path, options=warm.OPTIONS):
+        load = warm.roll_back_again_and_again(on, at, ROLLBACKS, RATE)
+        print("\n" + "\n".join(warm.report(load, RATE)), flush=True)
+        warm.require(load)

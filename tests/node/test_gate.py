@@ -1,0 +1,161 @@
+"""The gate on real pods: what callers of an App notice while it falls asleep and wakes. The operator's part is done by hand."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.support import gates
+from tests.support.api import Api
+from tests.support.flows import sleeping
+from tests.support.gates import ByHand
+from tests.support.gateway import ThroughTheGateway, answer, asked, until_answer
+from tests.support.history_stage import counted
+from tests.support.load.callers import Heard, calling
+from tests.support.stage import stage
+from tests.support.waiting import eventually
+
+PORTS = itertools.count(20100)
+SLEEPERS = 50
+CALLED_FOR = 25
+"""Seconds: longer than it takes until the last pod of before has gone."""
+LONG = 60  # seconds
+ENFORCED_WITHIN = 20.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def apps(cluster: Cluster, at: Gateway) -> Iterator[ByHand]:
+    with stage(cluster, "gate") as on, gates.installed(cluster):
+        yield ByHand(on)
+
+
+def address(apps: ByHand, app: str) -> tuple[str, int]:
+    """Where pods call an App: its Service."""
+    return apps.on.get("Service", app)["spec"]["clusterIP"], 80
+
+
+def test_an_app_that_sleeps_and_wakes_answers_every_call(apps: ByHand, cluster: Cluster, at: Gateway) -> None:
+    chat = "chat"
+    apps.make(chat)
+    apps.until_available(chat)
+    until_answer(apps.host(chat), at, chat)
+    with (
+        calling(cluster, apps.host(chat), new=20, kept=20) as heard,
+        calling(cluster, apps.host(chat), new=20, kept=20, at=address(apps, chat)) as by_service,
+    ):
+        apps.sleep(chat, next(PORTS))  # while it is called: it wakes at once
+        apps.stay_awake(chat)
+        time.sleep(2)  # nothing is waited for: the calls go on for a moment
+    for each in (heard, by_service):
+        print(f"\n{each}")
+        assert not each.failed, each.why()
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(1800)
+def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, cluster: Cluster, at: Gateway) -> None:
+    """Each sleeping App is called for the first time while the gate's pods are replaced; long runs and streams go on through it."""
+    found = [f"app{number}" for number in range(counted(SLEEPERS))]
+    for app in found:
+        apps.make(app)
+    apps.make("long", sleeping("done"))
+    until_answer(apps.host("long"), at, "done")
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda app: asleep(apps, app), (*found, "long")))
+        runs = [pool.submit(run, apps, at, number % 2 == 1) for number in range(8)]
+        before = uids(apps.on.api)
+        apps.on.kubectl("rollout", "restart", "deployment/dynamiq-gate", namespace=names.GATE_NAMESPACE)
+        heard = [called(apps, cluster, app, CALLED_FOR / len(found)) for app in found]
+        gates.rolled_out(apps.on.kubectl)
+        eventually("the pods of before have gone", lambda: not before & uids(apps.on.api))
+        whole(runs)
+    for app, each in zip(found, heard, strict=True):
+        print(f"\n{app}: {each}")
+        assert not each.failed, f"{app}: {each.why()}"
+        assert each.calls
+
+
+def asleep(apps: ByHand, app: str) -> None:
+    apps.until_available(app)
+    apps.sleep(app, next(PORTS))
+
+
+def called(apps: ByHand, cluster: Cluster, app: str, seconds: float) -> Heard:
+    """What callers of an App's Service heard, who came one after the other for some seconds."""
+    with calling(cluster, apps.host(app), new=5, at=address(apps, app), timeout=60) as heard:
+        time.sleep(seconds)  # so that the last App is called for the first time when the old pods have gone
+        apps.until_available(app)  # a busy machine may take long
+    return heard
+
+
+def run(apps: ByHand, at: Gateway, stream: bool) -> tuple[int, str]:
+    """A run that takes long, as one answer or as a stream of events."""
+    seconds = counted(LONG)
+    return asked(ThroughTheGateway(apps.host("long"), at, timeout=seconds + 60), stream=stream, seconds=seconds)
+
+
+def whole(runs: list[Future[tuple[int, str]]]) -> None:
+    found = [each.result() for each in runs]
+    assert [status for status, _ in found] == [200] * len(found), found
+    assert {text for _, text in found[::2]} == {answer("done")[1]}
+    assert all("event: result" in text and '"done"' in text for _, text in found[1::2]), found[1]
+
+
+def uids(api: Api) -> set[str]:
+    """The gate's pods, those that end among them."""
+    return {pod["metadata"]["uid"] for pod in api.get("Pod", "", names.GATE_NAMESPACE, labelSelector=gates.SELECTOR).body["items"]}
+
+
+@pytest.fixture
+def stray(apps: ByHand) -> Iterator[tuple[str, int]]:
+    """An address of a gate's pod, and a port that something in it listens on and the gate knows nothing of."""
+    (pod, *_), port = gates.pods(apps.on.api), 8079
+    listen = f"import http.server; http.server.HTTPServer(('', {port}), http.server.BaseHTTPRequestHandler).serve_forever()"
+    start = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {listen!r}], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)"
+    command = ("exec", pod["metadata"]["name"], "--", "python3", "-c")
+    pid = apps.on.kubectl(*command, start, namespace=names.GATE_NAMESPACE).stdout.strip()
+    yield pod["status"]["podIP"], port
+    apps.on.kubectl(*command, f"import os; os.kill({pid}, 9)", namespace=names.GATE_NAMESPACE)
+
+
+def test_callers_reach_of_a_gate_the_ports_of_sleeping_apps_alone(apps: ByHand, stray: tuple[str, int]) -> None:
+    apps.make("walled")
+    apps.until_available("walled")
+    port = next(PORTS)
+    apps.sleep("walled", port)
+    address, strange = stray
+    targets = [f"{address}:{each}" for each in (port, 8081, 9090, strange)]
+    assert apps.on.reached_from_node(*targets) == targets, "which no policy hinders"
+    eventually("callers reach all but the last", lambda: apps.on.reached("caller", *targets) == targets[:3], ENFORCED_WITHIN, 0.5)
+    apps.on.until_answer("walled", "walled")
+
+
+def test_the_gate_is_a_caller_that_a_policy_over_a_sleeping_app_lets_through(apps: ByHand) -> None:
+    """A tenant's own policy: without the gate in it a call wakes the App and is not answered; with it the gate alone is let through."""
+    on = apps.on
+    apps.make("fenced")
+    apps.until_available("fenced")
+    (pod,) = on.pods("fenced")
+    way = f"{pod['status']['podIP']}:8080"
+    assert on.reached("caller", way) == [way]
+    fence = on.named("NetworkPolicy", "fence")
+    on.create({**fence, "spec": {"podSelector": {"matchLabels": names.pod_selector("fenced")}, "policyTypes": ["Ingress"]}})
+    eventually("nobody reaches it", lambda: on.reached("caller", way) == [], ENFORCED_WITHIN, 0.5)
+    port = next(PORTS)
+    apps.sleep("fenced", port, holdSeconds=4)
+    eventually("its callers are led to the gate, which does not reach it", lambda: on.call("fenced")[0] == 503)
+    by_gate = {
+        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": names.GATE_NAMESPACE}}}],
+        "ports": [{"port": "http"}],
+    }
+    on.change("NetworkPolicy", "fence", spec={"ingress": [by_gate]})
+    on.until_answer("fenced", "fenced")
+    (pod,) = on.pods("fenced")
+    assert on.reached("caller", f"{pod['status']['podIP']}:8080") == []

@@ -1,0 +1,98 @@
+"""What an App's owner does while it sleeps, on real pods: deploys, changes of type, other keys, triggers; and a gate that is not there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import format_time
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.support.api import Manifest
+from tests.support.gateway import ThroughTheGateway, answer, asked
+from tests.support.load.operated import Operated, operated
+from tests.support.load.sleepers import GATE, host_of, serverless, sleeping, until_asleep
+from tests.support.stage import uids
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(1200)
+HELD_FOR = 120.0  # seconds
+WITHIN = 120.0
+REFUSED = 401
+
+
+@pytest.fixture(scope="module")
+def sleepers(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    with operated(cluster, at, "sleeping-apps", tmp_path_factory.mktemp("sleeping")) as made:
+        made.on.release("v1", "v2")
+        made.on.runtime("fast", by_default=True)
+        sleeping(made.on, made.at, ("owned", "keyed", "timed", "alone"))
+        yield made
+
+
+def called(at: Operated, app: str, key: str | None = None) -> tuple[int, str]:
+    return asked(ThroughTheGateway(host_of(at.on, app), at.at, HELD_FOR), at.on.key(app) if key is None else key)
+
+
+def slice_of(at: Operated, app: str) -> Manifest | None:
+    return at.on.find("EndpointSlice", names.gate_slice(app))
+
+
+def test_rows_and_changes_of_type_of_an_app_that_sleeps(sleepers: Operated) -> None:
+    on = sleepers.on
+    assert on.kubectl("wait", "app/owned", "--for=condition=Ready", "--timeout=5s", namespace=on.namespace, check=False).returncode == 0
+    on.live("owned", "v2")
+    assert called(sleepers, "owned") == answer("v2")
+    until_asleep(on, "owned")
+    on.live("owned", "v2", config={"type": "server"})
+    eventually("the gate is out of the way", lambda: slice_of(sleepers, "owned") is None)
+    before = uids(on.until_settled("owned"))
+    assert called(sleepers, "owned") == answer("v2")
+    on.live("owned", "v2", config=serverless())
+    assert uids(on.until_settled("owned")) == before, "a change of type restarts nothing"
+    until_asleep(on, "owned")
+    assert called(sleepers, "owned") == answer("v2")
+
+
+def test_keys_that_change_while_it_sleeps_are_the_gates_soon_and_a_wrong_one_wakes_nothing(sleepers: Operated) -> None:
+    on = sleepers.on
+    before, after = on.key("keyed"), "dynq_the_other_one"
+    assert called(sleepers, "keyed", after)[0] == REFUSED
+    on.change("Secret", names.access_keys("keyed"), data={"default": None}, stringData={"other": after})
+    assert (called(sleepers, "keyed", "dynq_none")[0], on.workload("keyed")["spec"]["replicas"]) == (REFUSED, 0)
+    on.change("App", "keyed", metadata={"annotations": {names.KEYS_CHANGED_ANNOTATION: uuid.uuid4().hex}})
+    eventually("the gate takes the new key", lambda: called(sleepers, "keyed", after) == answer("v1"), WITHIN, 0.2)
+    until_asleep(on, "keyed")
+    assert called(sleepers, "keyed", before)[0] == REFUSED
+    assert on.workload("keyed")["spec"]["replicas"] == 0
+
+
+def test_a_trigger_wakes_it(sleepers: Operated) -> None:
+    on = sleepers.on
+    soon = format_time(datetime.now(UTC) + timedelta(seconds=3))
+    on.change("App", "timed", spec={"triggers": [{"name": "once", "runAt": soon}]})
+
+    def ran() -> Manifest | None:
+        return next((run for run in on.get("App", "timed").get("status", {}).get("triggers", []) if run["outcome"] != "Running"), None)
+
+    assert eventually("the trigger has run", ran, WITHIN)["outcome"] == "Succeeded"
+    until_asleep(on, "timed")
+
+
+def test_without_the_gate_it_is_woken_and_with_it_again_it_sleeps(sleepers: Operated) -> None:
+    on, kubectl = sleepers.on, sleepers.gates.kubectl
+    until_asleep(on, "alone")
+    kubectl("scale", "deployment/dynamiq-gate", "--replicas=0", namespace=GATE)
+    try:
+        on.until_condition("alone", "Asleep", "False", reason="GateDown")
+        on.until_settled("alone")
+        eventually("calls go to its pod", lambda: called(sleepers, "alone") == answer("v1"), WITHIN, 0.2)
+        eventually("nobody is led to the gate", lambda: slice_of(sleepers, "alone") is None, WITHIN)
+    finally:
+        kubectl("scale", "deployment/dynamiq-gate", "--replicas=2", namespace=GATE)
+    sleepers.gates.until_ready()
+    until_asleep(on, "alone")

@@ -1,0 +1,347 @@
+"""The gate over a scripted API server, with real sockets on both sides: callers, the gate's ports, and pods on loopback addresses.
+
+The script holds no cluster: a test says which slices and Secrets there are, and what comes of a write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import queue
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from dynamiq_operator.gate.front import Limits
+from dynamiq_operator.gate.membership import Replica
+from dynamiq_operator.gate.serve import Options, serve
+from dynamiq_operator.gate.slices import KUBERNETES
+from dynamiq_operator.gate.waking import WORKLOADS
+from dynamiq_operator.kube.resources import SECRETS, SLICES
+from dynamiq_operator.model import names
+from dynamiq_operator.model.gates import PORTS
+from dynamiq_operator.model.objects import Manifest
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
+
+NAMESPACE = "team"
+HOST = "127.0.0.1"
+PATIENCE = 60.0  # seconds
+ME = Replica(names.GATE_NAMESPACE, "gate-a", "uid-a", ("10.9.0.1",), "node-a")
+OTHER = Replica(names.GATE_NAMESPACE, "gate-b", "uid-b", ("10.9.0.2",), "node-b")
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_BEGIN = os.getpid() * 97 % len(PORTS)
+_free = itertools.cycle([*PORTS[_BEGIN:], *PORTS[:_BEGIN]])
+"""Each process begins elsewhere: several run side by side."""
+
+
+def free_port() -> int:
+    """A port of the gate's range that nobody has."""
+    for port in _free:
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return int(port)
+    raise AssertionError("no free port")
+
+
+@dataclass
+class FakePod:
+    """A pod on an address of its own. `ready`: what it says at /readyz; `calls`: what it was given, in order."""
+
+    address: str
+    port: int
+    answer: Handler
+    ready: bool = True
+    calls: list[web.BaseRequest] = field(default_factory=list)
+    asked: int = 0
+    _runner: web.ServerRunner | None = None
+
+    async def start(self) -> FakePod:
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, handler_cancellation=True, auto_decompress=False, access_log=None), shutdown_timeout=0.1
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.address, self.port, reuse_address=True).start()
+        return self
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("User-Agent") == "dynamiq-gate":
+            self.asked += 1
+            return web.Response(status=200 if self.ready else 503)
+        self.calls.append(request)
+        return await self.answer(request)
+
+
+async def echo(request: web.BaseRequest) -> web.StreamResponse:
+    """Answers with what it was given."""
+    body = await request.read()
+    return web.json_response({"path": request.raw_path, "body": body.decode(), "headers": [list(each) for each in request.headers.items()]})
+
+
+class GateStage:
+    """One replica of the gate. Use it as an async context manager; `start` starts the gate."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.script = Script()
+        self._server = ScriptedServer(self.script)
+        self._objects: dict[tuple[str, str], Manifest] = {}
+        self._version = 100
+        self._keys: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._streams: list[queue.SimpleQueue[Any]] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._stop = asyncio.Event()
+        self._gate: asyncio.Task[None] | None = None
+        self._pods: list[FakePod] = []
+        self.secrets: list[Manifest] = []
+        self.health_port, self.metrics_port = free_port(), free_port()
+        self.on_wake: Callable[[Sent], Reply | None] = lambda _sent: None
+        """What comes of a wake; None: it is carried out."""
+
+    async def __aenter__(self) -> GateStage:
+        self._server.__enter__()
+        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), auto_decompress=False)
+        self.script.on("GET", SLICES.path(), self._list)
+        self.script.on("GET", SLICES.path(), self._watch, query={"watch": "true"})
+        self.script.on("GET", SECRETS.path(names.GATE_NAMESPACE), lambda _: listed(*self.secrets, version="7"))
+        self.script.on(
+            "GET", SECRETS.path(names.GATE_NAMESPACE), lambda _: Reply(stream=self._following(self._keys)), query={"watch": "true"}
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._gate is not None:
+            self._gate.cancel()
+            await asyncio.gather(self._gate, return_exceptions=True)
+        self._closed.set()
+        for pod in self._pods:
+            await pod.stop()
+        await self.session.close()
+        self._server.__exit__(kind, error, trace)
+
+    async def start(self, **options: Any) -> None:
+        """Starts the gate, and waits until it is ready."""
+        path = self._folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(self._server)))
+        given = {"limits": Limits(), "lingers": 0.0, **options}
+        made = Options(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **given)
+        self._gate = asyncio.create_task(serve(made, self._stop))
+        await self.until("the gate is ready", self.is_ready)
+
+    def begin_stop(self) -> None:
+        """What SIGTERM does."""
+        self._stop.set()
+
+    async def stop(self) -> None:
+        """Waits until the gate has ended."""
+        self._stop.set()
+        if self._gate is not None:
+            gate, self._gate = self._gate, None
+            await asyncio.wait_for(gate, PATIENCE)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._gate is None or self._gate.done()
+
+    async def until(self, what: str, check: Callable[[], Awaitable[bool]]) -> None:
+        """Waits until `check` holds."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not await check():  # noqa: ASYNC110 - it may be anything
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not in time: {what}") from None
+
+    async def is_ready(self) -> bool:
+        try:
+            async with self.session.get(f"http://{HOST}:{self.health_port}/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def metrics(self) -> dict[str, float]:
+        """The samples of /metrics."""
+        async with self.session.get(f"http://{HOST}:{self.metrics_port}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+
+    def asleep(self, app: str = "chat", *, private: bool = False, endpoints: list[Manifest] | None = None, **note: Any) -> int:
+        """A sleeping App: its gate slice. Returns the gate's port."""
+        port, created = note.pop("gate_port", None) or free_port(), note.pop("created", "2026-01-01T00:00:00Z")
+        patched, label = note.pop("patched", self.patched), note.pop("app_label", app)
+        told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 20, "private": private, "port": 8080, **note}
+        labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER, names.GATE_LABEL: "slice"}
+        meta = {
+            "labels": {**names.labels(label), **labels},
+            "annotations": {names.GATE_ANNOTATION: json.dumps(told)},
+            "creationTimestamp": created,
+        }
+        self.script.on("PATCH", SLICES.path(NAMESPACE, names.gate_slice(app)), patched)
+        self.put(names.gate_slice(app), meta, [{"name": "http", "port": port}], endpoints or [])
+        return int(port)
+
+    def serving(
+        self, app: str, *pods: FakePod, ready: bool = True, terminating: bool = False, name: str = "", manager: str = KUBERNETES
+    ) -> None:
+        """The slice that Kubernetes keeps for the App's Service."""
+        labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: manager}
+        endpoints = [
+            {
+                "addresses": [pod.address],
+                "conditions": {"ready": ready and not terminating, "terminating": terminating},
+                "targetRef": {"kind": "Pod", "name": f"pod-{pod.address}", "uid": pod.address},
+            }
+            for pod in pods
+        ]
+        ports = [{"name": "http", "port": pods[0].port if pods else 8080}]
+        self.put(name or f"{app}-abcde", {"labels": labels}, ports, endpoints)
+
+    def replicas(self, *ready: Replica, unready: tuple[Replica, ...] = ()) -> None:
+        """The slice that Kubernetes keeps for the gate's own Service."""
+        labels = {names.SERVICE_OF_SLICE_LABEL: names.GATE_SERVICE, names.SLICE_MANAGER_LABEL: KUBERNETES}
+        endpoints = [member(each, ready=is_ready) for group, is_ready in ((ready, True), (unready, False)) for each in group]
+        self.put("dynamiq-gate-xyz", {"labels": labels}, [], endpoints, names.GATE_NAMESPACE)
+
+    def keys(self, app: str, *keys: str) -> None:
+        """The digests of an App's Access Keys from now on."""
+        self._version += 1
+        lines = "\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+        meta = {
+            "name": names.gate_keys(NAMESPACE, app),
+            "namespace": names.GATE_NAMESPACE,
+            "resourceVersion": str(self._version),
+            "uid": f"keys-of-{app}",
+        }
+        self.secrets.append({"metadata": meta, "data": {"digests": base64.b64encode(lines.encode()).decode()}})
+        if self._gate is not None:
+            self._keys.put({"type": "MODIFIED", "object": self.secrets[-1]})
+
+    def put(self, name: str, meta: Manifest, ports: list[Any], endpoints: list[Manifest], namespace: str = NAMESPACE) -> None:
+        """A slice as it is from now on."""
+        with self._lock:
+            known = self._objects.get((namespace, name))
+            raw = {
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "uid": known["metadata"]["uid"] if known else f"uid-{name}-{self._version}",
+                    "creationTimestamp": "2026-01-01T00:00:00Z",
+                    **meta,
+                },
+                "addressType": "IPv4",
+                "ports": ports,
+                "endpoints": endpoints,
+            }
+            self._store("MODIFIED" if known else "ADDED", raw)
+
+    def remove(self, name: str, namespace: str = NAMESPACE) -> None:
+        with self._lock:
+            self._store("DELETED", self._objects[namespace, name])
+
+    def lose(self, name: str, namespace: str = NAMESPACE) -> None:
+        """Deletes a slice, and no watch says so."""
+        with self._lock:
+            self._version += 1
+            del self._objects[namespace, name]
+
+    def go_away(self) -> None:
+        """From now on the API server answers nothing."""
+        for path in (SLICES.path(), SECRETS.path(names.GATE_NAMESPACE)):
+            self.script.on("GET", path, Reply(cut=True))
+        self._closed.set()
+
+    def break_watches(self) -> None:
+        """Ends the watches of slices by saying that what they would go on from is too old."""
+        with self._lock:
+            for stream in self._streams:
+                stream.put({"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}})
+                stream.put(None)
+            self._streams.clear()
+
+    def endpoints(self, app: str = "chat") -> list[str]:
+        """Names of the gate's pods in an App's slice."""
+        with self._lock:
+            return [each["targetRef"]["name"] for each in self._objects[NAMESPACE, names.gate_slice(app)]["endpoints"]]
+
+    def wakes(self, app: str = "chat") -> list[Sent]:
+        """The requests by which the App was scaled."""
+        path = WORKLOADS.path(NAMESPACE, app, "scale")
+        return [sent for sent in self.script.sent if sent.path == path]
+
+    def wakeable(self, app: str = "chat") -> None:
+        """The App's workload can be scaled, by what `on_wake` says."""
+        scale = {"metadata": {"name": app}, "spec": {"replicas": 1}}
+        self.script.on("PATCH", WORKLOADS.path(NAMESPACE, app, "scale"), lambda sent: self.on_wake(sent) or Reply(body=scale))
+
+    async def pod(self, number: int = 2, answer: Handler = echo, *, started: bool = True, port: int | None = None, **more: Any) -> FakePod:
+        made = FakePod(f"127.0.0.{number}", port or free_port(), answer, **more)
+        self._pods.append(made)
+        return await made.start() if started else made
+
+    def _store(self, kind: str, raw: Manifest) -> Manifest:
+        self._version += 1
+        meta = {**raw["metadata"], "resourceVersion": str(self._version)}
+        stored = {**raw, "metadata": meta}
+        key = (meta["namespace"], meta["name"])
+        if kind == "DELETED":
+            del self._objects[key]
+        else:
+            self._objects[key] = stored
+        for stream in self._streams:
+            stream.put({"type": kind, "object": stored})
+        return stored
+
+    def _list(self, _sent: Sent) -> dict[str, Any]:
+        with self._lock:
+            return listed(*self._objects.values(), version=str(self._version))
+
+    def _watch(self, sent: Sent) -> Reply:
+        stream: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with self._lock:
+            for raw in self._objects.values():
+                if int(raw["metadata"]["resourceVersion"]) > int(sent.query["resourceVersion"]):
+                    stream.put({"type": "MODIFIED", "object": raw})
+            self._streams.append(stream)
+        return Reply(stream=self._following(stream))
+
+    def _following(self, events: queue.SimpleQueue[Any]) -> Iterator[Manifest]:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Empty):
+                if (event := events.get(timeout=0.02)) is None:
+                    return
+                yield event
+
+    def patched(self, sent: Sent) -> Reply:
+        """The answer to a merge patch of a slice's endpoints over the version that it names."""
+        namespace, name = sent.path.split("/")[5], sent.path.split("/")[-1]
+        with self._lock:
+            raw = self._objects.get((namespace, name))
+            if raw is None:
+                return failure(404, "NotFound")
+            if raw["metadata"]["resourceVersion"] != sent.body["metadata"]["resourceVersion"]:
+                return failure(409, "Conflict")
+            return Reply(body=self._store("MODIFIED", {**raw, "endpoints": sent.body["endpoints"]}))
+
+
+def member(replica: Replica, *, ready: bool = True) -> Manifest:
+    """A replica as an endpoint."""
+    found = replica.endpoint("IPv4")
+    assert found is not None
+    return {**found, "conditions": {"ready": ready}}

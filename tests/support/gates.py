@@ -1,0 +1,291 @@
+"""The gate as it is installed, and what the operator makes for a sleeping App, made by hand."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynamiq_operator.model import names
+from local import gateway, images
+from local.clusters import Cluster
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.flows import answering
+from tests.support.load.plain import pod_spec
+from tests.support.operator import ADMISSION
+from tests.support.operator import install_rights as install_operator_rights
+from tests.support.stage import Stage, is_ready, uids
+from tests.support.waiting import eventually
+
+MANIFESTS = REPOSITORY / "manifests" / "gate"
+ACCOUNT = "dynamiq-gate"
+USER = f"system:serviceaccount:{names.GATE_NAMESPACE}:{ACCOUNT}"
+SELECTOR = "app.kubernetes.io/name=dynamiq-gate"
+POLICIES = (ADMISSION / "guard-gate-slices.yaml", ADMISSION / "guard-gate-scale.yaml")
+READY_WITHIN = 180  # seconds
+RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml", "service.yaml")
+
+
+def install_rights(cluster: Cluster) -> None:
+    """The gate's namespace, account, rights and Service, and no gate."""
+    kubectl = Kubectl(cluster)
+    for file in RIGHTS:
+        namespace = None if file == "namespace.yaml" else names.GATE_NAMESPACE
+        document = list(yaml.safe_load_all((MANIFESTS / file).read_text()))
+        for each in document:
+            scoped = each["kind"] in ("ClusterRole", "ClusterRoleBinding", "Namespace")
+            kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=each, namespace=None if scoped else namespace)
+
+
+def logged_in(cluster: Cluster, folder: Path) -> Path:
+    """A kubeconfig in `folder` of the gate's account."""
+    return login_of(cluster, ACCOUNT, names.GATE_NAMESPACE, folder / "gate.kubeconfig")
+
+
+def gate_slice(namespace: str, app: str, port: int, **note: Any) -> Manifest:
+    """The slice by which callers of a sleeping App are led to the gate, as the operator makes it."""
+    told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 60, "private": False, "port": 8080, **note}
+    labels = {
+        **names.labels(app),
+        names.SERVICE_OF_SLICE_LABEL: app,
+        names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER,
+        names.GATE_LABEL: "slice",
+        names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS,
+    }
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": names.gate_slice(app),
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {names.GATE_ANNOTATION: json.dumps(told)},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+        "endpoints": [],
+    }
+
+
+def key_digests(namespace: str, app: str, *keys: str) -> Manifest:
+    """The Secret of an App's key digests, as the operator makes it."""
+    lines = "\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": names.gate_keys(namespace, app),
+            "namespace": names.GATE_NAMESPACE,
+            "labels": {names.MANAGED_BY: names.FIELD_MANAGER},
+        },
+        "data": {"digests": base64.b64encode(lines.encode()).decode()},
+    }
+
+
+class GateProcess:
+    """One replica of the gate, a process of this machine, under the gate's account."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        folder: Path,
+        address: str,
+        listens: str,
+        health_port: int,
+        metrics_port: int,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.name, self.uid, self.address, self.listens = f"gate-{uuid.uuid4().hex[:6]}", str(uuid.uuid4()), address, listens
+        self._kubeconfig, self._options, self._ports = kubeconfig, options, (health_port, metrics_port)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = folder / f"{self.name}.log"
+
+    def start(self) -> GateProcess:
+        """Returns once it is ready."""
+        health, metrics = self._ports
+        command = [sys.executable, "-m", "dynamiq_operator", "gate", "--kubeconfig", str(self._kubeconfig), "--listen", self.listens]
+        command += [f"--health-port={health}", f"--metrics-port={metrics}", "--linger=1", *self._options]
+        me = {
+            "POD_NAMESPACE": names.GATE_NAMESPACE,
+            "POD_NAME": self.name,
+            "POD_UID": self.uid,
+            "POD_IPS": self.address,
+            "NODE_NAME": "here",
+        }
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | me, stdout=output, stderr=output
+            )
+        eventually(f"the gate is ready: see {self.log}", self.is_ready)
+        return self
+
+    def is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            with urllib.request.urlopen(f"http://{self.listens}:{self._ports[0]}/readyz", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def metrics(self) -> dict[str, float]:
+        """The samples of /metrics."""
+        with urllib.request.urlopen(f"http://{self.listens}:{self._ports[1]}/metrics", timeout=5) as answer:
+            return samples(answer.read().decode())
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """Its exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def endpoint(self) -> Manifest:
+        """It as a ready endpoint."""
+        target = {"kind": "Pod", "namespace": names.GATE_NAMESPACE, "name": self.name, "uid": self.uid}
+        return {"addresses": [self.address], "conditions": {"ready": True}, "targetRef": target}
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(30)
+
+
+def endpoints(api: Api, raw: Manifest) -> list[str]:
+    """Names of the gate's pods in a slice."""
+    answer = api.read(raw)
+    assert answer.ok, answer.message
+    return [each["targetRef"]["name"] for each in answer.body.get("endpoints") or ()]
+
+
+@contextlib.contextmanager
+def installed(cluster: Cluster) -> Iterator[None]:
+    """The gate of this checkout with its policies, two pods of it ready; gone at the end."""
+    cluster.load_images(images.ensure([images.OPERATOR]).values())
+    kubectl = Kubectl(cluster)
+    install_operator_rights(cluster)
+    policies = [argument for name in POLICIES for argument in ("-f", str(name))]
+    kubectl("apply", "--server-side", "--force-conflicts", *policies)
+    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(MANIFESTS))
+    try:
+        rolled_out(kubectl)
+        yield
+    finally:
+        kubectl("delete", "--ignore-not-found", "--wait=false", "-k", str(MANIFESTS), timeout=READY_WITHIN)
+        kubectl("delete", "--ignore-not-found", *policies)
+        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", namespace=names.GATE_NAMESPACE, check=False)
+
+
+def rolled_out(kubectl: Kubectl) -> None:
+    """Waits until the gate's rollout is complete."""
+    kubectl(
+        "rollout",
+        "status",
+        f"deployment/{ACCOUNT}",
+        f"--timeout={READY_WITHIN}s",
+        namespace=names.GATE_NAMESPACE,
+        timeout=READY_WITHIN + 5,
+    )
+
+
+def pods(api: Api) -> list[Manifest]:
+    """The gate's pods that are not being deleted."""
+    found = api.get("Pod", "", names.GATE_NAMESPACE, labelSelector=SELECTOR).body["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def samples(text: str) -> dict[str, float]:
+    """The samples of /metrics by name and labels."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """Apps that sleep and wake, with the operator's part done by hand: what the gate alone is shown by."""
+
+    on: Stage
+
+    def host(self, app: str) -> str:
+        return f"{app}.{self.on.namespace}.example.test"
+
+    def make(self, app: str, flow: str | None = None) -> None:
+        """A workload of one pod, its Service with a hostname."""
+        on = self.on
+        selector = names.pod_selector(app)
+        answer = on.api.apply(on.named("ConfigMap", f"flow-{app}") | {"data": {"flow": flow or answering(app)}})
+        assert answer.ok, answer.message
+        spec = {
+            "replicas": 1,
+            "selector": {"matchLabels": selector},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
+            "template": {"metadata": {"labels": names.labels(app)}, "spec": pod_spec(f"flow-{app}", probed_every=2)},
+        }
+        on.create(labelled(on.named("Workload", app), app) | {"spec": spec})
+        service = labelled(on.named("Service", app), app)
+        service["metadata"]["labels"][names.ENDPOINTS_LABEL] = names.WATCHED_ENDPOINTS
+        on.create(service | {"spec": {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}})
+        backend = {"service": {"name": app, "port": {"number": 80}}}
+        rule = {"host": self.host(app), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+        ingress = on.named("Ingress", app)
+        ingress["metadata"]["annotations"] = {"projectcontour.io/response-timeout": "infinity"}  # else a run has 15 s, its wake included
+        on.create(ingress | {"spec": {"ingressClassName": gateway.INGRESS_CLASS, "rules": [rule]}})
+
+    def until_available(self, app: str) -> None:
+        """A pod of it is: by the pods themselves, of which the workload's status tells late."""
+        eventually(f"a pod of {app} is ready", lambda: any(map(is_ready, self.on.pods(app))))
+
+    def scale(self, app: str, replicas: int) -> None:
+        answer = self.on.api.merge(self.on.named("Workload", app), {"spec": {"replicas": replicas}}, subresource="/scale")
+        assert answer.ok, answer.message
+
+    def lead_to_gate(self, app: str, port: int, **note: Any) -> Manifest:
+        """The gate's slice, once every replica is in it."""
+        raw = gate_slice(self.on.namespace, app, port, **note)
+        self.on.create(raw)
+        eventually(f"two replicas are in the slice of {app}", lambda: len(endpoints(self.on.api, raw)) == 2, every=0.02)
+        return raw
+
+    def sleep(self, app: str, port: int, **note: Any) -> Manifest:
+        """As the operator does it: the slice, 2 s, then 0 pods. Returns the slice."""
+        raw = self.lead_to_gate(app, port, **note)
+        time.sleep(2)  # as the operator waits, so that nobody is on the way to a pod
+        before = self._pods(app)
+        self.scale(app, 0)
+        eventually(f"the pods of {app} have gone", lambda: not before & self._pods(app))  # a call may have woken it by then
+        return raw
+
+    def _pods(self, app: str) -> set[str]:
+        """Those that end among them: for a moment callers are led to one yet, and a long run there is cut off."""
+        return uids(self.on.api.get("Pod", "", self.on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"])
+
+    def stay_awake(self, app: str) -> None:
+        """As the operator does it: available, 2 s, then no slice."""
+        self.until_available(app)
+        time.sleep(2)  # as the operator waits, until every caller can be led to the pod
+        answer = self.on.api.delete(gate_slice(self.on.namespace, app, 0))
+        assert answer.ok, answer.message
+
+
+def labelled(manifest: Manifest, app: str) -> Manifest:
+    manifest["metadata"]["labels"] = names.labels(app)
+    return manifest

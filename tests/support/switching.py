@@ -1,0 +1,136 @@
+"""Apps in memory under strategy Switch: how one is read, and what holds after each write of the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynamiq_operator.desired.base import AUTOSCALER, DISRUPTION_BUDGET
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.model import names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.pods import Pod
+from tests.support import factories as given
+from tests.support.plan_lines import shown
+from tests.support.world import World, serving
+
+PLAIN = given.NAME
+"""Name of the workload of strategy Rolling."""
+
+
+def switching(**warm: Any) -> given.Modifier:
+    """Strategy Switch, with what is kept warm."""
+    return given.with_spec(rollout={"strategy": "Switch", **({"keepWarm": warm} if warm else {})})
+
+
+def rolling(made: Manifest) -> None:
+    """Strategy Rolling."""
+    made["spec"].pop("rollout", None)
+
+
+def edit_app(world: World, modify: given.Modifier) -> None:
+    """A user edits the App."""
+    app = world.objects[(API_VERSION, "App", given.NAME)]
+    modify(app)
+    world.written_by_ours(app)
+
+
+def of(world: World, row: str) -> str:
+    """The name of the workload of a row's pins."""
+    pinned = world.rows[row].pinned
+    assert pinned is not None
+    return names.workload(given.NAME, Pins.of(pinned).label)
+
+
+def selected(world: World) -> str:
+    """The name of the workload that the Service selects; `PLAIN` where it selects the pods of all."""
+    return names.workload(given.NAME, world.selector.get(names.PINS_LABEL, ""))
+
+
+def standby(world: World) -> set[str]:
+    """Workloads of which a pod says that the Service has left it."""
+    left = [pod for pod in world.pods if Pod.of(pod).standby]
+    return {names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) for pod in left}
+
+
+def scale_target(world: World) -> str:
+    return str(world.child(AUTOSCALER.kind)["spec"]["scaleTargetRef"]["name"])
+
+
+def scale_limits(world: World) -> tuple[int, int]:
+    """The least and the most pods that the autoscaler has."""
+    spec = world.child(AUTOSCALER.kind)["spec"]
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def guarded(world: World) -> Mapping[str, str]:
+    """What the disruption budget selects."""
+    found: dict[str, str] = world.child(DISRUPTION_BUDGET.kind)["spec"]["selector"]["matchLabels"]
+    return found
+
+
+def scale(world: World, name: str, replicas: int) -> None:
+    """An autoscaler sets replicas, and the pods come up."""
+    made = world.workloads[name]
+    made["spec"]["replicas"] = replicas
+    world.edited(made)
+    world.roll(name)
+
+
+def switched() -> World:
+    """`a` was live with v1, `b` is with v2, and v1 is warm."""
+    world = serving("v1", switching())
+    world.deploy("b", "v2")
+    world.run()
+    world.events.clear()
+    return world
+
+
+def hold_safety(world: World) -> None:
+    """From now on, after each write: the Service has a Ready pod, and the autoscaler's figure is of one workload's pods."""
+    world.checks.append(lambda: _has_ready_pod(world))
+    world.checks.append(lambda: _counts_one(world))
+
+
+def _has_ready_pod(world: World) -> None:
+    """A pod that is Ready, not ending, and of a workload that is there, since the others are about to end."""
+    selector = world.selector.items()
+    found = [pod for pod in world.pods if selector <= pod["metadata"]["labels"].items() and Pod.of(pod).ready]
+    staying = [pod for pod in found if names.workload(given.NAME, pod["metadata"]["labels"].get(names.PINS_LABEL, "")) in world.workloads]
+    assert staying, f"the Service selects {dict(selector)}, and no Ready pod has that: {world.written[-1]!r}"
+
+
+def _counts_one(world: World) -> None:
+    made = world.workloads.get(scale_target(world))
+    if made is None:
+        return  # an autoscaler does nothing without its target
+    selector = made["spec"]["selector"]["matchLabels"].items()
+    counted = {
+        pod["metadata"]["labels"].get(names.PINS_LABEL, "")
+        for pod in world.pods
+        if selector <= pod["metadata"]["labels"].items() and not Pod.of(pod).deleting
+    }
+    assert len(counted) <= 1, f"the autoscaler counts the pods of {counted}: {world.written[-1]!r}"
+
+
+MOST = 60
+"""Plans after which one that has not come to rest never will."""
+
+
+def drive(world: World, ended_after: int = -1) -> int:
+    """Until nothing is to be done, with pods becoming Ready meanwhile; returns how many writes that took.
+
+    The operator is ended, once, after so many of them, and starts anew.
+    """
+    done = idle = 0
+    for _ in range(MOST):
+        plan = world.plan()
+        left = ended_after - done if done <= ended_after else len(plan.operations)
+        world.perform(plan.operations[:left])
+        done += min(left, len(plan.operations)) + (left < len(plan.operations))
+        if idle := 0 if plan.operations else idle + 1:
+            if idle > 1:
+                return done
+            world.roll()
+    raise AssertionError(f"no rest; still to do: {shown(world.plan())}")

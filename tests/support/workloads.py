@@ -1,0 +1,47 @@
+"""Workloads of App chat as the API server has them: that of strategy Rolling, and under strategy Switch one for each set of pins."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired.inputs import WorkloadInputs
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import workload_manifest
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.record import Pinned
+from tests.support import factories as given
+from tests.support import managed_fields
+
+SERVED = "1 2026-11-24T12:00:00Z"
+
+
+def rolling(wanted: int, ready: int, new: int, old: int) -> Manifest:
+    """The workload of strategy Rolling."""
+    return {"metadata": {"name": given.NAME}, "spec": {"replicas": wanted}, "status": _status(ready, new, old)}
+
+
+def of_pins(
+    version: str, wanted: int, ready: int, *, serves: bool = False, warm: bool = False, app: App | None = None, **pins: object
+) -> Manifest:
+    """The workload of what a row with this version pins. `serves`, `warm`: whether the Service came to it; else it starts."""
+    found = Pins.of(pinned(version, **pins))
+    noted = SERVED if serves or warm else None
+    made = workload_manifest(app or given.an_app(), WorkloadInputs(found.label, found, served_note=noted))
+    assert made is not None
+    return managed_fields.applied({**made, "spec": {**made["spec"], "replicas": wanted}, "status": _status(ready, wanted, 0)})
+
+
+def pinned(version: str, **pins: object) -> Pinned:
+    """What a row with this version pins."""
+    found = given.a_row("x", given.live(1, version, **pins)).pinned
+    assert found is not None
+    return found
+
+
+def service(version: str | None, **pins: object) -> Manifest:
+    """The Service, which selects the pods of this version's pins; None: pods of any."""
+    selector = {names.APP_LABEL: given.NAME} | ({names.PINS_LABEL: Pins.of(pinned(version, **pins)).label} if version is not None else {})
+    return {"metadata": {"name": given.NAME}, "spec": {"selector": selector}}
+
+
+def _status(ready: int, new: int, old: int) -> Manifest:
+    return {"readyReplicas": ready, "updatedReplicas": new, "replicas": new + old}

@@ -1,0 +1,361 @@
+"""What passes through the gate, and how: byte by byte, both ways, without an end by time, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from dynamiq_operator.gate.front import Limits
+from tests.support.gate_stage import HOST, FakePod, GateStage
+
+HELD = 'dynamiq_gate_held{app="chat",namespace="team"}'
+IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'
+
+
+async def awake(stage: GateStage, pod: FakePod, **options: object) -> int:
+    """The gate's port of an App whose pod is ready."""
+    port = stage.asleep()
+    stage.serving("chat", pod)
+    await stage.start(**options)
+    return port
+
+
+async def raw(port: int, request: bytes) -> bytes:
+    """All that comes back for these bytes, until the connection ends."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_a_call_arrives_as_it_was_sent(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    headers = {
+        "Host": "chat.example.com",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Proto": "https",
+        "Accept": "text/event-stream",
+        "Connection": "X-Secret, X-Forwarded-For, keep-alive",
+        "X-Secret": "hop",
+        "Keep-Alive": "timeout=5",
+        "TE": "trailers",
+        "Proxy-Authorization": "Basic x",
+        "Cookie": "a=b",
+    }
+    path = "/v1/runs//a%2Fb/../c?x=%20y&x=1+2&&"
+    async with stage.session.post(URL(f"http://{HOST}:{port}{path}", encoded=True), data=b'{"input": {}}', headers=headers) as answer:
+        told = await answer.json()
+    found = [(name.lower(), value) for name, value in told["headers"]]
+    assert told["path"] == path
+    assert told["body"] == '{"input": {}}'
+    for kept in ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "Accept", "Cookie"):
+        assert (kept.lower(), headers[kept]) in found
+    assert not {"x-secret", "keep-alive", "te", "proxy-authorization", "upgrade"} & {name for name, _ in found}
+    assert dict(found)["content-length"] == "13"
+
+
+async def test_nothing_is_added_to_a_call(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    answer = await raw(port, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    told = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert sorted(name.lower() for name, _ in told["headers"]) == ["connection", "content-length", "host"]
+
+
+async def test_an_answer_comes_as_it_was_given(stage: GateStage) -> None:
+    async def unusual(_request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.Response(status=418, reason="I am a teapot", body=b"\x1f\x8bnot really", headers={"Content-Encoding": "gzip"})
+        answer.headers.add("Set-Cookie", "a=1")
+        answer.headers.add("Set-Cookie", "b=2")
+        answer.headers["Keep-Alive"] = "timeout=5"
+        return answer
+
+    port = await awake(stage, await stage.pod(answer=unusual))
+    async with stage.session.get(f"http://{HOST}:{port}/") as answer:
+        assert (answer.status, answer.reason) == (418, "I am a teapot")
+        assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.headers["Content-Length"] == "12"
+        assert answer.headers["Connection"] == "close"
+        assert "Keep-Alive" not in answer.headers
+        assert await answer.read() == b"\x1f\x8bnot really"
+
+
+async def test_answers_without_a_body(stage: GateStage) -> None:
+    async def empty(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "HEAD":
+            return web.Response(headers={"Content-Length": "1234"})
+        return web.Response(status=204)
+
+    port = await awake(stage, await stage.pod(answer=empty))
+    head = await raw(port, b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"content-length: 1234\r\n" in head.lower()
+    assert head.endswith(b"\r\n\r\n")
+    nothing = await raw(port, b"DELETE / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert nothing.startswith(b"HTTP/1.1 204 ")
+    assert nothing.endswith(b"\r\n\r\n")
+
+
+async def test_a_caller_of_http_1_0_gets_the_whole_answer(stage: GateStage) -> None:
+    async def parts(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for part in (b"one ", b"two"):
+            await answer.write(part)
+        return answer
+
+    port = await awake(stage, await stage.pod(answer=parts))
+    answer = await raw(port, b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 200 ")
+    assert answer.endswith(b"\r\n\r\none two")
+
+
+async def test_each_part_of_an_answer_comes_when_it_is_given(stage: GateStage) -> None:
+    go_on = asyncio.Event()
+
+    async def events(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(b"data: one\n\n")
+        await go_on.wait()
+        await answer.write(b"data: two\n\n")
+        return answer
+
+    port = await awake(stage, await stage.pod(answer=events))
+    async with stage.session.get(f"http://{HOST}:{port}/") as answer:
+        assert await answer.content.readany() == b"data: one\n\n"
+        go_on.set()
+        assert await answer.content.read() == b"data: two\n\n"
+
+
+async def test_a_body_is_passed_on_while_it_comes(stage: GateStage) -> None:
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def reading(request: web.BaseRequest) -> web.StreamResponse:
+        async for chunk in request.content.iter_any():
+            seen.put_nowait(chunk)
+        return web.Response(text="read")
+
+    port = await awake(stage, await stage.pod(answer=reading))
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+    assert await asyncio.wait_for(seen.get(), 10) == b"one"
+    writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+    assert await asyncio.wait_for(seen.get(), 10) == b"two"
+    assert (await reader.read()).endswith(b"read")
+    writer.close()
+
+
+async def test_who_asks_first_is_told_to_send_once_a_pod_is_there(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod()
+    stage.wakeable()
+    await stage.start()
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+
+    async def held() -> bool:
+        return (await stage.metrics()).get(HELD) == 1
+
+    await stage.until("it is held", held)
+    stage.serving("chat", pod)
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"{}")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert "Expect" not in pod.calls[0].headers
+
+
+async def test_bodies_beyond_the_limit_are_refused(stage: GateStage) -> None:
+    async def reading(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=str(len(await request.read())))
+
+    port = await awake(stage, await stage.pod(answer=reading), limits=Limits(body=1000))
+    async with stage.session.post(f"http://{HOST}:{port}/", data=b"x" * 1001) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "body_too_large")
+
+    async def chunks(count: int) -> object:
+        for _ in range(count):
+            yield b"x" * 100
+
+    async with stage.session.post(f"http://{HOST}:{port}/", data=chunks(11)) as answer:
+        assert answer.status == 413
+    async with stage.session.post(f"http://{HOST}:{port}/", data=chunks(10)) as answer:
+        assert (answer.status, await answer.text()) == (200, "1000")
+
+
+async def test_a_pod_that_refuses_in_the_middle_of_a_body_is_heard(stage: GateStage) -> None:
+    async def refusing(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.Response(status=413, text="too much")
+        answer.force_close()
+        return answer
+
+    port = await awake(stage, await stage.pod(answer=refusing))
+    async with stage.session.post(f"http://{HOST}:{port}/", data=b"x" * 3_000_000) as answer:
+        assert (answer.status, await answer.text()) == (413, "too much")
+
+
+async def test_a_caller_who_leaves_ends_the_call_at_the_pod(stage: GateStage) -> None:
+    ended = asyncio.Event()
+
+    async def long(_request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        return web.Response()
+
+    pod = await stage.pod(answer=long)
+    port = await awake(stage, pod)
+    calling = asyncio.create_task(stage.session.post(f"http://{HOST}:{port}/", data=b"{}").__aenter__())
+
+    async def in_flight(count: int) -> bool:
+        return (await stage.metrics()).get(IN_FLIGHT) == count
+
+    await stage.until("it is at the pod", lambda: in_flight(1))
+    calling.cancel()
+    await asyncio.wait_for(ended.wait(), 10)
+    await stage.until("its place is free", lambda: in_flight(0))
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT", "DELETE"])
+async def test_a_call_that_a_pod_may_have_seen_is_not_sent_again(stage: GateStage, method: str) -> None:
+    async def cutting(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        raise ConnectionResetError
+
+    first = await stage.pod(2, answer=cutting)
+    port = await awake(stage, first)
+    async with stage.session.request(method, f"http://{HOST}:{port}/", data=b"{}" if method == "POST" else None) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (502, "bad_gateway")
+    assert len(first.calls) == 1
+
+
+async def test_an_answer_that_is_cut_does_not_look_whole(stage: GateStage) -> None:
+    async def cutting(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"half")
+        await asyncio.sleep(0)
+        assert request.transport is not None
+        request.transport.close()
+        raise ConnectionResetError
+
+    port = await awake(stage, await stage.pod(answer=cutting))
+    for version in (b"1.1", b"1.0"):  # in the older one an answer ends with its connection
+        with pytest.raises(ConnectionResetError):
+            await raw(port, b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
+
+
+async def test_a_caller_who_takes_nothing_of_an_answer_frees_its_place(stage: GateStage) -> None:
+    async def large(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"x" * (1 << 26))
+
+    port = await awake(stage, await stage.pod(answer=large), limits=Limits(taken_within=0.3))
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    async def in_flight(count: int) -> bool:
+        return (await stage.metrics()).get(IN_FLIGHT) == count
+
+    await stage.until("it is at the pod, and its place is free again", lambda: in_flight(0))
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_a_pod_that_cannot_be_reached_is_passed_over(stage: GateStage) -> None:
+    gone, there = await stage.pod(2, started=False), await stage.pod(3)
+    port = stage.asleep()
+    stage.serving("chat", gone, there)
+    there.port = gone.port
+    await there.stop()
+    await there.start()
+    await stage.start()
+    for _ in range(10):
+        async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
+            assert answer.status == 200
+    assert len(there.calls) == 10
+
+
+async def test_a_pod_that_is_gone_is_tried_again_until_the_time_is_over(stage: GateStage) -> None:
+    pod = await stage.pod(started=False)
+    port = stage.asleep(holdSeconds=1)
+    stage.serving("chat", pod)
+    await stage.start()
+    async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
+        assert answer.status == 503
+    calling = asyncio.create_task(stage.session.post(f"http://{HOST}:{port}/", data=b"{}").__aenter__())
+    await pod.start()
+    assert (await calling).status == 200
+
+
+async def test_what_is_not_utf_8_and_tunnels_are_refused(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    for request, status in (
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: \xff\r\n\r\n", b"400"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", b"405"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+    ):
+        assert (await raw(port, request)).split(b" ")[1] == status
+
+
+async def test_what_is_no_http_is_refused_and_fills_no_log(stage: GateStage, caplog: pytest.LogCaptureFixture) -> None:
+    port = await awake(stage, await stage.pod())
+    answer = await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+    assert not [each for each in caplog.records if each.exc_info]
+
+
+async def test_what_names_the_whole_address_arrives_as_its_path(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    for asked, told in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
+        answer = await raw(port, b"GET " + asked + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == told
+
+
+async def test_an_upgrade_is_not_passed_on(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    told = json.loads((await raw(port, asked)).partition(b"\r\n\r\n")[2])
+    assert "upgrade" not in {name.lower() for name, _ in told["headers"]}
+
+
+async def test_a_connection_that_sends_no_call_is_closed(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod(), limits=Limits(head_within=0.3))
+    assert await raw(port, b"GET / HT") == b""
+
+
+async def test_a_head_without_an_end_is_read_to_a_limit_and_not_kept(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod())
+    headers = [b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(100)]
+    assert (await raw(port, b"".join([b"GET / HTTP/1.1\r\nHost: a\r\n", *headers]))).startswith(b"HTTP/1.1 431 ")
+    body = b"a" * 200_000
+    whole = b"".join([b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n", *headers[:50], b"\r\n", body])
+    assert (await raw(port, whole)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_beyond_as_many_connections_as_it_takes_they_are_ended_at_once(stage: GateStage) -> None:
+    port = await awake(stage, await stage.pod(), limits=Limits(connections=3))
+    idle = [await asyncio.open_connection(HOST, port) for _ in range(3)]
+
+    async def is_answered(wanted: bool) -> bool:
+        try:
+            answer = await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        except ConnectionError:
+            answer = b""
+        return answer.startswith(b"HTTP/1.1 200 ") is wanted
+
+    await stage.until("there is no room", lambda: is_answered(False))
+    for _, writer in idle:
+        writer.close()
+    await stage.until("there is room again", lambda: is_answered(True))

@@ -1,0 +1,261 @@
+"""A call at a sleeping App wakes it, waits, and gets the answer of the pod."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from tests.support.gate_stage import HOST, ME, OTHER, FakePod, GateStage
+from tests.support.scripted import Reply, Sent, failure
+
+
+async def call(stage: GateStage, port: int, path: str = "/", **options: object) -> tuple[int, str]:
+    async with stage.session.post(f"http://{HOST}:{port}{path}", **options) as answer:  # type: ignore[arg-type]
+        return answer.status, await answer.text()
+
+
+def appears(stage: GateStage, pod: FakePod, *, ready: bool = False, app: str = "chat") -> None:
+    """After a wake the pod is in its Service's slice."""
+
+    def woken(_sent: Sent) -> None:
+        stage.serving(app, pod, ready=ready)
+
+    stage.on_wake = woken
+    stage.wakeable(app)
+
+
+async def test_twenty_calls_wake_it_once_and_are_all_answered(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod()
+    appears(stage, pod)
+    await stage.start()
+    found = await asyncio.gather(*(call(stage, port, f"/{number}") for number in range(20)))
+    assert [status for status, _ in found] == [200] * 20
+    assert len(stage.wakes()) == 1
+    assert stage.wakes()[0].body == {"spec": {"replicas": 1}}
+    told = await stage.metrics()
+    assert told['dynamiq_gate_woken_total{app="chat",namespace="team"}'] == 1
+    assert told['dynamiq_gate_forwarded_total{app="chat",namespace="team"}'] == 20
+    assert told['dynamiq_gate_held{app="chat",namespace="team"}'] == 0
+    assert told["dynamiq_gate_wake_duration_seconds_count"] == 1
+
+
+async def test_no_call_comes_before_the_pod_says_that_it_is_ready(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod(ready=False)
+    appears(stage, pod)
+    await stage.start()
+    waiting = asyncio.create_task(call(stage, port))
+
+    async def asked() -> bool:
+        return pod.asked > 3
+
+    await stage.until("the pod is asked", asked)
+    assert not pod.calls
+    pod.ready = True
+    assert (await waiting)[0] == 200
+    assert len(pod.calls) == 1
+
+
+async def test_a_pod_that_does_not_listen_yet_is_asked_until_it_does(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod(started=False)
+    appears(stage, pod)
+    await stage.start()
+    waiting = asyncio.create_task(call(stage, port))
+
+    async def woken() -> bool:
+        return bool(stage.wakes())
+
+    await stage.until("it is woken", woken)
+    await pod.start()
+    assert (await waiting)[0] == 200
+
+
+async def test_who_cannot_be_served_in_time_is_told_so(stage: GateStage) -> None:
+    port = stage.asleep(holdSeconds=1)
+    stage.wakeable()
+    await stage.start()
+    async with stage.session.post(f"http://{HOST}:{port}/") as answer:
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert (await answer.json())["error"]["code"] == "starting"
+    assert len(stage.wakes()) == 1
+
+
+async def test_a_wake_is_tried_again_while_the_api_server_is_away(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod()
+    tries: list[Sent] = []
+
+    def woken(sent: Sent) -> Reply | None:
+        tries.append(sent)
+        if len(tries) < 4:
+            return Reply(cut=True)
+        stage.serving("chat", pod, ready=False)
+        return None
+
+    stage.on_wake = woken
+    stage.wakeable()
+    await stage.start()
+    assert (await call(stage, port))[0] == 200
+    assert len(tries) == 4
+
+
+async def test_an_app_that_somebody_else_woke_is_waited_for(stage: GateStage) -> None:
+    port = stage.asleep(holdSeconds=1)
+    stage.on_wake = lambda _sent: failure(422, "Invalid", "denied request: the gate scales from 0 to 1")
+    stage.wakeable()
+    await stage.start()
+    assert (await call(stage, port))[0] == 503
+    assert len(stage.wakes()) == 1
+    assert "dynamiq_gate_woken_total" not in "".join(await stage.metrics())
+
+
+async def test_an_app_that_is_awake_is_not_woken(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod()
+    stage.serving("chat", pod)
+    await stage.start()
+    assert (await call(stage, port))[0] == 200
+    assert not stage.wakes()
+
+
+async def test_pods_that_end_get_no_call(stage: GateStage) -> None:
+    port, old, new = stage.asleep(), await stage.pod(2), await stage.pod(3)
+    stage.serving("chat", old, terminating=True)
+    appears(stage, new)
+    await stage.start()
+    assert (await call(stage, port))[0] == 200
+    assert (len(old.calls), len(new.calls)) == (0, 1)
+
+
+async def test_a_caller_who_leaves_frees_its_place(stage: GateStage) -> None:
+    port = stage.asleep(holdSeconds=600)
+    stage.wakeable()
+    await stage.start()
+    waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
+
+    async def held(count: int) -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == count
+
+    await stage.until("three are held", lambda: held(3))
+    for task in waiting:
+        task.cancel()
+    await stage.until("none is held", lambda: held(0))
+
+
+async def test_one_who_leaves_in_the_middle_of_a_large_body_frees_its_place(stage: GateStage) -> None:
+    port = stage.asleep(holdSeconds=600)
+    stage.wakeable()
+    await stage.start()
+    _, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: chat\r\nContent-Length: 900000\r\n\r\n" + b"x" * 100_000)
+
+    async def held(count: int) -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == count
+
+    await stage.until("it is held", lambda: held(1))
+    writer.transport.abort()
+    await stage.until("it is held no longer", lambda: held(0))
+
+
+async def test_beyond_the_limit_of_an_app_callers_get_429_and_other_apps_are_served(stage: GateStage) -> None:
+    from dynamiq_operator.gate.front import Limits
+
+    slow, quick, pod = stage.asleep("slow"), stage.asleep("quick"), await stage.pod()
+    stage.wakeable("slow")
+    stage.serving("quick", pod)
+    await stage.start(limits=Limits(held=5))
+    waiting = [asyncio.create_task(call(stage, slow)) for _ in range(5)]
+
+    async def held() -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="slow",namespace="team"}') == 5
+
+    await stage.until("five are held", held)
+    async with stage.session.post(f"http://{HOST}:{slow}/") as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (429, "too_many_requests")
+        assert "Retry-After" in answer.headers
+    assert (await call(stage, quick))[0] == 200
+    assert (await stage.metrics())['dynamiq_gate_refused_total{app="slow",code="too_many_requests",namespace="team"}'] == 1
+    for task in waiting:
+        task.cancel()
+
+
+async def test_beyond_the_limit_of_all_callers_get_503(stage: GateStage) -> None:
+    from dynamiq_operator.gate.front import Limits
+
+    one, two = stage.asleep("one"), stage.asleep("two")
+    for app in ("one", "two"):
+        stage.wakeable(app)
+    await stage.start(limits=Limits(under_way=2))
+    waiting = [asyncio.create_task(call(stage, one)) for _ in range(2)]
+
+    async def held() -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="one",namespace="team"}') == 2
+
+    await stage.until("two are held", held)
+    status, body = await call(stage, two)
+    assert (status, "busy" in body) == (503, True)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_at_most_as_many_as_a_pod_takes_at_once_are_handed_to_it(stage: GateStage) -> None:
+    may_end, most, now = asyncio.Event(), 0, 0
+
+    async def slow(request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await may_end.wait()
+        now -= 1
+        return aiohttp.web.Response(text="done")
+
+    port, pod = stage.asleep(atOnce=7), await stage.pod(answer=slow)
+    stage.serving("chat", pod)
+    stage.replicas(ME, OTHER)  # who has the other half
+    await stage.start()
+    waiting = [asyncio.create_task(call(stage, port)) for _ in range(10)]
+
+    async def full() -> bool:
+        return now == 3 and (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == 7
+
+    await stage.until("three are at the pod and the others wait", full)
+    may_end.set()
+    assert await asyncio.gather(*waiting) == [(200, "done")] * 10
+    assert most == 3
+
+
+async def test_an_app_whose_pod_is_on_its_way_is_not_woken_again(stage: GateStage) -> None:
+    port, pod = stage.asleep(), await stage.pod(ready=False)
+    stage.serving("chat", pod, ready=False)
+    stage.wakeable()
+    await stage.start()
+    waiting = asyncio.create_task(call(stage, port))
+
+    async def asked() -> bool:
+        return pod.asked > 3
+
+    await stage.until("the pod is asked", asked)
+    assert not stage.wakes()
+    pod.ready = True
+    assert (await waiting)[0] == 200
+
+
+async def test_a_pod_that_was_ready_and_is_not_any_more_is_asked_again(stage: GateStage) -> None:
+    """Its container may have been started anew at the same address: that it was ready once says nothing."""
+    port, pod = stage.asleep(), await stage.pod()
+    stage.serving("chat", pod, ready=False)
+    await stage.start()
+    assert (await call(stage, port))[0] == 200  # it said so itself
+    stage.serving("chat", pod)
+    assert (await call(stage, port))[0] == 200  # and Kubernetes knows
+    pod.ready = False
+    stage.serving("chat", pod, ready=False)
+
+    async def refused() -> bool:
+        asked, called = pod.asked, len(pod.calls)
+        waiting = asyncio.create_task(call(stage, port))
+        await asyncio.sleep(0.2)  # in which it would be answered
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return pod.asked > asked and len(pod.calls) == called
+
+    await stage.until("it is asked, and called no more", refused)

@@ -1,0 +1,489 @@
+"""Strategy Switch: what is planned from a deploy to the switch, and what stays warm behind it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.base import AUTOSCALER, ENDPOINT_SLICE, SERVICE
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.observed.activity import Activity
+from dynamiq_operator.plan.operations import CreateChild, DeleteChild, EndRecord, ScaleWorkload
+from dynamiq_operator.plan.readings import due
+from tests.support import factories as given
+from tests.support.plan_lines import shown, told
+from tests.support.switching import edit_app, guarded, of, scale, scale_target, selected, standby, switched, switching
+from tests.support.world import World, serving
+
+RUNNING: Manifest = {"running": {}}
+CRASHED: Manifest = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
+def ready_unfollowed(world: World, row: str, version: str) -> None:
+    """Deploys a row whose pods are ready by now, while the Service's EndpointSlices no longer follow."""
+    world.deploy(row, version)
+    world.settle()
+    world.roll()
+    world.follow = False
+
+
+def test_each_set_of_pins_has_a_workload_of_its_own_and_the_service_selects_the_live_one() -> None:
+    world = serving("v1", switching())
+    name = of(world, "a")
+    assert list(world.workloads) == [name]
+    made = world.workloads[name]
+    label = name.removeprefix(f"{given.NAME}-")
+    assert made["spec"]["selector"]["matchLabels"] == world.selector == guarded(world)
+    assert made["spec"]["template"]["metadata"]["labels"][names.PINS_LABEL] == world.selector[names.PINS_LABEL] == label
+    assert (scale_target(world), world.phases) == (name, {"a": "#1 Live"})
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    assert env["DYNAMIQ_POD_ANNOTATIONS"] == "/etc/dynamiq/pod/annotations"
+    assert {"name": "pod", "mountPath": "/etc/dynamiq/pod", "readOnly": True} in container["volumeMounts"]
+
+
+def test_the_service_stays_until_all_new_pods_are_available_and_goes_to_them_at_once() -> None:
+    world = serving(
+        "v1",
+        switching(),
+    )
+    scale(world, of(world, "a"), 2)
+    world.deploy("b", "v2")
+    world.settle()
+    assert (selected(world), scale_target(world)) == (of(world, "a"), of(world, "a"))
+    assert world.workloads[of(world, "b")]["spec"]["replicas"] == 2
+    world.stall(RUNNING, of=of(world, "b"))
+    world.settle()
+    assert selected(world) == of(world, "a")
+    world.roll()
+    assert (shown(world.plan())[0], told(world.plan())) == ("apply Service for .spec.selector.dynamiq.getdynamiq.ai/pins", [])
+    world.settle()
+    assert (selected(world), scale_target(world), guarded(world)) == (of(world, "b"), of(world, "b"), world.selector)
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+    assert standby(world) == {of(world, "a")}
+
+
+@pytest.mark.parametrize("which", ["status", "pods"])
+def test_the_service_stays_where_workload_and_pods_do_not_both_say_that_all_are_available(which: str) -> None:
+    world = serving("v1", switching())
+    scale(world, of(world, "a"), 2)
+    world.deploy("b", "v2")
+    world.settle()
+    world.roll()
+    if which == "status":
+        world.workloads[of(world, "b")]["status"]["availableReplicas"] = 1
+    else:
+        pod = next(pod for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "b")))
+        pod["status"]["conditions"][1]["status"] = "False"
+    world.settle()
+    assert selected(world) == of(world, "a")
+
+
+def test_the_service_leaves_a_workload_once_that_notes_that_it_served() -> None:
+    world = switched()
+    world.deploy("c", restores="a")
+    for _ in range(9):
+        plan = world.plan().operations
+        ends = [place for place, each in enumerate(plan, 1) if isinstance(each, EndRecord)]
+        world.perform(plan[: ends[0]] if ends else plan)
+        if ends:
+            break  # here the operator ends
+    world.deploy("d", restores="b")
+    for _ in range(9):
+        served = (world.workloads[of(world, row)]["metadata"]["annotations"][names.SERVED_ANNOTATION] for row in ("a", "b"))
+        world.perform(world.plan().operations)
+        if selected(world) == of(world, "b"):
+            break
+    assert [note.split(" ")[0] for note in served] == ["3", "2"]
+
+
+def test_a_row_is_live_once_callers_reach_its_pods_alone() -> None:
+    world = serving("v1", switching())
+    ready_unfollowed(world, "b", "v2")
+    world.settle()
+    assert (selected(world), world.phases["b"]) == (of(world, "b"), "#2 Progressing")
+    assert standby(world) == {of(world, "a")}, "pods learn at once that they were left"
+    world.later(3600)
+    world.settle()
+    assert world.phases["b"] == "#2 Progressing", "a deploy does not fail for what nobody can see"
+    world.follow = True
+    world.settle()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Live"}
+
+
+def test_a_rollback_to_what_is_warm_is_one_reconcile_and_starts_nothing() -> None:
+    world = switched()
+    pods = {pod["metadata"]["uid"] for pod in world.pods}
+    world.deploy("c", restores="a")
+    lines = shown(world.plan())
+    assert lines[:4] == [
+        "app: Ready=True Serving, last #3",
+        "c: #3 pinned v1",
+        "apply Service for .spec.selector.dynamiq.getdynamiq.ai/pins",
+        f"tell {of(world, 'a')}-0 that it serves",
+    ]
+    world.perform(world.plan().operations)
+    assert selected(world) == of(world, "a")
+    world.settle()
+    assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
+    assert ({pod["metadata"]["uid"] for pod in world.pods}, standby(world)) == (pods, {of(world, "b")})
+    assert not [each for each in world.written[-30:] if isinstance(each, CreateChild | ScaleWorkload | DeleteChild)]
+
+
+def test_rollbacks_forth_and_back_stay_warm() -> None:
+    world = switched()
+    pods = {pod["metadata"]["uid"] for pod in world.pods}
+    for number, (name, back) in enumerate((("c", "a"), ("d", "b"), ("e", "a"), ("f", "b")), 3):
+        world.deploy(name, restores=back)
+        world.settle()
+        assert (world.phases[name], selected(world)) == (f"#{number} Live", of(world, back))
+    assert {pod["metadata"]["uid"] for pod in world.pods} == pods
+
+
+def test_the_one_that_served_before_stays_warm_and_older_ones_go() -> None:
+    world = switched()
+    first = of(world, "a")
+    world.deploy("c", "v3")
+    world.run()
+    assert set(world.workloads) == {of(world, "b"), of(world, "c")}
+    assert first not in world.workloads
+    assert standby(world) == {of(world, "b")}
+
+
+def test_a_row_that_only_scales_starts_nothing_and_is_live_at_once() -> None:
+    world = switched()
+    world.deploy("c", "v2", config={"autoscaling": {"maxReplicas": 7}})
+    world.settle()
+    assert (world.phases["c"], world.child(AUTOSCALER.kind)["spec"]["maxReplicas"]) == ("#3 Live", 7)
+    assert set(world.workloads) == {of(world, "a"), of(world, "b")}
+    assert standby(world) == {of(world, "a")}
+
+
+def test_a_failed_deploy_leaves_what_serves_as_it_was_and_its_pods_go() -> None:
+    world = switched()
+    before = {key: made["metadata"]["uid"] for key, made in world.objects.items() if key[1] in ("Service", "Deployment")}
+    world.deploy("c", "v3", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 9}})
+    world.settle()
+    assert world.child(AUTOSCALER.kind)["spec"]["maxReplicas"] == 2, "the autoscaler of what serves keeps its limits"
+    world.stall({"waiting": {"reason": "InvalidImageName"}}, of=of(world, "c"))
+    gone = of(world, "c")
+    world.settle()
+    world.roll()
+    world.settle()
+    assert world.phases["c"] == "#3 Failed"
+    assert (selected(world), gone in world.workloads) == (of(world, "b"), False)
+    assert set(world.workloads) == {of(world, "a"), of(world, "b")}
+    assert all(made["metadata"]["uid"] == before[key] for key, made in world.objects.items() if key in before)
+
+
+def test_pods_of_a_version_that_is_left_are_no_failure_of_the_next() -> None:
+    world = switched()
+    world.deploy("c", "v3")
+    world.settle()
+    world.stall({"waiting": {"reason": "InvalidImageName"}}, of=of(world, "a"))
+    world.stall({"waiting": {"reason": "InvalidImageName"}}, of=of(world, "b"))
+    world.settle()
+    assert world.phases["c"] == "#3 Progressing"
+
+
+def test_as_many_pods_as_serve_now_are_there_before_the_switch_however_many_came_meanwhile() -> None:
+    world = serving(
+        "v1",
+        switching(),
+    )
+    world.deploy("b", "v2", config={"autoscaling": {"maxReplicas": 9}})
+    world.settle()
+    scale(world, of(world, "a"), 7)
+    for expected in (2, 4, 6, 7):
+        world.settle()
+        assert (world.workloads[of(world, "b")]["spec"]["replicas"], selected(world)) == (expected, of(world, "a"))
+        world.roll()
+    world.settle()
+    assert selected(world) == of(world, "b")
+
+
+def test_what_is_warm_follows_what_serves() -> None:
+    world = switched()
+    scale(world, of(world, "b"), 5)
+    world.run()
+    assert world.workloads[of(world, "a")]["spec"]["replicas"] == 5
+    scale(world, of(world, "b"), 1)
+    world.run()
+    assert world.workloads[of(world, "a")]["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(("warm", "left"), [({"replicas": 1}, 1), ({"replicas": 3}, 3), ({"replicas": 0}, None)])
+def test_as_many_stay_warm_as_the_app_says(warm: dict[str, Any], left: int | None) -> None:
+    world = serving("v1", switching(**warm))
+    scale(world, of(world, "a"), 2)
+    world.deploy("b", "v2")
+    world.run()
+    found = world.workloads.get(of(world, "a"))
+    assert (found["spec"]["replicas"] if found else None) == left
+
+
+def test_a_rollback_to_fewer_warm_pods_starts_the_others_before_the_switch() -> None:
+    world = serving("v1", switching(replicas=1))
+    scale(world, of(world, "a"), 2)
+    world.deploy("b", "v2")
+    world.run()
+    world.deploy("c", restores="a")
+    world.settle()
+    assert (selected(world), world.workloads[of(world, "a")]["spec"]["replicas"]) == (of(world, "b"), 2)
+    world.run()
+    assert (selected(world), world.phases["c"]) == (of(world, "a"), "#3 Live")
+
+
+def test_what_is_warm_goes_after_its_time() -> None:
+    world = serving("v1", switching(seconds=600))
+    world.deploy("b", "v2")
+    world.run()
+    assert of(world, "a") in world.workloads
+    assert world.plan().requeue_after == pytest.approx(600)
+    world.later(601)
+    world.run()
+    assert set(world.workloads) == {of(world, "b")}
+
+
+def test_a_changed_variable_rolls_what_serves_and_what_is_warm_in_place() -> None:
+    world = switched()
+    before = {name: made["spec"]["template"]["metadata"]["labels"][names.TEMPLATE_LABEL] for name, made in world.workloads.items()}
+    edit_app(world, given.with_spec(variables=[{"name": "MODEL", "value": "large"}]))
+    world.settle()
+    for name, made in world.workloads.items():
+        template = made["spec"]["template"]
+        assert template["metadata"]["labels"][names.TEMPLATE_LABEL] != before[name]
+        assert {"name": "MODEL", "value": "large"} in template["spec"]["containers"][0]["env"]
+    assert set(world.workloads) == {of(world, "a"), of(world, "b")}
+    assert world.workloads[of(world, "a")]["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == names.flow(
+        given.NAME, given.flow_hash("v1")
+    )
+
+
+def test_keys_are_announced_to_what_is_warm_too() -> None:
+    world = switched()
+    world.later(600)
+    secret = world.child("Secret", names.access_keys(given.NAME))
+    world.edited(secret)
+    world.settle()
+    version = secret["metadata"]["resourceVersion"]
+    assert {pod["metadata"]["annotations"].get(names.KEYS_ANNOTATION) for pod in world.pods} == {version}
+
+
+def test_a_candidate_that_loses_its_pods_before_it_is_live_gives_the_callers_back() -> None:
+    world = serving("v1", switching())
+    ready_unfollowed(world, "b", "v2")
+    world.settle()
+    assert selected(world) == of(world, "b")
+    world.follow = True
+    world.stall(CRASHED, of=of(world, "b"))
+    world.settle()
+    assert selected(world) == of(world, "a")
+
+
+def test_an_edited_selector_is_brought_back_to_what_serves() -> None:
+    world = switched()
+    for selector in (
+        {names.APP_LABEL: given.NAME},
+        {**world.selector, names.PINS_LABEL: "00000000"},
+        {**world.selector, names.PINS_LABEL: of(world, "a").removeprefix(f"{given.NAME}-")},
+        {"app": "other"},
+    ):
+        service = world.child(SERVICE.kind)
+        service["spec"]["selector"] = selector
+        world.events.clear()
+        world.edited(service)
+        world.run()
+        assert (selected(world), world.said("App")) == (of(world, "b"), ["Repaired"])
+        assert set(world.workloads) == {of(world, "a"), of(world, "b")}
+
+
+def test_a_workload_that_somebody_deleted_is_made_again_and_the_service_waits_for_it() -> None:
+    world = switched()
+    name = of(world, "b")
+    del world.objects[("apps/v1", "Deployment", name)]
+    world.roll()
+    world.settle()
+    assert (selected(world), name in world.workloads) == (name, True)
+    world.run()
+    assert (selected(world), scale_target(world)) == (name, name)
+    assert standby(world) == {of(world, "a")}
+
+
+def test_a_quota_without_room_for_both_fails_the_row_soon_and_touches_nothing_that_serves() -> None:
+    world = serving("v1", switching())
+    name, before = of(world, "a"), dict(world.workloads[of(world, "a")]["spec"])
+    world.deploy("b", "v2")
+    world.settle()
+    world.refuse_pods(of(world, "b"), 'pods "chat-1" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=1, limited: pods=1')
+    world.settle()
+    assert world.phases["b"] == "#2 Progressing"
+    world.later(61)
+    world.settle()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    assert "exceeded quota" in outcome.reason
+    assert (selected(world), world.workloads[name]["spec"]) == (name, before)
+    assert set(world.workloads) == {name}
+
+
+def test_what_is_warm_is_given_up_where_a_quota_has_room_for_two_sets_alone() -> None:
+    world = switched()
+    world.deploy("c", "v3")
+    world.settle()
+    assert set(world.workloads) == {of(world, "a"), of(world, "b"), of(world, "c")}
+    world.refuse_pods(of(world, "c"), 'pods "chat-1" is forbidden: exceeded quota: pods')
+    plan = world.plan()
+    assert told(plan) == ["app StandbyGivenUp"]
+    world.settle()
+    assert set(world.workloads) == {of(world, "b"), of(world, "c")}
+    world.run()
+    assert world.phases["c"] == "#3 Live"
+    assert set(world.workloads) == {of(world, "b"), of(world, "c")}
+
+
+def test_pods_that_end_slowly_make_room_and_the_controllers_are_made_to_look_once_they_have() -> None:
+    world = switched()
+    world.deploy("c", "v3")
+    world.settle()
+    world.refuse_pods(of(world, "c"), 'pods "chat-1" is forbidden: exceeded quota: pods')
+    world.settle()
+    (leaving,) = (pod for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "a")))
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    world.settle()
+    assert world.workloads[of(world, "c")]["metadata"]["annotations"][names.ROOM_ANNOTATION] == "3 1"
+    world.later(100)
+    world.pods.remove(leaving)
+    world.settle()
+    assert world.workloads[of(world, "c")]["metadata"]["annotations"][names.ROOM_ANNOTATION] == "3 0"
+    assert world.phases["c"] == "#3 Progressing"
+    world.run()
+    assert world.phases["c"] == "#3 Live"
+
+
+def test_what_an_overtaken_row_brought_up_goes_and_the_last_live_one_stays_warm() -> None:
+    world = switched()
+    ready_unfollowed(world, "c", "v3")
+    world.settle()
+    assert selected(world) == of(world, "c")
+    world.follow = True
+    world.deploy("d", "v1", config={"resources": {"requests": {"cpu": "200m"}}})
+    world.run()
+    assert (world.phases["c"], world.phases["d"]) == ("#3 Superseded", "#4 Live")
+    assert set(world.workloads) == {of(world, "b"), of(world, "d")}
+    assert standby(world) == {of(world, "b")}
+
+
+def test_what_served_for_a_moment_goes_once_no_caller_ends_up_at_it() -> None:
+    world = switched()
+    ready_unfollowed(world, "c", "v3")
+    world.settle()
+    world.follow = True
+    world.deploy("d", "v1", config={"resources": {"requests": {"cpu": "200m"}}})
+    world.plan()
+    world.follow = False
+    world.run()
+    assert (selected(world), of(world, "c") in world.workloads) == (of(world, "d"), True)
+    world.follow = True
+    world.run()
+    assert of(world, "c") not in world.workloads
+
+
+def test_copies_of_workloads_are_not_taken_for_them() -> None:
+    world = switched()
+    before = set(world.workloads)
+    for name in before:
+        world.copy_workload(name)
+    assert shown(world.plan()) == []
+    assert before < set(world.workloads)
+
+
+def test_where_callers_end_up_is_not_known_by_slices_that_may_not_be_listed_any_more() -> None:
+    world = serving("v1", switching(replicas=0))
+    world.deploy("b", "v2")
+    world.run()
+    old = of(world, "a")
+    world.unlisted.add(ENDPOINT_SLICE.kind)
+    world.follow = False
+    for row, version in (("c", "v1"), ("d", "v2")):  # what the slices said last is true of the second
+        world.deploy(row, version)
+        world.settle()
+        world.roll()
+        world.settle()
+    assert selected(world) == of(world, "d")
+    assert world.phases["d"] == "#4 Progressing"
+    assert old in world.workloads, "callers may be at its pods"
+    world.unlisted.clear()
+    world.follow = True
+    world.run()
+    assert (world.phases["d"], set(world.workloads)) == ("#4 Live", {of(world, "d")})
+
+
+def test_pods_of_a_workload_that_is_gone_are_told_nothing_more() -> None:
+    world = serving("v1", switching(replicas=0))
+    old = of(world, "a")
+    world.deploy("b", "v2")
+    world.settle()
+    world.roll()
+    world.settle()
+    assert set(world.workloads) == {of(world, "b")}
+    assert standby(world) == {old}, "they close connections until they have ended"
+    assert shown(world.plan()) == []
+
+
+def test_nothing_goes_while_it_cannot_be_seen_where_callers_end_up() -> None:
+    world = switched()
+    ready_unfollowed(world, "c", "v3")
+    world.run()
+    assert set(world.workloads) == {of(world, "a"), of(world, "b"), of(world, "c")}
+
+
+def test_at_rest_nothing_is_written() -> None:
+    world = switched()
+    world.later(30)
+    assert world.plan().operations == ()
+
+
+def said_of_warm(world: World) -> tuple[str, str, str]:
+    found = next(each for each in world.app.status.conditions if each.type == "Warm")
+    return found.status, found.reason, found.message.split(";")[0]
+
+
+def test_the_app_says_what_is_warm() -> None:
+    world = serving("v1", switching())
+    assert said_of_warm(world) == ("False", "NothingWarm", "no version is kept warm: none has been left, or its time is over")
+    world.deploy("b", "v2")
+    world.run()
+    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is kept warm: 1 pod")
+    world.stall(CRASHED, of=of(world, "a"))
+    world.settle()
+    assert said_of_warm(world)[:2] == ("False", "NotReady")
+    edit_app(world, switching(replicas=0))
+    world.run()
+    assert said_of_warm(world)[2] == "no version is kept warm: keepWarm.replicas is 0"
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_an_app_under_strategy_rolling_says_nothing_of_it() -> None:
+    assert {"Warm", "StrategyChanging"}.isdisjoint(each.type for each in serving("v1").app.status.conditions)
+
+
+@pytest.mark.parametrize("knows", [True, False, None], ids=["it knows standby", "it does not", "it says nothing"])
+def test_the_app_says_where_a_runtime_knows_no_standby(knows: bool | None) -> None:
+    world = switched()
+    (left,) = (pod["metadata"]["uid"] for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "a")))
+    asked = due(world.snapshot(), world.app)
+    assert asked == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
+    world.later(16)
+    if knows is None:
+        world.silent = {left}
+    else:
+        world.activity[left] = Activity(world.now, 60.0, 30.0, 0, standby=knows)
+    world.settle()
+    assert due(world.snapshot(), world.app) == {}
+    message = next(each.message for each in world.app.status.conditions if each.type == "Warm")
+    assert message.startswith("v1 is kept warm: 1 pod")
+    assert bool(knows) is not ("does not close connections" in message)

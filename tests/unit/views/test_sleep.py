@@ -1,0 +1,15 @@
+"""Whether an App is asleep: the words in which the operator says so."""
+
+from __future__ import annotations
+
+from dynamiq_operator.plan.status import conditions
+from dynamiq_operator.views.sleep import ASLEEP, is_asleep
+
+
+def test_an_app_is_asleep_where_ready_says_so() -> None:
+    assert ASLEEP == conditions.ASLEEP
+    ready = {"type": conditions.READY, "status": "True", "reason": ASLEEP}
+    assert is_asleep({"conditions": [{"type": conditions.LIVE, "status": "True", "reason": "Serving"}, ready]})
+    for other in ({**ready, "reason": "Serving"}, {**ready, "status": "False"}, {**ready, "type": conditions.SLEEP}):
+        assert not is_asleep({"conditions": [other]})
+    assert not is_asleep({})
