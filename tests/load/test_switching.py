@@ -5,6 +5,7 @@ The operator has no part in it: the order of its writes rests on this.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from tests.support.load.watched import Watched, watching
 from tests.support.measured import Figures
 from tests.support.stage import Stage, stage
 
-RATE = 100
+RATE = 100 if os.environ.get("SOAK") else 50
 SWITCHES = 30
 CONTROLS = 3
 FIGURES = Figures("switching")

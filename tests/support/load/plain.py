@@ -47,7 +47,7 @@ class Plain:
             "replicas": replicas,
             "selector": {"matchLabels": labels},
             "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
-            "template": {"metadata": {"labels": labels}, "spec": pod_spec(f"flow-{version}")},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec(f"flow-{version}", cpu="150m")},
         }
         self.on.create(self.on.named("Workload", version) | {"spec": spec})
 
@@ -68,20 +68,22 @@ def selector(version: str | None) -> dict[str, str]:
     return {"plain": SERVICE} | ({VERSION: version} if version else {})
 
 
-def pod_spec(flow: str, probed_every: int = 1) -> Manifest:
-    """A pod of the runtime that serves the flow of a ConfigMap. `probed_every`: seconds between its readiness probes."""
+def pod_spec(flow: str, probed_every: int = 1, cpu: str = "10m") -> Manifest:
+    """A pod of the runtime that serves the flow of a ConfigMap. `probed_every`: seconds between its readiness probes; `cpu`: its share."""
     container: Manifest = {
         "name": "runtime",
         "image": images.RUNTIME.reference,
         "env": [
             {"name": "DYNAMIQ_FLOW", "value": "/flow/flow"},
             {"name": "DYNAMIQ_DRAIN_SECONDS", "value": "5"},
+            # What is asked here is where calls go: a busy machine delays them, and no pod sends one away.
+            {"name": "DYNAMIQ_MAX_QUEUED_RUNS", "value": "10000"},
             {"name": "PORT", "value": str(PORT)},
         ],
         "ports": [{"name": "http", "containerPort": PORT}],
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": probed_every},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": probed_every, "timeoutSeconds": 10},
+        "resources": {"requests": {"cpu": cpu, "memory": "32Mi"}},
         "volumeMounts": [{"name": "flow", "mountPath": "/flow"}],
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
     }
