@@ -29,7 +29,7 @@ DOING = a_flow(
     "    if d['do'] == 'fail':\n        return d['gone']\n"
     "    if d['do'] == 'nan':\n        return float('nan')\n"
     "    if d['do'] == 'exit':\n        raise SystemExit\n"
-    "    if d['do'] == 'sleep':\n        time.sleep(60)\n"
+    "    if d['do'] == 'sleep':\n        time.sleep(6)\n"
     "    return 'done'\n"
 )
 TAKES_AN_ORDER = json.dumps(
@@ -47,6 +47,7 @@ TAKES_AN_ORDER = json.dumps(
         ]
     }
 )
+RUN_TIMEOUT = "2"  # seconds, less than a run that sleeps takes
 BODY_WAITED_FOR = timedelta(seconds=10)  # aiohttp lets the rest of a body come for so long
 A_WHILE = 0.2  # seconds of idleness that a call is seen to end
 
@@ -207,7 +208,12 @@ async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(mon
 
 @pytest.fixture(scope="module")
 def doing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "0", "DYNAMIQ_RUN_TIMEOUT": "2", "DYNAMIQ_BODY_LIMIT": "1000"}
+    limits = {
+        "DYNAMIQ_MAX_CONCURRENT_RUNS": "1",
+        "DYNAMIQ_MAX_QUEUED_RUNS": "0",
+        "DYNAMIQ_RUN_TIMEOUT": RUN_TIMEOUT,
+        "DYNAMIQ_BODY_LIMIT": "1000",
+    }
     with serving(tmp_path_factory.mktemp("doing"), DOING, **limits) as served:
         yield served
 
