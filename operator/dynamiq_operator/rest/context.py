@@ -21,7 +21,8 @@ from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import Entry, IdIndex, newest_of, owned_by
+from dynamiq_operator.rest.kube.entries import Entry, owned_by
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
 

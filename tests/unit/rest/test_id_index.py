@@ -15,7 +15,8 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.client import ApiServer
-from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex, owned_by
+from dynamiq_operator.rest.kube.entries import owned_by
+from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
 from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 

@@ -22,7 +22,8 @@ from dynamiq_operator.rest.http.sessions import CallerSession, User, token_of
 from dynamiq_operator.rest.identity import responses as of_identity
 from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
-from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of, owned_by
+from dynamiq_operator.rest.kube.entries import owned_by
+from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.shared import serialize
 from dynamiq_operator.rest.triggers import responses as of_triggers
 from dynamiq_operator.rest.workflows import responses as of_workflows

@@ -6,7 +6,7 @@ from dynamiq_operator.actions.create_app import AppRequest
 from dynamiq_operator.rest.apps.requests import NewApp
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.parse import check_config, resolve
 
 

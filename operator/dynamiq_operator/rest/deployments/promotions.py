@@ -11,7 +11,7 @@ from dynamiq_operator.rest.deployments import confirmations
 from dynamiq_operator.rest.deployments.requests import Promotion
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read
 
 

@@ -18,7 +18,7 @@ from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry, owned_by
+from dynamiq_operator.rest.kube.entries import Entry, owned_by
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App that one request lists; of a longer history each row of a page is read by itself."""

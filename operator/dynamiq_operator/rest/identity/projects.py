@@ -7,7 +7,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read
 
 

@@ -1,6 +1,7 @@
 """An index of objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched.
 
-It holds names and ids alone, and of rows their App, their sequence and whether they have ended, under this program's own account; whatever is read of an object is read with the caller's token.
+It holds names and ids alone, and of rows what a history is ordered and filtered by (see `entries`), under this program's own account;
+whatever is read of an object is read with the caller's token, and who filters a history by it has been asked whether they may list rows.
 An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` lists once more, under a
 bound, before it says so. Thread-safe.
 """
@@ -8,22 +9,20 @@ bound, before it says so. Thread-safe.
 from __future__ import annotations
 
 import logging
-import math
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model.names import PROJECT_LABEL, natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.kube.client import ApiClient
-from dynamiq_operator.rest.kube.groups import Groups, Member
+from dynamiq_operator.rest.kube.entries import Accepts, Entry, Reader, accepted
+from dynamiq_operator.rest.kube.groups import Groups
 
 LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 280
@@ -42,50 +41,6 @@ HEARD_WITHIN = 0.5
 """Seconds in which a change is heard of, where the watch goes on."""
 RELIST_PAUSE_FACTOR = 4.0
 """After a relist for unknown ids none begins for this many times its duration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object. `labels` are a namespace's.
-
-    `group` is what it is found by with others: for a row its App's uid, see `owned_by`, once the operator has numbered it and set the
-    App as its owner, and before that the namespace and name of the App; for a version the namespace and name of its workflow.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    version: int
-    created: str
-    group: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    first: int = 0
-    """The first resourceVersion observed: of two objects created in one second, the lower one is the older object."""
-    sequence: int = 0
-    is_closed: bool = False
-    """Whether a row has ended for good: nothing but its metadata changes any more."""
-
-    @property
-    def member(self) -> Member:
-        """Its place in its group: rows without a sequence are newer than all that have one."""
-        return Member((self.sequence,) if self.sequence else (math.inf, self.created, self.first, natural(self.name)), self.uid)
-
-    @classmethod
-    def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
-        meta = raw["metadata"]
-        namespace, name = meta.get("namespace", ""), meta["name"]
-        group, sequence, is_closed = "", 0, False
-        if resource.kind == RECORDS.kind:
-            spec = raw["spec"]
-            owners = (owned_by(namespace, each["uid"]) for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
-            group = next(owners, f"{namespace}/{spec['app']}")
-            sequence, is_closed = spec.get("sequence") or 0, (raw.get("status") or {}).get("phase") in CLOSED
-        elif resource.kind == VERSIONS.kind:
-            group = f"{namespace}/{workflow_and_version(name)[0]}"
-        labels = (meta.get("labels") or {}) if resource.kind == NAMESPACES.kind else {}
-        created = meta.get("creationTimestamp") or ""
-        version = int(meta.get("resourceVersion") or 0)
-        return cls(sys.intern(namespace), name, meta["uid"], version, created, sys.intern(group), labels, version, sequence, is_closed)
 
 
 class KindIndex:
@@ -132,11 +87,22 @@ class KindIndex:
             uid = self._groups.newest(group)
             return self._by_id[uid] if uid else None
 
-    def part(self, groups: Sequence[str], begin: int, size: int, *, newest_first: bool) -> tuple[list[Entry], int]:
-        """Some of the members of several groups in one order, and how many there are."""
+    def part(
+        self, groups: Sequence[str], begin: int, size: int, *, newest_first: bool, accepts: Accepts | None = None
+    ) -> tuple[list[Entry], int]:
+        """Some of the members of several groups in one order, of those that `accepts` takes, and how many these are."""
+        if accepts is not None:
+            found = [entry for entry in self.members(groups, newest_first=newest_first) if accepts(entry)]
+            return found[begin : begin + size], len(found)
         with self._changed:
             uids = self._groups.part(groups, begin, size, newest_first=newest_first)
             return [self._by_id[uid] for uid in uids], self._groups.count(groups)
+
+    def members(self, groups: Sequence[str], *, newest_first: bool) -> list[Entry]:
+        """All members of several groups in one order. What is done with them is done by the caller, with nothing locked."""
+        with self._changed:
+            uids = self._groups.part(groups, 0, self._groups.count(groups), newest_first=newest_first)
+            return [self._by_id[uid] for uid in uids]
 
     def catch_up(self, namespace: str, count: int) -> None:
         """Waits until the index has as many objects of a namespace as there were at the call; relists where it does not hear of them.
@@ -155,9 +121,13 @@ class KindIndex:
         self.relist()
 
     def put(self, raw: Manifest) -> None:
-        """Stores an object from a watch event or from a write of ours; an older version than the stored one is ignored."""
+        """Stores an object from a write of ours; an older version than the stored one is ignored."""
+        self.add(Entry.of(self.resource, raw))
+
+    def add(self, entry: Entry) -> None:
+        """The same of an entry."""
         with self._changed:
-            self._put(Entry.of(self.resource, raw))
+            self._put(entry)
             self._changed.notify_all()
 
     def remove(self, uid: str) -> None:
@@ -209,10 +179,10 @@ class KindIndex:
         """Lists everything; returns the resourceVersion to watch from. Raises errors.ApiError."""
         found: list[Entry] = []
         version = ""
-        for page in kube_api.pages(self._api, self.resource, accept=_accepted(self.resource, kube_api.METADATA)):
+        reader = Reader(self.resource)
+        for page in kube_api.pages(self._api, self.resource, accept=accepted(self.resource, kube_api.METADATA)):
             version = version or page["metadata"]["resourceVersion"]
-            items = _rows(page, _columns(page)) if self.resource.kind == RECORDS.kind else page["items"] or ()
-            found += [Entry.of(self.resource, item) for item in items]
+            found += reader.read(page)
         with self._changed:
             self._replace(found, int(version))
         self.listed.set()
@@ -247,24 +217,21 @@ class KindIndex:
             "resourceVersion": version,
             "timeoutSeconds": WATCH_SECONDS,
         }
-        accept = _accepted(self.resource, kube_api.METADATA_ONE)
-        columns: tuple[str, ...] = ()
+        accept, reader = accepted(self.resource, kube_api.METADATA_ONE), Reader(self.resource)
         try:
             for event in self._api.stream(self.resource.path(), query, accept, SILENCE, self._fed):
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
                     raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
                 version = raw["metadata"]["resourceVersion"]
-                # Only the first event of a watch of tables has the names of the columns, and where nothing changes that is a bookmark.
-                columns = _columns(raw) or columns
                 if kind == "BOOKMARK":
+                    reader.columns(raw)
                     continue
-                if self.resource.kind == RECORDS.kind:
-                    (raw,) = _rows(raw, columns)
+                (entry,) = reader.read(raw)
                 if kind == "DELETED":
-                    self.remove(raw["metadata"]["uid"])
+                    self.remove(entry.uid)
                 else:
-                    self.put(raw)
+                    self.add(entry)
         except errors.Unavailable as error:
             if error.status:
                 raise
@@ -309,28 +276,6 @@ class KindIndex:
         if self._by_name.get((entry.namespace, entry.name)) is entry:
             del self._by_name[(entry.namespace, entry.name)]
         self._groups.discard(entry.group, entry.member)
-
-
-def owned_by(namespace: str, app_uid: str) -> str:
-    """The group of an App's rows: an owner in another namespace is none, whatever a row says."""
-    return f"{namespace} {app_uid}"
-
-
-def _accepted(resource: ApiResource, metadata: str) -> str:
-    """What is asked for: metadata, and of rows what `kubectl get` prints, since their order and their end are in no metadata."""
-    return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
-
-
-def _columns(table: Manifest) -> tuple[str, ...]:
-    return tuple(column["name"].upper() for column in table.get("columnDefinitions") or ())
-
-
-def _rows(table: Manifest, columns: tuple[str, ...]) -> Iterator[Manifest]:
-    """The rows of a table, as far as they are kept here."""
-    for row in table["rows"] or ():
-        cells = dict(zip(columns, row["cells"], strict=True))
-        spec = {"app": cells["APP"], "sequence": cells["SEQ"]}
-        yield {"metadata": row["object"]["metadata"], "spec": spec, "status": {"phase": cells["STATUS"]}}
 
 
 class IdIndex:

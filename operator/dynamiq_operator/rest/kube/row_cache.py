@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 
 KEPT_MOST = 4_000
 """Rows of a few kB each."""

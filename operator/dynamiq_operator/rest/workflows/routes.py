@@ -21,7 +21,7 @@ from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.raw_body import MembersOf
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
 from dynamiq_operator.rest.workflows import parse, responses, serialize

@@ -7,7 +7,7 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 
 
 def released(api: Api, entry: Entry) -> list[Manifest]:

@@ -1,0 +1,176 @@
+"""What the index keeps of an object: its names and ids, and of a row what its App's history is ordered and filtered by.
+
+Many thousands are kept, so they are small: what rows have in common is one string, and of what people wrote the beginning is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, ApiResource
+from dynamiq_operator.model.history_columns import COLUMNS
+from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
+from dynamiq_operator.model.names import natural, workflow_and_version
+from dynamiq_operator.model.record import CLOSED
+from dynamiq_operator.rest.kube.groups import Member
+from dynamiq_operator.views.history import at_path
+
+SEARCHED_MOST = 512
+"""Letters of a description and of a message that are kept, and found by a search."""
+_NONE: Mapping[str, str] = {}
+_KEPT = ("app", "sequence", "status", "version", "runtime", "created_by", "date", "description", "message")
+_COLUMNS = tuple(column for column in COLUMNS if column.key in _KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """Of a row, what its App's history is ordered and filtered by: what is not pinned yet is empty.
+
+    `began`: when the deploy began, in seconds of Unix time. `description`, `message`: their beginning, folded for comparison without case.
+    """
+
+    sequence: int
+    phase: str
+    version: str
+    runtime: str
+    author: str
+    began: float
+    description: str
+    message: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], created: str) -> RowFacts:
+        """`values`: by the key of their column."""
+
+        def text(key: str) -> str:
+            return str(values.get(key) or "")
+
+        return cls(
+            sequence=values.get("sequence") or 0,
+            phase=sys.intern(text("status") or Phase.PENDING.value),
+            version=sys.intern(text("version")),
+            runtime=sys.intern(text("runtime")),
+            author=sys.intern(text("created_by")),
+            began=_seconds(text("date"), created),
+            description=sys.intern(searched(text("description"))),
+            message=searched(text("message")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object. `labels` are a namespace's, `row` is of a row.
+
+    `group` is what it is found by with others: for a row its App's uid, see `owned_by`, once the operator has numbered it and set the
+    App as its owner, and before that the namespace and name of the App; for a version the namespace and name of its workflow.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    created: str
+    group: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    first: int = 0
+    """The first resourceVersion observed: of two objects created in one second, the lower one is the older object."""
+    row: RowFacts | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Of a row, its place in the history; 0 before the operator has numbered it."""
+        return self.row.sequence if self.row is not None else 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a row has ended for good: nothing but its metadata changes any more."""
+        return self.row is not None and self.row.phase in CLOSED
+
+    @property
+    def member(self) -> Member:
+        """Its place in its group: rows without a sequence are newer than all that have one."""
+        return Member((self.sequence,) if self.sequence else (math.inf, self.created, self.first, natural(self.name)), self.uid)
+
+    @classmethod
+    def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
+        """The entry of an object; of a kind that is no row, its metadata is enough."""
+        meta = raw["metadata"]
+        if resource.kind == RECORDS.kind:
+            return cls.of_row(meta, {column.key: at_path(raw, column.path) for column in _COLUMNS})
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        group = f"{namespace}/{workflow_and_version(name)[0]}" if resource.kind == VERSIONS.kind else ""
+        labels = (meta.get("labels") or _NONE) if resource.kind == NAMESPACES.kind else _NONE
+        version = int(meta.get("resourceVersion") or 0)
+        return cls(sys.intern(namespace), name, meta["uid"], version, _created(meta), sys.intern(group), labels, version)
+
+    @classmethod
+    def of_row(cls, meta: Mapping[str, Any], values: Mapping[str, Any]) -> Entry:
+        """The entry of a row. `values`: by the key of their column of a history."""
+        namespace, version, created = meta.get("namespace", ""), int(meta.get("resourceVersion") or 0), _created(meta)
+        owners = (owned_by(namespace, each["uid"]) for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
+        group = next(owners, f"{namespace}/{values['app']}")
+        facts = RowFacts.of(values, created)
+        return cls(sys.intern(namespace), meta["name"], meta["uid"], version, created, sys.intern(group), _NONE, version, facts)
+
+
+Accepts = Callable[[Entry], bool]
+"""Whether a filter takes an entry."""
+
+
+def owned_by(namespace: str, app_uid: str) -> str:
+    """The group of an App's rows: an owner in another namespace is none, whatever a row says."""
+    return f"{namespace} {app_uid}"
+
+
+def searched(text: str) -> str:
+    """Text as a search compares it: without case, and the beginning alone."""
+    return text[:SEARCHED_MOST].casefold()
+
+
+def accepted(resource: ApiResource, metadata: str) -> str:
+    """What the API server is asked for: metadata, and of rows what `kubectl get` prints, since their order and their end are in no metadata."""
+    return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
+
+
+class Reader:
+    """Reads what the API server sends for one resource as `accepted`: the objects of a list, or the one of an event."""
+
+    def __init__(self, resource: ApiResource) -> None:
+        self._resource = resource
+        self._columns: tuple[str, ...] = ()
+
+    def read(self, page: Manifest) -> Iterator[Entry]:
+        """The entries of a page of a list, or of an event's object.
+
+        Of a watch of tables the first event alone has the names of the columns, and where nothing changes that is a bookmark.
+        """
+        self.columns(page)
+        if self._resource.kind != RECORDS.kind:
+            yield from (Entry.of(self._resource, each) for each in (page["items"] or () if "items" in page else (page,)))
+            return
+        for row in page["rows"] or ():
+            cells = dict(zip(self._columns, row["cells"], strict=True))
+            yield Entry.of_row(row["object"]["metadata"], {column.key: cells.get(column.title) for column in _COLUMNS})
+
+    def columns(self, table: Manifest) -> None:
+        """Learns the names of the columns, where they are told."""
+        self._columns = tuple(column["name"].upper() for column in table.get("columnDefinitions") or ()) or self._columns
+
+
+def _created(meta: Mapping[str, Any]) -> str:
+    return meta.get("creationTimestamp") or ""
+
+
+def _seconds(*times: str) -> float:
+    """The first of these that is a time, in seconds of Unix time."""
+    for text in times:
+        try:
+            return parse_time(text).timestamp()
+        except ValueError:
+            continue
+    return 0.0
