@@ -50,8 +50,8 @@ cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 cluster-down: $(READY) ## stop it, and remove all that it took
 	@$(BIN)/python -m local down --name $(NAME)
 
-generate: $(READY) ## crds/ from the models
-	@$(BIN)/python -m dynamiq_operator.generate crds
+generate: $(READY) ## crds/ from the models, and the OpenAPI document that the console's types are made of
+	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json
 
 locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
@@ -65,7 +65,7 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/ruff format --quiet --check . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m dynamiq_operator.generate crds --check
+	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json --check
 
 check: $(READY) ## lint, the tests that need no cluster, and what they reach of each layer, in under a minute
 	@$(BIN)/python -m tests.run check

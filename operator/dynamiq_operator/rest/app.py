@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -56,6 +56,20 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
         yield
         index.stop()
 
+    app = _with_routes(lifespan)
+    app.state.context = context
+    app.add_middleware(Middleware, sessions=context.sessions, index=index)
+    for handled, handler in HANDLERS.items():
+        app.add_exception_handler(handled, handler)
+    return app
+
+
+def document() -> openapi.Document:
+    """The OpenAPI document, without a cluster."""
+    return openapi.document(_with_routes(None))
+
+
+def _with_routes(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None) -> FastAPI:
     app = FastAPI(
         title="Dynamiq management API",
         version="1",
@@ -66,10 +80,6 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = context
-    app.add_middleware(Middleware, sessions=context.sessions, index=index)
-    for handled, handler in HANDLERS.items():
-        app.add_exception_handler(handled, handler)
     for router in ROUTERS:
         app.include_router(router)
     return app

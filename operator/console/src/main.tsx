@@ -1,0 +1,7 @@
+import { render } from "preact";
+import { App } from "./app.tsx";
+import "./styles/base.css";
+import "./styles/parts.css";
+import "./styles/screens.css";
+
+render(<App />, document.getElementById("app") as HTMLElement);

@@ -1,0 +1,5 @@
+import { Empty } from "../ui/states.tsx";
+
+export function UnknownScreen() {
+  return <Empty title="unknown" />;
+}

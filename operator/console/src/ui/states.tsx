@@ -1,0 +1,71 @@
+import type { ComponentChildren } from "preact";
+import type { Problem } from "../api/problem.ts";
+import type { Query } from "../state/query.ts";
+import { session } from "../state/session.ts";
+
+/** Grey lines where text will be. */
+export function Skeleton({ lines = 4 }: { lines?: number }) {
+  return (
+    <div class="inside" role="status" aria-label="Loading">
+      {Array.from({ length: lines }, (_, line) => (
+        <div
+          key={line}
+          class="skeleton"
+          style={{ height: "1.1rem", marginBottom: "0.8rem", width: `${90 - ((line * 17) % 45)}%` }}
+        />
+      ))}
+    </div>
+  );
+}
+
+/** Nothing is there yet: what it would be, and the next step. */
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+/** Why something could not be read, in the API's words, and Retry. */
+export function Failure({ problem, retry }: { problem: Problem; retry?: () => void }) {
+  const title = problem.isForbidden
+    ? "You may not see this"
+    : problem.isUnknown
+      ? "There is no such thing, or you may not see it"
+      : problem.isAway
+        ? "The cluster does not answer at this moment"
+        : problem.status === 401
+          ? "You are signed out"
+          : "This could not be read";
+  return (
+    <div class="empty" role="alert">
+      <h2>{title}</h2>
+      <p class="muted break">{problem.message}</p>
+      {problem.isForbidden && session.value?.user && <p class="small muted">You are {session.value.user.username}.</p>}
+      {retry && (
+        <button type="button" class="button" onClick={retry}>
+          Retry
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** What is known of a query: its data, however old; else why it is not there, else that it is being read. */
+export function Loaded<T>({
+  query,
+  lines,
+  children,
+}: {
+  query: Query<T>;
+  lines?: number;
+  children: (data: T) => ComponentChildren;
+}) {
+  const data = query.data.value;
+  const problem = query.problem.value;
+  if (data !== undefined) return <>{children(data)}</>;
+  if (problem) return <Failure problem={problem} retry={() => void query.refresh()} />;
+  return <Skeleton lines={lines} />;
+}
