@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
-import { AppScreen } from "./screens/app.tsx";
+import { AppScreen } from "./screens/app/index.tsx";
 import { DeploymentsScreen } from "./screens/deployments.tsx";
 import { Frame } from "./screens/frame.tsx";
 import { SignInScreen } from "./screens/sign-in.tsx";

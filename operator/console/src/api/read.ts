@@ -1,9 +1,13 @@
 /** What the screens read, by name. Each returns the data of an answer and throws Problem. */
-import { call, GET } from "./client.ts";
+import type { AppDetails, AppRights, ListedApp } from "./awaited.ts";
+import { call, GET, getAwaited } from "./client.ts";
 import type { components } from "./schema.d.ts";
 
 export type Schemas = components["schemas"];
-export type App = Schemas["App"];
+/** One App, with its status, conditions and what Git asks. */
+export type App = Schemas["App"] & AppDetails;
+/** One App of a list. */
+export type AppOfList = Schemas["App"] & ListedApp;
 export type Deployment = Schemas["Deployment"];
 export type Project = Schemas["Project"];
 
@@ -12,8 +16,20 @@ const ALL = { page_size: 500 } as const;
 export const readProjects = async (signal: AbortSignal): Promise<Project[]> =>
   (await call(GET("/v1/projects", { params: { query: ALL }, signal }))).data;
 
-export const readApps = async (project: string, signal: AbortSignal): Promise<App[]> =>
-  (await call(GET("/v1/apps", { params: { query: { ...ALL, project_id: project || undefined } }, signal }))).data;
+/** Every App of a project, or of all that the caller may read: as many pages as there are. */
+export async function readApps(project: string, signal: AbortSignal): Promise<AppOfList[]> {
+  const found: AppOfList[] = [];
+  for (let page = 1; ; page += 1) {
+    const query = { ...ALL, page, project_id: project || undefined };
+    const answer = await call(GET("/v1/apps", { params: { query }, signal }));
+    found.push(...(answer.data as AppOfList[]));
+    if (page >= (answer.pagination?.page_count ?? 1)) return found;
+  }
+}
 
 export const readApp = async (id: string, signal: AbortSignal): Promise<App> =>
-  (await call(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }))).data;
+  (await call(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }))).data as App;
+
+/** What the caller may do with an App, and which role is missing where they may not. */
+export const readRights = (app: string, signal: AbortSignal): Promise<AppRights> =>
+  getAwaited<AppRights>(`/v1/apps/${app}/rights`, signal);

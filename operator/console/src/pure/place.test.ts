@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { appPlace } from "./place.ts";
+
+test.each([
+  ["", { screen: "overview", tab: "overview" }],
+  ["/", { screen: "overview", tab: "overview" }],
+  ["/history", { screen: "history", tab: "history" }],
+  ["/history/r1", { screen: "history", tab: "history", dialog: "row", rowId: "r1" }],
+  ["/history/r1/roll-back", { screen: "history", tab: "history", dialog: "roll-back", rowId: "r1" }],
+  ["/compare", { screen: "compare", tab: "history" }],
+  ["/rollouts/r1", { screen: "rollout", tab: "history", rowId: "r1" }],
+  ["/configuration", { screen: "configuration", tab: "configuration" }],
+  ["/triggers", { screen: "triggers", tab: "triggers" }],
+  ["/deploy", { screen: "overview", tab: "overview", dialog: "deploy" }],
+  ["/promote", { screen: "overview", tab: "overview", dialog: "promote" }],
+])("%s is the address of its screen", (rest, place) => {
+  expect(appPlace(rest)).toEqual(place);
+});
+
+test.each(["/rollouts", "/other", "/history/r1/else", "/history/r1/roll-back/x", "/deploy/x", "/triggers/x"])(
+  "%s is no screen",
+  (rest) => {
+    expect(appPlace(rest).screen).toBe("unknown");
+  },
+);

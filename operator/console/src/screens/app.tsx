@@ -1,5 +1,0 @@
-import { Empty } from "../ui/states.tsx";
-
-export function AppScreen() {
-  return <Empty title="app" />;
-}

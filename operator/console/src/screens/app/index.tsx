@@ -1,0 +1,91 @@
+import { useRef } from "preact/hooks";
+import { useLocation, useRoute } from "preact-iso";
+import type { AppRights } from "../../api/awaited.ts";
+import { type App, readApp, readRights } from "../../api/read.ts";
+import { type AppPlace, appPlace } from "../../pure/place.ts";
+import { useQuery } from "../../state/query.ts";
+import { useAppEvents } from "../../state/watch.ts";
+import { Loaded } from "../../ui/states.tsx";
+import { ConfigurationTab } from "../configuration/configuration.tsx";
+import { DeployDialog } from "../deploy/deploy.tsx";
+import { PromoteDialog } from "../deploy/promote.tsx";
+import { RollBackDialog } from "../deploy/roll-back.tsx";
+import { CompareScreen } from "../history/compare.tsx";
+import { RowDialog } from "../history/details.tsx";
+import { HistoryTab } from "../history/history.tsx";
+import { RolloutScreen } from "../rollout.tsx";
+import { TriggersTab } from "../triggers.tsx";
+import { UnknownScreen } from "../unknown.tsx";
+import { AppHeading } from "./heading.tsx";
+import { OverviewTab } from "./overview.tsx";
+import { AppTabs } from "./tabs.tsx";
+
+/** One App: what it is, its tabs, and the dialogs that lie over them. */
+export function AppScreen() {
+  const { params } = useRoute();
+  const id = params.id as string;
+  return <OneApp key={id} id={id} />;
+}
+
+function OneApp({ id }: { id: string }) {
+  const { path } = useLocation();
+  const app = useQuery(`app ${id}`, (signal) => readApp(id, signal));
+  const rights = useQuery(`rights ${id}`, (signal) => readRights(id, signal)).data.value;
+  const place = appPlace(path.slice(`/console/apps/${id}`.length));
+  const shown = useShown(place);
+  useAppEvents(id, {});
+  if (place.screen === "unknown") return <UnknownScreen />;
+  return (
+    <Loaded query={app} lines={8}>
+      {(found) => (
+        <>
+          <AppHeading app={found} rights={rights} />
+          <AppTabs id={id} current={shown.tab} />
+          <Screen app={found} place={shown} rights={rights} />
+          <Over app={found} place={place} />
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+/** What fills the page: under a dialog the screen that it was opened from, as it was. */
+function useShown(place: AppPlace): AppPlace {
+  const last = useRef<AppPlace | undefined>(undefined);
+  if (!place.dialog || last.current === undefined) last.current = { ...place, dialog: undefined };
+  if (place.dialog === "row") last.current = { screen: "history", tab: "history" };
+  return last.current;
+}
+
+function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: AppRights }) {
+  switch (place.screen) {
+    case "history":
+      return <HistoryTab app={app} />;
+    case "compare":
+      return <CompareScreen app={app} />;
+    case "rollout":
+      return <RolloutScreen app={app} rowId={place.rowId as string} />;
+    case "configuration":
+      return <ConfigurationTab app={app} />;
+    case "triggers":
+      return <TriggersTab app={app} />;
+    default:
+      return <OverviewTab app={app} rights={rights} />;
+  }
+}
+
+function Over({ app, place }: { app: App; place: AppPlace }) {
+  const rowId = place.rowId as string;
+  switch (place.dialog) {
+    case "deploy":
+      return <DeployDialog app={app} />;
+    case "promote":
+      return <PromoteDialog app={app} />;
+    case "row":
+      return <RowDialog key={rowId} app={app} rowId={rowId} />;
+    case "roll-back":
+      return <RollBackDialog key={rowId} app={app} rowId={rowId} />;
+    default:
+      return null;
+  }
+}

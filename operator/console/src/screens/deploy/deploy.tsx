@@ -1,0 +1,12 @@
+import { useLocation } from "preact-iso";
+import type { App } from "../../api/read.ts";
+import { Dialog } from "../../ui/dialog.tsx";
+
+export function DeployDialog({ app }: { app?: App }) {
+  const { route } = useLocation();
+  return (
+    <Dialog title="Deploy" onClose={() => route(app ? `/console/apps/${app.id}` : "/console/workflows")}>
+      <div class="body">{app?.name}</div>
+    </Dialog>
+  );
+}
