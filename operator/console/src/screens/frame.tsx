@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useLocation } from "preact-iso";
-import { connection } from "../state/connection.ts";
-import { isExpired, signOut, user } from "../state/session.ts";
+import { signOut, user } from "../state/session.ts";
 import { theme } from "../state/theme.ts";
+import { Lost } from "../ui/lost.tsx";
 import { Skeleton } from "../ui/states.tsx";
 import { Toasts } from "../ui/toasts.tsx";
 import { ProjectSwitcher } from "./projects.tsx";
@@ -66,28 +66,4 @@ function Account() {
       </button>
     </div>
   );
-}
-
-/** What is lost at this moment: the session, or the API. The screen below stays as it is. */
-function Lost() {
-  if (isExpired.value) {
-    const open = () => window.open("/console/sign-in?window=1", "dynamiq-sign-in", "popup,width=520,height=640");
-    return (
-      <div class="notice warn" role="alert">
-        <span>Your session has ended. Sign in again in a second window: what you filled in stays here.</span>
-        <button type="button" class="button tiny" onClick={open}>
-          Sign in again
-        </button>
-      </div>
-    );
-  }
-  if (connection.value === "away") {
-    return (
-      <div class="notice warn" role="status">
-        The API does not answer at this moment. What you see may be old; it is read again by itself as soon as the API
-        is back.
-      </div>
-    );
-  }
-  return null;
 }

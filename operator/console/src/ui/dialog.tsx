@@ -1,18 +1,21 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Icon } from "./icons.tsx";
+import { Lost } from "./lost.tsx";
 
 interface Props {
   title: string;
-  /** Called when the reader closes it: Escape, the cross, or a click beside it. */
+  /** Called when the reader closes it: Escape or the cross. Whoever asks first leaves it where it is, and it stays open. */
   onClose: () => void;
   /** A panel at the side in place of a box in the middle. */
   side?: boolean;
+  /** As wide as the page lets it be: for what needs two columns. */
+  wide?: boolean;
   children: ComponentChildren;
 }
 
 /** A modal dialog: the browser's own, which keeps the focus inside and gives it back. `children`: a `.body` and a `footer`. */
-export function Dialog({ title, onClose, side = false, children }: Props) {
+export function Dialog({ title, onClose, side = false, wide = false, children }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const name = useId();
   useEffect(() => {
@@ -28,11 +31,18 @@ export function Dialog({ title, onClose, side = false, children }: Props) {
   return (
     <dialog
       ref={element}
-      class={side ? "dialog side" : "dialog"}
+      class={["dialog", side && "side", wide && "wide"].filter(Boolean).join(" ")}
       aria-labelledby={name}
       onCancel={(event) => {
         event.preventDefault();
         onClose();
+      }}
+      onClose={(event) => {
+        // A second Escape closes a dialog by force: one that asks whether to leave comes back with its question.
+        const dialog = event.currentTarget;
+        if (!dialog.isConnected) return;
+        onClose();
+        requestAnimationFrame(() => dialog.isConnected && !dialog.open && dialog.showModal());
       }}
     >
       <header>
@@ -41,6 +51,7 @@ export function Dialog({ title, onClose, side = false, children }: Props) {
           <Icon shape="cross" />
         </button>
       </header>
+      <Lost />
       {children}
     </dialog>
   );
