@@ -33,7 +33,10 @@ DOMAIN = "apps.example.test"
 PUBLIC = ("--domain", DOMAIN, "--public-scheme", "http", "--public-port", "8080")
 SERVER = {
     "deployment_type": "server_based",
-    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+    "config": {
+        "autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+    },
 }
 
 

@@ -96,7 +96,10 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
 
     config = {
         "deployment_type": "server_based",
-        "config": {"autoscaling": {"min_replicas": 2, "max_replicas": 3, "target_cpu_utilization_percentage": 70}},
+        "config": {
+            "autoscaling": {"min_replicas": 2, "max_replicas": 3, "target_cpu_utilization_percentage": 70},
+            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+        },
     }
     asked = {
         "name": "Greeter",
@@ -129,8 +132,6 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     login = rest_rehearsal.login(at.stage, at.token, tmp_path / "anna.kubeconfig")
     plugin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
     printed = plugin.data("history", name)
-    # The contract's config has no requests of CPU and memory.
-    assert [line["config"].pop("resources") for line in printed] == [each["spec"]["pinned"]["config"]["resources"] for each in stored]
     assert [_as_line(row, name) for row in rows] == printed
     plugin.nothing_left()
 
@@ -175,7 +176,8 @@ def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
                     "min_replicas": scaling["minReplicas"],
                     "max_replicas": scaling["maxReplicas"],
                     "target_cpu_utilization_percentage": scaling["targetCPUUtilizationPercentage"],
-                }
+                },
+                "resources": pinned["config"]["resources"],
             },
         },
         "message": spec.get("message"),
@@ -212,6 +214,7 @@ def _as_line(row: Mapping[str, Any], app: str) -> Manifest:
                 "maxReplicas": scaling["max_replicas"],
                 "targetCPUUtilizationPercentage": scaling["target_cpu_utilization_percentage"],
             },
+            "resources": row["deployment_config"]["config"]["resources"],
         },
         "message": row["message"],
         "provenance": row["provenance"],

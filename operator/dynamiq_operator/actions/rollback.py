@@ -53,10 +53,15 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
     record = history.typed(Record, target)
     if (why_not := why_not_restorable(record)) is not None:
         raise Refusal(why_not)
-    pinned = _pins(target)
-    config = pinned["config"] if request.with_config else None
+    config = config_of(target) if request.with_config else None
     name = target["metadata"]["name"]
     return DeployRequest(namespace, app, restores=name, runtime=request.runtime, config=config, message=request.message)
+
+
+def config_of(row: Manifest) -> Mapping[str, Any]:
+    """What `with_config` brings back of a row that went live: its whole config. Limits that it did not have are kept from what is live."""
+    config: Mapping[str, Any] = _pins(row)["config"]
+    return config
 
 
 def last_good(rows: Iterable[Manifest], app: str) -> Manifest:

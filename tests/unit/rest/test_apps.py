@@ -15,7 +15,10 @@ from tests.support.scripted import Answer, Reply, Sent, failure
 
 SERVER = {
     "deployment_type": "server_based",
-    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+    "config": {
+        "autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+    },
 }
 
 
@@ -226,7 +229,9 @@ def test_a_new_app_that_cannot_be(stage: RestStage, field: str, value: str | Non
         ({"deployment_type": "serverless", "config": {"autoscaling": {}}}, "config.autoscaling: a config of serverless has no autoscaling"),
         ({"deployment_type": "server_based", "config": {"idle_seconds": 60}}, "config.idle_seconds: a config of server_based has no"),
         ({"deployment_type": "serverless", "config": {"idle_seconds": 4}}, "deployment_config.config.idle_seconds"),
-        ({"deployment_type": "serverless", "config": {"resources": {}}}, "there is no such field"),
+        ({"deployment_type": "serverless", "config": {"memory": "1Gi"}}, "there is no such field"),
+        ({"deployment_type": "serverless", "config": {"resources": {"requests": {"gpu": "1"}}}}, "there is no such field"),
+        ({"deployment_type": "server_based", "config": {"resources": {"limits": {"memory": "a lot"}}}}, "resources.limits.memory"),
         ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3, "max_replicas": 2}}}, "at most max_replicas"),
         ({"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 3}}}, "min_replicas"),
         ({"deployment_type": "other"}, "serverless"),

@@ -185,6 +185,30 @@ def test_a_deploy_makes_one_row(stage: RestStage) -> None:
     assert told["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
 
 
+def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage: RestStage) -> None:
+    asked = {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}}
+    config = {"deployment_type": "server_based", "config": {"resources": asked}}
+    preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data
+    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).data
+    Deployment.model_validate(told)
+    (sent,) = stage.created(RECORDS)
+    assert sent["spec"]["config"] == {"type": "server", "resources": asked}
+    resources = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+    assert told["deployment_config"]["config"]["resources"] == resources
+    assert preview["to"]["config"]["config"]["resources"] == preview["to"]["resources"] == resources
+    assert preview["from"]["config"]["config"]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
+
+
+def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
+    stage.put(row("chat-b", make.live(2, "v2", config={**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}})))
+    sleeps = {"deployment_type": "serverless", "config": {}}
+    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=sleeps)).data["deployment_config"]
+    assert told == {"deployment_type": "serverless", "config": {"resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}}
+    stage.put(row("chat-c", make.pinned(3, "v2", config=make.CONFIG | {"type": "serverless"}), make.created(9)))
+    listed = stage.get(_path(stage, "deployments"))[0]["deployment_config"]
+    assert listed == sleeps, "with the defaults a client of the product reads what it knows"
+
+
 def test_each_part_can_be_asked_for(stage: RestStage) -> None:
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0"), name="tiny-2"))
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
@@ -223,6 +247,9 @@ def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.M
     told = stage.call("POST", path, _asked(stage, "v1"), key="a key").data["deployment_config"]
     (sent,) = stage.created(RECORDS)
     assert sent["spec"].get("config") == config
+    if told["deployment_type"] == "server_based":
+        assert told["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
+        told["config"]["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
     assert preview == told
     assert told["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
 
@@ -232,6 +259,46 @@ def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> N
     told = stage.call("POST", _path(stage, "deploy"), body).data
     assert stage.created(RECORDS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
     assert told["restores"] == "chat-a"
+
+
+OTHER: dict[str, Any] = {
+    "type": "server",
+    "autoscaling": {"minReplicas": 3, "maxReplicas": 4, "targetCPUUtilizationPercentage": 60},
+    "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}},
+}
+
+
+@pytest.mark.parametrize("status", [{}, {"live": None}], ids=["beside a live row", "where nothing is live"])
+def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage: RestStage, status: dict[str, Any]) -> None:
+    if status:
+        stage.put(make.app_manifest())
+    stage.put(row("chat-a", make.superseded(1, "v1", config=OTHER)))
+    body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
+    without = stage.call("POST", _path(stage, "deploy/preview"), body).data
+    assert without["to"]["config"] == without["from"]["config"] != without["to"]["config"]["config"]["autoscaling"]
+    preview = stage.call("POST", _path(stage, "deploy/preview"), {**body, "with_config": True}).data["to"]
+    told = stage.call("POST", _path(stage, "deploy"), {**body, "with_config": True, "confirmed": preview}).data
+    config = {
+        "autoscaling": {"min_replicas": 3, "max_replicas": 4, "target_cpu_utilization_percentage": 60},
+        "resources": OTHER["resources"],
+    }
+    assert preview["config"] == told["deployment_config"] == {"deployment_type": "server_based", "config": config}
+    (sent,) = stage.created(RECORDS)
+    assert (sent["spec"]["restores"], sent["spec"]["config"]) == ("chat-a", OTHER)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "name the deployment"),
+        ({"restores": "chat-a", "deployment_config": {"deployment_type": "serverless"}}, "leave out deployment_config"),
+    ],
+)
+def test_a_config_comes_back_of_one_deployment_alone(stage: RestStage, fields: dict[str, Any], says: str) -> None:
+    named = {"restores": stage.uid(RECORDS, fields["restores"])} if "restores" in fields else {}
+    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, with_config=True, **{**fields, **named})).error(422)
+    assert says in error["details"]["with_config"]
+    assert stage.created(RECORDS) == []
 
 
 def test_a_rollback_tells_of_the_runtime_that_comes_back(stage: RestStage) -> None:

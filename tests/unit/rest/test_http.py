@@ -138,12 +138,14 @@ def test_what_the_api_server_refuses_has_one_status_each(stage: RestStage, reply
 
 def test_what_the_api_server_finds_invalid_is_said_by_the_contracts_fields(stage: RestStage) -> None:
     causes = {"spec.config.autoscaling.minReplicas": "too many", "spec.message": "too long", "": "and more"}
+    causes["spec.config.resources.requests.cpu"] = "no amount"
     stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", 'Deployment "x" is invalid: too much', causes))
     error = stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", _deploy(stage)).error(422)
     assert error["message"] == "too much"
     assert error["details"] == {
         "deployment_config.config.autoscaling.min_replicas": "too many",
         "message": "too long",
+        "deployment_config.config.resources.requests.cpu": "no amount",
         "body": "and more",
     }
 

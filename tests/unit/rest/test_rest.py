@@ -84,7 +84,7 @@ def test_what_proves_who_this_program_is_goes_out_with_no_callers_request() -> N
 def test_configs() -> None:
     assert serialize.config({"type": "serverless"}) == {"deployment_type": "serverless", "config": {}}
     scaling = {"min_replicas": 1, "max_replicas": 5, "target_cpu_utilization_percentage": 80}
-    expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling}}
+    expected = {"deployment_type": "server_based", "config": {"autoscaling": scaling, "resources": None}}
     assert serialize.config({"type": "server", "autoscaling": {"maxReplicas": 5}}) == expected
 
 

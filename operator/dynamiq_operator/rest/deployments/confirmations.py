@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dynamiq_operator.actions import confirmed, idempotency
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_again, plan_unseen
@@ -29,4 +30,14 @@ def promote(api: Api, plan: PromotionPlan, given: Confirmed) -> Performed:
 
 
 def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
-    confirmed.check(given.given(), side(plan.preview.then.as_json()))
+    wanted, now = given.given(), side(plan.preview.then.as_json())
+    # A side tells compute twice: what differs is told once, and a config that says nothing of it is compared without.
+    if wanted.get("config") and ("resources" in wanted or "resources" not in (wanted["config"].get("config") or {})):
+        wanted, now = _without_compute(wanted), _without_compute(now)
+    confirmed.check(wanted, now)
+
+
+def _without_compute(of: Mapping[str, Any]) -> dict[str, Any]:
+    config = of["config"]
+    named = {name: value for name, value in (config.get("config") or {}).items() if name != "resources"}
+    return {**of, "config": {**config, "config": named}}

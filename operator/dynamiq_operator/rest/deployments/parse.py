@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest
+from dynamiq_operator.actions.rollback import config_of
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
@@ -18,32 +19,38 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
     """The deploy that the body asks for. Raises HttpProblem and errors.ApiError."""
     if body.restores is not None and body.workflow_version_id is not None:
         raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
+    if body.with_config and body.restores is None:
+        raise invalid_field("with_config", "it is for restores: name the deployment whose scaling and resources come back")
+    if body.with_config and body.deployment_config is not None:
+        raise invalid_field("with_config", "leave out deployment_config: the config of the deployment that restores names comes back")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     named = resolve(context, session, namespace, body)
     if named.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
+    restored = _restored(context, session, app, body.restores) if body.restores is not None else None
+    config = body.deployment_config.as_record() if body.deployment_config is not None else None
     return DeployRequest(
         namespace,
         name,
         version=named.version,
-        restores=_row_of(context, session, app, body.restores) if body.restores is not None else None,
+        restores=restored["metadata"]["name"] if restored is not None else None,
         runtime=named.runtime,
-        config=body.deployment_config.as_record() if body.deployment_config else None,
+        config=config_of(restored) if restored is not None and body.with_config else config,
         message=body.message,
     )
 
 
-def _row_of(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> str:
-    """The name of the row with this id, which must be one of the App's that went live. Raises HttpProblem."""
+def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> Manifest:
+    """The row with this id, which must be one of the App's that went live. Raises HttpProblem."""
     entry = context.index.find(RECORDS, row_id.lower())
     if entry is None or entry.namespace != app["metadata"]["namespace"]:
         raise unknown_id("deployment", row_id, "restores")
     with hidden_as_unknown("deployment", row_id):
-        row = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
+        row: Manifest = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
     if row["metadata"]["uid"] != entry.uid:
         raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"]:
         raise invalid_field("restores", "this deployment is of another App")
     if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
         raise invalid_field("restores", why_not)
-    return entry.name
+    return row

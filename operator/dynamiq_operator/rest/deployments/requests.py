@@ -61,6 +61,10 @@ class NewDeployment(RequestModel):
     deployment_config: DeploymentConfig | None = None
     message: Message = None
     restores: Annotated[IdInput | None, Field(description="Id of a deployment to bring back, in place of workflow_version_id.")] = None
+    with_config: Annotated[
+        bool,
+        Field(description="With restores: also bring back that deployment's scaling and resources, in place of deployment_config."),
+    ] = False
     confirmed: Confirms = None
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dynamiq_operator.rest.http.models import Id, ResponseModel, example
 from dynamiq_operator.rest.shared.examples import CONFIG, PROJECT
-from dynamiq_operator.rest.shared.responses import ConfigShape
+from dynamiq_operator.rest.shared.responses import ConfigShape, ResourcesShape
 
 _RUNS: dict[str, Any] = {
     "runtime": "1.4.0",
@@ -33,16 +33,6 @@ _PREVIEW: dict[str, Any] = {
 }
 
 
-class AmountsShape(ResponseModel):
-    cpu: Annotated[str | None, Field(description="CPU, such as 100m.")] = None
-    memory: Annotated[str | None, Field(description="Memory, such as 256Mi.")] = None
-
-
-class ResourcesShape(ResponseModel):
-    requests: AmountsShape | None = None
-    limits: AmountsShape | None = None
-
-
 class PreviewSide(ResponseModel):
     row: str | None
     sequence: int | None
@@ -52,7 +42,7 @@ class PreviewSide(ResponseModel):
     runtime_name: Annotated[str, Field(description="Name of the Runtime: two may be of one version.")]
     image: Annotated[str, Field(description="Image that pods run.")]
     config: ConfigShape
-    resources: Annotated[ResourcesShape | None, Field(description="What each pod asks for and may use at most.")]
+    resources: Annotated[ResourcesShape | None, Field(description="The same as in `config`, whatever the type: what each pod asks for and may use at most.")]
     restores: Annotated[str | None, Field(description="Name of the deployment that is brought back.")]
 
 

@@ -69,7 +69,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, request.runtime, request.restores)
         check_config(body.deployment_config, (kept or {}).get("config"))
-    elif "live" not in app.get("status", ()):
+    elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
     if body.confirmed is not None:
         row, is_replayed = confirmations.deploy(session.api, request, claim, body.confirmed, elsewhere)
@@ -92,7 +92,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
         check_config(body.deployment_config, (kept or {}).get("config"))
-    elif "live" not in app.get("status", ()):
+    elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
     return Json({"data": serialize.preview(plan_deploy(session.api, request).preview.as_json())})
 

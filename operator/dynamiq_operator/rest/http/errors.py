@@ -202,4 +202,6 @@ _FIELDS = {
 
 def _field(theirs: str) -> str:
     """The contract's name of an object's field."""
+    if theirs.startswith("spec.config.resources"):
+        return f"deployment_config.config.{theirs.removeprefix('spec.config.')}"
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"

@@ -16,7 +16,10 @@ ROW = "fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"
 ANNA = {"id": "f2f4c7fb-6c53-5d3c-b3ac-3b3c6cf8d1a7", "email": "anna@example.com", "username": "anna@example.com"}
 CONFIG = {
     "deployment_type": "server_based",
-    "config": {"autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80}},
+    "config": {
+        "autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+    },
 }
 RUNS_ON = {"id": RUNTIME, "version": "1.4.0", "label": "Python 3.11, stable"}
 RELEASE = {"id": VERSION, "version": "v2", "description": "Passes the question to the right team"}

@@ -28,9 +28,33 @@ class Autoscaling(RequestModel):
         return self
 
 
-class TypeConfig(RequestModel):
-    """`{}`, or what is to be otherwise than it is live, or than the type's default: of one type alone."""
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
+Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
 
+
+class Amounts(RequestModel):
+    """Amounts of compute, as Kubernetes writes them."""
+
+    cpu: Annotated[Quantity | None, Field(description="CPU, such as 100m or 2.")] = None
+    memory: Annotated[Quantity | None, Field(description="Memory, such as 256Mi.")] = None
+
+
+class Resources(RequestModel):
+    """Compute for each pod. What is left out keeps what is live, whatever the type."""
+
+    requests: Annotated[Amounts | None, Field(description="What a pod asks for; first the runtime's, else 100m and 256Mi.")] = None
+    limits: Annotated[Amounts | None, Field(description="What a pod may use at most.")] = None
+
+    def as_record(self) -> dict[str, Any]:
+        """The resources of a record's config: what was given."""
+        given: dict[str, Any] = self.model_dump(exclude_none=True)
+        return {part: amounts for part, amounts in given.items() if amounts}
+
+
+class TypeConfig(RequestModel):
+    """`{}`, or what is to be otherwise than it is live, or than the type's default. But for resources, each field is of one type alone."""
+
+    resources: Annotated[Resources | None, Field(description="Of either type: what each pod asks for, and may use at most.")] = None
     autoscaling: Annotated[Autoscaling | None, Field(description="For server_based.")] = None
     idle_seconds: Annotated[
         int | None, Field(ge=5, le=86400, description="For serverless: seconds without a call after which it sleeps; first 300.")
@@ -53,10 +77,12 @@ class DeploymentConfig(RequestModel):
     def as_record(self) -> dict[str, Any]:
         """The config of a record."""
         given = self.config or TypeConfig()
+        resources = given.resources.as_record() if given.resources is not None else {}
+        compute = {"resources": resources} if resources else {}
         if self.deployment_type == "serverless":
-            return {"type": "serverless", **_named(given, SERVERLESS_CONFIG)}
+            return {"type": "serverless", **_named(given, SERVERLESS_CONFIG), **compute}
         scaling = _named(given.autoscaling, SCALING)
-        return {"type": "server", **({"autoscaling": scaling} if scaling else {})}
+        return {"type": "server", **({"autoscaling": scaling} if scaling else {}), **compute}
 
     def foreign(self) -> list[str]:
         """The fields that were given and are of the other type."""

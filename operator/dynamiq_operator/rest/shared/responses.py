@@ -40,8 +40,25 @@ class AutoscalingShape(ResponseModel):
     target_cpu_utilization_percentage: int
 
 
+class AmountsShape(ResponseModel):
+    cpu: Annotated[str | None, Field(description="CPU, such as 100m.")] = None
+    memory: Annotated[str | None, Field(description="Memory, such as 256Mi.")] = None
+
+
+class ResourcesShape(ResponseModel):
+    requests: AmountsShape | None = None
+    limits: AmountsShape | None = None
+
+
 class ConfigBody(ResponseModel):
     autoscaling: Annotated[AutoscalingShape | None, Field(description="Left out for serverless.")] = None
+    resources: Annotated[
+        ResourcesShape | None,
+        Field(
+            description="What each pod asks for, and may use at most; null where it is not decided yet. Of serverless left out where it is "
+            "not decided, or asks for 100m and 256Mi alone."
+        ),
+    ] = None
     idle_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 300.")] = None
     max_replicas: Annotated[int | None, Field(description="Of serverless, where it is not 10.")] = None
     hold_seconds: Annotated[int | None, Field(description="Of serverless, where it is not 120.")] = None

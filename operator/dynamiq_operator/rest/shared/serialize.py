@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model import names
-from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING, DEFAULT_SLEEP
+from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING, DEFAULT_REQUESTS, DEFAULT_SLEEP
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.objects import Manifest
@@ -22,6 +22,7 @@ from dynamiq_operator.views.history import HistoryRow
 Data = dict[str, Any]
 SERVER, SERVERLESS = "server_based", "serverless"
 _DEFAULT_SCALING, _DEFAULT_SERVERLESS = DEFAULT_AUTOSCALING.as_json(), DEFAULT_SLEEP.as_json()
+_DEFAULT_RESOURCES = {"requests": DEFAULT_REQUESTS.as_json()}
 _COLUMNS = tuple(of_rest())
 RESTORED_WITHIN = timedelta(hours=1)
 """Longest time between two objects of one backup that are made anew."""
@@ -100,15 +101,17 @@ def config(given: Mapping[str, Any] | None) -> Data:
     Of a serverless one the contract has `{}`: our fields are in it where they are not the defaults.
     """
     given = given or {}
+    resources = given.get("resources")
     if given.get("type") == "serverless":
         own = {
             ours: given[theirs]
             for ours, theirs in SERVERLESS_CONFIG
             if given.get(theirs, default := _DEFAULT_SERVERLESS[theirs]) != default
         }
-        return {"deployment_type": SERVERLESS, "config": own}
+        compute = {"resources": resources} if resources not in (None, _DEFAULT_RESOURCES) else {}
+        return {"deployment_type": SERVERLESS, "config": {**own, **compute}}
     scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
-    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}}}
+    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}, "resources": resources}}
 
 
 def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -119,11 +122,20 @@ def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> M
 
 
 def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The config of a row that is not pinned yet: what it asks for, over what is live."""
+    """The config of a row that is not pinned yet: what it asks for, over what is live. Of another type, compute alone is kept."""
     asked, live = asked or {}, live or {}
+    merged = {**asked, "resources": _merged_resources(asked.get("resources") or {}, live.get("resources"))}
     if asked.get("type", live.get("type")) != live.get("type"):
-        return asked
-    return {**live, **asked, "autoscaling": {**(live.get("autoscaling") or {}), **(asked.get("autoscaling") or {})}}
+        return merged
+    return {**live, **merged, "autoscaling": {**(live.get("autoscaling") or {}), **(asked.get("autoscaling") or {})}}
+
+
+def _merged_resources(asked: Mapping[str, Any], live: Mapping[str, Any] | None) -> Data | None:
+    """Where nothing is live, what is asked alone, None for nothing: the rest is the runtime's, which is chosen when the row is pinned."""
+    if live is None:
+        return dict(asked) or None
+    parts = {part: {**(live.get(part) or {}), **(asked.get(part) or {})} for part in ("requests", "limits")}
+    return {part: amounts for part, amounts in parts.items() if amounts}
 
 
 def changed_at(meta: Mapping[str, Any]) -> str:
