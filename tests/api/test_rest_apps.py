@@ -17,7 +17,7 @@ import requests
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.rest.apps.responses import App
+from dynamiq_operator.rest.apps.responses import App, AppDetails
 from dynamiq_operator.rest.deployments.responses import PreviewShape, PromotionPreview
 from dynamiq_operator.rest.shared.responses import Deployment
 from local.clusters import Cluster
@@ -137,7 +137,7 @@ def test_an_app_and_its_history(place: Place) -> None:
     stored = place.stage.row(live["name"])
     assert (live["digest"], live["created_by"]["username"]) == (stored["spec"]["pinned"]["digest"], stored["spec"]["createdBy"])
     shown = place.anna.get(f"/v1/apps/{made['id']}")
-    App.model_validate(shown)
+    AppDetails.model_validate(shown)
     assert (shown["latest_deployment_id"], shown["workflow_version"]["version"]) == (third["id"], "v1")
     assert shown["workflow"] == {"id": place.workflow, "name": APP, "description": "Chats"}
     assert shown in place.anna.get(f"/v1/apps?project_id={place.project}")

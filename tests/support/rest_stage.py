@@ -40,6 +40,13 @@ ANNA = "anna@example.com"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 """An id of nothing."""
 DOMAIN = "apps.example.com"
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Serving",
+    "message": "v2 (#2, chat-b) is live",
+    "lastTransitionTime": "2026-11-24T12:00:02Z",
+}
 RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS)}
 
 
@@ -353,7 +360,7 @@ def _world() -> list[Manifest]:
         make.workflow_manifest(),
         make.version_manifest("v1"),
         make.version_manifest("v2", make.created(1)),
-        make.app_manifest(make.with_status(live=live)),
+        make.app_manifest(make.with_status(live=live, conditions=[READY])),
         row("chat-a", make.superseded(1, "v1")),
         row("chat-b", make.live(2, "v2"), make.created(2)),
     ]

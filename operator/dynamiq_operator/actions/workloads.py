@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,24 @@ class Pods:
         )
 
 
+WARM, STARTING = "warm", "starting"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A workload of strategy Switch that does not serve. `role`: starting, or warm where it served before."""
+
+    role: str
+    name: str
+    version: str | None
+    ready: int
+    wanted: int
+
+    @property
+    def is_warm(self) -> bool:
+        return self.role == WARM
+
+
 @dataclass(frozen=True)
 class Workloads:
     """Workloads by their pins label. `serving`: the label that the Service selects."""
@@ -64,6 +83,15 @@ class Workloads:
     def has_served(self, label: str) -> bool:
         """Whether the Service ever came to a workload of strategy Switch."""
         return names.SERVED_ANNOTATION in (self.by_label[label]["metadata"].get("annotations") or {})
+
+    def beside(self, under_way: Iterable[Manifest]) -> Iterator[Beside]:
+        """The workloads that do not serve. `under_way`: the rows that are not decided yet."""
+        starting = {self.of_row(raw) for raw in under_way}
+        for label, raw in sorted(self.by_label.items()):
+            if label != self.serving:
+                pods = Pods.of(raw)
+                role = WARM if self.has_served(label) and label not in starting else STARTING
+                yield Beside(role, raw["metadata"]["name"], self.version(label), pods.ready, pods.wanted)
 
     def pods_of(self, raw: Manifest | None) -> Pods | None:
         """The pods of a row, and those that serve until it does; None where there is neither."""

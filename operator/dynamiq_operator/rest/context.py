@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -135,6 +135,11 @@ class ApiContext:
     def created_at(self, resource: ApiResource, namespace: str, name: str) -> str | None:
         found = self.index.of(resource).named(namespace, name)
         return found.created if found else None
+
+    def labels_of(self, namespace: str) -> Mapping[str, str]:
+        """The labels of a namespace; none where it is not known."""
+        found = self.index.of(NAMESPACES).named("", namespace)
+        return found.labels if found else {}
 
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         return newest_of(self.index.versions(namespace, workflow))

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.desired.base import SERVICE, WORKLOAD
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps.responses import App
+from dynamiq_operator.rest.apps.responses import App, AppDetails
 from tests.support import factories as make
-from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created
-from tests.support.scripted import Answer, Reply, Sent, failure
+from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created, row
+from tests.support.scripted import Answer, Reply, Sent, failure, listed
+from tests.support.workloads import of_pins, service
 
 SERVER = {
     "deployment_type": "server_based",
@@ -33,7 +35,7 @@ def _new(stage: RestStage, **fields: Any) -> dict[str, Any]:
 
 def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     told = stage.get(_path(stage))
-    App.model_validate(told)
+    AppDetails.model_validate(told)
     assert (told["name"], told["hostname"], told["project_id"]) == ("chat", f"chat.demo.{DOMAIN}", stage.uid(NAMESPACES, "demo"))
     assert told["workflow"] == {"id": stage.uid(WORKFLOWS, "chat"), "name": "chat", "description": "Answers questions"}
     assert (told["workflow_version"]["version"], told["workflow_version_id"]) == ("v2", stage.uid(VERSIONS, "chat-v2"))
@@ -41,6 +43,83 @@ def test_an_app_and_what_it_serves(stage: RestStage) -> None:
     assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
     assert told["deployment_config"] == SERVER
     assert told["access_control"] == {"access_type": "private"}
+
+
+def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
+    told = stage.get(_path(stage))
+    AppDetails.model_validate(told)
+    assert told["status"] == {"word": "Live", "reason": "Serving", "message": "v2 (#2, chat-b) is live"}
+    assert (told["namespace"], told["resource_name"], told["environment"]) == ("demo", "chat", "staging")
+    assert told["live"] == {
+        "deployment_id": stage.uid(RECORDS, "chat-b"),
+        "name": "chat-b",
+        "sequence": 2,
+        "version": "v2",
+        "created_at": "2026-11-24T12:00:00Z",
+    }
+    (condition,) = told["conditions"]
+    assert condition == {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Serving",
+        "message": "v2 (#2, chat-b) is live",
+        "since": "2026-11-24T12:00:02Z",
+    }
+    assert (told["under_way"], told["git"], told["warm"]) == (None, None, [])
+    (of_list,) = stage.get("/v1/apps")
+    App.model_validate(of_list)
+    assert of_list == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm")}
+
+
+def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
+    first = stage.put(row("chat-c", make.progressing(3, "v1"), make.created(8)))
+    newest = stage.put(row("chat-d", make.created(9), make.with_status(phase="Pending")))
+    owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
+    stage.put(row("chat-old", make.progressing(9), make.with_meta(ownerReferences=[owner])))
+    for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
+        assert told["under_way"] == {
+            "deployment_id": newest["metadata"]["uid"],
+            "name": "chat-d",
+            "sequence": None,
+            "version": None,
+            "status": "Pending",
+        }
+        assert (told["status"]["word"], told["live"]["name"]) == ("Pending", "chat-b")
+        assert told["workflow_version"]["version"] == "v2", "it still serves that"
+    assert first["metadata"]["uid"] != told["under_way"]["deployment_id"]
+
+
+def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None:
+    for path in (RECORDS.path("demo"), RECORDS.path(), RECORDS.path("demo", "chat-b")):
+        stage.script.on("GET", path, failure(403, "Forbidden"))
+    for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
+        assert (told["status"]["word"], told["under_way"]) == ("Live", None)
+        assert (told["live"]["version"], told["live"]["deployment_id"]) == ("v2", stage.uid(RECORDS, "chat-b"))
+
+
+def test_what_git_asks_and_whether_it_is_what_is_live(stage: RestStage) -> None:
+    asked = {"workflowVersion": "v2", "message": "From Git"}
+    live = stage.object(APPS, "chat")["status"]
+    stage.put(make.app_manifest(make.with_deploy(**asked, changedBy="flux"), make.with_status(**live)))
+    told = stage.get(_path(stage))
+    AppDetails.model_validate(told)
+    git = {"workflow_version": "v2", "runtime": None, "message": "From Git", "changed_by": "flux", "is_live": False}
+    assert told["git"] == git
+    stage.put(row("chat-b", make.live(2, "v2", source="App"), make.asking(**asked), make.created(2)))
+    assert stage.get(_path(stage))["git"] == {**git, "is_live": True}
+    stage.put(make.app_manifest(make.with_deploy(**asked, changedBy="flux")))
+    assert stage.get(_path(stage))["git"]["is_live"] is False, "nothing is live"
+
+
+def test_what_is_kept_warm(stage: RestStage) -> None:
+    live = stage.object(APPS, "chat")["status"]
+    stage.put(make.app_manifest(make.with_spec(rollout={"strategy": "Switch"}), make.with_status(**live)))
+    warm, serving = of_pins("v1", 2, 2, warm=True), of_pins("v2", 3, 3, serves=True)
+    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), listed(warm, serving))
+    stage.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service("v2"))
+    assert stage.get(_path(stage))["warm"] == [{"version": "v1", "sequence": None, "pods_ready": 2}]
+    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), failure(403, "Forbidden"))
+    assert stage.get(_path(stage))["warm"] == []
 
 
 def test_a_hostname_is_what_a_client_can_call() -> None:

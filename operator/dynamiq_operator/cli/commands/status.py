@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import history as reading
-from dynamiq_operator.actions.workloads import Pods, Workloads, workloads_of
+from dynamiq_operator.actions.workloads import Beside, Pods, workloads_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Phase, Source
 from dynamiq_operator.model.rollout import Rollout
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """A workload of strategy Switch that does not serve. `role`: starting, or warm where it served before."""
-
-    role: str
-    name: str
-    version: str | None
-    ready: int
-    wanted: int
-
-
-@dataclass(frozen=True)
 class _Seen:
     """What there is of an App. `pods`: of what serves."""
 
@@ -44,7 +32,7 @@ class _Seen:
     live: HistoryRow | None
     under_way: tuple[HistoryRow, ...]
     pods: Pods | None
-    beside: tuple[_Beside, ...]
+    beside: tuple[Beside, ...]
 
 
 def run(context: CommandContext) -> int:
@@ -73,17 +61,8 @@ def _look(context: CommandContext, name: str) -> _Seen:
         live[1] if live is not None else None,
         tuple(row for _, row in under_way),
         there.pods_of(live[0] if live is not None else None) if there is not None else None,
-        tuple(_beside(there, [raw for raw, _ in under_way])) if there is not None else (),
+        tuple(there.beside(raw for raw, _ in under_way)) if there is not None else (),
     )
-
-
-def _beside(there: Workloads, under_way: Iterable[Manifest]) -> Iterator[_Beside]:
-    starting = {there.of_row(raw) for raw in under_way}
-    for label, raw in sorted(there.by_label.items()):
-        if label != there.serving:
-            pods = Pods.of(raw)
-            role = "warm" if there.has_served(label) and label not in starting else "starting"
-            yield _Beside(role, raw["metadata"]["name"], there.version(label), pods.ready, pods.wanted)
 
 
 def _data(namespace: str, seen: _Seen) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, PROJECT, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
-from dynamiq_operator.rest.shared.responses import Access, Author, ConfigShape, RuntimeShape, VersionRef
+from dynamiq_operator.rest.shared.responses import Access, Author, Condition, ConfigShape, RuntimeShape, VersionRef
+from dynamiq_operator.views.app_state import AppWord
 
 
 class WorkflowRef(ResponseModel):
@@ -21,29 +22,97 @@ class AppVersionRef(VersionRef):
     created_at: Time | None
 
 
+class AppStatus(ResponseModel):
+    """How the App is, in one word, with the reason of the condition that says so."""
+
+    word: Annotated[
+        str,
+        Field(
+            json_schema_extra={"enum": [word.value for word in AppWord]},
+            description="Asleep: scaled to zero on purpose. Progressing, Pending: a deployment is under way, with or without one that is live. "
+            "Degraded: something is live, and not as it should be. Failed: nothing is live, and the newest deployment failed.",
+        ),
+    ]
+    reason: str | None
+    message: str | None
+
+
+class LiveRef(ResponseModel):
+    """What the App serves."""
+
+    deployment_id: Annotated[Id | None, Field(description="None where the row is not there any more.")]
+    name: str
+    sequence: int
+    version: str
+    created_at: Time | None
+
+
+class UnderWayRef(ResponseModel):
+    """The newest deployment that is not decided yet."""
+
+    deployment_id: Id
+    name: str
+    sequence: Annotated[int | None, Field(description="None until the operator has taken the row up.")]
+    version: Annotated[str | None, Field(description="None where it is decided with the rest of the row.")]
+    status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing"]})]
+
+
+class GitAsks(ResponseModel):
+    """What Git asks to be deployed: `App.spec.deploy`."""
+
+    workflow_version: Annotated[str | None, Field(description="None: the newest release at the time of the change.")]
+    runtime: Annotated[str | None, Field(description="Name of a Runtime; none: that which is live.")]
+    message: str | None
+    changed_by: Annotated[str | None, Field(description="Who changed it last.")]
+    is_live: Annotated[bool, Field(description="Whether the App serves the deployment that was made of it.")]
+
+
+class WarmRef(ResponseModel):
+    """A version that is kept ready beside the live one."""
+
+    version: str | None
+    sequence: Annotated[int | None, Field(description="None where it is not known.")]
+    pods_ready: int
+
+
+_APP: dict[str, Any] = {
+    "id": APP,
+    "name": "Customer support",
+    "description": "Answers customers' questions",
+    "project_id": PROJECT,
+    "hostname": "support.demo.example.com",
+    "runtime_id": RUNTIME,
+    "workflow_id": WORKFLOW,
+    "workflow_version_id": VERSION,
+    "deployment_config": CONFIG,
+    "access_control": {"access_type": "private"},
+    "created_at": "2026-11-24T22:19:23Z",
+    "created_by": ANNA,
+    "updated_at": "2026-11-24T22:22:45Z",
+    "updated_by": ANNA,
+    "archived_at": None,
+    "archived_by": None,
+    "latest_deployment_id": ROW,
+    "runtime": RUNS_ON,
+    "workflow": {"id": WORKFLOW, "name": "support", "description": "Answers customers' questions"},
+    "workflow_version": {**RELEASE, "created_at": "2026-11-24T22:19:23Z"},
+    "namespace": "demo",
+    "resource_name": "support",
+    "environment": "production",
+    "status": {"word": "Live", "reason": "Serving", "message": "v2 (#2, support-x8cc4) is live"},
+    "live": {
+        "deployment_id": ROW,
+        "name": "support-x8cc4",
+        "sequence": 2,
+        "version": "v2",
+        "created_at": "2026-11-24T22:22:45Z",
+    },
+    "under_way": None,
+}
+
+
 class App(ResponseModel):
-    model_config = example(
-        id=APP,
-        name="Customer support",
-        description="Answers customers' questions",
-        project_id=PROJECT,
-        hostname="support.demo.example.com",
-        runtime_id=RUNTIME,
-        workflow_id=WORKFLOW,
-        workflow_version_id=VERSION,
-        deployment_config=CONFIG,
-        access_control={"access_type": "private"},
-        created_at="2026-11-24T22:19:23Z",
-        created_by=ANNA,
-        updated_at="2026-11-24T22:22:45Z",
-        updated_by=ANNA,
-        archived_at=None,
-        archived_by=None,
-        latest_deployment_id=ROW,
-        runtime=RUNS_ON,
-        workflow={"id": WORKFLOW, "name": "support", "description": "Answers customers' questions"},
-        workflow_version={**RELEASE, "created_at": "2026-11-24T22:19:23Z"},
-    )
+    model_config = example(**_APP)
 
     id: Id
     name: str
@@ -67,3 +136,38 @@ class App(ResponseModel):
     runtime: RuntimeShape | None
     workflow: WorkflowRef
     workflow_version: AppVersionRef | None
+    namespace: Annotated[str, Field(description="The App's namespace, for kubectl.")]
+    resource_name: Annotated[str, Field(description="The App's own name there.")]
+    environment: Annotated[str | None, Field(description="The namespace's label dynamiq.getdynamiq.ai/environment.")]
+    status: AppStatus
+    live: LiveRef | None
+    under_way: Annotated[UnderWayRef | None, Field(description="None, too, where the caller may not list deployments.")]
+
+
+class AppDetails(App):
+    """An App as it is read by itself."""
+
+    model_config = example(
+        **_APP,
+        conditions=[
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Serving",
+                "message": "v2 (#2, support-x8cc4) is live",
+                "since": "2026-11-24T22:22:49Z",
+            }
+        ],
+        git={
+            "workflow_version": "v2",
+            "runtime": None,
+            "message": "Questions go to the right team",
+            "changed_by": "anna@example.com",
+            "is_live": True,
+        },
+        warm=[{"version": "v1", "sequence": None, "pods_ready": 1}],
+    )
+
+    conditions: list[Condition]
+    git: Annotated[GitAsks | None, Field(description="None for an App that Git does not deploy.")]
+    warm: Annotated[list[WarmRef], Field(description="Of strategy Switch: what is kept ready, as far as the caller may read workloads.")]

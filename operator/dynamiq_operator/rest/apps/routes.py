@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -16,11 +14,12 @@ from dynamiq_operator.actions.refusals import LeftBehind
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
-from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.apps import responses, serialize
+from dynamiq_operator.rest.apps import responses
+from dynamiq_operator.rest.apps.details import read_details, serialize_app
+from dynamiq_operator.rest.apps.listing import beside, of_each_namespace
 from dynamiq_operator.rest.apps.parse import app_request
 from dynamiq_operator.rest.apps.requests import NewApp
-from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import HttpProblem, invalid_field, unknown_id
@@ -29,11 +28,9 @@ from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf, newest
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.visibility import may_read, or_empty
-from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
+from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
 LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
@@ -69,15 +66,8 @@ def every_app(
             raise unknown_id("workflow", workflow_id, "workflow_id") from None
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        found, namespaces = _of_each_namespace(context, session)
-    served, described = _beside(context, session, namespaces)
-
-    def serialize_listed(raw: Manifest) -> Data:
-        return serialize_app(
-            context, raw, served.get(_key(raw)), None, described.get((raw["metadata"]["namespace"], raw["spec"]["workflow"]))
-        )
-
-    return paging.of(newest(found), serialize_listed)
+        found, namespaces = of_each_namespace(context, session)
+    return paging.of(newest(found), beside(context, session, namespaces).serialize)
 
 
 @router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
@@ -98,22 +88,14 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
         raise
     context.index.of(APPS).put(performed.app)
     context.index.of(RECORDS).put(performed.row)
-    serialized = serialize_app(context, performed.app, performed.row, performed.row, None)
+    serialized = serialize_app(context, performed.app, performed.row, [performed.row], None, latest=performed.row)
     return Json({"data": serialized}, 201, REPLAYED if performed.is_replayed else None)
 
 
-@router.get("/{app_id}", responses=documented(One[responses.App], 404, 422))
+@router.get("/{app_id}", responses=documented(One[responses.AppDetails], 404, 422))
 def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """The App, and what it serves."""
-    entry = context.find(APPS, app_id)
-    raw = context.read(session, APPS, entry)
-    latest = context.latest_row(entry.namespace, entry.uid)
-    served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
-    row, described = context.in_parallel(
-        partial(_row, session, entry.namespace, served),
-        partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
-    )
-    return Json({"data": serialize_app(context, raw, row, None, (described or {}).get("description"))})
+    """The App, what it serves and what is under way, its conditions, and what Git asks."""
+    return Json({"data": read_details(context, session, context.find(APPS, app_id))})
 
 
 @router.delete("/{app_id}", status_code=204, responses=documented(None, 404, 409, 422, status=204))
@@ -129,76 +111,7 @@ def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Respons
     return Response(status_code=204)
 
 
-def serialize_app(context: ApiContext, raw: Manifest, row: Manifest | None, latest: Manifest | None, described: str | None) -> Data:
-    """Serializes an App. `row`: the row that it serves, None where there is none or it may not be read; `latest`: its newest row, where it is known."""
-    uid = raw["metadata"]["uid"]
-    serialized = serialize_deployment(row, uid, context, raw["spec"]["workflow"]) if row is not None else None
-    entry = context.latest_row(raw["metadata"]["namespace"], uid)
-    latest_id = (
-        latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
-    )
-    return serialize.app(raw, serialized, latest_id, described, context, context.settings)
-
-
 def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
     """Raises HttpProblem 404 where the caller may not see the namespace: a filter by two ids must not tell whether one of them exists."""
     if not may_read(session.api, namespace):
         raise unknown_id(what, uid, f"{what}_id")
-
-
-def _row(session: CallerSession, namespace: str, name: str | None) -> Manifest | None:
-    if name is None:
-        return None
-    try:
-        return session.api.request("GET", RECORDS.path(namespace, name))
-    except (errors.NotFound, errors.Denied):
-        return None
-
-
-def _described(session: CallerSession, namespace: str, workflow: str) -> Manifest | None:
-    try:
-        return read_workflow(session.api, namespace, workflow)
-    except (errors.NotFound, errors.Denied):
-        return None
-
-
-def _of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list[Manifest], list[str]]:
-    """The Apps of every namespace in which the caller may list them, and those namespaces."""
-    there = sorted({entry.namespace for entry in context.index.of(APPS).all()})
-
-    def listed(namespace: str) -> list[Manifest] | None:
-        try:
-            return kube_api.items(session.api, APPS, namespace)
-        except errors.Denied as error:
-            if error.status == 401:
-                raise
-            return None
-
-    found = [(namespace, items) for namespace, items in zip(there, context.map_parallel(listed, there), strict=True) if items is not None]
-    return [item for _, items in found for item in items], [namespace for namespace, _ in found]
-
-
-def _beside(
-    context: ApiContext, session: CallerSession, namespaces: list[str]
-) -> tuple[Mapping[tuple[str, str], Manifest], Mapping[tuple[str, str], str | None]]:
-    """What a list of Apps needs besides them: by App, the row that it serves, else its newest open one; by workflow, its description."""
-
-    def rows(namespace: str) -> list[Manifest]:
-        return or_empty(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
-
-    def workflows(namespace: str) -> list[Manifest]:
-        return or_empty(lambda: list_workflows(session.api, namespace))
-
-    found = context.in_parallel(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
-    by_app: dict[tuple[str, str], Manifest] = {}
-    for row in sorted((row for some in found[: len(namespaces)] for row in some), key=_preference):
-        by_app[(row["metadata"]["namespace"], row["spec"]["app"])] = row
-    return by_app, {_key(each): each["description"] for some in found[len(namespaces) :] for each in some}
-
-
-def _preference(row: Manifest) -> tuple[bool, int]:
-    return (row["spec"].get("outcome") or {}).get("result") == "Succeeded", row["spec"].get("sequence") or 0
-
-
-def _key(raw: Manifest) -> tuple[str, str]:
-    return raw["metadata"]["namespace"], raw["metadata"]["name"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from dynamiq_operator.actions.workloads import Beside
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
 from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
-from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, config
+from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, condition, config
+from dynamiq_operator.views.app_state import app_state, is_as_declared, rows_under_way
+from dynamiq_operator.views.history import HistoryRow
 
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
@@ -43,6 +48,65 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         if version
         else None,
     }
+
+
+def state(raw: Manifest, rows: Sequence[Manifest], environment: str | None, ids: Ids) -> Data:
+    """How an App is, what it serves and what is under way. `rows`: its own that are live or not decided yet, as far as they may be read."""
+    meta = raw["metadata"]
+    namespace, under_way = meta["namespace"], next(iter(rows_under_way(rows)), None)
+    said = app_state(raw, under_way)
+    return {
+        "namespace": namespace,
+        "resource_name": meta["name"],
+        "environment": environment,
+        "status": {"word": said.word.value, "reason": said.reason, "message": said.message},
+        "live": _live(raw, rows, ids),
+        "under_way": _under_way(under_way) if under_way is not None else None,
+    }
+
+
+def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data:
+    """What one App alone is told with. `row`: that which it serves; `warm`: workloads that are kept ready beside it."""
+    deploy, status = raw["spec"].get("deploy"), raw.get("status") or {}
+    git = (
+        {
+            "workflow_version": deploy.get("workflowVersion"),
+            "runtime": deploy.get("runtime"),
+            "message": deploy.get("message"),
+            "changed_by": deploy.get("changedBy"),
+            "is_live": row is not None and _is_live(raw, row) and is_as_declared(raw, row),
+        }
+        if deploy is not None
+        else None
+    )
+    return {
+        "conditions": [condition(each) for each in status.get("conditions") or ()],
+        "git": git,
+        "warm": [{"version": each.version, "sequence": None, "pods_ready": each.ready} for each in warm],
+    }
+
+
+def _live(raw: Manifest, rows: Iterable[Manifest], ids: Ids) -> Data | None:
+    if (told := (raw.get("status") or {}).get("live")) is None:
+        return None
+    namespace, name = raw["metadata"]["namespace"], told["row"]
+    row = next((HistoryRow.of(each) for each in rows if each["metadata"]["name"] == name), None)
+    return {
+        "deployment_id": row.uid if row is not None else ids.id_of(RECORDS, namespace, name),
+        "name": name,
+        "sequence": told["sequence"],
+        "version": told["workflowVersion"],
+        "created_at": row.date if row is not None else ids.created_at(RECORDS, namespace, name),
+    }
+
+
+def _is_live(raw: Manifest, row: Manifest) -> bool:
+    return bool(((raw.get("status") or {}).get("live") or {}).get("row") == row["metadata"]["name"])
+
+
+def _under_way(raw: Manifest) -> Data:
+    row = HistoryRow.of(raw)
+    return {"deployment_id": row.uid, "name": row.name, "sequence": row.sequence, "version": row.version, "status": row.status}
 
 
 def _answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:

@@ -42,7 +42,9 @@ class PreviewSide(ResponseModel):
     runtime_name: Annotated[str, Field(description="Name of the Runtime: two may be of one version.")]
     image: Annotated[str, Field(description="Image that pods run.")]
     config: ConfigShape
-    resources: Annotated[ResourcesShape | None, Field(description="The same as in `config`, whatever the type: what each pod asks for and may use at most.")]
+    resources: Annotated[
+        ResourcesShape | None, Field(description="The same as in `config`, whatever the type: what each pod asks for and may use at most.")
+    ]
     restores: Annotated[str | None, Field(description="Name of the deployment that is brought back.")]
 
 

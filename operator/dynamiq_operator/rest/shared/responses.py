@@ -76,6 +76,14 @@ class PromotedFrom(ResponseModel):
     hash: str
 
 
+class Condition(ResponseModel):
+    type: str
+    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+    reason: Annotated[str | None, Field(description="Why, as one word.")]
+    message: Annotated[str | None, Field(description="Why, as a sentence.")]
+    since: Annotated[Time | None, Field(description="When the status last changed.")]
+
+
 class Deployment(ResponseModel):
     """One row of an App's history; the fields after `message` say where it came from."""
 

@@ -111,7 +111,10 @@ def config(given: Mapping[str, Any] | None) -> Data:
         compute = {"resources": resources} if resources not in (None, _DEFAULT_RESOURCES) else {}
         return {"deployment_type": SERVERLESS, "config": {**own, **compute}}
     scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
-    return {"deployment_type": SERVER, "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}, "resources": resources}}
+    return {
+        "deployment_type": SERVER,
+        "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}, "resources": resources},
+    }
 
 
 def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -136,6 +139,17 @@ def _merged_resources(asked: Mapping[str, Any], live: Mapping[str, Any] | None) 
         return dict(asked) or None
     parts = {part: {**(live.get(part) or {}), **(asked.get(part) or {})} for part in ("requests", "limits")}
     return {part: amounts for part, amounts in parts.items() if amounts}
+
+
+def condition(raw: Mapping[str, Any]) -> Data:
+    """One condition of an App or a row."""
+    return {
+        "type": raw["type"],
+        "status": raw["status"],
+        "reason": raw.get("reason") or None,
+        "message": raw.get("message") or None,
+        "since": raw.get("lastTransitionTime"),
+    }
 
 
 def changed_at(meta: Mapping[str, Any]) -> str:

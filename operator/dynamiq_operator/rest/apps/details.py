@@ -1,0 +1,94 @@
+"""One App as it is read whole: what it serves, what is under way, its conditions, and what Git asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from dynamiq_operator.actions.history import may_belong_to
+from dynamiq_operator.actions.workloads import Workloads, workloads_of
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.names import ENVIRONMENT_LABEL
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.rollout import Strategy
+from dynamiq_operator.rest.apps import serialize
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.visibility import or_empty
+from dynamiq_operator.rest.kube.workflow_table import read_workflow
+from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.views.app_state import rows_under_way
+
+
+def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> Data:
+    """The App with its details, read with the caller's token. Raises HttpProblem 404 and errors.ApiError."""
+    raw = context.read(session, APPS, entry)
+    latest = context.latest_row(entry.namespace, entry.uid)
+    served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
+    calls: list[Callable[[], Any]] = [
+        partial(_row, session, entry, served),
+        partial(_open_rows, session, entry),
+        partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
+        partial(_workloads, session, raw),
+    ]
+    row, rows, described, workloads = context.in_parallel(*calls)
+    warm = [each for each in workloads.beside(rows_under_way(rows)) if each.is_warm] if workloads is not None else []
+    return serialize_app(context, raw, row, rows, described) | serialize.details(raw, row, warm)
+
+
+def serialize_app(
+    context: ApiContext,
+    raw: Manifest,
+    row: Manifest | None,
+    rows: Sequence[Manifest],
+    described: str | None,
+    latest: Manifest | None = None,
+) -> Data:
+    """Serializes an App as a list has it.
+
+    `row`: the row that it serves, else its newest; None where there is none or it may not be read. `rows`: those that are live or not
+    decided yet, as far as they may be read. `described`: its workflow's description. `latest`: its newest row, where the index may not know it yet.
+    """
+    meta = raw["metadata"]
+    serialized = serialize_deployment(row, meta["uid"], context, raw["spec"]["workflow"]) if row is not None else None
+    entry = context.latest_row(meta["namespace"], meta["uid"])
+    latest_id = (
+        latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
+    )
+    environment = context.labels_of(meta["namespace"]).get(ENVIRONMENT_LABEL)
+    app = serialize.app(raw, serialized, latest_id, described, context, context.settings)
+    return app | serialize.state(raw, rows, environment, context)
+
+
+def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | None:
+    if name is None:
+        return None
+    try:
+        return session.api.request("GET", RECORDS.path(app.namespace, name))
+    except (errors.NotFound, errors.Denied):
+        return None
+
+
+def _open_rows(session: CallerSession, app: Entry) -> list[Manifest]:
+    selector = f"spec.app={app.name},{RECORDS.field_selector}"
+    found = or_empty(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
+    return [row for row in found if may_belong_to(app.uid, row)]
+
+
+def _described(session: CallerSession, namespace: str, workflow: str) -> str | None:
+    try:
+        description: str | None = read_workflow(session.api, namespace, workflow)["description"]
+    except (errors.NotFound, errors.Denied):
+        return None
+    return description
+
+
+def _workloads(session: CallerSession, raw: Manifest) -> Workloads | None:
+    """Those of an App under strategy Switch: no other has more than one."""
+    if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH:
+        return None
+    return workloads_of(session.api, raw["metadata"]["namespace"], raw["metadata"]["name"])
