@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { changesOf, fieldsWrong, isUnknown } from "./answers.ts";
+
+const CHANGED = {
+  status: 409,
+  message: "nothing was done",
+  details: {
+    version: { confirmed: "v2", now: "v3" },
+    config: {
+      confirmed: { deployment_type: "serverless", config: {} },
+      now: { deployment_type: "server_based", config: { autoscaling: { min_replicas: 1, max_replicas: 1 } } },
+    },
+    restores: { confirmed: null, now: "support-x" },
+  },
+};
+
+describe("what has changed since the preview", () => {
+  it("is told by field, in words", () => {
+    expect(changesOf(CHANGED)).toEqual([
+      { field: "Version", confirmed: "v2", now: "v3" },
+      {
+        field: "Configuration",
+        confirmed: "serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s",
+        now: "server based, 1 pod at 80 % CPU",
+      },
+      { field: "Brings back", confirmed: "nothing", now: "support-x" },
+    ]);
+  });
+
+  it("is nothing where a name is taken, or the error is another one", () => {
+    expect(changesOf({ status: 409, message: "", details: { name: "taken" } })).toEqual([]);
+    expect(changesOf({ ...CHANGED, status: 422 })).toEqual([]);
+  });
+});
+
+describe("what is wrong with a field", () => {
+  it("stands at that field", () => {
+    const wrong = { status: 422, message: "hostname: not a DNS name", details: { hostname: "not a DNS name" } };
+    expect(fieldsWrong(wrong, ["hostname"])).toEqual({ fields: { hostname: "Not a DNS name" }, rest: "" });
+  });
+
+  it("is the whole sentence where a word alone is said of it", () => {
+    const taken = { status: 409, message: "the project has an App named support already", details: { name: "taken" } };
+    expect(fieldsWrong(taken, ["name"]).fields).toEqual({ name: "the project has an App named support already" });
+  });
+
+  it("is said of the form where the form has no such field", () => {
+    const wrong = { status: 422, message: "restores: it never went live", details: { restores: "it never went live" } };
+    expect(fieldsWrong(wrong, ["message"])).toEqual({ fields: {}, rest: "restores: it never went live" });
+  });
+
+  it("is told at what holds the field", () => {
+    const wrong = { status: 422, message: "", details: { "deployment_config.config.x.y": "no such field" } };
+    expect(fieldsWrong(wrong, ["deployment_config"]).fields).toEqual({ deployment_config: "No such field" });
+  });
+
+  it("is not looked for in what forbids", () => {
+    expect(fieldsWrong({ status: 403, message: "you may not", details: {} }, ["name"]).rest).toBe("you may not");
+  });
+});
+
+it.each([0, 502, 503, 504])("after %s it is not known whether it was done", (status) => {
+  expect(isUnknown({ status, message: "", details: {} })).toBe(true);
+});
+
+it.each([401, 403, 409, 422, 429, 500])("after %s nothing was done", (status) => {
+  expect(isUnknown({ status, message: "", details: {} })).toBe(false);
+});

@@ -1,0 +1,80 @@
+/** What an error of a write says, sorted: what has changed since the preview, which field is wrong, and whether it may have been done. Pure. */
+import type { Config, Resources } from "./config.ts";
+import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+
+/** As `Problem` has it. */
+export interface Answered {
+  status: number;
+  message: string;
+  details: Record<string, unknown>;
+}
+
+export interface Change {
+  field: string;
+  confirmed: string;
+  now: string;
+}
+
+const LABELS: Record<string, string> = {
+  version: "Version",
+  flow_hash: "Flow",
+  runtime: "Runtime",
+  runtime_name: "Runtime (name)",
+  image: "Image",
+  config: "Configuration",
+  resources: "Resources",
+  restores: "Brings back",
+};
+
+/** What was confirmed and what is so now, by field; empty where the answer is about something else. */
+export function changesOf({ status, details }: Answered): Change[] {
+  if (status !== 409) return [];
+  const found: Change[] = [];
+  for (const [field, both] of Object.entries(details)) {
+    if (typeof both !== "object" || both === null || !("confirmed" in both) || !("now" in both)) continue;
+    found.push({
+      field: LABELS[field] ?? field,
+      confirmed: inWords(field, both.confirmed),
+      now: inWords(field, both.now),
+    });
+  }
+  return found;
+}
+
+function inWords(field: string, value: unknown): string {
+  if (value === null || value === undefined) return "nothing";
+  if (field === "config") {
+    const config = value as Config;
+    const compute = computeInWords(config.config?.resources);
+    return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
+  }
+  if (field === "resources") return computeInWords(value as Resources) || "nothing";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** What is wrong with which of the fields that the form shows; `rest`: what is said of anything else, or of all of it. */
+export function fieldsWrong(
+  problem: Answered,
+  known: readonly string[],
+): { fields: Record<string, string>; rest: string } {
+  const fields: Record<string, string> = {};
+  const details = Object.entries(problem.details).filter(([, said]) => typeof said === "string") as [string, string][];
+  if (problem.status !== 422 && problem.status !== 409 && problem.status !== 404)
+    return { fields, rest: problem.message };
+  for (const [field, said] of details) {
+    const shown = known.find((each) => each === field) ?? known.find((each) => field.startsWith(`${each}.`));
+    if (shown === undefined) return { fields, rest: problem.message };
+    // `taken` and `unknown` say which field: the message says what is wrong with it.
+    fields[shown] = /^[a-z_]+$/.test(said) ? problem.message : capital(said);
+  }
+  return { fields, rest: details.length > 0 ? "" : problem.message };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Whether a write may have been done although no answer says so. */
+export function isUnknown({ status }: Answered): boolean {
+  return status === 0 || status === 502 || status === 503 || status === 504;
+}
