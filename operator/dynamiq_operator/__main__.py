@@ -8,24 +8,21 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
+from dynamiq_operator.arguments import annotations_by_class, console_url, count, gateway, issuer, patience, port, scopes, seconds, setting
 from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
-from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme, Settings
 from dynamiq_operator.model.text import on_one_line
 
 DEFAULT_LEASE = "dynamiq-operator"
-SECONDS_MOST = 86400
-PORT_MOST = 65535
 HEALTH = "http://0.0.0.0:8080/healthz"
 
 
@@ -51,50 +48,50 @@ def parser() -> argparse.ArgumentParser:
     )
     _cluster(running)
     running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
-    _setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _public(running)
-    _setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
-    _setting(
+    setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
+    setting(
         running,
         "--ingress-annotations",
         None,
         "annotations of an Ingress that Apps may set, by ingress class, * for every other class: 'CLASS=NAME,NAME;CLASS=NAME', where a NAME"
         " may end in * (default: those of nginx, Contour, Traefik and cert-manager that only say how the hostname is served)",
-        kind=_annotations,
+        kind=annotations_by_class,
     )
-    _setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=_gateway)
-    _setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
+    setting(running, "--gateway", None, "NAMESPACE/NAME of the Gateway of Apps of type Gateway that name none", kind=gateway)
+    setting(running, "--image-policy", ImagePolicy.ANY.value, "digest: refuse Runtimes whose image names no digest", tuple(ImagePolicy))
     _trigger_image(running)
-    _setting(
+    setting(
         running,
         "--operator-namespace",
         os.environ.get("POD_NAMESPACE", OPERATOR_NAMESPACE),
         "namespace of the operator's pods, which read the metrics of Apps that say who may call them",
     )
-    _setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
-    _setting(
+    setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
+    setting(
         running,
         "--lease-namespace",
         os.environ.get("POD_NAMESPACE", OPERATOR_NAMESPACE),
         "namespace of the Lease that says which replica works",
     )
-    _setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")
-    _setting(
+    setting(running, "--lease-name", DEFAULT_LEASE, "name of that Lease")
+    setting(
         running,
         "--list-again-every",
         f"{RELIST_PERIOD:.0f}",
         "seconds between two lists of everything, which find what an interrupted watch missed; more often costs the API server more",
-        kind=_seconds,
+        kind=seconds,
     )
-    _setting(
+    setting(
         running,
         "--recovers-within",
         f"{RECOVERS_WITHIN:.0f}",
         "seconds after which the process ends, to be started anew, where the API server does not accept its credentials, or answers all but"
         f" one of its watches; from {RECOVERS_LEAST:.0f}",
-        kind=_patience,
+        kind=patience,
     )
-    _setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
+    setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     _log_level(running)
     _api_parser(commands)
     _gate_parser(commands)
@@ -109,14 +106,46 @@ def _api_parser(commands: Any) -> None:
         epilog="exit codes: 0 after a signal, 1 where the cluster's configuration or the certificate cannot be read or the port is taken, 2 for a wrong option",
     )
     _cluster(serving)
-    _setting(serving, "--host", "127.0.0.1", "address to listen on")
-    _setting(serving, "--port", "8080", "port to listen on", kind=_port)
-    _setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
+    setting(serving, "--host", "127.0.0.1", "address to listen on")
+    setting(serving, "--port", "8080", "port to listen on", kind=port)
+    setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _public(serving)
     _trigger_image(serving)
-    _setting(serving, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
-    _setting(serving, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
+    setting(serving, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
+    setting(serving, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
+    _console(serving)
     _log_level(serving)
+
+
+def _console(to: argparse.ArgumentParser) -> None:
+    to.add_argument(
+        "--console",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get("DYNAMIQ_CONSOLE") or True,
+        help="serve the web console under /console/ (default: yes) [DYNAMIQ_CONSOLE, true or false]",
+    )
+    setting(
+        to,
+        "--console-url",
+        None,
+        "where browsers find the console, such as https://console.example.com: sign-ins are taken there alone (default: at localhost alone)",
+        kind=console_url,
+    )
+    setting(
+        to, "--oidc-issuer", None, "URL of the OIDC provider with which people sign in to the console; needs --console-url", kind=issuer
+    )
+    setting(
+        to,
+        "--oidc-client-id",
+        None,
+        "the console's client at that provider: the audience that the API server takes (--oidc-client-id, or audiences)",
+    )
+    setting(
+        to, "--oidc-client-secret-file", None, "file with that client's secret, read for each sign-in; none for a public client", kind=Path
+    )
+    setting(to, "--oidc-scopes", None, "scopes to ask for, with openid among them (default: openid email profile)", kind=scopes)
+    setting(to, "--oidc-name", None, "what the button calls the provider (default: its host)")
+    setting(to, "--oidc-ca-file", None, "certificates (PEM) by which the provider is trusted (default: those of the system)", kind=Path)
 
 
 def _gate_parser(commands: Any) -> None:
@@ -130,25 +159,25 @@ def _gate_parser(commands: Any) -> None:
         "2 for a wrong option, or where one of these variables is missing",
     )
     _cluster(gating)
-    _setting(gating, "--listen", None, "address to listen on (default: every one)")
-    _setting(gating, "--health-port", "8081", "port of /healthz and /readyz", kind=_port)
-    _setting(gating, "--metrics-port", "9090", "port of /metrics", kind=_port)
-    _setting(gating, "--held-most", "1000", "calls of one App that wait at a time; beyond them callers get 429", kind=_count)
-    _setting(gating, "--calls-most", "5000", "calls of all Apps at a time, waiting and under way; beyond them callers get 503", kind=_count)
-    _setting(gating, "--body-limit", str(1 << 30), "bytes of a call's body; beyond them callers get 413", kind=_count)
-    _setting(
+    setting(gating, "--listen", None, "address to listen on (default: every one)")
+    setting(gating, "--health-port", "8081", "port of /healthz and /readyz", kind=port)
+    setting(gating, "--metrics-port", "9090", "port of /metrics", kind=port)
+    setting(gating, "--held-most", "1000", "calls of one App that wait at a time; beyond them callers get 429", kind=count)
+    setting(gating, "--calls-most", "5000", "calls of all Apps at a time, waiting and under way; beyond them callers get 503", kind=count)
+    setting(gating, "--body-limit", str(1 << 30), "bytes of a call's body; beyond them callers get 413", kind=count)
+    setting(
         gating,
         "--finish-within",
         "840",
         "seconds from SIGTERM on after which calls under way are cut off: less than terminationGracePeriodSeconds of the pod",
-        kind=_seconds,
+        kind=seconds,
     )
-    _setting(
+    setting(
         gating,
         "--linger",
         "10",
         "seconds for which calls are taken after no slice has this replica any more: as long as a gateway may take to hear of it",
-        kind=_seconds,
+        kind=seconds,
     )
     _log_level(gating)
 
@@ -160,71 +189,16 @@ def _cluster(to: argparse.ArgumentParser) -> None:
 
 def _public(to: argparse.ArgumentParser) -> None:
     schemes = tuple(PublicScheme)
-    _setting(to, "--public-scheme", None, "how the gateway in front of Apps is called from outside, where it is not by https", schemes)
-    _setting(to, "--public-port", None, "port at which it is called, where that is not the scheme's own", kind=_port)
+    setting(to, "--public-scheme", None, "how the gateway in front of Apps is called from outside, where it is not by https", schemes)
+    setting(to, "--public-port", None, "port at which it is called, where that is not the scheme's own", kind=port)
 
 
 def _trigger_image(to: argparse.ArgumentParser) -> None:
-    _setting(to, "--trigger-image", TRIGGER_IMAGE, "image whose `python -m dynamiq_runtime trigger` calls an App for its triggers")
+    setting(to, "--trigger-image", TRIGGER_IMAGE, "image whose `python -m dynamiq_runtime trigger` calls an App for its triggers")
 
 
 def _log_level(to: argparse.ArgumentParser) -> None:
-    _setting(to, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
-
-
-def _setting(
-    to: argparse.ArgumentParser,
-    flag: str,
-    default: str | None,
-    text: str,
-    choices: tuple[str, ...] | None = None,
-    kind: Callable[[str], object] = str,
-) -> None:
-    variable = "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
-    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text} [{variable}]")
-
-
-def _seconds(text: str) -> float:
-    if not text.isdecimal() or not 1 <= int(text) <= SECONDS_MOST:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 to {SECONDS_MOST}")
-    return float(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
-    return int(text)
-
-
-def _patience(text: str) -> float:
-    if (seconds := _seconds(text)) < RECOVERS_LEAST:
-        raise argparse.ArgumentTypeError(f"{text} is less than {RECOVERS_LEAST:.0f} s, in which a watch may have nothing to say")
-    return seconds
-
-
-def _annotations(text: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in filter(None, (part.strip() for part in text.split(";"))):
-        ingress_class, equals, listed = entry.partition("=")
-        if not ingress_class.strip() or not equals:
-            raise argparse.ArgumentTypeError(
-                f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
-            )
-        found[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
-    return found
-
-
-def _gateway(text: str) -> ParentRef:
-    namespace, _, name = text.partition("/")
-    if not namespace or not name or "/" in name:
-        raise argparse.ArgumentTypeError(f"{text} is not NAMESPACE/NAME of a Gateway")
-    return ParentRef(name=name, namespace=namespace)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= PORT_MOST:
-        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {PORT_MOST}")
-    return int(text)
+    setting(to, "--log-level", "info", "debug, info, warning or error", ("debug", "info", "warning", "error"))
 
 
 def main() -> int:
@@ -232,6 +206,8 @@ def main() -> int:
     given = options.parse_args()
     if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
+    if given.command == "api" and (wrong := _wrong_console(given)):
+        options.error(wrong)
     try:
         return {"run": _run, "api": _api, "gate": _gate}[given.command](given)
     except (ConfigException, NoConfig) as error:
@@ -239,13 +215,36 @@ def main() -> int:
         return 1
 
 
+def _wrong_console(given: argparse.Namespace) -> str:
+    """What of the console's options does not fit together; empty where they do. A text of the environment becomes what a flag is."""
+    if isinstance(given.console, str):
+        if (known := {"true": True, "false": False}.get(given.console.lower())) is None:
+            return f"DYNAMIQ_CONSOLE is {given.console}, and has to be true or false"
+        given.console = known
+    if (given.oidc_issuer is None) != (given.oidc_client_id is None):
+        return "--oidc-issuer and --oidc-client-id belong together"
+    if given.oidc_issuer is not None and given.console_url is None:
+        return "--oidc-issuer needs --console-url: the provider sends people back to it"
+    if given.oidc_issuer is None and (given.oidc_client_secret_file or given.oidc_scopes or given.oidc_name or given.oidc_ca_file):
+        return "--oidc-client-secret-file, --oidc-scopes, --oidc-name and --oidc-ca-file need --oidc-issuer"
+    for file in (given.oidc_client_secret_file, given.oidc_ca_file):
+        if file is not None and not os.access(file, os.R_OK):
+            return f"{file} cannot be read"
+    return ""
+
+
 def _api(given: argparse.Namespace) -> int:
     # The operator serves no API and does not load what it takes.
+    from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
 
     _log(given.log_level, JsonLines())
+    oidc = None
+    if given.oidc_issuer is not None:
+        files = {"secret": given.oidc_client_secret_file, "ca": given.oidc_ca_file}
+        oidc = OidcOptions.of(given.oidc_issuer, given.oidc_client_id, given.oidc_name, given.oidc_scopes, **files)
     options = ApiOptions(
         Settings(domain=given.domain, trigger_image=given.trigger_image, **_public_settings(given)),
         given.host,
@@ -253,6 +252,7 @@ def _api(given: argparse.Namespace) -> int:
         given.kubeconfig,
         given.context,
         (given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
+        ConsoleOptions(given.console, given.console_url, oidc),
     )
     try:
         serve(options)

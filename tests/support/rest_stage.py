@@ -10,7 +10,7 @@ import asyncio
 import copy
 import functools
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,6 +25,9 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
+from dynamiq_operator.rest.console.assets import Assets
+from dynamiq_operator.rest.console.options import ConsoleOptions
+from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.http.middleware import Middleware
@@ -52,11 +55,12 @@ RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, V
 
 @dataclass(frozen=True)
 class Answered:
-    """What the API answered."""
+    """What the API answered. `cookies`: the headers Set-Cookie, of which there may be several."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    cookies: Sequence[str] = ()
 
     @property
     def json(self) -> Any:
@@ -90,9 +94,10 @@ class _Script(Script):
 class RestStage:
     """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
 
-    def __init__(self, *, is_ready: bool = True, **settings: Any) -> None:
+    def __init__(self, *, is_ready: bool = True, console: Console | None = None, **settings: Any) -> None:
         """`is_ready`: whether the index has everything. `settings`: those of the API besides its domain."""
         self._is_ready = is_ready
+        self._console = console or Console(ConsoleOptions(), Assets(None, {}))
         self._settings = Settings(domain=DOMAIN, **settings)
         self.script = _Script()
         self._server = ScriptedServer(self.script)
@@ -112,7 +117,7 @@ class RestStage:
         configuration.host = self._server.url
         server = ApiServer(configuration)
         self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server))
-        self.app = _app_over(self.context)
+        self.app = _app_over(self.context, self._console)
         if self._is_ready:
             for resource in INDEXED:
                 for stored in self._objects[resource.kind].values():
@@ -218,13 +223,14 @@ def _app() -> FastAPI:
     return create_app(ApiServer(kubernetes.Configuration()), Settings())
 
 
-def _app_over(context: ApiContext) -> FastAPI:
-    """The application over another context than that it was made with."""
+def _app_over(context: ApiContext, console: Console) -> FastAPI:
+    """The application over another context than that it was made with, and with another console."""
     app = _app()
     app.state.context = context
     app.user_middleware.clear()
     app.middleware_stack = None
-    app.add_middleware(Middleware, sessions=context.sessions, index=context.index)
+    app.state.console = console
+    app.add_middleware(Middleware, reviews=context.reviews, index=context.index, rules=console.options.rules)
     return app
 
 
@@ -265,7 +271,8 @@ async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], bo
 
     await app(scope, receive, send)
     content = b"".join(message.get("body", b"") for message in messages[1:])
-    return Answered(messages[0]["status"], {name.decode(): value.decode() for name, value in messages[0]["headers"]}, content)
+    answered: list[tuple[str, str]] = [(name.decode(), value.decode()) for name, value in messages[0]["headers"]]
+    return Answered(messages[0]["status"], dict(answered), content, [value for name, value in answered if name == "set-cookie"])
 
 
 def created(sent: Sent) -> Reply:

@@ -12,6 +12,11 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import probes
 from dynamiq_operator.rest.apps import routes as apps
 from dynamiq_operator.rest.catalog import routes as catalog
+from dynamiq_operator.rest.console import pages
+from dynamiq_operator.rest.console import session as console_session
+from dynamiq_operator.rest.console.assets import Assets
+from dynamiq_operator.rest.console.options import ConsoleOptions
+from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.http import openapi
@@ -36,6 +41,8 @@ ROUTERS = (
     node_types.router,
     triggers.router,
     catalog.router,
+    console_session.router,
+    pages.router,
 )
 """In the order of the OpenAPI document."""
 DESCRIPTION = (
@@ -43,7 +50,7 @@ DESCRIPTION = (
 )
 
 
-def create_app(server: ApiServer, settings: Settings) -> FastAPI:
+def create_app(server: ApiServer, settings: Settings, console: ConsoleOptions | None = None) -> FastAPI:
     """The application over one API server. Its index starts to list and watch in the lifespan's start-up."""
     index = IdIndex(server.own)
     context = ApiContext(server, settings, index, Sessions(server))
@@ -58,7 +65,8 @@ def create_app(server: ApiServer, settings: Settings) -> FastAPI:
 
     app = _with_routes(lifespan)
     app.state.context = context
-    app.add_middleware(Middleware, sessions=context.sessions, index=index)
+    app.state.console = Console(console or ConsoleOptions(), Assets.load(pages.STATIC))
+    app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules)
     for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)
     return app

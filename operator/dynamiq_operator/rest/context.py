@@ -19,6 +19,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN
+from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
@@ -47,6 +48,10 @@ class ApiContext:
     rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
+    reviews: Reviews = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reviews = Reviews(self.sessions)
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
         """The index entry of an id. `field`: the body's field that holds it. Raises HttpProblem 404 and errors.ApiError."""

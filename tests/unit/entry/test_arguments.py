@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.__main__ import parser
+from dynamiq_operator.__main__ import main, parser
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.rest.http.console_address import ConsoleAddress
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -52,6 +53,42 @@ def test_management_api_listens_on_this_machine_alone_by_default() -> None:
     assert given("api", "--port", "9000")["port"] == 9000
 
 
+def test_the_console_is_on_and_at_this_machine_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = given("api")
+    assert (options["console"], options["console_url"], options["oidc_issuer"]) == (True, None, None)
+    assert given("api", "--no-console")["console"] is False
+    monkeypatch.setenv("DYNAMIQ_CONSOLE_URL", "https://console.example.com")
+    monkeypatch.setenv("DYNAMIQ_OIDC_ISSUER", "http://localhost:5556/dex")
+    options = given("api", "--oidc-scopes", "openid  groups")
+    assert options["console_url"] == ConsoleAddress("https", "console.example.com")
+    assert (options["oidc_issuer"], options["oidc_scopes"]) == ("http://localhost:5556/dex", "openid groups")
+
+
+OIDC = ("--oidc-issuer", "https://dex.example.com", "--oidc-client-id", "console")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "told"),
+    [
+        (OIDC, {}, "needs --console-url"),
+        ((*OIDC[:2], "--console-url", "https://console.example.com"), {}, "belong together"),
+        (("--oidc-name", "Dex"), {}, "need --oidc-issuer"),
+        ((*OIDC, "--console-url", "https://console.example.com", "--oidc-client-secret-file", "/nowhere"), {}, "/nowhere cannot be read"),
+        ((), {"DYNAMIQ_CONSOLE": "maybe"}, "has to be true or false"),
+    ],
+)
+def test_options_of_the_console_that_do_not_fit_together(
+    arguments: tuple[str, ...], variables: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["dynamiq_operator", "api", *arguments])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 def test_gate_has_limits_and_ports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     options = given("gate")
     assert (options["listen"], options["health_port"], options["metrics_port"]) == (None, 8081, 9090)
@@ -87,6 +124,11 @@ def test_how_the_gateway_is_called_from_outside(command: str, monkeypatch: pytes
         (("gate", "--held-most", "0"), "0 is not a number from 1 on"),
         (("gate", "--finish-within", "soon"), "is not a number of seconds"),
         (("gate", "--health-port", "http"), "is not a port"),
+        (("api", "--console-url", "http://console.example.com"), "plain HTTP is for"),
+        (("api", "--console-url", "https://example.com/console"), "is not the console's URL"),
+        (("api", "--oidc-issuer", "http://dex.example.com"), "is not an issuer's URL"),
+        (("api", "--oidc-issuer", "https://dex.example.com?a=b"), "is not an issuer's URL"),
+        (("api", "--oidc-scopes", "email"), "has no scope openid"),
         ((), "required: command"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import dynamiq_operator
 import dynamiq_runtime
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from local import images
@@ -57,7 +58,8 @@ def test_every_image_that_a_text_names_has_the_version_of_the_project() -> None:
     assert not stale, f"they name another version than {images.version()}: {', '.join(stale)}"
 
 
-def test_the_runtime_and_the_image_that_runs_triggers_have_the_version_of_the_project() -> None:
+def test_each_package_and_the_image_that_runs_triggers_have_the_version_of_the_project() -> None:
+    assert dynamiq_operator.__version__ == images.version()
     assert dynamiq_runtime.__version__ == images.version()
     assert images.RUNTIME.reference == TRIGGER_IMAGE
 

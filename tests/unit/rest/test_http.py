@@ -251,5 +251,8 @@ POST /v1/apps/{app_id}/triggers/{trigger_id}/deactivate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/run
 GET /v1/apps/{app_id}/triggers/{trigger_id}/events
 GET /v1/resource-profiles
-GET /v1/services"""
-"""The contract's calls."""
+GET /v1/services
+GET /console/session
+POST /console/session
+DELETE /console/session"""
+"""The contract's calls, and those of the console."""

@@ -47,11 +47,11 @@ def announced(headers: Headers) -> int | None:
     return int(length[-LENGTH_DIGITS:]) if length.isdecimal() and not length[:-LENGTH_DIGITS].strip("0") else None
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body of a request that says it has one. Raises HttpProblem 400, 408, 413, 415."""
+async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) -> bytes:
+    """The whole body, of at most `most` bytes, of a request that says it has one. Raises HttpProblem 400, 408, 413, 415."""
     length = announced(headers)
-    if length is not None and length > BODY_MAX:
-        raise _too_large()
+    if length is not None and length > most:
+        raise _too_large(most)
     _check_type(headers)
     body = bytearray()  # one piece, however many parts it comes in
     try:
@@ -62,8 +62,8 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise HttpProblem(400, "the body ended early", headers=CLOSES)
                 body += message.get("body", b"")
-                if len(body) > BODY_MAX:
-                    raise _too_large()
+                if len(body) > most:
+                    raise _too_large(most)
                 if not message.get("more_body"):
                     break
     except TimeoutError:
@@ -76,8 +76,8 @@ async def parse_body(body: bytes) -> Any:
     return _parse(body) if len(body) <= SMALL else await run_in_threadpool(_parse, body)
 
 
-def _too_large() -> HttpProblem:
-    return HttpProblem(413, f"a body is at most {BODY_MAX} bytes", headers=CLOSES)
+def _too_large(most: int) -> HttpProblem:
+    return HttpProblem(413, f"a body is at most {most} bytes", headers=CLOSES)
 
 
 def _check_type(headers: Headers) -> None:

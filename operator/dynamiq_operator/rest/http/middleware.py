@@ -1,7 +1,8 @@
 """ASGI middleware before every route: request ids and the access log, authentication, limits, the body, and the headers of every response.
 
-The token comes first: without a valid one neither path nor body is examined. What a caller may have under way at once is bounded, see
-`lanes`, and a body is read up to its limit and no further.
+The token comes first: without a valid one neither path nor body is examined. It is in the header Authorization, or in the cookies of the
+console, see `cookie_rules`; no cookie goes further than here. What a caller may have under way at once is bounded, see `lanes`, and a body
+is read up to its limit and no further. What is under /console needs no token: its pages, and the calls that sign in.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest.http import request_log
+from dynamiq_operator.rest.http import cookies, request_log
 from dynamiq_operator.rest.http.body import CLOSES, SMALL, WITH_BODY, announced, parse_body, read_body
+from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.lanes import Lane
-from dynamiq_operator.rest.http.reviews import Reviews
-from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, token_of
+from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
+from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
+from dynamiq_operator.rest.http.sessions import CallerSession, token_of
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
 
@@ -38,17 +41,22 @@ BODIES, BODIES_EACH = 32, 8
 LARGE = 128 * 1024
 """Bytes. What is parsed takes many times the memory of its text, so few bodies of more than this are served at once."""
 LARGE_ONES, LARGE_EACH = 4, 2
+SIGNING_IN = 256
+"""Requests to sign in whose body is being read: they have no caller yet, and take nothing of what callers have."""
+SIGN_IN_MAX = TOKEN_MAX + 1024
+"""Bytes of the body of one."""
 
 
 class Middleware:
     """Puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, index: IdIndex) -> None:
-        self._app, self._reviews, self._index = app, Reviews(sessions), index
+    def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules) -> None:
+        self._app, self._reviews, self._index, self._rules = app, reviews, index, rules
         self._requests = Lane(CONNECTIONS, EACH, WAITING)
         self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
+        self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +72,9 @@ class Middleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answered = MutableHeaders(scope=message)
-                answered.update({**HEADERS, request_log.HEADER: request_id})
+                for name, value in (HEADERS | PAGE_HEADERS if is_console(scope["path"]) else HEADERS).items():
+                    answered.setdefault(name, value)
+                answered[request_log.HEADER] = request_id
                 if scope["method"] not in WITH_BODY and announced(headers) != 0:
                     answered.update(CLOSES)
             await send(message)
@@ -85,22 +95,50 @@ class Middleware:
         if scope["path"] in PUBLIC:
             await self._app(scope, receive, send)
             return
+        if is_console(scope["path"]):
+            await self._console(scope, headers, receive, send)
+            return
         try:
-            session = scope["state"]["session"] = await self._session(headers)
+            session = scope["state"]["session"] = await self._session(scope, headers)
         except (errors.ApiError, Refusal, HttpProblem) as error:
             # Its body, if it has one, is not read.
             problem = error if isinstance(error, HttpProblem) else problem_of(error)
             problem.headers |= CLOSES if announced(headers) != 0 else {}
             await problem.response()(scope, receive, send)
             return
+        # Nothing behind this reads a cookie, or could show one.
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
         try:
             await self._serve(session.user.id, scope, headers, receive, send)
         except HttpProblem as problem:
             await problem.response()(scope, receive, send)
 
+    async def _console(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """What is under /console: pages and reads of them have no body, and the calls that sign in and out obey the rules of cookies."""
+        begin_deadline()
+        if self._rules.is_on and scope["method"] not in WITH_BODY:
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check_sign_in(scope, headers)
+            async with self._signing_in.slot(str((scope.get("client") or ("",))[0])):
+                body = await read_body(headers, receive, SIGN_IN_MAX) if announced(headers) != 0 else b""
+            await self._pass_on(body, scope, receive, send)
+        except HttpProblem as problem:
+            problem.headers |= CLOSES if announced(headers) != 0 else {}
+            await problem.response()(scope, receive, send)
+
+    def _check_sign_in(self, scope: Scope, headers: Headers) -> None:
+        """Raises HttpProblem where a request with a body is not one of the console's that signs in or out."""
+        if not self._rules.is_on:
+            raise HttpProblem(404, "the console is off here: start the API with --console")
+        if scope["path"] != SESSION:
+            raise HttpProblem(405, f"this path has no {scope['method']}: see the header Allow", headers={"Allow": "GET, HEAD"})
+        self._rules.check(scope, headers)
+
     async def _serve(self, caller: str, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         length = announced(headers) if scope["method"] in WITH_BODY else 0
-        body, state = b"", scope["state"]
+        body = b""
         async with contextlib.AsyncExitStack() as held:
             if length is None or length > SMALL:
                 await held.enter_async_context(self._bodies.slot(caller))
@@ -110,22 +148,34 @@ class Middleware:
             if len(body) > LARGE:
                 await held.enter_async_context(self._large.slot(caller))
             await held.enter_async_context(self._requests.slot(caller))
-            begin_deadline()
-            state["body"] = body
-            if body:
-                state["json"] = await parse_body(body)
-            await self._app(scope, _replayed(body, receive), send)
+            await self._pass_on(body, scope, receive, send)
 
-    async def _session(self, headers: Headers) -> CallerSession:
-        given = headers.getlist("authorization")
-        token = token_of(given[0]) if len(given) == 1 else None
-        if token is None:
-            raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
+    async def _pass_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        begin_deadline()
+        scope["state"]["body"] = body
+        if body:
+            scope["state"]["json"] = await parse_body(body)
+        await self._app(scope, _replayed(body, receive), send)
+
+    async def _session(self, scope: Scope, headers: Headers) -> CallerSession:
+        token = self._token(scope, headers)
         begin_deadline()  # a request that was sent ahead of an answer would have what the one before it had left
         session = await self._reviews.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")
         return session
+
+    def _token(self, scope: Scope, headers: Headers) -> str:
+        """The token of a request: with a header Authorization its cookies mean nothing. Raises HttpProblem."""
+        given = headers.getlist("authorization")
+        found = token_of(given[0]) if len(given) == 1 else None
+        if not given and self._rules.is_on and cookies.are_there(headers):
+            self._rules.check(scope, headers)
+            if (found := cookies.token(headers)) is None:
+                raise unauthorized("a part of this sign-in is missing: sign in again")
+        if found is None:
+            raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
+        return found
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

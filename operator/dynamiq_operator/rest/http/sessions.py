@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import json
+import math
 import re
 import threading
 import time
@@ -22,6 +26,8 @@ KNOWN_FOR = 60.0
 KNOWN_MOST = 10_000
 USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
 """Namespace of users' ids: the id of a user is the version 5 UUID of the username in it."""
+TIME_MOST = 32_503_680_000.0
+"""The year 3000."""
 SERVICE_ACCOUNT = "system:serviceaccount:"
 _EMAIL = re.compile(r"[^@\s:]+@[^@\s:]+\.[^@\s:]+")
 _TOKEN = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
@@ -107,6 +113,17 @@ def token_of(header: str | None) -> str | None:
     """The bearer token of an Authorization header; None where it holds none."""
     found = _TOKEN.fullmatch((header or "").strip())
     return found[1] if found else None
+
+
+def expires_at(token: str) -> float | None:
+    """When a token ends by its own claim exp, in seconds of Unix time; None where it says nothing. Whether it is true, the API server judges."""
+    _, *payload = token.split(".", 2)
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}=="))
+        found = float(claims["exp"])
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
+        return None
+    return found if math.isfinite(found) and 0 <= found < TIME_MOST else None
 
 
 def hash_of(token: str) -> str:

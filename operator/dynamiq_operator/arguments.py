@@ -1,0 +1,92 @@
+"""What an option of `python -m dynamiq_operator` may be: each by a flag or by its environment variable, checked where it is read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+
+from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST
+from dynamiq_operator.model.app import ParentRef
+
+SECONDS_MOST = 86400
+PORT_MOST = 65535
+
+
+def setting(
+    to: argparse.ArgumentParser,
+    flag: str,
+    default: str | None,
+    text: str,
+    choices: tuple[str, ...] | None = None,
+    kind: Callable[[str], object] = str,
+) -> None:
+    variable = "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
+    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text} [{variable}]")
+
+
+def seconds(text: str) -> float:
+    if not text.isdecimal() or not 1 <= int(text) <= SECONDS_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 to {SECONDS_MOST}")
+    return float(text)
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
+
+
+def patience(text: str) -> float:
+    if (found := seconds(text)) < RECOVERS_LEAST:
+        raise argparse.ArgumentTypeError(f"{text} is less than {RECOVERS_LEAST:.0f} s, in which a watch may have nothing to say")
+    return found
+
+
+def annotations_by_class(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        ingress_class, equals, listed = entry.partition("=")
+        if not ingress_class.strip() or not equals:
+            raise argparse.ArgumentTypeError(
+                f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
+            )
+        found[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return found
+
+
+def gateway(text: str) -> ParentRef:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text} is not NAMESPACE/NAME of a Gateway")
+    return ParentRef(name=name, namespace=namespace)
+
+
+def console_url(text: str) -> object:
+    from dynamiq_operator.rest.http.console_address import ConsoleAddress
+
+    try:
+        return ConsoleAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def issuer(text: str) -> str:
+    from dynamiq_operator.rest.console.options import check_issuer
+
+    try:
+        return check_issuer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def scopes(text: str) -> str:
+    if "openid" not in (scopes := text.split()):
+        raise argparse.ArgumentTypeError(f"{text} has no scope openid, without which there is no ID token")
+    return " ".join(scopes)
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= PORT_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {PORT_MOST}")
+    return int(text)

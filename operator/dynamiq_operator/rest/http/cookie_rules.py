@@ -1,0 +1,59 @@
+"""When a request may be made with the console's cookies: by a page of the console itself, and by nothing else.
+
+Apps are sibling subdomains, which for SameSite=Strict are the same site: a page of theirs can send requests that carry the cookies. So a
+request has to name the console's host, its browser has to say that it is of the same origin, and what is more than a read has to have a
+header that no form and no other origin can send. What is refused is refused before any cookie is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from dynamiq_operator.rest.http.console_address import ConsoleAddress
+from dynamiq_operator.rest.http.errors import HttpProblem
+
+CONSOLE = "/console"
+SESSION = "/console/session"
+OWN_HEADER = "X-Dynamiq-Console"
+READS = frozenset({"GET", "HEAD"})
+
+
+def is_console(path: str) -> bool:
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+@dataclass(frozen=True)
+class CookieRules:
+    """`address`: the console's; None where it is called on this machine alone, by any port."""
+
+    is_on: bool
+    address: ConsoleAddress | None
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Raises HttpProblem 403 where the request is not one of the console's own."""
+        address = self._addressed(scope, headers)
+        fetched, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+        if any(each != address.origin for each in origins):
+            raise _refused(f"this request is of another origin than {address.origin}")
+        if fetched != ["same-origin"] and (fetched or not origins):
+            raise _refused("its browser does not say that this request is of the console's own origin")
+        if scope["method"] not in READS and headers.getlist(OWN_HEADER) != ["1"]:
+            raise _refused(f"it has no header `{OWN_HEADER}: 1`")
+
+    def _addressed(self, scope: Scope, headers: Headers) -> ConsoleAddress:
+        hosts = headers.getlist("host")
+        host = hosts[0] if len(hosts) == 1 else ""
+        if self.address is None:
+            if (found := ConsoleAddress.local(scope["scheme"], host)) is None:
+                raise _refused("without --console-url the console is used at localhost alone: start the API with --console-url https://…")
+            return found
+        if not self.address.has_host(host):
+            raise _refused(f"the console is at {self.address.origin}/console/, and was called by another name")
+        return self.address
+
+
+def _refused(reason: str) -> HttpProblem:
+    return HttpProblem(403, f"a sign-in of the console is not taken here: {reason}. Programs send `Authorization: Bearer <token>`")
