@@ -219,3 +219,15 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
             over.set()
             thread.join(PATIENCE)
     assert _watched_from(script) == ["9", "14"]
+
+
+def test_who_listens_hears_of_each_change_once(stage: RestStage) -> None:
+    heard: list[tuple[str, int, bool]] = []
+    index = stage.context.index.of(APPS)
+    index.listen(lambda entry, is_gone: heard.append((entry.name, entry.version, is_gone)))
+    for version in (7, 7, 6, 8):
+        index.put(_app("new", version))
+    index.remove("uid-of-new")
+    index.remove("uid-of-new")
+    index.put(_app("new", 9))
+    assert heard == [("new", 7, False), ("new", 8, False), ("new", 8, True)]

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dynamiq_operator.kube import api as kube_api
@@ -41,6 +41,8 @@ HEARD_WITHIN = 0.5
 """Seconds in which a change is heard of, where the watch goes on."""
 RELIST_PAUSE_FACTOR = 4.0
 """After a relist for unknown ids none begins for this many times its duration."""
+Listener = Callable[[Entry, bool], None]
+"""Is told of an object that is new, changed or gone (True). Called with the index locked: it returns at once and asks the index nothing."""
 
 
 class KindIndex:
@@ -60,12 +62,18 @@ class KindIndex:
         self._is_relisting = False
         self._may_relist_at = 0.0
         self._failure: errors.ApiError | None = None
+        self._listeners: list[Listener] = []
         self._shut_out_since: float | None = None
 
     @property
     def is_shut_out(self) -> bool:
         """Whether the API server answers, and has not taken this replica's credentials for a while. Each replica has a token of its own."""
         return (since := self._shut_out_since) is not None and time.monotonic() - since >= SHUT_OUT_AFTER
+
+    def listen(self, listener: Listener) -> None:
+        """Tells `listener` of every change from now on."""
+        with self._changed:
+            self._listeners.append(listener)
 
     def get(self, uid: str) -> Entry | None:
         return self._by_id.get(uid)
@@ -263,6 +271,8 @@ class KindIndex:
             self._by_name[key] = entry
         if entry.group:
             self._groups.add(entry.group, entry.member)
+        for listener in self._listeners:
+            listener(entry, False)
 
     def _remove(self, uid: str) -> None:
         self._gone[uid] = None
@@ -276,6 +286,8 @@ class KindIndex:
         if self._by_name.get((entry.namespace, entry.name)) is entry:
             del self._by_name[(entry.namespace, entry.name)]
         self._groups.discard(entry.group, entry.member)
+        for listener in self._listeners:
+            listener(entry, True)
 
 
 class IdIndex:
