@@ -161,11 +161,12 @@ class RestStage:
         return self._objects[resource.kind][(namespace if resource.namespaced else "", name)]
 
     def allow(self, allowed: Callable[[str, str, str], bool] = lambda *_: True) -> None:
-        """Who asks whether they may do something is answered by `allowed(verb, plural, namespace)`."""
+        """Who asks whether they may do something is answered by `allowed(verb, plural, namespace)`; of a subresource by `pods/log`."""
 
         def answer(sent: Sent) -> Manifest:
             asked = sent.body["spec"]["resourceAttributes"]
-            return {"status": {"allowed": allowed(asked["verb"], asked["resource"], asked["namespace"])}}
+            plural = f"{asked['resource']}/{asked['subresource']}" if "subresource" in asked else asked["resource"]
+            return {"status": {"allowed": allowed(asked["verb"], plural, asked["namespace"])}}
 
         self.script.on("POST", rights.REVIEWS.path(), answer)
 

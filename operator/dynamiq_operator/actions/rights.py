@@ -11,9 +11,16 @@ from dynamiq_operator.model.objects import Manifest
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 
 
-def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = "") -> bool:
+def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = "", subresource: str = "") -> bool:
     """Whether the caller may do this in a namespace, or to one object of it. Raises kube.errors.ApiError."""
-    asked = {"namespace": namespace, "group": resource.group, "resource": resource.plural, "verb": verb, "name": name}
+    asked = {
+        "namespace": namespace,
+        "group": resource.group,
+        "resource": resource.plural,
+        "subresource": subresource,
+        "verb": verb,
+        "name": name,
+    }
     review = {
         "apiVersion": REVIEWS.api_version,
         "kind": REVIEWS.kind,

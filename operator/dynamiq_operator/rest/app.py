@@ -26,6 +26,8 @@ from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.rest.rights import routes as rights
+from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
 from dynamiq_operator.rest.workflows import node_types
 from dynamiq_operator.rest.workflows import routes as workflows
@@ -40,6 +42,8 @@ ROUTERS = (
     workflows.router,
     node_types.router,
     triggers.router,
+    runtimes.router,
+    rights.router,
     catalog.router,
     console_session.router,
     pages.router,

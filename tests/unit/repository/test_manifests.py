@@ -19,6 +19,7 @@ from dynamiq_operator.model.gates import PORTS
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.rest.kube.id_index import INDEXED
+from dynamiq_operator.rest.shared import rights as rest_rights
 from local import images, operators
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
@@ -193,7 +194,14 @@ def test_secrets_are_never_listed() -> None:
 def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> None:
     people = roles("rbac/users.yaml")
     viewer, editor = rights(people["dynamiq-view"]), rights(people["dynamiq-edit"])
-    assert viewer == {(GROUP, kind.plural): {"get", "list", "watch"} for kind in KINDS}
+    ours = {(GROUP, kind.plural): {"get", "list", "watch"} for kind in KINDS}
+    beside = {
+        ("", "events"): {"get", "list"},
+        ("", "pods"): {"get", "list"},
+        ("", "services"): {"get"},
+        ("apps", "deployments"): {"get", "list"},
+    }
+    assert viewer == {**ours, **beside}
     assert editor[(GROUP, "deployments")] == {"create"}
     assert not any("/" in resource for _, resource in editor)
     assert (GROUP, "runtimes") not in editor
@@ -208,12 +216,28 @@ def test_the_management_api_lists_and_watches_what_it_indexes_and_nothing_else()
     assert rights(roles("api/rbac.yaml")["dynamiq-api"]) == expected
 
 
+def test_the_role_that_the_management_api_names_for_a_right_has_it() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    named = [each for each in vars(rest_rights).values() if isinstance(each, rest_rights.Right)]
+    assert named
+    for right in named:
+        plural = f"{right.resource.plural}/{right.subresource}" if right.subresource else right.resource.plural
+        assert right.verb in people[right.role][(right.resource.group, plural)], right
+
+
+def test_only_who_may_have_access_keys_reads_secrets() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    assert {name for name, role in people.items() if ("", "secrets") in role} == {"dynamiq-keys"}
+    assert people["dynamiq-keys"] == {("", "secrets"): {"get", "patch"}}
+    assert "labels" not in roles("rbac/users.yaml")["dynamiq-keys"]["metadata"], "no view and no edit of the cluster's gets it by itself"
+
+
 def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() -> None:
     people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
     read = {"get", "list", "watch"}
     viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))
     flows = {("", "configmaps"): {"get"}, ("", "namespaces"): {"get"}}
-    assert deployer == {**viewer, **flows, (GROUP, "deployments"): read | {"create"}}
+    assert deployer == {**viewer, **flows, ("", "pods/log"): {"get"}, (GROUP, "deployments"): read | {"create"}}
     assert promoter == {
         **deployer,
         (GROUP, "workflowversions"): read | {"create"},

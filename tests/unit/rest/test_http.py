@@ -223,10 +223,12 @@ GET /v1/orgs
 GET /v1/orgs/{org_id}
 GET /v1/projects
 GET /v1/projects/{project_id}
+GET /v1/projects/{project_id}/rights
 GET /v1/apps
 POST /v1/apps
 GET /v1/apps/{app_id}
 DELETE /v1/apps/{app_id}
+GET /v1/apps/{app_id}/rights
 GET /v1/apps/{app_id}/deployments
 POST /v1/apps/{app_id}/deploy
 POST /v1/apps/{app_id}/deploy/preview
@@ -250,6 +252,7 @@ POST /v1/apps/{app_id}/triggers/{trigger_id}/activate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/deactivate
 POST /v1/apps/{app_id}/triggers/{trigger_id}/run
 GET /v1/apps/{app_id}/triggers/{trigger_id}/events
+GET /v1/runtimes
 GET /v1/resource-profiles
 GET /v1/services
 GET /console/session

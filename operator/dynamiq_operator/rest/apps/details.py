@@ -17,7 +17,7 @@ from dynamiq_operator.model.rollout import Strategy
 from dynamiq_operator.rest.apps import serialize
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.id_index import Entry
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import or_empty
 from dynamiq_operator.rest.kube.workflow_table import read_workflow
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment

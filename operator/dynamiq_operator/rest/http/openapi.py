@@ -18,7 +18,7 @@ from dynamiq_operator.rest.http.encoding import Json, dumps
 
 router = APIRouter(include_in_schema=False)
 Document = dict[str, Any]
-METHODS = ("get", "post", "put", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h2{margin-top:2.5rem;border-bottom:1px solid #d0d7de;padding-bottom:.3rem}

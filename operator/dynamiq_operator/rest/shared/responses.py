@@ -76,6 +76,11 @@ class PromotedFrom(ResponseModel):
     hash: str
 
 
+class Right(ResponseModel):
+    allowed: bool
+    needs: Annotated[str | None, Field(description="What is missing, and the role that has it.")]
+
+
 class Condition(ResponseModel):
     type: str
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]

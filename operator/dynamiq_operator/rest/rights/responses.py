@@ -1,0 +1,52 @@
+"""Responses about rights, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import ResponseModel, example
+from dynamiq_operator.rest.shared.responses import Right
+
+_YES = {"allowed": True, "needs": None}
+_NO = {"allowed": False, "needs": "get pods/log in demo: the role dynamiq-deployer has it"}
+
+
+class AppRights(ResponseModel):
+    """What the caller may do with an App."""
+
+    model_config = example(
+        deploy=_YES,
+        roll_back=_YES,
+        promote=_YES,
+        configure=_YES,
+        delete=_YES,
+        keys_read=_YES,
+        keys_write=_YES,
+        triggers=_YES,
+        pods=_YES,
+        logs=_NO,
+    )
+
+    deploy: Right
+    roll_back: Right
+    promote: Annotated[Right, Field(description="To any other environment of the project; `/environments` tells it of each.")]
+    configure: Right
+    delete: Right
+    keys_read: Right
+    keys_write: Right
+    triggers: Annotated[Right, Field(description="To change triggers; to run one takes the right to create Jobs.")]
+    pods: Right
+    logs: Right
+
+
+class ProjectRights(ResponseModel):
+    """What the caller may do in a project."""
+
+    model_config = example(
+        create_app=_YES, release={**_NO, "needs": "create workflowversions.dynamiq.getdynamiq.ai in demo: the role dynamiq-edit has it"}
+    )
+
+    create_app: Right
+    release: Right

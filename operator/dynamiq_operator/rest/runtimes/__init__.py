@@ -1,0 +1,1 @@
+"""Runtimes: the approved versions that a deployment may name."""

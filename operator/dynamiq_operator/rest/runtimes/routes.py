@@ -1,0 +1,45 @@
+"""Runtimes: the list that a deployment's Runtime is chosen from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import RUNTIMES
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.models import Many
+from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.runtimes import responses, serialize
+
+router = APIRouter(prefix="/v1/runtimes", tags=["runtimes"], route_class=StrictRoute)
+
+
+@router.get("", responses=documented(Many[responses.Runtime], 422))
+def every_runtime(
+    session: SessionOf,
+    paging: PagingOf,
+    include_deprecated: Annotated[bool, Query(description="False: without those that are deprecated.")] = True,
+) -> Json:
+    """The Runtimes of the cluster, newest first: the first that is not deprecated is what a first deployment gets that names none."""
+    try:
+        found = kube_api.items(session.api, RUNTIMES)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        raise HttpProblem(403, f"{error}: ask for the role dynamiq-runtimes, bound by a ClusterRoleBinding") from None
+    chosen = [raw for raw in found if include_deprecated or not raw["spec"].get("deprecated")]
+    return paging.of(sorted(chosen, key=_age, reverse=True), serialize.runtime)
+
+
+def _age(raw: Manifest) -> tuple[object, ...]:
+    """As `model.completion.newest_runtime` sorts."""
+    return raw["metadata"]["creationTimestamp"], natural(raw["spec"]["version"])
