@@ -22,6 +22,7 @@ from dynamiq_operator.actions import rights
 from dynamiq_operator.kube.api import METADATA, TABLE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS, ApiResource
 from dynamiq_operator.model import names
+from dynamiq_operator.model.history_columns import of_kubectl
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
@@ -34,6 +35,7 @@ from dynamiq_operator.rest.http.middleware import Middleware
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
+from dynamiq_operator.views.history import at_path
 from tests.support import factories as make
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure
 
@@ -323,24 +325,20 @@ def _many(objects: list[Manifest]) -> Answer:
 
 
 def table(objects: list[Manifest]) -> Manifest:
-    """Objects as `kubectl get` prints them, as far as anything reads it."""
+    """Objects as `kubectl get` prints them, as far as anything reads it: rows with the columns of a history."""
+    columns = [(column.title, column.path) for column in of_kubectl()]
+    if any(each["kind"] != RECORDS.kind for each in objects):
+        columns = [("Version", ".spec.version"), ("Description", ".spec.description")]
     rows = [
         {
-            "cells": [
-                each["metadata"]["name"],
-                each["spec"].get("version"),
-                each["spec"].get("description") or "",
-                each["spec"].get("app"),
-                each["spec"].get("sequence"),
-                (each.get("status") or {}).get("phase"),
-            ],
+            "cells": [each["metadata"]["name"], *(at_path(each, path) for _, path in columns)],
             "object": {"metadata": each["metadata"]},
         }
         for each in objects
     ]
     return {
         "metadata": {"resourceVersion": "9"},
-        "columnDefinitions": [{"name": each} for each in ("Name", "Version", "Description", "App", "Seq", "Status")],
+        "columnDefinitions": [{"name": name} for name in ("Name", *(title for title, _ in columns))],
         "rows": rows,
     }
 

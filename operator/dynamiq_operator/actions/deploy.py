@@ -235,8 +235,8 @@ def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, 
     return Preview(
         namespace=app.meta.namespace,
         app=app.meta.name,
-        now=_side(now, live) if now is not None else None,
-        then=_side(then, None),
+        now=Side.of(now, live.name, live.sequence) if live is not None and now is not None else None,
+        then=Side.of(then),
         flow_diff=diff,
         restarts=running is not None and not same,
         no_op=running is not None and same and running.config == then.config,
@@ -246,20 +246,6 @@ def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, 
         switches=switches,
         warm=(pods.ready, pods.to_start) if pods is not None else None,
         asleep=is_asleep(app.status.as_json()),
-    )
-
-
-def _side(pinned: Pinned, row: Record | None) -> Side:
-    return Side(
-        version=pinned.workflow_version,
-        flow_hash=pinned.workflow_hash,
-        runtime=pinned.runtime.version,
-        runtime_name=pinned.runtime.name,
-        image=pinned.runtime.image,
-        restores=pinned.restores.row if pinned.restores is not None else None,
-        config=pinned.config.as_json(),
-        row=row.name if row is not None else None,
-        sequence=row.sequence if row is not None else None,
     )
 
 

@@ -9,14 +9,14 @@ from typing import Any
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.inputs import needed_replicas
 from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
-from dynamiq_operator.desired.workload import noted_pins, runs, template_digest
+from dynamiq_operator.desired.workload import has_pins, noted_pins, runs, template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.record import CLOSED, Pinned
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,14 @@ class Beside:
     @property
     def is_warm(self) -> bool:
         return self.role == WARM
+
+
+@dataclass(frozen=True)
+class ReadyPods:
+    """Of the pods of one row: how many are Ready, of how many that are wanted."""
+
+    ready: int
+    wanted: int
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,19 @@ class Workloads:
         if own is serving or before is None:
             return found
         return Pods(found.wanted, found.ready, found.new, found.old + before.new + before.old)
+
+    def ready_of(self, raw: Manifest) -> ReadyPods | None:
+        """The pods of a row's own pins; None where it has ended, or no workload is there for it.
+
+        While pods of before go on in the same workload, all of them count as Ready: of the row's own rather too few are told than too many.
+        """
+        own, pins = self.by_label.get(self.of_row(raw)), raw["spec"].get("pinned")
+        if own is None or pins is None or (raw.get("status") or {}).get("phase") in CLOSED:
+            return None
+        found = Pods.of(own)
+        seen = (own.get("status") or {}).get("observedGeneration", 0) >= own["metadata"].get("generation", 0)
+        is_of_row = has_pins(own, Pins.of(Pinned.model_validate(pins))) and (seen or "outcome" in raw["spec"])
+        return ReadyPods(min(max(found.ready - found.old, 0), found.new) if is_of_row else 0, found.wanted)
 
 
 @dataclass(frozen=True)

@@ -25,36 +25,80 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a history verified. `rows`: how many were verified; `oldest`, `newest`: digests of the chain's two ends."""
+    """How a history verified. `rows`: how many were verified; `oldest`, `newest`: digests of the chain's two ends.
+
+    `newest_row`, `expected_row`: names of the rows that have the newest digest, and the one that was expected; None where no row has it.
+    """
 
     rows: int
     oldest: str | None
     newest: str | None
     misfits: tuple[Misfit, ...]
+    newest_row: str | None = None
+    expected_row: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """What is left of a row once its own content has been verified: a history of thousands is not held at once.
+
+    `wrong`: what is wrong with it by itself. `restored`: the row that it says it brought back, by sequence and name.
+    """
+
+    sequence: int
+    name: str
+    wrong: tuple[str, ...]
+    has_pins: bool
+    has_outcome: bool
+    is_pinned: bool
+    digest: Any
+    previous: Any
+    restored: tuple[int, Any] | None
+
+    @classmethod
+    def of(cls, sequence: int, name: str, spec: Mapping[str, Any]) -> _Link:
+        pinned = _part(spec, "pinned")
+        pins = pinned or {}
+        restores = _part(pins, "restores") or {}
+        number = restores.get("sequence")
+        return cls(
+            sequence=sequence,
+            name=name,
+            wrong=tuple(_alone(spec)),
+            has_pins="pinned" in spec,
+            has_outcome="outcome" in spec,
+            is_pinned=pinned is not None,
+            digest=pins.get("digest"),
+            previous=pins.get("previousDigest"),
+            restored=(number, restores.get("row")) if isinstance(number, int) else None,
+        )
 
 
 def verify(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
     """Walks the rows of one App, oldest first. `expected`: a digest that some row must have, as exported earlier.
 
-    A row is taken as it comes, whatever its fields hold: a copy of a history may be damaged in any place.
+    A row is taken as it comes, whatever its fields hold: a copy of a history may be damaged in any place. Of each row little is kept once
+    it has been seen, so `records` may be read while they are verified.
     """
     misfits: list[Misfit] = []
-    numbered: list[tuple[int, str, Mapping[str, Any]]] = []
+    links: list[_Link] = []
     for raw in records:
         name, spec = _name(raw), raw.get("spec")
         if not isinstance(spec, Mapping):
             misfits.append(Misfit(name, "it has no spec"))
         elif isinstance(sequence := spec.get("sequence"), int) and sequence > 0:
-            numbered.append((sequence, name, spec))
+            links.append(_Link.of(sequence, name, spec))
         elif {"sequence", "pinned", "outcome"} & set(spec):
             misfits.append(Misfit(name, "it has no sequence: it was changed"))
-    rows = len(numbered) + len(misfits)
-    numbered.sort(key=lambda row: row[:2])
-    misfits += _walk(numbered)
-    found = [pinned["digest"] for _, _, spec in numbered if (pinned := _part(spec, "pinned")) and isinstance(pinned.get("digest"), str)]
-    if expected is not None and expected not in found:
+    rows = len(links) + len(misfits)
+    links.sort(key=lambda link: (link.sequence, link.name))
+    misfits += _walk(links)
+    found = [(link.digest, link.name) for link in links if isinstance(link.digest, str)]
+    expected_row = next((name for digest, name in found if digest == expected), None)
+    if expected is not None and expected_row is None:
         misfits.append(Misfit("(none)", f"no row has the expected digest {expected}: the row that had it is missing or was changed"))
-    return Verdict(rows, found[0] if found else None, found[-1] if found else None, tuple(misfits))
+    (oldest, _), (newest, newest_row) = (found[0], found[-1]) if found else ((None, None), (None, None))
+    return Verdict(rows, oldest, newest, tuple(misfits), newest_row, expected_row)
 
 
 def fits_alone(spec: Mapping[str, Any]) -> bool:
@@ -62,26 +106,25 @@ def fits_alone(spec: Mapping[str, Any]) -> bool:
     return not any(_alone(spec))
 
 
-def _walk(rows: Sequence[tuple[int, str, Mapping[str, Any]]]) -> Iterator[Misfit]:
+def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
     by_sequence: dict[int, str] = {}
-    before: tuple[str, Any] | None = None
-    ended = max((sequence for sequence, _, spec in rows if "pinned" in spec and "outcome" in spec), default=0)
-    for sequence, name, spec in rows:
-        for reason in _alone(spec):
-            yield Misfit(name, reason)
-        if (twin := by_sequence.setdefault(sequence, name)) != name:
-            yield Misfit(name, f"sequence {sequence} is that of row {twin}, too")
-        if sequence < ended and "outcome" not in spec:
-            yield Misfit(name, "it has not ended, and a newer row that was rolled out has: its outcome was removed")
-        pinned = _part(spec, "pinned")
-        if pinned is None:
+    before: _Link | None = None
+    ended = max((link.sequence for link in links if link.has_pins and link.has_outcome), default=0)
+    for link in links:
+        for reason in link.wrong:
+            yield Misfit(link.name, reason)
+        if (twin := by_sequence.setdefault(link.sequence, link.name)) != link.name:
+            yield Misfit(link.name, f"sequence {link.sequence} is that of row {twin}, too")
+        if link.sequence < ended and not link.has_outcome:
+            yield Misfit(link.name, "it has not ended, and a newer row that was rolled out has: its outcome was removed")
+        if not link.is_pinned:
             continue
-        if before is not None and pinned.get("previousDigest") != before[1]:
-            yield Misfit(name, f"it does not follow row {before[0]}: a row between them is missing, or one was changed")
-        restored = _part(pinned, "restores") or {}
-        if (there := by_sequence.get(restored.get("sequence", 0))) is not None and there != restored.get("row"):
-            yield Misfit(there, f"row {name} restored it under the name {restored.get('row')}: it was renamed")
-        before = (name, pinned.get("digest"))
+        if before is not None and link.previous != before.digest:
+            yield Misfit(link.name, f"it does not follow row {before.name}: a row between them is missing, or one was changed")
+        number, restored = link.restored or (0, None)
+        if (there := by_sequence.get(number)) is not None and there != restored:
+            yield Misfit(there, f"row {link.name} restored it under the name {restored}: it was renamed")
+        before = link
 
 
 def _alone(spec: Mapping[str, Any]) -> Iterator[str]:

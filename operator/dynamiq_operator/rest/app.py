@@ -18,6 +18,7 @@ from dynamiq_operator.rest.console.assets import Assets
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.deployments import history_routes
 from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.exception_handlers import HANDLERS
@@ -37,7 +38,7 @@ ROUTERS = (
     openapi.router,
     identity.router,
     apps.router,
-    deployments.history,
+    history_routes.router,
     deployments.router,
     workflows.router,
     node_types.router,

@@ -18,6 +18,7 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES,
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
+from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
@@ -27,8 +28,17 @@ from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
 
-WORDS = {APPS: "App", NAMESPACES: "project", WORKFLOWS: "workflow", VERSIONS: "workflow version", RUNTIMES: "runtime"}
+WORDS = {
+    APPS: "App",
+    NAMESPACES: "project",
+    RECORDS: "deployment",
+    WORKFLOWS: "workflow",
+    VERSIONS: "workflow version",
+    RUNTIMES: "runtime",
+}
 AT_ONCE = 64
+VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
+"""Histories that are verified at once, and requests of one caller that wait for it."""
 WIDTH = 5
 """Requests to the API server that one request has under way at once."""
 IN_MEMORY = {"resourceVersion": "0"}
@@ -47,6 +57,7 @@ class ApiContext:
     sessions: Sessions
     rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
+    verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     reviews: Reviews = field(init=False)
 
@@ -148,6 +159,10 @@ class ApiContext:
 
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         return newest_of(self.index.versions(namespace, workflow))
+
+    def sequence_of(self, namespace: str, row: str) -> int | None:
+        found = self.index.of(RECORDS).named(namespace, row)
+        return found.sequence or None if found else None
 
     def latest_row(self, namespace: str, app_id: str) -> Entry | None:
         """The newest row of an App among those that the operator has made it the owner of."""

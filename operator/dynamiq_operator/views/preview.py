@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
@@ -29,6 +30,21 @@ class Side:
     restores: str | None = None
     row: str | None = None
     sequence: int | None = None
+
+    @classmethod
+    def of(cls, pinned: Pinned, row: str | None = None, sequence: int | None = None) -> Side:
+        """What a row pinned, or would pin."""
+        return cls(
+            version=pinned.workflow_version,
+            flow_hash=pinned.workflow_hash,
+            runtime=pinned.runtime.version,
+            runtime_name=pinned.runtime.name,
+            image=pinned.runtime.image,
+            restores=pinned.restores.row if pinned.restores is not None else None,
+            config=pinned.config.as_json(),
+            row=row,
+            sequence=sequence,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All of it as data."""
@@ -142,6 +158,18 @@ class Preview:
         elif now == SERVERLESS and then != SERVERLESS:
             said.append("the App sleeps no more")
         return [*said, "the App is asleep, and is woken for this"] if self.asleep and not self.no_op else said
+
+
+def differences(before: Side, after: Side) -> list[str]:
+    """What one row runs otherwise than another, in lines as a preview has them. What pods ask for is told where it differs."""
+    pairs = [
+        ("version", before.version, after.version),
+        ("runtime", _runtime(before, after), _runtime(after, before)),
+        ("config", config_in_words(before.config), config_in_words(after.config)),
+    ]
+    if (compute := [compute_in_words(side.config) for side in (before, after)])[0] != compute[1]:
+        pairs.append(("compute", *compute))
+    return [change(*pair) for pair in pairs]
 
 
 def _type(side: Side) -> str:

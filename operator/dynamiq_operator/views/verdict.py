@@ -11,12 +11,20 @@ from dynamiq_operator.model.manifests import Manifest
 def report(app: str, verdict: Verdict) -> tuple[str, int]:
     """What to print, and the exit code: 0 where every row fits, 1 where one does not, 3 where there is no row."""
     if not verdict.rows:
-        return f"{app}: no row was found", 3
+        return f"{app}: {sentence(verdict)}", 3
     if verdict.misfits:
-        first, *others = verdict.misfits
-        more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in others)
-        return f"{app}: row {first.row} does not fit: {first.reason}{more}", 1
-    return f"{app}: {verdict.rows} row{'s fit' if verdict.rows != 1 else ' fits'}, from {verdict.oldest} to {verdict.newest}", 0
+        more = "".join(f"\n  also {misfit.row}: {misfit.reason}" for misfit in verdict.misfits[1:])
+        return f"{app}: {sentence(verdict)}{more}", 1
+    return f"{app}: {sentence(verdict)}, from {verdict.oldest} to {verdict.newest}", 0
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict in a sentence: of misfits the first."""
+    if not verdict.rows:
+        return "no row was found"
+    if verdict.misfits:
+        return f"row {verdict.misfits[0].row} does not fit: {verdict.misfits[0].reason}"
+    return f"{verdict.rows} row{'s fit' if verdict.rows != 1 else ' fits'}"
 
 
 def check(app: str, rows: Iterable[Manifest], expected: str | None) -> tuple[str, int]:

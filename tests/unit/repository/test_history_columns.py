@@ -49,6 +49,9 @@ class NoIds:
     def created_at(self, *of: Any) -> None:
         return None
 
+    def sequence_of(self, *of: Any) -> None:
+        return None
+
     def newest_version(self, *of: Any) -> None:
         return None
 

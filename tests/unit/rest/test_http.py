@@ -230,6 +230,10 @@ GET /v1/apps/{app_id}
 DELETE /v1/apps/{app_id}
 GET /v1/apps/{app_id}/rights
 GET /v1/apps/{app_id}/deployments
+GET /v1/apps/{app_id}/deployments/filters
+GET /v1/apps/{app_id}/deployments/{deployment_id}
+GET /v1/apps/{app_id}/deployments/{deployment_id}/diff
+GET /v1/apps/{app_id}/verify
 POST /v1/apps/{app_id}/deploy
 POST /v1/apps/{app_id}/deploy/preview
 POST /v1/apps/{app_id}/promote
@@ -241,6 +245,7 @@ PUT /v1/workflows/{workflow_id}
 POST /v1/workflows/{workflow_id}/save
 POST /v1/workflows/{workflow_id}/release
 GET /v1/workflows/{workflow_id}/versions
+GET /v1/workflows/{workflow_id}/versions/{version_id}/diff
 GET /v1/workflows/{workflow_id}/requirements
 GET /v1/agent-builder/nodes
 GET /v1/apps/{app_id}/triggers

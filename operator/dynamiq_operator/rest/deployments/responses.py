@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, ResponseModel, example
-from dynamiq_operator.rest.shared.examples import CONFIG, PROJECT
-from dynamiq_operator.rest.shared.responses import ConfigShape, ResourcesShape
+from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
+from dynamiq_operator.rest.shared.examples import ANNA, CONFIG, DEPLOYMENT, PROJECT, ROW
+from dynamiq_operator.rest.shared.responses import Author, Condition, ConfigShape, Deployment, ReadyPods, ResourcesShape
 
 _RUNS: dict[str, Any] = {
     "runtime": "1.4.0",
@@ -77,3 +77,163 @@ class PromotionPreview(PreviewShape):
     environment: str
     new_app: Annotated[bool, Field(description="The target has no such App yet.")]
     new_version: Annotated[str | None, Field(description="The version that would be put into the target.")]
+
+
+class Count(ResponseModel):
+    value: str
+    count: Annotated[int, Field(description="Rows of it.")]
+
+
+class HistoryFilters(ResponseModel):
+    """What the rows of a history can be filtered by."""
+
+    model_config = example(
+        statuses=[{"value": "Superseded", "count": 409}, {"value": "Failed", "count": 2}, {"value": "Live", "count": 1}],
+        authors=[{"value": "anna@example.com", "count": 400}, {"value": "system:serviceaccount:argocd:argocd", "count": 12}],
+        versions=[{"value": "v2", "count": 3}, {"value": "v1", "count": 409}],
+        runtimes=[{"value": "1.4.0", "count": 412}],
+        total=412,
+        first_at="2026-03-02T09:12:40Z",
+        last_at="2026-11-24T22:22:45Z",
+    )
+
+    statuses: Annotated[list[Count], Field(description="The most first.")]
+    authors: Annotated[list[Count], Field(description="Usernames, the most first.")]
+    versions: Annotated[list[Count], Field(description="The newest first; of rows that are not pinned yet none.")]
+    runtimes: Annotated[list[Count], Field(description="Versions of runtimes, the newest first.")]
+    total: Annotated[int, Field(description="Rows of the App.")]
+    first_at: Annotated[Time | None, Field(description="When the earliest deploy began.")]
+    last_at: Annotated[Time | None, Field(description="When the latest deploy began.")]
+
+
+class DeploymentDetail(Deployment):
+    """One row of an App's history, whole."""
+
+    model_config = example(
+        **DEPLOYMENT,
+        namespace="demo",
+        app_name="support",
+        asked={"app": "support", "workflowVersion": "v2", "message": DEPLOYMENT["message"], "createdBy": ANNA["username"]},
+        pinned={
+            "createdAt": DEPLOYMENT["created_at"],
+            "workflow": "support",
+            "workflowVersion": "v2",
+            "workflowHash": "sha256:27d4…",
+            "runtime": {"name": "runtime-1.4.0", "version": "1.4.0", "image": _RUNS["image"], "port": 8080},
+            "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}},
+            "source": "Record",
+            "digest": DEPLOYMENT["digest"],
+        },
+        outcome={"result": "Succeeded", "reason": "its pods are ready", "at": "2026-11-24T22:22:49Z", "digest": "sha256:0c1f…"},
+        conditions=[
+            {
+                "type": "Succeeded",
+                "status": "True",
+                "reason": "Succeeded",
+                "message": "its pods are ready",
+                "since": "2026-11-24T22:22:49Z",
+            }
+        ],
+        ready={"ready": 2, "wanted": 2, "serving": "v2"},
+        flow='{"nodes":[{"id":"in","type":"dynamiq.nodes.utils.Input"}]}',
+    )
+
+    namespace: str
+    app_name: Annotated[str, Field(description="The App's name in its namespace.")]
+    asked: Annotated[dict[str, Any], Field(description="What the row asked for: its spec as it was created, in the fields of the record.")]
+    pinned: Annotated[
+        dict[str, Any] | None, Field(description="All that it runs, as it is stored in the record; none until its deploy began.")
+    ]
+    outcome: Annotated[dict[str, Any] | None, Field(description="How it ended, as it is stored in the record.")]
+    conditions: list[Condition]
+    ready: Annotated[
+        ReadyPods | None, Field(description="Its pods, until it has ended; none where it has no workload, or the caller may not read that.")
+    ]
+    flow: Annotated[str | None, Field(description="The text of its flow; none where it is not kept any more, or may not be read.")]
+
+
+class ComparedSide(PreviewSide):
+    id: Id
+    created_at: Time
+    created_by: Author | None
+
+
+class Change(ResponseModel):
+    field: Annotated[
+        str,
+        Field(
+            description="version, runtime, runtime_name, image, deployment_config.… or resources.…: the path in a deployment; in numbers "
+            "of the whole config, with what is left out elsewhere because it is the default."
+        ),
+    ]
+    from_: Annotated[str | None, Field(alias="from")]
+    to: str | None
+
+
+class ComparisonShape(ResponseModel):
+    """What changed from one row to another."""
+
+    model_config = example(
+        **{
+            "from": {**_PREVIEW["from"], "restores": None, "id": "5f1a…", "created_at": "2026-11-20T08:01:00Z", "created_by": ANNA},
+            "to": {
+                **_PREVIEW["to"],
+                "row": "support-x8cc4",
+                "sequence": 3,
+                "id": ROW,
+                "created_at": "2026-11-24T22:22:45Z",
+                "created_by": ANNA,
+            },
+            "flow_diff": "--- v2 (#2)\n+++ v1 (#3)\n@@ -1 +1 @@",
+            "changes": [{"field": "version", "from": "v2", "to": "v1"}],
+            "warnings": [],
+        }
+    )
+
+    from_: Annotated[ComparedSide | None, Field(alias="from", description="None for the first row of a history.")]
+    to: ComparedSide
+    flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
+    changes: list[Change]
+    warnings: Annotated[list[str], Field(description="That a flow cannot be read, so that there is no diff.")]
+
+
+class NewestRow(ResponseModel):
+    deployment_id: Id
+    sequence: int | None
+    digest: str
+
+
+class ExpectedRow(ResponseModel):
+    digest: str
+    deployment_id: Annotated[Id | None, Field(description="The row that has it.")]
+    sequence: int | None
+    found: bool
+
+
+class MisfitShape(ResponseModel):
+    deployment_id: Id
+    name: str
+    sequence: int | None
+    says: str
+
+
+class Verification(ResponseModel):
+    """Whether anybody changed or removed a row of a history."""
+
+    model_config = example(
+        rows=412,
+        fits=True,
+        newest={"deployment_id": ROW, "sequence": 412, "digest": DEPLOYMENT["digest"]},
+        expected=None,
+        misfit_count=0,
+        misfits=[],
+        says="412 rows fit",
+    )
+
+    rows: Annotated[int, Field(description="Rows that were verified.")]
+    fits: Annotated[bool, Field(description="Every row fits, and one has the expected digest, where one is expected.")]
+    newest: Annotated[NewestRow | None, Field(description="The newest row that was rolled out: keep its digest, and expect it later.")]
+    expected: Annotated[ExpectedRow | None, Field(description="Where a digest is expected.")]
+    misfit_count: int
+    misfits: Annotated[list[MisfitShape], Field(description="The rows that do not fit, at most 100.")]
+    says: Annotated[str, Field(description="The same in a sentence.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,45 +13,21 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, rows, serialize
-from dynamiq_operator.rest.deployments.pins import Pins, config_to_be, kept_pins
+from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, serialize
+from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown
 from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
-from dynamiq_operator.rest.http.models import Many, One
-from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
-from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.parse import check_config
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 
-history = APIRouter(prefix="/v1/apps", tags=["apps"], route_class=StrictRoute)
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["deployments"], route_class=StrictRoute)
 ERRORS = (404, 409, 413, 415, 422)
-
-
-@history.get("/{app_id}/deployments", responses=documented(Many[Deployment], 404, 422))
-def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
-    """Every deployment of the App, newest first: its history."""
-    app = context.find(APPS, app_id)
-    with hidden_as_unknown("App", app_id):
-        page = rows.page(context, session, app, paging)
-        kept = _kept(context, session, app, page.rows)
-    workflow = kept["workflow"] if kept else None
-    return paging.answer(page.rows, page.total, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
-
-
-def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Manifest]) -> Pins | None:
-    """The pins of the live row, where a row of a page has none of its own yet."""
-    if all("pinned" in row["spec"] for row in found):
-        return None
-    with contextlib.suppress(HttpProblem):
-        return kept_pins(context, session, context.read(session, APPS, app), None)
-    return None
 
 
 @router.post("/deploy", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))

@@ -10,15 +10,17 @@ from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 
+from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
+from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.entries import Entry, owned_by
+from dynamiq_operator.rest.kube.entries import Accepts, Entry, owned_by
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App that one request lists; of a longer history each row of a page is read by itself."""
@@ -57,19 +59,16 @@ class Page(NamedTuple):
     total: int
 
 
-def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging) -> Page:
-    """A page of an App's rows. Raises errors.ApiError; Denied where the caller may not list rows of the namespace."""
+def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None = None) -> Page:
+    """A page of an App's rows, of those that a filter `accepts`. Raises errors.ApiError; Denied where the caller may not list rows of the
+    namespace.
+    """
+    check_listable(context, session, app)
     index = context.index.of(RECORDS)
-    # A list of one row: RBAC says whether the caller may read rows here, and the API server how many there are.
-    path = RECORDS.path(app.namespace)
-    told = session.api.request("GET", path, query={"limit": 1}, accept=kube_api.METADATA)
-    more = told["metadata"].get("remainingItemCount")
-    if more is not None or not told["metadata"].get("continue"):
-        index.catch_up(app.namespace, len(told["items"] or ()) + (more or 0))
-    groups = (owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}")
     rows, total = list[Manifest](), 0
     for _ in range(TRIES):
-        entries, total = index.part(groups, paging.begin, paging.page_size, newest_first=paging.sort == "-created_at")
+        newest_first = paging.sort == "-created_at"
+        entries, total = index.part(_groups(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
         found = _read(context, session, app, entries, total)
         rows = [found[entry.uid] for entry in entries if entry.uid in found]
         if len(rows) == len(entries):
@@ -80,11 +79,54 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     return Page(rows, total)
 
 
+def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
+    """What the index has of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
+    check_listable(context, session, app)
+    return context.index.of(RECORDS).members(_groups(app), newest_first=True)
+
+
+def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> None:
+    """Asks with the caller's token for a list of one row: RBAC says whether they may read rows here, and the API server how many there are,
+    which is waited for. Raises errors.ApiError; Denied where the caller may not list rows of the namespace.
+    """
+    told = session.api.request("GET", RECORDS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
+    more = told["metadata"].get("remainingItemCount")
+    if more is not None or not told["metadata"].get("continue"):
+        context.index.of(RECORDS).catch_up(app.namespace, len(told["items"] or ()) + (more or 0))
+
+
+def one(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> tuple[Entry, Manifest]:
+    """A row of the App, read whole. Raises HttpProblem 404, also where it is another App's, and errors.ApiError.
+
+    `field`: the query parameter that names it.
+    """
+    entry = context.find(RECORDS, uid, field)
+    if entry.group not in _groups(app):
+        raise unknown_id("deployment", uid, field)
+    row = context.read(session, RECORDS, entry)
+    if row["spec"]["app"] != app.name or not may_belong_to(app.uid, row):
+        raise unknown_id("deployment", uid, field)
+    return entry, row
+
+
+def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
+    """The newest row of the App that was rolled out before this one; None where there is none."""
+    newest_first = iter(context.index.of(RECORDS).members(_groups(app), newest_first=True))
+    if all(each.uid != entry.uid for each in newest_first):
+        return None
+    return next((each for each in newest_first if each.row is not None and each.row.version), None)
+
+
+def _groups(app: Entry) -> tuple[str, str]:
+    """Where the index has the App's rows: those that it owns, and those of its name that nobody owns yet."""
+    return owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"
+
+
 def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry], total: int) -> dict[str, Manifest]:
     """The rows of the entries by uid, without those that are gone."""
     found = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
     missing = [entry for entry in entries if entry.uid not in found]
-    read = _listed(session, app) if len(missing) > READ_MOST and total <= LISTED_MOST else []
+    read = _read_many(session, app) if len(missing) > READ_MOST and total <= LISTED_MOST else []
     # A list may be short of some: it has the rows of a deleted App of this name, too, until they are collected.
     listed = {row["metadata"]["uid"] for row in read}
     alone = [entry for entry in missing if entry.uid not in listed]
@@ -97,7 +139,7 @@ def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequ
     return found
 
 
-def _listed(session: CallerSession, app: Entry) -> list[Manifest]:
+def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
     """The first rows of all Apps of this name, in the order of their names."""
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
     path = RECORDS.path(app.namespace)

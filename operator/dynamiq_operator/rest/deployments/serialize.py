@@ -1,11 +1,16 @@
-"""Serializes previews as the contract's JSON. Pure."""
+"""Serializes previews, comparisons and whole rows as the contract's JSON. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dynamiq_operator.rest.shared.serialize import Data, config
+from dynamiq_operator.actions.comparison import UNREAD, Comparison
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
+from dynamiq_operator.rest.shared.serialize import SERVER, SERVERLESS, Data, author, condition, config
+from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.preview import Side
 
 
 def preview(given: Mapping[str, Any]) -> Data:
@@ -39,3 +44,58 @@ def side(given: Mapping[str, Any]) -> Data:
         "resources": given["config"].get("resources"),
         "restores": given["restores"],
     }
+
+
+COMPLETED = ("sequence", "pinned", "outcome")
+"""Fields of a row that the operator completes; the others are what was asked."""
+
+
+def details(raw: Manifest, serialized: Data, ready: Data | None, flow: str | None) -> Data:
+    """A whole row. `serialized`: the same as a list has it; `flow`: its text, where it can be read."""
+    spec = raw["spec"]
+    return {
+        **serialized,
+        "namespace": raw["metadata"]["namespace"],
+        "app_name": spec["app"],
+        "asked": {name: value for name, value in spec.items() if name not in COMPLETED},
+        "pinned": spec.get("pinned"),
+        "outcome": spec.get("outcome"),
+        "conditions": [condition(each) for each in (raw.get("status") or {}).get("conditions") or ()],
+        "ready": ready,
+        "flow": flow,
+    }
+
+
+def comparison(found: Comparison, before: Manifest | None, after: Manifest) -> Data:
+    """What changed from one row to another. `before`, `after`: the rows as they are stored."""
+    return {
+        "from": _compared(found.before, before) if found.before is not None and before is not None else None,
+        "to": _compared(found.after, after),
+        "flow_diff": "\n".join(found.flow_diff or ()),
+        "changes": list(_changes(found.before, found.after)) if found.before is not None else [],
+        "warnings": [f"the flows differ, and {UNREAD}"] if found.flow_diff is None else [],
+    }
+
+
+def _compared(of: Side, raw: Manifest) -> Data:
+    row = HistoryRow.of(raw)
+    return {**side(of.as_json()), "id": row.uid, "created_at": row.date, "created_by": author(row.created_by)}
+
+
+def _changes(before: Side, after: Side) -> Iterator[Data]:
+    """What is not the same, by the names of a deployment's fields."""
+    old, new = dict(_fields(before)), dict(_fields(after))
+    for field in dict.fromkeys([*new, *old]):
+        if (values := (old.get(field), new.get(field)))[0] != values[1]:
+            yield {"field": field, "from": values[0], "to": values[1]}
+
+
+def _fields(of: Side) -> Iterator[tuple[str, str]]:
+    yield from (("version", of.version), ("runtime", of.runtime), ("runtime_name", of.runtime_name), ("image", of.image))
+    given, name = of.config, "deployment_config.config"
+    yield "deployment_config.deployment_type", SERVERLESS if given.get("type") == "serverless" else SERVER
+    scaling = given.get("autoscaling") or {}
+    yield from ((f"{name}.autoscaling.{ours}", str(scaling[theirs])) for ours, theirs in SCALING if theirs in scaling)
+    yield from ((f"{name}.{ours}", str(given[theirs])) for ours, theirs in SERVERLESS_CONFIG if theirs in given)
+    for part, amounts in (given.get("resources") or {}).items():
+        yield from ((f"resources.{part}.{amount}", str(value)) for amount, value in amounts.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 APP, PROJECT, CLUSTER = (
     "005c60c5-18dd-4f38-a146-a82be134a95f",
     "7c2eedb0-2296-4575-86f2-b8e1993949b6",
@@ -23,3 +25,28 @@ CONFIG = {
 }
 RUNS_ON = {"id": RUNTIME, "version": "1.4.0", "label": "Python 3.11, stable"}
 RELEASE = {"id": VERSION, "version": "v2", "description": "Passes the question to the right team"}
+DEPLOYMENT: dict[str, Any] = {
+    "id": ROW,
+    "app_id": APP,
+    "status": "Live",
+    "created_at": "2026-11-24T22:22:45Z",
+    "created_by": ANNA,
+    "runtime_id": RUNTIME,
+    "runtime": RUNS_ON,
+    "workflow_id": WORKFLOW,
+    "workflow_version_id": VERSION,
+    "workflow_version": RELEASE,
+    "deployment_config": CONFIG,
+    "message": "Questions go to the right team",
+    "name": "support-x8cc4",
+    "sequence": 2,
+    "restores": None,
+    "promoted_from": None,
+    "provenance": None,
+    "source": "Record",
+    "digest": "sha256:e07b1d22dcc3888f1197f7c7ac2ed05ac1ae9a5ae951459ad6109d8fd6b118ad",
+    "reason": None,
+    "duration_seconds": 4.0,
+    "is_live": True,
+    "restores_sequence": None,
+}

@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema
 
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
+from dynamiq_operator.rest.shared.examples import DEPLOYMENT
 
 
 class Access(ResponseModel):
@@ -89,32 +89,18 @@ class Condition(ResponseModel):
     since: Annotated[Time | None, Field(description="When the status last changed.")]
 
 
+class ReadyPods(ResponseModel):
+    """Pods of a row."""
+
+    ready: Annotated[int, Field(description="Pods of this row that are Ready: never more than there are.")]
+    wanted: int
+    serving: Annotated[str | None, Field(description="The version that the App serves meanwhile; none before the first.")]
+
+
 class Deployment(ResponseModel):
     """One row of an App's history; the fields after `message` say where it came from."""
 
-    model_config = example(
-        id=ROW,
-        app_id=APP,
-        status="Live",
-        created_at="2026-11-24T22:22:45Z",
-        created_by=ANNA,
-        runtime_id=RUNTIME,
-        runtime=RUNS_ON,
-        workflow_id=WORKFLOW,
-        workflow_version_id=VERSION,
-        workflow_version=RELEASE,
-        deployment_config=CONFIG,
-        message="Questions go to the right team",
-        name="support-x8cc4",
-        sequence=2,
-        restores=None,
-        promoted_from=None,
-        provenance=None,
-        source="Record",
-        digest="sha256:e07b1d22dcc3888f1197f7c7ac2ed05ac1ae9a5ae951459ad6109d8fd6b118ad",
-        reason=None,
-        duration_seconds=4.0,
-    )
+    model_config = example(**DEPLOYMENT)
 
     id: Id
     app_id: Id
@@ -142,6 +128,8 @@ class Deployment(ResponseModel):
     digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
     reason: Annotated[str | None, Field(description="Why it did not go Live.")]
     duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
+    is_live: Annotated[bool, Field(description="It is what the App serves.")]
+    restores_sequence: Annotated[int | None, Field(description="The sequence of the row that this one brought back.")]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiRe
 from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING, DEFAULT_REQUESTS, DEFAULT_SLEEP
 from dynamiq_operator.model.history_columns import of_rest
-from dynamiq_operator.model.manifests import parse_time
+from dynamiq_operator.model.manifests import Phase, parse_time
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import User
 from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
@@ -42,6 +42,9 @@ class Ids(Protocol):
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         """The newest release of a workflow, such as `v3`."""
 
+    def sequence_of(self, namespace: str, row: str) -> int | None:
+        """The sequence of a row; None where there is no such row, or it has none yet."""
+
 
 def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Data:
     """Serializes one row. For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row."""
@@ -54,7 +57,8 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
     runtime = pinned.get("runtime") or _runtime_to_be(spec, (kept or {}).get("runtime"))
     version_id = _id_then(ids, raw, VERSIONS, namespace, names.workflow_version(workflow, version)) if workflow and version else None
     runtime_id = _id_then(ids, raw, RUNTIMES, "", runtime["name"]) if runtime else None
-    source = spec.get("promotedFrom")
+    source, restores = spec.get("promotedFrom"), pinned.get("restores") or {}
+    restored = restores.get("row") or spec.get("restores")
     composed = {
         "app_id": app_id,
         "created_by": author(row.created_by),
@@ -64,8 +68,10 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "workflow_version_id": version_id,
         "workflow_version": {"id": version_id, "version": version, "description": row.description} if version else None,
         "deployment_config": config(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
-        "restores": (pinned.get("restores") or {}).get("row") or spec.get("restores"),
+        "restores": restored,
         "promoted_from": dict(source) if source else None,
+        "is_live": row.status == Phase.LIVE,
+        "restores_sequence": restores.get("sequence") or (ids.sequence_of(namespace, restored) if restored else None),
     }
     return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
 

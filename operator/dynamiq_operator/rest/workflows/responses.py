@@ -84,6 +84,30 @@ class Version(ResponseModel):
     created_at: Time
 
 
+class FlowRef(ResponseModel):
+    """A release, or the draft."""
+
+    id: Annotated[Id | None, Field(description="None for the draft.")]
+    version: Annotated[str, Field(description="Such as v2; draft for the draft.")]
+    created_at: Annotated[Time, Field(description="Of the draft, when it was written last.")]
+
+
+class FlowDifference(ResponseModel):
+    """What changed in the flow of a workflow."""
+
+    model_config = example(
+        **{
+            "from": {"id": "2b0c9a4e-70a5-4e0e-9b3f-5f5ad0f6a3de", "version": "v1", "created_at": "2026-11-20T08:01:00Z"},
+            "to": {"id": "54c9b714-e3d5-41d7-a132-cd127c54fbab", "version": "v2", "created_at": "2026-11-24T22:19:23Z"},
+            "flow_diff": "--- v1\n+++ v2\n@@ -1 +1 @@",
+        }
+    )
+
+    from_: Annotated[FlowRef | None, Field(alias="from", description="None for the first release.")]
+    to: FlowRef
+    flow_diff: Annotated[str, Field(description="A unified diff.")]
+
+
 class RequirementForm(ResponseModel):
     title: str
     description: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
@@ -25,8 +25,8 @@ from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read, or_empty
 from dynamiq_operator.rest.kube.workflow_table import list_workflows, read_workflow
 from dynamiq_operator.rest.workflows import parse, responses, serialize
+from dynamiq_operator.rest.workflows import versions as releases
 from dynamiq_operator.rest.workflows.requests import Draft, NewVersion, NewWorkflow, WorkflowChange
-from dynamiq_operator.rest.workflows.versions import released
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], route_class=StrictRoute)
 WorkflowId = Annotated[Id, Path(description="The workflow's id: its metadata.uid.")]
@@ -126,8 +126,33 @@ def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_
     """Every release of the workflow, newest first, without their flows."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
-        found = released(session.api, entry)
+        found = releases.released(session.api, entry)
     return paging.of(found, lambda raw: serialize.version(raw, entry.uid))
+
+
+@router.get("/{workflow_id}/versions/{version_id}/diff", responses=documented(One[responses.FlowDifference], 404, 422))
+def difference(
+    context: ContextOf,
+    session: SessionOf,
+    workflow_id: WorkflowId,
+    version_id: Annotated[Id, Path(description="The version's id: its metadata.uid.")],
+    other: Annotated[
+        Id | Literal["draft"] | None,
+        Query(
+            alias="with",
+            description="The version to compare from; `draft` compares from this version to the draft. Left out: the one before.",
+        ),
+    ] = None,
+) -> Json:
+    """What changed in the flow from one release of the workflow to another, or to its draft."""
+    workflow = context.find(WORKFLOWS, workflow_id)
+    found = releases.one(context, session, workflow, version_id)
+    if other == releases.DRAFT:
+        return Json({"data": serialize.difference(found, releases.draft(context, session, workflow))})
+    before = (
+        releases.one(context, session, workflow, other, "with") if other is not None else releases.before(context, session, workflow, found)
+    )
+    return Json({"data": serialize.difference(before, found)})
 
 
 @router.get("/{workflow_id}/requirements", responses=documented(Many[responses.Requirement], 404, 422))

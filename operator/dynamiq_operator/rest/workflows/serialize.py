@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model import flows
@@ -10,6 +11,16 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.encoding import Json, dumps
 from dynamiq_operator.rest.shared.serialize import Data, Ids, changed_at
+from dynamiq_operator.views.flow_diff import flow_diff
+
+
+class FlowOf(NamedTuple):
+    """A release, or the draft, which has no id, with the text of its flow."""
+
+    id: str | None
+    version: str
+    created_at: str
+    text: str
 
 
 def workflow(raw: Manifest, ids: Ids) -> Data:
@@ -34,6 +45,16 @@ def version(raw: Manifest, workflow_id: str) -> Data:
         "description": raw["description"],
         "created_at": raw["metadata"]["creationTimestamp"],
     }
+
+
+def difference(before: FlowOf | None, after: FlowOf) -> Data:
+    """What changed from one flow of a workflow to another."""
+    diff = flow_diff(before.text, after.text, before.version, after.version) if before is not None else ()
+    return {"from": _reference(before) if before is not None else None, "to": _reference(after), "flow_diff": "\n".join(diff)}
+
+
+def _reference(of: FlowOf) -> Data:
+    return {"id": of.id, "version": of.version, "created_at": of.created_at}
 
 
 def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:

@@ -1,13 +1,21 @@
-"""Lists the releases of a workflow."""
+"""The releases of a workflow: their list, and what changed between two of them."""
 
 from __future__ import annotations
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import VERSIONS
-from dynamiq_operator.model.names import natural
+from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.model.names import natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.serialize import changed_at
+from dynamiq_operator.rest.workflows.serialize import FlowOf
+
+DRAFT = "draft"
+"""In the place of a release's id and number: the workflow's draft."""
 
 
 def released(api: Api, entry: Entry) -> list[Manifest]:
@@ -19,3 +27,29 @@ def released(api: Api, entry: Entry) -> list[Manifest]:
         for meta, cells in kube_api.table_rows(page)
     ]
     return sorted(found, key=lambda each: natural(each["version"]), reverse=True)
+
+
+def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, field: str = "") -> FlowOf:
+    """A release of the workflow. Raises HttpProblem 404, also where it is another workflow's, and errors.ApiError."""
+    entry = context.find(VERSIONS, uid, field)
+    if (entry.namespace, workflow_and_version(entry.name)[0]) != (workflow.namespace, workflow.name):
+        raise unknown_id("workflow version", uid, field)
+    raw = context.read(session, VERSIONS, entry)
+    return FlowOf(entry.uid, raw["spec"]["version"], raw["metadata"]["creationTimestamp"], raw["spec"]["flow"])
+
+
+def before(context: ApiContext, session: CallerSession, workflow: Entry, version: FlowOf) -> FlowOf | None:
+    """The release before this one, of those that are there; None for the first. Raises as `one` does."""
+    entries = context.index.of(VERSIONS).group(f"{workflow.namespace}/{workflow.name}")
+    older = [entry for entry in entries if _number(entry) < natural(version.version)]
+    return one(context, session, workflow, max(older, key=_number).uid) if older else None
+
+
+def draft(context: ApiContext, session: CallerSession, workflow: Entry) -> FlowOf:
+    """The workflow's draft. Raises HttpProblem 404 and errors.ApiError."""
+    raw = context.read(session, WORKFLOWS, workflow)
+    return FlowOf(None, DRAFT, changed_at(raw["metadata"]), raw["spec"]["flow"])
+
+
+def _number(entry: Entry) -> tuple[tuple[int, int, str], ...]:
+    return natural(workflow_and_version(entry.name)[1])

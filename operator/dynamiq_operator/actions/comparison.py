@@ -1,0 +1,60 @@
+"""Comparing two rows of an App: what each of them runs, and what changed between their flows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynamiq_operator.actions import history
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.views.flow_diff import flow_diff
+from dynamiq_operator.views.preview import Side
+
+UNREAD = "one of them is in no ConfigMap and no WorkflowVersion that you may read"
+"""Of two flows that cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from `before`, None for the first row of all, to `after`. `flow_diff`: None where a flow cannot be read."""
+
+    before: Side | None
+    after: Side
+    is_same_flow: bool
+    flow_diff: tuple[str, ...] | None
+
+
+def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
+    """Compares two rows of one App as they are stored. Raises Refusal where one was never rolled out, and kube.errors.ApiError."""
+    then = pinned_of(after)
+    side = _side(then, after)
+    if before is None:
+        return Comparison(None, side, is_same_flow=False, flow_diff=())
+    now = pinned_of(before)
+    old = _side(now, before)
+    if now.workflow_hash == then.workflow_hash:
+        return Comparison(old, side, is_same_flow=True, flow_diff=())
+    namespace, app = after["metadata"]["namespace"], after["spec"]["app"]
+    texts = [history.flow_of(api, namespace, app, pinned) for pinned in (now, then)]
+    if texts[0] is None or texts[1] is None:
+        return Comparison(old, side, is_same_flow=False, flow_diff=None)
+    return Comparison(old, side, is_same_flow=False, flow_diff=flow_diff(texts[0], texts[1], _title(old), _title(side)))
+
+
+def pinned_of(row: Manifest) -> Pinned:
+    """The pins of a row. Raises Refusal where it has none."""
+    pins: Mapping[str, object] | None = row["spec"].get("pinned")
+    if pins is None:
+        raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
+    return Pinned.model_validate(pins)
+
+
+def _side(pinned: Pinned, row: Manifest) -> Side:
+    return Side.of(pinned, row["metadata"]["name"], row["spec"].get("sequence"))
+
+
+def _title(side: Side) -> str:
+    return f"{side.version} (#{side.sequence})"

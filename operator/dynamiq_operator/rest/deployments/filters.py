@@ -1,0 +1,131 @@
+"""The filters of a history: which rows a request asks for, decided by what the index keeps of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+
+from dynamiq_operator.model.manifests import Phase, format_time
+from dynamiq_operator.model.names import natural
+from dynamiq_operator.rest.http.errors import invalid_request
+from dynamiq_operator.rest.kube.entries import SEARCHED_MOST, Accepts, Entry, RowFacts, searched
+
+_PHASES = "|".join(Phase)
+_TIME = r"^\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2}))?$"
+SEARCH_MAX = 100
+_USER_MAX, _NAME_MAX = 1024, 253
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a row has to be: what is None is anything. `since`, `until`: seconds of Unix time; `q` is folded, see `searched`."""
+
+    statuses: frozenset[str] | None = None
+    author: str | None = None
+    version: str | None = None
+    runtime: str | None = None
+    since: float | None = None
+    until: float | None = None
+    q: str | None = None
+
+    @property
+    def accepts(self) -> Accepts | None:
+        """Whether an entry is asked for; None where all are."""
+        checks = list(self._checks())
+        if not checks:
+            return None
+        return lambda entry: entry.row is not None and all(check(entry.name, entry.row) for check in checks)
+
+    def _checks(self) -> Iterable[Callable[[str, RowFacts], bool]]:
+        if (statuses := self.statuses) is not None:
+            yield lambda _, row: row.phase in statuses
+        if (author := self.author) is not None:
+            yield lambda _, row: row.author == author
+        if (version := self.version) is not None:
+            yield lambda _, row: row.version == version
+        if (runtime := self.runtime) is not None:
+            yield lambda _, row: row.runtime == runtime
+        if (since := self.since) is not None:
+            yield lambda _, row: row.began >= since
+        if (until := self.until) is not None:
+            yield lambda _, row: row.began < until
+        if q := self.q:
+            yield lambda name, row: q in row.message or q in row.description or q in name or q in row.version or q in searched(row.author)
+
+
+async def _filters(
+    status: Annotated[
+        str | None,
+        Query(pattern=f"^({_PHASES})(,({_PHASES}))*$", description="One status, or several with commas between them."),
+    ] = None,
+    created_by: Annotated[str | None, Query(max_length=_USER_MAX, description="The username of who made the row.")] = None,
+    version: Annotated[str | None, Query(max_length=_NAME_MAX, description="The workflow version, such as v3.")] = None,
+    runtime: Annotated[str | None, Query(max_length=_NAME_MAX, description="The version of the runtime.")] = None,
+    since: Annotated[
+        str | None, Query(pattern=_TIME, description="Rows whose deploy began at this time, or later; or at this date, UTC.")
+    ] = None,
+    until: Annotated[str | None, Query(pattern=_TIME, description="Rows whose deploy began before this time or date.")] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=SEARCH_MAX,
+            description="Letters, of any case, in the version, the description, the message, the author or the name of the row. Of a "
+            f"description and of a message the first {SEARCHED_MOST} letters are searched.",
+        ),
+    ] = None,
+) -> Filters:
+    statuses = frozenset(status.split(",")) if status is not None else None
+    return Filters(statuses, created_by, version, runtime, _seconds("since", since), _seconds("until", until), q.casefold() if q else None)
+
+
+def _seconds(parameter: str, text: str | None) -> float | None:
+    """Seconds of Unix time. Raises HttpProblem 422 for what has the form of a time and is none, such as February 30."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise invalid_request([(parameter, "this is no time: write one as 2026-11-24T22:22:45Z, or a date as 2026-11-24")]) from None
+
+
+FiltersOf = Annotated[Filters, Depends(_filters)]
+
+
+def choices(entries: Iterable[Entry]) -> dict[str, Any]:
+    """What the rows of a history can be filtered by, and how many there are of each: statuses and authors the most first, versions and
+    runtimes the newest first.
+    """
+    rows = [entry.row for entry in entries if entry.row is not None]
+    began = [row.began for row in rows]
+    return {
+        "statuses": _most_first(row.phase for row in rows),
+        "authors": _most_first(row.author for row in rows),
+        "versions": _newest_first(row.version for row in rows),
+        "runtimes": _newest_first(row.runtime for row in rows),
+        "total": len(rows),
+        "first_at": _time(min(began)) if rows else None,
+        "last_at": _time(max(began)) if rows else None,
+    }
+
+
+def _most_first(values: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"value": value, "count": count} for value, count in sorted(_counted(values), key=lambda each: (-each[1], each[0]))]
+
+
+def _newest_first(values: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"value": value, "count": count} for value, count in sorted(_counted(values), key=lambda each: natural(each[0]), reverse=True)]
+
+
+def _counted(values: Iterable[str]) -> Iterable[tuple[str, int]]:
+    """How often there is each value; a row that has none of them is left out."""
+    return ((value, count) for value, count in Counter(values).items() if value)
+
+
+def _time(seconds: float) -> str:
+    return format_time(datetime.fromtimestamp(seconds, UTC))

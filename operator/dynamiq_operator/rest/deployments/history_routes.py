@@ -1,0 +1,135 @@
+"""The history of an App: its rows by page and filter, one row whole, what changed between two, and whether all of them are as they were."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.concurrency import run_in_threadpool
+
+from dynamiq_operator.actions.comparison import compare
+from dynamiq_operator.actions.history import flow_of
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.deployments import filters, responses, rows, serialize, verification
+from dynamiq_operator.rest.deployments.filters import FiltersOf
+from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown
+from dynamiq_operator.rest.http.models import Id, Many, One
+from dynamiq_operator.rest.http.pagination import PagingOf
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.readiness import read_ready
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.shared.serialize import serialize_deployment
+
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
+DeploymentId = Annotated[Id, Path(description="The deployment's id: its row's metadata.uid.")]
+DIGEST = "^sha256:[0-9a-f]{64}$"
+
+
+@router.get("/deployments", responses=documented(Many[Deployment], 404, 422))
+def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, asked: FiltersOf, app_id: AppId) -> Json:
+    """Every deployment of the App, newest first: its history, or those rows of it that all of the filters take.
+
+    A filter is decided by what this replica has heard of a row, a moment behind the cluster; pagination counts what it takes. A row that is
+    not pinned yet has no version, no description and no runtime to be found by.
+    """
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        page = rows.page(context, session, app, paging, asked.accepts)
+        kept = _kept(context, session, app, page.rows)
+    workflow = kept["workflow"] if kept else None
+    return paging.answer(page.rows, page.total, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
+
+
+@router.get("/deployments/filters", responses=documented(One[responses.HistoryFilters], 404, 422))
+def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """What the App's deployments can be filtered by, with how many there are of each."""
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        found = rows.listed(context, session, app)
+    return Json({"data": filters.choices(found)})
+
+
+@router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))
+def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
+    """One deployment, whole: what was asked, what was pinned, how it went, and its flow."""
+    app = context.find(APPS, app_id)
+    _, row = rows.one(context, session, app, deployment_id)
+    seen = _readable(context, session, app)
+    ready, flow = read_ready(session.api, row, seen), _flow(session, row)
+    kept = kept_pins(context, session, seen, None) if seen is not None and "pinned" not in row["spec"] else None
+    workflow = seen["spec"]["workflow"] if seen is not None else None
+    serialized = serialize_deployment(row, app.uid, context, workflow, kept)
+    return Json({"data": serialize.details(row, serialized, ready, flow)})
+
+
+@router.get("/deployments/{deployment_id}/diff", responses=documented(One[responses.ComparisonShape], 404, 422))
+def difference(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    deployment_id: DeploymentId,
+    other: Annotated[
+        Id | None, Query(alias="with", description="The deployment to compare from. Left out: the one that was rolled out before.")
+    ] = None,
+) -> Json:
+    """What changed from one deployment of the App to another, with the diff of their flows. One that was never rolled out answers 422."""
+    app = context.find(APPS, app_id)
+    entry, after = rows.one(context, session, app, deployment_id)
+    if other is not None:
+        before: Manifest | None = rows.one(context, session, app, other, "with")[1]
+    else:
+        older = rows.before(context, app, entry)
+        before = rows.one(context, session, app, older.uid)[1] if older is not None else None
+    return Json({"data": serialize.comparison(compare(session.api, before, after), before, after)})
+
+
+@router.get("/verify", responses=documented(One[responses.Verification], 404, 422))
+async def verify(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    expect: Annotated[str | None, Query(pattern=DIGEST, description="A digest that some row must have, as it was told earlier.")] = None,
+) -> Json:
+    """Whether anybody changed or removed a row of the App's history: every digest is computed anew, over every row."""
+    # Seconds of a processor for thousands of rows: few at once, and of one caller one.
+    async with context.verifications.slot(session.user.id):
+        return await run_in_threadpool(_verified, context, session, app_id, expect)
+
+
+def _verified(context: ContextOf, session: SessionOf, app_id: str, expect: str | None) -> Json:
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        found = verification.verify(session, app, expect)
+    return Json({"data": found})
+
+
+def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Manifest]) -> Pins | None:
+    """The pins of the live row, where a row of a page has none of its own yet."""
+    if all("pinned" in row["spec"] for row in found):
+        return None
+    seen = _readable(context, session, app)
+    return kept_pins(context, session, seen, None) if seen is not None else None
+
+
+def _readable(context: ContextOf, session: SessionOf, app: Entry) -> Manifest | None:
+    """The App, where the caller may read it."""
+    with contextlib.suppress(HttpProblem):
+        return context.read(session, APPS, app)
+    return None
+
+
+def _flow(session: SessionOf, row: Manifest) -> str | None:
+    pinned = row["spec"].get("pinned")
+    if pinned is None:
+        return None
+    return flow_of(session.api, row["metadata"]["namespace"], row["spec"]["app"], Pinned.model_validate(pinned))
