@@ -71,7 +71,18 @@ export function refresh(prefix = ""): void {
 /** Puts what an event or an answer told under a key, where it is known already. */
 export function update<T>(key: string, change: (before: T) => T): void {
   const entry = queries.get(key) as Entry<T> | undefined;
-  if (entry?.data.value !== undefined) entry.data.value = change(entry.data.value);
+  if (entry?.data.value === undefined) return;
+  entry.data.value = change(entry.data.value);
+  // An answer that is under way may be older than what was told just now.
+  if (entry.isReading.value) void entry.refresh();
+}
+
+/** Drops what is known under a key, and asks again where it is on the screen: it is not what it was. */
+export function forget(key: string): void {
+  const entry = queries.get(key);
+  if (entry === undefined) return;
+  entry.data.value = undefined;
+  refresh(key);
 }
 
 function entryOf<T>(key: string, read: Read<T>): Entry<T> {

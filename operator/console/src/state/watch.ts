@@ -1,37 +1,101 @@
+/** What happens in the cluster, told to the screens and to the query cache as it happens. */
 import { useEffect, useRef } from "preact/hooks";
 import type { Ready } from "../api/awaited.ts";
-import { type App, type Deployment, readApp } from "../api/read.ts";
-import { update } from "./query.ts";
+import { type App, type AppOfList, type Deployment, readApp } from "../api/read.ts";
+import { listen } from "./feed.ts";
+import { forget, refresh, update } from "./query.ts";
+import { noteExpired } from "./session.ts";
+import type { Source, Told } from "./stream.ts";
+
+export type WatchedDeployment = Deployment & { ready?: Ready | null };
 
 /** What a screen does when the cluster says that something happened. */
 export interface Listeners {
   /** The App is different now. The query cache has it already. */
   onApp?: (app: App) => void;
   /** A row is new or different. */
-  onDeployment?: (row: Deployment & { ready?: Ready | null }) => void;
+  onDeployment?: (row: WatchedDeployment) => void;
   /** The App, or one of its rows, is gone; its id. */
   onRemoved?: (id: string) => void;
   /** Events may have been missed: read again what is shown. */
   onAgain?: () => void;
 }
 
-/** Tells a screen what happens to an App, as it happens. */
+const APP_POLLED_EVERY = 2_000;
+const LIST_POLLED_EVERY = 10_000;
+
+/** Tells a screen what happens to an App and its rows. The cache's `app <id>` and lists of Apps are kept up to date by it. */
 export function useAppEvents(appId: string, listeners: Listeners): void {
-  const latest = useRef(listeners);
-  latest.current = listeners;
+  const tell = useLatest((told: Told) => {
+    keep(appId, told);
+    if (told.kind === "app") listeners.onApp?.(told.data as App);
+    if (told.kind === "deployment") listeners.onDeployment?.(told.data as WatchedDeployment);
+    if (told.kind === "removed") listeners.onRemoved?.((told.data as { id: string }).id);
+    if (told.kind === "deleted") listeners.onRemoved?.(appId);
+    if (told.kind === "again" || told.kind === "polled") listeners.onAgain?.();
+  });
+  useEffect(() => listen(sourceOfApp(appId), tell), [appId, tell]);
+}
+
+/** Keeps the list of a project's Apps up to date; of all projects, by reading it again each 10 s. */
+export function useProjectEvents(projectId: string): void {
   useEffect(() => {
-    const stop = new AbortController();
-    const poll = setInterval(async () => {
-      if (document.hidden) return;
-      const app = await readApp(appId, stop.signal).catch(() => undefined);
-      if (app === undefined || stop.signal.aborted) return;
-      update<App>(`app ${appId}`, () => app);
-      latest.current.onApp?.(app);
-      latest.current.onAgain?.();
-    }, 2_000);
-    return () => {
-      clearInterval(poll);
-      stop.abort();
-    };
-  }, [appId]);
+    if (projectId) return listen(sourceOfProject(projectId), (told) => keepList(projectId, told));
+    const timer = setInterval(() => document.hidden || refresh("apps "), LIST_POLLED_EVERY);
+    return () => clearInterval(timer);
+  }, [projectId]);
+}
+
+function sourceOfApp(id: string): Source {
+  return {
+    address: `/v1/apps/${id}/watch`,
+    poll: async (abort) => [{ kind: "app", data: await readApp(id, abort) }, { kind: "polled" }],
+    pollEvery: APP_POLLED_EVERY,
+  };
+}
+
+function sourceOfProject(id: string): Source {
+  return { address: `/v1/projects/${id}/watch`, poll: async () => [{ kind: "again" }], pollEvery: LIST_POLLED_EVERY };
+}
+
+function keep(appId: string, told: Told): void {
+  if (told.kind === "expired") noteExpired();
+  if (told.kind === "again") refresh(`app ${appId}`);
+  if (told.kind === "deleted") forget(`app ${appId}`);
+  if (told.kind === "app") keepApp(told.data as App);
+}
+
+function keepApp(app: App): void {
+  update<App>(`app ${app.id}`, () => app);
+  update<AppOfList[]>("apps ", (before) => withApp(before, app));
+  update<AppOfList[]>(`apps ${app.project_id}`, (before) => withApp(before, app));
+}
+
+function keepList(projectId: string, told: Told): void {
+  const key = `apps ${projectId}`;
+  if (told.kind === "expired") noteExpired();
+  if (told.kind === "again") refresh(key);
+  if (told.kind === "deleted") forget(key);
+  if (told.kind === "app") {
+    const app = told.data as App;
+    update<App>(`app ${app.id}`, (before) => ({ ...before, ...app }));
+    update<AppOfList[]>(key, (before) => withApp(before, app, true));
+  }
+  if (told.kind === "removed") {
+    const { id } = told.data as { id: string };
+    update<AppOfList[]>(key, (before) => before.filter((each) => each.id !== id));
+  }
+}
+
+/** A list in which an App is as it is now. `adds`: also where it was not in it. */
+function withApp(list: AppOfList[], app: AppOfList, adds = false): AppOfList[] {
+  if (list.some((each) => each.id === app.id)) return list.map((each) => (each.id === app.id ? app : each));
+  return adds ? [app, ...list] : list;
+}
+
+/** A function that stays the same one and does what the last rendering said. */
+function useLatest<A extends unknown[]>(does: (...given: A) => void): (...given: A) => void {
+  const latest = useRef(does);
+  latest.current = does;
+  return useRef((...given: A) => latest.current(...given)).current;
 }

@@ -1,0 +1,167 @@
+/** One stream of server-sent events that stays on: opened again where it ends, and polls in its place where it cannot be. */
+import { OWN } from "../api/client.ts";
+import { problemOf } from "../api/problem.ts";
+import { type Event, readOn } from "../pure/events.ts";
+import { afterEnd, type End } from "../pure/reconnect.ts";
+import { onReturn } from "./connection.ts";
+import { takePlace } from "./places.ts";
+
+/** An event of a watch. `again`: some may have been missed. `polled`: the same, and the App itself was just read. */
+export interface Told {
+  kind: "app" | "deployment" | "removed" | "deleted" | "expired" | "again" | "polled";
+  data?: unknown;
+}
+
+export interface Source {
+  /** The stream's path. */
+  address: string;
+  /** Reads what a stream would have told. Throws Problem. */
+  poll: (abort: AbortSignal) => Promise<Told[]>;
+  /** Milliseconds between two polls. */
+  pollEvery: number;
+}
+
+/** Until a stream says `ready`; a proxy that buffers keeps it back. */
+const SILENT_AFTER = 5_000;
+/** Until a stream that was on counts as dead: the API pings each 15 s, and a connection can die without a word. */
+const DEAD_AFTER = 40_000;
+
+export class Stream {
+  private misses = 0;
+  private readySince: number | undefined;
+  private request: AbortController | undefined;
+  private leave: (() => void) | undefined;
+  private silence: ReturnType<typeof setTimeout> | undefined;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private polls: ReturnType<typeof setInterval> | undefined;
+  private readonly stopped = new AbortController();
+  private readonly forget: () => void;
+
+  constructor(
+    private readonly source: Source,
+    private readonly tell: (told: Told) => void,
+  ) {
+    this.forget = onReturn(() => this.retry !== undefined && this.open());
+    void this.open();
+  }
+
+  /** Ends it for good. */
+  stop(): void {
+    this.stopped.abort();
+    this.forget();
+    this.close();
+    this.noPolls();
+    clearTimeout(this.retry);
+  }
+
+  private async open(): Promise<void> {
+    clearTimeout(this.retry);
+    this.retry = undefined;
+    const leave = await takePlace();
+    if (this.stopped.signal.aborted) leave?.();
+    else if (leave === undefined) this.end("full");
+    else {
+      this.leave = leave;
+      await this.follow();
+    }
+  }
+
+  /** Reads the stream to its end. EventSource would hide the pings, and with them a connection that died. */
+  private async follow(): Promise<void> {
+    const mine = new AbortController();
+    this.request = mine;
+    this.listenFor(SILENT_AFTER, "silent");
+    try {
+      const headers = { ...OWN, Accept: "text/event-stream" };
+      const response = await fetch(this.source.address, { headers, cache: "no-store", signal: mine.signal });
+      if (response.ok && response.body) await this.readAll(response.body, mine.signal);
+    } catch {
+      // It broke: told below, as an end without an error is.
+    }
+    if (!mine.signal.aborted) this.end(this.readySince === undefined ? "refused" : "lost");
+  }
+
+  private async readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>, aborted: AbortSignal): Promise<void> {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || aborted.aborted) return;
+      const step = readOn(rest, value);
+      rest = step.rest;
+      if (this.readySince !== undefined) this.listenFor(DEAD_AFTER, "lost");
+      for (const event of step.events) {
+        this.take(event);
+        if (aborted.aborted) return;
+      }
+    }
+  }
+
+  private take(event: Event): void {
+    switch (event.kind) {
+      case "ready":
+        this.readySince = performance.now();
+        this.noPolls();
+        this.listenFor(DEAD_AFTER, "lost");
+        this.tell({ kind: "again" });
+        break;
+      case "ending":
+        this.end("ending");
+        break;
+      case "deleted":
+      case "expired":
+        this.finish(event.kind);
+        break;
+      case "app":
+      case "deployment":
+      case "removed":
+        this.tell({ kind: event.kind, data: JSON.parse(event.data) });
+    }
+  }
+
+  private listenFor(time: number, how: End): void {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.end(how), time);
+  }
+
+  /** It is over, and there is nothing to open again. */
+  private finish(kind: "deleted" | "expired"): void {
+    this.stop();
+    this.tell({ kind });
+  }
+
+  private end(how: End): void {
+    const lived = this.readySince === undefined ? undefined : performance.now() - this.readySince;
+    this.close();
+    const step = afterEnd(this.misses, how, lived, Math.random());
+    this.misses = step.misses;
+    this.retry = setTimeout(() => void this.open(), step.after);
+    // A refused stream does not say why: the answer to a read does.
+    if (how !== "ending") void this.poll();
+    if (step.polls) this.polls ??= setInterval(() => void this.poll(), this.source.pollEvery);
+  }
+
+  private async poll(): Promise<void> {
+    try {
+      const told = await this.source.poll(this.stopped.signal);
+      if (this.stopped.signal.aborted) return;
+      for (const each of told) this.tell(each);
+    } catch (thrown) {
+      if (!this.stopped.signal.aborted && problemOf(thrown).isUnknown) this.finish("deleted");
+    }
+  }
+
+  private close(): void {
+    clearTimeout(this.silence);
+    this.request?.abort();
+    this.request = undefined;
+    this.readySince = undefined;
+    this.leave?.();
+    this.leave = undefined;
+  }
+
+  private noPolls(): void {
+    clearInterval(this.polls);
+    this.polls = undefined;
+  }
+}
