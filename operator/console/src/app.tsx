@@ -1,19 +1,20 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
+import { type Problem, problemOf } from "./api/problem.ts";
 import { AppScreen } from "./screens/app/index.tsx";
-import { DeploymentsScreen } from "./screens/deployments.tsx";
+import { DeploymentsScreen } from "./screens/deployments/index.tsx";
 import { Frame } from "./screens/frame.tsx";
 import { SignInScreen } from "./screens/sign-in.tsx";
 import { UnknownScreen } from "./screens/unknown.tsx";
 import { WorkflowScreen } from "./screens/workflow.tsx";
 import { WorkflowsScreen } from "./screens/workflows.tsx";
 import { readSession, session } from "./state/session.ts";
+import { Failure } from "./ui/states.tsx";
+
+const ASKED_AGAIN_AFTER = 3_000;
 
 /** The console: who is signed in decides between the sign-in and the screens. */
 export function App() {
-  useEffect(() => {
-    readSession().catch(() => undefined);
-  }, []);
   return (
     <LocationProvider scope="/console">
       <Screens />
@@ -21,14 +22,39 @@ export function App() {
   );
 }
 
+/** Reads who is signed in, until there is an answer. Returns why there is none yet. */
+function useSession(): { problem?: Problem; ask: () => void } {
+  const [problem, setProblem] = useState<Problem>();
+  const ask = () => {
+    readSession().then(
+      () => setProblem(undefined),
+      (thrown) => setProblem(problemOf(thrown)),
+    );
+  };
+  useEffect(() => {
+    ask();
+    const timer = setInterval(() => session.value === undefined && ask(), ASKED_AGAIN_AFTER);
+    return () => clearInterval(timer);
+  }, []);
+  return { problem, ask };
+}
+
 function Screens() {
   const { path, url, route } = useLocation();
+  const { problem, ask } = useSession();
   const known = session.value;
-  const isSignIn = path.startsWith("/console/sign-in");
+  const isSignIn = path === "/console/sign-in";
   const mustSignIn = known !== undefined && known.user === null && !isSignIn;
   useEffect(() => {
     if (mustSignIn) route(`/console/sign-in?to=${encodeURIComponent(url)}`, true);
   }, [mustSignIn, url, route]);
+  if (known === undefined && problem) {
+    return (
+      <Frame>
+        <Failure problem={problem} level={1} retry={ask} />
+      </Frame>
+    );
+  }
   if (isSignIn) return <SignInScreen />;
   if (!known?.user) return <Frame />;
   return (

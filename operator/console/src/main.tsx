@@ -3,5 +3,6 @@ import { App } from "./app.tsx";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/screens.css";
+import "./styles/apps.css";
 
 render(<App />, document.getElementById("app") as HTMLElement);

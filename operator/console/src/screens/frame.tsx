@@ -1,38 +1,42 @@
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { signOut, user } from "../state/session.ts";
-import { theme } from "../state/theme.ts";
+import { inProject, project } from "../state/project.ts";
+import { user } from "../state/session.ts";
+import { Arrival } from "../ui/arrival.tsx";
 import { Lost } from "../ui/lost.tsx";
 import { Skeleton } from "../ui/states.tsx";
 import { Toasts } from "../ui/toasts.tsx";
+import { Account } from "./account.tsx";
 import { ProjectSwitcher } from "./projects.tsx";
 
 /** What is around every screen: where one is, which project, who one is, and whether the API and the session are still there. */
 export function Frame({ children }: { children?: ComponentChildren }) {
   const { path } = useLocation();
+  useProjectOfAddress();
   const inWorkflows = path.startsWith("/console/workflows");
   return (
     <div class="frame">
-      <a class="skip" href="#main">
+      <a class="skip button" href="#main">
         Skip to the content
       </a>
       <header>
-        <a class="mark" href="/console/">
+        <a class="mark" href={inProject("/console/")} aria-label="Dynamiq, Deployments">
           <img src="/console/favicon.svg" width="24" height="24" alt="" />
-          Dynamiq
+          <span>Dynamiq</span>
         </a>
         <nav aria-label="Console">
-          <a href="/console/" aria-current={inWorkflows ? undefined : "page"}>
+          <a href={inProject("/console/")} aria-current={inWorkflows ? undefined : "page"}>
             Deployments
           </a>
-          <a href="/console/workflows" aria-current={inWorkflows ? "page" : undefined}>
+          <a href={inProject("/console/workflows")} aria-current={inWorkflows ? "page" : undefined}>
             Workflows
           </a>
         </nav>
         {user.value && (
           <>
             <ProjectSwitcher />
-            <Account />
+            <Account user={user.value} />
           </>
         )}
       </header>
@@ -40,30 +44,17 @@ export function Frame({ children }: { children?: ComponentChildren }) {
       <main id="main" tabIndex={-1}>
         {children ?? <Skeleton lines={6} />}
       </main>
+      <Arrival />
       <Toasts />
     </div>
   );
 }
 
-function Account() {
-  return (
-    <div class="buttons push">
-      <span class="small muted break">{user.value?.username}</span>
-      <label>
-        <span class="hidden-label">Theme</span>
-        <select
-          class="input"
-          value={theme.value}
-          onChange={(event) => (theme.value = event.currentTarget.value as typeof theme.value)}
-        >
-          <option value="system">System</option>
-          <option value="light">Light</option>
-          <option value="dark">Dark</option>
-        </select>
-      </label>
-      <button type="button" class="button tiny" onClick={() => void signOut()}>
-        Sign out
-      </button>
-    </div>
-  );
+/** The project stands in the addresses of lists: a step back in the browser's history changes it too. */
+function useProjectOfAddress(): void {
+  const { path, query } = useLocation();
+  const isList = path === "/console" || path === "/console/workflows";
+  useEffect(() => {
+    if (isList) project.value = query.project ?? "";
+  }, [isList, query.project]);
 }

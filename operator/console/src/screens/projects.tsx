@@ -12,7 +12,7 @@ export function ProjectSwitcher() {
     route(inProject(path.startsWith("/console/workflows") ? "/console/workflows" : "/console/"));
   };
   return (
-    <label>
+    <label class="switcher">
       <span class="hidden-label">Project</span>
       <select class="input" value={project.value} onChange={(event) => choose(event.currentTarget.value)}>
         <option value="">All projects</option>

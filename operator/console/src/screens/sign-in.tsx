@@ -1,61 +1,108 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { announceSignIn, session, signIn } from "../state/session.ts";
+import { errorOf, targetOf } from "../pure/sign-in.ts";
+import { announceSignIn, session, signIn, user } from "../state/session.ts";
 import { Field } from "../ui/field.tsx";
+import { useTitle } from "../ui/title.ts";
 
-/** Only a path of the console is a target: a link must not lead a signed-in reader elsewhere. */
-export function targetOf(given: string | undefined): string {
-  return given?.startsWith("/console/") && !given.startsWith("/console/sign-in") ? given : "/console/";
-}
-
-/** Signs in with a token, or with OIDC where the cluster has it, and goes on to the link that was asked for. */
+/** Signs in with OIDC where the cluster has it, or with a token, and goes on to the link that was asked for; a second window tells the first and closes. */
 export function SignInScreen() {
   const { query, route } = useLocation();
-  const [token, setToken] = useState("");
-  const [problem, setProblem] = useState<Problem>();
-  const oidc = session.value?.sign_in.oidc;
-  const finish = () => {
-    if (query.window) {
+  const isSecondWindow = query.window !== undefined;
+  const isIn = user.value !== undefined;
+  useTitle("Sign in");
+  useEffect(() => {
+    if (!isIn) return;
+    if (isSecondWindow) {
       announceSignIn();
       window.close();
     } else route(targetOf(query.to), true);
-  };
+  }, [isIn]);
+  return (
+    <main class="sign-in">
+      <div class="panel">
+        <div class="title">
+          <img src="/console/favicon.svg" width="40" height="40" alt="" />
+          <h1>{isIn && isSecondWindow ? "You are signed in" : "Sign in"}</h1>
+          <p class="small muted break">{location.host}</p>
+        </div>
+        {isIn ? (
+          <p class="muted">
+            {isSecondWindow ? "Close this window: the page that you came from goes on." : "One moment…"}
+          </p>
+        ) : (
+          <Ways to={query.to} error={errorOf(query.error)} isSecondWindow={isSecondWindow} />
+        )}
+      </div>
+    </main>
+  );
+}
+
+function Ways({ to, error, isSecondWindow }: { to?: string; error?: string; isSecondWindow: boolean }) {
+  const oidc = session.value?.sign_in.oidc;
+  const target = isSecondWindow ? "/console/sign-in?window=1" : targetOf(to);
+  return (
+    <>
+      {error && (
+        <p class="notice bad" role="alert">
+          {error}
+        </p>
+      )}
+      {oidc && (
+        <>
+          <a class="button primary" href={`/console/oidc/start?to=${encodeURIComponent(target)}`} target="_top">
+            Sign in with {oidc.name}
+          </a>
+          <p class="or small muted">or with a token</p>
+        </>
+      )}
+      <TokenForm isFirst={!oidc} />
+    </>
+  );
+}
+
+function TokenForm({ isFirst }: { isFirst: boolean }) {
+  const [token, setToken] = useState("");
+  const [problem, setProblem] = useState<Problem>();
+  const [isBusy, setBusy] = useState(false);
   const submit = async (event: Event) => {
     event.preventDefault();
+    setBusy(true);
+    setProblem(undefined);
     try {
       await signIn(token.trim());
-      finish();
     } catch (thrown) {
       setProblem(problemOf(thrown));
     }
+    setBusy(false);
   };
   return (
-    <main class="sign-in">
-      <h1>Sign in</h1>
-      {oidc && (
-        <a class="button primary" href={`/console/oidc/start?to=${encodeURIComponent(targetOf(query.to))}`}>
-          Sign in with {oidc.name}
-        </a>
-      )}
-      <form onSubmit={(event) => void submit(event)}>
-        <Field label="Token" hint="kubectl create token, or an ID token of your cluster" wrong={problem?.message}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              type="password"
-              autocomplete="off"
-              required
-              value={token}
-              onInput={(event) => setToken(event.currentTarget.value)}
-            />
-          )}
-        </Field>
-        <button type="submit" class="button primary">
-          Sign in
-        </button>
-      </form>
-    </main>
+    <form onSubmit={(event) => void submit(event)}>
+      <Field label="Token" wrong={problem?.message}>
+        {(attributes) => (
+          <input
+            {...attributes}
+            class="input mono"
+            type="password"
+            autocomplete="off"
+            spellcheck={false}
+            required
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+        )}
+      </Field>
+      <button type="submit" class={isFirst ? "button primary" : "button"} disabled={isBusy}>
+        {isBusy ? "Signing in…" : isFirst ? "Sign in" : "Sign in with the token"}
+      </button>
+      <details class="small">
+        <summary>Where do I get a token?</summary>
+        <p class="muted">
+          Of a service account: <code>kubectl create token NAME -n NAMESPACE</code>. Where your cluster signs people in
+          by OIDC, the ID token that <code>kubectl</code> uses works too. You can do here what it may do, and no more.
+        </p>
+      </details>
+    </form>
   );
 }

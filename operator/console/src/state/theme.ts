@@ -1,6 +1,6 @@
 import { effect, signal } from "@preact/signals";
 
-type Theme = "system" | "light" | "dark";
+export type Theme = "system" | "light" | "dark";
 const KEPT = "theme";
 
 /** The reader's choice: the one thing that is kept in this browser. */

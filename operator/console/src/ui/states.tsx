@@ -19,17 +19,22 @@ export function Skeleton({ lines = 4 }: { lines?: number }) {
 }
 
 /** Nothing is there yet: what it would be, and the next step. */
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+export function Empty({ title, level = 2, children }: { title: string; level?: 1 | 2; children?: ComponentChildren }) {
   return (
     <div class="empty">
-      <h2>{title}</h2>
+      <Heading level={level}>{title}</Heading>
       {children}
     </div>
   );
 }
 
+/** `level` 1: the screen has no other heading. */
+function Heading({ level, children }: { level: 1 | 2; children: ComponentChildren }) {
+  return level === 1 ? <h1>{children}</h1> : <h2>{children}</h2>;
+}
+
 /** Why something could not be read, in the API's words, and Retry. */
-export function Failure({ problem, retry }: { problem: Problem; retry?: () => void }) {
+export function Failure({ problem, level = 2, retry }: { problem: Problem; level?: 1 | 2; retry?: () => void }) {
   const title = problem.isForbidden
     ? "You may not see this"
     : problem.isUnknown
@@ -41,7 +46,7 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: () => vo
           : "This could not be read";
   return (
     <div class="empty" role="alert">
-      <h2>{title}</h2>
+      <Heading level={level}>{title}</Heading>
       <p class="muted break">{problem.message}</p>
       {problem.isForbidden && session.value?.user && <p class="small muted">You are {session.value.user.username}.</p>}
       {retry && (
@@ -57,15 +62,18 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: () => vo
 export function Loaded<T>({
   query,
   lines,
+  level,
   children,
 }: {
   query: Query<T>;
   lines?: number;
+  /** Of the heading of a failure: 1 where it is all that the screen has. */
+  level?: 1 | 2;
   children: (data: T) => ComponentChildren;
 }) {
   const data = query.data.value;
   const problem = query.problem.value;
   if (data !== undefined) return <>{children(data)}</>;
-  if (problem) return <Failure problem={problem} retry={() => void query.refresh()} />;
+  if (problem) return <Failure problem={problem} level={level} retry={() => void query.refresh()} />;
   return <Skeleton lines={lines} />;
 }

@@ -18,13 +18,18 @@ const LOOKS: Record<string, Look> = {
   NotDeployed: { tone: "past", shape: "circle", says: "Not deployed" },
 };
 
+/** A status as it is read: `Not deployed`. */
+export function wordOf(word: string): string {
+  return LOOKS[word]?.says ?? word;
+}
+
 /** A status: icon, word and colour, never colour alone. */
 export function Status({ word }: { word: string }) {
   const look = LOOKS[word] ?? { tone: "past" as const, shape: "circle" as const };
   return (
     <span class={`status ${look.tone}`}>
       <Icon shape={look.shape} spins={look.spins} />
-      {look.says ?? word}
+      {wordOf(word)}
     </span>
   );
 }

@@ -6,6 +6,7 @@ import { type AppPlace, appPlace } from "../../pure/place.ts";
 import { useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Loaded } from "../../ui/states.tsx";
+import { useTitle } from "../../ui/title.ts";
 import { ConfigurationTab } from "../configuration/configuration.tsx";
 import { DeployDialog } from "../deploy/deploy.tsx";
 import { PromoteDialog } from "../deploy/promote.tsx";
@@ -19,6 +20,22 @@ import { UnknownScreen } from "../unknown.tsx";
 import { AppHeading } from "./heading.tsx";
 import { OverviewTab } from "./overview.tsx";
 import { AppTabs } from "./tabs.tsx";
+
+const SCREENS: Record<AppPlace["screen"], string> = {
+  overview: "",
+  history: "History",
+  compare: "Compare",
+  rollout: "Rollout",
+  configuration: "Configuration",
+  triggers: "Triggers",
+  unknown: "No such page",
+};
+const DIALOGS: Record<string, string> = {
+  deploy: "Deploy",
+  promote: "Promote deployment",
+  row: "Details",
+  "roll-back": "Roll back",
+};
 
 /** One App: what it is, its tabs, and the dialogs that lie over them. */
 export function AppScreen() {
@@ -34,9 +51,10 @@ function OneApp({ id }: { id: string }) {
   const place = appPlace(path.slice(`/console/apps/${id}`.length));
   const shown = useShown(place);
   useAppEvents(id, {});
+  useTitle(DIALOGS[place.dialog ?? ""] ?? SCREENS[place.screen], app.data.value?.name);
   if (place.screen === "unknown") return <UnknownScreen />;
   return (
-    <Loaded query={app} lines={8}>
+    <Loaded query={app} lines={8} level={1}>
       {(found) => (
         <>
           <AppHeading app={found} rights={rights} />

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { errorOf, targetOf } from "./sign-in.ts";
+
+test("a sign-in goes on to the link that was asked for, with its query", () => {
+  expect(targetOf("/console/apps/1/history?status=Failed")).toBe("/console/apps/1/history?status=Failed");
+});
+
+test.each([
+  undefined,
+  "",
+  "https://evil.example",
+  "//evil.example",
+  "/console",
+  "/consoles/",
+  "/v1/apps",
+  "javascript:alert(1)",
+])("%s is no target", (to) => {
+  expect(targetOf(to)).toBe("/console/");
+});
+
+test("the sign-in itself is no target: it would come back for ever", () => {
+  expect(targetOf("/console/sign-in?to=/console/")).toBe("/console/");
+});
+
+test.each(["state", "nonce", "refused", "provider", "expired", "token"])(
+  "the error %s has words of its own",
+  (code) => {
+    expect(errorOf(code)).not.toBe(errorOf("something else"));
+    expect(errorOf(code)).toBeTruthy();
+  },
+);
+
+test("without an error nothing is said", () => {
+  expect(errorOf(undefined)).toBeUndefined();
+});

@@ -1,0 +1,21 @@
+/** What the sign-in screen does with its address. Pure. */
+
+/** Only a path of the console is a target: a link must not lead a signed-in reader elsewhere. */
+export function targetOf(given: string | undefined): string {
+  return given?.startsWith("/console/") && !given.startsWith("/console/sign-in") ? given : "/console/";
+}
+
+const ERRORS: Record<string, string> = {
+  state: "This sign-in was begun in another window, or long ago. Try again.",
+  nonce: "The provider's answer belongs to another sign-in. Try again.",
+  refused: "The provider did not let you in, or you cancelled it there.",
+  provider: "The provider did not answer as it should. Try again in a moment; a token works without it.",
+  expired: "The sign-in took longer than ten minutes. Try again.",
+  token: "The cluster does not take the token of this provider: its API server has to know the provider too.",
+};
+
+/** Why a sign-in with OIDC came back, in words; undefined where it did not. */
+export function errorOf(code: string | undefined): string | undefined {
+  if (!code) return undefined;
+  return ERRORS[code] ?? "The sign-in did not work. Try again.";
+}

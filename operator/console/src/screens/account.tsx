@@ -1,0 +1,57 @@
+import { useId } from "preact/hooks";
+import { problemOf } from "../api/problem.ts";
+import { session, signOut, type User } from "../state/session.ts";
+import { type Theme, theme } from "../state/theme.ts";
+import { Time } from "../ui/time.tsx";
+import { toast } from "../ui/toasts.tsx";
+
+const THEMES: [Theme, string][] = [
+  ["system", "System"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+];
+
+/** Who one is, how the console looks, and the way out; behind a button, so that it fits a phone. */
+export function Account({ user }: { user: User }) {
+  const id = useId();
+  const until = session.value?.expires_at;
+  const leave = () => signOut().catch((thrown) => toast(problemOf(thrown).message, "bad"));
+  return (
+    <div class="account">
+      <button type="button" class="button who" popovertarget={id} aria-label={`Account: ${user.username}`}>
+        <span aria-hidden="true">{[...user.username][0]?.toUpperCase()}</span>
+      </button>
+      <div id={id} popover="auto" class="menu-list">
+        <div>
+          <p class="small muted">Signed in as</p>
+          <p class="break who-name">{user.username}</p>
+          {until && (
+            <p class="small muted">
+              Your token ends <Time at={until} />
+            </p>
+          )}
+        </div>
+        <fieldset class="field">
+          <legend>Theme</legend>
+          <div class="segments">
+            {THEMES.map(([value, label]) => (
+              <label key={value}>
+                <input
+                  type="radio"
+                  name="theme"
+                  checked={theme.value === value}
+                  onChange={() => (theme.value = value)}
+                />
+                {label}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <button type="button" class="button" onClick={() => void leave()}>
+          Sign out
+        </button>
+        <p class="small muted">Version {session.value?.version}</p>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,55 @@
+import { useMemo } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import { readApps } from "../../api/read.ts";
+import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
+import { inProject, project } from "../../state/project.ts";
+import { useQuery } from "../../state/query.ts";
+import { useProjectEvents } from "../../state/watch.ts";
+import { Action } from "../../ui/action.tsx";
+import { Loaded } from "../../ui/states.tsx";
+import { useTitle } from "../../ui/title.ts";
+import { NoApps, NoMatch } from "./empty.tsx";
+import { Filters } from "./filters.tsx";
+import { AppTable } from "./table.tsx";
+
+/** Every App that the caller may see, of one project or of all, as it is at this moment. */
+export function DeploymentsScreen() {
+  const { query, route } = useLocation();
+  const asked = askedOf(query);
+  const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal));
+  useProjectEvents(project.value);
+  useTitle("Deployments");
+  const found = apps.data.value;
+  const matching = useMemo(() => searched(found ?? [], asked.q), [found, asked.q]);
+  const shown = useMemo(() => {
+    const rows = asked.status ? matching.filter((app) => app.status.word === asked.status) : matching;
+    return sorted(rows, asked.sort, asked.isDescending);
+  }, [matching, asked.status, asked.sort, asked.isDescending]);
+  const ask = (change: Partial<Asked>) => route(`/console/${queryOf({ ...asked, ...change }, project.value)}`, true);
+  return (
+    <>
+      <div class="heading">
+        <h1>Deployments</h1>
+        <Action href={inProject("/console/workflows")} kind="primary">
+          Deploy
+        </Action>
+      </div>
+      <Loaded query={apps} lines={8}>
+        {(all) =>
+          all.length === 0 ? (
+            <NoApps />
+          ) : (
+            <>
+              <Filters asked={asked} apps={matching} shown={shown.length} ask={ask} />
+              {shown.length > 0 ? (
+                <AppTable apps={shown} asked={asked} ask={ask} />
+              ) : (
+                <NoMatch clear={() => ask({ q: "", status: "" })} />
+              )}
+            </>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
