@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from dynamiq_operator.desired.inputs import WorkloadInputs
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.objects import App, Manifest, format_time
 from dynamiq_operator.model.record import Pinned
 from tests.support import factories as given
 from tests.support import managed_fields
@@ -28,6 +31,18 @@ def of_pins(
     made = workload_manifest(app or given.an_app(), WorkloadInputs(found.label, found, served_note=noted))
     assert made is not None
     return managed_fields.applied({**made, "spec": {**made["spec"], "replicas": wanted}, "status": _status(ready, wanted, 0)})
+
+
+def pod(name: str, version: str, *, switches: bool = False, app: App | None = None, seconds: float = 0, **status: Any) -> Manifest:
+    """A pod of what a row with this version pins, made `seconds` after NOW. It is Ready, unless `status` says otherwise."""
+    found = Pins.of(pinned(version))
+    made = workload_manifest(app or given.an_app(), WorkloadInputs(found.label if switches else "", found))
+    assert made is not None
+    template = made["spec"]["template"]
+    meta = {"name": name, "namespace": given.NAMESPACE, "uid": f"uid-of-{name}", "labels": template["metadata"]["labels"]}
+    meta["creationTimestamp"] = format_time(given.NOW + timedelta(seconds=seconds))
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": meta, "spec": {**template["spec"], "nodeName": "node-1"}, "status": {**ready, **status}}
 
 
 def pinned(version: str, **pins: object) -> Pinned:

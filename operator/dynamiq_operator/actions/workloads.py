@@ -139,7 +139,7 @@ def workloads_of(api: Api, namespace: str, app: str) -> Workloads | None:
     try:
         found = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
         labelled = by_label(app, found)
-        serving = _selected(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
+        serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
     except (errors.NotFound, errors.Denied):
         return None
     return Workloads(labelled, serving) if labelled else None
@@ -156,6 +156,7 @@ def warm(found: Workloads, app: App, then: Pinned) -> Warm:
     return Warm(ready, max(needed - ready, 0))
 
 
-def _selected(api: Api, namespace: str, app: str) -> str:
+def selected_label(api: Api, namespace: str, app: str) -> str:
+    """The pins label that the App's Service selects pods by; empty where it takes the pods of any. Raises kube.errors.ApiError."""
     service: dict[str, Any] = requests.get(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
     return selected_pins(service["spec"].get("selector") or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
@@ -14,6 +14,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 
 CONTAINER = "runtime"
+FLOW_HASH = "DYNAMIQ_FLOW_HASH"
 DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
@@ -52,6 +53,23 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "") -> dict[str
     }
 
 
+def runs_pins(pod: Mapping[str, Any], pins: Pins) -> bool:
+    """Whether a pod was made for these pins, by what its container is: the App's variables may have changed since, and with them the
+    digest of the template. Admission that writes another image, or other amounts, hides it.
+    """
+    containers: Iterable[Mapping[str, Any]] = pod["spec"].get("containers") or ()
+    container = next((each for each in containers if each.get("name") == CONTAINER), {})
+    flow = next((each.get("value") for each in container.get("env") or () if each.get("name") == FLOW_HASH), None)
+    if (flow, container.get("image")) != (pins.flow, pins.runtime.image):
+        return False
+    there = container.get("resources") or {}
+    return all(
+        amount(str((there.get(part) or {}).get(name))) == amount(wanted)
+        for part, amounts in _resources(pins).items()
+        for name, wanted in amounts.items()
+    )
+
+
 _OWN_ANNOTATIONS = {
     "name": "pod",
     "downwardAPI": {"items": [{"path": "annotations", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.annotations"}}]},
@@ -64,7 +82,7 @@ def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict
     own: dict[str, str | int | None] = {
         "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
         "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
-        "DYNAMIQ_FLOW_HASH": pins.flow,
+        FLOW_HASH: pins.flow,
         # For logs, metrics and traces: of versions with the same flow it is the one that the pods were made for.
         "DYNAMIQ_WORKFLOW_VERSION": pins.version,
         "DYNAMIQ_APP": app.meta.name,

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import probes
+from dynamiq_operator.rest.access_keys import routes as access_keys
 from dynamiq_operator.rest.apps import routes as apps
 from dynamiq_operator.rest.catalog import routes as catalog
 from dynamiq_operator.rest.console import pages
@@ -20,6 +21,7 @@ from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import history_routes
 from dynamiq_operator.rest.deployments import routes as deployments
+from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.exception_handlers import HANDLERS
 from dynamiq_operator.rest.http.middleware import Middleware
@@ -27,6 +29,7 @@ from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.rest.pods import routes as pods
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
@@ -43,6 +46,9 @@ ROUTERS = (
     workflows.router,
     node_types.router,
     triggers.router,
+    pods.router,
+    environments.router,
+    access_keys.router,
     runtimes.router,
     rights.router,
     catalog.router,

@@ -229,6 +229,12 @@ POST /v1/apps
 GET /v1/apps/{app_id}
 DELETE /v1/apps/{app_id}
 GET /v1/apps/{app_id}/rights
+GET /v1/apps/{app_id}/environments
+GET /v1/apps/{app_id}/access-keys
+POST /v1/apps/{app_id}/access-keys
+DELETE /v1/apps/{app_id}/access-keys/{name}
+GET /v1/apps/{app_id}/deployments/{deployment_id}/pods
+GET /v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs
 GET /v1/apps/{app_id}/deployments
 GET /v1/apps/{app_id}/deployments/filters
 GET /v1/apps/{app_id}/deployments/{deployment_id}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dynamiq_operator.actions.workloads import Beside
-from dynamiq_operator.desired import exposure
 from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import AUTHOR_ANNOTATION, workflow_version
-from dynamiq_operator.model.objects import App, Manifest, Unreadable, read
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.shared.address import answered_at
 from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
 from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, condition, config
 from dynamiq_operator.views.app_state import app_state, is_as_declared, rows_under_way
@@ -19,7 +19,7 @@ from dynamiq_operator.views.history import HistoryRow
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
     """An App. `row`: the serialized row that it serves, else its newest; `latest_id`: id of the newest; `described`: its workflow's description."""
     meta, spec = raw["metadata"], raw["spec"]
-    hostname, is_private = _answered_at(raw, settings)
+    hostname, is_private = answered_at(raw, settings)
     namespace, workflow = meta["namespace"], spec["workflow"]
     workflow_id = ids.id_of(WORKFLOWS, namespace, workflow)
     creator = author((meta.get("annotations") or {}).get(AUTHOR_ANNOTATION))
@@ -107,17 +107,3 @@ def _is_live(raw: Manifest, row: Manifest) -> bool:
 def _under_way(raw: Manifest) -> Data:
     row = HistoryRow.of(raw)
     return {"deployment_id": row.uid, "name": row.name, "sequence": row.sequence, "version": row.version, "status": row.status}
-
-
-def _answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
-    """What a client calls, and whether callers need a key. An App that this version cannot read is told as far as it can be: a list has others."""
-    status = raw.get("status") or {}
-    if isinstance(found := read(App, raw), Unreadable):
-        return _called(status.get("hostname") or "", status.get("url")), (raw["spec"].get("access") or {}).get("type") != "public"
-    hostname = found.status.hostname or exposure.hostname(found, settings)
-    return _called(hostname, found.status.url or exposure.url(found, settings)), found.spec.is_private
-
-
-def _called(hostname: str, url: str | None) -> str:
-    """The hostname where `https://` before it is what to call, which clients put there; else the whole URL."""
-    return hostname if url in (None, f"https://{hostname}") else str(url)

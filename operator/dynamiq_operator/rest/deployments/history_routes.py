@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 from dynamiq_operator.actions.comparison import compare
@@ -28,10 +28,10 @@ from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.readiness import read_ready
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.shared.rows import DeploymentId, read_row
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
-DeploymentId = Annotated[Id, Path(description="The deployment's id: its row's metadata.uid.")]
 DIGEST = "^sha256:[0-9a-f]{64}$"
 
 
@@ -63,7 +63,7 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
 def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
     """One deployment, whole: what was asked, what was pinned, how it went, and its flow."""
     app = context.find(APPS, app_id)
-    _, row = rows.one(context, session, app, deployment_id)
+    _, row = read_row(context, session, app, deployment_id)
     seen = _readable(context, session, app)
     ready, flow = read_ready(session.api, row, seen), _flow(session, row)
     kept = kept_pins(context, session, seen, None) if seen is not None and "pinned" not in row["spec"] else None
@@ -84,12 +84,12 @@ def difference(
 ) -> Json:
     """What changed from one deployment of the App to another, with the diff of their flows. One that was never rolled out answers 422."""
     app = context.find(APPS, app_id)
-    entry, after = rows.one(context, session, app, deployment_id)
+    entry, after = read_row(context, session, app, deployment_id)
     if other is not None:
-        before: Manifest | None = rows.one(context, session, app, other, "with")[1]
+        before: Manifest | None = read_row(context, session, app, other, "with")[1]
     else:
         older = rows.before(context, app, entry)
-        before = rows.one(context, session, app, older.uid)[1] if older is not None else None
+        before = read_row(context, session, app, older.uid)[1] if older is not None else None
     return Json({"data": serialize.comparison(compare(session.api, before, after), before, after)})
 
 

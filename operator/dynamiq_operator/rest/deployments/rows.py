@@ -10,17 +10,16 @@ from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
-from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.kube.entries import Accepts, Entry, owned_by
+from dynamiq_operator.rest.kube.entries import Accepts, Entry
+from dynamiq_operator.rest.shared.rows import groups_of
 
 LISTED_MOST = kube_api.PAGE
 """Rows of an App that one request lists; of a longer history each row of a page is read by itself."""
@@ -68,7 +67,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     rows, total = list[Manifest](), 0
     for _ in range(TRIES):
         newest_first = paging.sort == "-created_at"
-        entries, total = index.part(_groups(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
+        entries, total = index.part(groups_of(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
         found = _read(context, session, app, entries, total)
         rows = [found[entry.uid] for entry in entries if entry.uid in found]
         if len(rows) == len(entries):
@@ -82,7 +81,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
     """What the index has of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
     check_listable(context, session, app)
-    return context.index.of(RECORDS).members(_groups(app), newest_first=True)
+    return context.index.of(RECORDS).members(groups_of(app), newest_first=True)
 
 
 def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> None:
@@ -95,31 +94,12 @@ def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> N
         context.index.of(RECORDS).catch_up(app.namespace, len(told["items"] or ()) + (more or 0))
 
 
-def one(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> tuple[Entry, Manifest]:
-    """A row of the App, read whole. Raises HttpProblem 404, also where it is another App's, and errors.ApiError.
-
-    `field`: the query parameter that names it.
-    """
-    entry = context.find(RECORDS, uid, field)
-    if entry.group not in _groups(app):
-        raise unknown_id("deployment", uid, field)
-    row = context.read(session, RECORDS, entry)
-    if row["spec"]["app"] != app.name or not may_belong_to(app.uid, row):
-        raise unknown_id("deployment", uid, field)
-    return entry, row
-
-
 def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
     """The newest row of the App that was rolled out before this one; None where there is none."""
-    newest_first = iter(context.index.of(RECORDS).members(_groups(app), newest_first=True))
+    newest_first = iter(context.index.of(RECORDS).members(groups_of(app), newest_first=True))
     if all(each.uid != entry.uid for each in newest_first):
         return None
     return next((each for each in newest_first if each.row is not None and each.row.version), None)
-
-
-def _groups(app: Entry) -> tuple[str, str]:
-    """Where the index has the App's rows: those that it owns, and those of its name that nobody owns yet."""
-    return owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"
 
 
 def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry], total: int) -> dict[str, Manifest]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 from pydantic import BaseModel
 
@@ -50,7 +50,7 @@ def documented(model: type[BaseModel] | None, *problems: int, status: int = 200,
 
 
 def _example(model: type[BaseModel]) -> Any:
-    """The example of a model, or of `One` or `Many` of a model that has one."""
+    """The example of a model, or of `One`, `All` or `Many` of a model that has one."""
     (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
     extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
     if not (examples := extra.get("examples")):
@@ -59,4 +59,4 @@ def _example(model: type[BaseModel]) -> Any:
         return examples[0]
     if "pagination" in model.model_fields:
         return {"data": examples[:1], "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1}}
-    return {"data": examples[0]}
+    return {"data": examples[:1] if get_origin(model.model_fields["data"].annotation) is list else examples[0]}

@@ -54,6 +54,12 @@ class One(ResponseModel, Generic[_T]):
     data: _T
 
 
+class All(ResponseModel, Generic[_T]):
+    """A list that is never long: it has no pages."""
+
+    data: list[_T]
+
+
 class Many(ResponseModel, Generic[_T]):
     data: list[_T]
     pagination: Pagination

@@ -24,6 +24,8 @@ class Right:
 
 DEPLOY = Right("create", RECORDS, "dynamiq-deployer")
 PROMOTE = Right("create", RECORDS, "dynamiq-promoter")
+PROMOTE_APP = Right("create", APPS, "dynamiq-promoter")
+PROMOTE_VERSION = Right("create", VERSIONS, "dynamiq-promoter")
 CHANGE_APP = Right("patch", APPS, "dynamiq-edit")
 CREATE_APP = Right("create", APPS, "dynamiq-edit")
 DELETE_APP = Right("delete", APPS, "dynamiq-edit")

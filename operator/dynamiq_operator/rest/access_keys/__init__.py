@@ -1,0 +1,1 @@
+"""Access Keys of an App: list, create and show once, revoke."""

@@ -1,0 +1,24 @@
+"""Requests about Access Keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from dynamiq_operator.rest.http.models import RequestModel
+
+
+class NewAccessKey(RequestModel):
+    """A key to make."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "website"}]})
+
+    name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            description="Letters, digits, '-', '_' and '.', and no '.' at the begin. Left out: one is made up.",
+        ),
+    ] = None

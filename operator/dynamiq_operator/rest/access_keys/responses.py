@@ -1,0 +1,29 @@
+"""Responses about Access Keys, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import ResponseModel, example
+
+
+class AccessKey(ResponseModel):
+    """A key as a list has it."""
+
+    model_config = example(name="website", begins="Zk3w")
+
+    name: str
+    begins: Annotated[str, Field(description="Its first letters; empty of a short key.")]
+
+
+class MadeAccessKey(AccessKey):
+    """A key that was just made. Its value is told here, and never again."""
+
+    model_config = example(name="website", begins="Zk3w", value="Zk3wq0yPfMNh5r0nJ6lTn4nM8Yt1pXv2aCkq9sWb7dE", is_announced=True)
+
+    value: str
+    is_announced: Annotated[
+        bool, Field(description="It is taken in a few seconds; else, where the caller may not change the App, within 90 s.")
+    ]

@@ -1,0 +1,71 @@
+"""Access Keys: who may call an App. They lie in a Secret, which is read and written with the caller's own right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path
+from starlette.responses import Response
+
+from dynamiq_operator.actions import access_keys as actions
+from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.kube.api import METADATA_ONE
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.rest.access_keys import responses
+from dynamiq_operator.rest.access_keys.requests import NewAccessKey
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.models import All, One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.requests import AppId
+
+router = APIRouter(prefix="/v1/apps/{app_id}/access-keys", tags=["access keys"], route_class=StrictRoute)
+
+
+@router.get("", responses=documented(All[responses.AccessKey], 404, 422))
+def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """The App's keys by name, without their values. None before its first deployment, which makes one."""
+    app = _app(context, session, app_id)
+    try:
+        found = actions.known_keys(session.api, app.namespace, app.name)
+    except Unknown:
+        found = []
+    return Json({"data": [asdict(key) for key in found]})
+
+
+@router.post(
+    "", status_code=201, responses=documented(One[responses.MadeAccessKey], 404, 409, 413, 415, 422, status=201, says="The key, once.")
+)
+def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[NewAccessKey | None, Body()] = None) -> Json:
+    """Makes a key, by chance, and tells its value: this once, and never again."""
+    app = _app(context, session, app_id)
+    plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None)
+    performed = actions.perform_key(session.api, plan)
+    value = plan.value or ""
+    return Json(
+        {"data": {"name": plan.name, "begins": value[: actions.SHOWN], "value": value, "is_announced": performed.is_announced}}, 201
+    )
+
+
+@router.delete("/{name}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))
+def revoke_key(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    name: Annotated[str, Path(min_length=1, max_length=253, description="The key's name.")],
+) -> Response:
+    """Revokes a key: callers with it are refused from then on, after a few seconds at most where the caller may change the App, else 90."""
+    app = _app(context, session, app_id)
+    actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name))
+    return Response(status_code=204)
+
+
+def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
+    """The App, which the caller may read. Raises HttpProblem 404."""
+    entry = context.find(APPS, app_id)
+    context.read(session, APPS, entry, METADATA_ONE)
+    return entry

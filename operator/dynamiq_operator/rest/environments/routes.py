@@ -1,0 +1,125 @@
+"""The environments that an App can be promoted to: the namespaces of its project that the caller may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+
+from dynamiq_operator.actions.promote import PRODUCTION
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, VERSIONS
+from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL, workflow_version
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.environments import responses
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.models import All
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.kube.visibility import may_read
+from dynamiq_operator.rest.shared import rights
+from dynamiq_operator.rest.shared.address import answered_at
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.rights import Asked
+from dynamiq_operator.rest.shared.serialize import Data
+
+router = APIRouter(prefix="/v1/apps/{app_id}/environments", tags=["environments"], route_class=StrictRoute)
+MOST = 32
+"""Environments of a project that are told, its first by name."""
+OWN = "an App is promoted to another environment than its own"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A namespace of the project. `app`: the App of the same name there, None where there is none; `is_hidden`: where it may not be read."""
+
+    namespace: Entry
+    app: Manifest | None
+    is_hidden: bool = False
+
+    @property
+    def environment(self) -> str | None:
+        return self.namespace.labels.get(ENVIRONMENT_LABEL)
+
+
+@router.get("", responses=documented(All[responses.Environment], 404, 422))
+def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """The environments of the App's project that the caller may read, its own first, then production; of each, whether they may promote to it."""
+    entry = context.find(APPS, app_id)
+    source = context.read(session, APPS, entry)
+    own, others = _namespaces(context, entry.namespace)
+    readable = context.map_parallel(lambda other: may_read(session.api, other.name), others)
+    seen = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
+    places = context.map_parallel(lambda other: _place(session, other, entry.name), seen)
+    asked = {place.namespace.uid: list(_asked(context, source, place)) for place in places}
+    allowed = rights.ask(context, session, (each for some in asked.values() for each in some))
+    told = [_told(context, source, place, _lacking(asked[place.namespace.uid], allowed)) for place in sorted(places, key=_order)]
+    if own is not None:
+        told.insert(0, _told(context, source, _Place(own, source), OWN) | {"is_own": True, "needs_hostname": False})
+    return Json({"data": told})
+
+
+def _namespaces(context: ApiContext, namespace: str) -> tuple[Entry | None, list[Entry]]:
+    """The App's own, and the others of its project that are an environment, as the index knows them."""
+    known = context.index.of(NAMESPACES)
+    own = known.named("", namespace)
+    project = own.labels.get(PROJECT_LABEL) if own is not None else None
+    if not project:
+        return own, []
+    others = [each for each in known.all() if each.name != namespace and each.labels.get(PROJECT_LABEL) == project]
+    return own, sorted((each for each in others if each.labels.get(ENVIRONMENT_LABEL)), key=lambda each: each.name)[:MOST]
+
+
+def _place(session: CallerSession, namespace: Entry, name: str) -> _Place:
+    try:
+        return _Place(namespace, session.api.request("GET", APPS.path(namespace.name, name)))
+    except errors.NotFound:
+        return _Place(namespace, None)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return _Place(namespace, None, is_hidden=True)
+
+
+def _asked(context: ApiContext, source: Manifest, place: _Place) -> Iterator[Asked]:
+    """The rights that a promotion to a place takes. Whether a version of this name has this flow is not read: a preview says that."""
+    namespace = place.namespace.name
+    yield Asked(rights.PROMOTE, namespace)
+    if place.app is None and not place.is_hidden:
+        yield Asked(rights.PROMOTE_APP, namespace)
+    live = _live(source)
+    if live and context.id_of(VERSIONS, namespace, workflow_version(source["spec"]["workflow"], live["workflowVersion"])) is None:
+        yield Asked(rights.PROMOTE_VERSION, namespace)
+
+
+def _lacking(asked: list[Asked], allowed: Mapping[Asked, bool]) -> str | None:
+    return next((one.needs for one in asked if not allowed[one]), None)
+
+
+def _order(place: _Place) -> tuple[bool, str, str]:
+    return place.environment != PRODUCTION, place.environment or "", place.namespace.name
+
+
+def _live(app: Manifest | None) -> Mapping[str, Any]:
+    live: Mapping[str, Any] | None = ((app or {}).get("status") or {}).get("live")
+    return live or {}
+
+
+def _told(context: ApiContext, source: Manifest, place: _Place, needs: str | None) -> Data:
+    app = place.app
+    return {
+        "environment": place.environment,
+        "project_id": place.namespace.uid,
+        "project_name": place.namespace.name,
+        "is_own": False,
+        "app_id": app["metadata"]["uid"] if app is not None else None,
+        "live_version": _live(app).get("workflowVersion"),
+        "hostname": answered_at(app, context.settings)[0] if app is not None else None,
+        "needs_hostname": app is None and not place.is_hidden and source["spec"].get("hostname") is not None,
+        "promote": rights.answer(needs is None, needs or ""),
+    }

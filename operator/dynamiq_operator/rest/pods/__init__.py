@@ -1,0 +1,1 @@
+"""The pods of a deployment: how they do, their Events, and what they log."""

@@ -1,0 +1,89 @@
+"""Reads the pods of a row, and what is told of them, with the caller's token: a few requests, however many pods there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from dynamiq_operator.actions.pods import is_of_row, pods_of_row
+from dynamiq_operator.actions.workloads import selected_label
+from dynamiq_operator.desired.pins import PLAIN
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, EVENTS, PODS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.pagination import newest
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.pods import serialize
+from dynamiq_operator.rest.shared.rows import read_row
+from dynamiq_operator.rest.shared.serialize import Data
+
+PODS_MOST = 50
+EVENT_PAGES_MOST = 4
+"""Pages of the Events of a namespace's pods that are looked through: 2,000, which are kept for an hour."""
+
+
+def read_pods(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> list[Data]:
+    """The row's pods, newest first. Raises HttpProblem 404, Denied where the caller may not list pods, and other errors.ApiError."""
+    app, row = _app_and_row(context, session, app_id, row_id)
+    found = newest(pods_of_row(session.api, app, row))[:PODS_MOST]
+    if not found:
+        return []
+    namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    calls: list[Callable[[], Any]] = [partial(_selected, session, namespace, name), partial(_events, session, namespace)]
+    selected, events = context.in_parallel(*calls)
+    return [serialize.pod(raw, selected, events.get(raw["metadata"]["uid"], ())) for raw in found]
+
+
+def read_pod(context: ApiContext, session: CallerSession, app_id: str, row_id: str, name: str) -> Manifest:
+    """A pod, which has to be one of the row's. Raises HttpProblem 404, Denied where the caller may not get pods, and other errors.ApiError."""
+    app, row = _app_and_row(context, session, app_id, row_id)
+    try:
+        found = session.api.request("GET", PODS.path(app["metadata"]["namespace"], name))
+    except errors.NotFound:
+        raise unknown_pod(name) from None
+    if not is_of_row(found, app, row):
+        raise unknown_pod(name)
+    return found
+
+
+def unknown_pod(name: str) -> HttpProblem:
+    return HttpProblem(404, f"the deployment has no pod {name}")
+
+
+def _app_and_row(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> tuple[Manifest, Manifest]:
+    entry = context.find(APPS, app_id)
+    return context.read(session, APPS, entry), read_row(context, session, entry, row_id)[1]
+
+
+def _selected(session: CallerSession, namespace: str, app: str) -> str:
+    """What the App's Service selects pods by; where it may not be read, any pod that is Ready is taken to serve."""
+    try:
+        return selected_label(session.api, namespace, app)
+    except (errors.NotFound, errors.Denied):
+        return PLAIN
+
+
+def _events(session: CallerSession, namespace: str) -> dict[str, list[Manifest]]:
+    """The Events of the namespace's pods, by the uid of each pod. One list: a selector by pod would have the API server go through all of them
+    for each.
+    """
+    found: dict[str, list[Manifest]] = defaultdict(list)
+    try:
+        for event in _listed_events(session, namespace):
+            found[event["involvedObject"].get("uid") or ""].append(event)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+    return found
+
+
+def _listed_events(session: CallerSession, namespace: str) -> Iterator[Manifest]:
+    pages = kube_api.pages(session.api, EVENTS, namespace, field="involvedObject.kind=Pod")
+    for page in islice(pages, EVENT_PAGES_MOST):
+        yield from page["items"] or ()

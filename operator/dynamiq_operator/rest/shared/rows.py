@@ -1,0 +1,37 @@
+"""One row of an App, by its id."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+
+from dynamiq_operator.actions.history import may_belong_to
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.models import Id
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry, owned_by
+
+DeploymentId = Annotated[Id, Path(description="The deployment's id: its row's metadata.uid.")]
+
+
+def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> tuple[Entry, Manifest]:
+    """A row of the App, read whole. Raises HttpProblem 404, also where it is another App's, and errors.ApiError.
+
+    `field`: the query parameter that names it.
+    """
+    entry = context.find(RECORDS, uid, field)
+    if entry.group not in groups_of(app):
+        raise unknown_id("deployment", uid, field)
+    row = context.read(session, RECORDS, entry)
+    if row["spec"]["app"] != app.name or not may_belong_to(app.uid, row):
+        raise unknown_id("deployment", uid, field)
+    return entry, row
+
+
+def groups_of(app: Entry) -> tuple[str, str]:
+    """Where the index has the App's rows: those that it owns, and those of its name that nobody owns yet."""
+    return owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"

@@ -1,0 +1,114 @@
+"""Environments over HTTP: where an App can be promoted to, and what is of it there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.environments.responses import Environment
+from tests.support import factories as make
+from tests.support.rest_stage import DOMAIN, UNKNOWN, RestStage, a_namespace
+from tests.support.scripted import failure
+
+YES = {"allowed": True, "needs": None}
+
+
+def _path(stage: RestStage) -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/environments"
+
+
+def _told(stage: RestStage) -> list[Any]:
+    found: list[Any] = stage.get(_path(stage))
+    for each in found:
+        Environment.model_validate(each)
+    return found
+
+
+def _later(made: Manifest) -> Manifest:
+    """The same object, changed since the index heard of it."""
+    return {**made, "metadata": {**made["metadata"], "resourceVersion": "2"}}
+
+
+def test_its_own_environment_comes_first_and_then_production(stage: RestStage) -> None:
+    stage.put(a_namespace("canary", project="support", environment="canary"))
+    stage.put(a_namespace("elsewhere", project="billing", environment="production"))
+    stage.put(a_namespace("unlabelled", project="support"))
+    told = _told(stage)
+    assert [(each["environment"], each["project_name"], each["is_own"]) for each in told] == [
+        ("staging", "demo", True),
+        ("production", "prod", False),
+        ("canary", "canary", False),
+    ]
+    own, production, _ = told
+    assert (own["app_id"], own["live_version"], own["hostname"]) == (stage.uid(APPS, "chat"), "v2", f"chat.demo.{DOMAIN}")
+    assert own["promote"]["allowed"] is False
+    assert production == {
+        "environment": "production",
+        "project_id": stage.uid(NAMESPACES, "prod"),
+        "project_name": "prod",
+        "is_own": False,
+        "app_id": None,
+        "live_version": None,
+        "hostname": None,
+        "needs_hostname": False,
+        "promote": YES,
+    }
+
+
+def test_the_app_of_the_same_name_there(stage: RestStage) -> None:
+    live = {"row": "chat-x", "sequence": 7, "workflowVersion": "v1", "runtime": "1.0.0"}
+    there = stage.put(make.app_manifest(make.in_namespace("prod"), make.with_hostname("chat.example.com"), make.with_status(live=live)))
+    production = _told(stage)[1]
+    assert (production["app_id"], production["live_version"]) == (there["metadata"]["uid"], "v1")
+    assert (production["hostname"], production["needs_hostname"]) == ("chat.example.com", False)
+
+
+def test_a_first_promotion_of_an_app_with_a_hostname_needs_one_there(stage: RestStage) -> None:
+    stage.put(_later(make.app_manifest(make.with_hostname("staging.example.com"))))
+    own, production = _told(stage)
+    assert (own["needs_hostname"], production["needs_hostname"]) == (False, True)
+
+
+def test_what_may_not_be_read_is_no_environment(stage: RestStage) -> None:
+    stage.allow(lambda _verb, _plural, namespace: namespace != "prod")
+    assert [each["project_name"] for each in _told(stage)] == ["demo"]
+
+
+def test_an_app_there_that_may_not_be_read_is_not_told(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod"), make.with_hostname("chat.example.com")))
+    stage.put(_later(make.app_manifest(make.with_hostname("staging.example.com"))))
+    stage.script.on("GET", APPS.path("prod", "chat"), failure(403, "Forbidden"))
+    production = _told(stage)[1]
+    assert (production["app_id"], production["hostname"], production["needs_hostname"]) == (None, None, False)
+
+
+def test_promoting_takes_the_right_to_make_what_is_not_there(stage: RestStage) -> None:
+    lacks = "{} in prod: the role dynamiq-promoter has it"
+    for plural in ("deployments", "apps", "workflowversions"):
+        stage.allow(lambda verb, asked, namespace, plural=plural: (verb, asked, namespace) != ("create", plural, "prod"))  # type: ignore[misc]
+        needs = lacks.format(f"create {plural}.dynamiq.getdynamiq.ai")
+        assert _told(stage)[1]["promote"] == {"allowed": False, "needs": needs}
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.allow(lambda verb, plural, _: verb != "create" or plural == "deployments")
+    assert _told(stage)[1]["promote"] == YES, "the App and the version are there"
+
+
+def test_a_namespace_of_no_project_is_an_environment_for_itself(stage: RestStage) -> None:
+    stage.put(_later(a_namespace("demo")))
+    (own,) = _told(stage)
+    assert (own["environment"], own["is_own"]) == (None, True)
+
+
+def test_an_app_that_may_not_be_seen(stage: RestStage) -> None:
+    stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
+    seen = stage.call("GET", _path(stage)).error(404)["message"]
+    assert seen.replace(stage.uid(APPS, "chat"), UNKNOWN) == stage.call("GET", f"/v1/apps/{UNKNOWN}/environments").error(404)["message"]
+
+
+def test_what_is_not_answered_is_not_told_in_part(stage: RestStage) -> None:
+    stage.script.on("GET", APPS.path("prod", "chat"), failure(503, "ServiceUnavailable", "away"))
+    stage.call("GET", _path(stage)).error(503)
+    stage.script.on("GET", APPS.path("prod", "chat"), failure(401, "Unauthorized"))
+    stage.call("GET", _path(stage)).error(401)
