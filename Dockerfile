@@ -28,11 +28,22 @@ RUN pip install --quiet --no-deps --require-hashes --only-binary :all: --no-bina
 COPY operator/dynamiq_runtime /app/dynamiq_runtime
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
+# the console, by the Node and the npm that the lock names; npm takes its packages by the hashes of package-lock.json
+FROM build AS build-console
+COPY locks/console.txt /locks/
+RUN pip install --quiet --no-deps --require-hashes --only-binary :all: -r /locks/console.txt
+WORKDIR /src/operator/console
+COPY operator/console/package.json operator/console/package-lock.json operator/console/.npmrc ./
+RUN npm ci
+COPY operator/console ./
+RUN npm run build
+
 FROM build AS build-operator
 COPY locks/operator.txt /locks/
 RUN pip install --quiet --no-deps --require-hashes --only-binary :all: --no-compile --target /app -r /locks/operator.txt \
     && rm -rf /app/bin /app/kubernetes/docs /app/kubernetes/test /app/kubernetes/e2e_test
 COPY operator/dynamiq_operator /app/dynamiq_operator
+COPY --from=build-console /src/operator/dynamiq_operator/rest/static /app/dynamiq_operator/rest/static
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
 FROM base AS runtime

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
+.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean console console-dev console-build console-test
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ $(SDK_READY): locks/sdk.txt | $(READY)
 demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, switch and sleep, while somebody calls
 	@$(BIN)/python -m local.demo --name $(NAME)
 
+console: $(READY) ## the web console on the demo's cluster, which is started where it does not run; says how to sign in, until Ctrl-C
+	@$(BIN)/python -m local.console --name $(NAME)
+
+console-dev: $(READY) ## the same from its sources by Vite, which shows each change at once
+	@$(BIN)/python -m local.console --name $(NAME) --dev
+
+console-build: $(READY) ## the console's files, which the API serves; built where its sources have changed
+	@$(BIN)/python -m local.console_build
+
 cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 	@$(BIN)/python -m local up --name $(NAME)
 
@@ -56,6 +65,7 @@ generate: $(READY) ## crds/ from the models, and the OpenAPI document that the c
 locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
+	$(LOCKED) --group pyproject.toml:console -c locks/dev.txt -o locks/console.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
 	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt

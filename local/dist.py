@@ -1,7 +1,8 @@
 """Builds what a release consists of: the wheel, and the installation as one file of manifests for each range of Kubernetes versions.
 
 The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: the wheel is built from a
-copy without caches and leftovers of older builds, with fixed times and modes. It needs no network and pushes nowhere.
+copy without caches and leftovers of older builds, with fixed times and modes. The console is built for it where it is not built yet, which
+is all that may need a network. It pushes nowhere.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local import borrowed
+from local import borrowed, console_build, images, rootfs
+from local.builds import BuildError
 from local.images import REPOSITORY, version
 
 OUT = REPOSITORY / "build" / "dist"
 SUMS = "SHA256SUMS"
 BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36"}
 """What a bundle's name ends with, and the kustomization that it is made of."""
-PACKAGED = ("pyproject.toml", "README.md", "operator")
+PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), images.OPERATOR.source, images.RUNTIME.source)
 ZIP_EPOCH = "315532800"
 """1980-01-01 in Unix seconds: the first moment that a zip file can hold."""
 BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -41,11 +43,12 @@ def build(out: Path) -> list[Path]:
 
 
 def build_wheel(out: Path) -> Path:
-    """The wheel with both packages, the operator's and the reference runtime's. Raises DistError."""
+    """The wheel with both packages, the operator's with the console and the reference runtime's. Raises DistError, BuildError."""
     with tempfile.TemporaryDirectory(prefix="dynamiq-dist-") as folder:
         source = Path(folder)
-        for name in PACKAGED:
-            _copy(REPOSITORY / name, source / name)
+        for path in PACKAGED:
+            _copy(path, source / path.relative_to(REPOSITORY))
+        console_build.copy(console_build.ensure(), source / console_build.STATIC.relative_to(REPOSITORY))
         environment = {**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
         said = _run("the wheel", [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], source, environment)
     return out / said.splitlines()[-1]
@@ -59,13 +62,14 @@ def bundle(out: Path, suffix: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file or a folder, with modes that do not depend on the umask at the checkout."""
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    else:
-        shutil.copy(source, target)
-    for path in [target, *target.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    """Copies a file, or a package's sources, with modes that do not depend on the umask at the checkout."""
+    for path in rootfs.sources(source) if source.is_dir() else [source]:
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+        copy.chmod(0o644)
+    for folder in filter(Path.is_dir, target.rglob("*")):
+        folder.chmod(0o755)
 
 
 def _run(what: str, command: list[str], cwd: Path, environment: dict[str, str]) -> str:
@@ -80,7 +84,7 @@ def main() -> int:
     shutil.rmtree(OUT, ignore_errors=True)
     try:
         made = build(OUT)
-    except DistError as error:
+    except (DistError, BuildError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"version {version()}, in {OUT.relative_to(REPOSITORY)}/:")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from local import builds, rootfs, steps
+from local import builds, console_build, rootfs, steps
 from local.steps import Step, Task
 
 REPOSITORY = Path(__file__).parent.parent
@@ -45,7 +45,7 @@ class Image:
     """One of our images: the package it runs, what it does unless told otherwise, and its lock where that has another name.
 
     `built` are packages of the lock that have no wheel: they are pure Python, and made into one here. `whole`: its packages may
-    ask for any part of the standard library.
+    ask for any part of the standard library. `console`: it serves the web console, which is built for it.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Image:
     locked: str = ""
     built: tuple[str, ...] = ()
     whole: bool = False
+    console: bool = False
 
     @property
     def lock(self) -> Path:
@@ -72,7 +73,7 @@ class Image:
 
 
 RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
-OPERATOR = Image("operator", "dynamiq_operator", "run")
+OPERATOR = Image("operator", "dynamiq_operator", "run", console=True)
 RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"), whole=True)
 """The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""
 
@@ -97,8 +98,10 @@ def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
 
 
 def missing(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> list[Step]:
-    """The steps that build the images which the cache does not have."""
-    return [Step(f"image {image.name}", partial(_build, image)) for image in images if not _archive(image).exists()]
+    """The steps that build the images which the cache does not have, and the console where one of them needs it."""
+    absent = [image for image in images if not _archive(image).exists()]
+    console = console_build.missing() if any(image.console for image in absent) else []
+    return [*console, *(Step(f"image {image.name}", partial(_build, image)) for image in absent)]
 
 
 def digest_of(archive: Path) -> str:
@@ -120,11 +123,13 @@ def _base(image: Image) -> Path:
 
 
 def _archive(image: Image) -> Path:
-    """The finished image: it depends on its base and on our sources."""
+    """The finished image: it depends on its base, on our sources, and on the console's where it serves that."""
     base = _base(image)
     inputs = hashlib.sha256(base.name.encode() + Path(__file__).read_bytes())
-    for path in sorted(path for path in image.source.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+    for path in rootfs.sources(image.source):
         inputs.update(f"\0{path.relative_to(image.source)}\0".encode() + path.read_bytes())
+    if image.console:
+        inputs.update(f"\0console\0{console_build.digest()}".encode())
     return base.with_name(f"{image.name}-{version()}-{inputs.hexdigest()[:12]}.tar")
 
 
@@ -143,6 +148,9 @@ def _build(image: Image, task: Task) -> str:
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(base, root, symlinks=True, copy_function=os.link)
             rootfs.add_sources(root, image.source)
+            if image.console:
+                console_build.build(task)  # it is there, unless another checkout's builds have taken its place meanwhile
+                console_build.copy(console_build.folder(), root / rootfs.APP / console_build.STATIC.relative_to(image.source.parent))
             entrypoint = ["/usr/local/bin/python3", "-m", image.package]
             write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=rootfs.ENVIRONMENT)
             shutil.rmtree(root)

@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from local import console_build
 from local.steps import CommandError, Task
 
 APP = "app"
@@ -69,9 +70,18 @@ def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole
     compile_all(root, [_stdlib(root), root / APP])
 
 
+def sources(package: Path) -> list[Path]:
+    """The files of the package at `package`, sorted, without what Python compiled and the console as this checkout last built it."""
+    found = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for path in found if not path.is_relative_to(console_build.STATIC))
+
+
 def add_sources(root: Path, package: Path) -> None:
     """Copies the package at `package` into `root` and compiles it."""
-    shutil.copytree(package, root / APP / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in sources(package):
+        target = root / APP / package.name / path.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     compile_all(root, [root / APP / package.name])
 
 

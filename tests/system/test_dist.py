@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import borrowed, dist, images
+from local import borrowed, console_build, dist, images
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,15 @@ def test_the_wheel_has_the_version_and_what_the_operator_needs(wheel: zipfile.Zi
     assert b"kubectl-dynamiq = dynamiq_operator.cli:main" in metadata(wheel, "entry_points.txt")
 
 
-def test_the_wheel_has_every_module_of_both_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_every_module_of_both_packages_the_console_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     source = images.REPOSITORY / "operator"
     modules = {str(path.relative_to(source)) for path in source.glob("dynamiq_*/**/*.py")}
     typed = {"dynamiq_operator/py.typed", "dynamiq_runtime/py.typed"}
-    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == modules | typed
+    built = console_build.ensure()
+    static = {f"dynamiq_operator/rest/static/{path.relative_to(built)}": path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == modules | typed | static.keys()
+    assert {name: wheel.read(name) for name in static} == static
+    assert {Path(name).suffix for name in static} >= {".html", ".js", ".css"}
 
 
 def test_the_wheel_is_the_same_whenever_it_is_built(made: Path, tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dynamiq_runtime
-from local import builds, images, rootfs
+from local import builds, console_build, images, rootfs
 from local.steps import Commands, Task
 from tests.support.runtime import ECHO
 from tests.support.waiting import eventually
@@ -117,7 +118,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> None:
     assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "runtime")]
-    for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 250e6)):
+    for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 275e6)):
         layout = Layout(archives[image.reference])
         assert len(layout.layer) < limit
         assert layout.image["config"]["User"] == "65532"
@@ -153,6 +154,35 @@ def test_a_build_is_kept_until_an_input_changes(source: Path, capfd: pytest.Capt
     assert capfd.readouterr().out == ""
     (source / "__init__.py").write_text("x = 1\n")
     assert images.ensure([images.RUNTIME]) != built
+
+
+def test_the_operators_image_serves_the_console_of_this_checkout(archives: dict[str, Path]) -> None:
+    built, place = console_build.ensure(), "app/dynamiq_operator/rest/static/"
+    with tarfile.open(fileobj=io.BytesIO(Layout(archives[images.OPERATOR.reference]).layer)) as layer:
+        found = {
+            member.name.removeprefix(place): layer.extractfile(member).read()  # type: ignore[union-attr]
+            for member in layer
+            if member.isfile() and member.name.startswith(place)
+        }
+    assert found == {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    assert b"/console/assets/" in found["index.html"]
+
+
+def test_a_changed_console_makes_another_image(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    console, image = source.parent / "console", replace(images.RUNTIME, console=True)
+    console.mkdir()
+    monkeypatch.setattr(console_build, "SOURCE", console)
+    monkeypatch.setattr(console_build, "STATIC", source / "static")
+    for text in ("one", "two"):
+        (console / "main.tsx").write_text(text)
+        assert [step.title for step in images.missing([image])] == ["console", "image runtime"]
+        console_build.folder().mkdir(parents=True)
+        (console_build.folder() / console_build.SHELL).write_text(text)
+        (archive,) = images.ensure([image]).values()
+        with tarfile.open(fileobj=io.BytesIO(Layout(archive).layer)) as layer:
+            page = layer.extractfile("app/dynamiq_runtime/static/index.html")
+            assert page is not None
+            assert page.read().decode() == text
 
 
 @pytest.mark.usefixtures("source")
