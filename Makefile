@@ -12,12 +12,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean console console-dev console-build console-test
+.PHONY: help venv demo console console-dev console-build console-test cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12   the Python that makes .venv, 3.11 or newer        NAME=other   another cluster than $(NAME)"
+	@echo "  PORT=8081           another port for make console             TLS=1        its console by HTTPS, as Safari needs it"
 	@echo "  CLUSTER=my-context  a cluster of yours, by its kube context    PROFILE=control-plane   no root: simulated pods"
 
 venv: $(READY) ## the virtual environment .venv, from locks/dev.txt
@@ -45,10 +46,10 @@ demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, swi
 	@$(BIN)/python -m local.demo --name $(NAME)
 
 console: $(READY) ## the web console on the demo's cluster, which is started where it does not run; says how to sign in, until Ctrl-C
-	@$(BIN)/python -m local.console --name $(NAME)
+	@$(BIN)/python -m local.console --name $(NAME) $(if $(PORT),--port $(PORT)) $(if $(TLS),--tls)
 
 console-dev: $(READY) ## the same from its sources by Vite, which shows each change at once
-	@$(BIN)/python -m local.console --name $(NAME) --dev
+	@$(BIN)/python -m local.console --name $(NAME) --dev $(if $(PORT),--port $(PORT))
 
 console-build: $(READY) ## the console's files, which the API serves; built where its sources have changed
 	@$(BIN)/python -m local.console_build
@@ -100,5 +101,6 @@ dist: $(READY) ## what a release consists of: the wheel, and the manifests in on
 	@$(BIN)/python -m local.dist
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
-	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info
+	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info \
+		operator/console/node_modules operator/dynamiq_operator/rest/static
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

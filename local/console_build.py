@@ -102,6 +102,15 @@ def build_into(out: Path, task: Task) -> None:
         raise BuildError(f"the console's build ended well and made no {SHELL}")
 
 
+def checked_out(task: Task) -> str:
+    """Makes the console of this checkout ready for its own tools: its packages, and the types of the API. Raises BuildError."""
+    with builds.locked("console"):
+        packages(SOURCE, task)
+        task.detail = "npm run types"
+        _npm(SOURCE, task, "run", "types")
+    return ""
+
+
 def packages(at: Path, task: Task) -> None:
     """Installs what `package-lock.json` of the folder `at` names, unless that is there already. Raises BuildError."""
     lock, modules = at / "package-lock.json", at / "node_modules"

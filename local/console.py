@@ -1,0 +1,269 @@
+"""Opens the web console on the demo's cluster: `make console`, and `make console-dev` from its sources.
+
+The cluster is started, and the demo run on it, where that has not been done. The management API then runs as a process of this machine
+under its own account, until Ctrl-C; the cluster goes on running. Whoever signs in does so with a token of an account of the demo's
+namespace, whose rights are all that the console has. It listens on the loopback alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local import clusters, console_build, controlplane, demo, gateway, pki, prepare, steps
+from local.builds import BuildError
+from local.clusters import Cluster
+from local.errors import LocalError
+from local.images import REPOSITORY, ImageError
+from local.operators import NAMESPACE as SYSTEM
+from local.progress import say, wait_for
+from local.state import DEFAULT_NAME
+from local.steps import Step
+from local.transcript import Transcript, heading
+
+PORT, DEV_PORT = 8080, 5173
+ACCOUNT = "dynamiq-api"
+ACCOUNT_LIVES, TOKEN_LIVES = "720h", "8h"
+USERS = {
+    "admin": "all there is in namespace demo",
+    "deployer": "deploys and rolls back, and changes nothing else",
+    "viewer": "sees everything in it, and no Secret",
+}
+STARTS_WITHIN, ENDS_WITHIN = 60.0, 40.0  # seconds
+LOG_TAIL = 2000  # bytes
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the console is opened. Browsers keep its cookies over plain HTTP at localhost, all but Safari, which needs TLS."""
+
+    port: int
+    tls: bool = False
+
+    @property
+    def origin(self) -> str:
+        return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
+
+
+@dataclass(frozen=True)
+class Console:
+    """The console on one cluster. `folder` holds what its processes read and write."""
+
+    cluster: Cluster
+    kubectl: Transcript
+    folder: Path
+
+    @classmethod
+    def on(cls, cluster: Cluster) -> Console:
+        folder = cluster.kubeconfig.parent / "console"
+        folder.mkdir(exist_ok=True)
+        return cls(cluster, Transcript(cluster, REPOSITORY), folder)
+
+    def let_in(self) -> None:
+        """Makes the accounts that people sign in with, and the one that the API runs under. Raises LocalError."""
+        heading("Who may sign in, and what the API itself may do")
+        if not self.kubectl.ask("get", "clusterrole", "dynamiq-deployer", "-o", "name"):
+            self.kubectl.run("apply", "-f", "manifests/rbac/users.yaml")
+        users = self.folder / "users.yaml"
+        users.write_text(controlplane.render("console-users.yaml", namespace=demo.NAMESPACE))
+        self.kubectl.run("apply", "-f", str(users))
+        if not self.kubectl.ask("get", "clusterrolebinding", ACCOUNT, "-o", "name"):
+            self.kubectl.run("apply", "-n", SYSTEM, "-f", "manifests/api/service-account.yaml", "-f", "manifests/api/rbac.yaml")
+
+    def login(self) -> Path:
+        """A kubeconfig that logs in as the API's account. Raises LocalError."""
+        token = self.kubectl.ask("create", "token", ACCOUNT, "-n", SYSTEM, f"--duration={ACCOUNT_LIVES}").strip()
+        made = yaml.safe_load(self.kubectl.ask("config", "view", "--minify", "--raw", "--flatten"))
+        if not token or not made:
+            raise LocalError(f"the cluster gives no token for the account {ACCOUNT} of namespace {SYSTEM}")
+        made["users"][0]["user"] = {"token": token}
+        path = self.folder / "api.kubeconfig"
+        pki.write_private(path, yaml.safe_dump(made).encode())
+        return path
+
+    @contextlib.contextmanager
+    def serving(self, address: Address, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        """The management API as a process, from when it is ready until the block is left. Raises LocalError."""
+        log = self.folder / "api.log"
+        command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(self.login()), "--port", str(address.port)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
+        if address.tls:
+            issuer = pki.Authority("dynamiq console")
+            (self.folder / "ca.crt").write_bytes(issuer.pair.certificate)
+            issuer.issue("localhost", hosts=["localhost", "127.0.0.1"]).write(self.folder, "tls")
+            command += ["--tls-cert", str(self.folder / "tls.crt"), "--tls-key", str(self.folder / "tls.key")]
+        say(f"$ {shlex.join(['python', *command[1:]])} &")
+        say(f"its log: {log}")
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=_environment(), stdout=output, stderr=output, start_new_session=True)
+
+        def alive() -> None:
+            if process.poll() is not None:
+                raise LocalError(f"the API ended with exit code {process.returncode}; the end of {log}:\n{_tail(log)}")
+
+        try:
+            authority = self.folder / "ca.crt" if address.tls else None
+            wait_for("the API", lambda: _answers(f"{address.origin}/readyz", authority), seconds=STARTS_WITHIN, every=0.1, still=alive)
+            yield process
+            alive()
+        finally:
+            _end(process)
+
+    def say_how(self, origin: str) -> None:
+        """How to open it and to sign in."""
+        heading("The console")
+        say(f"open:       {origin}/console/")
+        say(f"sign in:    with the token that one of these prints; it lives {TOKEN_LIVES}")
+        kubectl = f"KUBECONFIG={shlex.quote(str(self.cluster.kubeconfig))} {shlex.quote(str(self.cluster.kubectl))}"
+        for user, may in USERS.items():
+            say(f"  {kubectl} create token {user} -n {demo.NAMESPACE} --duration={TOKEN_LIVES}    # {may}")
+        if origin.startswith("http:"):
+            say("browsers:   all but Safari, which keeps its cookies from plain HTTP: make console TLS=1")
+        else:
+            say("browsers:   they ask once whether the certificate is trusted: it was made for this cluster a moment ago")
+        say("stop:       Ctrl-C; the cluster goes on running")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves the console until Ctrl-C and returns the exit status: 0, or 1 with one message on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        cluster = _demo_cluster(options.name, options.profile)
+        if cluster is None:
+            return 1
+        if options.dev:
+            _develop(Console.on(cluster), Address(options.port or DEV_PORT))
+        else:
+            _serve(Console.on(cluster), Address(options.port or PORT, options.tls))
+    except (LocalError, BuildError, ImageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("\nthe console is closed; the cluster goes on running, `make cluster-down` removes it")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m local.console", description=__doc__, formatter_class=layout)
+    parser.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name (default: %(default)s)")
+    parser.add_argument("--profile", choices=("node", "control-plane", "kind"), help="force a profile; see `python -m local --help`")
+    parser.add_argument("--port", type=int, help=f"port of the loopback to serve at (default: {PORT}, with --dev {DEV_PORT})")
+    parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made for it; Safari needs that")
+    parser.add_argument(
+        "--dev", action="store_true", help="serve the sources by Vite, which shows each change at once, in place of what is built"
+    )
+    return parser
+
+
+def _demo_cluster(name: str, profile: str | None) -> Cluster | None:
+    """A cluster with the demo's Apps, which is run where they are not there; None where it fails and has said why."""
+    heading("A Kubernetes")
+    cluster = clusters.start(name, profile, prepared=prepare.for_demo)
+    if Transcript(cluster, REPOSITORY).ask("get", "app", "support", "-n", demo.NAMESPACE, "-o", "name"):
+        say(f"the demo's Apps are there, in namespace {demo.NAMESPACE}")
+        return cluster
+    given = [f"--profile={profile}"] if profile else []
+    return cluster if demo.main(["--name", name, *given]) == 0 else None
+
+
+def _serve(console: Console, address: Address) -> None:
+    console_build.install()
+    _require_free(address.port)
+    console.let_in()
+    heading("The management API, which serves it")
+    with console.serving(address, _settings(console.cluster)) as api:
+        console.say_how(address.origin)
+        api.wait()
+
+
+def _develop(console: Console, address: Address) -> None:
+    steps.run([Step("console packages", console_build.checked_out)])
+    _require_free(address.port)
+    console.let_in()
+    heading("The management API, and Vite in front of it")
+    api = Address(_free_port())
+    with console.serving(api, _settings(console.cluster)):
+        environment = console_build.environment() | {"DYNAMIQ_API": f"http://127.0.0.1:{api.port}"}
+        program = console_build.SOURCE / "node_modules" / "vite" / "bin" / "vite.js"
+        vite = subprocess.Popen(
+            [console_build.node(), program, f"--port={address.port}"], cwd=console_build.SOURCE, env=environment, start_new_session=True
+        )
+
+        def alive() -> None:
+            if vite.poll() is not None:
+                raise LocalError(f"Vite ended with exit code {vite.returncode}, as it says above")
+
+        try:
+            wait_for("Vite", lambda: _answers(f"{address.origin}/console/"), seconds=STARTS_WITHIN, every=0.1, still=alive)
+            console.say_how(address.origin)
+            vite.wait()
+            alive()
+        finally:
+            _end(vite)
+
+
+def _settings(cluster: Cluster) -> dict[str, str]:
+    """What the API is told of the gateway in front of the Apps."""
+    if cluster.profile != "node":
+        return {}
+    found = gateway.start(cluster).settings
+    return {name: found[name] for name in ("domain", "public-scheme", "public-port")}
+
+
+def _answers(url: str, authority: Path | None = None) -> bool:
+    context = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
+    try:
+        with urllib.request.urlopen(url, timeout=2, context=context) as answer:  # noqa: S310 - of our own processes
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalError(f"port {port} of the loopback is taken: end what listens there, or name another with PORT=…") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends what runs, as Kubernetes would end a pod."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _tail(log: Path) -> str:
+    return log.read_bytes()[-LOG_TAIL:].decode(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

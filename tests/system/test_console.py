@@ -1,0 +1,146 @@
+"""`make console`: a cluster with the demo's Apps, the console on it, and a sign-in by what it prints, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from local import clusters, console, console_build, state
+from tests.support.waiting import eventually
+
+ENDS_WITHIN = 90.0
+STARTS_WITHIN = 600.0
+"""The first one builds what is missing."""
+
+
+@dataclass
+class Opened:
+    """One run of it: the process, and where what it says goes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def origin(self) -> str:
+        found: list[str] = re.findall(r"^open: +(https?://localhost:\d+)/console/$", self.said, re.MULTILINE)
+        return found[0]
+
+    def token(self, user: str) -> str:
+        """What the line that it prints for this user gives, run as it is."""
+        (line,) = (each for each in self.said.splitlines() if f"create token {user} " in each)
+        return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S602 - as its reader would
+
+    def end(self) -> int:
+        """As Ctrl-C on a terminal does."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(ENDS_WITHIN)
+
+
+@pytest.fixture(scope="module")
+def name() -> Iterator[str]:
+    name = f"t{os.getpid()}-console"
+    yield name
+    clusters.stop(name)
+
+
+@contextlib.contextmanager
+def opened(name: str, log: Path, *options: str) -> Iterator[Opened]:
+    command = [sys.executable, "-m", "local.console", "--name", name, "--profile", "control-plane", "--port", str(free_port()), *options]
+    environment = {key: value for key, value in os.environ.items() if key not in ("CLUSTER", "PROFILE")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=console_build.REPOSITORY, stdout=output, stderr=output, env=environment, start_new_session=True
+        )
+    made = Opened(process, log)
+    try:
+        eventually("it says how to open it", lambda: "\nstop: " in made.said or process.poll() is not None, STARTS_WITHIN)
+        assert process.poll() is None, made.said
+        yield made
+    finally:
+        if process.poll() is None:
+            made.end()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.Session:
+    """Somebody who signed in as the console's own page does, and has its cookies."""
+    session = requests.Session()
+    session.trust_env = False  # it would take a machine's certificates in place of ours
+    session.headers.update({"Sec-Fetch-Site": "same-origin", "Origin": origin, "X-Dynamiq-Console": "1"})
+    if verify is not None:
+        session.verify = str(verify)
+    answer = session.post(f"{origin}/console/session", json={"token": token}, timeout=20)
+    assert answer.status_code == 201, answer.text
+    # requests, unlike a browser, sends no Secure cookie to localhost by http
+    session.headers["Cookie"] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
+    session.cookies.clear()
+    return session
+
+
+def test_it_serves_the_console_of_this_checkout_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path / "said") as console_:
+        origin = console_.origin()
+        page = requests.get(f"{origin}/console/", timeout=20)
+        assert page.text == (console_build.ensure() / console_build.SHELL).read_text()
+        for user in console.USERS:
+            caller = signed_in(origin, console_.token(user))
+            apps = caller.get(f"{origin}/v1/apps", timeout=20).json()["data"]
+            assert "Customer support" in [app["name"] for app in apps]
+        assert console_.end() == 0
+        assert "the cluster goes on running" in console_.said.splitlines()[-1]
+    found = clusters.find(name)
+    assert found is not None
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{origin}/console/", timeout=5)
+
+
+def test_a_second_run_takes_the_demo_over_and_serves_by_tls(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path / "said", "--tls") as console_:
+        assert "the demo's Apps are there" in console_.said
+        origin = console_.origin()
+        assert origin.startswith("https://")
+        authority = state.folder(name) / "console" / "ca.crt"
+        caller = signed_in(origin, console_.token("viewer"), authority)
+        assert caller.get(f"{origin}/v1/apps", timeout=20).status_code == 200
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(f"{origin}/console/", timeout=20)
+        assert (state.folder(name) / "console" / "tls.key").stat().st_mode & 0o077 == 0
+        assert ssl.create_default_context(cafile=str(authority)).cert_store_stats()["x509_ca"] == 1
+
+
+def test_its_sources_are_served_by_vite_with_the_same_api(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path / "said", "--dev") as console_:
+        origin = console_.origin()
+        assert "/console/src/main.tsx" in requests.get(f"{origin}/console/", timeout=20).text
+        caller = signed_in(origin, console_.token("deployer"))
+        assert caller.get(f"{origin}/v1/apps", timeout=20).status_code == 200
+        assert console_.end() == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{origin}/console/", timeout=5)
+
+
+def test_a_port_that_is_taken_is_named(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert console.main(["--name", name, "--profile", "control-plane", "--port", str(port)]) == 1
+    assert f"port {port} of the loopback is taken" in capfd.readouterr().err
