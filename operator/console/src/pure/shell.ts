@@ -35,3 +35,11 @@ export function option(name: string, value: string | number | null | undefined):
 export function created(manifest: object): string {
   return `kubectl create -f - <<'EOF'\n${JSON.stringify(manifest, null, 2)}\nEOF`;
 }
+
+/** A line of arguments; what is undefined is left out. */
+export function line(...words: (string | undefined)[]): string {
+  return words
+    .filter((word) => word !== undefined)
+    .map(quoted)
+    .join(" ");
+}

@@ -1,0 +1,47 @@
+/** A flow as a reader looks through it: its nodes, in the order in which they stand. Pure. */
+
+export interface Node {
+  id: string;
+  name: string;
+  /** The SDK's class path, such as `dynamiq.nodes.tools.Python`. */
+  type: string;
+  /** The last word of the type. */
+  kind: string;
+  /** Names of the nodes that it waits for. */
+  after: string[];
+}
+
+/** The nodes of a flow: of the API's form, where they are a list, or of the SDK's, where they stand by their ids. What is no flow has none. */
+export function nodesOf(flow: unknown): Node[] {
+  const nodes = isObject(flow) ? flow.nodes : undefined;
+  const given: [string, Record<string, unknown>][] = Array.isArray(nodes)
+    ? nodes.filter(isObject).map((node) => [textOf(node.id), node])
+    : isObject(nodes)
+      ? Object.entries(nodes).filter((each): each is [string, Record<string, unknown>] => isObject(each[1]))
+      : [];
+  const names = new Map(given.map(([id, node]) => [id, textOf(node.name) || id]));
+  return given.map(([id, node]) => {
+    const type = textOf(node.type);
+    return {
+      id,
+      name: names.get(id) ?? id,
+      type,
+      kind: type.split(".").at(-1) ?? "",
+      after: dependencies(node.depends).map((each) => names.get(each) ?? each),
+    };
+  });
+}
+
+function dependencies(depends: unknown): string[] {
+  return (Array.isArray(depends) ? depends : [])
+    .map((each) => textOf(isObject(each) ? each.node : each))
+    .filter(Boolean);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

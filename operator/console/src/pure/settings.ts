@@ -1,0 +1,173 @@
+/** What an App is configured with, as a form holds it: what was changed of it, and what others changed meanwhile. Pure. */
+
+export interface Reference {
+  name: string;
+  key: string;
+}
+
+/** A variable of an App's pods: exactly one of its value, a Secret's key and a ConfigMap's key. */
+export interface Variable {
+  name: string;
+  value: string | null;
+  secret: Reference | null;
+  config_map: Reference | null;
+}
+
+export interface Exposure {
+  /** Null: as the operator is set up. */
+  type: "Ingress" | "Gateway" | "ClusterIP" | null;
+  class: string | null;
+  tls_secret: string | null;
+  gateway: string | null;
+}
+
+export interface Settings {
+  description: string;
+  hostname: string;
+  exposure: Exposure;
+  access_type: "private" | "public";
+  variables: Variable[];
+}
+
+/** One field that differs, in words; null where it is not set. `field`: `hostname`, or of a variable `variables.NAME`. */
+export interface Difference {
+  field: string;
+  label: string;
+  from: string | null;
+  to: string | null;
+}
+
+/** A field that others changed since the form was filled. `mine`: what the form has; undefined where the form left it alone. */
+export interface Meanwhile {
+  field: string;
+  label: string;
+  before: string | null;
+  now: string | null;
+  mine?: string | null;
+}
+
+const LABELS = {
+  description: "Description",
+  hostname: "Hostname",
+  exposure: "Exposure",
+  access_type: "Access",
+} as const;
+type Plain = keyof typeof LABELS;
+const PLAIN = Object.keys(LABELS) as Plain[];
+
+/** Every field that differs from one to the other. */
+export function differences(from: Settings, to: Settings): Difference[] {
+  return fieldsOf(from, to)
+    .map((field) => ({ field, label: labelOf(field), from: wordsOf(from, field), to: wordsOf(to, field) }))
+    .filter((each) => each.from !== each.to || valueOf(from, each.field) !== valueOf(to, each.field));
+}
+
+/** What others changed from `before` to `now`, with what the form has of it. */
+export function meanwhile(before: Settings, mine: Settings, now: Settings): Meanwhile[] {
+  return differences(before, now).map(({ field, label, from, to }) => {
+    const isMine = valueOf(mine, field) !== valueOf(before, field) && valueOf(mine, field) !== valueOf(now, field);
+    return { field, label, before: from, now: to, ...(isMine ? { mine: wordsOf(mine, field) } : {}) };
+  });
+}
+
+/** What is so now, with the fields on top that the form changed. */
+export function onTop(before: Settings, mine: Settings, now: Settings): Settings {
+  return differences(before, mine).reduce((made, { field }) => taken(made, mine, field), now);
+}
+
+/** The settings with one field of others. */
+export function taken(settings: Settings, others: Settings, field: string): Settings {
+  const name = variableOf(field);
+  if (name === undefined) return { ...settings, [field]: others[field as Plain] };
+  const theirs = others.variables.find((each) => each.name === name);
+  const at = settings.variables.findIndex((each) => each.name === name);
+  const variables = [...settings.variables];
+  if (theirs && at >= 0) variables[at] = theirs;
+  else if (theirs) variables.push(theirs);
+  else if (at >= 0) variables.splice(at, 1);
+  return { ...settings, variables };
+}
+
+/** How an App is reached, in words. */
+export function exposureInWords({ type, class: named, tls_secret, gateway }: Exposure): string {
+  const more = [
+    named && `class ${named}`,
+    tls_secret && `TLS of Secret ${tls_secret}`,
+    gateway && `through Gateway ${gateway}`,
+  ].filter(Boolean);
+  return [
+    type === "ClusterIP" ? "ClusterIP: inside of the cluster alone" : (type ?? "As the operator is set up"),
+    ...more,
+  ].join(", ");
+}
+
+/** What a variable takes its value from, in words; of a Secret its name and key, never what is in it. */
+export function variableInWords({ value, secret, config_map }: Variable): string {
+  if (secret) return `key ${secret.key} of Secret ${secret.name}`;
+  if (config_map) return `key ${config_map.key} of ConfigMap ${config_map.name}`;
+  return value ?? "";
+}
+
+/** The change as kubectl's merge patch of the App: what is left out stays, null removes. */
+export function patchOf(from: Settings, to: Settings): object {
+  const changed = new Set(
+    differences(from, to).map(({ field }) => (variableOf(field) === undefined ? field : "variables")),
+  );
+  const { type, class: className, tls_secret, gateway } = to.exposure;
+  const exposure = type && {
+    type,
+    ...(className || from.exposure.class ? { className: className || null } : {}),
+    ...(tls_secret || from.exposure.tls_secret ? { tls: tls_secret ? { secretName: tls_secret } : null } : {}),
+    ...(gateway || from.exposure.gateway ? { parentRef: gateway ? { name: gateway } : null } : {}),
+  };
+  const spec = {
+    ...(changed.has("description") ? { description: to.description || null } : {}),
+    ...(changed.has("hostname") ? { hostname: to.hostname || null } : {}),
+    ...(changed.has("exposure") ? { exposure } : {}),
+    ...(changed.has("access_type") ? { access: { type: to.access_type } } : {}),
+    ...(changed.has("variables") ? { variables: to.variables.map(inSpec) } : {}),
+  };
+  return { spec };
+}
+
+function inSpec({ name, value, secret, config_map }: Variable): object {
+  if (secret) return { name, secret };
+  return config_map ? { name, configMap: config_map } : { name, value };
+}
+
+function fieldsOf(...all: Settings[]): string[] {
+  const names = new Set(all.flatMap((each) => each.variables.map(({ name }) => name)));
+  return [...PLAIN, ...[...names].map((name) => `variables.${name}`)];
+}
+
+function variableOf(field: string): string | undefined {
+  return field.startsWith("variables.") ? field.slice("variables.".length) : undefined;
+}
+
+function labelOf(field: string): string {
+  return LABELS[field as Plain] ?? `Variable ${variableOf(field)}`;
+}
+
+function valueOf(settings: Settings, field: string): string {
+  const name = variableOf(field);
+  if (name === undefined) {
+    const value = settings[field as Plain];
+    return typeof value === "string"
+      ? value
+      : JSON.stringify([value.type, value.class, value.tls_secret, value.gateway]);
+  }
+  const found = settings.variables.find((each) => each.name === name);
+  if (!found) return "";
+  const { value, secret, config_map } = found;
+  return JSON.stringify([value, secret?.name, secret?.key, config_map?.name, config_map?.key]);
+}
+
+function wordsOf(settings: Settings, field: string): string | null {
+  const name = variableOf(field);
+  if (name !== undefined) {
+    const found = settings.variables.find((each) => each.name === name);
+    return found ? variableInWords(found) : null;
+  }
+  if (field === "exposure") return exposureInWords(settings.exposure);
+  return settings[field as Exclude<Plain, "exposure">] || null;
+}
