@@ -59,13 +59,13 @@ const PLAIN = Object.keys(LABELS) as Plain[];
 export function differences(from: Settings, to: Settings): Difference[] {
   return fieldsOf(from, to)
     .map((field) => ({ field, label: labelOf(field), from: wordsOf(from, field), to: wordsOf(to, field) }))
-    .filter((each) => each.from !== each.to || valueOf(from, each.field) !== valueOf(to, each.field));
+    .filter((each) => each.from !== each.to || comparable(from, each.field) !== comparable(to, each.field));
 }
 
 /** What others changed from `before` to `now`, with what the form has of it. */
 export function meanwhile(before: Settings, mine: Settings, now: Settings): Meanwhile[] {
   return differences(before, now).map(({ field, label, from, to }) => {
-    const isMine = valueOf(mine, field) !== valueOf(before, field) && valueOf(mine, field) !== valueOf(now, field);
+    const isMine = comparable(mine, field) !== comparable(before, field) && comparable(mine, field) !== comparable(now, field);
     return { field, label, before: from, now: to, ...(isMine ? { mine: wordsOf(mine, field) } : {}) };
   });
 }
@@ -148,7 +148,7 @@ function labelOf(field: string): string {
   return LABELS[field as Plain] ?? `Variable ${variableOf(field)}`;
 }
 
-function valueOf(settings: Settings, field: string): string {
+function comparable(settings: Settings, field: string): string {
   const name = variableOf(field);
   if (name === undefined) {
     const value = settings[field as Plain];
