@@ -65,7 +65,8 @@ export function differences(from: Settings, to: Settings): Difference[] {
 /** What others changed from `before` to `now`, with what the form has of it. */
 export function meanwhile(before: Settings, mine: Settings, now: Settings): Meanwhile[] {
   return differences(before, now).map(({ field, label, from, to }) => {
-    const isMine = comparable(mine, field) !== comparable(before, field) && comparable(mine, field) !== comparable(now, field);
+    const isMine =
+      comparable(mine, field) !== comparable(before, field) && comparable(mine, field) !== comparable(now, field);
     return { field, label, before: from, now: to, ...(isMine ? { mine: wordsOf(mine, field) } : {}) };
   });
 }

@@ -1,6 +1,58 @@
-import type { App } from "../../api/read.ts";
-import { Empty } from "../../ui/states.tsx";
+import { useEffect, useState } from "preact/hooks";
+import { type Configuration, readConfiguration } from "../../api/configuration.ts";
+import { type App, readRights } from "../../api/read.ts";
+import { refresh, update, useQuery } from "../../state/query.ts";
+import { Action, type Right } from "../../ui/action.tsx";
+import { Loaded } from "../../ui/states.tsx";
+import { DeleteApp } from "./delete-app.tsx";
+import { ConfigurationFacts } from "./facts.tsx";
+import { ConfigurationForm } from "./form.tsx";
+import { AccessKeys } from "./keys.tsx";
 
+/** What an App is whichever version it runs: hostname, access, variables, keys; and its end. */
 export function ConfigurationTab({ app }: { app: App }) {
-  return <Empty title={`Configuration of ${app.name}`} />;
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  return (
+    <div class="halves">
+      <Configured app={app} right={rights?.configure} />
+      <div class="column">
+        <AccessKeys app={app} reads={rights?.keys_read} writes={rights?.keys_write} />
+        <DeleteApp app={app} right={rights?.delete} />
+      </div>
+    </div>
+  );
+}
+
+function Configured({ app, right }: { app: App; right?: Right }) {
+  const key = `configuration ${app.id}`;
+  const query = useQuery(key, (signal) => readConfiguration(app.id, signal));
+  const [form, open] = useState<Configuration>();
+  // Somebody else may have changed it; a form that is open says so when it is saved.
+  useEffect(() => void query.refresh(), [app.updated_at, query]);
+  const finish = (saved?: Configuration) => {
+    open(undefined);
+    if (!saved) return;
+    update(key, () => saved);
+    refresh(`app ${app.id}`);
+  };
+  const title = form ? "Change the configuration" : "Configuration";
+  return (
+    <section class="panel" aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        {!form && query.data.value && (
+          <Action right={right} onClick={() => open(query.data.value)}>
+            Change
+          </Action>
+        )}
+      </header>
+      {form ? (
+        <ConfigurationForm app={app} opened={form} onEnd={finish} />
+      ) : (
+        <Loaded query={query} lines={7}>
+          {(found) => <ConfigurationFacts app={app} found={found} />}
+        </Loaded>
+      )}
+    </section>
+  );
 }

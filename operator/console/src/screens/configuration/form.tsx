@@ -1,0 +1,94 @@
+import { useRef, useState } from "preact/hooks";
+import type { Configuration } from "../../api/configuration.ts";
+import type { App } from "../../api/read.ts";
+import { differences, onTop, type Settings } from "../../pure/settings.ts";
+import { useWrite } from "../../state/write.ts";
+import { Action } from "../../ui/action.tsx";
+import { ProblemNotice } from "../../ui/problem.tsx";
+import { toast } from "../../ui/toasts.tsx";
+import { Changes } from "./changes.tsx";
+import { AccessFields, DescriptionField, ExposureFields } from "./fields.tsx";
+import { ManagedBy } from "./managed-by.tsx";
+import { ChangedMeanwhile, type Choice } from "./meanwhile.tsx";
+import { save } from "./save.ts";
+import { VariablesField } from "./variables.tsx";
+import { settingsOf, wrongIn, wrongOf } from "./wrong.ts";
+
+interface Props {
+  app: App;
+  /** The configuration when the form was opened. */
+  opened: Configuration;
+  /** Ends the form, with what was saved, if anything. */
+  onEnd: (saved?: Configuration) => void;
+}
+
+/** Changes the configuration: what others changed since the form was opened is shown, and never overwritten unseen. */
+export function ConfigurationForm({ app, opened, onEnd }: Props) {
+  const [before, setBefore] = useState(opened);
+  const [settings, setSettings] = useState<Settings>(() => settingsOf(opened));
+  const [others, setOthers] = useState<{ choices: Choice[]; mine: Settings }>();
+  const [isTried, setTried] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  const write = useWrite();
+  const was = settingsOf(before);
+  const changed = differences(was, settings);
+  const local = isTried ? wrongIn(settings) : {};
+  const wrong = { ...wrongOf(write.problem), ...local };
+  const isUndecided = others?.choices.some((each) => each.mine !== undefined && each.chosen === undefined);
+
+  const saveOrAsk = async () => {
+    const end = await save(app.id, before, settings);
+    if ("saved" in end) {
+      toast(`The configuration of ${app.name} is saved`);
+      onEnd(end.saved);
+      return;
+    }
+    setOthers({ choices: end.others, mine: settings });
+    setSettings(onTop(was, settings, settingsOf(end.now)));
+    setBefore(end.now);
+    setTried(false);
+  };
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setTried(true);
+    if (!isUndecided && Object.keys(wrongIn(settings)).length === 0) await write.run(saveOrAsk);
+    requestAnimationFrame(() =>
+      form.current?.querySelector<HTMLElement>('[data-undecided] input, [aria-invalid="true"]')?.focus(),
+    );
+  };
+  const fields = { settings, wrong, onChange: setSettings };
+  return (
+    <form ref={form} noValidate onSubmit={(event) => void submit(event)}>
+      <div class="inside column">
+        {before.managed_by && <ManagedBy manager={before.managed_by} />}
+        {others && (
+          <ChangedMeanwhile
+            choices={others.choices}
+            isAsking={isTried && Boolean(isUndecided)}
+            mine={others.mine}
+            now={was}
+            settings={settings}
+            onChoice={(choices, chosen) => {
+              setOthers({ ...others, choices });
+              setSettings(chosen);
+            }}
+          />
+        )}
+        <DescriptionField {...fields} />
+        <ExposureFields {...fields} />
+        <AccessFields {...fields} />
+        <VariablesField {...fields} />
+      </div>
+      <footer class="inside column foot">
+        <Changes app={app} from={was} to={settings} changed={changed} />
+        <ProblemNotice problem={write.problem} undone="Nothing was saved" fields={Object.keys(wrong)} />
+        <div class="buttons end">
+          <Action onClick={() => onEnd()}>Cancel</Action>
+          <Action type="submit" kind="primary" disabled={changed.length === 0 || write.isBusy}>
+            {write.isBusy ? "Saving…" : "Save changes"}
+          </Action>
+        </div>
+      </footer>
+    </form>
+  );
+}

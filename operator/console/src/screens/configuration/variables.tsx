@@ -1,0 +1,153 @@
+import { useEffect, useId, useRef } from "preact/hooks";
+import type { Variable } from "../../pure/settings.ts";
+import { Icon } from "../../ui/icons.tsx";
+import type { FieldsProps } from "./fields.tsx";
+import { NEW_VARIABLE, type Wrong } from "./wrong.ts";
+
+const MOST = 100;
+const SOURCES = { value: "Value", secret: "Secret", config_map: "ConfigMap" } as const;
+type Source = keyof typeof SOURCES;
+
+/** The variables of the App's pods, one a line: a value in plain sight, or the name of a key, whose content is never read. */
+export function VariablesField({ settings, wrong, onChange }: FieldsProps) {
+  const list = useRef<HTMLUListElement>(null);
+  const count = useRef(settings.variables.length);
+  const { variables } = settings;
+  useEffect(() => {
+    if (variables.length > count.current) list.current?.querySelector<HTMLElement>("li:last-child input")?.focus();
+    count.current = variables.length;
+  }, [variables.length]);
+  const set = (at: number, variable?: Variable) =>
+    onChange({ ...settings, variables: variables.toSpliced(at, 1, ...(variable ? [variable] : [])) });
+  return (
+    <fieldset class="column">
+      <legend>Variables</legend>
+      {variables.length > 0 && (
+        <ul ref={list} class="variables">
+          {variables.map((variable, at) => (
+            <Row key={at} at={at} variable={variable} wrong={wrong} onChange={(changed) => set(at, changed)} />
+          ))}
+        </ul>
+      )}
+      {wrong.variables && <span class="wrong small">{wrong.variables}</span>}
+      <div class="buttons">
+        <button
+          type="button"
+          class="button tiny"
+          disabled={variables.length >= MOST}
+          onClick={() => onChange({ ...settings, variables: [...variables, NEW_VARIABLE] })}
+        >
+          Add a variable
+        </button>
+        <span class="muted small">A value is seen by whoever may read the App: keep what is secret in a Secret.</span>
+      </div>
+    </fieldset>
+  );
+}
+
+interface RowProps {
+  at: number;
+  variable: Variable;
+  wrong: Wrong;
+  onChange: (changed?: Variable) => void;
+}
+
+function Row({ at, variable, wrong, onChange }: RowProps) {
+  const id = useId();
+  const source: Source = variable.secret ? "secret" : variable.config_map ? "config_map" : "value";
+  const reference = variable.secret ?? variable.config_map;
+  const said = (part: string) => wrong[`variables.${at}.${part}`];
+  const whole =
+    wrong[`variables.${at}`] ?? said("value") ?? said("reference.name") ?? said("reference.key") ?? said("secret");
+  const named = variable.name || "the new variable";
+  const refer = (part: object) => onChange({ ...variable, [source]: { ...reference, ...part } });
+  const invalid = (part: string) => ({
+    "aria-invalid": said(part) ? ("true" as const) : undefined,
+    "aria-describedby": said(part) || whole ? `${id}-wrong` : undefined,
+  });
+  return (
+    <li>
+      <input
+        class="input mono"
+        aria-label="Name of the variable"
+        placeholder="NAME"
+        autocomplete="off"
+        spellcheck={false}
+        value={variable.name}
+        {...invalid("name")}
+        onInput={(event) => onChange({ ...variable, name: event.currentTarget.value.trim() })}
+      />
+      <select
+        class="input"
+        aria-label={`Where ${named} comes from`}
+        value={source}
+        onChange={(event) => onChange(from(variable, event.currentTarget.value as Source))}
+      >
+        {Object.entries(SOURCES).map(([value, says]) => (
+          <option key={value} value={value}>
+            {says}
+          </option>
+        ))}
+      </select>
+      {reference ? (
+        <span class="pair">
+          <input
+            class="input"
+            aria-label={`${SOURCES[source]} of ${named}`}
+            placeholder={`Name of the ${SOURCES[source]}`}
+            autocomplete="off"
+            spellcheck={false}
+            value={reference.name}
+            {...invalid("reference.name")}
+            onInput={(event) => refer({ name: event.currentTarget.value.trim() })}
+          />
+          <input
+            class="input"
+            aria-label={`Key of ${named}`}
+            placeholder="Key in it"
+            autocomplete="off"
+            spellcheck={false}
+            value={reference.key}
+            {...invalid("reference.key")}
+            onInput={(event) => refer({ key: event.currentTarget.value.trim() })}
+          />
+        </span>
+      ) : (
+        <textarea
+          class="input mono"
+          rows={1}
+          aria-label={`Value of ${named}`}
+          spellcheck={false}
+          value={variable.value ?? ""}
+          {...invalid("value")}
+          onInput={(event) => onChange({ ...variable, value: event.currentTarget.value })}
+        />
+      )}
+      <button
+        type="button"
+        class="button plain tiny"
+        aria-label={`Remove ${named}`}
+        title="Remove"
+        onClick={() => onChange()}
+      >
+        <Icon shape="cross" />
+      </button>
+      {(said("name") || whole) && (
+        <span class="wrong small" id={`${id}-wrong`}>
+          {[said("name"), whole].filter(Boolean).join("; ")}
+        </span>
+      )}
+    </li>
+  );
+}
+
+/** The variable with another source; nothing of the old one is kept. */
+function from({ name }: Variable, source: Source): Variable {
+  const empty = { name: "", key: "" };
+  return {
+    name,
+    value: source === "value" ? "" : null,
+    secret: source === "secret" ? empty : null,
+    config_map: source === "config_map" ? empty : null,
+  };
+}
