@@ -1,6 +1,101 @@
-import type { App } from "../api/read.ts";
-import { Empty } from "../ui/states.tsx";
+import { useLocation } from "preact-iso";
+import { type App, readRights } from "../api/read.ts";
+import { readTriggers, type Trigger } from "../api/triggers.ts";
+import { useQuery } from "../state/query.ts";
+import { Action, type Right } from "../ui/action.tsx";
+import { Empty, Loaded } from "../ui/states.tsx";
+import { TriggerActions } from "./triggers/actions.tsx";
+import { TriggerDialog } from "./triggers/dialog.tsx";
+import { TriggerForm } from "./triggers/form.tsx";
+import { LastRun } from "./triggers/runs.tsx";
+import { NextRun, Schedule, TriggerStatus } from "./triggers/schedule.tsx";
 
+/** An App at set times: its triggers, with when each runs, how it went last, and what can be done with it. */
 export function TriggersTab({ app }: { app: App }) {
-  return <Empty title={`Triggers of ${app.name}`} />;
+  const { path, query: address, route } = useLocation();
+  const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.triggers;
+  const triggers = useQuery(`triggers ${app.id}`, (signal) => readTriggers(app.id, signal));
+  const open = (what?: string, replaces = false) => route(what ? `${path}?trigger=${what}` : path, replaces);
+  const chosen = triggers.data.value?.find((each) => each.id === address.trigger);
+  const newTrigger = (
+    <Action right={right} kind="primary" onClick={() => open("new")}>
+      New trigger
+    </Action>
+  );
+  return (
+    <section class="panel" aria-label="Triggers">
+      <header>
+        <h2>Triggers</h2>
+        {triggers.data.value && triggers.data.value.length > 0 && newTrigger}
+      </header>
+      <Loaded query={triggers} lines={4}>
+        {(found) =>
+          found.length === 0 ? (
+            <Empty title="No triggers yet">
+              <p class="muted">
+                A trigger calls this App at set times: every working day at nine, say, or once at a launch.
+              </p>
+              {newTrigger}
+            </Empty>
+          ) : (
+            <TriggerTable app={app} triggers={found} right={right} onOpen={open} />
+          )
+        }
+      </Loaded>
+      {address.trigger === "new" && <TriggerForm app={app} onClose={(made) => open(made?.id, true)} />}
+      {chosen && <TriggerDialog key={chosen.id} app={app} trigger={chosen} right={right} onClose={() => open()} />}
+    </section>
+  );
+}
+
+interface TableProps {
+  app: App;
+  triggers: Trigger[];
+  right?: Right;
+  onOpen: (id: string) => void;
+}
+
+function TriggerTable({ app, triggers, right, onOpen }: TableProps) {
+  return (
+    <table class="lines cards">
+      <thead>
+        <tr>
+          <th scope="col">NAME</th>
+          <th scope="col">SCHEDULE</th>
+          <th scope="col">NEXT RUN</th>
+          <th scope="col">LAST RUN</th>
+          <th scope="col">STATUS</th>
+          <th scope="col">
+            <span class="hidden-label">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {triggers.map((trigger) => (
+          <tr key={trigger.id}>
+            <td>
+              <button type="button" class="link" onClick={() => onOpen(trigger.id)}>
+                {trigger.name}
+              </button>
+            </td>
+            <td data-label="Schedule">
+              <Schedule config={trigger.config} />
+            </td>
+            <td data-label="Next run">
+              <NextRun trigger={trigger} />
+            </td>
+            <td data-label="Last run">
+              <LastRun app={app} trigger={trigger} />
+            </td>
+            <td data-label="Status">
+              <TriggerStatus trigger={trigger} />
+            </td>
+            <td class="end">
+              <TriggerActions app={app} trigger={trigger} right={right} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
 }

@@ -4,26 +4,25 @@ interface Props {
   problem: Problem | undefined;
   /** What was not done, such as `Nothing was saved`. */
   undone: string;
-  /** Fields that say themselves what is wrong with them: what is told of others is said here. */
-  fields?: readonly string[];
+  /** What the form's fields say themselves to be wrong: what is told of others is said here. */
+  said?: Record<string, string>;
 }
 
 /** Why a write did nothing, in the API's words, and what is wrong with each field that the form does not show. */
-export function ProblemNotice({ problem, undone, fields = [] }: Props) {
+export function ProblemNotice({ problem, undone, said = {} }: Props) {
   if (!problem) return null;
-  const others = Object.entries(problem.details).filter(
-    ([field, said]) => typeof said === "string" && !fields.includes(field),
-  );
-  const isSaidBelow = others.length < Object.keys(problem.details).length && problem.status === 422;
+  const told = new Set(Object.values(said));
+  const others = Object.entries(problem.details).filter(([, what]) => typeof what === "string" && !told.has(what));
+  const isSaidBelow = told.size > 0 && problem.status === 422;
   return (
     <div class="notice bad" role="alert">
       <div class="break">
         <strong>{undone}.</strong> {isSaidBelow ? "Look at the fields that are marked." : sentenceOf(problem)}
         {isSaidBelow && others.length > 0 && (
           <ul>
-            {others.map(([field, said]) => (
+            {others.map(([field, what]) => (
               <li key={field}>
-                {field}: {String(said)}
+                {field}: {String(what)}
               </li>
             ))}
           </ul>

@@ -15,6 +15,12 @@ const LOOKS: Record<string, Look> = {
   Superseded: { tone: "past", shape: "circle" },
   Asleep: { tone: "calm", shape: "moon" },
   Degraded: { tone: "warn", shape: "warning" },
+  Active: { tone: "good", shape: "clock" },
+  Inactive: { tone: "past", shape: "circle" },
+  Draft: { tone: "calm", shape: "circle" },
+  Expired: { tone: "past", shape: "cross" },
+  Running: { tone: "busy", shape: "ring", spins: true },
+  Succeeded: { tone: "good", shape: "check" },
   NotDeployed: { tone: "past", shape: "circle", says: "Not deployed" },
 };
 

@@ -81,7 +81,7 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
       </div>
       <footer class="inside column foot">
         <Changes app={app} from={was} to={settings} changed={changed} />
-        <ProblemNotice problem={write.problem} undone="Nothing was saved" fields={Object.keys(wrong)} />
+        <ProblemNotice problem={write.problem} undone="Nothing was saved" said={wrong} />
         <div class="buttons end">
           <Action onClick={() => onEnd()}>Cancel</Action>
           <Action type="submit" kind="primary" disabled={changed.length === 0 || write.isBusy}>

@@ -1,6 +1,7 @@
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId } from "preact/hooks";
 import type { Variable } from "../../pure/settings.ts";
 import { Icon } from "../../ui/icons.tsx";
+import { useFocusOnLines } from "../../ui/new-line.ts";
 import type { FieldsProps } from "./fields.tsx";
 import { NEW_VARIABLE, type Wrong } from "./wrong.ts";
 
@@ -10,20 +11,15 @@ type Source = keyof typeof SOURCES;
 
 /** The variables of the App's pods, one a line: a value in plain sight, or the name of a key, whose content is never read. */
 export function VariablesField({ settings, wrong, onChange }: FieldsProps) {
-  const list = useRef<HTMLUListElement>(null);
-  const count = useRef(settings.variables.length);
   const { variables } = settings;
-  useEffect(() => {
-    if (variables.length > count.current) list.current?.querySelector<HTMLElement>("li:last-child input")?.focus();
-    count.current = variables.length;
-  }, [variables.length]);
+  const box = useFocusOnLines<HTMLFieldSetElement>(variables.length);
   const set = (at: number, variable?: Variable) =>
     onChange({ ...settings, variables: variables.toSpliced(at, 1, ...(variable ? [variable] : [])) });
   return (
-    <fieldset class="column">
+    <fieldset ref={box} class="column">
       <legend>Variables</legend>
       {variables.length > 0 && (
-        <ul ref={list} class="variables">
+        <ul class="variables">
           {variables.map((variable, at) => (
             <Row key={at} at={at} variable={variable} wrong={wrong} onChange={(changed) => set(at, changed)} />
           ))}
@@ -34,6 +30,7 @@ export function VariablesField({ settings, wrong, onChange }: FieldsProps) {
         <button
           type="button"
           class="button tiny"
+          data-add
           disabled={variables.length >= MOST}
           onClick={() => onChange({ ...settings, variables: [...variables, NEW_VARIABLE] })}
         >

@@ -1,0 +1,15 @@
+/** Times as `<input type="datetime-local">` has them: in the reader's own zone, to the minute. */
+
+/** `2026-11-26T18:25` of an RFC 3339 time; empty for none. */
+export function toLocal(time: string | null | undefined): string {
+  if (!time) return "";
+  const found = new Date(time);
+  const shifted = new Date(found.getTime() - found.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 16);
+}
+
+/** The RFC 3339 time in UTC of what the input has; undefined for none. */
+export function fromLocal(text: string): string | undefined {
+  const found = text ? new Date(text) : undefined;
+  return found && !Number.isNaN(found.getTime()) ? found.toISOString().replace(".000Z", "Z") : undefined;
+}

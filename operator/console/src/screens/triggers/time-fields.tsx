@@ -1,0 +1,166 @@
+import { useId } from "preact/hooks";
+import { inWords, nextRun } from "../../pure/cron.ts";
+import { Field } from "../../ui/field.tsx";
+import { now, Time } from "../../ui/time.tsx";
+import type { Filled } from "./filled.ts";
+
+export interface PartProps {
+  filled: Filled;
+  wrong: Record<string, string>;
+  onChange: (part: Partial<Filled>) => void;
+}
+
+const USUAL: [says: string, schedule: string][] = [
+  ["Every hour", "0 * * * *"],
+  ["Every day", "0 9 * * *"],
+  ["Working days", "0 9 * * 1-5"],
+  ["Every Monday", "0 9 * * 1"],
+  ["1st of the month", "0 9 1 * *"],
+];
+const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** When it runs: on a schedule, or once. */
+export function TimeFields({ filled, wrong, onChange }: PartProps) {
+  return (
+    <>
+      <fieldset>
+        <legend class="hidden-label">When</legend>
+        <div class="segments">
+          {[false, true].map((isOnce) => (
+            <label key={String(isOnce)}>
+              <input
+                type="radio"
+                name="when"
+                checked={filled.isOnce === isOnce}
+                onChange={() => onChange({ isOnce })}
+              />
+              {isOnce ? "Once" : "On a schedule"}
+            </label>
+          ))}
+        </div>
+      </fieldset>
+      {filled.isOnce ? (
+        <Moment
+          label="Run at"
+          value={filled.runAt}
+          required
+          wrong={wrong.run_at ?? wrong.config}
+          onChange={(runAt) => onChange({ runAt })}
+        />
+      ) : (
+        <ScheduleFields filled={filled} wrong={wrong} onChange={onChange} />
+      )}
+    </>
+  );
+}
+
+function ScheduleFields({ filled, wrong, onChange }: PartProps) {
+  const zones = useId();
+  return (
+    <>
+      <div class="column near">
+        <Field
+          label="Schedule"
+          hint="Five fields: minute, hour, day of month, month, day of week (0 is Sunday)"
+          wrong={wrong.schedule ?? wrong.config}
+        >
+          {(attributes) => (
+            <input
+              {...attributes}
+              class="input mono"
+              autocomplete="off"
+              spellcheck={false}
+              required
+              maxLength={128}
+              value={filled.schedule}
+              onInput={(event) => onChange({ schedule: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+        <div class="buttons">
+          {USUAL.map(([says, schedule]) => (
+            <button key={says} type="button" class="button plain tiny" onClick={() => onChange({ schedule })}>
+              {says}
+            </button>
+          ))}
+        </div>
+        <Said schedule={filled.schedule} zone={filled.timezone} />
+      </div>
+      <div class="pair">
+        <Field label="Time zone" hint="An IANA name, such as Europe/Berlin" wrong={wrong.timezone}>
+          {(attributes) => (
+            <>
+              <input
+                {...attributes}
+                class="input"
+                list={zones}
+                autocomplete="off"
+                spellcheck={false}
+                required
+                maxLength={64}
+                value={filled.timezone}
+                onInput={(event) => onChange({ timezone: event.currentTarget.value.trim() })}
+              />
+              <datalist id={zones}>
+                {["UTC", ...Intl.supportedValuesOf("timeZone")].map((zone) => (
+                  <option key={zone} value={zone} />
+                ))}
+              </datalist>
+            </>
+          )}
+        </Field>
+        <Moment
+          label="Expires"
+          value={filled.expiresAt}
+          wrong={wrong.expires_at}
+          onChange={(expiresAt) => onChange({ expiresAt })}
+        />
+      </div>
+    </>
+  );
+}
+
+/** The schedule in words, and when it is due next: both follow what is typed. */
+function Said({ schedule, zone }: { schedule: string; zone: string }) {
+  const words = inWords(schedule);
+  const due = nextRun(schedule, zone, now.value);
+  return (
+    <p class="small" role="status">
+      {words ? <strong>{words}</strong> : <span class="muted">This is no schedule yet.</span>}
+      {words &&
+        (due ? (
+          <>
+            {" "}
+            · next <Time at={new Date(due).toISOString()} />
+          </>
+        ) : (
+          <span class="muted"> · no time to come in this zone</span>
+        ))}
+    </p>
+  );
+}
+
+interface MomentProps {
+  label: string;
+  value: string;
+  required?: boolean;
+  wrong?: string;
+  onChange: (value: string) => void;
+}
+
+function Moment({ label, value, required, wrong, onChange }: MomentProps) {
+  return (
+    <Field label={label} hint={`In your time zone, ${HERE}${required ? "" : ". Empty: never"}`} wrong={wrong}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          class="input"
+          type="datetime-local"
+          required={required}
+          value={value}
+          onInput={(event) => onChange(event.currentTarget.value)}
+        />
+      )}
+    </Field>
+  );
+}
