@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { created, option, quoted } from "./shell.ts";
+import { created, line, option, quoted } from "./shell.ts";
 
 /** The arguments that a real shell makes of a line. */
 function read(line: string): string[] {
@@ -55,4 +55,13 @@ describe("created", () => {
     const line = created(manifest).replace("kubectl create -f -", "cat");
     expect(JSON.parse(execFileSync("bash", ["-c", line], { encoding: "utf8" }))).toEqual(manifest);
   });
+});
+
+it("makes a line of arguments, without those that are not given", () => {
+  expect(read(line("patch", "app", undefined, "-p", `{"a":"it's $HOME"}`))).toEqual([
+    "patch",
+    "app",
+    "-p",
+    `{"a":"it's $HOME"}`,
+  ]);
 });

@@ -2,7 +2,7 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 /** For a list of lines that a reader adds and removes: the focus goes to the line that is new, and to `[data-add]` after one was removed. */
-export function useFocusOnLines<T extends HTMLElement>(count: number): RefObject<T> {
+export function useFocusOnLines<T extends HTMLElement>(count: number): RefObject<T | null> {
   const box = useRef<T>(null);
   const before = useRef(count);
   useEffect(() => {
