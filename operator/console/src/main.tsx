@@ -3,12 +3,7 @@ import { App } from "./app.tsx";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/screens.css";
-
-
 import "./styles/apps.css";
-
-
 import "./styles/settings.css";
-
 
 render(<App />, document.getElementById("app") as HTMLElement);
