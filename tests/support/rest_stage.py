@@ -168,7 +168,7 @@ class RestStage:
         def answer(sent: Sent) -> Manifest:
             asked = sent.body["spec"]["resourceAttributes"]
             plural = f"{asked['resource']}/{asked['subresource']}" if "subresource" in asked else asked["resource"]
-            return {"status": {"allowed": allowed(asked["verb"], plural, asked["namespace"])}}
+            return {"status": {"allowed": allowed(asked["verb"], plural, asked.get("namespace", ""))}}
 
         self.script.on("POST", rights.REVIEWS.path(), answer)
 

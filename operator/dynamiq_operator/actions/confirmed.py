@@ -27,9 +27,9 @@ NOT_COMPARED = ("row", "sequence")
 """Of a side of a preview: what a row that is yet to be made does not have."""
 
 
-def check(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check(confirmed: Mapping[str, Any], now: Mapping[str, Any], what: str = "what would be deployed") -> None:
     """Raises Changed where a value that was confirmed is another one now. Both are a side of a preview as data; what was not confirmed is not
-    compared.
+    compared. `what` it is, in words.
     """
     differences = [
         Difference(field, value, now[field])
@@ -37,7 +37,7 @@ def check(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if field in now and field not in NOT_COMPARED and value != now[field]
     ]
     if differences:
-        raise Changed(differences)
+        raise Changed(differences, what)
 
 
 def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[str] = ()) -> Performed:

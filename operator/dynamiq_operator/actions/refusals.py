@@ -53,11 +53,11 @@ class Difference(NamedTuple):
 
 
 class Changed(Refusal):
-    """What would be deployed now is not what was confirmed. Nothing was done."""
+    """What would be done now is not what was confirmed. Nothing was done. `what` changed, in words."""
 
-    def __init__(self, differences: Sequence[Difference]) -> None:
+    def __init__(self, differences: Sequence[Difference], what: str = "what would be deployed") -> None:
         said = "; ".join(f"{each.field} was {_shown(each.confirmed)} and is {_shown(each.now)} now" for each in differences)
-        super().__init__(f"nothing was done, since what would be deployed has changed after the preview: {said}")
+        super().__init__(f"nothing was done, since {what} has changed after the preview: {said}")
         self.differences = tuple(differences)
 
 

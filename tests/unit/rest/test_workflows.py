@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
-from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI, NodeTypes, Version, Workflow, WorkflowDetail
+from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI, ListedWorkflow, NodeTypes, Version, WorkflowDetail
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, created, patched
 from tests.support.scripted import Answer, Reply, failure, listed
@@ -37,7 +38,7 @@ def test_workflows_are_listed_without_their_flows(stage: RestStage) -> None:
     stage.put(make.workflow_manifest(make.in_namespace("prod"), make.created(1), name="other"))
     told = stage.get("/v1/workflows")
     for each in told:
-        Workflow.model_validate(each)
+        ListedWorkflow.model_validate(each)
     assert [each["name"] for each in told] == ["other", "chat"]
     (chat,) = stage.get(f"/v1/workflows?project_id={stage.uid(NAMESPACES, 'demo')}")
     assert (chat["id"], chat["description"], chat["project_id"]) == (
@@ -58,6 +59,25 @@ def test_who_may_not_list_everything_gets_the_workflows_of_the_namespaces_they_m
     )
     stage.script.on("GET", WORKFLOWS.path("demo"), failure(401, "Unauthorized"))
     stage.call("GET", "/v1/workflows").error(401)
+
+
+def test_a_list_tells_the_newest_releases_of_the_namespaces_whose_releases_may_be_listed(stage: RestStage) -> None:
+    stage.put(make.version_manifest("v10"))
+    stage.put(make.workflow_manifest(make.in_namespace("prod"), name="other"))
+    stage.put(make.version_manifest("v1", make.in_namespace("prod"), workflow="other"))
+    stage.put(make.workflow_manifest(name="unreleased"))
+
+    def told(allowed: Callable[[str, str, str], bool]) -> dict[str, str | None]:
+        stage.allow(allowed)
+        found = stage.get("/v1/workflows?with_newest_version=true")
+        for each in found:
+            ListedWorkflow.model_validate(each)
+        return {each["name"]: (each["newest_version"] or {}).get("version") for each in found}
+
+    assert told(lambda *_: True) == {"chat": "v10", "other": "v1", "unreleased": None}
+    assert told(lambda *asked: asked[2] == "demo") == {"chat": "v10", "other": None, "unreleased": None}
+    newest = next(each for each in stage.get("/v1/workflows?with_newest_version=true") if each["name"] == "chat")["newest_version"]
+    assert newest["id"] == stage.uid(VERSIONS, "chat-v10")
 
 
 # Create, read, change.
@@ -222,7 +242,37 @@ def test_a_number_that_is_always_taken_ends_in_a_conflict(stage: RestStage) -> N
     assert "try again" in stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).error(409)["message"]
 
 
-@pytest.mark.parametrize("body", [{}, {"flow": {"nodes": []}}, {"flow": FLOW, "name": "x" * 513}, {"flow": FLOW, "flow_ui": "x" * 262144}])
+def test_the_draft_that_was_looked_at_is_released_as_it_is_stored(stage: RestStage) -> None:
+    text = "nodes:\n- {id: in, temperature: 1.0}\n"
+    stage.put(make.workflow_manifest(make.with_spec(flow=text)))
+    seen = stage.get(_path(stage))["object_version"]
+    told = stage.call("POST", _path(stage, "/release"), {"confirmed": {"draft": seen, "before": "v2"}}).data
+    assert (told["version"], told["description"]) == ("v3", "Answers questions")
+    assert stage.created(VERSIONS)[0]["spec"]["flow"] == text
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "field"),
+    [({"draft": "0"}, "draft"), ({"before": "v1"}, "before"), ({"before": None}, "before"), ({"draft": None}, "draft")],
+)
+def test_what_was_not_looked_at_is_not_released(stage: RestStage, confirmed: dict[str, Any], field: str) -> None:
+    seen = stage.get(_path(stage))["object_version"]
+    refused = stage.call("POST", _path(stage, "/release"), {"flow": FLOW, "confirmed": confirmed}).error(409)
+    assert refused["details"] == {field: {"confirmed": confirmed[field], "now": {"draft": seen, "before": "v2"}[field]}}
+    assert "what would be released has changed" in refused["message"]
+    assert stage.created(VERSIONS) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"confirmed": {"before": "v2"}},
+        {"flow": {"nodes": []}},
+        {"flow": FLOW, "name": "x" * 513},
+        {"flow": FLOW, "flow_ui": "x" * 262144},
+    ],
+)
 def test_a_release_that_cannot_be(stage: RestStage, body: dict[str, Any]) -> None:
     stage.call("POST", _path(stage, "/release"), body).error(422)
     assert stage.created(VERSIONS) == []

@@ -87,6 +87,13 @@ class Draft(RequestModel):
     )
 
 
+class ConfirmedDraft(RequestModel):
+    """What was looked at before a release. Where it is another by now, nothing is released, and 409 tells both."""
+
+    draft: Annotated[str | None, Field(description="`object_version` of the workflow whose draft was looked at.")] = None
+    before: Annotated[str | None, Field(description="The newest version there was, such as v6; null: there was none.")] = None
+
+
 class NewVersion(RequestModel):
     """A release of a flow."""
 
@@ -97,5 +104,9 @@ class NewVersion(RequestModel):
     name: Annotated[
         str | None, Field(max_length=512, description="What is new, for the history. Versions are numbered. Left out: the workflow's.")
     ] = None
-    flow: Flow
+    flow: Annotated[
+        Flow,
+        Field(description="What to release, as a draft's flow is written. Left out, with `confirmed.draft`: the draft, as it is stored."),
+    ] = None
     flow_ui: Annotated[FlowUi, Field(description="Taken and not kept: a version is what runs.")] = None
+    confirmed: Annotated[ConfirmedDraft | None, Field(description="Left out: nothing is compared.")] = None

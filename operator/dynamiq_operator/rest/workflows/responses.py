@@ -39,10 +39,17 @@ _LISTED = {
     "project_id": PROJECT,
     "created_at": "2026-11-24T22:10:05Z",
 }
+_NEWEST = {"id": "54c9b714-e3d5-41d7-a132-cd127c54fbab", "version": "v2", "created_at": "2026-11-24T22:19:23Z"}
+
+
+class NewestVersion(ResponseModel):
+    id: Id
+    version: str
+    created_at: Time
 
 
 class Workflow(ResponseModel):
-    """A workflow as a list has it."""
+    """A workflow."""
 
     model_config = example(**_LISTED)
 
@@ -53,12 +60,28 @@ class Workflow(ResponseModel):
     created_at: Time
 
 
+class ListedWorkflow(Workflow):
+    """A workflow as a list has it."""
+
+    model_config = example(**_LISTED, newest_version=_NEWEST)
+
+    newest_version: Annotated[
+        NewestVersion | None,
+        Field(
+            description="Its newest release, with `with_newest_version`; null where there is none, or where the caller may not list releases."
+        ),
+    ]
+
+
 class WorkflowDetail(Workflow):
     """A workflow with its draft."""
 
-    model_config = example(**_LISTED, updated_at="2026-11-24T22:18:11Z", flow=FLOW, flow_ui=FLOW_UI, flow_error=None)
+    model_config = example(
+        **_LISTED, updated_at="2026-11-24T22:18:11Z", object_version="48213", flow=FLOW, flow_ui=FLOW_UI, flow_error=None
+    )
 
     updated_at: Time
+    object_version: Annotated[str, Field(description="Another one after each change: a release confirms it.")]
     flow: Annotated[dict[str, Any] | None, Field(description="As it was written; YAML that was stored by kubectl as JSON.")]
     flow_ui: Annotated[Any, Field(description="Canvas layout, as it was sent.")]
     flow_error: Annotated[str | None, Field(description="Why flow is null: what kubectl stored can't be told as JSON.")]

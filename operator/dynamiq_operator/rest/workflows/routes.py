@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
+from dynamiq_operator.actions.confirmed import check
 from dynamiq_operator.actions.draft import perform_draft, perform_workflow, plan_draft, plan_workflow
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.kube import errors
@@ -34,12 +35,13 @@ DETAIL = One[responses.WorkflowDetail]
 BODY = (404, 409, 413, 415, 422)
 
 
-@router.get("", responses=documented(Many[responses.Workflow], 404, 422))
+@router.get("", responses=documented(Many[responses.ListedWorkflow], 404, 422))
 def every_workflow(
     context: ContextOf,
     session: SessionOf,
     paging: PagingOf,
     project_id: Annotated[Id | None, Query(description="Workflows of this project alone.")] = None,
+    with_newest_version: Annotated[bool, Query(description="Whether to tell the newest release of each.")] = False,
 ) -> Json:
     """The workflows that the caller may list, without their flows."""
     namespace = context.find(NAMESPACES, project_id, "project_id").name if project_id is not None else ""
@@ -51,7 +53,8 @@ def every_workflow(
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
         found = _of_each_namespace(context, session)
-    return paging.of(newest(found), lambda raw: serialize.workflow(raw, context))
+    released = releases.newest_of(context, session, found) if with_newest_version else {}
+    return paging.of(newest(found), lambda raw: serialize.listed(raw, context, released.get(raw["metadata"]["uid"])))
 
 
 @router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
@@ -104,16 +107,19 @@ def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: 
     responses=documented(One[responses.Version], *BODY, status=201, says="The new version."),
 )
 def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: NewVersion, members: MembersOf) -> Json:
-    """Releases the flow of the body as the next version, which never changes. The draft stays as it is."""
+    """Releases the flow of the body, or the draft, as the next version, which never changes. The draft stays as it is."""
     entry = context.find(WORKFLOWS, workflow_id)
-    with hidden_as_unknown("workflow", workflow_id):
-        draft = read_workflow(session.api, entry.namespace, entry.name)
-    if draft["metadata"]["uid"] != entry.uid:
-        raise unknown_id("workflow", workflow_id)
-    flow = parse.flow_in(members)
     parse.flow_ui_in(members)
-    description = body.name or draft["description"]
-    plan = plan_release(session.api, entry.namespace, entry.name, description=description, flow=flow, is_compared=False)
+    given = parse.flow_in(members) if "flow" in members else None
+    if given is None and (body.confirmed is None or body.confirmed.draft is None):
+        raise invalid_field("flow", "send a flow, or name the draft by its object_version: `confirmed.draft`")
+    draft = releases.released_flow(context, session, entry, given)
+    description = body.name or draft.description
+    plan = plan_release(session.api, entry.namespace, entry.name, description=description, flow=draft.text, is_compared=False)
+    if body.confirmed is not None:
+        check(
+            body.confirmed.model_dump(exclude_unset=True), {"draft": draft.object_version, "before": plan.before}, "what would be released"
+        )
     made = perform_release(session.api, plan)
     context.index.of(VERSIONS).put(made)
     spec = made["spec"]

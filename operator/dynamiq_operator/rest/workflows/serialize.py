@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model import flows
+from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.encoding import Json, dumps
+from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.serialize import Data, Ids, changed_at
 from dynamiq_operator.views.flow_diff import flow_diff
 
@@ -33,6 +35,12 @@ def workflow(raw: Manifest, ids: Ids) -> Data:
         "project_id": ids.id_of(NAMESPACES, "", meta["namespace"]),
         "created_at": meta["creationTimestamp"],
     }
+
+
+def listed(raw: Manifest, ids: Ids, newest: Entry | None) -> Data:
+    """A workflow of a list. `newest`: its newest release."""
+    told = None if newest is None else {"id": newest.uid, "version": workflow_and_version(newest.name)[1], "created_at": newest.created}
+    return {**workflow(raw, ids), "newest_version": told}
 
 
 def version(raw: Manifest, workflow_id: str) -> Data:
@@ -65,7 +73,8 @@ def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
     except flows.FlowError as error:
         flow, wrong = "null", str(error)
     serialized = workflow({"metadata": raw["metadata"], "description": spec.get("description")}, context)
-    serialized |= {"updated_at": changed_at(raw["metadata"]), "flow_error": wrong}
+    meta = raw["metadata"]
+    serialized |= {"updated_at": changed_at(meta), "object_version": meta["resourceVersion"], "flow_error": wrong}
     layout = _layout(spec.get("flowUI"))
     told = dumps(serialized)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
     return Json(b'{"data":' + told + b"}", status)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
-from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.kube.workflow_table import read_workflow
 from dynamiq_operator.rest.shared.serialize import changed_at
 from dynamiq_operator.rest.workflows.serialize import FlowOf
 
@@ -38,11 +43,50 @@ def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, 
     return FlowOf(entry.uid, raw["spec"]["version"], raw["metadata"]["creationTimestamp"], raw["spec"]["flow"])
 
 
+def newest_of(context: ApiContext, session: CallerSession, workflows: Sequence[Manifest]) -> Mapping[str, Entry]:
+    """By a workflow's uid, its newest release as the index has it, of the namespaces in which the caller may list releases."""
+    namespaces = sorted({each["metadata"]["namespace"] for each in workflows})
+    if not namespaces:
+        return {}
+
+    def is_shown(namespace: str) -> bool:
+        return may(session.api, "list", VERSIONS, namespace)
+
+    answers = [True] * len(namespaces) if is_shown("") else context.map_parallel(is_shown, namespaces)
+    shown = {namespace for namespace, allowed in zip(namespaces, answers, strict=True) if allowed}
+    found: dict[str, Entry] = {}
+    for meta in (each["metadata"] for each in workflows):
+        entries = context.index.of(VERSIONS).group(f"{meta['namespace']}/{meta['name']}") if meta["namespace"] in shown else ()
+        if entries:
+            found[meta["uid"]] = max(entries, key=_number)
+    return found
+
+
 def before(context: ApiContext, session: CallerSession, workflow: Entry, version: FlowOf) -> FlowOf | None:
     """The release before this one, of those that are there; None for the first. Raises as `one` does."""
     entries = context.index.of(VERSIONS).group(f"{workflow.namespace}/{workflow.name}")
     older = [entry for entry in entries if _number(entry) < natural(version.version)]
     return one(context, session, workflow, max(older, key=_number).uid) if older else None
+
+
+class Released(NamedTuple):
+    """What would be released. `description`: the workflow's; `object_version`: of the workflow as it was read."""
+
+    text: str
+    description: str | None
+    object_version: str
+
+
+def released_flow(context: ApiContext, session: CallerSession, workflow: Entry, flow: str | None) -> Released:
+    """The flow that was given, or the draft, with what its workflow says. Raises HttpProblem 404 and errors.ApiError."""
+    if flow is None:
+        raw = context.read(session, WORKFLOWS, workflow)
+        return Released(raw["spec"]["flow"], raw["spec"].get("description"), raw["metadata"]["resourceVersion"])
+    with hidden_as_unknown("workflow", workflow.uid):
+        found = read_workflow(session.api, workflow.namespace, workflow.name)
+    if found["metadata"]["uid"] != workflow.uid:
+        raise unknown_id("workflow", workflow.uid)
+    return Released(flow, found["description"], found["metadata"]["resourceVersion"])
 
 
 def draft(context: ApiContext, session: CallerSession, workflow: Entry) -> FlowOf:
