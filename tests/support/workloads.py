@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from dynamiq_operator.desired.inputs import WorkloadInputs
 from dynamiq_operator.desired.pins import Pins
@@ -33,16 +32,16 @@ def of_pins(
     return managed_fields.applied({**made, "spec": {**made["spec"], "replicas": wanted}, "status": _status(ready, wanted, 0)})
 
 
-def pod(name: str, version: str, *, switches: bool = False, app: App | None = None, seconds: float = 0, **status: Any) -> Manifest:
+def pod(name: str, version: str, status: Manifest | None = None, *, switches: bool = False, seconds: float = 0) -> Manifest:
     """A pod of what a row with this version pins, made `seconds` after NOW. It is Ready, unless `status` says otherwise."""
     found = Pins.of(pinned(version))
-    made = workload_manifest(app or given.an_app(), WorkloadInputs(found.label if switches else "", found))
+    made = workload_manifest(given.an_app(), WorkloadInputs(found.label if switches else "", found))
     assert made is not None
     template = made["spec"]["template"]
-    meta = {"name": name, "namespace": given.NAMESPACE, "uid": f"uid-of-{name}", "labels": template["metadata"]["labels"]}
+    meta: Manifest = {"name": name, "namespace": given.NAMESPACE, "uid": f"uid-of-{name}", "labels": template["metadata"]["labels"]}
     meta["creationTimestamp"] = format_time(given.NOW + timedelta(seconds=seconds))
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    return {"metadata": meta, "spec": {**template["spec"], "nodeName": "node-1"}, "status": {**ready, **status}}
+    return {"metadata": meta, "spec": {**template["spec"], "nodeName": "node-1"}, "status": {**ready, **(status or {})}}
 
 
 def pinned(version: str, **pins: object) -> Pinned:

@@ -13,6 +13,7 @@ from dynamiq_operator.rest import probes
 from dynamiq_operator.rest.access_keys import routes as access_keys
 from dynamiq_operator.rest.apps import routes as apps
 from dynamiq_operator.rest.catalog import routes as catalog
+from dynamiq_operator.rest.configuration import routes as configuration
 from dynamiq_operator.rest.console import pages
 from dynamiq_operator.rest.console import session as console_session
 from dynamiq_operator.rest.console.assets import Assets
@@ -47,6 +48,7 @@ ROUTERS = (
     node_types.router,
     triggers.router,
     pods.router,
+    configuration.router,
     environments.router,
     access_keys.router,
     runtimes.router,

@@ -230,6 +230,8 @@ GET /v1/apps/{app_id}
 DELETE /v1/apps/{app_id}
 GET /v1/apps/{app_id}/rights
 GET /v1/apps/{app_id}/environments
+GET /v1/apps/{app_id}/configuration
+PATCH /v1/apps/{app_id}/configuration
 GET /v1/apps/{app_id}/access-keys
 POST /v1/apps/{app_id}/access-keys
 DELETE /v1/apps/{app_id}/access-keys/{name}

@@ -47,13 +47,13 @@ def _event(of: str, **fields: Any) -> Manifest:
 
 
 PULLING = {"name": CONTAINER, "ready": False, "restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
-NOT_READY = {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [PULLING]}
+NOT_READY = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [PULLING]}
 
 
 @pytest.fixture
 def running(stage: RestStage) -> RestStage:
     """Two pods of v2, which is live, and one of v1, which is left of a rollout."""
-    made = [pod("old", "v1"), pod("new-1", "v2", seconds=5), pod("new-2", "v2", seconds=9, phase="Pending", **NOT_READY)]
+    made = [pod("old", "v1"), pod("new-1", "v2", seconds=5), pod("new-2", "v2", NOT_READY, seconds=9)]
     stage.script.on("GET", LIST, listed(*made)).on("GET", EVENTS.path("demo"), listed())
     stage.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service(None))
     for each in made:
@@ -84,7 +84,7 @@ def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": ended,
     }
-    running.script.on("GET", LIST, listed(pod("new-1", "v2", **{**NOT_READY, "containerStatuses": [crashed]})))
+    running.script.on("GET", LIST, listed(pod("new-1", "v2", {**NOT_READY, "containerStatuses": [crashed]})))
     (told,) = _told(running)
     assert (told["restarts"], told["reason"]) == (4, "OOMKilled")
     assert "more memory than its limit" in told["message"]

@@ -1,0 +1,1 @@
+"""The configuration of an App: what outlives its deployments and people edit."""

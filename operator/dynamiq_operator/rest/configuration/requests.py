@@ -1,0 +1,125 @@
+"""Requests about an App's configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dynamiq_operator.rest.http.models import RequestModel
+
+VARIABLES_MOST = 128
+"""As many as an App may have."""
+OBJECT_VERSION = "^[0-9a-f]{10}(-[0-9a-f]{10}){5}$"
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class KeyRef(RequestModel):
+    """A key of a Secret or a ConfigMap in the App's namespace."""
+
+    name: Name
+    key: Name
+
+
+class VariableInput(RequestModel):
+    """An environment variable: exactly one of value, secret and config_map."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    value: Annotated[str | None, Field(max_length=32768, description="Its value, in plain sight.")] = None
+    secret: Annotated[KeyRef | None, Field(description="Take the value from a Secret, which the caller has to be allowed to read.")] = None
+    config_map: Annotated[KeyRef | None, Field(description="Take the value from a ConfigMap.")] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(each is not None for each in (self.value, self.secret, self.config_map)) != 1:
+            raise PydanticCustomError("source", "a variable has exactly one of value, secret and config_map")
+        return self
+
+    def as_spec(self) -> dict[str, Any]:
+        """The variable of `App.spec`."""
+        given: dict[str, Any] = self.model_dump(exclude_none=True)
+        if "config_map" in given:
+            given["configMap"] = given.pop("config_map")
+        return given
+
+
+class ExposureInput(RequestModel):
+    """How callers reach the App, whole: what is left out is left to the operator."""
+
+    type: Annotated[
+        Literal["Ingress", "Gateway", "ClusterIP"] | None,
+        Field(description="null: an Ingress where there is a hostname or the operator has a domain, else inside the cluster only."),
+    ] = None
+    class_name: Annotated[Name | None, Field(alias="class", description="IngressClass, for type Ingress.")] = None
+    tls_secret: Annotated[Name | None, Field(description="Secret with the certificate, for type Ingress.")] = None
+    gateway: Annotated[
+        str | None, Field(min_length=1, max_length=507, description="Gateway, for type Gateway: its name, or `namespace/name`.")
+    ] = None
+    gateway_section: Annotated[Name | None, Field(description="One of the Gateway's listeners.")] = None
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=1024)]] | None,
+        Field(max_length=16, description="Annotations of the Ingress, of those that the operator allows."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _of_a_type(self) -> Self:
+        if self.type is None and any(value is not None for name, value in self if name != "type"):
+            raise PydanticCustomError("exposure", "name a type beside the rest: Ingress or Gateway")
+        if self.gateway_section is not None and self.gateway is None:
+            raise PydanticCustomError("exposure", "gateway_section is a listener of gateway: name that, too")
+        return self
+
+    def as_spec(self) -> dict[str, Any] | None:
+        """The exposure of `App.spec`; None for what the operator chooses."""
+        if self.type is None:
+            return None
+        made: dict[str, Any] = {"type": self.type}
+        if self.class_name is not None:
+            made["className"] = self.class_name
+        if self.tls_secret is not None:
+            made["tls"] = {"secretName": self.tls_secret}
+        if self.gateway is not None:
+            namespace, _, name = self.gateway.rpartition("/")
+            parent = {"name": name, "namespace": namespace, "sectionName": self.gateway_section}
+            made["parentRef"] = {key: value for key, value in parent.items() if value}
+        if self.annotations:
+            made["annotations"] = self.annotations
+        return made
+
+
+class ConfigurationChange(RequestModel):
+    """What is to be otherwise. What is left out stays; each field is given whole."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object_version": "74234e98af-74234e98af-5d3e0a5b1c-74234e98af-74234e98af-4f53cda18c",
+                    "hostname": "support.example.com",
+                    "variables": [{"name": "LANGUAGE", "value": "en"}, {"name": "TOKEN", "secret": {"name": "support", "key": "token"}}],
+                }
+            ]
+        }
+    )
+
+    object_version: Annotated[str, Field(pattern=OBJECT_VERSION, description="Of the configuration that was read.")]
+    hostname: Annotated[str | None, Field(min_length=1, max_length=253, description="null: the one in the operator's domain.")] = None
+    exposure: Annotated[ExposureInput | None, Field(description="null: left to the operator.")] = None
+    variables: Annotated[list[VariableInput] | None, Field(max_length=VARIABLES_MOST, description="All of them; null: none.")] = None
+    description: Annotated[str | None, Field(max_length=512, description="null: none.")] = None
+    access_type: Annotated[Literal["private", "public"], Field(description="private: callers send an Access Key.")] = "private"
+
+    def as_spec(self) -> dict[str, Any]:
+        """The fields of `App.spec` that were given, None for one that is to go."""
+        made = {
+            "hostname": self.hostname,
+            "exposure": self.exposure.as_spec() if self.exposure is not None else None,
+            "variables": [each.as_spec() for each in self.variables or ()] or None,
+            "description": self.description,
+            "access_type": {"type": self.access_type},
+        }
+        return {_SPEC.get(name, name): value for name, value in made.items() if name in self.model_fields_set}
+
+
+_SPEC = {"access_type": "access"}

@@ -1,0 +1,49 @@
+"""The configuration of an App: read with its version, and changed over that version alone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from dynamiq_operator.actions.configuration import Outdated, perform_change
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.rest.configuration import responses, serialize
+from dynamiq_operator.rest.configuration.requests import ConfigurationChange
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.models import One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.shared.requests import AppId
+
+router = APIRouter(prefix="/v1/apps/{app_id}/configuration", tags=["configuration"], route_class=StrictRoute)
+ONE = One[responses.Configuration]
+
+
+@router.get("", responses=documented(ONE, 404, 422))
+def configuration(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """What of the App outlives its deployments, and the version that a change of it names."""
+    return Json({"data": serialize.configuration(context.read(session, APPS, context.find(APPS, app_id)))})
+
+
+@router.patch("", responses=documented(ONE, 404, 409, 413, 415, 422))
+def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, body: ConfigurationChange) -> Json:
+    """Changes what is given, and leaves the rest. Where somebody changed the configuration since it was read, nothing is written: 409, and
+    `details` has what is so `now`, by field, and the new `object_version`.
+
+    A hostname that another App has is taken all the same: the App then says so among the `problems`, and its callers are not led there.
+    """
+    app = context.read(session, APPS, context.find(APPS, app_id))
+    try:
+        changed = perform_change(session.api, app, body.object_version, body.as_spec())
+    except Outdated as error:
+        raise _outdated(error) from None
+    context.index.of(APPS).put(changed)
+    return Json({"data": serialize.configuration(changed)})
+
+
+def _outdated(error: Outdated) -> HttpProblem:
+    now = serialize.configuration(error.app)
+    fields = [serialize.NAMES.get(field, field) for field in error.fields]
+    details = {**{field: {"now": now[field]} for field in fields}, "object_version": now["object_version"]}
+    return HttpProblem(409, f"{error}: {', '.join(fields)}; nothing was written, so read it again and change that", details)

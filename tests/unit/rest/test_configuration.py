@@ -1,0 +1,262 @@
+"""The configuration of an App over HTTP: read with its version, and changed over that version alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.actions.configuration import version_of
+from dynamiq_operator.actions.idempotency import TRIES
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.configuration.responses import Configuration
+from tests.support import factories as make
+from tests.support.rest_stage import UNKNOWN, RestStage, patched
+from tests.support.scripted import failure
+
+APP = APPS.path("demo", "chat")
+TOKEN = {"name": "TOKEN", "secret": {"name": "tokens", "key": "openai"}}
+LANGUAGE = {"name": "LANGUAGE", "value": "en"}
+
+
+def _path(stage: RestStage) -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}/configuration"
+
+
+def _read(stage: RestStage) -> Any:
+    told = stage.get(_path(stage))
+    Configuration.model_validate(told)
+    return told
+
+
+def _app(*modifiers: make.Modifier) -> Manifest:
+    return make.app_manifest(make.with_variables(LANGUAGE, TOKEN), *modifiers)
+
+
+def _sent(stage: RestStage) -> Any:
+    """The spec of the one change that was sent."""
+    (body,) = stage.script.bodies("PATCH", APP)
+    return body["spec"]
+
+
+@pytest.fixture
+def configured(stage: RestStage) -> RestStage:
+    """App chat with two variables, a hostname and an Ingress."""
+    ingress = make.exposed("Ingress", className="nginx", tls={"secretName": "chat-tls"}, annotations={"a.example/b": "c"})
+    stage.put(_app(ingress, make.with_hostname("chat.example.com"), make.with_spec(displayName="Chat", description="Answers")))
+    return stage
+
+
+def test_what_outlives_every_deploy(configured: RestStage) -> None:
+    told = _read(configured)
+    assert {name: value for name, value in told.items() if name != "object_version"} == {
+        "name": "Chat",
+        "description": "Answers",
+        "hostname": "chat.example.com",
+        "exposure": {
+            "type": "Ingress",
+            "class": "nginx",
+            "tls_secret": "chat-tls",
+            "gateway": None,
+            "gateway_section": None,
+            "annotations": {"a.example/b": "c"},
+        },
+        "access_type": "private",
+        "variables": [
+            {"name": "LANGUAGE", "value": "en", "secret": None, "config_map": None},
+            {"name": "TOKEN", "value": None, "secret": {"name": "tokens", "key": "openai"}, "config_map": None},
+        ],
+        "managed_by": None,
+        "is_applied": False,
+        "problems": [],
+    }
+
+
+def test_an_app_that_leaves_everything_to_the_operator(stage: RestStage) -> None:
+    told = _read(stage)
+    assert (told["name"], told["hostname"], told["exposure"]["type"], told["variables"]) == ("chat", None, None, [])
+    stage.put(make.app_manifest(make.exposed("Gateway", parentRef={"name": "main", "namespace": "edge", "sectionName": "https"})))
+    told = _read(stage)["exposure"]
+    assert (told["type"], told["gateway"], told["gateway_section"]) == ("Gateway", "edge/main", "https")
+
+
+def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
+    since = "2026-11-24T12:00:00Z"
+    taken = {
+        "type": "ChildrenApplied",
+        "status": "False",
+        "reason": "HostnameTaken",
+        "message": "another App has it",
+        "lastTransitionTime": since,
+    }
+    fine = {"type": "VariablesResolved", "status": "True", "reason": "Resolved", "message": "", "lastTransitionTime": since}
+    other = {**taken, "type": "Progressing"}
+    stage.put(make.app_manifest(make.with_status(conditions=[taken, fine, other], observedGeneration=1)))
+    told = _read(stage)
+    assert told["is_applied"] is True
+    assert [(each["type"], each["reason"], each["message"], each["since"]) for each in told["problems"]] == [
+        ("ChildrenApplied", "HostnameTaken", "another App has it", since)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("meta", "who"),
+    [
+        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "flux"),
+        ({"labels": {"helm.toolkit.fluxcd.io/name": "apps"}}, "flux"),
+        ({"labels": {"argocd.argoproj.io/instance": "apps"}}, "argocd"),
+        ({"annotations": {"argocd.argoproj.io/tracking-id": "apps:…"}}, "argocd"),
+        ({"managedFields": [{"manager": "argocd-controller"}]}, "argocd"),
+        ({"managedFields": [{"manager": "kustomize-controller"}]}, "flux"),
+        ({"managedFields": [{"manager": "helm"}]}, "helm"),
+        ({"managedFields": [{"manager": "argocd-controller", "subresource": "status"}, {"manager": "kubectl-edit"}]}, None),
+        ({"annotations": {"argocd.argoproj.io/sync-options": "Prune=false", "kustomize.toolkit.fluxcd.io/prune": "disabled"}}, None),
+    ],
+)
+def test_who_else_writes_the_app(stage: RestStage, meta: Manifest, who: str | None) -> None:
+    stage.put(make.app_manifest(make.with_meta(**meta)))
+    assert _read(stage)["managed_by"] == who
+
+
+def test_a_change_of_what_is_given_and_of_nothing_else(configured: RestStage) -> None:
+    read = _read(configured)
+    variables = [LANGUAGE, TOKEN, {"name": "FROM", "config_map": {"name": "settings", "key": "from"}}]
+    answered = configured.call("PATCH", _path(configured), {"object_version": read["object_version"], "variables": variables}).data
+    Configuration.model_validate(answered)
+    (body,) = configured.script.bodies("PATCH", APP)
+    assert body["metadata"] == {"uid": configured.uid(APPS, "chat"), "resourceVersion": "1"}
+    assert body["spec"] == {"variables": [LANGUAGE, TOKEN, {"name": "FROM", "configMap": {"name": "settings", "key": "from"}}]}
+    assert answered["variables"][2] == {"name": "FROM", "value": None, "secret": None, "config_map": {"name": "settings", "key": "from"}}
+    assert answered["object_version"] != read["object_version"]
+    assert answered["hostname"] == "chat.example.com"
+
+
+@pytest.mark.parametrize(
+    ("change", "spec"),
+    [
+        ({"hostname": "new.example.com"}, {"hostname": "new.example.com"}),
+        ({"hostname": None, "description": None, "variables": []}, {"hostname": None, "description": None, "variables": None}),
+        ({"access_type": "public"}, {"access": {"type": "public"}}),
+        ({"exposure": None}, {"exposure": None}),
+        (
+            {"exposure": {"type": "Ingress", "annotations": {"a.example/d": "e"}}},
+            {"exposure": {"type": "Ingress", "className": None, "tls": None, "annotations": {"a.example/b": None, "a.example/d": "e"}}},
+        ),
+        (
+            {"exposure": {"type": "Gateway", "gateway": "edge/main", "gateway_section": "https"}},
+            {
+                "exposure": {
+                    "type": "Gateway",
+                    "className": None,
+                    "tls": None,
+                    "annotations": None,
+                    "parentRef": {"name": "main", "namespace": "edge", "sectionName": "https"},
+                }
+            },
+        ),
+        ({"exposure": {"type": "Gateway", "gateway": "main"}}, None),
+        ({}, {}),
+    ],
+)
+def test_each_field_is_written_whole(configured: RestStage, change: dict[str, Any], spec: Any) -> None:
+    """A merge would keep of an object what is not named: the class of an Ingress, or an annotation."""
+    body = {"object_version": _read(configured)["object_version"], **change}
+    assert configured.call("PATCH", _path(configured), body).status == 200
+    sent = _sent(configured)
+    assert sent["exposure"]["parentRef"] == {"name": "main"} if spec is None else sent == spec
+
+
+def test_a_change_over_another_configuration_is_refused_with_what_is_so_now(configured: RestStage) -> None:
+    read = _read(configured)
+    configured.put(_app(make.with_hostname("other.example.com"), make.with_spec(displayName="Chat", description="Answers")))
+    body = {"object_version": read["object_version"], "description": "New"}
+    error = configured.call("PATCH", _path(configured), body).error(409)
+    now = _read(configured)
+    assert error["details"] == {
+        "hostname": {"now": "other.example.com"},
+        "exposure": {"now": now["exposure"]},
+        "object_version": now["object_version"],
+    }
+    assert "hostname, exposure" in error["message"]
+    assert configured.script.bodies("PATCH", APP) == []
+
+
+def test_other_changes_of_the_app_are_none_of_its_configuration(configured: RestStage) -> None:
+    """Status, triggers, what Git deploys: each writes the same object."""
+    read = _read(configured)
+    now = configured.object(APPS, "chat")
+    spec = {**now["spec"], "deploy": {"workflowVersion": "v2"}, "triggers": [{"name": "nightly", "schedule": "0 3 * * *"}]}
+    meta = {**now["metadata"], "resourceVersion": "9", "generation": 4}
+    configured.put({**now, "metadata": meta, "spec": spec, "status": {"observedGeneration": 4}})
+    body = {"object_version": read["object_version"], "description": "New"}
+    assert configured.call("PATCH", _path(configured), body).data["description"] == "New"
+
+
+def test_a_write_of_others_at_the_same_moment_is_looked_at_again(configured: RestStage) -> None:
+    app = configured.object(APPS, "chat")
+    body = {"object_version": version_of(app), "description": "New"}
+    again = {**app, "metadata": {**app["metadata"], "resourceVersion": "2"}}
+    configured.script.on("GET", APP, app, again).on("PATCH", APP, failure(409, "Conflict"), patched(again))
+    assert configured.call("PATCH", _path(configured), body).data["description"] == "New"
+    assert [sent["metadata"]["resourceVersion"] for sent in configured.script.bodies("PATCH", APP)] == ["1", "2"]
+    changed = {**again, "spec": {**again["spec"], "description": "Theirs"}}
+    configured.script.on("GET", APP, app, changed).on("PATCH", APP, failure(409, "Conflict"), patched(changed))
+    error = configured.call("PATCH", _path(configured), body).error(409)
+    assert error["details"]["description"] == {"now": "Theirs"}
+    configured.script.on("GET", APP, app).on("PATCH", APP, *[failure(409, "Conflict")] * TRIES)
+    assert "at this moment" in configured.call("PATCH", _path(configured), body).error(409)["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"variables": [{"name": "A"}]}, "variables.0"),
+        ({"variables": [{"name": "A", "value": "b", "secret": {"name": "c", "key": "d"}}]}, "variables.0"),
+        ({"variables": [{**LANGUAGE, "name": f"A{number}"} for number in range(129)]}, "variables"),
+        ({"exposure": {"class": "nginx"}}, "exposure"),
+        ({"exposure": {"type": "Gateway", "gateway_section": "https"}}, "exposure"),
+        ({"exposure": {"type": "LoadBalancer"}}, "exposure.type"),
+        ({"access_type": "secret"}, "access_type"),
+        ({"access_type": None}, "access_type"),
+        ({"hostname": ""}, "hostname"),
+        ({"name": "Another"}, "name"),
+        ({"object_version": None}, "object_version"),
+        ({"object_version": "1"}, "object_version"),
+    ],
+)
+def test_a_change_that_cannot_be(configured: RestStage, change: dict[str, Any], field: str) -> None:
+    body = {"object_version": _read(configured)["object_version"], **change}
+    assert field in configured.call("PATCH", _path(configured), body).error(422)["details"]
+    assert configured.script.bodies("PATCH", APP) == []
+
+
+def test_as_many_variables_as_an_app_may_have(configured: RestStage) -> None:
+    variables = [
+        {"name": f"A{number}", "value": None, "config_map": None, "secret": {"name": "tokens", "key": "k"}} for number in range(128)
+    ]
+    body = {"object_version": _read(configured)["object_version"], "variables": variables}
+    assert len(configured.call("PATCH", _path(configured), body).data["variables"]) == 128
+
+
+def test_what_the_api_server_refuses_is_said_by_the_contracts_fields(configured: RestStage) -> None:
+    causes = {"spec.exposure.className": "for type Ingress", "spec.hostname": "is no DNS name", "spec.variables[0].name": "has letters"}
+    configured.script.on("PATCH", APP, failure(422, "Invalid", 'App "chat" is invalid: no', causes))
+    body = {"object_version": _read(configured)["object_version"], "description": "New"}
+    assert configured.call("PATCH", _path(configured), body).error(422)["details"] == {
+        "exposure.class": "for type Ingress",
+        "hostname": "is no DNS name",
+        "variables[0].name": "has letters",
+    }
+
+
+def test_who_may_read_and_not_write(configured: RestStage) -> None:
+    body = {"object_version": _read(configured)["object_version"], "description": "New"}
+    configured.script.on("PATCH", APP, failure(403, "Forbidden", "anna may not patch apps"))
+    assert "anna may not patch apps" in configured.call("PATCH", _path(configured), body).error(403)["message"]
+    configured.script.on("PATCH", APP, failure(404, "NotFound"))
+    configured.call("PATCH", _path(configured), body).error(404)
+    configured.script.on("GET", APP, failure(403, "Forbidden"))
+    for method in ("GET", "PATCH"):
+        seen = configured.call(method, _path(configured), body if method == "PATCH" else None).error(404)["message"]
+        assert seen.replace(configured.uid(APPS, "chat"), UNKNOWN).startswith("no App has the id")
