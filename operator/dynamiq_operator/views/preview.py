@@ -167,8 +167,9 @@ def differences(before: Side, after: Side) -> list[str]:
         ("runtime", _runtime(before, after), _runtime(after, before)),
         ("config", config_in_words(before.config), config_in_words(after.config)),
     ]
-    if (compute := [compute_in_words(side.config) for side in (before, after)])[0] != compute[1]:
-        pairs.append(("compute", *compute))
+    asked, asks = compute_in_words(before.config), compute_in_words(after.config)
+    if asked != asks:
+        pairs.append(("compute", asked, asks))
     return [change(*pair) for pair in pairs]
 
 
