@@ -5,5 +5,6 @@ import "./styles/parts.css";
 import "./styles/screens.css";
 import "./styles/apps.css";
 import "./styles/settings.css";
+import "./styles/app.css";
 
 render(<App />, document.getElementById("app") as HTMLElement);

@@ -1,13 +1,19 @@
 /** What the screens read, by name. Each returns the data of an answer and throws Problem. */
-import type { AppDetails, AppRights, ListedApp } from "./awaited.ts";
-import { call, GET, getAwaited } from "./client.ts";
+import { call, GET } from "./client.ts";
 import type { components } from "./schema.d.ts";
 
 export type Schemas = components["schemas"];
 /** One App, with its status, conditions and what Git asks. */
-export type App = Schemas["App"] & AppDetails;
+export type App = Schemas["AppDetails"];
 /** One App of a list. */
-export type AppOfList = Schemas["App"] & ListedApp;
+export type AppOfList = Schemas["App"];
+export type StatusWord = Schemas["AppStatus"]["word"];
+export type AppRights = Schemas["AppRights"];
+export type Condition = Schemas["Condition"];
+/** Pods of a row: how many are ready of how many wanted, and the version that still serves. */
+export type Ready = Schemas["ReadyPods"];
+/** One row as it is read by itself. */
+export type OneDeployment = Schemas["DeploymentDetail"];
 export type Deployment = Schemas["Deployment"];
 export type Project = Schemas["Project"];
 
@@ -22,14 +28,20 @@ export async function readApps(project: string, signal: AbortSignal): Promise<Ap
   for (let page = 1; ; page += 1) {
     const query = { ...ALL, page, project_id: project || undefined };
     const answer = await call(GET("/v1/apps", { params: { query }, signal }));
-    found.push(...(answer.data as AppOfList[]));
+    found.push(...answer.data);
     if (page >= (answer.pagination?.page_count ?? 1)) return found;
   }
 }
 
 export const readApp = async (id: string, signal: AbortSignal): Promise<App> =>
-  (await call(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }))).data as App;
+  (await call(GET("/v1/apps/{app_id}", { params: { path: { app_id: id } }, signal }))).data;
 
 /** What the caller may do with an App, and which role is missing where they may not. */
-export const readRights = (app: string, signal: AbortSignal): Promise<AppRights> =>
-  getAwaited<AppRights>(`/v1/apps/${app}/rights`, signal);
+export const readRights = async (app: string, signal: AbortSignal): Promise<AppRights> =>
+  (await call(GET("/v1/apps/{app_id}/rights", { params: { path: { app_id: app } }, signal }))).data;
+
+/** One row, whole. */
+export const readRow = async (app: string, row: string, signal: AbortSignal): Promise<OneDeployment> => {
+  const path = { app_id: app, deployment_id: row };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params: { path }, signal }))).data;
+};

@@ -1,6 +1,5 @@
 /** Which Apps the list of deployments shows, and in which order. Pure. */
-import type { StatusWord } from "../api/awaited.ts";
-import type { AppOfList } from "../api/read.ts";
+import type { AppOfList, StatusWord } from "../api/read.ts";
 
 export type Column = "name" | "project" | "version" | "status" | "hostname" | "deployed";
 

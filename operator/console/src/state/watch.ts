@@ -1,7 +1,6 @@
 /** What happens in the cluster, told to the screens and to the query cache as it happens. */
 import { useEffect, useRef } from "preact/hooks";
-import type { Ready } from "../api/awaited.ts";
-import { type App, type AppOfList, type Deployment, readApp } from "../api/read.ts";
+import { type App, type AppOfList, type Deployment, type Ready, readApp } from "../api/read.ts";
 import { listen } from "./feed.ts";
 import { forget, refresh, update } from "./query.ts";
 import { noteExpired } from "./session.ts";

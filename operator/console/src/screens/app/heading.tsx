@@ -1,5 +1,4 @@
-import type { AppRights } from "../../api/awaited.ts";
-import type { App } from "../../api/read.ts";
+import type { App, AppRights } from "../../api/read.ts";
 import { addressOf } from "../../pure/address.ts";
 import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";

@@ -1,7 +1,6 @@
 import { useRef } from "preact/hooks";
 import { useLocation, useRoute } from "preact-iso";
-import type { AppRights } from "../../api/awaited.ts";
-import { type App, readApp, readRights } from "../../api/read.ts";
+import { type App, type AppRights, readApp, readRights } from "../../api/read.ts";
 import { type AppPlace, appPlace } from "../../pure/place.ts";
 import { useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";

@@ -1,7 +1,54 @@
-import type { AppRights } from "../../api/awaited.ts";
-import type { App } from "../../api/read.ts";
+import type { App, AppRights } from "../../api/read.ts";
+import { useRow } from "../../state/row.ts";
+import { Action } from "../../ui/action.tsx";
 import { Empty } from "../../ui/states.tsx";
+import { Snippets } from "./calls.tsx";
+import { Conditions } from "./conditions.tsx";
+import { GitAsks } from "./git.tsx";
+import { Ids } from "./ids.tsx";
+import { LiveNow } from "./live.tsx";
+import { News } from "./news.tsx";
 
-export function OverviewTab({ app }: { app: App; rights?: AppRights }) {
-  return <Empty title={`Overview of ${app.name}`} />;
+/** What an App serves, how it is, and how it is called. */
+export function OverviewTab({ app, rights }: { app: App; rights?: AppRights }) {
+  const live = useRow(app.id, app.live?.deployment_id ?? undefined);
+  return (
+    <>
+      <News app={app} />
+      <div class="overview">
+        <div class="column">
+          {app.live ? (
+            <LiveNow app={app} live={app.live} row={live} rights={rights} />
+          ) : (
+            <NotLive app={app} rights={rights} />
+          )}
+          {app.git && <GitAsks app={app} git={app.git} live={live.data.value} />}
+          <Conditions conditions={app.conditions} />
+        </div>
+        <div class="column">
+          <Snippets app={app} />
+          <Ids app={app} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function NotLive({ app, rights }: { app: App; rights?: AppRights }) {
+  return (
+    <section class="panel">
+      <Empty title="Nothing is live">
+        <p class="muted">
+          {app.under_way
+            ? "Calls are answered as soon as the first deployment is."
+            : "Deploy a version of its workflow, and calls are answered."}
+        </p>
+        {!app.under_way && (
+          <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
+            Deploy
+          </Action>
+        )}
+      </Empty>
+    </section>
+  );
 }

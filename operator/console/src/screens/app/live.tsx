@@ -1,0 +1,130 @@
+import type { App, AppRights, OneDeployment } from "../../api/read.ts";
+import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import type { Query } from "../../state/query.ts";
+import { Action } from "../../ui/action.tsx";
+import { Failure, Skeleton } from "../../ui/states.tsx";
+import { Time } from "../../ui/time.tsx";
+
+interface Props {
+  app: App;
+  live: NonNullable<App["live"]>;
+  row: Query<OneDeployment>;
+  rights?: AppRights;
+}
+
+/** The row that serves: which version, why, by whom, on what. */
+export function LiveNow({ app, live, row, rights }: Props) {
+  const found = row.data.value;
+  const problem = row.problem.value;
+  const id = live.deployment_id;
+  return (
+    <section class="panel" aria-labelledby="live-now">
+      <header>
+        <h2 id="live-now">
+          Live: {live.version} <span class="muted">#{live.sequence}</span>
+        </h2>
+        <div class="buttons">
+          {id && (
+            <a class="button tiny" href={`/console/apps/${app.id}/history/${id}`}>
+              Details
+            </a>
+          )}
+          <Action right={rights?.roll_back} href={`/console/apps/${app.id}/history`} tiny>
+            Roll back…
+          </Action>
+        </div>
+      </header>
+      {found ? (
+        <Facts app={app} row={found} />
+      ) : !id ? (
+        <p class="inside muted">Its row is not there any more.</p>
+      ) : problem ? (
+        <Failure problem={problem} retry={() => void row.refresh()} />
+      ) : (
+        <Skeleton lines={5} />
+      )}
+      {app.warm.length > 0 && <Warm warm={app.warm} />}
+    </section>
+  );
+}
+
+function Facts({ app, row }: { app: App; row: OneDeployment }) {
+  const compute = computeInWords(row.deployment_config.config.resources);
+  return (
+    <div class="inside column">
+      {(row.message || row.workflow_version?.description) && (
+        <div>
+          {row.message && <p class="break message">{row.message}</p>}
+          {row.workflow_version?.description && <p class="break muted small">{row.workflow_version.description}</p>}
+        </div>
+      )}
+      <dl class="facts">
+        <dt>Deployed</dt>
+        <dd>
+          <Time at={row.created_at} /> {row.created_by && <>by {row.created_by.username}</>}
+        </dd>
+        {row.provenance && (
+          <>
+            <dt>From</dt>
+            <dd>{row.provenance}</dd>
+          </>
+        )}
+        <dt>Runtime</dt>
+        <dd>
+          {row.runtime ? row.runtime.version : "none"}{" "}
+          {row.runtime?.label && <span class="muted">{row.runtime.label}</span>}
+        </dd>
+        <dt>Type</dt>
+        <dd>
+          {typeInWords(row.deployment_config.deployment_type)}, {scalingInWords(row.deployment_config)}
+          {compute && <p class="muted small">{compute}</p>}
+        </dd>
+        <dt>Pods</dt>
+        <dd>
+          <Pods app={app} row={row} />
+        </dd>
+        <dt>Access</dt>
+        <dd>
+          {app.access_control.access_type === "private" ? (
+            <>
+              private, with an <a href={`/console/apps/${app.id}/configuration`}>Access Key</a>
+            </>
+          ) : (
+            "public"
+          )}
+        </dd>
+      </dl>
+    </div>
+  );
+}
+
+function Pods({ app, row }: { app: App; row: OneDeployment }) {
+  const { ready } = row;
+  if (app.status.word === "Asleep") return <>none: it sleeps, and the next call wakes it</>;
+  if (!ready) return <span class="muted">not known</span>;
+  return (
+    <>
+      {ready.ready} of {ready.wanted} ready{" "}
+      <a class="small" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
+        Pods and logs
+      </a>
+    </>
+  );
+}
+
+function Warm({ warm }: { warm: App["warm"] }) {
+  return (
+    <div class="inside warm">
+      <h3>Kept warm</h3>
+      <ul>
+        {warm.map((each) => (
+          <li key={`${each.version} ${each.sequence}`}>
+            {each.version ?? "A version"}
+            {each.sequence !== null && <span class="muted"> #{each.sequence}</span>}: {each.pods_ready}{" "}
+            {each.pods_ready === 1 ? "pod" : "pods"} ready
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,45 @@
+import type { App } from "../../api/read.ts";
+import { Icon } from "../../ui/icons.tsx";
+
+/** What one has to know first: a rollout that is under way, and a deploy that failed. */
+export function News({ app }: { app: App }) {
+  const { under_way: coming, live } = app;
+  const stopped = app.conditions.find((each) => each.type === "Progressing" && each.reason === "DeployFailed");
+  if (coming) {
+    return (
+      <div class="notice busy" role="status">
+        <span class="line">
+          <Icon shape="ring" spins />
+          <span class="break">
+            <b>
+              {coming.version ?? "A version"}
+              {coming.sequence !== null && ` (#${coming.sequence})`}
+            </b>{" "}
+            is {coming.status === "Pending" ? "waiting" : "being rolled out"}
+            {app.status.message && `: ${app.status.message}`}
+            {live && `. ${live.version} still serves.`}
+          </span>
+        </span>
+        <a class="button tiny" href={`/console/apps/${app.id}/rollouts/${coming.deployment_id}`}>
+          Follow the rollout
+        </a>
+      </div>
+    );
+  }
+  if (app.status.word !== "Failed" && !stopped) return null;
+  const row = app.latest_deployment_id;
+  return (
+    <div class="notice bad" role="status">
+      <span class="line">
+        <Icon shape="cross" />
+        <span class="break">
+          {stopped?.message ?? app.status.message ?? "The newest deployment failed."}
+          {live && ` ${live.version} still serves.`}
+        </span>
+      </span>
+      <a class="button tiny" href={row ? `/console/apps/${app.id}/rollouts/${row}` : `/console/apps/${app.id}/history`}>
+        Look at its pods
+      </a>
+    </div>
+  );
+}
