@@ -5,13 +5,13 @@ import { callSnippet, deploySnippet, historySnippet, LANGUAGES, type Language } 
 import { Command } from "../../ui/copy.tsx";
 import { Segments } from "../../ui/segments.tsx";
 
-const SUBJECTS = ["Call it", "History", "Deploy"] as const;
+const SUBJECTS = ["The App", "Its history", "A deploy"] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 /** Lines to copy: a call of the App, and the management API about it. */
 export function Snippets({ app }: { app: App }) {
   const address = addressOf(app.hostname);
-  const [subject, setSubject] = useState<Subject>(address ? "Call it" : "History");
+  const [subject, setSubject] = useState<Subject>("The App");
   const [language, setLanguage] = useState<Language>("curl");
   return (
     <section class="panel" aria-labelledby="call-it">
@@ -21,13 +21,13 @@ export function Snippets({ app }: { app: App }) {
       </header>
       <div class="inside column">
         <Segments label="What to call" choices={SUBJECTS} value={subject} onChange={setSubject} />
-        {subject === "Call it" && !address ? (
+        {subject === "The App" && !address ? (
           <p class="muted">It has no hostname yet: the first deployment gives it one.</p>
         ) : (
           <Command text={snippetOf(subject, language, app, address ?? "")} label="Copy" />
         )}
         <p class="small muted">
-          {subject === "Call it" ? (
+          {subject === "The App" ? (
             <OfAccess app={app} />
           ) : (
             "The management API: with your own token, under your own rights."
@@ -49,7 +49,7 @@ function OfAccess({ app }: { app: App }) {
 }
 
 function snippetOf(subject: Subject, language: Language, app: App, address: string): string {
-  if (subject === "Call it") {
+  if (subject === "The App") {
     return callSnippet(language, { address, isPrivate: app.access_control.access_type === "private" });
   }
   const managed = {
@@ -59,5 +59,5 @@ function snippetOf(subject: Subject, language: Language, app: App, address: stri
     version: app.workflow_version_id,
     runtime: app.runtime_id,
   };
-  return subject === "History" ? historySnippet(language, managed) : deploySnippet(language, managed);
+  return subject === "Its history" ? historySnippet(language, managed) : deploySnippet(language, managed);
 }
