@@ -34,6 +34,7 @@ from dynamiq_operator.rest.pods import routes as pods
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
+from dynamiq_operator.rest.watch import routes as watch
 from dynamiq_operator.rest.workflows import node_types
 from dynamiq_operator.rest.workflows import routes as workflows
 
@@ -54,6 +55,7 @@ ROUTERS = (
     runtimes.router,
     rights.router,
     catalog.router,
+    watch.router,
     console_session.router,
     pages.router,
 )

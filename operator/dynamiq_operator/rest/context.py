@@ -22,6 +22,7 @@ from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
+from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
@@ -60,9 +61,10 @@ class ApiContext:
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     reviews: Reviews = field(init=False)
+    streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reviews = Reviews(self.sessions)
+        self.reviews, self.streams = Reviews(self.sessions), Streams(self.index)
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
         """The index entry of an id. `field`: the body's field that holds it. Raises HttpProblem 404 and errors.ApiError."""

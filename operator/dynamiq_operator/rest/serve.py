@@ -8,6 +8,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.http.connections import LimitedProtocol
+from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
 
@@ -45,6 +47,18 @@ class Loop(asyncio.SelectorEventLoop):
         if options.get("ssl") is not None:
             options["ssl_handshake_timeout"] = HANDSHAKE_WITHIN
         return await super().create_server(*given, **options)
+
+
+class Server(uvicorn.Server):
+    """A server that ends its streams with the signal: they would last as long as it waits for requests under way."""
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._streams.end()
 
 
 def serve(options: Options) -> None:
@@ -78,4 +92,4 @@ def serve(options: Options) -> None:
         timeout_graceful_shutdown=DRAIN,
         **more,
     )
-    uvicorn.Server(config).run()
+    Server(config, app.state.context.streams).run()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dynamiq_operator.rest.http.connections import LimitedProtocol, Limits
+from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
 from tests.support.waiting import eventually
 
@@ -37,9 +39,15 @@ class App:
         self.may_answer = threading.Event()
         self.waiting = threading.Semaphore(0)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        import asyncio
+    async def events(self) -> AsyncGenerator[bytes]:
+        yield event("ready", {})
+        await asyncio.to_thread(self.may_answer.wait, PATIENCE)
+        yield event("ending", {})
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/stream":
+            await EventStream(self.events())(scope, receive, send)
+            return
         if scope["path"] == "/wait":
             self.waiting.release()
             await asyncio.to_thread(self.may_answer.wait, PATIENCE)
@@ -180,6 +188,24 @@ def test_a_connection_that_is_served_is_never_closed_for_another() -> None:
         assert all(_answer(connection).startswith(ANSWERED) for connection in busy)
         again = stack.enter_context(_connect(port))
         assert _ask(again).startswith(ANSWERED)
+
+
+def test_a_stream_is_not_counted_among_those_that_make_place() -> None:
+    app = App()
+    with serving(app, address=1, total=1) as port, contextlib.ExitStack() as stack:
+        streams = []
+        for _ in range(3):
+            streams.append(connection := stack.enter_context(_connect(port)))
+            connection.sendall(b"GET /stream HTTP/1.1\r\nHost: here\r\n\r\n")
+            began = b""
+            while b"event: ready" not in began:
+                piece = connection.recv(65536)
+                assert piece
+                began += piece
+        assert _ask(stack.enter_context(_connect(port))).startswith(ANSWERED)
+        app.may_answer.set()
+        for connection in streams:
+            assert _rest(connection).endswith(b"event: ending\ndata: {}\n\n\r\n0\r\n\r\n"), "its connection is closed after it"
 
 
 def test_of_all_addresses_the_one_with_the_most_makes_place() -> None:

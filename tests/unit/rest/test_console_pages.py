@@ -151,6 +151,7 @@ def test_a_page_is_only_read(stage: RestStage) -> None:
         answered = get(stage, "/console/apps", method)
         assert answered.error(405)["code"] == "method_not_allowed"
         assert {"GET", "HEAD"} >= set(answered.headers["allow"].split(", "))
+    assert get(stage, "/console/session", "PUT").error(405)["code"] == "method_not_allowed"
 
 
 def test_a_page_needs_no_cluster() -> None:

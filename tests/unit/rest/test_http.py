@@ -268,6 +268,8 @@ GET /v1/apps/{app_id}/triggers/{trigger_id}/events
 GET /v1/runtimes
 GET /v1/resource-profiles
 GET /v1/services
+GET /v1/apps/{app_id}/watch
+GET /v1/projects/{project_id}/watch
 GET /console/session
 POST /console/session
 DELETE /console/session"""

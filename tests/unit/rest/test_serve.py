@@ -7,17 +7,21 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import urllib3
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.kube.id_index import INDEXED
-from dynamiq_operator.rest.serve import Options, serve
-from tests.support.rest_stage import table
+from dynamiq_operator.rest.serve import DRAIN, Options, serve
+from tests.support import factories as make
+from tests.support.rest_stage import ANNA, of_user, table
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
 
 
@@ -30,39 +34,78 @@ def signals() -> Iterator[None]:
         signal.signal(each, handler)
 
 
-@pytest.mark.usefixtures("signals")
-def test_it_serves_until_sigterm(tmp_path: Path) -> None:
-    over = threading.Event()
+PATIENCE = 30.0  # seconds
+
+
+def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None]) -> int:
+    """The exit code of a server over a scripted API server. `ask` gets its URL once it is ready, and what stops it, which it is at the latest
+    after `ask`.
+    """
+    over, stopped = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        if not stopped.is_set():
+            stopped.set()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def watch(_: Sent) -> Reply:
         return Reply(stream=(None for _ in iter(over.wait, True)))
 
-    script = Script()
     for resource in INDEXED:
-        script.on("GET", resource.path(), table([]) if resource.kind == RECORDS.kind else listed()).on(
-            "GET", resource.path(), watch, query={"watch": "1"}
-        )
-    answered: list[int] = []
+        script.on("GET", resource.path(), watch, query={"watch": "1"})
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    def ask() -> None:
+    def ask_once_ready() -> None:
         retries = urllib3.Retry(total=100, backoff_factor=0.1, backoff_max=0.1, status_forcelist=[503], raise_on_status=False)
         try:
-            answered.append(urllib3.PoolManager().request("GET", f"http://127.0.0.1:{port}/readyz", retries=retries).status)
+            assert urllib3.PoolManager().request("GET", f"{url}/readyz", retries=retries).status == 200
+            ask(url, stop)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            stop()
 
-    with ScriptedServer(script) as server:
+    with ScriptedServer(script) as server, ThreadPoolExecutor(1) as pool:
         file = tmp_path / "config"
         file.write_text(json.dumps(kubeconfig(server)))
-        asking = threading.Thread(target=ask)
-        asking.start()
+        asking = pool.submit(ask_once_ready)
         try:
             with pytest.raises(SystemExit) as ended:
-                serve(Options(Settings(), "127.0.0.1", port, file))
+                serve(Options(Settings(), "127.0.0.1", int(url.rpartition(":")[2]), file))
         finally:
             over.set()
-            asking.join()
-    assert answered == [200]
-    assert ended.value.code == 0
+        asking.result(PATIENCE)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def _empty() -> Script:
+    script = Script()
+    for resource in INDEXED:
+        script.on("GET", resource.path(), table([]) if resource.kind == RECORDS.kind else listed())
+    return script
+
+
+@pytest.mark.usefixtures("signals")
+def test_it_serves_until_sigterm(tmp_path: Path) -> None:
+    assert _serve(tmp_path, _empty(), lambda *_: None) == 0
+
+
+@pytest.mark.usefixtures("signals")
+def test_sigterm_ends_streams_at_once(tmp_path: Path) -> None:
+    app = make.stored(make.app_manifest())
+    script = _empty().on("GET", APPS.path(), listed(app)).on("GET", APPS.path("demo", "chat"), app)
+    script.on("POST", sessions.REVIEWS, of_user(ANNA))
+    told, at = [], []
+
+    def stream(url: str, stop: Callable[[], None]) -> None:
+        path = f"{url}/v1/apps/{app['metadata']['uid']}/watch"
+        answer = urllib3.PoolManager().request("GET", path, headers={"Authorization": "Bearer any"}, preload_content=False)
+        for piece in answer.stream(4096):
+            told.append(piece)
+            if piece == b"event: ready\ndata: {}\n\n":
+                at.append(time.monotonic())
+                stop()
+
+    assert _serve(tmp_path, script, stream) == 0
+    assert told == [b"event: ready\ndata: {}\n\n", b"event: ending\ndata: {}\n\n"]
+    assert time.monotonic() - at[0] < DRAIN / 2, "nobody waited for it"

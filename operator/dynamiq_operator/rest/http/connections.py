@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import httptools
@@ -18,6 +19,7 @@ from uvicorn.server import ServerState
 
 from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.streams import EXTENSION
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_head = True
+        # Who streams is known, and has a share of their own: they leave the count of those of whom nobody knows anything.
+        self.scope["extensions"] = {EXTENSION: {"begin": partial(self._among.remove, self)}}
 
     def on_headers_complete(self) -> None:
         self._is_head, self._head = False, 0

@@ -45,9 +45,9 @@ class Lane:
         self._running[caller] = self._running.get(caller, 0) + 1
 
     async def _turn(self, caller: str) -> None:
-        queue = self._waiting.setdefault(caller, deque())
-        if len(queue) >= self._most_waiting:
+        if len(self._waiting.get(caller, ())) >= self._most_waiting:
             raise self._refused(caller)
+        queue = self._waiting.setdefault(caller, deque())
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:

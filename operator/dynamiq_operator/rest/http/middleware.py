@@ -24,6 +24,7 @@ from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
 from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, token_of
+from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
 
@@ -41,6 +42,7 @@ BODIES, BODIES_EACH = 32, 8
 LARGE = 128 * 1024
 """Bytes. What is parsed takes many times the memory of its text, so few bodies of more than this are served at once."""
 LARGE_ONES, LARGE_EACH = 4, 2
+SIGNS_IN = frozenset({"POST", "DELETE"})
 SIGNING_IN = 256
 """Requests to sign in whose body is being read: they have no caller yet, and take nothing of what callers have."""
 SIGN_IN_MAX = TOKEN_MAX + 1024
@@ -56,6 +58,7 @@ class Middleware:
         self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
+        self._streams = Lane(STREAMS, STREAMS_EACH, 0)
         self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,8 +135,10 @@ class Middleware:
         """Raises HttpProblem where a request with a body is not one of the console's that signs in or out."""
         if not self._rules.is_on:
             raise HttpProblem(404, "the console is off here: start the API with --console")
-        if scope["path"] != SESSION:
-            raise HttpProblem(405, f"this path has no {scope['method']}: see the header Allow", headers={"Allow": "GET, HEAD"})
+        is_session = scope["path"] == SESSION
+        if not is_session or scope["method"] not in SIGNS_IN:
+            allowed = {"Allow": "GET, POST, DELETE" if is_session else "GET, HEAD"}
+            raise HttpProblem(405, f"this path has no {scope['method']}: see the header Allow", headers=allowed)
         self._rules.check(scope, headers)
 
     async def _serve(self, caller: str, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
@@ -147,7 +152,7 @@ class Middleware:
                     body = await read_body(headers, receive)
             if len(body) > LARGE:
                 await held.enter_async_context(self._large.slot(caller))
-            await held.enter_async_context(self._requests.slot(caller))
+            await held.enter_async_context((self._streams if is_stream(scope) else self._requests).slot(caller))
             await self._pass_on(body, scope, receive, send)
 
     async def _pass_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:

@@ -66,6 +66,11 @@ class CallerSession:
     user: User
     token_hash: str = field(repr=False)
 
+    @property
+    def expires_at(self) -> float | None:
+        """When the caller's token ends, as `expires_at` says."""
+        return expires_at(token_of(self.api.credentials[0]) or "")
+
 
 class Sessions:
     """A cache of users by token. Thread-safe; tokens are kept only as their hashes."""

@@ -1,0 +1,135 @@
+"""Streams of events: who is told of a change of the index, how their reads share the process, and how all of them end at a shutdown.
+
+A stream holds no thread, and asks the API server nothing while nothing changes. The index only wakes it: what it tells is read again with the
+caller's token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import anyio.to_thread
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.rest.http.encoding import dumps
+from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.kube.id_index import IdIndex
+
+STREAMS, STREAMS_EACH = 2048, 256
+"""Streams of a process, and of one caller. They take none of the slots of requests."""
+READS, READS_EACH = 16, 4
+"""Reads for streams that are under way at once, each in a worker thread of its own, and those of one caller."""
+EXTENSION = "dynamiq.stream"
+"""Of the ASGI scope: what a connection is told once a stream begins on it."""
+_PATH = re.compile(r"/v1/(?:apps|projects)/[^/]+/watch")
+_T = TypeVar("_T")
+
+
+def is_stream(scope: Scope) -> bool:
+    """Whether a request asks for a stream."""
+    return scope["method"] == "GET" and _PATH.fullmatch(scope["path"]) is not None
+
+
+def event(kind: str, data: Any) -> bytes:
+    """One event. JSON has no line break outside of its escapes, so nothing that a user wrote begins a line."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), dumps(data))
+
+
+class EventStream(StreamingResponse):
+    """A response of events. Its connection is closed after it, and does not count among those that may be closed for others."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+        self._events = events
+        super().__init__(events, headers={"X-Accel-Buffering": "no", "Connection": "close"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (begins := (scope.get("extensions") or {}).get(EXTENSION)) is not None:
+            begins["begin"]()
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._events.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the index heard of an object: it is new, has changed, or is gone."""
+
+    kind: str
+    entry: Entry
+    is_gone: bool = False
+
+
+class Stream(Protocol):
+    """One stream. Both are called in the event loop, and return at once."""
+
+    def hear(self, change: Change) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Streams:
+    """The streams of a process, by namespace. `open` and `read` are for the event loop, `end` for any thread and for a signal handler."""
+
+    def __init__(self, index: IdIndex) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._by_namespace: dict[str, set[Stream]] = {}
+        self._is_ending = False
+        self._reads = Lane(READS, READS_EACH, STREAMS_EACH)
+        self._threads = anyio.CapacityLimiter(READS)
+        for resource in (APPS, RECORDS):
+            index.of(resource).listen(partial(self._heard, resource.kind))
+
+    @contextlib.contextmanager
+    def open(self, namespace: str, stream: Stream) -> Iterator[None]:
+        """Tells the stream of every change in the namespace while the block runs."""
+        self._loop = asyncio.get_running_loop()
+        there = self._by_namespace.setdefault(namespace, set())
+        there.add(stream)
+        try:
+            if self._is_ending:
+                stream.end()
+            yield
+        finally:
+            there.discard(stream)
+            if not there:
+                self._by_namespace.pop(namespace, None)
+
+    async def read(self, caller: str, call: Callable[[], _T]) -> _T:
+        """Runs the call in a worker thread, of which callers have the same share. Raises HttpProblem 429 or 503 where none gets free."""
+        async with self._reads.slot(caller):
+            return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+
+    def end(self) -> None:
+        """Ends every stream that there is or will be: this process stops."""
+        self._is_ending = True
+        self._later(self._end)
+
+    def _end(self) -> None:
+        for stream in [each for some in self._by_namespace.values() for each in some]:
+            stream.end()
+
+    def _heard(self, kind: str, entry: Entry, is_gone: bool) -> None:
+        """Called by a thread of the index, which has it locked."""
+        if entry.namespace in self._by_namespace:
+            self._later(self._tell, Change(kind, entry, is_gone))
+
+    def _tell(self, change: Change) -> None:
+        for stream in self._by_namespace.get(change.entry.namespace, ()):
+            stream.hear(change)
+
+    def _later(self, call: Callable[..., None], *given: Any) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                self._loop.call_soon_threadsafe(call, *given)

@@ -1,0 +1,76 @@
+"""Streams of server-sent events: what happens to an App and its rows, and to the Apps of a project."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.concurrency import run_in_threadpool
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube.resources import APPS, NAMESPACES
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import Responses, documented
+from dynamiq_operator.rest.http.errors import hidden_as_unknown
+from dynamiq_operator.rest.http.models import Id
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.http.streams import EventStream
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.watch.feed import Feed
+from dynamiq_operator.rest.watch.subjects import AppSubject, ProjectSubject
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
+_EXAMPLE = 'event: ready\ndata: {}\n\nevent: removed\ndata: {"id":"fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"}\n\n: ping\n\n'
+
+
+def _documented(says: str) -> Responses:
+    found = documented(None, 404, 422, says=says)
+    found[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
+    return found
+
+
+@router.get(
+    "/apps/{app_id}/watch",
+    tags=["apps"],
+    status_code=200,
+    response_class=EventStream,
+    responses=_documented("Events: ready (read now what you show), app, deployment, removed; deleted, expired or ending before it ends."),
+)
+async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> EventStream:
+    """What happens to the App and its deployments, as it happens: server-sent events.
+
+    `app` has the App as `GET /v1/apps/{app_id}` does, `deployment` a deployment as the list does, and `ready`: how many of its pods are.
+    `removed` has the id of a deployment. It ends after `deleted` (the App), `expired` (the token), and `ending`, where this replica stops:
+    connect again at once.
+    """
+    app = await run_in_threadpool(_app, context, session, app_id)
+    return EventStream(Feed(context.streams, session, AppSubject(context, session, app)).events())
+
+
+@router.get(
+    "/projects/{project_id}/watch",
+    tags=["apps"],
+    status_code=200,
+    response_class=EventStream,
+    responses=_documented("Events: ready (read now what you show), app, removed; expired or ending before it ends."),
+)
+async def watch_project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> EventStream:
+    """What happens to the Apps of a project that the caller may read: `app` and `removed` events, as those of an App."""
+    namespace = await run_in_threadpool(_listable, context, session, project_id)
+    return EventStream(Feed(context.streams, session, ProjectSubject(context, session, namespace)).events())
+
+
+def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
+    entry = context.find(APPS, app_id)
+    context.read(session, APPS, entry, kube_api.METADATA_ONE)
+    return entry
+
+
+def _listable(context: ApiContext, session: CallerSession, project_id: str) -> str:
+    """The namespace of a project whose Apps the caller may list."""
+    namespace = context.find(NAMESPACES, project_id).name
+    with hidden_as_unknown("project", project_id):
+        session.api.request("GET", APPS.path(namespace), query={"limit": 1}, accept=kube_api.METADATA)
+    return namespace

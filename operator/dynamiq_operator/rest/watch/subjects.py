@@ -1,0 +1,143 @@
+"""What a stream is about: one App with its rows, or the Apps of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import CLOSED, Phase
+from dynamiq_operator.rest.apps.details import read_details
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.deployments.pins import kept_pins
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.http.streams import Change, event
+from dynamiq_operator.rest.kube.entries import Entry, owned_by
+from dynamiq_operator.rest.shared.readiness import read_ready
+from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
+from dynamiq_operator.rest.watch.reads import Over, Round, read_each, read_object, removed
+
+NEWEST = 3
+"""Rows among which one may be under way: those before them are decided."""
+
+
+class AppSubject:
+    """An App and its rows. Of a row that is being rolled out, the pods that are Ready are looked at: no object of ours says each of them."""
+
+    def __init__(self, context: ApiContext, session: CallerSession, app: Entry) -> None:
+        self._context, self._session, self._app = context, session, app
+        self.namespace, self.is_gone = app.namespace, False
+        self._groups = owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"
+        self._rolling: dict[str, Entry] = {}
+        """The rows that are being rolled out, by their ids."""
+        self._last: tuple[Manifest, Manifest | None, Data | None] | None = None
+        """The row that was told last, the App as it was then, and how many pods of the row were Ready."""
+
+    def begin(self) -> None:
+        newest, _ = self._context.index.of(RECORDS).part(self._groups, 0, NEWEST, newest_first=True)
+        self._rolling |= {each.uid: each for each in newest if _is_rolling(each)}
+
+    def concerns(self, change: Change) -> Change | None:
+        entry = change.entry
+        if change.kind == APPS.kind:
+            if entry.uid != self._app.uid:
+                return None
+            self.is_gone |= change.is_gone
+            return change
+        if entry.group not in self._groups:
+            return None
+        if _is_rolling(entry) and not change.is_gone:
+            self._rolling[entry.uid] = entry
+        else:
+            self._rolling.pop(entry.uid, None)
+        return change
+
+    def is_under_way(self) -> bool:
+        return bool(self._rolling)
+
+    def read(self, changes: Sequence[Change]) -> Round:
+        # The App last: what it says of its rows is then not older than they are.
+        return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
+
+    def look(self) -> Round:
+        return read_each([Change(RECORDS.kind, each) for each in list(self._rolling.values())[-1:]], self._look)
+
+    def _read(self, change: Change) -> Iterator[bytes]:
+        if change.kind == APPS.kind:
+            yield event("app", self._read_app())
+            return
+        row = read_object(self._session, RECORDS, change.entry)
+        if change.is_gone or row is None:
+            yield removed(change.entry)
+        else:
+            yield self._told(row)
+
+    def _read_app(self) -> Data:
+        try:
+            return read_details(self._context, self._session, self._app)
+        except HttpProblem as problem:
+            if problem.status == 404:
+                raise Over from None
+            raise
+
+    def _look(self, change: Change) -> Iterator[bytes]:
+        if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
+            row, app, ready = self._last
+            if read_ready(self._session.api, row, app) == ready:
+                return
+        found = read_object(self._session, RECORDS, change.entry)
+        if found is not None:
+            yield self._told(found)
+
+    def _told(self, row: Manifest) -> bytes:
+        app = read_object(self._session, APPS, self._app)
+        phase = (row.get("status") or {}).get("phase")
+        if phase != Phase.PROGRESSING:
+            self._rolling.pop(row["metadata"]["uid"], None)
+        ready = read_ready(self._session.api, row, app) if phase not in CLOSED else None
+        self._last = row, app, ready
+        workflow: str | None = app["spec"]["workflow"] if app is not None else None
+        kept: Any = kept_pins(self._context, self._session, app, None) if app is not None and "pinned" not in row["spec"] else None
+        return event("deployment", serialize_deployment(row, self._app.uid, self._context, workflow, kept) | {"ready": ready})
+
+
+def _is_rolling(entry: Entry) -> bool:
+    return entry.row is not None and entry.row.phase == Phase.PROGRESSING
+
+
+class ProjectSubject:
+    """The Apps of a project. A change of a row is one of its App, whose state it may be."""
+
+    is_gone = False
+
+    def __init__(self, context: ApiContext, session: CallerSession, namespace: str) -> None:
+        self._context, self._session, self.namespace = context, session, namespace
+
+    def begin(self) -> None:
+        """Nothing of a project is looked at."""
+
+    def concerns(self, change: Change) -> Change | None:
+        if change.kind == APPS.kind:
+            return change
+        apps, (owner, _, name) = self._context.index.of(APPS), change.entry.group.partition("/")
+        app = apps.named(owner, name) if name else apps.get(owner.rpartition(" ")[2])
+        return Change(APPS.kind, app) if app is not None else None
+
+    def is_under_way(self) -> bool:
+        return False
+
+    def read(self, changes: Sequence[Change]) -> Round:
+        return read_each(changes, self._read)
+
+    def look(self) -> Round:
+        return Round()
+
+    def _read(self, change: Change) -> Iterator[bytes]:
+        # Of what is gone the API server still says whether the caller might have read it.
+        found = read_object(self._session, APPS, change.entry)
+        if change.is_gone or found is None:
+            yield removed(change.entry)
+        else:
+            yield event("app", read_details(self._context, self._session, change.entry))
