@@ -87,6 +87,7 @@ def configuration(place: Place) -> str:
     spent = [rest.uid(at.stage.api, kinds.APP.kind, f"spent-{number}", at.stage.namespace) for number in range(SPENT)]
     triggers = [_trigger(at, kept[0], number) for number in range(TRIGGERS)]
     rows = [row["id"] for app in kept for row in at.history(app)]
+    rows_of_first = [row["id"] for row in at.history(kept[0])]
     known = {
         "app": kept,
         "spent": spent,
@@ -98,6 +99,8 @@ def configuration(place: Place) -> str:
         "production": [place.production],
         "environment": ["production"],
         "row": rows,
+        "first_row": rows_of_first,
+        "compared": [*rows_of_first, *(at.ids[version] for version in ("v1", "v2")), "draft"],
         "triggered": kept[:1],
         "trigger": triggers[: TRIGGERS // 2],
         "spent_trigger": triggers[TRIGGERS // 2 :],
@@ -107,6 +110,9 @@ def configuration(place: Place) -> str:
         "path.workflow_id": "workflow",
         "path.project_id": "project",
         "path.org_id": "organisation",
+        "path.version_id": "version",
+        "path.deployment_id": "first_row",
+        "query.with": "compared",
         "query.project_id": "project",
         "query.workflow_id": "workflow",
         "query.org_id": "organisation",
@@ -125,6 +131,8 @@ def configuration(place: Place) -> str:
         if "{trigger_id}" in path:
             drawn = "spent_trigger" if method == "DELETE" else "trigger"
             lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.trigger_id": drawn})
+        elif "{deployment_id}" in path:
+            lines += _of(f"{method} {path}", {"path.app_id": "triggered"})
         elif "/promote" in path:
             lines += _of(f"{method} {path}", {"body.project_id": "production"})
     return "\n".join(lines) + "\n"

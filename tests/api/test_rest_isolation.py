@@ -105,6 +105,8 @@ def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
         "runtime_id": ids["runtime"],
         "org_id": client.get("/v1/orgs")[0]["id"],
         "restores": row,
+        "deployment_id": row,
+        "version_id": ids["v1"],
         "trigger_id": client.post(f"/v1/apps/{app}/triggers", nightly)["id"],
     }
 

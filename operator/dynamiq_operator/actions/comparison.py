@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Side
@@ -28,7 +27,10 @@ class Comparison:
 
 
 def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
-    """Compares two rows of one App as they are stored. Raises Refusal where one was never rolled out, and kube.errors.ApiError."""
+    """Compares two rows of one App as they are stored.
+
+    Raises Refusal where one was never rolled out, NotNow where this version cannot read one, and kube.errors.ApiError.
+    """
     then = pinned_of(after)
     side = _side(then, after)
     if before is None:
@@ -45,11 +47,10 @@ def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
 
 
 def pinned_of(row: Manifest) -> Pinned:
-    """The pins of a row. Raises Refusal where it has none."""
-    pins: Mapping[str, object] | None = row["spec"].get("pinned")
-    if pins is None:
+    """The pins of a row. Raises as `compare` does."""
+    if (pinned := history.typed(Record, row).pinned) is None:
         raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
-    return Pinned.model_validate(pins)
+    return pinned
 
 
 def _side(pinned: Pinned, row: Manifest) -> Side:

@@ -183,6 +183,15 @@ def test_a_row_that_is_not_pinned_yet_has_no_pins_and_no_flow(stage: RestStage) 
     assert told["runtime"]["version"] == "1.0.0", "it will run what is live"
 
 
+def test_a_row_that_this_version_cannot_read_is_told_as_far_as_it_can_be(stage: RestStage) -> None:
+    runtime = {**make.a_runtime().spec.pins("tiny-1").as_json(), "port": "a pipe"}
+    stage.put(row("chat-c", make.superseded(3, "v2"), make.with_status(phase="Live")))
+    stage.object(RECORDS, "chat-c")["spec"]["pinned"]["runtime"] = runtime
+    told = stage.get(_row_path(stage, "chat-c"))
+    assert (told["pinned"]["runtime"], told["flow"], told["ready"]) == (runtime, None, None)
+    assert "cannot be read" in stage.call("GET", _row_path(stage, "chat-c", "/diff")).error(409)["message"]
+
+
 def test_a_flow_that_the_caller_may_not_read_is_not_told(stage: RestStage) -> None:
     stage.script.on("GET", VERSIONS.path("demo", "chat-v2"), failure(403, "Forbidden"))
     assert stage.get(_row_path(stage, "chat-b"))["flow"] is None
@@ -278,6 +287,14 @@ def test_a_row_of_a_deleted_app_is_unknown_although_the_index_has_not_heard_so(s
 def test_a_row_that_the_caller_may_not_read_is_unknown(stage: RestStage) -> None:
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.call("GET", _row_path(stage, "chat-b")).error(404)
+
+
+@pytest.mark.parametrize("more", ["", "/diff"])
+def test_of_an_app_that_the_caller_may_not_see_no_row_is_told_to_be_there(stage: RestStage, more: str) -> None:
+    """They may see rows of the namespace, even."""
+    stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
+    there = stage.call("GET", _row_path(stage, "chat-b", more)).error(404)
+    assert there == stage.call("GET", _path(stage, f"/deployments/{UNKNOWN}{more}")).error(404)
 
 
 # What changed.
@@ -383,7 +400,8 @@ def test_a_release_of_another_workflow_is_unknown(stage: RestStage) -> None:
     assert stage.call("GET", f"{path}/{own}/diff?with={other}").error(404)["details"] == {"with": "unknown"}
     stage.call("GET", f"{path}/{own}/diff?with=drafts").error(404)
     stage.script.on("GET", WORKFLOWS.path("demo", "chat"), failure(403, "Forbidden"))
-    stage.call("GET", f"{path}/{own}/diff?with=draft").error(404)
+    there = [stage.call("GET", f"{path}/{uid}/diff{more}").error(404) for uid in (own, UNKNOWN) for more in ("", "?with=draft")]
+    assert there == [there[0]] * 4, "of a workflow that the caller may not see no release is told to be there"
 
 
 # Verification.

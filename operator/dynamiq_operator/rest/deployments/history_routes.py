@@ -12,8 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from dynamiq_operator.actions.comparison import compare
 from dynamiq_operator.actions.history import flow_of
 from dynamiq_operator.kube.resources import APPS
-from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import filters, responses, rows, serialize, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
@@ -62,17 +61,18 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
 @router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))
 def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
     """One deployment, whole: what was asked, what was pinned, how it went, and its flow."""
-    app = context.find(APPS, app_id)
+    app, seen = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
-    seen = _readable(context, session, app)
-    ready, flow = read_ready(session.api, row, seen), _flow(session, row)
-    kept = kept_pins(context, session, seen, None) if seen is not None and "pinned" not in row["spec"] else None
-    workflow = seen["spec"]["workflow"] if seen is not None else None
-    serialized = serialize_deployment(row, app.uid, context, workflow, kept)
+    record, ready, flow = read(Record, row), None, None
+    if not isinstance(record, Unreadable):
+        ready = read_ready(session.api, row, seen)
+        flow = flow_of(session.api, app.namespace, app.name, record.pinned) if record.pinned is not None else None
+    kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
+    serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept)
     return Json({"data": serialize.details(row, serialized, ready, flow)})
 
 
-@router.get("/deployments/{deployment_id}/diff", responses=documented(One[responses.ComparisonShape], 404, 422))
+@router.get("/deployments/{deployment_id}/diff", responses=documented(One[responses.ComparisonShape], 404, 409, 422))
 def difference(
     context: ContextOf,
     session: SessionOf,
@@ -82,8 +82,12 @@ def difference(
         Id | None, Query(alias="with", description="The deployment to compare from. Left out: the one that was rolled out before.")
     ] = None,
 ) -> Json:
-    """What changed from one deployment of the App to another, with the diff of their flows. One that was never rolled out answers 422."""
-    app = context.find(APPS, app_id)
+    """What changed from one deployment of the App to another, with the diff of their flows.
+
+    One that was never rolled out answers 422, one that a newer version of the operator wrote and this one cannot read 409.
+    """
+    # Of an App that the caller may not see, no row is told to be there or not.
+    app, _ = context.open_cached(session, APPS, app_id)
     entry, after = read_row(context, session, app, deployment_id)
     if other is not None:
         before: Manifest | None = read_row(context, session, app, other, "with")[1]
@@ -117,19 +121,6 @@ def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Ma
     """The pins of the live row, where a row of a page has none of its own yet."""
     if all("pinned" in row["spec"] for row in found):
         return None
-    seen = _readable(context, session, app)
-    return kept_pins(context, session, seen, None) if seen is not None else None
-
-
-def _readable(context: ContextOf, session: SessionOf, app: Entry) -> Manifest | None:
-    """The App, where the caller may read it."""
     with contextlib.suppress(HttpProblem):
-        return context.read(session, APPS, app)
+        return kept_pins(context, session, context.read(session, APPS, app), None)
     return None
-
-
-def _flow(session: SessionOf, row: Manifest) -> str | None:
-    pinned = row["spec"].get("pinned")
-    if pinned is None:
-        return None
-    return flow_of(session.api, row["metadata"]["namespace"], row["spec"]["app"], Pinned.model_validate(pinned))

@@ -11,6 +11,7 @@ from dynamiq_operator.actions.confirmed import check
 from dynamiq_operator.actions.draft import perform_draft, perform_workflow, plan_draft, plan_workflow
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import NAMESPACES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
@@ -152,6 +153,8 @@ def difference(
 ) -> Json:
     """What changed in the flow from one release of the workflow to another, or to its draft."""
     workflow = context.find(WORKFLOWS, workflow_id)
+    # Of a workflow that the caller may not see, no release is told to be there or not.
+    context.read(session, WORKFLOWS, workflow, METADATA_ONE)
     found = releases.one(context, session, workflow, version_id)
     if other == releases.DRAFT:
         return Json({"data": serialize.difference(found, releases.draft(context, session, workflow))})
