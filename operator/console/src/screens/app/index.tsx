@@ -13,7 +13,7 @@ import { RollBackDialog } from "../deploy/roll-back.tsx";
 import { CompareScreen } from "../history/compare.tsx";
 import { RowDialog } from "../history/details.tsx";
 import { HistoryTab } from "../history/history.tsx";
-import { RolloutScreen } from "../rollout.tsx";
+import { RolloutScreen } from "../rollout/index.tsx";
 import { TriggersTab } from "../triggers.tsx";
 import { UnknownScreen } from "../unknown.tsx";
 import { AppHeading } from "./heading.tsx";
@@ -81,7 +81,7 @@ function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: Ap
     case "compare":
       return <CompareScreen app={app} />;
     case "rollout":
-      return <RolloutScreen app={app} rowId={place.rowId as string} />;
+      return <RolloutScreen key={place.rowId} app={app} rowId={place.rowId as string} rights={rights} />;
     case "configuration":
       return <ConfigurationTab app={app} />;
     case "triggers":

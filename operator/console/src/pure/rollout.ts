@@ -1,0 +1,51 @@
+/** Where a rollout is: Pending → Progressing → Live, or Failed with what still serves. Pure. */
+import type { OneDeployment } from "../api/read.ts";
+
+export interface Step {
+  name: "Pending" | "Progressing" | "Live" | "Failed";
+  state: "done" | "now" | "todo" | "failed";
+  /** What there is to say of it. */
+  says: string;
+}
+
+export type Row = Pick<
+  OneDeployment,
+  "status" | "ready" | "reason" | "conditions" | "duration_seconds" | "is_live" | "workflow_version"
+>;
+
+/** Whether it goes on by itself. */
+export function isUnderWay({ status }: Pick<Row, "status">): boolean {
+  return status === "Pending" || status === "Progressing";
+}
+
+/** The three steps. `serving`: the version that answers calls now, where there is one. */
+export function stepsOf(row: Row, serving: string | null | undefined): Step[] {
+  const waits = row.conditions.find((each) => each.type === "Succeeded")?.message ?? "";
+  const { status } = row;
+  const pods = row.ready && `${row.ready.ready}/${row.ready.wanted} ready`;
+  if (status === "Pending") {
+    return [step("Pending", "now", waits), step("Progressing", "todo"), step("Live", "todo")];
+  }
+  if (status === "Progressing") {
+    return [
+      step("Pending", "done"),
+      step("Progressing", "now", [pods, waits].filter(Boolean).join(": ")),
+      step("Live", "todo"),
+    ];
+  }
+  if (status === "Failed") {
+    const stays = serving ? `${serving} still serves.` : "Nothing serves.";
+    return [
+      step("Pending", "done"),
+      step("Progressing", "done"),
+      step("Failed", "failed", [row.reason ?? waits, stays].filter(Boolean).join(". ").replace("..", ".")),
+    ];
+  }
+  const version = row.workflow_version?.version ?? "It";
+  const says = row.is_live ? `${version} serves` : serving ? `${serving} serves now` : "Something newer was deployed";
+  return [step("Pending", "done"), step("Progressing", "done"), step("Live", "done", says)];
+}
+
+function step(name: Step["name"], state: Step["state"], says = ""): Step {
+  return { name, state, says };
+}

@@ -1,0 +1,77 @@
+import type { App, AppRights, OneDeployment } from "../../api/read.ts";
+import { isUnderWay, stepsOf } from "../../pure/rollout.ts";
+import { quoted } from "../../pure/shell.ts";
+import { duration } from "../../pure/time.ts";
+import { useRow } from "../../state/row.ts";
+import { Action } from "../../ui/action.tsx";
+import { Command } from "../../ui/copy.tsx";
+import { Loaded } from "../../ui/states.tsx";
+import { Status } from "../../ui/status.tsx";
+import { Time } from "../../ui/time.tsx";
+import { Elapsed } from "./elapsed.tsx";
+import { Pods } from "./pods.tsx";
+import { Steps } from "./steps.tsx";
+
+/** How one row goes live, as it happens, and the pods that decide it. */
+export function RolloutScreen({ app, rowId, rights }: { app: App; rowId: string; rights?: AppRights }) {
+  const row = useRow(app.id, rowId);
+  return (
+    <Loaded query={row} lines={6}>
+      {(found) => (
+        <>
+          <section class="panel" aria-labelledby="rollout">
+            <header>
+              <Title row={found} />
+              <div class="buttons">
+                <a class="button tiny" href={`/console/apps/${app.id}/history/${found.id}`}>
+                  Details
+                </a>
+                {found.status === "Failed" && (
+                  <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} tiny>
+                    Deploy another version
+                  </Action>
+                )}
+              </div>
+            </header>
+            <div class="inside column">
+              <Steps steps={stepsOf(found, found.ready?.serving ?? app.live?.version)} />
+            </div>
+          </section>
+          <Pods app={app} row={found} rights={rights} />
+          <Command text={logsLine(app, found)} />
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+function Title({ row }: { row: OneDeployment }) {
+  return (
+    <div>
+      <h2 id="rollout" class="buttons">
+        <span>
+          Rollout of {row.workflow_version?.version ?? row.name}{" "}
+          {row.sequence !== null && <span class="muted">#{row.sequence}</span>}
+        </span>
+        <Status word={row.status} />
+      </h2>
+      <p class="small muted break">
+        {row.message && <>{row.message} · </>}
+        begun <Time at={row.created_at} />
+        {row.created_by && <> by {row.created_by.username}</>}
+        {isUnderWay(row) ? (
+          <>
+            {" · "}
+            <Elapsed since={row.created_at} />
+          </>
+        ) : (
+          row.duration_seconds !== null && <> · took {duration(row.duration_seconds)}</>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function logsLine(app: App, row: OneDeployment): string {
+  return `kubectl dynamiq logs ${quoted(app.resource_name)} -n ${quoted(app.namespace)} --row ${quoted(row.name)} --tail 200`;
+}

@@ -1,0 +1,79 @@
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { type Pod, type PodLogs, readLogs } from "../../api/pods.ts";
+import { type Problem, problemOf } from "../../api/problem.ts";
+import type { App, OneDeployment } from "../../api/read.ts";
+import { Action, type Right } from "../../ui/action.tsx";
+import { Copy } from "../../ui/copy.tsx";
+
+const LINES = 200;
+
+interface Props {
+  app: App;
+  row: OneDeployment;
+  pod: Pod;
+  right?: Right;
+}
+
+/** The last lines that a pod logged: read when they are asked for, under the caller's right to `pods/log`. */
+export function Logs({ app, row, pod, right }: Props) {
+  const [logs, setLogs] = useState<PodLogs>();
+  const [problem, setProblem] = useState<Problem>();
+  const [isReading, setReading] = useState(false);
+  const [previous, setPrevious] = useState(false);
+  const read = async (ofPrevious: boolean) => {
+    setReading(true);
+    try {
+      setLogs(await readLogs(app.id, row.id, pod.name, ofPrevious, LINES));
+      setProblem(undefined);
+    } catch (thrown) {
+      setLogs(undefined);
+      setProblem(problemOf(thrown));
+    }
+    setReading(false);
+  };
+  const choose = (ofPrevious: boolean) => {
+    setPrevious(ofPrevious);
+    if (logs || problem) void read(ofPrevious);
+  };
+  const isAsked = logs !== undefined || problem !== undefined;
+  return (
+    <div class="column logs">
+      <div class="buttons">
+        <Action right={right} onClick={() => void read(previous)} tiny disabled={isReading}>
+          {isReading ? "Reading…" : isAsked ? "Refresh" : `Show the last ${LINES} lines`}
+        </Action>
+        {pod.restarts > 0 && (
+          <label class="small">
+            <input type="checkbox" checked={previous} onChange={(event) => choose(event.currentTarget.checked)} /> of
+            the container before the last restart
+          </label>
+        )}
+        {logs && logs.lines.length > 0 && <Copy text={logs.lines.join("\n")} label="Copy the lines" />}
+      </div>
+      {right && !right.allowed && <p class="small muted break">You may not read logs. It takes: {right.needs}.</p>}
+      {problem && (
+        <p class="small wrong break" role="alert">
+          {problem.message}
+        </p>
+      )}
+      {logs && <Lines logs={logs} pod={pod.name} />}
+    </div>
+  );
+}
+
+function Lines({ logs, pod }: { logs: PodLogs; pod: string }) {
+  const box = useRef<HTMLPreElement>(null);
+  useLayoutEffect(() => {
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [logs]);
+  if (logs.lines.length === 0) return <p class="small muted">It logged nothing{logs.previous && " before"}.</p>;
+  return (
+    <>
+      {logs.is_cut && <p class="small muted">The last {logs.lines.length} lines; there are more.</p>}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard */}
+      <pre ref={box} class="log" tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${pod}`}>
+        {logs.lines.join("\n")}
+      </pre>
+    </>
+  );
+}
