@@ -54,6 +54,9 @@ console-dev: $(READY) ## the same from its sources by Vite, which shows each cha
 console-build: $(READY) ## the console's files, which the API serves; built where its sources have changed
 	@$(BIN)/python -m local.console_build
 
+console-test: $(READY) ## its style, types and unit tests, and its screens in Chromium on a cluster started for them; five minutes
+	@$(BIN)/python -m tests.run console
+
 cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 	@$(BIN)/python -m local up --name $(NAME)
 

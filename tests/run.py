@@ -1,4 +1,4 @@
-"""`python -m tests.run check|test|ci|soak`: the suites side by side, as `make check`, `make test`, `.ci/run` and `make soak` want them.
+"""`python -m tests.run check|console|test|ci|soak`: the suites side by side, as `make check`, `make console-test`, `make test`, `.ci/run` and `make soak` want them.
 
 Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
 what pytest would say of all of them together.
@@ -62,12 +62,23 @@ def check() -> Plan:
     return Plan(((make("lint", "lint"),), covered))
 
 
+def vitest() -> Command:
+    """The unit tests of the console's own functions."""
+    found = OUT / "vitest.xml"
+    return Command("vitest", (sys.executable, "-m", "tests.support.browser.vitest", str(found)), OUT / "vitest.log", found)
+
+
+def console() -> Plan:
+    """The console: Chromium where it is missing, its unit tests, then style, types and all that its screens do in a browser."""
+    return Plan(((python("browser", "tests.support.browser.chromium", shown=True), vitest(), suite("console")),))
+
+
 def test() -> Plan:
     """Every suite that `make test` promises: those that need no root beside those with real pods, one cluster of each at a time.
 
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
-    lanes = ((suite("unit", *PARALLEL), suite("api")), (suite("load"), suite("node"), suite("system")))
+    lanes = ((suite("unit", *PARALLEL), suite("api"), *console().lanes[0]), (suite("load"), suite("node"), suite("system")))
     return Plan(lanes, first=((python("build", "local", "build"),),))
 
 
@@ -86,7 +97,7 @@ def soak() -> Plan:
     return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"check": check, "test": test, "ci": ci, SOAK: soak}
+PLANS: dict[str, Callable[[], Plan]] = {"check": check, "console": console, "test": test, "ci": ci, SOAK: soak}
 
 
 def execute(plan: Plan, lanes: Lanes) -> bool:

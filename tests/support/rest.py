@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,20 @@ def install(cluster: Cluster, folder: Path) -> Path:
 def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -> Iterator[str]:
     """The API as a process; the URL that it answers at, once it is ready."""
     port = _free_port()
-    log = folder / f"api-{port}.log"
+    url = f"http://127.0.0.1:{port}"
+    with process(kubeconfig, folder / f"api-{port}.log", port, *options, answers=lambda: _status(url) == (200 if ready else 503)):
+        yield url
+
+
+@contextlib.contextmanager
+def process(kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
     command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(kubeconfig), "--port", str(port), *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
-    url = f"http://127.0.0.1:{port}"
     try:
-        eventually(f"the API answers: see {log}", lambda: process.poll() is None and _status(url) == (200 if ready else 503), READY_WITHIN)
-        yield url
+        eventually(f"the API answers: see {log}", lambda: process.poll() is None and answers(), READY_WITHIN)
+        yield process
     finally:
         process.terminate()
         try:

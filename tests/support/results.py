@@ -1,4 +1,4 @@
-"""What pytest wrote of a run as JUnit XML: how many tests passed and failed, which, why, and how long each took."""
+"""What pytest, or vitest, wrote of a run as JUnit XML: how many tests passed and failed, which, why, and how long each took."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
         whole.errors += int(suite.get("errors", 0))
         whole.skipped += int(suite.get("skipped", 0))
         for case in suite.iter("testcase"):
-            test = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            place = case.get("classname", "")
+            test = f"{place if '/' in place else place.replace('.', '/') + '.py'}::{case.get('name')}"
             whole.seconds[test] = whole.seconds.get(test, 0.0) + float(case.get("time", 0))
             for kind in ("failure", "error"):
                 whole.failures += [_failure(test, found) for found in case.iter(kind)]

@@ -204,3 +204,19 @@ def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
     suites = [path for name in ("api", "node", "load", "sdk") for path in sorted((REPOSITORY / "tests" / name).glob("test_*.py"))]
     forgotten = [path.name for path in suites if raised.search(text := path.read_text()) and "mark.full_count" not in text]
     assert not forgotten, "mark what does more with SOAK=1 as full_count"
+
+
+def test_every_suite_is_run_and_no_more_than_two_have_a_cluster_at_a_time() -> None:
+    lanes = [[step.name for step in lane] for lane in run.test().lanes]
+    suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "sdk", "soak"}
+    assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "vitest"}
+    assert len(lanes) == 2
+    assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
+
+
+def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
+    found = tmp_path / "vitest.xml"
+    case = '<testcase classname="src/pure/time.test.ts" name="ago" time="0.5"/>'
+    found.write_text(f'<testsuites><testsuite name="a" tests="1" failures="0" errors="0" skipped="0">{case}</testsuite></testsuites>')
+    whole = results.read(found)
+    assert (whole.counts(), whole.seconds) == ("1 passed", {"src/pure/time.test.ts::ago": 0.5})

@@ -175,7 +175,13 @@ class ComparisonShape(ResponseModel):
 
     model_config = example(
         **{
-            "from": {**_PREVIEW["from"], "restores": None, "id": "5f1a…", "created_at": "2026-11-20T08:01:00Z", "created_by": ANNA},
+            "from": {
+                **_PREVIEW["from"],
+                "restores": None,
+                "id": "5f1a0b5e-52a5-5f0a-9c1e-7a9a3f0f7a11",
+                "created_at": "2026-11-20T08:01:00Z",
+                "created_by": ANNA,
+            },
             "to": {
                 **_PREVIEW["to"],
                 "row": "support-x8cc4",

@@ -1,0 +1,140 @@
+"""One control plane with simulated pods, an operator and the API with the console, and Chromium; a test opens windows as somebody."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from dynamiq_operator.model import names as model
+from local import console_build
+from local.clusters import Cluster
+from tests.support import history_stage, rest
+from tests.support.api import Api, fresh_namespace
+from tests.support.browser import chromium, served
+from tests.support.browser.chromium import Places
+from tests.support.browser.pages import WAITS, Window, Windows
+from tests.support.browser.served import Served, User
+from tests.support.cluster import REPOSITORY, session_cluster
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator, admission_policies, install_account
+
+PICTURES = REPOSITORY / "build" / "tests" / "console"
+FAILED = pytest.StashKey[bool]()
+PageAs = Callable[..., Window]
+
+expect.set_options(timeout=WAITS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells the fixtures of a test whether it failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    with session_cluster("control-plane", pytestconfig) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("console")
+
+
+@pytest.fixture(scope="session")
+def places(folder: Path) -> Places:
+    return Places.made(folder)
+
+
+@pytest.fixture(scope="session")
+def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
+    """The staging of a project, with a Runtime and releases v1 to v4, an operator at work as it is installed, and a production beside it."""
+    account = install_account(cluster, folder)
+    with (
+        admission_policies(cluster),
+        history_stage.stage(cluster, "console") as made,
+        fresh_namespace(Api.of(cluster), "console-production") as production,
+    ):
+        for name, environment in ((made.namespace, "staging"), (production, "production")):
+            labels = {model.PROJECT_LABEL: made.namespace, model.ENVIRONMENT_LABEL: environment}
+            labelled = made.api.merge(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, {"metadata": {"labels": labels}}
+            )
+            assert labelled.ok, labelled.message
+        with Operator(account, folder, [made.namespace, production]):
+            yield made
+
+
+@pytest.fixture(scope="session")
+def login(cluster: Cluster, stage: HistoryStage, folder: Path) -> Path:
+    """A kubeconfig of the API's own account."""
+    return rest.install(cluster, folder)
+
+
+@pytest.fixture(scope="session")
+def console(login: Path, folder: Path, places: Places) -> Iterator[Served]:
+    """The API with the console of this checkout."""
+    console_build.install()
+    with served.serving(login, folder, places) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def users(cluster: Cluster, stage: HistoryStage) -> dict[str, User]:
+    """Of the stage's namespace: admin, deployer and viewer."""
+    return served.users(cluster, stage.namespace)
+
+
+@pytest.fixture(scope="session")
+def browser(places: Places) -> Iterator[Browser]:
+    with chromium.launched(*places.flags) as launched:
+        yield launched
+
+
+@pytest.fixture
+def windows(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Windows]:
+    """Opens windows, each a browser of its own; what they showed last is in build/tests/console where the test fails."""
+    made = Windows(browser)
+    yield made
+    if request.node.stash.get(FAILED, False):
+        made.picture(PICTURES / re.sub(r"\W+", "-", request.node.name))
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def profiles() -> dict[str, Any]:
+    """What a browser keeps of each user who has signed in once."""
+    return {}
+
+
+@pytest.fixture
+def page_as(console: Served, users: dict[str, User], windows: Windows, profiles: dict[str, Any]) -> PageAs:
+    """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path; more options are those of a browser's context."""
+
+    def opened(user: str, path: str = "/console/", **options: Any) -> Window:
+        if user not in profiles:
+            first = windows.open()
+            first.goto("/console/sign-in")
+            sign_in(first, users[user])
+            profiles[user] = json.loads(json.dumps(first.context.storage_state()))
+        made = windows.open(storage_state=profiles[user], **options)
+        made.goto(path)
+        return made
+
+    return opened
+
+
+def sign_in(window: Window, user: User) -> None:
+    """Signs in by the form that the window shows."""
+    window.page.get_by_label("Token").fill(user.token)
+    window.page.get_by_role("button", name="Sign in").click()
+    expect(window.page.get_by_role("button", name="Account")).to_be_visible()

@@ -1,0 +1,122 @@
+"""Chromium as the distribution has it, and a way to it for tests: names that resolve here, and one certificate that it trusts.
+
+It installs Chromium and a font with apt-get, as root on Debian; elsewhere it says what to install.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from playwright.sync_api import Browser, sync_playwright
+
+from local import builds, console_build, pki, steps
+from local.errors import LocalError
+from local.steps import CommandError, Step, Task
+from tests.support.browser import names
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PACKAGES = ("chromium", "fonts-dejavu-core")
+WANTED = (
+    "the tests of the console drive Chromium, and there is none: install it (Debian: apt-get install chromium fonts-dejavu-core; "
+    "Ubuntu: a snap, or Chrome's own package), so that `chromium` or `google-chrome` is on PATH"
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the names are: a port of the loopback for each, and the certificate that is all of theirs."""
+
+    ports: Mapping[str, int]
+    certificate: Path
+    key: Path
+    authority: Path
+
+    @classmethod
+    def made(cls, folder: Path) -> Places:
+        issuer = pki.Authority("tests of the console")
+        issuer.issue(names.CONSOLE, hosts=[*names.ALL, "127.0.0.1", "localhost"]).write(folder, "names")
+        (folder / "ca.crt").write_bytes(issuer.pair.certificate)
+        with contextlib.ExitStack() as held:
+            sockets = {name: held.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names.ALL}
+            ports = {name: found.getsockname()[1] for name, found in sockets.items()}
+        return cls(ports, folder / "names.crt", folder / "names.key", folder / "ca.crt")
+
+    @property
+    def flags(self) -> list[str]:
+        """Flags of Chromium: who is where, and that the certificate is as good as any. What is accepted by them is cached as ever."""
+        rules = ",".join(f"MAP {name} 127.0.0.1:{port}" for name, port in self.ports.items())
+        public = x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_key()
+        digest = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+        return [f"--host-resolver-rules={rules}", f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"]
+
+
+def program() -> str:
+    """The program. Raises AssertionError saying what to install where there is none."""
+    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    assert found is not None, WANTED
+    return found
+
+
+@contextlib.contextmanager
+def launched(*flags: str) -> Iterator[Browser]:
+    """A headless Chromium until the block is left."""
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program(), args=[*sandbox, "--disable-dev-shm-usage", *flags])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def missing() -> list[Step]:
+    """The step that installs it where it is not there and can be installed. Raises LocalError where it can't."""
+    if any(map(shutil.which, PROGRAMS)):
+        return []
+    if os.geteuid() != 0 or shutil.which("apt-get") is None or "ID=ubuntu" in Path("/etc/os-release").read_text().splitlines():
+        raise LocalError(WANTED)
+    return [Step(f"apt-get install {' '.join(PACKAGES)}", _install)]
+
+
+def _install(task: Task) -> str:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    with builds.locked("packages"):
+        for arguments in (("update",), ("install", "--yes", "--no-install-recommends", *PACKAGES)):
+            try:
+                task.run(["apt-get", "-qq", *arguments], env=environment, interruptible=False)
+            except CommandError as error:
+                raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{error}") from error
+    return ""
+
+
+def version() -> str:
+    """What it says of itself."""
+    done = subprocess.run([program(), "--version", "--no-sandbox"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def main() -> int:
+    """Makes ready what the tests of the console need beside a cluster, and says which browser they drive; returns the exit code."""
+    try:
+        steps.run(missing(), [Step("console packages", console_build.checked_out), *console_build.missing()])
+    except (LocalError, builds.BuildError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(version())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Pages of the console in a browser, each watched: what its policy refuses, what its scripts fail with, and what it asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, expect
+
+from local import console_build
+from tests.support.browser import names
+
+ORIGIN = f"https://{names.CONSOLE}"
+WAITS = 20_000.0
+"""Milliseconds: other suites use the machine, too."""
+
+MARK = "refused by policy: "
+LISTEN = f"""
+addEventListener("securitypolicyviolation", (event) =>
+  console.error({json.dumps(MARK)} + event.violatedDirective + " " + event.blockedURI + " " + event.sample));
+"""
+ANSWERED = "Failed to load resource: the server responded with a status of"
+"""What Chromium says of an answer that is none of 200: pages are tested for how they show it."""
+
+AXE = console_build.SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+AXE_FINDS = """(async () => {
+  const {violations} = await axe.run(document, {resultTypes: ["violations"]});
+  return JSON.stringify(violations.map(({id, help, nodes}) => ({id, help, where: nodes.map((node) => node.target.join(" "))})));
+})()"""
+
+
+@dataclass
+class Seen:
+    """What a page has done so far."""
+
+    refused: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    def said(self, message: ConsoleMessage) -> None:
+        text = message.text
+        if text.startswith(MARK) or "Content Security Policy" in text or "TrustedScript" in text or "TrustedHTML" in text:
+            self.refused.append(text)
+        elif message.type == "error" and not text.startswith(ANSWERED):
+            self.errors.append(text)
+
+    def asked(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def failed(self, error: Error) -> None:
+        self.errors.append(f"{error.message}\n{error.stack}")
+
+
+@dataclass
+class Window:
+    """A page, its context, which is a browser profile of its own, and what was seen of it."""
+
+    page: Page
+    seen: Seen
+
+    @property
+    def context(self) -> BrowserContext:
+        return self.page.context
+
+    def goto(self, path: str) -> Page:
+        """Opens a path of the console and waits until it shows something for good."""
+        self.page.goto(f"{ORIGIN}{path}")
+        settled(self.page)
+        return self.page
+
+    def another(self) -> Window:
+        """One more tab of the same profile."""
+        return watched(self.context.new_page())
+
+
+def settled(page: Page) -> None:
+    """Waits until nothing of the page says that it is loading."""
+    expect(page.locator("main, [role=main]").first).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+def watched(page: Page) -> Window:
+    """The page, from now on watched."""
+    seen = Seen()
+    page.add_init_script(LISTEN)
+    page.on("console", seen.said)
+    page.on("pageerror", seen.failed)
+    page.on("request", seen.asked)
+    return Window(page, seen)
+
+
+class Windows:
+    """The windows that one test opens."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._open: list[Window] = []
+
+    def open(self, **options: Any) -> Window:
+        """A window of a profile of its own; `options` are those of a context: viewport, color_scheme, storage_state…"""
+        context = self._browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **options})
+        context.set_default_timeout(WAITS)
+        made = watched(context.new_page())
+        self._open.append(made)
+        return made
+
+    def picture(self, to: Path) -> None:
+        """Writes what all of them show, for whoever reads of a test that failed."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        pages = [page for each in self._open for page in each.context.pages]
+        for number, page in enumerate(pages, 1):
+            with contextlib.suppress(Error):
+                page.screenshot(path=to.with_name(f"{to.name}-{number}.png"), timeout=5000)
+
+    def close(self) -> None:
+        """Closes all of them. Nothing may have been refused by the policy of a page, and no script have failed."""
+        for each in self._open:
+            each.context.close()
+        refused = [text for each in self._open for text in each.seen.refused]
+        errors = [text for each in self._open for text in each.seen.errors]
+        assert not refused, "the policy of a page refused: " + "; ".join(refused)
+        assert not errors, "a script of a page failed: " + "; ".join(errors)
+
+
+def axe(page: Page) -> list[dict[str, Any]]:
+    """What axe finds of the page as it is, by the debugger's own way in: the page's policy takes no script of ours."""
+    session = page.context.new_cdp_session(page)
+    try:
+        session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+        answer = session.send("Runtime.evaluate", {"expression": AXE_FINDS, "awaitPromise": True, "returnByValue": True})
+    finally:
+        session.detach()
+    assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+    found: list[dict[str, Any]] = json.loads(answer["result"]["value"])
+    return found
+
+
+def kept(page: Page) -> str:
+    """All that a page of this origin can reach of what the browser keeps: storages, databases, caches, cookies, its address and history."""
+    return str(
+        page.evaluate(
+            """async () => {
+          const databases = [];
+          for (const {name} of await indexedDB.databases()) {
+            const database = await new Promise((done, failed) => {
+              const asked = indexedDB.open(name);
+              asked.onsuccess = () => done(asked.result);
+              asked.onerror = () => failed(asked.error);
+            });
+            for (const store of database.objectStoreNames) {
+              databases.push(name, store, await new Promise((done) => {
+                const asked = database.transaction(store).objectStore(store).getAll();
+                asked.onsuccess = () => done(asked.result);
+              }));
+            }
+          }
+          const cached = [];
+          for (const name of await caches.keys()) {
+            const cache = await caches.open(name);
+            for (const request of await cache.keys()) cached.push(request.url, await (await cache.match(request)).text());
+          }
+          return JSON.stringify({
+            address: location.href, history: history.state, referrer: document.referrer, name: window.name, cookie: document.cookie,
+            local: {...localStorage}, session: {...sessionStorage}, databases, cached,
+            resources: performance.getEntriesByType("resource").map((entry) => entry.name),
+            page: document.documentElement.outerHTML,
+            fields: [...document.querySelectorAll("input, textarea")].map((each) => each.value),
+          });
+        }"""
+        )
+    )

@@ -1,0 +1,68 @@
+"""The API with the console, over TLS by its name, on a cluster with an operator and the admission policies; and who signs in to it."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.clusters import Cluster
+from tests.support import rest
+from tests.support.api import Api
+from tests.support.browser import names
+from tests.support.browser.chromium import Places
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a token."""
+
+    name: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """One process of the API."""
+
+    host: str
+    port: int
+    log: Path
+
+    @property
+    def origin(self) -> str:
+        return f"https://{self.host}"
+
+
+@contextlib.contextmanager
+def serving(login: Path, folder: Path, places: Places, host: str = names.CONSOLE, *options: str) -> Iterator[Served]:
+    """The API of this checkout at `host`, until the block is left."""
+    port = places.ports[host]
+    log = folder / f"{host}.log"
+    tls = ("--tls-cert", str(places.certificate), "--tls-key", str(places.key))
+    with rest.process(login, log, port, *tls, "--console-url", f"https://{host}", *options, answers=lambda: answers(places, port)):
+        yield Served(host, port, log)
+
+
+def answers(places: Places, port: int, path: str = "/readyz") -> bool:
+    """Whether what is served at a port by the names' certificate is ready."""
+    try:
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}{path}", timeout=5, context=ssl.create_default_context(cafile=str(places.authority))
+        ) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def users(cluster: Cluster, namespace: str) -> dict[str, User]:
+    """Of a namespace: an administrator, somebody who deploys, and somebody who looks."""
+    api, found = Api.of(cluster), {}
+    for name, role in (("admin", "admin"), ("deployer", "dynamiq-deployer"), ("viewer", "view")):
+        token = rest.account(api, namespace, name, role)
+        rest.bind(api, "", name, "dynamiq-runtimes", namespace)
+        found[name] = User(name, token)
+    return found
