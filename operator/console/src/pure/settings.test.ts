@@ -1,7 +1,23 @@
 import { expect, it } from "vitest";
-import { differences, meanwhile, onTop, patchOf, type Settings, taken, type Variable } from "./settings.ts";
+import {
+  differences,
+  exposureInWords,
+  meanwhile,
+  onTop,
+  patchOf,
+  type Settings,
+  taken,
+  type Variable,
+} from "./settings.ts";
 
-const NO_EXPOSURE = { type: null, class: null, tls_secret: null, gateway: null };
+const NO_EXPOSURE = {
+  type: null,
+  class: null,
+  tls_secret: null,
+  gateway: null,
+  gateway_section: null,
+  annotations: {},
+};
 const plain = (name: string, value: string): Variable => ({ name, value, secret: null, config_map: null });
 const KEY: Variable = { name: "API_KEY", value: null, secret: { name: "openai", key: "api-key" }, config_map: null };
 
@@ -92,4 +108,21 @@ it("is a patch for kubectl of what changed alone", () => {
   ).toEqual({
     spec: { exposure: { type: "ClusterIP", className: null } },
   });
+  const gateway = { ...NO_EXPOSURE, type: "Gateway" as const, gateway: "infra/public", gateway_section: "https" };
+  expect(patchOf(settings(), settings({ exposure: gateway }))).toEqual({
+    spec: { exposure: { type: "Gateway", parentRef: { namespace: "infra", name: "public", sectionName: "https" } } },
+  });
+  expect(patchOf(settings({ exposure: gateway }), settings())).toEqual({ spec: { exposure: null } });
+  expect(patchOf(settings({ exposure: gateway }), settings({ exposure: { ...gateway, gateway: "own" } }))).toEqual({
+    spec: { exposure: { type: "Gateway", parentRef: { name: "own", namespace: null, sectionName: "https" } } },
+  });
+});
+
+it("says how an App is reached", () => {
+  expect(exposureInWords(NO_EXPOSURE)).toBe("As the operator is set up");
+  const ingress = { ...NO_EXPOSURE, type: "Ingress" as const, class: "nginx", annotations: { a: "1" } };
+  expect(exposureInWords(ingress)).toBe("Ingress, class nginx, 1 annotation");
+  expect(
+    differences(settings({ exposure: ingress }), settings({ exposure: { ...ingress, annotations: { a: "2" } } })),
+  ).toHaveLength(1);
 });

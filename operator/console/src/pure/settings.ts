@@ -18,7 +18,10 @@ export interface Exposure {
   type: "Ingress" | "Gateway" | "ClusterIP" | null;
   class: string | null;
   tls_secret: string | null;
+  /** Its name, or `namespace/name`. */
   gateway: string | null;
+  gateway_section: string | null;
+  annotations: Record<string, string>;
 }
 
 export interface Settings {
@@ -90,11 +93,15 @@ export function taken(settings: Settings, others: Settings, field: string): Sett
 }
 
 /** How an App is reached, in words. */
-export function exposureInWords({ type, class: named, tls_secret, gateway }: Exposure): string {
+export function exposureInWords(exposure: Exposure): string {
+  const { type, class: named, tls_secret, gateway, gateway_section, annotations } = exposure;
+  const noted = Object.keys(annotations).length;
   const more = [
     named && `class ${named}`,
     tls_secret && `TLS of Secret ${tls_secret}`,
-    gateway && `through Gateway ${gateway}`,
+    gateway && `Gateway ${gateway}`,
+    gateway_section && `listener ${gateway_section}`,
+    noted > 0 && (noted === 1 ? "1 annotation" : `${noted} annotations`),
   ].filter(Boolean);
   return [
     type === "ClusterIP" ? "ClusterIP: inside of the cluster alone" : (type ?? "As the operator is set up"),
@@ -114,21 +121,47 @@ export function patchOf(from: Settings, to: Settings): object {
   const changed = new Set(
     differences(from, to).map(({ field }) => (variableOf(field) === undefined ? field : "variables")),
   );
-  const { type, class: className, tls_secret, gateway } = to.exposure;
-  const exposure = type && {
-    type,
-    ...(className || from.exposure.class ? { className: className || null } : {}),
-    ...(tls_secret || from.exposure.tls_secret ? { tls: tls_secret ? { secretName: tls_secret } : null } : {}),
-    ...(gateway || from.exposure.gateway ? { parentRef: gateway ? { name: gateway } : null } : {}),
-  };
   const spec = {
     ...(changed.has("description") ? { description: to.description || null } : {}),
     ...(changed.has("hostname") ? { hostname: to.hostname || null } : {}),
-    ...(changed.has("exposure") ? { exposure } : {}),
+    ...(changed.has("exposure")
+      ? { exposure: replacing(exposureInSpec(from.exposure), exposureInSpec(to.exposure)) }
+      : {}),
     ...(changed.has("access_type") ? { access: { type: to.access_type } } : {}),
     ...(changed.has("variables") ? { variables: to.variables.map(inSpec) } : {}),
   };
   return { spec };
+}
+
+function exposureInSpec(given: Exposure): Spec | null {
+  const { type, class: className, tls_secret, gateway, gateway_section, annotations } = given;
+  if (type === null) return null;
+  const [name, namespace] = (gateway ?? "").split("/").reverse();
+  const parent = {
+    ...(name ? { name } : {}),
+    ...(namespace ? { namespace } : {}),
+    ...(gateway_section ? { sectionName: gateway_section } : {}),
+  };
+  return {
+    type,
+    ...(className ? { className } : {}),
+    ...(tls_secret ? { tls: { secretName: tls_secret } } : {}),
+    ...(name ? { parentRef: parent } : {}),
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+  };
+}
+
+type Spec = { [field: string]: string | Spec | null };
+
+/** The merge patch that makes one of the other: what a merge would keep of it is removed. */
+function replacing(now: Spec | string | null | undefined, then: Spec | string | null): Spec | string | null {
+  if (typeof now !== "object" || typeof then !== "object" || now === null || then === null) return then;
+  const gone = Object.keys(now).map((field): [string, null] => [field, null]);
+  const kept = Object.entries(then).map(([field, value]): [string, Spec | string | null] => [
+    field,
+    replacing(now[field], value),
+  ]);
+  return Object.fromEntries([...gone, ...kept]);
 }
 
 function inSpec({ name, value, secret, config_map }: Variable): object {
@@ -153,9 +186,9 @@ function comparable(settings: Settings, field: string): string {
   const name = variableOf(field);
   if (name === undefined) {
     const value = settings[field as Plain];
-    return typeof value === "string"
-      ? value
-      : JSON.stringify([value.type, value.class, value.tls_secret, value.gateway]);
+    if (typeof value === "string") return value;
+    const { type, class: named, tls_secret, gateway, gateway_section, annotations } = value;
+    return JSON.stringify([type, named, tls_secret, gateway, gateway_section, Object.entries(annotations).sort()]);
   }
   const found = settings.variables.find((each) => each.name === name);
   if (!found) return "";

@@ -9,6 +9,9 @@ import { ConfigurationFacts } from "./facts.tsx";
 import { ConfigurationForm } from "./form.tsx";
 import { AccessKeys } from "./keys.tsx";
 
+/** Milliseconds until it is looked again whether the operator has taken a change. */
+const LOOKED_AGAIN_AFTER = 2_000;
+
 /** What an App is whichever version it runs: hostname, access, variables, keys; and its end. */
 export function ConfigurationTab({ app }: { app: App }) {
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
@@ -29,6 +32,12 @@ function Configured({ app, right }: { app: App; right?: Right }) {
   const [form, open] = useState<Configuration>();
   // Somebody else may have changed it; a form that is open says so when it is saved.
   useEffect(() => void query.refresh(), [app.updated_at, query]);
+  const isApplied = query.data.value?.is_applied ?? true;
+  useEffect(() => {
+    if (isApplied) return;
+    const timer = setInterval(() => !document.hidden && void query.refresh(), LOOKED_AGAIN_AFTER);
+    return () => clearInterval(timer);
+  }, [isApplied, query]);
   const finish = (saved?: Configuration) => {
     open(undefined);
     if (!saved) return;

@@ -14,6 +14,13 @@ export function ConfigurationFacts({ app, found }: { app: App; found: Configurat
   return (
     <div class="inside column">
       {found.managed_by && <ManagedBy manager={found.managed_by} />}
+      {found.problems.map((each) => (
+        <div key={each.type} class="notice warn">
+          <span class="break">
+            <strong>{each.reason}</strong> {each.message}
+          </span>
+        </div>
+      ))}
       <dl class="facts">
         <Fact label="Name">{found.name}</Fact>
         <Fact label="Description">{found.description}</Fact>

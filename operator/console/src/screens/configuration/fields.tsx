@@ -37,7 +37,7 @@ const TYPES: [value: string, says: string][] = [
 export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
   const { exposure } = settings;
   const change = (part: Partial<Exposure>) => onChange({ ...settings, exposure: { ...exposure, ...part } });
-  const text = (field: "class" | "tls_secret" | "gateway", label: string, hint: string) => (
+  const text = (field: "class" | "tls_secret" | "gateway" | "gateway_section", label: string, hint: string) => (
     <Text
       label={label}
       hint={hint}
@@ -84,8 +84,12 @@ export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
           {text("tls_secret", "TLS Secret", "With tls.crt and tls.key, in the App's namespace. Empty: plain HTTP")}
         </div>
       )}
-      {exposure.type === "Gateway" &&
-        text("gateway", "Gateway", "Its name, in the App's namespace. Empty: the operator's")}
+      {exposure.type === "Gateway" && (
+        <div class="pair">
+          {text("gateway", "Gateway", "Its name, or namespace/name. Empty: the operator's")}
+          {text("gateway_section", "Listener", "One of the Gateway's. Empty: all that take the route")}
+        </div>
+      )}
     </fieldset>
   );
 }
@@ -94,8 +98,8 @@ export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
 function ofType(type: Exposure["type"] | ""): Partial<Exposure> {
   return {
     type: type || null,
-    ...(type === "Ingress" ? {} : { class: null, tls_secret: null }),
-    ...(type === "Gateway" ? {} : { gateway: null }),
+    ...(type === "Ingress" ? {} : { class: null, tls_secret: null, annotations: {} }),
+    ...(type === "Gateway" ? {} : { gateway: null, gateway_section: null }),
   };
 }
 

@@ -20,7 +20,8 @@ export function AccessKeys({ app, reads, writes }: Props) {
   const query = useQuery(key, (signal) => readKeys(app.id, signal));
   const [dialog, open] = useState<"new" | AccessKey>();
   const isPublic = app.access_control.access_type === "public";
-  const isBeforeFirst = query.problem.value?.isUnknown;
+  // The first deploy makes the first key.
+  const isBeforeFirst = query.data.value?.length === 0 && app.latest_deployment_id === null;
   const close = () => {
     open(undefined);
     void query.refresh();

@@ -69,9 +69,7 @@ function NameForm({ app, onMade, onClose }: Props & { onMade: (made: NewAccessKe
             />
           )}
         </Field>
-        <p class="muted small">
-          The key is random. It is shown once, on the next page, and works in a few seconds, a minute at most.
-        </p>
+        <p class="muted small">The key is random, and is shown once.</p>
       </div>
       <footer>
         <Command text={line("kubectl", "dynamiq", "keys", "create", app.resource_name, name, "-n", app.namespace)} />
@@ -100,7 +98,8 @@ function Shown({ made, isStored, isLeaving, onStored, onClose }: ShownProps) {
     <>
       <div class="body">
         <p>
-          <strong>Store it now: it is not shown again.</strong> Callers send it as <code>Authorization: Bearer …</code>
+          <strong>Store it now: it is not shown again.</strong> Callers send it as <code>Authorization: Bearer …</code>{" "}
+          It works {made.is_announced ? "in a few seconds, a minute at most" : "within 90 s"}.
         </p>
         <Command text={made.value} label="Copy the key" />
         <label class="tick">

@@ -5,7 +5,7 @@ import { useFocusOnLines } from "../../ui/new-line.ts";
 import type { FieldsProps } from "./fields.tsx";
 import { NEW_VARIABLE, type Wrong } from "./wrong.ts";
 
-const MOST = 100;
+const MOST = 128;
 const SOURCES = { value: "Value", secret: "Secret", config_map: "ConfigMap" } as const;
 type Source = keyof typeof SOURCES;
 

@@ -50,7 +50,8 @@ const THEIRS: [RegExp, string][] = [
   [/^access\.type$/, "access_type"],
   [/\.className$/, ".class"],
   [/\.tls\.secretName$|\.tls$/, ".tls_secret"],
-  [/\.parentRef(\.name)?$/, ".gateway"],
+  [/\.parentRef(\.name|\.namespace)?$/, ".gateway"],
+  [/\.parentRef\.sectionName$/, ".gateway_section"],
   [/\.(secret|config_map|configMap)(?=\.(name|key)$)/, ".reference"],
 ];
 
