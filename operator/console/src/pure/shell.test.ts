@@ -58,6 +58,9 @@ describe("created", () => {
 });
 
 it("makes a line of arguments, without those that are not given", () => {
+  expect(line("kubectl", "get", "app", "support", "-n", "demo", "--type=merge")).toBe(
+    "kubectl get app support -n demo --type=merge",
+  );
   expect(read(line("patch", "app", undefined, "-p", `{"a":"it's $HOME"}`))).toEqual([
     "patch",
     "app",

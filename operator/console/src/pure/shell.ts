@@ -1,6 +1,7 @@
 /** Lines for a shell. Pure; whatever a text has in it, it stays one argument. */
 
 const PLAIN = /^[A-Za-z0-9_./@:+][A-Za-z0-9_./@:+%=,-]*$/;
+const OPTION = /^--?[a-z][a-z-]*(=[a-z]+)?$/;
 // What a terminal takes for a key, or does not show as it is: controls, and what turns or hides letters.
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const EACH_HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}'\\]/gu;
@@ -36,10 +37,10 @@ export function created(manifest: object): string {
   return `kubectl create -f - <<'EOF'\n${JSON.stringify(manifest, null, 2)}\nEOF`;
 }
 
-/** A line of arguments; what is undefined is left out. */
+/** A line of arguments, options such as `-n` among them; what is undefined is left out. */
 export function line(...words: (string | undefined)[]): string {
   return words
     .filter((word) => word !== undefined)
-    .map(quoted)
+    .map((word) => (OPTION.test(word) ? word : quoted(word)))
     .join(" ");
 }

@@ -1,5 +1,165 @@
-import { Empty } from "../ui/states.tsx";
+import { useMemo } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import { type AppOfList, type Project, readApps, readProjects } from "../api/read.ts";
+import { type ListedWorkflow, readWorkflows } from "../api/workflows.ts";
+import { project } from "../state/project.ts";
+import { useQuery } from "../state/query.ts";
+import { Command } from "../ui/copy.tsx";
+import { Icon } from "../ui/icons.tsx";
+import { Empty, Loaded } from "../ui/states.tsx";
+import { Time } from "../ui/time.tsx";
+import { useTitle } from "../ui/title.ts";
+import { LiveIn } from "./workflow/live-in.tsx";
 
+/** Every workflow that the caller may see, of one project or of all: its newest version, and where it is live. */
 export function WorkflowsScreen() {
-  return <Empty title="workflows" />;
+  const { query, route } = useLocation();
+  const q = query.q ?? "";
+  const workflows = useQuery(`workflows ${project.value}`, (signal) => readWorkflows(project.value, signal));
+  const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal)).data.value;
+  const projects = useQuery("projects", readProjects).data.value;
+  useTitle("Workflows");
+  const found = workflows.data.value;
+  const shown = useMemo(() => searched(found ?? [], q), [found, q]);
+  const ask = (text: string) => {
+    const asked = new URLSearchParams({
+      ...(project.value ? { project: project.value } : {}),
+      ...(text ? { q: text } : {}),
+    });
+    route(`/console/workflows${asked.size ? `?${asked}` : ""}`, true);
+  };
+  return (
+    <>
+      <div class="heading">
+        <h1>Workflows</h1>
+      </div>
+      <Loaded query={workflows} lines={8}>
+        {(all) =>
+          all.length === 0 ? (
+            <NoWorkflows />
+          ) : (
+            <>
+              <Search q={q} count={shown.length} ask={ask} />
+              <div class="panel">
+                {shown.length > 0 ? (
+                  <WorkflowTable workflows={shown} apps={apps} projects={projects ?? []} />
+                ) : (
+                  <Empty title="No workflow matches">
+                    <button type="button" class="button" onClick={() => ask("")}>
+                      Show all
+                    </button>
+                  </Empty>
+                )}
+              </div>
+            </>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+/** Those that have every word of the search in their name or description. */
+function searched(workflows: ListedWorkflow[], q: string): ListedWorkflow[] {
+  const words = q.toLowerCase().split(/\s+/).filter(Boolean);
+  return workflows.filter(({ name, description }) =>
+    words.every((word) => `${name}\n${description ?? ""}`.toLowerCase().includes(word)),
+  );
+}
+
+function Search({ q, count, ask }: { q: string; count: number; ask: (text: string) => void }) {
+  return (
+    <div class="filters">
+      <label class="search">
+        <Icon shape="search" />
+        <span class="hidden-label">Search name or description</span>
+        <input
+          class="input"
+          type="search"
+          placeholder="Search name or description"
+          value={q}
+          onInput={(event) => ask(event.currentTarget.value)}
+        />
+      </label>
+      <p class="hidden-label" role="status">
+        {count} {count === 1 ? "workflow" : "workflows"}
+      </p>
+    </div>
+  );
+}
+
+interface TableProps {
+  workflows: ListedWorkflow[];
+  /** Undefined while it is not known where anything is live. */
+  apps?: AppOfList[];
+  projects: Project[];
+}
+
+function WorkflowTable({ workflows, apps, projects }: TableProps) {
+  const isOfAll = project.value === "";
+  const namedProject = (id: string | null) => projects.find((each) => each.id === id)?.name;
+  return (
+    <table class="lines cards">
+      <thead>
+        <tr>
+          <th scope="col">NAME</th>
+          <th scope="col">NEWEST VERSION</th>
+          <th scope="col">LIVE IN</th>
+          {isOfAll && <th scope="col">PROJECT</th>}
+          <th scope="col">CREATED</th>
+        </tr>
+      </thead>
+      <tbody>
+        {workflows.map((each) => (
+          <tr key={each.id}>
+            <td class="wide">
+              <a class="strong break" href={`/console/workflows/${each.id}`}>
+                {each.name}
+              </a>
+              {each.description && <p class="small muted break">{each.description}</p>}
+            </td>
+            <td data-label="Newest version">
+              <NewestVersion of={each} />
+            </td>
+            <td data-label="Live in">
+              <LiveIn apps={apps?.filter((app) => app.workflow_id === each.id)} withVersion />
+            </td>
+            {isOfAll && <td data-label="Project">{namedProject(each.project_id)}</td>}
+            <td data-label="Created">
+              <Time at={each.created_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function NewestVersion({ of: { id, newest_version: newest } }: { of: ListedWorkflow }) {
+  if (!newest) return <span class="muted">none yet</span>;
+  return (
+    <span>
+      <a href={`/console/workflows/${id}/versions/${newest.id}`}>{newest.version}</a>{" "}
+      <span class="muted small">
+        <Time at={newest.created_at} />
+      </span>
+    </span>
+  );
+}
+
+function NoWorkflows() {
+  return (
+    <div class="panel">
+      <Empty title="No workflows here yet">
+        <p class="muted">
+          A workflow is what an App runs: a draft, and the versions that were released of it. Save one from Dynamiq's
+          SDK or its editor, with this API's address, or apply one:
+        </p>
+        <div class="ways">
+          <Command text="kubectl apply -f workflow.yaml" />
+        </div>
+        <p class="small muted">You see the workflows of those projects that your account may read.</p>
+      </Empty>
+    </div>
+  );
 }

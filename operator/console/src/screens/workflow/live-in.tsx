@@ -1,0 +1,32 @@
+import type { AppOfList } from "../../api/read.ts";
+
+const SHOWN = 5;
+
+interface Props {
+  /** The Apps that may serve it; undefined while they are not known. */
+  apps?: AppOfList[];
+  /** Only those that serve this version. */
+  version?: string;
+  withVersion?: boolean;
+}
+
+/** Where a workflow, or one version of it, is live: links to the Apps. */
+export function LiveIn({ apps, version, withVersion = false }: Props) {
+  if (!apps) return <span class="muted">…</span>;
+  const live = apps.filter((app) => app.live && (version === undefined || app.live.version === version));
+  if (live.length === 0) return <span class="muted">{version === undefined ? "nowhere" : ""}</span>;
+  const more = live.length - SHOWN;
+  return (
+    <ul class="apps-of">
+      {live.slice(0, SHOWN).map((app) => (
+        <li key={app.id}>
+          <a class="break" href={`/console/apps/${app.id}`}>
+            {app.name}
+          </a>
+          {withVersion && <span class="muted small"> {app.live?.version}</span>}
+        </li>
+      ))}
+      {more > 0 && <li class="muted small">and {more} more</li>}
+    </ul>
+  );
+}

@@ -1,0 +1,106 @@
+import type { AppOfList } from "../../api/read.ts";
+import { readProjects } from "../../api/read.ts";
+import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
+import { inProject } from "../../state/project.ts";
+import { type Query, useQuery } from "../../state/query.ts";
+import { Action } from "../../ui/action.tsx";
+import { Copy } from "../../ui/copy.tsx";
+import { Empty, Loaded } from "../../ui/states.tsx";
+import { Time } from "../../ui/time.tsx";
+import { Draft } from "./draft.tsx";
+import { Flow } from "./flow.tsx";
+import { LiveIn } from "./live-in.tsx";
+
+interface Props {
+  workflow: Workflow;
+  versions: Query<Version[]>;
+  apps?: AppOfList[];
+}
+
+/** The workflow: what was released of it and where that is live, how far the draft has gone on, and its flow. */
+export function WorkflowOverview({ workflow, versions, apps }: Props) {
+  const namespace = useQuery("projects", readProjects).data.value?.find(({ id }) => id === workflow.project_id)?.name;
+  const rightsKey = workflow.project_id ? `project-rights ${workflow.project_id}` : undefined;
+  const right = useQuery(rightsKey, (signal) => readProjectRights(workflow.project_id as string, signal)).data.value
+    ?.release;
+  const base = `/console/workflows/${workflow.id}`;
+  return (
+    <>
+      <div class="heading">
+        <div>
+          <p class="small muted">
+            <a href={inProject("/console/workflows")}>Workflows</a>
+            {namespace && ` · ${namespace}`}
+          </p>
+          <h1 class="break">{workflow.name}</h1>
+          {workflow.description && <p class="muted break">{workflow.description}</p>}
+          <p class="small muted buttons">
+            <span class="mono break">{workflow.id}</span>
+            <Copy text={workflow.id} label="Copy the id" />
+          </p>
+        </div>
+        <Action kind="primary" href={`${base}/deploy`}>
+          Deploy
+        </Action>
+      </div>
+      <div class="halves">
+        <section class="panel" aria-label="Versions">
+          <header>
+            <h2>Versions</h2>
+          </header>
+          <Loaded query={versions} lines={6}>
+            {(found) =>
+              found.length === 0 ? (
+                <Empty title="Nothing is released yet">
+                  <p class="muted">
+                    A version is what an App runs, and never changes. Release the draft to get the first one.
+                  </p>
+                </Empty>
+              ) : (
+                <VersionTable base={base} versions={found} apps={apps} />
+              )
+            }
+          </Loaded>
+        </section>
+        <div class="column">
+          <Draft workflow={workflow} versions={versions} namespace={namespace} right={right} />
+          <Flow workflow={workflow} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function VersionTable({ base, versions, apps }: { base: string; versions: Version[]; apps?: AppOfList[] }) {
+  return (
+    <table class="lines cards">
+      <thead>
+        <tr>
+          <th scope="col">VERSION</th>
+          <th scope="col">DESCRIPTION</th>
+          <th scope="col">LIVE IN</th>
+          <th scope="col">CREATED</th>
+        </tr>
+      </thead>
+      <tbody>
+        {versions.map((each) => (
+          <tr key={each.id}>
+            <td>
+              <a class="strong" href={`${base}/versions/${each.id}`}>
+                {each.version}
+                <span class="hidden-label">: what changed</span>
+              </a>
+            </td>
+            <td class="wide break">{each.description}</td>
+            <td data-label="Live in">
+              <LiveIn apps={apps} version={each.version} />
+            </td>
+            <td data-label="Created">
+              <Time at={each.created_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

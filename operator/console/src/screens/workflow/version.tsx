@@ -1,0 +1,129 @@
+import { useLocation } from "preact-iso";
+import type { AppOfList } from "../../api/read.ts";
+import { readDifference, type Version, type Workflow } from "../../api/workflows.ts";
+import { inProject } from "../../state/project.ts";
+import { type Query, useQuery } from "../../state/query.ts";
+import { Action } from "../../ui/action.tsx";
+import { Copy } from "../../ui/copy.tsx";
+import { Diff } from "../../ui/diff.tsx";
+import { Empty, Loaded } from "../../ui/states.tsx";
+import { Time } from "../../ui/time.tsx";
+import { differenceKey } from "./draft.tsx";
+import { LiveIn } from "./live-in.tsx";
+
+interface Props {
+  workflow: Workflow;
+  versions: Query<Version[]>;
+  versionId: string;
+  apps?: AppOfList[];
+}
+
+/** One version: what changed in it since another one, where it is live, and the way to deploy it. */
+export function VersionScreen({ workflow, versions, versionId, apps }: Props) {
+  return (
+    <Loaded query={versions} lines={8}>
+      {(all) => {
+        const at = all.findIndex(({ id }) => id === versionId);
+        const version = all[at];
+        if (!version) return <Unknown workflow={workflow} />;
+        return <OneVersion workflow={workflow} version={version} before={all[at + 1]} all={all} apps={apps} />;
+      }}
+    </Loaded>
+  );
+}
+
+function Unknown({ workflow }: { workflow: Workflow }) {
+  return (
+    <Empty title="There is no such version" level={1}>
+      <p class="muted">It may have been deleted. Rows that ran it keep the flow that they pinned.</p>
+      <a class="button" href={`/console/workflows/${workflow.id}`}>
+        To {workflow.name}
+      </a>
+    </Empty>
+  );
+}
+
+interface OneProps {
+  workflow: Workflow;
+  version: Version;
+  before?: Version;
+  all: Version[];
+  apps?: AppOfList[];
+}
+
+function OneVersion({ workflow, version, before, all, apps }: OneProps) {
+  const { path, query: address, route } = useLocation();
+  const other = address.with || before?.id;
+  const compare = (id: string) => route(id === before?.id ? path : `${path}?with=${id}`, true);
+  return (
+    <>
+      <div class="heading">
+        <div>
+          <p class="small muted">
+            <a href={inProject("/console/workflows")}>Workflows</a> ·{" "}
+            <a href={`/console/workflows/${workflow.id}`}>{workflow.name}</a>
+          </p>
+          <h1 class="break">
+            {workflow.name} {version.version}
+          </h1>
+          {version.description && <p class="break">{version.description}</p>}
+          <p class="small muted buttons">
+            <span>
+              Released <Time at={version.created_at} />
+            </span>
+            {apps?.some((app) => app.live?.version === version.version) && (
+              <span class="buttons">
+                live in <LiveIn apps={apps} version={version.version} />
+              </span>
+            )}
+            <span class="mono break">{version.id}</span>
+            <Copy text={version.id} label="Copy the id" />
+          </p>
+        </div>
+        <Action kind="primary" href={`/console/workflows/${workflow.id}/deploy?version=${version.id}`}>
+          Deploy {version.version}
+        </Action>
+      </div>
+      <section class="panel" aria-label="What changed">
+        <header>
+          <h2>What changed</h2>
+          {all.length > 0 && (
+            <label class="buttons small">
+              Compare with
+              <select class="input" value={other ?? ""} onChange={(event) => compare(event.currentTarget.value)}>
+                {!before && <option value="">nothing before it</option>}
+                <option value="draft">the draft</option>
+                {all
+                  .filter(({ id }) => id !== version.id)
+                  .map(({ id, version: name }) => (
+                    <option key={id} value={id}>
+                      {name}
+                      {id === before?.id ? " (before it)" : ""}
+                    </option>
+                  ))}
+              </select>
+            </label>
+          )}
+        </header>
+        <div class="inside">
+          {other ? (
+            <Difference workflow={workflow} version={version} other={other} />
+          ) : (
+            <p class="muted">It is the first version: nothing came before it.</p>
+          )}
+        </div>
+      </section>
+    </>
+  );
+}
+
+function Difference({ workflow, version, other }: { workflow: Workflow; version: Version; other: string }) {
+  const query = useQuery(differenceKey(workflow, version.id, other), (signal) =>
+    readDifference(workflow.id, version.id, other, signal),
+  );
+  return (
+    <Loaded query={query} lines={6}>
+      {(found) => <Diff text={found.flow_diff} label="Flow" same="The flow is the same." />}
+    </Loaded>
+  );
+}
