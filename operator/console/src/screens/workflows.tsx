@@ -118,7 +118,7 @@ function WorkflowTable({ workflows, apps, projects }: TableProps) {
               </a>
               {each.description && <p class="small muted break">{each.description}</p>}
             </td>
-            <td data-label="Newest version">
+            <td data-label="Newest">
               <NewestVersion of={each} />
             </td>
             <td data-label="Live in">

@@ -14,7 +14,7 @@ interface Props {
 export function LiveIn({ apps, version, withVersion = false }: Props) {
   if (!apps) return <span class="muted">…</span>;
   const live = apps.filter((app) => app.live && (version === undefined || app.live.version === version));
-  if (live.length === 0) return <span class="muted">{version === undefined ? "nowhere" : ""}</span>;
+  if (live.length === 0) return version === undefined ? <span class="muted">nowhere</span> : null;
   const more = live.length - SHOWN;
   return (
     <ul class="apps-of">
