@@ -1,6 +1,6 @@
 /** What an App is configured with and its Access Keys: read and written, by name. Each throws Problem. */
 import type { Settings } from "../pure/settings.ts";
-import type { Condition } from "./awaited.ts";
+
 import { call, DELETE, GET, getAwaited, POST, writeAwaited } from "./client.ts";
 import type { Schemas } from "./read.ts";
 
@@ -14,7 +14,7 @@ export interface Configuration extends Omit<Settings, "description" | "hostname"
   /** Whether the operator has seen the App as it is; `problems` are of before, where not. */
   is_applied: boolean;
   /** What the operator cannot do of it, such as a hostname that another App has. */
-  problems: Condition[];
+  problems: Schemas["Condition"][];
 }
 
 export type AccessKey = Schemas["AccessKey"];
