@@ -1,0 +1,114 @@
+"""What the console costs its readers: bytes and requests are promised; times are measured over a slow line, with SOAK=1 into docs/measured/console.txt."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from local import console_build
+from tests.console.conftest import PageAs
+from tests.support.browser import chromium
+from tests.support.browser.pages import settled
+from tests.support.browser.served import Served
+from tests.support.history_stage import counted
+from tests.support.measured import Figures
+
+JS_MOST, CSS_MOST = 60_000, 12_000  # bytes, gzipped
+REQUESTS_MOST = 8
+LATENCY, LINE = 20, 10_000_000  # milliseconds, bits per second
+LOADS = 20
+
+
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    return Figures("console")
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load of a page: milliseconds until its first text and until all is there, what came over the line, and what was asked."""
+
+    painted: float
+    complete: float
+    received: int
+    asked: tuple[str, ...]
+
+
+def loaded(page: Page, path: str) -> Load:
+    """Opens a path of the console, counted."""
+    asked: list[str] = []
+    session = page.context.new_cdp_session(page)
+    received = 0
+
+    def came(event: dict[str, Any]) -> None:
+        nonlocal received
+        received += int(event["encodedDataLength"])
+
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", came)
+    session.on("Network.requestWillBeSent", lambda event: asked.append(event["request"]["url"]))
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": LATENCY, "downloadThroughput": LINE / 8, "uploadThroughput": LINE / 8},
+    )
+    try:
+        page.goto(path)
+        settled(page)
+        complete = page.evaluate("performance.now()")
+        painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    finally:
+        session.detach()
+    return Load(painted, complete, received, tuple(asked))
+
+
+def of_kind(built: Path, suffix: str) -> int:
+    return sum(len(gzip.compress(path.read_bytes(), 9)) for path in built.rglob(f"*{suffix}"))
+
+
+def test_its_scripts_and_styles_stay_small() -> None:
+    built = console_build.ensure()
+    assert of_kind(built, ".js") <= JS_MOST, f"all JavaScript is {of_kind(built, '.js')} bytes, gzipped"
+    assert of_kind(built, ".css") <= CSS_MOST, f"all styles are {of_kind(built, '.css')} bytes, gzipped"
+
+
+def test_the_first_screen_asks_little_and_the_next_visit_loads_no_file_again(page_as: PageAs, console: Served) -> None:
+    page = page_as("viewer", "/console/sign-in").page
+    first = loaded(page, f"{console.origin}/console/")
+    assert len(first.asked) <= REQUESTS_MOST, first.asked
+    twice = {url for url in first.asked if first.asked.count(url) > 1}
+    assert twice <= {f"{console.origin}/console/favicon.svg"}, "but for the icon, which is the page's mark, too, nothing is asked for twice"
+    assert first.received <= JS_MOST + CSS_MOST + 50_000
+    again = loaded(page, f"{console.origin}/console/")
+    assert len(again.asked) <= REQUESTS_MOST
+    sizes = page.evaluate("performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/')).map((e) => e.transferSize)")
+    assert sizes
+    assert set(sizes) == {0}, "files that never change are taken from the browser's cache"
+
+
+@pytest.mark.full_count
+def test_loads_over_a_slow_line(page_as: PageAs, console: Served, figures: Figures) -> None:
+    cold, warm = [], []
+    for _ in range(counted(LOADS)):
+        page = page_as("viewer", "/console/sign-in").page
+        page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+        cold.append(loaded(page, f"{console.origin}/console/"))
+        warm.append(loaded(page, f"{console.origin}/console/"))
+        page.context.close()
+    built = console_build.ensure()
+    figures.note(
+        f"{chromium.version()}, over {LATENCY} ms and {LINE // 1_000_000} Mbit/s by Network.emulateNetworkConditions, {len(cold)} loads each",
+        f"files, gzipped: {of_kind(built, '.js')} bytes of JavaScript, {of_kind(built, '.css')} of CSS",
+        *(
+            f"{what:12} first paint p50 {statistics.median(load.painted for load in loads):5.0f} ms, complete p50 "
+            f"{statistics.median(load.complete for load in loads):5.0f} ms, most {max(load.complete for load in loads):5.0f} ms; "
+            f"{len(loads[0].asked)} requests, {loads[0].received} bytes"
+            for what, loads in (("empty cache", cold), ("next visit", warm))
+        ),
+    )
+    assert cold[0].received > warm[0].received
