@@ -46,17 +46,5 @@ export async function getAwaited<T>(address: string, signal?: AbortSignal): Prom
   return (await call<{ data: T }>(asked)).data;
 }
 
-/** The same of a write. Throws Problem. */
-export async function writeAwaited<T>(method: string, address: string, body?: unknown): Promise<T> {
-  const headers = body === undefined ? OWN : { ...OWN, "Content-Type": "application/json" };
-  const asked = fetch(address, { method, headers, credentials: "same-origin", body: JSON.stringify(body) }).then(
-    async (response) => {
-      const answer = await response.json().catch(() => undefined);
-      return response.ok ? { data: answer, response } : { error: answer, response };
-    },
-  );
-  return (await call<{ data: T } | undefined>(asked))?.data as T;
-}
-
 export const { GET, POST, PATCH, PUT, DELETE } = client;
 export { Problem };
