@@ -1,6 +1,6 @@
 /** Workflows, their drafts and releases: read and written, by name. Each throws Problem. */
 import { call, GET, POST } from "./client.ts";
-import type { AppOfList, Schemas } from "./read.ts";
+import type { Schemas } from "./read.ts";
 
 export type ListedWorkflow = Schemas["ListedWorkflow"];
 export type Workflow = Schemas["WorkflowDetail"];
@@ -8,42 +8,33 @@ export type Version = Schemas["Version"];
 export type FlowDifference = Schemas["FlowDifference"];
 export type ProjectRights = Schemas["ProjectRights"];
 
-interface Page<T> {
-  data: T[];
-  pagination?: { page_count: number };
+/** The newest releases of a workflow, and how many there are. */
+export interface Versions {
+  newest: Version[];
+  total: number;
 }
 
-/** Every item of a list: as many pages as there are. */
-async function every<T>(read: (page: { page: number; page_size: number }) => Promise<Page<T>>): Promise<T[]> {
-  const found: T[] = [];
+const MOST = 500;
+
+export async function readWorkflows(project: string, signal: AbortSignal): Promise<ListedWorkflow[]> {
+  const found: ListedWorkflow[] = [];
   for (let page = 1; ; page += 1) {
-    const answer = await read({ page, page_size: 500 });
+    const query = { page, page_size: MOST, with_newest_version: true, project_id: project || undefined };
+    const answer = await call(GET("/v1/workflows", { params: { query }, signal }));
     found.push(...answer.data);
-    if (page >= (answer.pagination?.page_count ?? 1)) return found;
+    if (page >= answer.pagination.page_count) return found;
   }
 }
-
-export const readWorkflows = (project: string, signal: AbortSignal): Promise<ListedWorkflow[]> =>
-  every((page) => {
-    const query = { ...page, with_newest_version: true, project_id: project || undefined };
-    return call(GET("/v1/workflows", { params: { query }, signal }));
-  });
 
 export const readWorkflow = async (id: string, signal: AbortSignal): Promise<Workflow> =>
   (await call(GET("/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } }, signal }))).data;
 
-/** The releases of a workflow, newest first. */
-export const readVersions = (workflow: string, signal: AbortSignal): Promise<Version[]> =>
-  every((query) =>
-    call(GET("/v1/workflows/{workflow_id}/versions", { params: { path: { workflow_id: workflow }, query }, signal })),
-  );
-
-/** The Apps of a workflow. */
-export const readAppsOf = (workflow: string, signal: AbortSignal): Promise<AppOfList[]> =>
-  every(async (page) => {
-    const query = { ...page, workflow_id: workflow };
-    return (await call(GET("/v1/apps", { params: { query }, signal }))) as Page<AppOfList>;
-  });
+/** The newest 500 releases of a workflow, newest first. */
+export async function readVersions(workflow: string, signal: AbortSignal): Promise<Versions> {
+  const params = { path: { workflow_id: workflow }, query: { page_size: MOST } };
+  const answer = await call(GET("/v1/workflows/{workflow_id}/versions", { params, signal }));
+  return { newest: answer.data, total: answer.pagination.total_count };
+}
 
 /** What changed in the flow: from the version before, from the version `other`, or with `draft` from this version to the draft. */
 export const readDifference = async (

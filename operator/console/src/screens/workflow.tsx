@@ -1,8 +1,10 @@
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import { useLocation, useRoute } from "preact-iso";
-import { readAppsOf, readVersions, readWorkflow } from "../api/workflows.ts";
+import { readApps } from "../api/read.ts";
+import { readVersions, readWorkflow, type Versions, type Workflow } from "../api/workflows.ts";
 import { type WorkflowPlace, workflowPlace } from "../pure/workflow-place.ts";
-import { useQuery } from "../state/query.ts";
+import { type Query, useQuery } from "../state/query.ts";
+import { useProjectEvents } from "../state/watch.ts";
 import { Loaded } from "../ui/states.tsx";
 import { useTitle } from "../ui/title.ts";
 import { DeployDialog } from "./deploy/deploy.tsx";
@@ -23,30 +25,36 @@ function OneWorkflow({ id }: { id: string }) {
   const shown = useShown(place);
   const workflow = useQuery(`workflow ${id}`, (signal) => readWorkflow(id, signal));
   const versions = useQuery(`workflow-versions ${id}`, (signal) => readVersions(id, signal));
-  const apps = useQuery(`workflow-apps ${id}`, (signal) => readAppsOf(id, signal)).data.value;
-  const version = versions.data.value?.find((each) => each.id === shown.versionId)?.version;
+  const version = versions.data.value?.newest.find((each) => each.id === shown.versionId)?.version;
   useTitle(place.isDeploying && "Deploy", version, workflow.data.value?.name, "Workflows");
   if (place.screen === "unknown") return <UnknownScreen />;
   return (
     <Loaded query={workflow} lines={8} level={1}>
       {(found) => (
         <>
-          {shown.versionId ? (
-            <VersionScreen
-              key={shown.versionId}
-              workflow={found}
-              versions={versions}
-              versionId={shown.versionId}
-              apps={apps}
-            />
-          ) : (
-            <WorkflowOverview workflow={found} versions={versions} apps={apps} />
-          )}
+          <Shown workflow={found} versions={versions} place={shown} />
           {place.isDeploying && <DeployDialog workflowId={id} />}
         </>
       )}
     </Loaded>
   );
+}
+
+interface ShownProps {
+  workflow: Workflow;
+  versions: Query<Versions>;
+  place: WorkflowPlace;
+}
+
+function Shown({ workflow, versions, place }: ShownProps) {
+  const project = workflow.project_id;
+  const key = project === null ? undefined : `apps ${project}`;
+  const all = useQuery(key, (signal) => readApps(project as string, signal)).data.value;
+  useProjectEvents(project ?? "");
+  const apps = useMemo(() => all?.filter((app) => app.workflow_id === workflow.id), [all, workflow.id]);
+  const known = { workflow, versions, apps };
+  if (place.versionId) return <VersionScreen key={place.versionId} versionId={place.versionId} {...known} />;
+  return <WorkflowOverview {...known} />;
 }
 
 /** What fills the page: under the dialog the screen that it was opened from, as it was. */

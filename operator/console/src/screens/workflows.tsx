@@ -4,7 +4,9 @@ import { type AppOfList, type Project, readApps, readProjects } from "../api/rea
 import { type ListedWorkflow, readWorkflows } from "../api/workflows.ts";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
+import { useProjectEvents } from "../state/watch.ts";
 import { Command } from "../ui/copy.tsx";
+import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
@@ -17,6 +19,7 @@ export function WorkflowsScreen() {
   const q = query.q ?? "";
   const workflows = useQuery(`workflows ${project.value}`, (signal) => readWorkflows(project.value, signal));
   const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal)).data.value;
+  useProjectEvents(project.value);
   const projects = useQuery("projects", readProjects).data.value;
   useTitle("Workflows");
   const found = workflows.data.value;
@@ -97,6 +100,8 @@ interface TableProps {
 
 function WorkflowTable({ workflows, apps, projects }: TableProps) {
   const isOfAll = project.value === "";
+  const drawn = useGrowing(workflows.length, project.value);
+  const appsOf = useMemo(() => apps && Map.groupBy(apps, (app) => app.workflow_id), [apps]);
   const namedProject = (id: string | null) => projects.find((each) => each.id === id)?.name;
   return (
     <table class="lines cards">
@@ -110,7 +115,7 @@ function WorkflowTable({ workflows, apps, projects }: TableProps) {
         </tr>
       </thead>
       <tbody>
-        {workflows.map((each) => (
+        {workflows.slice(0, drawn).map((each) => (
           <tr key={each.id}>
             <td class="wide">
               <a class="strong break" href={`/console/workflows/${each.id}`}>
@@ -122,7 +127,7 @@ function WorkflowTable({ workflows, apps, projects }: TableProps) {
               <NewestVersion of={each} />
             </td>
             <td data-label="Live in">
-              <LiveIn apps={apps?.filter((app) => app.workflow_id === each.id)} withVersion />
+              <LiveIn apps={appsOf && (appsOf.get(each.id) ?? [])} withVersion />
             </td>
             {isOfAll && <td data-label="Project">{namedProject(each.project_id)}</td>}
             <td data-label="Created">

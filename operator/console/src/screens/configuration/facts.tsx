@@ -75,7 +75,10 @@ function VariableValue({ variable: { value, secret, config_map } }: { variable: 
   if (!from) return value ? <span class="mono break value">{value}</span> : <span class="muted">empty</span>;
   return (
     <span class="break">
-      <span class="tag">{secret ? "Secret" : "ConfigMap"}</span> {from.name} <span class="muted">key</span> {from.key}
+      <span class="tag">{secret ? "Secret" : "ConfigMap"}</span>{" "}
+      <span class="mono">
+        {from.name}/{from.key}
+      </span>
     </span>
   );
 }

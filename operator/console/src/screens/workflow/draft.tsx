@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { readDifference, type Version, type Workflow } from "../../api/workflows.ts";
+import { readDifference, type Version, type Versions, type Workflow } from "../../api/workflows.ts";
 import { readDiff } from "../../pure/diff.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
@@ -8,7 +8,7 @@ import { ReleaseDialog } from "./release.tsx";
 
 interface Props {
   workflow: Workflow;
-  versions: Query<Version[]>;
+  versions: Query<Versions>;
   namespace?: string;
   right?: Right;
 }
@@ -16,7 +16,7 @@ interface Props {
 /** How far the draft has gone on since the newest version, and its release. */
 export function Draft({ workflow, versions, namespace, right }: Props) {
   const [isReleasing, release] = useState(false);
-  const newest = versions.data.value?.[0];
+  const newest = versions.data.value?.newest[0];
   return (
     <section class="panel" aria-label="Draft">
       <header>

@@ -1,6 +1,6 @@
-import type { AppOfList } from "../../api/read.ts";
-import { readProjects } from "../../api/read.ts";
-import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
+import { useState } from "preact/hooks";
+import { type AppOfList, readProjects } from "../../api/read.ts";
+import { readProjectRights, type Versions, type Workflow } from "../../api/workflows.ts";
 import { inProject } from "../../state/project.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
@@ -11,9 +11,12 @@ import { Draft } from "./draft.tsx";
 import { Flow } from "./flow.tsx";
 import { LiveIn } from "./live-in.tsx";
 
+/** Versions that are drawn at once. */
+const SHOWN_FIRST = 50;
+
 interface Props {
   workflow: Workflow;
-  versions: Query<Version[]>;
+  versions: Query<Versions>;
   apps?: AppOfList[];
 }
 
@@ -50,7 +53,7 @@ export function WorkflowOverview({ workflow, versions, apps }: Props) {
           </header>
           <Loaded query={versions} lines={6}>
             {(found) =>
-              found.length === 0 ? (
+              found.total === 0 ? (
                 <Empty title="Nothing is released yet">
                   <p class="muted">
                     A version is what an App runs, and never changes. Release the draft to get the first one.
@@ -71,36 +74,56 @@ export function WorkflowOverview({ workflow, versions, apps }: Props) {
   );
 }
 
-function VersionTable({ base, versions, apps }: { base: string; versions: Version[]; apps?: AppOfList[] }) {
+interface TableProps {
+  base: string;
+  versions: Versions;
+  apps?: AppOfList[];
+}
+
+function VersionTable({ base, versions: { newest, total }, apps }: TableProps) {
+  const [isWhole, showAll] = useState(false);
+  const shown = isWhole ? newest : newest.slice(0, SHOWN_FIRST);
+  const older = total - newest.length;
   return (
-    <table class="lines cards">
-      <thead>
-        <tr>
-          <th scope="col">VERSION</th>
-          <th scope="col">DESCRIPTION</th>
-          <th scope="col">LIVE IN</th>
-          <th scope="col">CREATED</th>
-        </tr>
-      </thead>
-      <tbody>
-        {versions.map((each) => (
-          <tr key={each.id}>
-            <td>
-              <a class="strong" href={`${base}/versions/${each.id}`}>
-                {each.version}
-                <span class="hidden-label">: what changed</span>
-              </a>
-            </td>
-            <td class="wide break">{each.description}</td>
-            <td data-label="Live in">
-              <LiveIn apps={apps} version={each.version} />
-            </td>
-            <td data-label="Created">
-              <Time at={each.created_at} />
-            </td>
+    <>
+      <table class="lines cards">
+        <thead>
+          <tr>
+            <th scope="col">VERSION</th>
+            <th scope="col">DESCRIPTION</th>
+            <th scope="col">LIVE IN</th>
+            <th scope="col">CREATED</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {shown.map((each) => (
+            <tr key={each.id}>
+              <td>
+                <a class="strong" href={`${base}/versions/${each.id}`}>
+                  {each.version}
+                  <span class="hidden-label">: what changed</span>
+                </a>
+              </td>
+              <td class="wide break">{each.description}</td>
+              <td data-label="Live in">
+                <LiveIn apps={apps} version={each.version} />
+              </td>
+              <td data-label="Created">
+                <Time at={each.created_at} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {shown.length < newest.length ? (
+        <p class="inside">
+          <button type="button" class="button tiny" onClick={() => showAll(true)}>
+            Show {newest.length - shown.length} more
+          </button>
+        </p>
+      ) : (
+        older > 0 && <p class="inside small muted">and {older.toLocaleString("en")} older ones</p>
+      )}
+    </>
   );
 }

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { readDifference, readWorkflow, releaseDraft, type Version, type Workflow } from "../../api/workflows.ts";
+import { readDifference, readWorkflow, releaseDraft, type Versions, type Workflow } from "../../api/workflows.ts";
 import { line, option } from "../../pure/shell.ts";
 import { type Query, refresh, update, useQuery } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
@@ -15,14 +15,14 @@ import { differenceKey } from "./draft.tsx";
 
 interface Props {
   workflow: Workflow;
-  versions: Query<Version[]>;
+  versions: Query<Versions>;
   namespace?: string;
   onClose: () => void;
 }
 
 /** Releases the draft as the next version. What is shown here is what is released, or nothing is. */
 export function ReleaseDialog({ workflow, versions, namespace, onClose }: Props) {
-  const newest = versions.data.value?.[0];
+  const newest = versions.data.value?.newest[0];
   const next = `v${Number(newest?.version.slice(1) ?? 0) + 1}`;
   const [described, describe] = useState("");
   const write = useWrite();

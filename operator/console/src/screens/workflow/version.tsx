@@ -1,6 +1,6 @@
 import { useLocation } from "preact-iso";
 import type { AppOfList } from "../../api/read.ts";
-import { readDifference, type Version, type Workflow } from "../../api/workflows.ts";
+import { readDifference, type Version, type Versions, type Workflow } from "../../api/workflows.ts";
 import { inProject } from "../../state/project.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
@@ -13,7 +13,7 @@ import { LiveIn } from "./live-in.tsx";
 
 interface Props {
   workflow: Workflow;
-  versions: Query<Version[]>;
+  versions: Query<Versions>;
   versionId: string;
   apps?: AppOfList[];
 }
@@ -22,11 +22,12 @@ interface Props {
 export function VersionScreen({ workflow, versions, versionId, apps }: Props) {
   return (
     <Loaded query={versions} lines={8}>
-      {(all) => {
-        const at = all.findIndex(({ id }) => id === versionId);
-        const version = all[at];
-        if (!version) return <Unknown workflow={workflow} />;
-        return <OneVersion workflow={workflow} version={version} before={all[at + 1]} all={all} apps={apps} />;
+      {({ newest, total }) => {
+        const at = newest.findIndex(({ id }) => id === versionId);
+        const version = newest[at];
+        if (version) return <OneVersion {...{ workflow, version, apps }} before={newest[at + 1]} all={newest} />;
+        if (total > newest.length) return <OldVersion {...{ workflow, versionId, apps }} all={newest} />;
+        return <Unknown workflow={workflow} />;
       }}
     </Loaded>
   );
@@ -43,10 +44,35 @@ function Unknown({ workflow }: { workflow: Workflow }) {
   );
 }
 
+interface OldProps {
+  workflow: Workflow;
+  versionId: string;
+  all: Version[];
+  apps?: AppOfList[];
+}
+
+/** A version that is older than all that were listed: what the API says of it beside what changed. */
+function OldVersion({ workflow, versionId, all, apps }: OldProps) {
+  const query = useQuery(differenceKey(workflow, versionId), (signal) =>
+    readDifference(workflow.id, versionId, undefined, signal),
+  );
+  return (
+    <Loaded query={query} lines={8} level={1}>
+      {({ from, to: { version, created_at } }) => (
+        <OneVersion
+          {...{ workflow, all, apps }}
+          version={{ id: versionId, workflow_id: workflow.id, version, created_at, name: null, description: null }}
+          before={from?.id ? { ...from, id: from.id } : undefined}
+        />
+      )}
+    </Loaded>
+  );
+}
+
 interface OneProps {
   workflow: Workflow;
   version: Version;
-  before?: Version;
+  before?: { id: string; version: string };
   all: Version[];
   apps?: AppOfList[];
 }
@@ -92,6 +118,9 @@ function OneVersion({ workflow, version, before, all, apps }: OneProps) {
               Compare with
               <select class="input" value={other ?? ""} onChange={(event) => compare(event.currentTarget.value)}>
                 {!before && <option value="">nothing before it</option>}
+                {before && !all.some(({ id }) => id === before.id) && (
+                  <option value={before.id}>{before.version} (before it)</option>
+                )}
                 <option value="draft">the draft</option>
                 {all
                   .filter(({ id }) => id !== version.id)
