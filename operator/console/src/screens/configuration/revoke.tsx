@@ -37,7 +37,7 @@ export function RevokeDialog({ app, doomed, keys, onClose }: Props) {
               (<code>{doomed.begins}…</code>)
             </>
           )}{" "}
-          is refused in a few seconds, a minute at most. It cannot be brought back.
+          is refused in a few seconds, 90 at most. It cannot be brought back.
         </p>
         <ul class="notes">
           <li>{says(left)}</li>
