@@ -46,8 +46,7 @@ export function pairsOf({ from, to }: Preview): Pair[] {
   return [
     pair("Version", (side) => (side.sequence ? `${side.version} (#${side.sequence})` : side.version)),
     pair("Runtime", runtimeInWords),
-    pair("Type", (side) => typeInWords(side.config.deployment_type)),
-    pair("Scaling", (side) => scalingInWords(side.config)),
+    pair("Configuration", (side) => `${typeInWords(side.config.deployment_type)}, ${scalingInWords(side.config)}`),
     pair("Resources", (side) => computeInWords(side.resources) || "not said"),
   ];
 }

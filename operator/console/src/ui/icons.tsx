@@ -12,7 +12,8 @@ type Shape =
   | "back"
   | "external"
   | "print"
-  | "search";
+  | "search"
+  | "restart";
 
 const PATHS: Record<Shape, JSX.Element> = {
   check: <path d="M3.5 8.5l3 3 6-7" />,
@@ -26,6 +27,7 @@ const PATHS: Record<Shape, JSX.Element> = {
   back: <path d="M6.5 3.5L3 7l3.5 3.5M3 7h6a4 4 0 0 1 4 4v1.5" />,
   external: <path d="M9 3h4v4M13 3L7.5 8.5M11 9.5V13H3V5h3.5" />,
   print: <path d="M4.5 6V2.5h7V6M4.5 11.5H2.5V6h11v5.5h-2M4.5 9.5h7v4h-7z" />,
+  restart: <path d="M13 8.2a5 5 0 1 1-1.4-3.7M13 2v3.2H9.8" />,
   search: <path d="M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10.5 10.5L14 14" />,
 };
 

@@ -1,12 +1,99 @@
+import { useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import type { App } from "../../api/read.ts";
+import {
+  readAppsOf,
+  readRuntimes,
+  readVersions,
+  readWorkflow,
+  type Version,
+  type Workflow,
+} from "../../api/deploying.ts";
+import { type App, type AppOfList, readProjects } from "../../api/read.ts";
+import { type Edits, isFilled } from "../../pure/deploy-form.ts";
+import { quoted } from "../../pure/shell.ts";
+import { useLeaving } from "../../state/leaving.ts";
+import { type Query, useQuery } from "../../state/query.ts";
+import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
+import { DeployForm } from "./deploy-form.tsx";
+import type { First } from "./deploying.ts";
+import "../../styles/deploying.css";
 
-export function DeployDialog({ app }: { app?: App; workflowId?: string }) {
-  const { route } = useLocation();
+interface Props {
+  /** The App that it was opened from. */
+  app?: App;
+  /** The workflow that it was opened from. */
+  workflowId?: string;
+}
+
+/** The Deploy panel: a version of a workflow, to a new App or to one that is there. `?version=` and `?app=` choose beforehand. */
+export function DeployDialog({ app, workflowId }: Props) {
+  const id = workflowId ?? app?.workflow_id ?? undefined;
+  const [edits, edit] = useState<Edits>({ config: {} });
+  const leaving = useLeaving(isFilled(edits), app ? `/console/apps/${app.id}` : `/console/workflows/${id ?? ""}`);
+  const workflow = useQuery(id && `deploying workflow ${id}`, (signal) => readWorkflow(id as string, signal));
+  const versions = useQuery(id && `deploying versions ${id}`, (signal) => readVersions(id as string, signal));
+  const apps = useQuery(id && `deploying apps ${id}`, (signal) => readAppsOf(id as string, signal));
+  const runtimes = useQuery("deploying runtimes", readRuntimes);
+  const first = useChosenFirst(versions.data.value, apps.data.value, app);
+  const failed = [workflow, versions, apps].find((query) => query.problem.value !== undefined) as Query<unknown>;
   return (
-    <Dialog title="Deploy" onClose={() => route(app ? `/console/apps/${app.id}` : "/console/workflows")}>
-      <div class="body">{app?.name}</div>
+    <Dialog title="Deploy" side wide onClose={leaving.close}>
+      {app && !id ? (
+        <WithoutWorkflow />
+      ) : first && workflow.data.value && versions.data.value && apps.data.value ? (
+        <DeployForm
+          workflow={workflow.data.value}
+          versions={versions.data.value}
+          apps={apps.data.value.map((each) => (each.id === app?.id ? app : each))}
+          runtimes={runtimes.data.value ?? []}
+          runtimesProblem={runtimes.problem.value}
+          {...{ first, edits, edit, leaving }}
+        />
+      ) : failed?.problem.value ? (
+        <Failure problem={failed.problem.value} retry={() => void failed.refresh()} />
+      ) : versions.data.value?.length === 0 && workflow.data.value ? (
+        <WithoutVersions workflow={workflow.data.value} />
+      ) : (
+        <Skeleton lines={8} />
+      )}
     </Dialog>
+  );
+}
+
+function useChosenFirst(versions?: Version[], apps?: AppOfList[], app?: App): First | undefined {
+  const { query } = useLocation();
+  const chosen = useRef<First | undefined>(undefined);
+  const newest = versions?.[0];
+  if (chosen.current === undefined && versions && newest && apps) {
+    const asked = versions.find(({ id, version }) => id === query.version || version === query.version);
+    const appId = app?.id ?? (apps.find(({ id }) => id === query.app) ?? apps[0])?.id;
+    chosen.current = { mode: appId ? "existing" : "new", versionId: (asked ?? newest).id, appId };
+  }
+  return chosen.current;
+}
+
+function WithoutVersions({ workflow }: { workflow: Workflow }) {
+  const projects = useQuery("projects", readProjects).data.value;
+  const namespace = projects?.find(({ id }) => id === workflow.project_id)?.name;
+  return (
+    <Empty title="No version is released yet">
+      <p class="muted">A deployment is of a released version. Release the draft of {workflow.name} first:</p>
+      {namespace && <Command text={`kubectl dynamiq release ${quoted(workflow.name)} -n ${quoted(namespace)}`} />}
+      <a class="button" href={`/console/workflows/${workflow.id}`}>
+        Open the workflow
+      </a>
+    </Empty>
+  );
+}
+
+function WithoutWorkflow() {
+  return (
+    <Empty title="The workflow of this App was deleted">
+      <p class="muted">
+        It has no version to deploy any more. What the App ran before can be brought back from its History.
+      </p>
+    </Empty>
   );
 }

@@ -1,12 +1,263 @@
-import { useLocation } from "preact-iso";
-import type { App } from "../../api/read.ts";
+import { useRef, useState } from "preact/hooks";
+import type { Environment } from "../../api/awaited.ts";
+import {
+  type PromoteBody,
+  type PromotionData,
+  previewPromotion,
+  promote,
+  readEnvironments,
+} from "../../api/deploying.ts";
+import type { App, Deployment } from "../../api/read.ts";
+import { fieldsWrong } from "../../pure/answers.ts";
+import { promoteLine } from "../../pure/commands.ts";
+import type { Consequence } from "../../pure/preview-words.ts";
+import { environmentName, type PromoteEdits, targetOf, targetsOf } from "../../pure/promotion.ts";
+import { hostnameWrong, MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
+import { type Leaving, useLeaving } from "../../state/leaving.ts";
+import { usePreview } from "../../state/preview.ts";
+import { refresh, useQuery } from "../../state/query.ts";
+import { useSending } from "../../state/sending.ts";
+import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { PreviewView } from "../../ui/preview.tsx";
+import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
+import { toast } from "../../ui/toasts.tsx";
+import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
+import { MessageField, SelectField, TextField } from "./fields.tsx";
+import { Outcome, waitsAfter } from "./outcome.tsx";
+import "../../styles/deploying.css";
 
+const TITLE = "Promote deployment";
+
+/** Deploys what an App serves to the App of its name in another environment of the project. */
 export function PromoteDialog({ app }: { app: App }) {
-  const { route } = useLocation();
+  const [edits, edit] = useState<PromoteEdits>({});
+  const leaving = useLeaving(Boolean(edits.hostname || edits.message), `/console/apps/${app.id}`);
+  const environments = useQuery(`deploying environments ${app.id}`, (signal) => readEnvironments(app.id, signal));
+  const targets = environments.data.value && targetsOf(environments.data.value);
+  const problem = environments.problem.value;
   return (
-    <Dialog title="Promote deployment" onClose={() => route(`/console/apps/${app.id}`)}>
-      <div class="body">{app.name}</div>
+    <Dialog title={TITLE} onClose={leaving.close}>
+      {!app.live ? (
+        <NothingLive app={app} />
+      ) : targets && targets.length > 0 ? (
+        <PromoteForm {...{ app, targets, edits, edit, leaving }} ask={() => void environments.refresh()} />
+      ) : targets ? (
+        <NoEnvironment />
+      ) : problem ? (
+        <Failure problem={problem} retry={() => void environments.refresh()} />
+      ) : (
+        <Skeleton lines={6} />
+      )}
     </Dialog>
+  );
+}
+
+interface FormProps {
+  app: App;
+  targets: Environment[];
+  edits: PromoteEdits;
+  edit: (edits: PromoteEdits) => void;
+  leaving: Leaving;
+  ask: () => void;
+}
+
+function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
+  const target = targetOf(targets, edits);
+  const hostname = edits.hostname?.trim() ?? "";
+  const message = edits.message?.trim() ?? "";
+  const body: PromoteBody = {
+    environment: target.environment,
+    project_id: target.project_id,
+    ...(target.needs_hostname && hostname ? { hostname } : {}),
+    ...(message ? { message } : {}),
+  };
+  const wrong: Record<string, string> = {
+    hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
+    message: tooLong(message, MESSAGE_MOST),
+  };
+  const lacks = target.needs_hostname && !hostname;
+  const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version]);
+  const preview = usePreview(lacks || wrong.hostname ? undefined : key, (signal) =>
+    previewPromotion(app.id, { ...body, message: undefined }, signal),
+  );
+  const sending = useSending<PromoteBody, Deployment>(
+    (sent, idempotency) => promote(app.id, sent, idempotency),
+    (made, isHere) => {
+      toast(`The promotion to ${environmentName(target.environment)} has begun`);
+      refresh();
+      if (isHere) leaving.goOn(made.app_id ? `/console/apps/${made.app_id}/rollouts/${made.id}` : "/console/");
+    },
+  );
+  const change = (to: PromoteEdits) => {
+    sending.forgetRefusal();
+    edit(to);
+  };
+  const problem = sending.problem ?? preview.problem;
+  const told = problem && fieldsWrong(problem, ["hostname", "message", "environment", "project_id"]);
+  const button = useRef<HTMLButtonElement>(null);
+  useReadyFocus(button, preview.isCurrent);
+  const shown = { ...told?.fields, ...Object.fromEntries(Object.entries(wrong).filter(([, said]) => said)) };
+  return (
+    <ActingForm
+      leaving={leaving}
+      action={sending.isUnknown ? "Try again" : TITLE}
+      button={button}
+      right={target.promote}
+      askRight={ask}
+      waits={
+        sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(lacks, Object.values(wrong).some(Boolean), preview)
+      }
+      isSending={sending.isSending}
+      onAct={() =>
+        sending.isUnknown
+          ? sending.again()
+          : sending.send({ ...body, confirmed: preview.data?.to as PromoteBody["confirmed"] })
+      }
+      outcome={<Outcome sending={sending} rest={told?.rest} what="The promotion" look={preview.refresh} />}
+    >
+      <div class="body">
+        <Summary app={app} />
+        <Where {...{ targets, target, edits, wrong: shown }} edit={change} />
+        <PreviewView
+          preview={preview}
+          waits={lacks ? "Give a hostname to see what this would do." : undefined}
+          also={(data) => createdBy(data, app.resource_name, target.project_name)}
+        >
+          <MessageField
+            value={edits.message ?? ""}
+            wrong={shown.message}
+            onChange={(text) => change({ ...edits, message: text })}
+          />
+        </PreviewView>
+        <Terminal
+          text={promoteLine({
+            namespace: app.namespace,
+            app: app.resource_name,
+            environment: target.environment,
+            target: target.isOneOfSeveral ? target.project_name : undefined,
+            hostname: target.needs_hostname ? hostname : undefined,
+            message,
+          })}
+        />
+      </div>
+    </ActingForm>
+  );
+}
+
+/** What the target lacks, and gets. */
+function createdBy({ new_app, new_version }: PromotionData, app: string, project: string): Consequence[] {
+  const says = [
+    ...(new_app ? [`App ${app} is made in ${project}`] : []),
+    ...(new_version ? [`Version ${new_version} is put into ${project}`] : []),
+  ];
+  return says.map((each) => ({ kind: "calm", says: each }));
+}
+
+function waitsFor(lacks: boolean, isWrong: boolean, preview: { isCurrent: boolean; problem?: unknown }): string {
+  if (lacks) return "Give a hostname";
+  if (isWrong) return "Mend what is marked";
+  if (preview.isCurrent) return "";
+  return preview.problem ? "What this would do is not known" : "Looking at what this would do…";
+}
+
+/** What is promoted. */
+function Summary({ app }: { app: App }) {
+  return (
+    <dl class="facts summary">
+      <dt>Name</dt>
+      <dd>{app.name}</dd>
+      {app.description && (
+        <>
+          <dt>Description</dt>
+          <dd>{app.description}</dd>
+        </>
+      )}
+      <dt>Live version</dt>
+      <dd>
+        <strong>{app.live?.version}</strong> (#{app.live?.sequence}) in {app.environment ?? app.namespace}
+      </dd>
+    </dl>
+  );
+}
+
+interface WhereProps {
+  targets: Environment[];
+  target: Environment & { isOneOfSeveral: boolean };
+  edits: PromoteEdits;
+  edit: (edits: PromoteEdits) => void;
+  wrong: Record<string, string>;
+}
+
+/** Where to: the environment, which project where it has several, and the hostname there. */
+function Where({ targets, target, edits, edit, wrong }: WhereProps) {
+  const names = [...new Set(targets.map(({ environment }) => environment))];
+  const projects = targets.filter(({ environment }) => environment === target.environment);
+  return (
+    <>
+      <SelectField
+        label="Environment"
+        value={target.environment}
+        choices={names.map((name) => ({ value: name, says: environmentName(name) }))}
+        hint={
+          target.live_version
+            ? `${target.live_version} is live there`
+            : target.app_id
+              ? "Nothing is live there"
+              : "It is new there"
+        }
+        wrong={wrong.environment}
+        onChange={(environment) => edit({ ...edits, environment, projectId: undefined })}
+      />
+      {target.isOneOfSeveral && (
+        <SelectField
+          label="Project"
+          value={target.project_id}
+          choices={projects.map(({ project_id, project_name }) => ({ value: project_id, says: project_name }))}
+          wrong={wrong.project_id}
+          onChange={(projectId) => edit({ ...edits, projectId })}
+        />
+      )}
+      {target.needs_hostname && (
+        <TextField
+          label="Hostname"
+          required
+          first
+          inputMode="url"
+          value={edits.hostname ?? ""}
+          placeholder="support.example.com"
+          hint="The App's address there"
+          wrong={wrong.hostname}
+          onChange={(hostname) => edit({ ...edits, hostname })}
+        />
+      )}
+    </>
+  );
+}
+
+function NothingLive({ app }: { app: App }) {
+  return (
+    <Empty title="Nothing is live yet">
+      <p class="muted">A promotion takes what {app.name} serves to another environment. Deploy it here first.</p>
+      <a class="button" href={`/console/apps/${app.id}/deploy`}>
+        Deploy
+      </a>
+    </Empty>
+  );
+}
+
+function NoEnvironment() {
+  return (
+    <Empty title="This project has no other environment">
+      <p class="muted">
+        An environment is a namespace with two labels: give its namespace, and this one, the same project, and each the
+        name of its environment.
+      </p>
+      <Command
+        text={
+          "kubectl label namespace NAMESPACE dynamiq.getdynamiq.ai/project=PROJECT dynamiq.getdynamiq.ai/environment=production"
+        }
+      />
+    </Empty>
   );
 }

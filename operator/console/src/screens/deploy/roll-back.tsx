@@ -1,12 +1,155 @@
-import { useLocation } from "preact-iso";
-import type { App } from "../../api/read.ts";
+import { useRef, useState } from "preact/hooks";
+import { type DeployBody, deploy, previewDeploy, readRow } from "../../api/deploying.ts";
+import { type App, type Deployment, readRights } from "../../api/read.ts";
+import { fieldsWrong } from "../../pure/answers.ts";
+import { rollBackLine } from "../../pure/commands.ts";
+import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
+import { type Leaving, useLeaving } from "../../state/leaving.ts";
+import { usePreview } from "../../state/preview.ts";
+import { refresh, useQuery } from "../../state/query.ts";
+import { useSending } from "../../state/sending.ts";
 import { Dialog } from "../../ui/dialog.tsx";
+import { PreviewView } from "../../ui/preview.tsx";
+import { Loaded } from "../../ui/states.tsx";
+import { Time } from "../../ui/time.tsx";
+import { toast } from "../../ui/toasts.tsx";
+import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
+import { MessageField } from "./fields.tsx";
+import { Outcome, waitsAfter } from "./outcome.tsx";
+import "../../styles/deploying.css";
 
+interface Filled {
+  withConfig: boolean;
+  message: string;
+}
+
+/** Brings back what an App ran before: one more row. */
 export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
-  const { route } = useLocation();
+  const [filled, fill] = useState<Filled>({ withConfig: false, message: "" });
+  const leaving = useLeaving(filled.withConfig || filled.message !== "", `/console/apps/${app.id}/history`);
+  const row = useQuery(`deploying row ${rowId}`, (signal) => readRow(app.id, rowId, signal));
   return (
-    <Dialog title="Roll back" onClose={() => route(`/console/apps/${app.id}/history`)}>
-      <div class="body">{rowId}</div>
+    <Dialog title="Roll back" onClose={leaving.close}>
+      <Loaded query={row} lines={8}>
+        {(found) => <RollBackForm {...{ app, row: found, filled, fill, leaving }} />}
+      </Loaded>
     </Dialog>
   );
+}
+
+interface FormProps {
+  app: App;
+  row: Deployment;
+  filled: Filled;
+  fill: (filled: Filled) => void;
+  leaving: Leaving;
+}
+
+function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
+  const title = titleOf(row);
+  const message = filled.message.trim();
+  const wrong = tooLong(filled.message, MESSAGE_MOST);
+  const body: DeployBody = {
+    workflow_id: row.workflow_id ?? app.workflow_id ?? "",
+    restores: row.id,
+    with_config: filled.withConfig,
+    ...(message ? { message } : {}),
+  };
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  // A message changes nothing of what is previewed.
+  const preview = usePreview(
+    `${row.id} ${filled.withConfig} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
+    (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
+  );
+  const sending = useSending<DeployBody, Deployment>(
+    (sent, key) => deploy(app.id, sent, key),
+    (made, isHere) => {
+      toast(`The rollback to ${title} has begun`);
+      refresh();
+      if (isHere) leaving.goOn(`/console/apps/${app.id}/rollouts/${made.id}`);
+    },
+  );
+  const change = (to: Filled) => {
+    sending.forgetRefusal();
+    fill(to);
+  };
+  const refused = sending.problem && fieldsWrong(sending.problem, ["message"]);
+  const button = useRef<HTMLButtonElement>(null);
+  useReadyFocus(button, preview.isCurrent);
+  return (
+    <ActingForm
+      leaving={leaving}
+      action={sending.isUnknown ? "Try again" : `Roll back to ${title}`}
+      button={button}
+      right={rights.data.value?.roll_back}
+      askRight={() => void rights.refresh()}
+      waits={sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(wrong, preview)}
+      isSending={sending.isSending}
+      onAct={() =>
+        sending.isUnknown
+          ? sending.again()
+          : sending.send({ ...body, confirmed: preview.data?.to as DeployBody["confirmed"] })
+      }
+      outcome={<Outcome sending={sending} rest={refused?.rest} what="The rollback" look={preview.refresh} />}
+    >
+      <div class="body">
+        <RowLine app={app} row={row} title={title} />
+        <PreviewView preview={preview}>
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={filled.withConfig}
+              onChange={(event) => change({ ...filled, withConfig: event.currentTarget.checked })}
+            />
+            <span>
+              Bring back its scaling
+              <span class="hint small muted">
+                Type, replicas and resources of {title}; otherwise what is live stays
+              </span>
+            </span>
+          </label>
+          <MessageField
+            value={filled.message}
+            wrong={wrong || refused?.fields.message}
+            onChange={(text) => change({ ...filled, message: text })}
+          />
+        </PreviewView>
+        <Terminal
+          text={rollBackLine({
+            namespace: app.namespace,
+            app: app.resource_name,
+            row: row.sequence ?? row.name,
+            withConfig: filled.withConfig,
+            message,
+          })}
+        />
+      </div>
+    </ActingForm>
+  );
+}
+
+/** What comes back. */
+function RowLine({ app, row, title }: { app: App; row: Deployment; title: string }) {
+  const description = row.workflow_version?.description;
+  return (
+    <p class="break">
+      {app.name} goes back to <strong>{title}</strong>
+      {description && `: ${description}`}
+      <br />
+      <span class="muted small">
+        Deployed <Time at={row.created_at} />
+        {row.created_by && ` by ${row.created_by.username}`}
+      </span>
+    </p>
+  );
+}
+
+function titleOf({ workflow_version: version, sequence, name }: Deployment): string {
+  return `${version?.version ?? ""} ${sequence ? `(#${sequence})` : `(${name})`}`.trim();
+}
+
+function waitsFor(wrong: string, { isCurrent, problem }: { isCurrent: boolean; problem?: unknown }): string {
+  if (wrong) return "The message is too long";
+  if (isCurrent) return "";
+  return problem ? "What this would do is not known" : "Looking at what this would do…";
 }

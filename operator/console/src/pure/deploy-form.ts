@@ -1,0 +1,88 @@
+/** What the Deploy panel holds: what was filled in, what is wrong with it, and what it asks for. Pure. */
+import { type Config, type ConfigFields, configToSend, configWrong } from "./config.ts";
+import { DESCRIPTION_MOST, MESSAGE_MOST, nameWrong, tooLong } from "./texts.ts";
+
+export type Mode = "new" | "existing";
+
+/** What the reader has filled in; what is left out is as the panel found it. */
+export interface Edits {
+  mode?: Mode;
+  appId?: string;
+  name?: string;
+  description?: string;
+  access?: "private" | "public";
+  versionId?: string;
+  runtimeId?: string;
+  message?: string;
+  config: Partial<ConfigFields>;
+}
+
+/** Fields that an error may name, by the API's names. */
+export const FIELDS = [
+  "name",
+  "description",
+  "message",
+  "workflow_version_id",
+  "runtime_id",
+  "access_control",
+  "deployment_config",
+];
+
+/** Whether leaving would lose something that takes time to fill in again. */
+export function isFilled({ name, description, message, config, versionId, runtimeId, access }: Edits): boolean {
+  return Boolean(
+    name || description || message || versionId || runtimeId || access || Object.values(config).some(Boolean),
+  );
+}
+
+/** What is wrong with what was filled in, by field. `isAsked`: the reader has tried to go on, so that what is missing is wrong, too. */
+export function wrongOf(edits: Edits, mode: Mode, live: Config | undefined, isAsked: boolean): Record<string, string> {
+  const wrong: Record<string, string> = {};
+  const say = (field: string, said: string) => {
+    if (said) wrong[field] = said;
+  };
+  if (mode === "new") {
+    if (edits.name !== undefined || isAsked) say("name", nameWrong(edits.name ?? ""));
+    say("description", tooLong(edits.description ?? "", DESCRIPTION_MOST));
+  } else say("message", tooLong(edits.message ?? "", MESSAGE_MOST));
+  return { ...wrong, ...configWrong(edits.config, mode === "new" ? undefined : live) };
+}
+
+export interface Named {
+  workflowId: string;
+  versionId: string;
+}
+
+/** What deploys one more version of an App. */
+export function deployBody(edits: Edits, { workflowId, versionId }: Named, live: Config | undefined) {
+  return {
+    workflow_id: workflowId,
+    workflow_version_id: versionId,
+    ...chosen(edits, live),
+    ...(edits.message?.trim() ? { message: edits.message.trim() } : {}),
+    with_config: false,
+  };
+}
+
+/** What makes an App, and deploys it. */
+export function newAppBody(edits: Edits, { workflowId, versionId }: Named, projectId: string) {
+  return {
+    name: (edits.name ?? "").trim(),
+    project_id: projectId,
+    workflow_id: workflowId,
+    workflow_version_id: versionId,
+    ...(edits.description?.trim() ? { description: edits.description.trim() } : {}),
+    access_control: { access_type: edits.access ?? ("private" as const) },
+    ...chosen(edits, undefined),
+  };
+}
+
+function chosen(edits: Edits, live: Config | undefined) {
+  const config = configToSend(edits.config, live);
+  return {
+    ...(edits.runtimeId ? { runtime_id: edits.runtimeId } : {}),
+    ...(config ? { deployment_config: config as Sendable } : {}),
+  };
+}
+
+type Sendable = Config & { deployment_type: "serverless" | "server_based" };

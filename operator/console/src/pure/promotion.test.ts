@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { environmentName, targetOf, targetsOf } from "./promotion.ts";
+
+const at = (environment: string, id: string, isOwn = false) => ({ environment, project_id: id, is_own: isOwn });
+const ALL = [at("staging", "own", true), at("qa", "qa"), at("production", "eu"), at("production", "us")];
+
+describe("where an App is promoted to", () => {
+  it("is production, where there is one", () => {
+    expect(targetOf(targetsOf(ALL), {})).toMatchObject({ project_id: "eu", isOneOfSeveral: true });
+    expect(targetOf(targetsOf(ALL.slice(0, 2)), {})).toMatchObject({ project_id: "qa", isOneOfSeveral: false });
+  });
+
+  it("is never where the App is already", () => {
+    expect(targetsOf(ALL).some((each) => each.is_own)).toBe(false);
+    expect(targetsOf(ALL.slice(0, 1))).toEqual([]);
+  });
+
+  it("is what was chosen, as long as that is there", () => {
+    expect(targetOf(targetsOf(ALL), { environment: "production", projectId: "us" }).project_id).toBe("us");
+    expect(targetOf(targetsOf(ALL), { environment: "qa", projectId: "us" }).project_id).toBe("qa");
+    expect(targetOf(targetsOf(ALL), { environment: "gone" }).project_id).toBe("eu");
+  });
+});
+
+it("writes an environment as people do", () => {
+  expect(environmentName("production")).toBe("Production");
+  expect(environmentName("qa")).toBe("qa");
+});

@@ -1,0 +1,122 @@
+import type { ComponentChildren, RefObject } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+import type { Leaving } from "../../state/leaving.ts";
+import type { Right } from "../../ui/action.tsx";
+import { Command } from "../../ui/copy.tsx";
+import { Icon } from "../../ui/icons.tsx";
+
+interface Props {
+  leaving: Leaving;
+  /** What the button says. */
+  action: string;
+  button?: RefObject<HTMLButtonElement | null>;
+  right?: Right;
+  /** Asks once more what the caller may do. */
+  askRight?: () => void;
+  /** Why it cannot be done yet; empty where it can. */
+  waits?: string;
+  isSending: boolean;
+  onAct: () => void;
+  /** What became of it, above the buttons. */
+  outcome?: ComponentChildren;
+  children: ComponentChildren;
+}
+
+/** The form inside a dialog that does one thing: what is filled in, what became of it, and the buttons. */
+export function ActingForm(props: Props) {
+  const { leaving, onAct, outcome, children } = props;
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (props.isSending || props.waits || props.right?.allowed === false) return;
+    onAct();
+  };
+  return (
+    <form class="acting" noValidate onSubmit={submit}>
+      {children}
+      <footer>
+        {leaving.asks && <Leave leaving={leaving} />}
+        <div class="ends" hidden={leaving.asks}>
+          {outcome}
+          <Buttons {...props} />
+        </div>
+      </footer>
+    </form>
+  );
+}
+
+/** The same from a terminal. */
+export function Terminal({ text }: { text: string }) {
+  return (
+    <section class="terminal" aria-label="From a terminal">
+      <h3>From a terminal</h3>
+      <Command text={text} />
+    </section>
+  );
+}
+
+function Leave({ leaving }: { leaving: Leaving }) {
+  const stay = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
+    stay.current?.focus();
+    return () => {
+      if (before?.isConnected) before.focus();
+    };
+  }, []);
+  return (
+    <div class="notice warn" role="alertdialog" aria-label="Leave?">
+      <span>Leave? What you filled in is lost then.</span>
+      <span class="buttons">
+        <button type="button" class="button" onClick={leaving.leave}>
+          Leave
+        </button>
+        <button type="button" class="button primary" onClick={leaving.stay} ref={stay}>
+          Stay
+        </button>
+      </span>
+    </div>
+  );
+}
+
+function Buttons({ action, button, right, askRight, waits, isSending, leaving }: Props) {
+  const id = useId();
+  const isForbidden = right?.allowed === false;
+  const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits;
+  return (
+    <div class="buttons end">
+      <span id={id} class={isForbidden ? "why small break missing" : "why small muted break"}>
+        {why}
+        {isForbidden && askRight && (
+          <button type="button" class="button plain tiny" onClick={askRight}>
+            Ask again
+          </button>
+        )}
+      </span>
+      <button type="button" class="button" onClick={leaving.close}>
+        Cancel
+      </button>
+      <button
+        ref={button}
+        type="submit"
+        class="button primary"
+        aria-disabled={isForbidden || waits || isSending ? "true" : undefined}
+        aria-describedby={why ? id : undefined}
+        title={isForbidden ? why : undefined}
+      >
+        {isSending && <Icon shape="ring" spins />}
+        {action}
+      </button>
+    </div>
+  );
+}
+
+/** Puts the focus on the button once it can be pressed, so that Enter does it; not where the reader is filling something in. */
+export function useReadyFocus(button: RefObject<HTMLButtonElement | null>, isReady: boolean): void {
+  const isDone = useRef(false);
+  useEffect(() => {
+    if (!isReady || isDone.current) return;
+    isDone.current = true;
+    const now = document.activeElement;
+    if (!now?.matches("input, textarea, select, summary")) button.current?.focus();
+  }, [isReady, button]);
+}

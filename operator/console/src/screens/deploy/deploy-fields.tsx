@@ -1,0 +1,181 @@
+import type { Runtime } from "../../api/awaited.ts";
+import { type AppOfList, readProjects } from "../../api/read.ts";
+import { typeOf } from "../../pure/config.ts";
+import type { Edits, Mode } from "../../pure/deploy-form.ts";
+import { useQuery } from "../../state/query.ts";
+import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
+import type { Deploying, Panel } from "./deploying.ts";
+import { type Choice, MessageField, Segments, SelectField, TextField } from "./fields.tsx";
+
+interface Props {
+  panel: Panel;
+  deploying: Deploying;
+}
+
+const MODES = [
+  { value: "new", says: "New deployment" },
+  { value: "existing", says: "Existing deployment" },
+];
+
+/** What is filled in: which App, which version, on what, and why. */
+export function DeployFields({ panel, deploying }: Props) {
+  const { edits, edit, apps } = panel;
+  const { mode, live, wrong } = deploying;
+  const change = (part: Partial<Edits>) => edit({ ...edits, ...part });
+  return (
+    <div class="fields">
+      <Segments
+        label="Deployment mode"
+        name="mode"
+        value={mode}
+        choices={MODES}
+        onChange={(chosen) => change({ mode: chosen as Mode })}
+      />
+      {mode === "new" ? (
+        <NewFields {...{ panel, deploying, change }} />
+      ) : apps.length === 0 ? (
+        <p class="muted">Nothing is deployed of this workflow yet: make a new deployment.</p>
+      ) : (
+        <ExistingFields {...{ panel, deploying, change }} />
+      )}
+      {(mode === "new" || apps.length > 0) && (
+        <>
+          <VersionAndRuntime {...{ panel, deploying, change }} />
+          {mode === "existing" && (
+            <MessageField
+              value={edits.message ?? ""}
+              wrong={wrong.message}
+              onChange={(message) => change({ message })}
+            />
+          )}
+          <AdvancedConfiguration
+            edits={edits.config}
+            live={live}
+            wrong={wrong}
+            onChange={(config) => change({ config })}
+          />
+        </>
+      )}
+    </div>
+  );
+}
+
+type ChangeProps = Props & { change: (part: Partial<Edits>) => void };
+
+function NewFields({ panel, deploying, change }: ChangeProps) {
+  const { edits, workflow } = panel;
+  const projects = useQuery("projects", readProjects).data.value;
+  const project = projects?.find(({ id }) => id === workflow.project_id);
+  return (
+    <>
+      <TextField
+        label="Name"
+        required
+        first={panel.first.mode === "new"}
+        value={edits.name ?? ""}
+        wrong={deploying.wrong.name}
+        hint="What people call it; its address is made of it"
+        onChange={(name) => change({ name })}
+      />
+      <TextField
+        label="Description"
+        value={edits.description ?? ""}
+        wrong={deploying.wrong.description}
+        onChange={(description) => change({ description })}
+      />
+      <TextField
+        label="Project"
+        readOnly
+        value={
+          project ? [project.name, project.environment && `(${project.environment})`].filter(Boolean).join(" ") : ""
+        }
+        hint="The workflow's own; Promote brings it to another environment"
+      />
+      <Segments
+        label="Access"
+        name="access"
+        value={edits.access ?? "private"}
+        choices={ACCESS}
+        onChange={(access) => change({ access: access as Edits["access"] })}
+      />
+      <TypeChoice
+        value={typeOf(edits.config, undefined)}
+        onChange={(type) => change({ config: { ...edits.config, type } })}
+      />
+    </>
+  );
+}
+
+const ACCESS = [
+  { value: "private", says: "Private" },
+  { value: "public", says: "Public" },
+];
+
+function ExistingFields({ panel, deploying, change }: ChangeProps) {
+  const { app } = deploying;
+  return (
+    <>
+      <SelectField
+        label="Select deployment"
+        value={app?.id ?? ""}
+        choices={[...(app ? [] : [{ value: "", says: "Select one" }]), ...panel.apps.map(choiceOfApp)]}
+        onChange={(appId) => change({ appId })}
+      />
+      <div class="two">
+        <TextField label="Name" readOnly value={app?.name ?? ""} />
+        <TextField label="Description" readOnly value={app?.description ?? ""} />
+      </div>
+    </>
+  );
+}
+
+function choiceOfApp(app: AppOfList): Choice {
+  return { value: app.id, says: `${app.name} · ${app.live ? app.live.version : "not deployed"}` };
+}
+
+function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
+  const { versions, runtimes, runtimesProblem, first, edits } = panel;
+  const { app, version, wrong } = deploying;
+  const deployed = app?.live?.version;
+  const choices = versions.map(({ id, version: name, description }) => ({
+    value: id,
+    says: [name === deployed ? `${name} (deployed)` : name, description].filter(Boolean).join(" · "),
+  }));
+  const kept = app?.live ? runtimes.find(({ id }) => id === app.runtime_id) : runtimes.find((each) => !each.deprecated);
+  const shown = runtimes.find(({ id }) => id === edits.runtimeId) ?? kept;
+  return (
+    <>
+      <SelectField
+        label="Source version"
+        first={first.mode === "existing"}
+        value={edits.versionId ?? first.versionId}
+        choices={version ? choices : [{ value: edits.versionId ?? first.versionId, says: "(gone)" }, ...choices]}
+        wrong={wrong.workflow_version_id}
+        onChange={(versionId) => change({ versionId })}
+      />
+      <SelectField
+        label="Runtime"
+        value={edits.runtimeId ?? ""}
+        choices={[{ value: "", says: whatIsKept(app, kept) }, ...runtimes.map(choiceOfRuntime)]}
+        hint={
+          runtimesProblem
+            ? `Others cannot be listed: ${runtimesProblem.message}`
+            : shown?.deprecated
+              ? `${shown.version} is deprecated: choose a newer one`
+              : undefined
+        }
+        wrong={wrong.runtime_id}
+        onChange={(runtimeId) => change({ runtimeId })}
+      />
+    </>
+  );
+}
+
+function whatIsKept(app: AppOfList | undefined, kept: Runtime | undefined): string {
+  if (app?.live) return `Keep what is live · ${app.runtime?.version ?? kept?.version ?? ""}`;
+  return kept ? `The newest · ${kept.version}` : "The newest";
+}
+
+function choiceOfRuntime({ id, version, label, deprecated }: Runtime): Choice {
+  return { value: id, says: [version, label, deprecated && "(deprecated)"].filter(Boolean).join(" · ") };
+}

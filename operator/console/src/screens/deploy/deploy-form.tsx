@@ -1,0 +1,97 @@
+import { useEffect, useRef } from "preact/hooks";
+import { readProjects } from "../../api/read.ts";
+import { deployLine, newAppLines } from "../../pure/commands.ts";
+import { configToSend } from "../../pure/config.ts";
+import { useQuery } from "../../state/query.ts";
+import { PreviewView } from "../../ui/preview.tsx";
+import { ActingForm, Terminal } from "./acting.tsx";
+import { DeployFields } from "./deploy-fields.tsx";
+import { type Deploying, type Panel, useDeploying } from "./deploying.ts";
+import { NewAppOutlook } from "./new-app.tsx";
+import { Outcome, waitsAfter } from "./outcome.tsx";
+
+const MEND = "Mend what is marked to see what this would do.";
+
+/** The form of the Deploy panel, with what it would do beside it. */
+export function DeployForm(panel: Panel) {
+  const deploying = useDeploying(panel);
+  const { mode, app, version, preview, isWrong, rights, outcome, rest } = deploying;
+  const form = useRef<HTMLDivElement>(null);
+  useFirstFocus(form, mode);
+  const act = () => {
+    if (outcome.isUnknown) return outcome.again();
+    deploying.send();
+    if (isWrong) requestAnimationFrame(() => focusWrong(form.current));
+  };
+  return (
+    <ActingForm
+      leaving={panel.leaving}
+      action={outcome.isUnknown ? "Try again" : `Deploy ${version?.version ?? ""}`}
+      right={rights.right}
+      askRight={rights.ask}
+      waits={outcome.isUnknown ? "" : waitsAfter(outcome) || waitsFor(deploying)}
+      isSending={outcome.isSending}
+      onAct={act}
+      outcome={
+        <Outcome sending={outcome} rest={rest} what={`The deploy of ${deploying.sentVersion}`} look={preview.refresh} />
+      }
+    >
+      <div class="body columns" ref={form}>
+        <DeployFields panel={panel} deploying={deploying} />
+        <div class="beside">
+          {mode === "new" ? (
+            <NewAppOutlook panel={panel} deploying={deploying} />
+          ) : (
+            <PreviewView preview={preview} waits={app && isWrong ? MEND : undefined} />
+          )}
+          <CommandLine panel={panel} deploying={deploying} />
+        </div>
+      </div>
+    </ActingForm>
+  );
+}
+
+/** Why it cannot be deployed yet; what is wrong with a field is said when somebody tries. */
+function waitsFor({ mode, app, preview, isWrong }: Deploying): string {
+  if (mode === "new" || isWrong) return "";
+  if (!app) return "Select a deployment";
+  if (preview.isCurrent) return "";
+  return preview.problem ? "What this would do is not known" : "Looking at what this would do…";
+}
+
+function useFirstFocus(form: { current: HTMLElement | null }, mode: string) {
+  const before = useRef<string | undefined>(undefined);
+  useEffect(() => {
+    if (before.current === undefined) form.current?.querySelector<HTMLElement>("[data-first]")?.focus();
+    before.current = mode;
+  }, [form, mode]);
+}
+
+function focusWrong(form: HTMLElement | null) {
+  form?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+}
+
+/** The same from a terminal. */
+function CommandLine({ panel, deploying }: { panel: Panel; deploying: Deploying }) {
+  const { workflow, runtimes, edits } = panel;
+  const { mode, app, version, live } = deploying;
+  const projects = useQuery("projects", readProjects).data.value;
+  const namespace = app?.namespace ?? projects?.find(({ id }) => id === workflow.project_id)?.name;
+  if (!namespace || !version || (mode === "existing" && !app)) return null;
+  const asked = {
+    namespace,
+    version: version.version,
+    runtime: runtimes.find(({ id }) => id === edits.runtimeId)?.name,
+    config: configToSend(edits.config, live),
+  };
+  const text = app
+    ? deployLine({ ...asked, app: app.resource_name, message: edits.message?.trim() })
+    : newAppLines({
+        ...asked,
+        name: edits.name?.trim() || "My App",
+        description: edits.description?.trim() ?? "",
+        workflow: workflow.name,
+        access: edits.access ?? "private",
+      });
+  return <Terminal text={text} />;
+}

@@ -1,0 +1,117 @@
+import { useState } from "preact/hooks";
+import type { Runtime } from "../../api/awaited.ts";
+import {
+  createApp,
+  type DeployBody,
+  deploy,
+  type NewAppBody,
+  previewDeploy,
+  readProjectRights,
+  type Version,
+  type Workflow,
+} from "../../api/deploying.ts";
+import type { Problem } from "../../api/problem.ts";
+import { type AppOfList, readRights } from "../../api/read.ts";
+import { fieldsWrong } from "../../pure/answers.ts";
+import { AMOUNTS, NUMBERS } from "../../pure/config.ts";
+import { deployBody, type Edits, FIELDS, type Mode, newAppBody, wrongOf } from "../../pure/deploy-form.ts";
+import type { Leaving } from "../../state/leaving.ts";
+import { usePreview } from "../../state/preview.ts";
+import { refresh, useQuery } from "../../state/query.ts";
+import { useSending } from "../../state/sending.ts";
+import { toast } from "../../ui/toasts.tsx";
+
+/** What the panel opens with. It stays that, however the lists change while somebody fills it in. */
+export interface First {
+  mode: Mode;
+  versionId: string;
+  appId?: string;
+}
+
+/** What the panel is about, and what was filled in. */
+export interface Panel {
+  workflow: Workflow;
+  versions: Version[];
+  apps: AppOfList[];
+  runtimes: Runtime[];
+  runtimesProblem?: Problem;
+  first: First;
+  edits: Edits;
+  edit: (edits: Edits) => void;
+  leaving: Leaving;
+}
+
+interface Sent {
+  /** The App that is deployed; none where one is made. */
+  appId?: string;
+  body: DeployBody | NewAppBody;
+  version: string;
+  /** The form that was sent. */
+  held: string;
+}
+
+const KNOWN = [...FIELDS, ...[...Object.values(NUMBERS), ...Object.values(AMOUNTS)].map(({ path }) => path)];
+
+/** What the form means as it stands: what is wrong with it, what it would do, whether the caller may, and what became of sending it. */
+export function useDeploying({ workflow, versions, apps, first, edits, leaving }: Panel) {
+  const mode: Mode = edits.mode ?? first.mode;
+  const app = mode === "existing" ? apps.find(({ id }) => id === (edits.appId ?? first.appId)) : undefined;
+  const versionId = edits.versionId ?? first.versionId;
+  const version = versions.find(({ id }) => id === versionId);
+  const live = app?.deployment_config;
+  const [isAsked, ask] = useState(false);
+  const isWrong = Object.keys(wrongOf(edits, mode, live, true)).length > 0;
+  const named = { workflowId: workflow.id, versionId };
+  const body = app ? deployBody(edits, named, live) : newAppBody(edits, named, workflow.project_id ?? "");
+  const held = JSON.stringify([app?.id, body]);
+  // A message changes nothing of what the form would do; what is live and what is under way does.
+  const previewed = { ...body, message: undefined };
+  const key = JSON.stringify([app?.id, previewed, app?.live?.deployment_id, app?.under_way?.deployment_id]);
+  const preview = usePreview(app && !isWrong ? key : undefined, (signal) =>
+    previewDeploy(app?.id as string, previewed as DeployBody, signal),
+  );
+  const sending = useSending<Sent, { appId: string; rowId: string | null }>(post, ({ appId, rowId }, isHere, sent) => {
+    toast(`The deploy of ${sent.version} has begun`);
+    refresh();
+    if (isHere) leaving.goOn(rowId ? `/console/apps/${appId}/rollouts/${rowId}` : `/console/apps/${appId}`);
+  });
+  const isOfThis = sending.sent?.held === held;
+  const refused = isOfThis && !sending.isUnknown ? sending.problem : undefined;
+  const problem = refused ?? preview.problem;
+  const told = problem ? fieldsWrong(problem, KNOWN) : { fields: {}, rest: "" };
+  return {
+    ...{ mode, app, version, live, preview, isWrong },
+    wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
+    outcome: refused || sending.isUnknown ? sending : { ...sending, problem: undefined },
+    sentVersion: sending.sent?.version,
+    rest: refused ? told.rest : undefined,
+    rights: useRight(app?.id, mode === "new" ? workflow.project_id : null),
+    send: () => {
+      ask(true);
+      if (isWrong) return;
+      const confirmed = app && preview.data ? { confirmed: preview.data.to as DeployBody["confirmed"] } : {};
+      sending.send({ appId: app?.id, body: { ...body, ...confirmed }, version: version?.version ?? "", held });
+    },
+  };
+}
+
+export type Deploying = ReturnType<typeof useDeploying>;
+
+async function post({ appId, body }: Sent, key: string): Promise<{ appId: string; rowId: string | null }> {
+  if (appId !== undefined) return { appId, rowId: (await deploy(appId, body as DeployBody, key)).id };
+  const made = await createApp(body as NewAppBody, key);
+  return { appId: made.id, rowId: made.latest_deployment_id };
+}
+
+/** Whether the caller may deploy the App, or make one in the project. */
+function useRight(appId: string | undefined, projectId: string | null) {
+  const ofApp = useQuery(appId && `rights ${appId}`, (signal) => readRights(appId as string, signal));
+  const ofProject = useQuery(projectId ? `rights project ${projectId}` : undefined, (signal) =>
+    readProjectRights(projectId as string, signal),
+  );
+  const query = projectId ? ofProject : ofApp;
+  return {
+    right: projectId ? ofProject.data.value?.create_app : ofApp.data.value?.deploy,
+    ask: () => void query.refresh(),
+  };
+}

@@ -1,0 +1,133 @@
+import { MESSAGE_MOST } from "../../pure/texts.ts";
+import { Field } from "../../ui/field.tsx";
+
+interface TextProps {
+  label: string;
+  value: string;
+  hint?: string;
+  wrong?: string;
+  readOnly?: boolean;
+  required?: boolean;
+  inputMode?: "numeric" | "url";
+  placeholder?: string;
+  /** What the number counts, where the label does not say. */
+  unit?: string;
+  /** Whether it has the focus when the dialog opens. */
+  first?: boolean;
+  onChange?: (value: string) => void;
+}
+
+/** A line of text. */
+export function TextField({ label, value, hint, wrong, unit, first, onChange, ...input }: TextProps) {
+  return (
+    <Field label={label} hint={hint} wrong={wrong}>
+      {(attributes) => (
+        <span class={unit && "with-unit"}>
+          <input
+            {...attributes}
+            {...input}
+            class="input"
+            data-first={first || undefined}
+            autocomplete="off"
+            spellcheck={false}
+            value={value}
+            onInput={(event) => onChange?.(event.currentTarget.value)}
+          />
+          {unit && (
+            <span class="unit" aria-hidden="true">
+              {unit}
+            </span>
+          )}
+        </span>
+      )}
+    </Field>
+  );
+}
+
+/** Why it is done: it stays in the history. */
+export function MessageField({
+  value,
+  wrong,
+  onChange,
+}: Pick<TextProps, "value" | "wrong"> & { onChange: (value: string) => void }) {
+  const isLong = value.length > MESSAGE_MOST * 0.8;
+  return (
+    <Field
+      label="Message (optional)"
+      hint={isLong ? `${[...value].length} of ${MESSAGE_MOST} characters` : "Why: it stays in the history"}
+      wrong={wrong}
+    >
+      {(attributes) => (
+        <textarea
+          {...attributes}
+          class="input short"
+          rows={2}
+          value={value}
+          onInput={(event) => onChange(event.currentTarget.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
+export interface Choice {
+  value: string;
+  says: string;
+}
+
+interface SelectProps {
+  label: string;
+  value: string;
+  choices: Choice[];
+  hint?: string;
+  wrong?: string;
+  /** Whether it has the focus when the dialog opens. */
+  first?: boolean;
+  onChange: (value: string) => void;
+}
+
+/** One of several. */
+export function SelectField({ label, value, choices, hint, wrong, first, onChange }: SelectProps) {
+  return (
+    <Field label={label} hint={hint} wrong={wrong}>
+      {(attributes) => (
+        <select
+          {...attributes}
+          class="input"
+          data-first={first || undefined}
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
+        >
+          {choices.map((choice) => (
+            <option key={choice.value} value={choice.value}>
+              {choice.says}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+/** Two or three, all of them seen. */
+export function Segments({ label, name, value, choices, onChange }: SelectProps & { name: string }) {
+  return (
+    <fieldset class="field">
+      <legend>{label}</legend>
+      <div class="segments">
+        {choices.map((choice) => (
+          <label key={choice.value}>
+            <input
+              type="radio"
+              name={name}
+              value={choice.value}
+              checked={value === choice.value}
+              onChange={() => onChange(choice.value)}
+            />
+            {choice.says}
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}

@@ -1,0 +1,89 @@
+import type { Problem } from "../../api/problem.ts";
+import { type Change, changesOf } from "../../pure/answers.ts";
+import type { Sending } from "../../state/sending.ts";
+
+type Told = Omit<Sending<never>, "sent" | "send">;
+
+interface Props {
+  sending: Told;
+  /** What is left to say where some of it stands at the fields already. */
+  rest?: string;
+  /** What it is called: `The deploy`. */
+  what: string;
+  /** Reads the preview again. */
+  look?: () => void;
+}
+
+/** What became of a write that was not simply done: not known, changed meanwhile, or refused. Nothing where there is nothing to say. */
+export function Outcome({ sending, rest, what, look }: Props) {
+  const { problem, isUnknown } = sending;
+  if (problem === undefined || sending.isSending) return null;
+  if (isUnknown) return <Unknown what={what} problem={problem} />;
+  const changes = changesOf(problem);
+  if (changes.length > 0) {
+    const again = () => {
+      sending.forget();
+      look?.();
+    };
+    return <Changed changes={changes} look={again} />;
+  }
+  const said = rest ?? problem.message;
+  if (problem.status === 401) {
+    return <Refused says="Nothing was done: your session has ended. Sign in again, and go on here." />;
+  }
+  return said ? <Refused says={said} /> : null;
+}
+
+function Unknown({ what, problem }: { what: string; problem: Problem }) {
+  return (
+    <div class="notice warn" role="alert">
+      <span class="break">
+        <strong>{what} had no answer, so whether it was done is not known.</strong> Try again: however often it is sent,
+        it is done once. <span class="small">({problem.message})</span>
+      </span>
+    </div>
+  );
+}
+
+/** Why nothing can be sent at the moment after what became of the last try; empty where it can. */
+export function waitsAfter(sending: Told): string {
+  const { problem, isSending } = sending;
+  return problem && !isSending && changesOf(problem).length > 0 ? "Look at the new preview first" : "";
+}
+
+function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
+  return (
+    <div class="notice warn changed" role="alert">
+      <strong>Nothing was done: what would be deployed has changed since the preview.</strong>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Field</th>
+            <th scope="col">Confirmed</th>
+            <th scope="col">Now</th>
+          </tr>
+        </thead>
+        <tbody>
+          {changes.map(({ field, confirmed, now }) => (
+            <tr key={field}>
+              <th scope="row">{field}</th>
+              <td class="break">{confirmed}</td>
+              <td class="break">{now}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <button type="button" class="button" onClick={look}>
+        Look at the new preview
+      </button>
+    </div>
+  );
+}
+
+function Refused({ says }: { says: string }) {
+  return (
+    <div class="notice bad" role="alert">
+      <span class="break">{says.charAt(0).toUpperCase() + says.slice(1)}</span>
+    </div>
+  );
+}

@@ -1,0 +1,133 @@
+import type { ComponentChildren } from "preact";
+import {
+  type Consequence,
+  consequencesOf,
+  differs,
+  type Pair,
+  type Preview,
+  pairsOf,
+  summaryOf,
+} from "../pure/preview-words.ts";
+import type { Previewed } from "../state/preview.ts";
+import { Diff } from "./diff.tsx";
+import { Icon } from "./icons.tsx";
+import { Skeleton } from "./states.tsx";
+
+interface Props<T extends Preview> {
+  preview: Previewed<T>;
+  /** What to say while the form cannot be previewed. */
+  waits?: string;
+  /** What else happens. */
+  also?: (data: T) => Consequence[];
+  /** What stands above the diff, which may be long. */
+  children?: ComponentChildren;
+}
+
+/** What a form would do if it were sent now: from what to what, what happens to the pods, warnings, and the diff of the flow. */
+export function PreviewView<T extends Preview>({ preview, waits, also, children }: Props<T>) {
+  const { data, isCurrent, isReading, problem, refresh } = preview;
+  return (
+    <section class="outlook" aria-label="Preview" aria-busy={isReading}>
+      <header>
+        <h3>Preview</h3>
+        {isReading && data && (
+          <span class="small muted reading">
+            <Icon shape="ring" spins /> Looking…
+          </span>
+        )}
+      </header>
+      {waits && <p class="muted small">{waits}</p>}
+      {problem && (
+        <div class="notice bad" role="alert">
+          <span class="break">{capital(problem.message)}</span>
+          <button type="button" class="button tiny" onClick={refresh}>
+            Retry
+          </button>
+        </div>
+      )}
+      {!data && isReading && <Skeleton lines={5} />}
+      {data && (
+        <div class={isCurrent ? "told" : "told old"}>
+          <Pairs pairs={pairsOf(data)} />
+          <Consequences of={[...consequencesOf(data), ...(also?.(data) ?? [])]} />
+          <Warnings warnings={data.warnings} />
+        </div>
+      )}
+      {children}
+      {data?.from && (
+        <div class={isCurrent ? "told" : "told old"}>
+          <Diff text={data.flow_diff} label="Flow" same="The flow is the same as what is live." />
+        </div>
+      )}
+      <p class="hidden-label" role="status">
+        {data && isCurrent ? summaryOf(data) : ""}
+      </p>
+    </section>
+  );
+}
+
+function Pairs({ pairs }: { pairs: Pair[] }) {
+  return (
+    <dl class="facts pairs">
+      {pairs.map((pair) => (
+        <OnePair key={pair.label} pair={pair} />
+      ))}
+    </dl>
+  );
+}
+
+function OnePair({ pair }: { pair: Pair }) {
+  const { label, from, to } = pair;
+  return (
+    <>
+      <dt>{label}</dt>
+      <dd>
+        {differs(pair) ? (
+          <>
+            <span class="hidden-label">from </span>
+            <span class="was">{from}</span>
+            <span aria-hidden="true" class="arrow">
+              →
+            </span>
+            <span class="hidden-label"> to </span>
+            <strong>{to}</strong>
+          </>
+        ) : (
+          <span class={from === undefined ? undefined : "muted"}>{from ?? to}</span>
+        )}
+      </dd>
+    </>
+  );
+}
+
+const SHAPES = { calm: "check", restart: "restart", attention: "warning" } as const;
+
+export function Consequences({ of }: { of: Consequence[] }) {
+  return (
+    <ul class="consequences">
+      {of.map(({ kind, says }) => (
+        <li key={says} class={kind}>
+          <Icon shape={SHAPES[kind]} />
+          <span>{says}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Warnings({ warnings }: { warnings: string[] }) {
+  if (warnings.length === 0) return null;
+  return (
+    <ul class="warnings" aria-label="Warnings">
+      {warnings.map((each) => (
+        <li key={each} class="notice warn small">
+          <span class="break">{capital(each)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
