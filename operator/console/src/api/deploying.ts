@@ -1,8 +1,10 @@
 /** What the deploying dialogs read and write, by name. Each returns the data of an answer and throws Problem. */
-import type { Environment, ProjectRights, Runtime } from "./awaited.ts";
-import { call, GET, getAwaited, POST } from "./client.ts";
-import type { App, AppOfList, Deployment, Schemas } from "./read.ts";
+import { call, GET, POST } from "./client.ts";
+import type { AppOfList, Deployment, Schemas } from "./read.ts";
 
+export type Runtime = Schemas["Runtime"];
+export type Environment = Schemas["Environment"];
+export type ProjectRights = Schemas["ProjectRights"];
 export type Version = Schemas["Version"];
 export type Workflow = Schemas["WorkflowDetail"];
 export type PreviewData = Schemas["PreviewShape"];
@@ -25,20 +27,20 @@ export const readVersions = async (workflow: string, signal: AbortSignal): Promi
 /** The Apps of a workflow. */
 export const readAppsOf = async (workflow: string, signal: AbortSignal): Promise<AppOfList[]> => {
   const params = { query: { ...ALL, workflow_id: workflow } };
-  return (await call(GET("/v1/apps", { params, signal }))).data as AppOfList[];
+  return (await call(GET("/v1/apps", { params, signal }))).data;
 };
 
-export const readRow = (app: string, row: string, signal: AbortSignal): Promise<Deployment> =>
-  getAwaited<Deployment>(`/v1/apps/${app}/deployments/${row}`, signal);
+/** The Runtimes that may be named, newest first, and those that are deprecated among them. */
+export const readRuntimes = async (signal: AbortSignal): Promise<Runtime[]> =>
+  (await call(GET("/v1/runtimes", { params: { query: ALL }, signal }))).data;
 
-export const readRuntimes = (signal: AbortSignal): Promise<Runtime[]> =>
-  getAwaited<Runtime[]>("/v1/runtimes?page_size=500", signal);
+/** Where an App is, and where it can be promoted to. */
+export const readEnvironments = async (app: string, signal: AbortSignal): Promise<Environment[]> =>
+  (await call(GET("/v1/apps/{app_id}/environments", { params: { path: { app_id: app } }, signal }))).data;
 
-export const readEnvironments = (app: string, signal: AbortSignal): Promise<Environment[]> =>
-  getAwaited<Environment[]>(`/v1/apps/${app}/environments`, signal);
-
-export const readProjectRights = (project: string, signal: AbortSignal): Promise<ProjectRights> =>
-  getAwaited<ProjectRights>(`/v1/projects/${project}/rights`, signal);
+/** What the caller may do in a project, and which role is missing where they may not. */
+export const readProjectRights = async (project: string, signal: AbortSignal): Promise<ProjectRights> =>
+  (await call(GET("/v1/projects/{project_id}/rights", { params: { path: { project_id: project } }, signal }))).data;
 
 export const previewDeploy = async (app: string, body: DeployBody, signal: AbortSignal): Promise<PreviewData> =>
   (await call(POST("/v1/apps/{app_id}/deploy/preview", { params: { path: { app_id: app } }, body, signal }))).data;
@@ -57,5 +59,5 @@ export const deploy = async (app: string, body: DeployBody, key: string): Promis
 export const promote = async (app: string, body: PromoteBody, key: string): Promise<Deployment> =>
   (await call(POST("/v1/apps/{app_id}/promote", { params: { path: { app_id: app }, header: keyed(key) }, body }))).data;
 
-export const createApp = async (body: NewAppBody, key: string): Promise<App> =>
-  (await call(POST("/v1/apps", { params: { header: keyed(key) }, body }))).data as App;
+export const createApp = async (body: NewAppBody, key: string): Promise<AppOfList> =>
+  (await call(POST("/v1/apps", { params: { header: keyed(key) }, body }))).data;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import openapi from "../../openapi.json?raw";
-import { amount, type Config, configToSend, configWrong, filled, NUMBERS, typeOf } from "./config.ts";
+import { amount, type Config, configToSend, configWrong, filled, NUMBERS, typeOf, wholeConfig } from "./config.ts";
 
 const SERVER: Config = {
   deployment_type: "server_based",
@@ -41,7 +41,7 @@ describe("what is sent of a config", () => {
   });
 
   it("is nothing where a field was changed and changed back, or emptied", () => {
-    expect(configToSend({ min: "2", max: "", requestsCpu: "100m" }, SERVER)).toBeUndefined();
+    expect(configToSend({ min: "02", max: "", requestsCpu: "100m" }, SERVER)).toBeUndefined();
   });
 
   it("is what differs, and no more", () => {
@@ -67,6 +67,22 @@ describe("what is sent of a config", () => {
     expect(configToSend({ type: "server_based", min: "2" }, undefined)).toEqual({
       deployment_type: "server_based",
       config: { autoscaling: { min_replicas: 2 } },
+    });
+  });
+});
+
+describe("a whole config", () => {
+  it("leaves nothing to be kept", () => {
+    expect(wholeConfig({}, { deployment_type: "serverless", config: {} })).toEqual({
+      deployment_type: "serverless",
+      config: { idle_seconds: 300, max_replicas: 10, hold_seconds: 120 },
+    });
+    expect(wholeConfig({ max: "9", limitsCpu: "2" }, SERVER)).toEqual({
+      deployment_type: "server_based",
+      config: {
+        autoscaling: { min_replicas: 2, max_replicas: 9, target_cpu_utilization_percentage: 70 },
+        resources: { requests: { cpu: "100m", memory: "256Mi" }, limits: { cpu: "2" } },
+      },
     });
   });
 });

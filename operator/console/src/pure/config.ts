@@ -127,7 +127,8 @@ export function configToSend(edits: Partial<ConfigFields>, live: Config | undefi
   const numbers = new Map<NumberField, number>();
   for (const name of NUMBER_NAMES) {
     const value = differs(name);
-    if (value && NUMBERS[name].type === type) numbers.set(name, Number(value));
+    if (value && NUMBERS[name].type === type && Number(value) !== Number(before[name]))
+      numbers.set(name, Number(value));
   }
   const resources: { requests?: Amounts; limits?: Amounts } = {};
   for (const name of AMOUNT_NAMES) {
@@ -154,6 +155,30 @@ export function configToSend(edits: Partial<ConfigFields>, live: Config | undefi
           }
         : {};
   return { deployment_type: type, config: hasResources ? { ...config, resources } : config };
+}
+
+/** All of it, for whoever is asked to deploy what has no config to keep. Compute is left out where nobody has said any. */
+export function wholeConfig(edits: Partial<ConfigFields>, before: Config | undefined): Config {
+  const form = filled(edits, before);
+  const value = (name: NumberField) => Number(form[name].trim() || prefilled(form.type, before)[name]);
+  const sent = configToSend(edits, before)?.config?.resources;
+  const kept = before?.config?.resources;
+  const resources = sent || kept ? { resources: merged(kept, sent) } : {};
+  if (form.type === "serverless") {
+    const config = { idle_seconds: value("idle"), max_replicas: value("most"), hold_seconds: value("hold") };
+    return { deployment_type: form.type, config: { ...config, ...resources } };
+  }
+  const autoscaling = {
+    min_replicas: value("min"),
+    max_replicas: value("max"),
+    target_cpu_utilization_percentage: value("cpu"),
+  };
+  return { deployment_type: form.type, config: { autoscaling, ...resources } };
+}
+
+function merged(kept: Resources | null | undefined, sent: Resources | null | undefined): Resources {
+  const parts = (["requests", "limits"] as const).filter((part) => kept?.[part] || sent?.[part]);
+  return Object.fromEntries(parts.map((part) => [part, { ...kept?.[part], ...sent?.[part] }]));
 }
 
 function named<T extends object>(given: T): T {

@@ -1,10 +1,13 @@
 /** Where an App can be promoted to. Pure. */
 
-export interface Target {
-  environment: string;
+interface Place {
+  environment: string | null;
   project_id: string;
   is_own: boolean;
 }
+
+/** A place with the name of its environment. */
+export type Target<T extends Place = Place> = T & { environment: string };
 
 /** What the reader has chosen and filled in. */
 export interface PromoteEdits {
@@ -17,12 +20,12 @@ export interface PromoteEdits {
 const PRODUCTION = "production";
 
 /** The environments besides the App's own, production first. */
-export function targetsOf<T extends Target>(environments: T[]): T[] {
-  const others = environments.filter((each) => !each.is_own && each.environment);
+export function targetsOf<T extends Place>(environments: T[]): Target<T>[] {
+  const others = environments.filter((each): each is Target<T> => !each.is_own && each.environment !== null);
   return [...others.filter(isProduction), ...others.filter((each) => !isProduction(each))];
 }
 
-function isProduction({ environment }: Target): boolean {
+function isProduction({ environment }: Place): boolean {
   return environment === PRODUCTION;
 }
 

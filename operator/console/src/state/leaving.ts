@@ -1,5 +1,25 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
+
+interface Keeper {
+  /** Whether leaving would lose something. */
+  isKept: () => boolean;
+  /** Takes the reader back to the form, and asks. */
+  ask: () => void;
+}
+
+/** The form that is open and filled. */
+let keeper: Keeper | undefined;
+
+// Added while this module is loaded, and so before the router's own: the browser calls them in the order in which they were added.
+addEventListener("popstate", (event) => {
+  if (!keeper?.isKept()) return;
+  event.stopImmediatePropagation();
+  keeper.ask();
+});
+addEventListener("beforeunload", (event) => {
+  if (keeper?.isKept()) event.preventDefault();
+});
 
 /** The way out of a dialog that has an address of its own. */
 export interface Leaving {
@@ -21,23 +41,18 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
   const [asks, ask] = useState(false);
   const isFree = useRef(false);
   isFree.current ||= asks;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isFilled || asks) return;
     const here = location.href;
-    const back = (event: PopStateEvent) => {
-      if (isFree.current) return;
-      event.stopImmediatePropagation();
-      history.pushState(null, "", here);
-      ask(true);
+    keeper = {
+      isKept: () => !isFree.current,
+      ask: () => {
+        history.pushState(null, "", here);
+        ask(true);
+      },
     };
-    const unload = (event: BeforeUnloadEvent) => {
-      if (!isFree.current) event.preventDefault();
-    };
-    addEventListener("popstate", back, { capture: true });
-    addEventListener("beforeunload", unload);
     return () => {
-      removeEventListener("popstate", back, { capture: true });
-      removeEventListener("beforeunload", unload);
+      keeper = undefined;
     };
   }, [isFilled, asks]);
   const leave = () => {

@@ -1,5 +1,6 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import type { Problem } from "../../api/problem.ts";
 import type { Leaving } from "../../state/leaving.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
@@ -16,6 +17,8 @@ interface Props {
   /** Why it cannot be done yet; empty where it can. */
   waits?: string;
   isSending: boolean;
+  /** Why the last try was refused. */
+  problem?: Problem;
   onAct: () => void;
   /** What became of it, above the buttons. */
   outcome?: ComponentChildren;
@@ -24,14 +27,20 @@ interface Props {
 
 /** The form inside a dialog that does one thing: what is filled in, what became of it, and the buttons. */
 export function ActingForm(props: Props) {
-  const { leaving, onAct, outcome, children } = props;
+  const { leaving, onAct, outcome, problem, askRight, children } = props;
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector<HTMLElement>("[data-first]")?.focus(), []);
+  useEffect(() => {
+    // What the caller may do is not what it was when the form was opened.
+    if (problem?.isForbidden) askRight?.();
+  }, [problem]);
   const submit = (event: Event) => {
     event.preventDefault();
     if (props.isSending || props.waits || props.right?.allowed === false) return;
     onAct();
   };
   return (
-    <form class="acting" noValidate onSubmit={submit}>
+    <form class="acting" ref={form} noValidate onSubmit={submit}>
       {children}
       <footer>
         {leaving.asks && <Leave leaving={leaving} />}

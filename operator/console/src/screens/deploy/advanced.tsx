@@ -10,7 +10,7 @@ import {
   type NumberField,
   prefilled,
 } from "../../pure/config.ts";
-import { Segments, TextField } from "./fields.tsx";
+import { Switch, TextField } from "./fields.tsx";
 
 interface Props {
   edits: Partial<ConfigFields>;
@@ -20,10 +20,8 @@ interface Props {
   onChange: (edits: Partial<ConfigFields>) => void;
 }
 
-export const TYPES = [
-  { value: "serverless", says: "Serverless" },
-  { value: "server_based", says: "Server based" },
-];
+const SERVERLESS = "Serverless";
+const SERVER = "Server based";
 
 /** How the App is run: its type, its replicas, and the compute of each pod. Prefilled; what is left as it is keeps what is live. */
 export function AdvancedConfiguration({ edits, live, wrong, onChange }: Props) {
@@ -65,12 +63,11 @@ export function AdvancedConfiguration({ edits, live, wrong, onChange }: Props) {
 export function TypeChoice({ value, onChange }: { value: DeploymentType; onChange: (type: DeploymentType) => void }) {
   return (
     <div class="field">
-      <Segments
+      <Switch
         label="Type"
-        name="type"
-        value={value}
-        choices={TYPES}
-        onChange={(type) => onChange(type as DeploymentType)}
+        choices={[SERVERLESS, SERVER]}
+        value={value === "serverless" ? SERVERLESS : SERVER}
+        onChange={(chosen) => onChange(chosen === SERVERLESS ? "serverless" : "server_based")}
       />
       <span class="hint">
         {value === "serverless" ? "Asleep while nobody calls, woken by the next call" : "Always running"}

@@ -1,21 +1,21 @@
-import type { Runtime } from "../../api/awaited.ts";
+import type { Runtime } from "../../api/deploying.ts";
 import { type AppOfList, readProjects } from "../../api/read.ts";
 import { typeOf } from "../../pure/config.ts";
-import type { Edits, Mode } from "../../pure/deploy-form.ts";
+import type { Edits } from "../../pure/deploy-form.ts";
 import { useQuery } from "../../state/query.ts";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
-import { type Choice, MessageField, Segments, SelectField, TextField } from "./fields.tsx";
+import { type Choice, MessageField, SelectField, Switch, TextField } from "./fields.tsx";
 
 interface Props {
   panel: Panel;
   deploying: Deploying;
 }
 
-const MODES = [
-  { value: "new", says: "New deployment" },
-  { value: "existing", says: "Existing deployment" },
-];
+const NEW = "New deployment";
+const EXISTING = "Existing deployment";
+const PRIVATE = "Private";
+const PUBLIC = "Public";
 
 /** What is filled in: which App, which version, on what, and why. */
 export function DeployFields({ panel, deploying }: Props) {
@@ -24,12 +24,11 @@ export function DeployFields({ panel, deploying }: Props) {
   const change = (part: Partial<Edits>) => edit({ ...edits, ...part });
   return (
     <div class="fields">
-      <Segments
+      <Switch
         label="Deployment mode"
-        name="mode"
-        value={mode}
-        choices={MODES}
-        onChange={(chosen) => change({ mode: chosen as Mode })}
+        choices={[NEW, EXISTING]}
+        value={mode === "new" ? NEW : EXISTING}
+        onChange={(chosen) => change({ mode: chosen === NEW ? "new" : "existing" })}
       />
       {mode === "new" ? (
         <NewFields {...{ panel, deploying, change }} />
@@ -91,12 +90,11 @@ function NewFields({ panel, deploying, change }: ChangeProps) {
         }
         hint="The workflow's own; Promote brings it to another environment"
       />
-      <Segments
+      <Switch
         label="Access"
-        name="access"
-        value={edits.access ?? "private"}
-        choices={ACCESS}
-        onChange={(access) => change({ access: access as Edits["access"] })}
+        choices={[PRIVATE, PUBLIC]}
+        value={edits.access === "public" ? PUBLIC : PRIVATE}
+        onChange={(chosen) => change({ access: chosen === PUBLIC ? "public" : "private" })}
       />
       <TypeChoice
         value={typeOf(edits.config, undefined)}
@@ -105,11 +103,6 @@ function NewFields({ panel, deploying, change }: ChangeProps) {
     </>
   );
 }
-
-const ACCESS = [
-  { value: "private", says: "Private" },
-  { value: "public", says: "Public" },
-];
 
 function ExistingFields({ panel, deploying, change }: ChangeProps) {
   const { app } = deploying;

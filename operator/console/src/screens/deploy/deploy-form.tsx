@@ -1,7 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { readProjects } from "../../api/read.ts";
 import { deployLine, newAppLines } from "../../pure/commands.ts";
-import { configToSend } from "../../pure/config.ts";
+import { configToSend, wholeConfig } from "../../pure/config.ts";
 import { useQuery } from "../../state/query.ts";
 import { PreviewView } from "../../ui/preview.tsx";
 import { ActingForm, Terminal } from "./acting.tsx";
@@ -17,7 +17,6 @@ export function DeployForm(panel: Panel) {
   const deploying = useDeploying(panel);
   const { mode, app, version, preview, isWrong, rights, outcome, rest } = deploying;
   const form = useRef<HTMLDivElement>(null);
-  useFirstFocus(form, mode);
   const act = () => {
     if (outcome.isUnknown) return outcome.again();
     deploying.send();
@@ -31,6 +30,7 @@ export function DeployForm(panel: Panel) {
       askRight={rights.ask}
       waits={outcome.isUnknown ? "" : waitsAfter(outcome) || waitsFor(deploying)}
       isSending={outcome.isSending}
+      problem={outcome.problem}
       onAct={act}
       outcome={
         <Outcome sending={outcome} rest={rest} what={`The deploy of ${deploying.sentVersion}`} look={preview.refresh} />
@@ -59,14 +59,6 @@ function waitsFor({ mode, app, preview, isWrong }: Deploying): string {
   return preview.problem ? "What this would do is not known" : "Looking at what this would do…";
 }
 
-function useFirstFocus(form: { current: HTMLElement | null }, mode: string) {
-  const before = useRef<string | undefined>(undefined);
-  useEffect(() => {
-    if (before.current === undefined) form.current?.querySelector<HTMLElement>("[data-first]")?.focus();
-    before.current = mode;
-  }, [form, mode]);
-}
-
 function focusWrong(form: HTMLElement | null) {
   form?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
 }
@@ -82,7 +74,8 @@ function CommandLine({ panel, deploying }: { panel: Panel; deploying: Deploying 
     namespace,
     version: version.version,
     runtime: runtimes.find(({ id }) => id === edits.runtimeId)?.name,
-    config: configToSend(edits.config, live),
+    // Where nothing is live the plugin keeps another config than this API does.
+    config: app && !app.live ? wholeConfig(edits.config, live) : configToSend(edits.config, live),
   };
   const text = app
     ? deployLine({ ...asked, app: app.resource_name, message: edits.message?.trim() })

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import {
   readAppsOf,
@@ -11,6 +11,7 @@ import {
 import { type App, type AppOfList, readProjects } from "../../api/read.ts";
 import { type Edits, isFilled } from "../../pure/deploy-form.ts";
 import { quoted } from "../../pure/shell.ts";
+import { useDraft } from "../../state/draft.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Command } from "../../ui/copy.tsx";
@@ -30,7 +31,7 @@ interface Props {
 /** The Deploy panel: a version of a workflow, to a new App or to one that is there. `?version=` and `?app=` choose beforehand. */
 export function DeployDialog({ app, workflowId }: Props) {
   const id = workflowId ?? app?.workflow_id ?? undefined;
-  const [edits, edit] = useState<Edits>({ config: {} });
+  const [edits, edit] = useDraft<Edits>(`deploy ${app?.id} ${id}`, { config: {} });
   const leaving = useLeaving(isFilled(edits), app ? `/console/apps/${app.id}` : `/console/workflows/${id ?? ""}`);
   const workflow = useQuery(id && `deploying workflow ${id}`, (signal) => readWorkflow(id as string, signal));
   const versions = useQuery(id && `deploying versions ${id}`, (signal) => readVersions(id as string, signal));

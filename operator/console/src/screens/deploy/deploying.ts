@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
-import type { Runtime } from "../../api/awaited.ts";
 import {
   createApp,
   type DeployBody,
   deploy,
   type NewAppBody,
   previewDeploy,
+  type Runtime,
   readProjectRights,
   type Version,
   type Workflow,

@@ -1,5 +1,7 @@
+import type { ComponentProps } from "preact";
 import { MESSAGE_MOST } from "../../pure/texts.ts";
 import { Field } from "../../ui/field.tsx";
+import { Segments } from "../../ui/segments.tsx";
 
 interface TextProps {
   label: string;
@@ -109,25 +111,14 @@ export function SelectField({ label, value, choices, hint, wrong, first, onChang
   );
 }
 
-/** Two or three, all of them seen. */
-export function Segments({ label, name, value, choices, onChange }: SelectProps & { name: string }) {
+/** A switch with its label seen. */
+export function Switch<T extends string>(props: ComponentProps<typeof Segments<T>>) {
   return (
-    <fieldset class="field">
-      <legend>{label}</legend>
-      <div class="segments">
-        {choices.map((choice) => (
-          <label key={choice.value}>
-            <input
-              type="radio"
-              name={name}
-              value={choice.value}
-              checked={value === choice.value}
-              onChange={() => onChange(choice.value)}
-            />
-            {choice.says}
-          </label>
-        ))}
-      </div>
-    </fieldset>
+    <div class="field">
+      <span class="label" aria-hidden="true">
+        {props.label}
+      </span>
+      <Segments {...props} />
+    </div>
   );
 }

@@ -1,6 +1,6 @@
-import { useRef, useState } from "preact/hooks";
-import type { Environment } from "../../api/awaited.ts";
+import { useRef } from "preact/hooks";
 import {
+  type Environment,
   type PromoteBody,
   type PromotionData,
   previewPromotion,
@@ -11,8 +11,9 @@ import type { App, Deployment } from "../../api/read.ts";
 import { fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
-import { environmentName, type PromoteEdits, targetOf, targetsOf } from "../../pure/promotion.ts";
+import { environmentName, type PromoteEdits, type Target, targetOf, targetsOf } from "../../pure/promotion.ts";
 import { hostnameWrong, MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
+import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
@@ -31,7 +32,7 @@ const TITLE = "Promote deployment";
 
 /** Deploys what an App serves to the App of its name in another environment of the project. */
 export function PromoteDialog({ app }: { app: App }) {
-  const [edits, edit] = useState<PromoteEdits>({});
+  const [edits, edit] = useDraft<PromoteEdits>(`promote ${app.id}`, {});
   const leaving = useLeaving(Boolean(edits.hostname || edits.message), `/console/apps/${app.id}`);
   const environments = useQuery(`deploying environments ${app.id}`, (signal) => readEnvironments(app.id, signal));
   const targets = environments.data.value && targetsOf(environments.data.value);
@@ -55,7 +56,7 @@ export function PromoteDialog({ app }: { app: App }) {
 
 interface FormProps {
   app: App;
-  targets: Environment[];
+  targets: Target<Environment>[];
   edits: PromoteEdits;
   edit: (edits: PromoteEdits) => void;
   leaving: Leaving;
@@ -109,6 +110,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
         sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(lacks, Object.values(wrong).some(Boolean), preview)
       }
       isSending={sending.isSending}
+      problem={sending.problem}
       onAct={() =>
         sending.isUnknown
           ? sending.again()
@@ -182,8 +184,8 @@ function Summary({ app }: { app: App }) {
 }
 
 interface WhereProps {
-  targets: Environment[];
-  target: Environment & { isOneOfSeveral: boolean };
+  targets: Target<Environment>[];
+  target: Target<Environment> & { isOneOfSeveral: boolean };
   edits: PromoteEdits;
   edit: (edits: PromoteEdits) => void;
   wrong: Record<string, string>;

@@ -1,9 +1,10 @@
-import { useRef, useState } from "preact/hooks";
-import { type DeployBody, deploy, previewDeploy, readRow } from "../../api/deploying.ts";
-import { type App, type Deployment, readRights } from "../../api/read.ts";
+import { useRef } from "preact/hooks";
+import { type DeployBody, deploy, previewDeploy } from "../../api/deploying.ts";
+import { type App, type Deployment, readRights, readRow } from "../../api/read.ts";
 import { fieldsWrong } from "../../pure/answers.ts";
 import { rollBackLine } from "../../pure/commands.ts";
 import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
+import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
@@ -25,7 +26,7 @@ interface Filled {
 
 /** Brings back what an App ran before: one more row. */
 export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
-  const [filled, fill] = useState<Filled>({ withConfig: false, message: "" });
+  const [filled, fill] = useDraft<Filled>(`roll back ${rowId}`, { withConfig: false, message: "" });
   const leaving = useLeaving(filled.withConfig || filled.message !== "", `/console/apps/${app.id}/history`);
   const row = useQuery(`deploying row ${rowId}`, (signal) => readRow(app.id, rowId, signal));
   return (
@@ -85,6 +86,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
       askRight={() => void rights.refresh()}
       waits={sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(wrong, preview)}
       isSending={sending.isSending}
+      problem={sending.problem}
       onAct={() =>
         sending.isUnknown
           ? sending.again()
