@@ -1,14 +1,25 @@
 /** The pods of a row, and what they log. */
-import type { Pod, PodLogs } from "./awaited.ts";
-import { getAwaited } from "./client.ts";
+import { call, GET } from "./client.ts";
+import type { Schemas } from "./read.ts";
 
-export type { Pod, PodEvent, PodLogs } from "./awaited.ts";
+export type Pod = Schemas["Pod"];
+export type PodEvent = Schemas["PodEvent"];
+export type PodLog = Schemas["PodLog"];
 
-const pods = (app: string, row: string) => `/v1/apps/${app}/deployments/${row}/pods`;
-
-export const readPods = (app: string, row: string, signal: AbortSignal): Promise<Pod[]> =>
-  getAwaited<Pod[]>(pods(app, row), signal);
+export const readPods = async (app: string, row: string, signal: AbortSignal): Promise<Pod[]> => {
+  const path = { app_id: app, deployment_id: row };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/pods", { params: { path }, signal }))).data;
+};
 
 /** `previous`: of the container that ran before the last restart. */
-export const readLogs = (app: string, row: string, pod: string, previous: boolean, lines: number): Promise<PodLogs> =>
-  getAwaited<PodLogs>(`${pods(app, row)}/${encodeURIComponent(pod)}/logs?lines=${lines}&previous=${previous}`);
+export const readLogs = async (
+  app: string,
+  row: string,
+  pod: string,
+  previous: boolean,
+  lines: number,
+): Promise<PodLog> => {
+  const path = { app_id: app, deployment_id: row, pod };
+  const params = { path, query: { lines, previous } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs", { params }))).data;
+};

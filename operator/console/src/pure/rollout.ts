@@ -1,5 +1,6 @@
 /** Where a rollout is: Pending → Progressing → Live, or Failed with what still serves. Pure. */
 import type { OneDeployment } from "../api/read.ts";
+import { withoutDot } from "./texts.ts";
 
 export interface Step {
   name: "Pending" | "Progressing" | "Live" | "Failed";
@@ -38,7 +39,7 @@ export function stepsOf(row: Row, serving: string | null | undefined): Step[] {
     return [
       step("Pending", "done"),
       step("Progressing", "done"),
-      step("Failed", "failed", [row.reason ?? waits, stays].filter(Boolean).join(". ").replace("..", ".")),
+      step("Failed", "failed", [withoutDot(row.reason ?? waits), stays].filter(Boolean).join(". ")),
     ];
   }
   const version = row.workflow_version?.version ?? "It";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { hostnameWrong, nameWrong, tooLong } from "./texts.ts";
+import { hostnameWrong, nameWrong, tooLong, withoutDot } from "./texts.ts";
 
 it.each(["Customer support", "Café no. 1", "客服", "a/b_c'd-e"])("%s is a name", (name) => {
   expect(nameWrong(name)).toBe("");
@@ -24,3 +24,9 @@ it.each(["Chat.example.com", "https://chat", "a b", "10.0.0.1", "-a.com", `${"x"
     expect(hostnameWrong(name)).not.toBe("");
   },
 );
+
+it("a message that another sentence follows ends without its own dot", () => {
+  expect(withoutDot("Preemption is not helpful for scheduling.")).toBe("Preemption is not helpful for scheduling");
+  expect(withoutDot("waits..")).toBe("waits");
+  expect(withoutDot("v1.4 waits")).toBe("v1.4 waits");
+});

@@ -32,3 +32,8 @@ export function hostnameWrong(hostname: string): string {
   if (hostname.split(".").some((label) => label.length > LABEL_MOST)) return "At most 63 characters between two dots";
   return "";
 }
+
+/** A message of the cluster without the dot at its end, where another sentence follows. */
+export function withoutDot(text: string): string {
+  return text.replace(/[.\s]+$/, "");
+}

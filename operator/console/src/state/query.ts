@@ -15,6 +15,8 @@ export interface Query<T> {
 
 type Read<T> = (abort: AbortSignal) => Promise<T>;
 const KEPT_MOST = 200;
+/** An answer that takes longer is not waited for where another read is wanted: its connection may be dead. */
+const ANSWERED_WITHIN = 10_000;
 const queries = new Map<string, Entry<unknown>>();
 
 class Entry<T> implements Query<T> {
@@ -22,27 +24,55 @@ class Entry<T> implements Query<T> {
   readonly problem: Signal<Problem | undefined> = signal(undefined);
   readonly isReading = signal(false);
   users = 0;
-  private running: AbortController | undefined;
+  private running: { abort: AbortController; since: number; ends: Promise<void> } | undefined;
+  private isWantedAgain = false;
+  private isTold = false;
 
   constructor(public read: Read<T>) {}
 
-  readonly refresh = async (): Promise<void> => {
-    this.running?.abort();
-    const mine = new AbortController();
-    this.running = mine;
+  /** While one is under way, the next follows it: reads that come faster than their answers would show none if each ended the one before. */
+  readonly refresh = (): Promise<void> => {
+    if (this.running && performance.now() - this.running.since < ANSWERED_WITHIN) {
+      this.isWantedAgain = true;
+      return this.running.ends;
+    }
+    this.running?.abort.abort();
+    const abort = new AbortController();
+    const ends = this.readAll(abort);
+    this.running = { abort, since: performance.now(), ends };
+    return ends;
+  };
+
+  /** Puts what was told meanwhile in the place of what is known. An answer that is under way may be older: it is left out. */
+  tell(data: T): void {
+    this.data.value = data;
+    if (this.running === undefined) return;
+    this.isTold = true;
+    this.isWantedAgain = true;
+  }
+
+  private async readAll(abort: AbortController): Promise<void> {
     this.isReading.value = true;
+    do {
+      this.isWantedAgain = false;
+      this.isTold = false;
+      await this.readOnce(abort.signal);
+    } while (this.isWantedAgain && !abort.signal.aborted);
+    if (abort.signal.aborted) return;
+    this.running = undefined;
+    this.isReading.value = false;
+  }
+
+  private async readOnce(signal: AbortSignal): Promise<void> {
     try {
-      const found = await this.read(mine.signal);
-      if (this.running !== mine) return;
-      this.data.value = found;
+      const found = await this.read(signal);
+      if (signal.aborted) return;
+      if (!this.isTold) this.data.value = found;
       this.problem.value = undefined;
     } catch (thrown) {
-      if (this.running !== mine || mine.signal.aborted) return;
-      this.problem.value = problemOf(thrown);
-    } finally {
-      if (this.running === mine) this.isReading.value = false;
+      if (!signal.aborted) this.problem.value = problemOf(thrown);
     }
-  };
+  }
 }
 
 /** What the API says under a key, read when the first component asks for it and kept while the page is open. No key: nothing is read. */
@@ -72,9 +102,7 @@ export function refresh(prefix = ""): void {
 export function update<T>(key: string, change: (before: T) => T): void {
   const entry = queries.get(key) as Entry<T> | undefined;
   if (entry?.data.value === undefined) return;
-  entry.data.value = change(entry.data.value);
-  // An answer that is under way may be older than what was told just now.
-  if (entry.isReading.value) void entry.refresh();
+  entry.tell(change(entry.data.value));
 }
 
 /** Drops what is known under a key, and asks again where it is on the screen: it is not what it was. */

@@ -101,10 +101,11 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
 function Pods({ app, row }: { app: App; row: OneDeployment }) {
   const { ready } = row;
   if (app.status.word === "Asleep") return <>none: it sleeps, and the next call wakes it</>;
-  if (!ready) return <span class="muted">not known</span>;
+  // While a rollout shares its workload, the count is of the new pods.
+  const count = ready && !app.under_way ? `${ready.ready} of ${ready.wanted} ready` : "";
   return (
     <>
-      {ready.ready} of {ready.wanted} ready{" "}
+      {count}{" "}
       <a class="small" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
         Pods and logs
       </a>

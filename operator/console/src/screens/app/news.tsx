@@ -1,4 +1,5 @@
 import type { App } from "../../api/read.ts";
+import { withoutDot } from "../../pure/texts.ts";
 import { Icon } from "../../ui/icons.tsx";
 
 /** What one has to know first: a rollout that is under way, and a deploy that failed. */
@@ -16,8 +17,7 @@ export function News({ app }: { app: App }) {
               {coming.sequence !== null && ` (#${coming.sequence})`}
             </b>{" "}
             is {coming.status === "Pending" ? "waiting" : "being rolled out"}
-            {app.status.message && `: ${app.status.message}`}
-            {live && `. ${live.version} still serves.`}
+            {app.status.message && `: ${withoutDot(app.status.message)}`}.{live && ` ${live.version} still serves.`}
           </span>
         </span>
         <a class="button tiny" href={`/console/apps/${app.id}/rollouts/${coming.deployment_id}`}>
@@ -33,12 +33,12 @@ export function News({ app }: { app: App }) {
       <span class="line">
         <Icon shape="cross" />
         <span class="break">
-          {stopped?.message ?? app.status.message ?? "The newest deployment failed."}
+          {withoutDot(stopped?.message ?? app.status.message ?? "The newest deployment failed")}.
           {live && ` ${live.version} still serves.`}
         </span>
       </span>
       <a class="button tiny" href={row ? `/console/apps/${app.id}/rollouts/${row}` : `/console/apps/${app.id}/history`}>
-        Look at its pods
+        Look at the rollout
       </a>
     </div>
   );

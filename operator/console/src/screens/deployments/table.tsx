@@ -29,22 +29,24 @@ interface Props {
 export function AppTable({ apps, asked, ask }: Props) {
   const drawn = useGrowing(apps.length, queryOf(asked, ""));
   return (
-    <div class="panel apps">
-      <table>
-        <caption class="hidden-label">Deployments</caption>
-        <thead>
-          <tr>
-            {COLUMNS.map(([column, label]) => (
-              <Head key={column} column={column} label={label} asked={asked} ask={ask} />
+    <div class="panel">
+      <div class="apps">
+        <table>
+          <caption class="hidden-label">Deployments</caption>
+          <thead>
+            <tr>
+              {COLUMNS.map(([column, label]) => (
+                <Head key={column} column={column} label={label} asked={asked} ask={ask} />
+              ))}
+            </tr>
+          </thead>
+          <tbody style={{ paddingBottom: `${(apps.length - drawn) * ROW}rem` }}>
+            {apps.slice(0, drawn).map((app) => (
+              <Row key={app.id} app={app} />
             ))}
-          </tr>
-        </thead>
-        <tbody style={{ paddingBottom: `${(apps.length - drawn) * ROW}rem` }}>
-          {apps.slice(0, drawn).map((app) => (
-            <Row key={app.id} app={app} />
-          ))}
-        </tbody>
-      </table>
+          </tbody>
+        </table>
+      </div>
     </div>
   );
 }

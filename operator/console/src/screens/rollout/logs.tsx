@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Pod, type PodLogs, readLogs } from "../../api/pods.ts";
+import { type Pod, type PodLog, readLogs } from "../../api/pods.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
 import type { App, OneDeployment } from "../../api/read.ts";
 import { Action, type Right } from "../../ui/action.tsx";
@@ -16,7 +16,7 @@ interface Props {
 
 /** The last lines that a pod logged: read when they are asked for, under the caller's right to `pods/log`. */
 export function Logs({ app, row, pod, right }: Props) {
-  const [logs, setLogs] = useState<PodLogs>();
+  const [logs, setLogs] = useState<PodLog>();
   const [problem, setProblem] = useState<Problem>();
   const [isReading, setReading] = useState(false);
   const [previous, setPrevious] = useState(false);
@@ -61,12 +61,14 @@ export function Logs({ app, row, pod, right }: Props) {
   );
 }
 
-function Lines({ logs, pod }: { logs: PodLogs; pod: string }) {
+function Lines({ logs, pod }: { logs: PodLog; pod: string }) {
   const box = useRef<HTMLPreElement>(null);
   useLayoutEffect(() => {
     if (box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [logs]);
-  if (logs.lines.length === 0) return <p class="small muted">It logged nothing{logs.previous && " before"}.</p>;
+  if (logs.lines.length === 0) {
+    return <p class="small muted break">{logs.message ?? `It logged nothing${logs.previous ? " before" : ""}.`}</p>;
+  }
   return (
     <>
       {logs.is_cut && <p class="small muted">The last {logs.lines.length} lines; there are more.</p>}
