@@ -37,14 +37,5 @@ export async function call<T>(asked: Promise<Answer<T>>): Promise<T> {
   throw problem;
 }
 
-/** The data at an address that the OpenAPI document does not have yet. Throws Problem. */
-export async function getAwaited<T>(address: string, signal?: AbortSignal): Promise<T> {
-  const asked = fetch(address, { headers: OWN, credentials: "same-origin", signal }).then(async (response) => {
-    const body = await response.json().catch(() => undefined);
-    return response.ok ? { data: body, response } : { error: body, response };
-  });
-  return (await call<{ data: T }>(asked)).data;
-}
-
 export const { GET, POST, PATCH, PUT, DELETE } = client;
 export { Problem };
