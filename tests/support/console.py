@@ -22,7 +22,7 @@ SESSION = "/console/session"
 
 def a_console(address: str | None = URL, assets: Assets | None = None, **options: Any) -> Console:
     parsed = ConsoleAddress.parse(address) if address is not None else None
-    return Console(ConsoleOptions(address=parsed, **options), assets or Assets(None, {}))
+    return Console.of(ConsoleOptions(address=parsed, **options), assets or Assets(None, {}))
 
 
 def kept(set_cookies: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dynamiq_operator.rest.access_keys import routes as access_keys
 from dynamiq_operator.rest.apps import routes as apps
 from dynamiq_operator.rest.catalog import routes as catalog
 from dynamiq_operator.rest.configuration import routes as configuration
-from dynamiq_operator.rest.console import pages
+from dynamiq_operator.rest.console import oidc, pages
 from dynamiq_operator.rest.console import session as console_session
 from dynamiq_operator.rest.console.assets import Assets
 from dynamiq_operator.rest.console.options import ConsoleOptions
@@ -57,6 +57,7 @@ ROUTERS = (
     catalog.router,
     watch.router,
     console_session.router,
+    oidc.router,
     pages.router,
 )
 """In the order of the OpenAPI document."""
@@ -80,7 +81,7 @@ def create_app(server: ApiServer, settings: Settings, console: ConsoleOptions | 
 
     app = _with_routes(lifespan)
     app.state.context = context
-    app.state.console = Console(console or ConsoleOptions(), Assets.load(pages.STATIC))
+    app.state.console = Console.of(console or ConsoleOptions(), Assets.load(pages.STATIC))
     app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules)
     for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)

@@ -142,6 +142,7 @@ def test_where_a_piece_is_missing_nobody_is_signed_in(stage: RestStage, missing:
     "given",
     [
         f"__Host-dynamiq-0=1.{TOKEN}; __Host-dynamiq-0=1.other",
+        f"__Host-dynamiq-0=1.other; __Host-dynamiq-0=1.{TOKEN}",
         f"\xa0__Host-dynamiq-0=1.{TOKEN}",
         f"\x85__Host-dynamiq-0=1.{TOKEN}",
         f"__host-dynamiq-0=1.{TOKEN}",

@@ -1,4 +1,4 @@
-"""What the console's calls need: its settings and its files."""
+"""What the console's calls need: its settings, its files, and how people sign in with OIDC."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from fastapi import Depends, Request
 
 from dynamiq_operator.rest.console.assets import Assets
 from dynamiq_operator.rest.console.options import ConsoleOptions
+from dynamiq_operator.rest.console.provider import Provider
+from dynamiq_operator.rest.console.sign_in import SignIn
+from dynamiq_operator.rest.console.targets import CALLBACK
 
 
 @dataclass(frozen=True)
 class Console:
-    """One per process."""
+    """One per process. `sign_in`: None where no provider is set up."""
 
     options: ConsoleOptions
     assets: Assets
+    sign_in: SignIn | None = None
+
+    @classmethod
+    def of(cls, options: ConsoleOptions, assets: Assets) -> Console:
+        if options.oidc is None or options.address is None:
+            return cls(options, assets)
+        return cls(options, assets, SignIn(Provider(options.oidc, f"{options.address.origin}{CALLBACK}")))
 
 
 async def _console(request: Request) -> Console:

@@ -1,0 +1,93 @@
+"""Signing in with OIDC, as far as the browser and the provider are concerned: few at once, each within a time, and each attempt once."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from dynamiq_operator.rest.console.attempt import LIVES, Attempt
+from dynamiq_operator.rest.console.fetching import ProviderError
+from dynamiq_operator.rest.console.id_token import WrongNonce, WrongToken
+from dynamiq_operator.rest.console.provider import Provider
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.lanes import Lane
+
+AT_ONCE, WAITING = 8, 64
+WITHIN = 20.0
+"""Seconds for all that is asked of the provider for one request."""
+SPENT_MOST = 10_000
+_T = TypeVar("_T")
+
+
+class Failed(Exception):  # noqa: N818 - most are no error of this program
+    """Nobody is signed in. `code`: what the page is told; the message is for the log, and has no text that anybody sent."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class SignIn:
+    """Signing in with one provider. For the event loop."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._lane, self._threads = Lane(AT_ONCE, AT_ONCE, WAITING), anyio.CapacityLimiter(AT_ONCE)
+        self._spent: dict[str, float] = {}
+
+    async def begin(self, attempt: Attempt) -> str:
+        """The provider's page for an attempt. Raises Failed."""
+        return await self._in_a_thread(partial(self._provider.authorization_url, attempt))
+
+    async def finish(self, given: Sequence[tuple[str, str]], attempt: Attempt | None) -> str:
+        """The ID token for what the provider sent back with the browser. Raises Failed."""
+        if attempt is None:
+            raise Failed("expired", "there is no attempt of this browser, or it took too long")
+        values = dict(given)
+        is_single = max(Counter(name for name, _ in given).values(), default=0) <= 1
+        if not is_single or not hmac.compare_digest(values.get("state", "").encode(), attempt.state.encode()):
+            raise Failed("state", "the answer is not to this browser's attempt")
+        self._spend(attempt.state)
+        return await self._in_a_thread(partial(self._token, values, attempt))
+
+    def _token(self, values: Mapping[str, str], attempt: Attempt) -> str:
+        self._provider.check_issuer(values.get("iss"))
+        if "error" in values:
+            raise Failed("refused", "the provider refused it")
+        if not values.get("code"):
+            raise Failed("provider", "the provider sent no code")
+        return self._provider.exchange(values["code"], attempt)
+
+    def _spend(self, state: str) -> None:
+        """Notes that an attempt was used. Its cookie is removed; a copy of it is of no use here any more."""
+        now = time.monotonic()
+        for old in [each for each, until in self._spent.items() if until < now]:
+            del self._spent[old]
+        if state in self._spent:
+            raise Failed("expired", "this attempt was used before")
+        if len(self._spent) >= SPENT_MOST:
+            del self._spent[next(iter(self._spent))]
+        self._spent[state] = now + LIVES
+
+    async def _in_a_thread(self, call: Callable[[], _T]) -> _T:
+        try:
+            async with self._lane.slot(""), asyncio.timeout(WITHIN):
+                return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+        except ProviderError as error:
+            raise Failed("provider", str(error)) from error
+        except WrongNonce as error:
+            raise Failed("nonce", str(error)) from error
+        except WrongToken as error:
+            raise Failed("token", f"the ID token is not accepted: {error}") from error
+        except TimeoutError:
+            raise Failed("provider", f"it took more than {WITHIN:g} s") from None
+        except HttpProblem:
+            raise Failed("provider", "too many sign in at this moment") from None
