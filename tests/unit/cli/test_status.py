@@ -196,6 +196,15 @@ def test_two_rows_by_number_and_by_name(changed: ScriptedPlugin) -> None:
     assert changed("diff", "chat", "#1", "#2").out == done.out
 
 
+def test_what_pods_run_on_and_ask_for_is_told_where_it_differs(changed: ScriptedPlugin) -> None:
+    other = given.a_runtime(given.with_image("registry.test/other@sha256:" + "2" * 64), name="other")
+    config = {**given.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}
+    changed.rows(row("chat-a", given.superseded(1, "v1")), row("chat-b", given.live(2, "v1", runtime=other, config=config)))
+    out = changed("diff", "chat", "1", "2").out
+    assert f"  runtime  1.0.0 (tiny-1, {given.IMAGE}) → 1.0.0 (other, registry.test/other@sha256:{'2' * 64})\n" in out
+    assert "  compute  100m CPU and 256Mi memory → 2 CPU and 256Mi memory\n" in out
+
+
 def test_one_flow_is_said_to_be_one(changed: ScriptedPlugin) -> None:
     assert changed("diff", "chat", "1", "1").out.endswith("  the flow is the same\n")
 
