@@ -461,7 +461,13 @@ def test_a_target_is_checked_again_when_it_comes_back(stage: RestStage, provider
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({}, 302), ({"Host": "api.example.com"}, 403), ({"Sec-Fetch-Mode": "no-cors"}, 403), ({"Sec-Fetch-Mode": "cors"}, 403)],
+    [
+        ({}, 302),
+        ({"Host": "api.example.com"}, 403),
+        ({"Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Mode": "cors"}, 403),
+        ({"Sec-Fetch-Dest": "iframe"}, 403),
+    ],
 )
 def test_one_signs_in_by_going_there(stage: RestStage, headers: dict[str, str], status: int) -> None:
     answered = go(stage, "/console/oidc/start", **headers)

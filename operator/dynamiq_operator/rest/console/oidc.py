@@ -22,6 +22,10 @@ from dynamiq_operator.rest.kube.client import begin_deadline
 
 LOG = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
+WINDOW = (("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"))
+"""What a browser says of a request that leads a whole window somewhere."""
+ANYBODYS = frozenset({"expired", "state"})
+"""What anybody can bring about, who has nothing to do with a sign-in."""
 
 
 @router.get(START)
@@ -53,8 +57,8 @@ def _sign_in(request: Request, console: Console) -> SignIn:
         raise HttpProblem(404, "no provider is set up here: start the API with --oidc-issuer, or sign in with a token")
     if not console.options.address.has_host(request.headers.get("host", "")):
         raise HttpProblem(403, f"the console is at {console.options.address.origin}/console/, and was called by another name")
-    if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
-        raise HttpProblem(403, "one signs in by going to this page: a script, a frame's content or an image cannot")
+    if any(request.headers.get(name, wanted) != wanted for name, wanted in WINDOW):
+        raise HttpProblem(403, "one signs in by going to this page in a window: a script, a frame or an image cannot")
     return console.sign_in
 
 
@@ -72,7 +76,8 @@ async def _judge(context: ApiContext, token: str) -> None:
 
 
 def _failed(console: Console, why: Failed, target: str) -> Response:
-    LOG.warning("a sign-in with %s failed (%s): %s", console.options.oidc and console.options.oidc.issuer, why.code, why)
+    issuer = console.options.oidc.issuer if console.options.oidc is not None else ""
+    LOG.log(logging.INFO if why.code in ANYBODYS else logging.WARNING, "a sign-in with %s failed (%s): %s", issuer, why.code, why)
     return _redirect(failed(why.code, target), 303, [REMOVED])
 
 
