@@ -59,7 +59,8 @@ function Row({ at, variable, wrong, onChange }: RowProps) {
   const named = variable.name || "the new variable";
   const refer = (part: object) => onChange({ ...variable, [source]: { ...reference, ...part } });
   const invalid = (part: string) => ({
-    "aria-invalid": said(part) ? ("true" as const) : undefined,
+    // What is wrong with the variable as a whole is said at its name.
+    "aria-invalid": (said(part) ?? (part === "name" && wrong[`variables.${at}`])) ? ("true" as const) : undefined,
     "aria-describedby": said(part) || whole ? `${id}-wrong` : undefined,
   });
   return (

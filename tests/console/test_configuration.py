@@ -1,0 +1,351 @@
+"""An App's configuration, its Access Keys and its end, by mouse and by keyboard, with what others do meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support import factories
+from tests.support.api import Manifest
+from tests.support.browser.pages import axe, kept, settled
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.waiting import eventually
+
+REGION = {"name": "REGION", "value": "eu-west"}
+SECRET = {"name": "API_KEY", "secret": {"name": "openai", "key": "api-key"}}
+TABS_MOST = 60
+NewApp = Callable[..., str]
+
+
+@pytest.fixture
+def new_app(stage: HistoryStage) -> NewApp:
+    """`new_app(modifiers…)`: the name of a new App of the stage; `is_live=True` waits until it serves v1."""
+
+    def made(*modifiers: factories.Modifier, is_live: bool = False) -> str:
+        name = f"c-{uuid.uuid4().hex[:8]}"
+        stage.app(name, *modifiers, workflow=APP)
+        if is_live:
+            stage.live(name, "v1", runtime=stage.default_runtime)
+        return name
+
+    return made
+
+
+def address(stage: HistoryStage, app: str, tab: str = "configuration") -> str:
+    return f"/console/apps/{stage.get(kinds.APP.kind, app)['metadata']['uid']}/{tab}"
+
+
+def spec(stage: HistoryStage, app: str) -> Manifest:
+    found: Manifest = stage.get(kinds.APP.kind, app)["spec"]
+    return found
+
+
+def keys_of(stage: HistoryStage, app: str) -> set[str]:
+    return set(stage.get("Secret", f"{app}-access-keys").get("data") or {})
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Presses Tab until the focus is on what is meant, as somebody without a mouse does."""
+    for _ in range(TABS_MOST):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no Tab comes to {target}")
+
+
+def press(page: Page, target: Locator, key: str = "Enter") -> None:
+    tab_to(page, target)
+    page.keyboard.press(key)
+
+
+def button(where: Page | Locator, name: str) -> Locator:
+    return where.get_by_role("button", name=name, exact=True)
+
+
+# Access Keys.
+
+
+def test_a_key_is_shown_once_kept_nowhere_and_revoked(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(is_live=True)
+    page = page_as("admin", address(stage, app)).page
+    panel = page.get_by_role("region", name="Access Keys")
+    expect(panel.get_by_role("row", name=re.compile("^default"))).to_be_visible()
+    button(panel, "Create a key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("website")
+    expect(dialog.get_by_text(f"kubectl dynamiq keys create {app} website -n {stage.namespace}")).to_be_visible()
+    button(dialog, "Create the key").click()
+    expect(dialog.get_by_text("it is not shown again")).to_be_visible()
+    value = stage.key(app, "website")
+    expect(dialog.get_by_text(value, exact=True)).to_be_visible()
+    assert axe(page) == []
+
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_role("alert")).to_contain_text("You have not said that you stored it")
+    expect(dialog.get_by_text(value, exact=True)).to_be_visible()
+    expect(button(dialog, "Done")).to_be_disabled()
+    dialog.get_by_label("I have stored it").check()
+    button(dialog, "Done").click()
+    expect(dialog).to_be_hidden()
+    expect(panel.get_by_role("row", name=re.compile("^website"))).to_contain_text(f"{value[:4]}…")
+    assert value not in kept(page)
+
+    button(panel, "Revoke website").click()
+    expect(dialog).to_contain_text("One more of its keys stays: default")
+    assert keys_of(stage, app) == {"default", "website"}
+    button(dialog, "Revoke website").click()
+    expect(panel.get_by_role("row", name=re.compile("^website"))).to_have_count(0)
+    assert keys_of(stage, app) == {"default"}
+    button(panel, "Revoke default").click()
+    expect(dialog).to_contain_text("It is the last one: nobody can call the App then")
+    button(dialog, "Cancel").click()
+    assert keys_of(stage, app) == {"default"}
+
+
+def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(is_live=True)
+    page = page_as("admin", address(stage, app)).page
+    panel, dialog = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
+    expect(panel.get_by_role("row", name=re.compile("^default"))).to_be_visible()
+    press(page, button(panel, "Create a key"))
+    tab_to(page, dialog.get_by_label("Name"))
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("by-hand")
+    page.keyboard.press("Enter")
+    press(page, dialog.get_by_label("I have stored it"), "Space")
+    press(page, button(dialog, "Done"))
+    expect(dialog).to_be_hidden()
+    expect(button(panel, "Create a key")).to_be_focused()
+    assert keys_of(stage, app) == {"default", "by-hand"}
+    press(page, button(panel, "Revoke by-hand"))
+    press(page, button(dialog, "Revoke by-hand"))
+    expect(dialog).to_be_hidden()
+    assert keys_of(stage, app) == {"default"}
+
+
+def test_a_name_that_is_taken_is_said_at_the_name_and_makes_no_key(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(is_live=True)
+    before = stage.key(app)
+    page = page_as("admin", address(stage, app)).page
+    dialog = page.get_by_role("dialog")
+    button(page, "Create a key").click()
+    dialog.get_by_label("Name").fill("default")
+    button(dialog, "Create the key").click()
+    expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    expect(dialog).to_contain_text("has a key default already")
+    assert stage.key(app) == before
+
+
+# Configuration.
+
+
+def test_variables_and_description_are_changed_and_a_secrets_content_is_never_asked_for(
+    stage: HistoryStage, new_app: NewApp, page_as: PageAs
+) -> None:
+    app = new_app(factories.with_variables(REGION, SECRET))
+    window = page_as("admin", address(stage, app))
+    page = window.page
+    panel = page.get_by_role("region", name="Configuration", exact=True)
+    expect(panel.get_by_role("row", name="API_KEY")).to_contain_text("openai/api-key")
+    button(panel, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    expect(button(form, "Save changes")).to_be_disabled()
+    form.get_by_label("Description").fill("Answers in two languages")
+    form.get_by_label("Value of REGION").fill("eu-east")
+    button(form, "Remove API_KEY").click()
+    button(form, "Add a variable").click()
+    page.keyboard.type("GREETING")
+    form.get_by_label("Value of GREETING").fill("Hello,\nhow can we help?")
+    expect(form).to_contain_text("eu-west → eu-east")
+    assert axe(page) == []
+    patch = kubectl_patch(form)
+    button(form, "Save changes").click()
+    expect(panel.get_by_role("row", name="GREETING")).to_be_visible()
+    now = spec(stage, app)
+    variables = [{"name": "REGION", "value": "eu-east"}, {"name": "GREETING", "value": "Hello,\nhow can we help?"}]
+    assert (now["description"], now["variables"]) == ("Answers in two languages", variables)
+    assert patch == {"spec": {"description": "Answers in two languages", "variables": variables}}
+    assert not [request.url for request in window.seen.requests if "secrets" in request.url]
+
+
+def kubectl_patch(form: Locator) -> Any:
+    """The patch of the line for a terminal."""
+    form.get_by_text("The same with kubectl").click()
+    command = form.get_by_text(re.compile("^kubectl patch app")).inner_text()
+    assert "--type=merge -p '" in command
+    return json.loads(command.partition("-p '")[2].removesuffix("'"))
+
+
+def test_by_keyboard_alone_a_variable_is_added_and_taken_from_a_secret(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app()
+    page = page_as("admin", address(stage, app)).page
+    press(page, button(page, "Change"))
+    form = page.get_by_role("region", name="Change the configuration")
+    press(page, button(form, "Add a variable"))
+    page.keyboard.type("TOKEN")
+    tab_to(page, form.get_by_label("Where TOKEN comes from"))
+    page.keyboard.type("Secret")
+    tab_to(page, form.get_by_label("Secret of TOKEN"))
+    page.keyboard.type("tokens")
+    page.keyboard.press("Tab")
+    page.keyboard.type("first")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Configuration", exact=True).get_by_role("row", name="TOKEN")).to_contain_text("tokens/first")
+    assert spec(stage, app)["variables"] == [{"name": "TOKEN", "secret": {"name": "tokens", "key": "first"}}]
+
+
+def test_what_others_changed_meanwhile_is_shown_by_field_and_never_overwritten_unseen(
+    stage: HistoryStage, new_app: NewApp, page_as: PageAs
+) -> None:
+    app = new_app(factories.with_variables(REGION, SECRET), factories.with_spec(description="Answers"))
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Description").fill("Mine")
+    form.get_by_label("Value of REGION").fill("mine")
+    theirs = {"description": "Theirs", "variables": [{"name": "REGION", "value": "theirs"}, {"name": "NEW", "value": "1"}]}
+    stage.change(kinds.APP.kind, app, spec=theirs)
+    button(form, "Save changes").click()
+
+    notice = form.get_by_role("alert").first
+    expect(notice).to_contain_text("Somebody else changed this App while you were here")
+    expect(notice.get_by_role("group", name=re.compile("^Description"))).to_contain_text("Take the new one: Theirs")
+    expect(notice.get_by_role("group", name=re.compile("^Variable REGION"))).to_contain_text("Keep mine: mine")
+    expect(notice).to_contain_text("Variable NEW is now 1. You did not change it: it stays so.")
+    expect(notice).to_contain_text("Variable API_KEY is now not set")
+    assert {name: value for name, value in spec(stage, app).items() if name in theirs} == theirs
+    assert axe(page) == []
+
+    button(form, "Save changes").click()
+    expect(notice).to_contain_text("Choose one of both")
+    notice.get_by_role("group", name=re.compile("^Description")).get_by_label("Take the new one").check()
+    expect(form.get_by_label("Description")).to_have_value("Theirs")
+    notice.get_by_role("group", name=re.compile("^Variable REGION")).get_by_label("Keep mine").check()
+    button(form, "Save changes").click()
+    expect(form).to_be_hidden()
+    now = spec(stage, app)
+    assert (now["description"], now["variables"]) == ("Theirs", [{"name": "REGION", "value": "mine"}, {"name": "NEW", "value": "1"}])
+
+
+def test_what_others_changed_elsewhere_in_the_app_is_in_nobodys_way(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app()
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Description").fill("Mine")
+    stage.change(kinds.APP.kind, app, spec={"displayName": "Renamed", "history": {"limit": 20}})
+    button(form, "Save changes").click()
+    expect(form).to_be_hidden()
+    now = spec(stage, app)
+    assert (now["description"], now["displayName"], now["history"]) == ("Mine", "Renamed", {"limit": 20})
+
+
+@pytest.mark.parametrize(
+    ("fill", "field", "says"),
+    [
+        (lambda form: form.get_by_label("Hostname").fill("-no-name-"), "Hostname", "not a DNS name"),
+        (lambda form: form.get_by_label("Name of the variable").fill("PORT"), "Name of the variable", "runtime's own"),
+    ],
+    ids=["hostname", "variable"],
+)
+def test_what_the_api_refuses_is_said_at_its_field_and_the_form_stays(
+    stage: HistoryStage, new_app: NewApp, page_as: PageAs, fill: Callable[[Locator], None], field: str, says: str
+) -> None:
+    app = new_app(factories.with_variables(REGION))
+    before = spec(stage, app)
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Description").fill("Stays in the form")
+    fill(form)
+    button(form, "Save changes").click()
+    expect(form.get_by_role("alert")).to_contain_text("Nothing was saved")
+    wrong = form.get_by_label(field)
+    described = wrong.get_attribute("aria-describedby") or ""
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    assert says in " ".join(page.locator(f'[id="{each}"]').inner_text() for each in described.split())
+    expect(form.get_by_label("Description")).to_have_value("Stays in the form")
+    assert spec(stage, app) == before
+
+
+def test_while_the_api_is_away_the_form_stays_and_is_saved_once_it_is_back(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app()
+    window = page_as("admin", address(stage, app))
+    page = window.page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Description").fill("Filled in before")
+    window.context.set_offline(True)
+    button(form, "Save changes").click()
+    expect(form.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(form.get_by_label("Description")).to_have_value("Filled in before")
+    window.context.set_offline(False)
+    button(form, "Save changes").click()
+    expect(form).to_be_hidden()
+    assert spec(stage, app)["description"] == "Filled in before"
+    window.seen.errors[:] = [text for text in window.seen.errors if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_an_app_that_git_manages_says_that_a_change_here_is_undone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    tracked = factories.with_meta(labels={"argocd.argoproj.io/instance": "support"})
+    page = page_as("admin", address(stage, new_app(tracked))).page
+    expect(page.get_by_role("region", name="Configuration", exact=True)).to_contain_text("Argo CD manages this App")
+    button(page, "Change").click()
+    expect(page.get_by_role("region", name="Change the configuration")).to_contain_text("A change here is undone by Argo CD")
+
+
+def test_who_may_not_change_anything_is_told_which_role_may(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(factories.with_variables(REGION), is_live=True)
+    page = page_as("viewer", address(stage, app)).page
+    expect(page.get_by_role("row", name="REGION")).to_contain_text("eu-west")
+    for name, role in (("Change", "dynamiq-edit"), ("Delete App", "dynamiq-edit"), ("Create a key", "dynamiq-keys")):
+        refused = page.get_by_role("button", name=re.compile(f"^{name} "))
+        expect(refused).to_have_attribute("aria-disabled", "true")
+        expect(refused).to_contain_text(role)
+        press(page, refused)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("region", name="Access Keys")).to_contain_text("You may not see its keys")
+    assert axe(page) == []
+
+
+# The end.
+
+
+def test_an_app_is_deleted_by_whoever_types_its_name(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(factories.with_spec(displayName="Doomed"), is_live=True)
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Delete App").click()
+    dialog = page.get_by_role("dialog", name="Delete Doomed")
+    expect(dialog).to_contain_text("its history: every deployment")
+    typed = dialog.get_by_label(f"Type {app} to confirm")
+    typed.fill(app[:-1])
+    expect(button(dialog, "Delete Doomed")).to_be_disabled()
+    typed.press("Enter")
+    assert stage.find(kinds.APP.kind, app) is not None
+    assert axe(page) == []
+    typed.fill(app)
+    typed.press("Enter")
+    expect(page).to_have_url(re.compile(r"/console/(\?.*)?$"))
+    eventually("the App is gone", lambda: stage.find(kinds.APP.kind, app) is None)
+    settled(page)
+    expect(page.get_by_role("link", name="Doomed", exact=True)).to_have_count(0)
+
+
+def test_a_protected_history_keeps_its_app_in_the_api_servers_words(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(factories.with_spec(history={"protect": True}), is_live=True)
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Delete App").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(f"Type {app} to confirm").fill(app)
+    dialog.get_by_role("button", name=re.compile("^Delete")).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("protect")
+    assert stage.find(kinds.APP.kind, app) is not None
+    stage.change(kinds.APP.kind, app, spec={"history": None})
