@@ -75,7 +75,8 @@ def button(where: Page | Locator, name: str) -> Locator:
 
 def test_a_key_is_shown_once_kept_nowhere_and_revoked(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(is_live=True)
-    page = page_as("admin", address(stage, app)).page
+    page = page_as("admin", address(stage, app, "history")).page
+    page.get_by_role("link", name="Configuration").click()
     panel = page.get_by_role("region", name="Access Keys")
     expect(panel.get_by_role("row", name=re.compile("^default"))).to_be_visible()
     button(panel, "Create a key").click()
@@ -90,6 +91,7 @@ def test_a_key_is_shown_once_kept_nowhere_and_revoked(stage: HistoryStage, new_a
 
     page.keyboard.press("Escape")
     expect(dialog.get_by_role("alert")).to_contain_text("You have not said that you stored it")
+    page.go_back()
     expect(dialog.get_by_text(value, exact=True)).to_be_visible()
     expect(button(dialog, "Done")).to_be_disabled()
     dialog.get_by_label("I have stored it").check()
@@ -292,6 +294,23 @@ def test_while_the_api_is_away_the_form_stays_and_is_saved_once_it_is_back(stage
     expect(form).to_be_hidden()
     assert spec(stage, app)["description"] == "Filled in before"
     window.seen.errors[:] = [text for text in window.seen.errors if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_a_filled_form_is_there_again_after_a_look_at_another_tab(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(factories.with_variables(REGION))
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Value of REGION").fill("half done")
+    page.get_by_role("link", name="History").click()
+    expect(form).to_be_hidden()
+    page.get_by_role("link", name="Configuration").click()
+    expect(form.get_by_label("Value of REGION")).to_have_value("half done")
+    button(form, "Cancel").click()
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("link", name="Configuration").click()
+    expect(page.get_by_role("row", name="REGION")).to_contain_text("eu-west")
+    expect(form).to_be_hidden()
 
 
 def test_an_app_that_git_manages_says_that_a_change_here_is_undone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:

@@ -8,6 +8,7 @@ import { DeleteApp } from "./delete-app.tsx";
 import { ConfigurationFacts } from "./facts.tsx";
 import { ConfigurationForm } from "./form.tsx";
 import { AccessKeys } from "./keys.tsx";
+import { unfinished } from "./unfinished.ts";
 
 /** Milliseconds until it is looked again whether the operator has taken a change. */
 const LOOKED_AGAIN_AFTER = 2_000;
@@ -29,7 +30,7 @@ export function ConfigurationTab({ app }: { app: App }) {
 function Configured({ app, right }: { app: App; right?: Right }) {
   const key = `configuration ${app.id}`;
   const query = useQuery(key, (signal) => readConfiguration(app.id, signal));
-  const [form, open] = useState<Configuration>();
+  const [form, open] = useState(() => unfinished.get(app.id)?.before);
   // Somebody else may have changed it; a form that is open says so when it is saved.
   useEffect(() => void query.refresh(), [app.updated_at, query]);
   const isApplied = query.data.value?.is_applied ?? true;

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Configuration } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { differences, onTop, type Settings } from "../../pure/settings.ts";
@@ -9,8 +9,9 @@ import { toast } from "../../ui/toasts.tsx";
 import { Changes } from "./changes.tsx";
 import { AccessFields, DescriptionField, ExposureFields } from "./fields.tsx";
 import { ManagedBy } from "./managed-by.tsx";
-import { ChangedMeanwhile, type Choice } from "./meanwhile.tsx";
+import { ChangedMeanwhile } from "./meanwhile.tsx";
 import { save } from "./save.ts";
+import { type Filled, unfinished } from "./unfinished.ts";
 import { VariablesField } from "./variables.tsx";
 import { settingsOf, wrongIn, wrongOf } from "./wrong.ts";
 
@@ -24,9 +25,10 @@ interface Props {
 
 /** Changes the configuration: what others changed since the form was opened is shown, and never overwritten unseen. */
 export function ConfigurationForm({ app, opened, onEnd }: Props) {
-  const [before, setBefore] = useState(opened);
-  const [settings, setSettings] = useState<Settings>(() => settingsOf(opened));
-  const [others, setOthers] = useState<{ choices: Choice[]; mine: Settings }>();
+  const [filled, setFilled] = useState<Filled>(
+    () => unfinished.get(app.id) ?? { before: opened, settings: settingsOf(opened) },
+  );
+  const { before, settings, others } = filled;
   const [isTried, setTried] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const write = useWrite();
@@ -36,16 +38,28 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
   const wrong = { ...wrongOf(write.problem), ...local };
   const isUndecided = others?.choices.some((each) => each.mine !== undefined && each.chosen === undefined);
 
+  useEffect(() => {
+    if (changed.length > 0) unfinished.set(app.id, filled);
+    else unfinished.delete(app.id);
+  });
+  useUnloadAsks(changed.length > 0);
+  const end = (saved?: Configuration) => {
+    unfinished.delete(app.id);
+    onEnd(saved);
+  };
+  const change = (part: Partial<Filled>) => setFilled((now) => ({ ...now, ...part }));
   const saveOrAsk = async () => {
-    const end = await save(app.id, before, settings);
-    if ("saved" in end) {
+    const done = await save(app.id, before, settings);
+    if ("saved" in done) {
       toast(`The configuration of ${app.name} is saved`);
-      onEnd(end.saved);
+      end(done.saved);
       return;
     }
-    setOthers({ choices: end.others, mine: settings });
-    setSettings(onTop(was, settings, settingsOf(end.now)));
-    setBefore(end.now);
+    setFilled({
+      before: done.now,
+      settings: onTop(was, settings, settingsOf(done.now)),
+      others: { choices: done.others, mine: settings },
+    });
     setTried(false);
   };
   const submit = async (event: Event) => {
@@ -56,7 +70,7 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
       form.current?.querySelector<HTMLElement>('[data-undecided] input, [aria-invalid="true"]')?.focus(),
     );
   };
-  const fields = { settings, wrong, onChange: setSettings };
+  const fields = { settings, wrong, onChange: (changed: Settings) => change({ settings: changed }) };
   return (
     <form ref={form} noValidate onSubmit={(event) => void submit(event)}>
       <div class="inside column">
@@ -68,10 +82,7 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
             mine={others.mine}
             now={was}
             settings={settings}
-            onChoice={(choices, chosen) => {
-              setOthers({ ...others, choices });
-              setSettings(chosen);
-            }}
+            onChoice={(choices, chosen) => change({ others: { ...others, choices }, settings: chosen })}
           />
         )}
         <DescriptionField {...fields} />
@@ -83,7 +94,7 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
         <Changes app={app} from={was} to={settings} changed={changed} />
         <ProblemNotice problem={write.problem} undone="Nothing was saved" said={wrong} />
         <div class="buttons end">
-          <Action onClick={() => onEnd()}>Cancel</Action>
+          <Action onClick={() => end()}>Cancel</Action>
           <Action type="submit" kind="primary" disabled={changed.length === 0 || write.isBusy}>
             {write.isBusy ? "Saving…" : "Save changes"}
           </Action>
@@ -91,4 +102,14 @@ export function ConfigurationForm({ app, opened, onEnd }: Props) {
       </footer>
     </form>
   );
+}
+
+/** Has the browser ask before the page is left with something filled in. */
+function useUnloadAsks(isFilled: boolean): void {
+  useEffect(() => {
+    if (!isFilled) return;
+    const ask = (event: Event) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [isFilled]);
 }

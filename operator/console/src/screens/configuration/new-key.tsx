@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { createKey, type NewAccessKey } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
+import { useLeaving } from "../../state/leaving.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
@@ -19,9 +20,12 @@ interface Props {
 export function NewKeyDialog({ app, onClose }: Props) {
   const [made, setMade] = useState<NewAccessKey>();
   const [isStored, setStored] = useState(false);
-  const [isLeaving, setLeaving] = useState(false);
+  const [isClosing, setClosing] = useState(false);
+  // The browser's way back would take the key off the screen for good, too.
+  const { asks } = useLeaving(made !== undefined && !isStored, "/console/");
+  const isLeaving = isClosing || asks;
   const leave = () => {
-    if (made && !isStored && !isLeaving) setLeaving(true);
+    if (made && !isStored && !isLeaving) setClosing(true);
     else onClose();
   };
   return (
