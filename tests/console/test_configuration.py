@@ -9,19 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories
-from tests.support.api import Manifest
+from tests.support.browser.configuring import address, button, press, spec, tab_to
 from tests.support.browser.pages import axe, kept, settled
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually
 
 REGION = {"name": "REGION", "value": "eu-west"}
 SECRET = {"name": "API_KEY", "secret": {"name": "openai", "key": "api-key"}}
-TABS_MOST = 60
 NewApp = Callable[..., str]
 
 
@@ -39,35 +38,8 @@ def new_app(stage: HistoryStage) -> NewApp:
     return made
 
 
-def address(stage: HistoryStage, app: str, tab: str = "configuration") -> str:
-    return f"/console/apps/{stage.get(kinds.APP.kind, app)['metadata']['uid']}/{tab}"
-
-
-def spec(stage: HistoryStage, app: str) -> Manifest:
-    found: Manifest = stage.get(kinds.APP.kind, app)["spec"]
-    return found
-
-
 def keys_of(stage: HistoryStage, app: str) -> set[str]:
     return set(stage.get("Secret", f"{app}-access-keys").get("data") or {})
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    """Presses Tab until the focus is on what is meant, as somebody without a mouse does."""
-    for _ in range(TABS_MOST):
-        if target.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"no Tab comes to {target}")
-
-
-def press(page: Page, target: Locator, key: str = "Enter") -> None:
-    tab_to(page, target)
-    page.keyboard.press(key)
-
-
-def button(where: Page | Locator, name: str) -> Locator:
-    return where.get_by_role("button", name=name, exact=True)
 
 
 # Access Keys.

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.names import APP_LABEL
 from tests.console.conftest import PageAs
-from tests.console.test_configuration import address, button, press, spec, tab_to
 from tests.support import factories
 from tests.support.api import Manifest
+from tests.support.browser.configuring import address, button, press, spec, tab_to
 from tests.support.browser.pages import axe
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually

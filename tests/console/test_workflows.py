@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
-from tests.console.test_configuration import button, press, tab_to
 from tests.support import factories
+from tests.support.api import Manifest
+from tests.support.browser.configuring import button, press, tab_to
 from tests.support.browser.pages import axe, settled
 from tests.support.history_stage import HistoryStage
 
@@ -39,7 +40,7 @@ def uid(stage: HistoryStage, workflow: str) -> str:
     return str(stage.get(kinds.WORKFLOW.kind, workflow)["metadata"]["uid"])
 
 
-def version_of(stage: HistoryStage, workflow: str, version: str) -> Locator | dict[str, object] | None:
+def version_of(stage: HistoryStage, workflow: str, version: str) -> Manifest | None:
     return stage.find(kinds.WORKFLOW_VERSION.kind, f"{workflow}-{version}")
 
 
