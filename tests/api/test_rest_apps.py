@@ -27,6 +27,7 @@ from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.rest import UNKNOWN, Client, problem
 from tests.support.rest_rehearsal import LIVE_WITHIN
+from tests.support.stage import FAST
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
@@ -35,7 +36,7 @@ SERVER = {
     "deployment_type": "server_based",
     "config": {
         "autoscaling": {"min_replicas": 1, "max_replicas": 2, "target_cpu_utilization_percentage": 80},
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+        "resources": FAST["resources"],
     },
 }
 
@@ -140,7 +141,8 @@ def test_an_app_and_its_history(place: Place) -> None:
     AppDetails.model_validate(shown)
     assert (shown["latest_deployment_id"], shown["workflow_version"]["version"]) == (third["id"], "v1")
     assert shown["workflow"] == {"id": place.workflow, "name": APP, "description": "Chats"}
-    assert shown in place.anna.get(f"/v1/apps?project_id={place.project}")
+    listed = {name: shown[name] for name in App.model_fields}
+    assert listed in place.anna.get(f"/v1/apps?project_id={place.project}")
     assert [app["id"] for app in place.anna.get(f"/v1/apps?workflow_id={place.workflow}") if app["name"] == "Customer support"] == [
         made["id"]
     ]

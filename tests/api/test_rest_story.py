@@ -190,6 +190,8 @@ def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
         "digest": pinned["digest"],
         "reason": None if outcome["result"] == "Succeeded" else outcome["reason"],
         "duration_seconds": (ended - began).total_seconds(),
+        "is_live": stored["status"]["phase"] == "Live",
+        "restores_sequence": None,
     }
 
 
