@@ -45,9 +45,18 @@ ASKED_EVERY = 0.5
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=26", "--generation-deterministic")
 """The same each time: without the coverage phase, whose cases are as many for any count."""
-NEVER_GOOD = ("GET /v1/me", "POST /v1/apps/{app_id}/triggers/{trigger_id}/run", "POST /console/session", "DELETE /console/session")
-"""Whoever calls is a service account, which is no user; triggers are not run yet; and a sign-in is for pages of the console alone."""
+NEVER_GOOD = (
+    "GET /v1/me",
+    "POST /v1/apps/{app_id}/triggers/{trigger_id}/run",
+    "GET /v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs",
+    "POST /console/session",
+    "DELETE /console/session",
+)
+"""Whoever calls is a service account, which is no user; triggers are not run yet; no kubelet is there that has logs; and a sign-in is for
+pages of the console alone.
+"""
 TRIGGERS = 16
+KEYS = 24
 REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
 """What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
 
@@ -87,6 +96,10 @@ def configuration(place: Place) -> str:
     spent = [rest.uid(at.stage.api, kinds.APP.kind, f"spent-{number}", at.stage.namespace) for number in range(SPENT)]
     triggers = [_trigger(at, kept[0], number) for number in range(TRIGGERS)]
     rows = [row["id"] for app in kept for row in at.history(app)]
+    at.stage.app("configured", workflow=APP)
+    configured = rest.uid(at.stage.api, kinds.APP.kind, "configured", at.stage.namespace)
+    version = at.caller.get(f"/v1/apps/{configured}/configuration")["object_version"]
+    keys = [at.caller.post(f"/v1/apps/{kept[0]}/access-keys")["name"] for _ in range(KEYS)]
     rows_of_first = [row["id"] for row in at.history(kept[0])]
     known = {
         "app": kept,
@@ -100,6 +113,9 @@ def configuration(place: Place) -> str:
         "environment": ["production"],
         "row": rows,
         "first_row": rows_of_first,
+        "configured": [configured],
+        "configuration": [version],
+        "key": keys,
         "compared": [*rows_of_first, *(at.ids[version] for version in ("v1", "v2")), "draft"],
         "triggered": kept[:1],
         "trigger": triggers[: TRIGGERS // 2],
@@ -131,6 +147,10 @@ def configuration(place: Place) -> str:
         if "{trigger_id}" in path:
             drawn = "spent_trigger" if method == "DELETE" else "trigger"
             lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.trigger_id": drawn})
+        elif path.endswith("/configuration"):
+            lines += _of(f"{method} {path}", {"path.app_id": "configured", "body.object_version": "configuration"})
+        elif path.endswith("/access-keys/{name}"):
+            lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.name": "key"})
         elif "{deployment_id}" in path:
             lines += _of(f"{method} {path}", {"path.app_id": "triggered"})
         elif "/promote" in path:

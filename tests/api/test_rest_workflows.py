@@ -91,7 +91,7 @@ def test_lists_are_paged_and_hold_no_flows(place: Callers) -> None:
             (f"paged-{number}", f"No. {number}", ids[number]) for number in range(3)
         ]
         for each in found:
-            responses.Workflow.model_validate(each)
+            responses.ListedWorkflow.model_validate(each)
 
 
 WRITTEN = [

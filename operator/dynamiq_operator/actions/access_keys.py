@@ -54,7 +54,7 @@ class KeyPerformed(NamedTuple):
 
 
 def known_keys(api: Api, namespace: str, app: str) -> list[KnownKey]:
-    """The keys by name. Raises Unknown where there are none yet, and kube.errors.ApiError."""
+    """The keys by name. Raises NotNow where there are none yet, and kube.errors.ApiError."""
     found = values(_secret(api, namespace, app))
     return [KnownKey(name, value[:SHOWN] if len(value) > 2 * SHOWN else "") for name, value in sorted(found.items())]
 
@@ -69,7 +69,7 @@ def values(secret: Manifest) -> Mapping[str, str]:
 
 
 def key_of(api: Api, namespace: str, app: str, name: str | None) -> str:
-    """One key: the named one, else the first there is. Raises Unknown and kube.errors.ApiError."""
+    """One key: the named one, else the first there is. Raises Unknown, NotNow and kube.errors.ApiError."""
     found = values(_secret(api, namespace, app))
     if name is not None and name not in found:
         raise _no_key(app, name, found)
@@ -80,7 +80,7 @@ def key_of(api: Api, namespace: str, app: str, name: str | None) -> str:
 
 
 def plan_key(api: Api, namespace: str, app: str, name: str | None) -> KeyPlan:
-    """A new key, random. Raises InvalidField, Taken, Unknown and kube.errors.ApiError."""
+    """A new key, random. Raises InvalidField, Taken, NotNow and kube.errors.ApiError."""
     found = values(_secret(api, namespace, app))
     name = name or f"key-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(name):
@@ -91,7 +91,7 @@ def plan_key(api: Api, namespace: str, app: str, name: str | None) -> KeyPlan:
 
 
 def plan_revocation(api: Api, namespace: str, app: str, name: str) -> KeyPlan:
-    """A key that is no more. Raises Unknown and kube.errors.ApiError."""
+    """A key that is no more. Raises Unknown, NotNow and kube.errors.ApiError."""
     found = values(_secret(api, namespace, app))
     if name not in found:
         raise _no_key(app, name, found)
@@ -99,7 +99,7 @@ def plan_revocation(api: Api, namespace: str, app: str, name: str) -> KeyPlan:
 
 
 def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
-    """Writes the Secret, then tells the App. Raises Taken, Unknown, NotNow and kube.errors.ApiError."""
+    """Writes the Secret, then tells the App. Raises Taken, NotNow and kube.errors.ApiError."""
     encoded = base64.b64encode(plan.value.encode()).decode() if plan.value is not None else None
     for _ in range(TRIES):
         found = _secret(api, plan.namespace, plan.app)
@@ -135,7 +135,7 @@ def _secret(api: Api, namespace: str, app: str) -> Manifest:
     try:
         return requests.get(api, SECRETS, namespace, names.access_keys(app))
     except errors.NotFound:
-        raise Unknown(f"App {app} has no Access Keys in namespace {namespace} yet: they are made with its first deploy") from None
+        raise NotNow(f"App {app} has no Access Keys in namespace {namespace} yet: they are made with its first deploy") from None
 
 
 def _no_key(app: str, name: str, found: Mapping[str, str]) -> Refusal:

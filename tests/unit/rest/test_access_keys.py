@@ -45,7 +45,7 @@ def test_keys_are_listed_without_their_values(keyed: RestStage) -> None:
 
 def test_an_app_that_was_never_deployed_has_none(stage: RestStage) -> None:
     assert stage.get(_path(stage)) == []
-    assert "made with its first deploy" in stage.call("POST", _path(stage)).error(404)["message"]
+    assert "made with its first deploy" in stage.call("POST", _path(stage)).error(409)["message"]
 
 
 def test_a_key_is_told_once(keyed: RestStage) -> None:

@@ -25,5 +25,6 @@ class MadeAccessKey(AccessKey):
 
     value: str
     is_announced: Annotated[
-        bool, Field(description="It is taken in a few seconds; else, where the caller may not change the App, within 90 s.")
+        bool,
+        Field(description="It works in a few seconds, a minute at most; else, where the caller may not change the App, within 60 to 90 s."),
     ]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Path
 from starlette.responses import Response
 
 from dynamiq_operator.actions import access_keys as actions
-from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.rest.access_keys import responses
@@ -32,7 +32,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     app = _app(context, session, app_id)
     try:
         found = actions.known_keys(session.api, app.namespace, app.name)
-    except Unknown:
+    except NotNow:
         found = []
     return Json({"data": [asdict(key) for key in found]})
 
@@ -58,7 +58,7 @@ def revoke_key(
     app_id: AppId,
     name: Annotated[str, Path(min_length=1, max_length=253, description="The key's name.")],
 ) -> Response:
-    """Revokes a key: callers with it are refused from then on, after a few seconds at most where the caller may change the App, else 90."""
+    """Revokes a key: who calls with it is refused in a few seconds, a minute at most; where the caller may not change the App, within 60 to 90 s."""
     app = _app(context, session, app_id)
     actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name))
     return Response(status_code=204)

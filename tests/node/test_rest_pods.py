@@ -1,0 +1,81 @@
+"""The pods of a deployment by the management API, with a kubelet that has logs: what a page shows of a rollout that does not go well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support import rest
+from tests.support.operator import install_rights
+from tests.support.rest import Client, problem
+from tests.support.stage import Stage, operator, stage
+from tests.support.waiting import eventually
+
+APP = "logged"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An App that serves v1 with one pod, and who deploys it."""
+
+    on: Stage
+    deployer: Client
+    app: str
+
+    def rows(self) -> list[Any]:
+        found: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments")
+        return found
+
+    def pods(self, row: str) -> list[Any]:
+        found: list[Any] = self.deployer.get(f"/v1/apps/{self.app}/deployments/{row}/pods")
+        return found
+
+    def logs(self, row: str, pod: str, query: str = "") -> Any:
+        return self.deployer.get(f"/v1/apps/{self.app}/deployments/{row}/pods/{pod}/logs{query}")
+
+
+@pytest.fixture
+def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
+    install_rights(cluster)
+    kubeconfig = rest.install(cluster, tmp_path)
+    with stage(cluster, "rest pods") as on:
+        on.release("v1", "v2")
+        on.app(APP)
+        with operator(on, folder=tmp_path), rest.serving(kubeconfig, tmp_path) as url:
+            on.live(APP, "v1", runtime=on.runtime("fast"), config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+            deployer = rest.client(on.api, url, on.namespace, "deployer", "dynamiq-deployer")
+            app = rest.uid(on.api, kinds.APP.kind, APP, on.namespace)
+            eventually("the deployer's rights apply", lambda: deployer("GET", f"/v1/apps/{app}").status_code == 200)
+            yield Place(on, deployer, app)
+
+
+def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> None:
+    (live,) = place.rows()
+    (pod,) = place.pods(live["id"])
+    assert (pod["ready"], pod["is_serving"], pod["phase"]) == (True, True, "Running")
+    assert {"Pulled", "Started"} <= {each["reason"] for each in pod["events"]}
+    told = place.logs(live["id"], pod["name"])
+    assert told["lines"]
+    assert told["lines"] == place.on.kubectl("logs", pod["name"], namespace=place.on.namespace).stdout.splitlines()[-len(told["lines"]) :]
+    assert len(place.logs(live["id"], pod["name"], "?lines=1")["lines"]) == 1
+    assert "not found" in place.logs(live["id"], pod["name"], "?previous=true")["message"], "it was never started again"
+
+    missing = place.on.runtime("missing", image="registry.invalid/missing:1")
+    place.on.deploy(APP, "v2", runtime=missing)
+    newest = eventually("the row is there", lambda: next((row for row in place.rows() if row["id"] != live["id"]), None))
+    waiting = eventually(
+        "its pod says why it does not start",
+        lambda: next((each for each in place.pods(newest["id"]) if "cannot be pulled" in (each["message"] or "")), None),
+    )
+    assert (waiting["ready"], waiting["is_serving"]) == (False, False)
+    assert "Failed" in {each["reason"] for each in waiting["events"]}
+    said = place.logs(newest["id"], waiting["name"])
+    assert (said["lines"], "waiting to start" in said["message"]) == ([], True)
+    assert [each["name"] for each in place.pods(live["id"])] == [pod["name"]], "v1 still serves, by the pod that it had"
+    problem(place.deployer("GET", f"/v1/apps/{place.app}/deployments/{newest['id']}/pods/{pod['name']}/logs"), 404, "has no pod")
