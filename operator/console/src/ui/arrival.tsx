@@ -1,7 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { layerOf, stays } from "../pure/layers.ts";
-import { noteShown } from "../state/below.ts";
 import { title } from "./title.ts";
 
 const HEADING_WITHIN = 5_000;
@@ -20,7 +19,6 @@ export function Arrival() {
     if (isSame) scrollTo(0, scrolled);
   }, [path]);
   useEffect(() => {
-    noteShown(url, path);
     before.current = layer;
     if (isSame) return;
     count((n) => n + 1);
