@@ -4,9 +4,6 @@ import type { AppOfList, Deployment, Schemas } from "./read.ts";
 
 export type Runtime = Schemas["Runtime"];
 export type Environment = Schemas["Environment"];
-export type ProjectRights = Schemas["ProjectRights"];
-export type Version = Schemas["Version"];
-export type Workflow = Schemas["WorkflowDetail"];
 export type PreviewData = Schemas["PreviewShape"];
 export type PromotionData = Schemas["PromotionPreview"];
 export type DeployBody = Schemas["NewDeployment"];
@@ -14,15 +11,6 @@ export type PromoteBody = Schemas["Promotion"];
 export type NewAppBody = Schemas["NewApp"];
 
 const ALL = { page_size: 500 } as const;
-
-export const readWorkflow = async (id: string, signal: AbortSignal): Promise<Workflow> =>
-  (await call(GET("/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } }, signal }))).data;
-
-/** The releases of a workflow, newest first: the newest 500. */
-export const readVersions = async (workflow: string, signal: AbortSignal): Promise<Version[]> => {
-  const params = { path: { workflow_id: workflow }, query: ALL };
-  return (await call(GET("/v1/workflows/{workflow_id}/versions", { params, signal }))).data;
-};
 
 /** The Apps of a workflow. */
 export const readAppsOf = async (workflow: string, signal: AbortSignal): Promise<AppOfList[]> => {
@@ -37,10 +25,6 @@ export const readRuntimes = async (signal: AbortSignal): Promise<Runtime[]> =>
 /** Where an App is, and where it can be promoted to. */
 export const readEnvironments = async (app: string, signal: AbortSignal): Promise<Environment[]> =>
   (await call(GET("/v1/apps/{app_id}/environments", { params: { path: { app_id: app } }, signal }))).data;
-
-/** What the caller may do in a project, and which role is missing where they may not. */
-export const readProjectRights = async (project: string, signal: AbortSignal): Promise<ProjectRights> =>
-  (await call(GET("/v1/projects/{project_id}/rights", { params: { path: { project_id: project } }, signal }))).data;
 
 export const previewDeploy = async (app: string, body: DeployBody, signal: AbortSignal): Promise<PreviewData> =>
   (await call(POST("/v1/apps/{app_id}/deploy/preview", { params: { path: { app_id: app } }, body, signal }))).data;

@@ -1,14 +1,8 @@
 import { useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import {
-  readAppsOf,
-  readRuntimes,
-  readVersions,
-  readWorkflow,
-  type Version,
-  type Workflow,
-} from "../../api/deploying.ts";
+import { readAppsOf, readRuntimes } from "../../api/deploying.ts";
 import { type App, type AppOfList, readProjects } from "../../api/read.ts";
+import { readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
 import { type Edits, isFilled } from "../../pure/deploy-form.ts";
 import { quoted } from "../../pure/shell.ts";
 import { useDraft } from "../../state/draft.ts";
@@ -33,11 +27,11 @@ export function DeployDialog({ app, workflowId }: Props) {
   const id = workflowId ?? app?.workflow_id ?? undefined;
   const [edits, edit] = useDraft<Edits>(`deploy ${app?.id} ${id}`, { config: {} });
   const leaving = useLeaving(isFilled(edits), app ? `/console/apps/${app.id}` : `/console/workflows/${id ?? ""}`);
-  const workflow = useQuery(id && `deploying workflow ${id}`, (signal) => readWorkflow(id as string, signal));
-  const versions = useQuery(id && `deploying versions ${id}`, (signal) => readVersions(id as string, signal));
+  const workflow = useQuery(id && `workflow ${id}`, (signal) => readWorkflow(id as string, signal));
+  const versions = useQuery(id && `workflow-versions ${id}`, (signal) => readVersions(id as string, signal));
   const apps = useQuery(id && `deploying apps ${id}`, (signal) => readAppsOf(id as string, signal));
   const runtimes = useQuery("deploying runtimes", readRuntimes);
-  const first = useChosenFirst(versions.data.value, apps.data.value, app);
+  const first = useChosenFirst(versions.data.value?.newest, apps.data.value, app);
   const failed = [workflow, versions, apps].find((query) => query.problem.value !== undefined) as Query<unknown>;
   return (
     <Dialog title="Deploy" side wide onClose={leaving.close}>
@@ -46,7 +40,7 @@ export function DeployDialog({ app, workflowId }: Props) {
       ) : first && workflow.data.value && versions.data.value && apps.data.value ? (
         <DeployForm
           workflow={workflow.data.value}
-          versions={versions.data.value}
+          versions={versions.data.value.newest}
           apps={apps.data.value.map((each) => (each.id === app?.id ? app : each))}
           runtimes={runtimes.data.value ?? []}
           runtimesProblem={runtimes.problem.value}
@@ -54,7 +48,7 @@ export function DeployDialog({ app, workflowId }: Props) {
         />
       ) : failed?.problem.value ? (
         <Failure problem={failed.problem.value} retry={() => void failed.refresh()} />
-      ) : versions.data.value?.length === 0 && workflow.data.value ? (
+      ) : versions.data.value?.newest.length === 0 && workflow.data.value ? (
         <WithoutVersions workflow={workflow.data.value} />
       ) : (
         <Skeleton lines={8} />

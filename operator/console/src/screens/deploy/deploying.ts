@@ -6,12 +6,10 @@ import {
   type NewAppBody,
   previewDeploy,
   type Runtime,
-  readProjectRights,
-  type Version,
-  type Workflow,
 } from "../../api/deploying.ts";
 import type { Problem } from "../../api/problem.ts";
 import { type AppOfList, readRights } from "../../api/read.ts";
+import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
 import { fieldsWrong } from "../../pure/answers.ts";
 import { AMOUNTS, NUMBERS } from "../../pure/config.ts";
 import { deployBody, type Edits, FIELDS, type Mode, newAppBody, wrongOf } from "../../pure/deploy-form.ts";
@@ -106,7 +104,7 @@ async function post({ appId, body }: Sent, key: string): Promise<{ appId: string
 /** Whether the caller may deploy the App, or make one in the project. */
 function useRight(appId: string | undefined, projectId: string | null) {
   const ofApp = useQuery(appId && `rights ${appId}`, (signal) => readRights(appId as string, signal));
-  const ofProject = useQuery(projectId ? `rights project ${projectId}` : undefined, (signal) =>
+  const ofProject = useQuery(projectId ? `project-rights ${projectId}` : undefined, (signal) =>
     readProjectRights(projectId as string, signal),
   );
   const query = projectId ? ofProject : ofApp;
