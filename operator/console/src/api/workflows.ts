@@ -1,12 +1,12 @@
 /** Workflows, their drafts and releases: read and written, by name. Each throws Problem. */
 import { call, GET, POST } from "./client.ts";
-import { readProjectRights, readWorkflow, type Version, type Workflow } from "./deploying.ts";
 import type { Schemas } from "./read.ts";
 
-export { readProjectRights, readWorkflow, type Version, type Workflow };
-
 export type ListedWorkflow = Schemas["ListedWorkflow"];
+export type Workflow = Schemas["WorkflowDetail"];
+export type Version = Schemas["Version"];
 export type FlowDifference = Schemas["FlowDifference"];
+export type ProjectRights = Schemas["ProjectRights"];
 
 /** The newest releases of a workflow, and how many there are. */
 export interface Versions {
@@ -26,6 +26,9 @@ export async function readWorkflows(project: string, signal: AbortSignal): Promi
   }
 }
 
+export const readWorkflow = async (id: string, signal: AbortSignal): Promise<Workflow> =>
+  (await call(GET("/v1/workflows/{workflow_id}", { params: { path: { workflow_id: id } }, signal }))).data;
+
 /** The newest 500 releases of a workflow, newest first. */
 export async function readVersions(workflow: string, signal: AbortSignal): Promise<Versions> {
   const params = { path: { workflow_id: workflow }, query: { page_size: MOST } };
@@ -43,6 +46,9 @@ export const readDifference = async (
   const params = { path: { workflow_id: workflow, version_id: version }, query: { with: other } };
   return (await call(GET("/v1/workflows/{workflow_id}/versions/{version_id}/diff", { params, signal }))).data;
 };
+
+export const readProjectRights = async (project: string, signal: AbortSignal): Promise<ProjectRights> =>
+  (await call(GET("/v1/projects/{project_id}/rights", { params: { path: { project_id: project } }, signal }))).data;
 
 /** Releases the draft as the next version, unless it, or the newest version, is another than the one that was looked at. */
 export const releaseDraft = async (

@@ -55,7 +55,11 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
       keeper = undefined;
     };
   }, [isFilled, asks]);
+  const isLeft = useRef(false);
   const leave = () => {
+    // A browser that closes a dialog by force tells so twice.
+    if (isLeft.current) return;
+    isLeft.current = true;
     isFree.current = true;
     if (isOpenedHere) history.back();
     else route(below, true);

@@ -27,7 +27,10 @@ interface Filled {
 /** Brings back what an App ran before: one more row. */
 export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
   const [filled, fill] = useDraft<Filled>(`roll back ${rowId}`, { withConfig: false, message: "" });
-  const leaving = useLeaving(filled.withConfig || filled.message !== "", `/console/apps/${app.id}/history`);
+  const leaving = useLeaving(
+    filled.withConfig || filled.message !== "",
+    `/console/apps/${app.id}/history${location.search}`,
+  );
   const row = useQuery(`deploying row ${rowId}`, (signal) => readRow(app.id, rowId, signal));
   return (
     <Dialog title="Roll back" onClose={leaving.close}>
