@@ -75,7 +75,7 @@ def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:
     first = stage.put(row("chat-c", make.progressing(3, "v1"), make.created(8)))
     newest = stage.put(row("chat-d", make.created(9), make.with_status(phase="Pending")))
     owner = {"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "chat", "uid": UNKNOWN}
-    stage.put(row("chat-old", make.progressing(9), make.with_meta(ownerReferences=[owner])))
+    stage.put(row("chat-old", make.created(20), make.with_meta(ownerReferences=[owner])))
     for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
         assert told["under_way"] == {
             "deployment_id": newest["metadata"]["uid"],
