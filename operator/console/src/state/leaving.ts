@@ -75,6 +75,13 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
     goOn: (to) => {
       isFree.current = true;
       route(to, true);
+      requestAnimationFrame(focusHeading);
     },
   };
+}
+
+/** What the dialog was opened from may be gone with the screen below: the keyboard then begins at the heading of the new one. */
+function focusHeading(): void {
+  if (document.activeElement !== document.body) return;
+  document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
 }
