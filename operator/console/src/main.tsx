@@ -1,5 +1,4 @@
 import { render } from "preact";
-import "./state/keeper.ts";
 import { App } from "./app.tsx";
 import "./styles/base.css";
 import "./styles/parts.css";

@@ -1,12 +1,312 @@
+import type { ComponentChildren } from "preact";
 import { useLocation } from "preact-iso";
-import type { App } from "../../api/read.ts";
+import { readComparison, type WholeRow } from "../../api/history.ts";
+import { type App, readRights } from "../../api/read.ts";
+import { rollBackLine } from "../../pure/commands.ts";
+import { asSearch, readFilters } from "../../pure/history-filters.ts";
+import {
+  canComeBack,
+  configOf,
+  fieldOf,
+  isPinnedByDigest,
+  isUnderWay,
+  numberOf,
+  provenanceOf,
+  resourcesOf,
+  titleOf,
+} from "../../pure/row-words.ts";
+import { line } from "../../pure/shell.ts";
+import { duration } from "../../pure/time.ts";
+import { useLeaving } from "../../state/leaving.ts";
+import { type Query, useQuery } from "../../state/query.ts";
+import { useRow } from "../../state/row.ts";
+import { Action } from "../../ui/action.tsx";
+import { Command, Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Diff } from "../../ui/diff.tsx";
+import { Failure, Loaded, Skeleton } from "../../ui/states.tsx";
+import { Time } from "../../ui/time.tsx";
+import { Flow } from "./flow.tsx";
+import { Outcome, Version } from "./row.tsx";
 
+/** Details of a row, at the side of the history: all that is known of it. */
 export function RowDialog({ app, rowId }: { app: App; rowId: string }) {
-  const { route } = useLocation();
+  const { query } = useLocation();
+  const search = asSearch(readFilters(query));
+  const { close } = useLeaving(false, `/console/apps/${app.id}/history${search}`);
+  const row = useRow(app.id, rowId) as Query<WholeRow>;
+  const found = row.data.value;
   return (
-    <Dialog title="Details" onClose={() => route(`/console/apps/${app.id}/history`)} side>
-      <div class="body">{rowId}</div>
+    <Dialog title={found ? `${titleOf(found)} of ${app.name}` : "Details"} onClose={close} side>
+      <div class="body row-details">
+        <Loaded query={row} lines={12}>
+          {(whole) => <Whole app={app} row={whole} />}
+        </Loaded>
+      </div>
+      {found && <Foot app={app} row={found} search={search} />}
     </Dialog>
+  );
+}
+
+function Foot({ app, row, search }: { app: App; row: WholeRow; search: string }) {
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const live = app.live?.deployment_id;
+  return (
+    <footer>
+      <div class="buttons end">
+        {live && live !== row.id && (
+          <a class="button" href={`/console/apps/${app.id}/compare?a=${row.id}&b=${live}`}>
+            Compare with what is live
+          </a>
+        )}
+        {isUnderWay(row) && (
+          <a class="button primary" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
+            Follow the rollout
+          </a>
+        )}
+        {canComeBack(row) && (
+          <Action
+            right={rights?.roll_back}
+            href={`/console/apps/${app.id}/history/${row.id}/roll-back${search}`}
+            kind="primary"
+          >
+            Roll back
+          </Action>
+        )}
+      </div>
+    </footer>
+  );
+}
+
+function Whole({ app, row }: { app: App; row: WholeRow }) {
+  return (
+    <>
+      <Facts row={row} app={app} />
+      <Runs row={row} />
+      <Changes app={app} row={row} />
+      <Digests row={row} />
+      {row.conditions.length > 0 && <Conditions row={row} />}
+      <Flow text={row.flow} />
+      <Record title="Asked" of={row.asked} />
+      {row.pinned && <Record title="Pinned" of={row.pinned} />}
+      <Lines app={app} row={row} />
+    </>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section class="part">
+      <h3>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+function Fact({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </>
+  );
+}
+
+function Facts({ row, app }: { row: WholeRow; app: App }) {
+  const from = provenanceOf(row);
+  const author = row.created_by?.username ?? "unknown";
+  const isUnverified = row.pinned?.createdByVerified === false;
+  return (
+    <dl class="facts">
+      <Fact label="Status">
+        <Outcome row={row} app={app} />
+        {row.is_live && <span class="small muted"> It is what the App serves.</span>}
+      </Fact>
+      <Fact label="Version">
+        <Version row={row} /> <span class="description">{row.workflow_version?.description}</span>
+        {row.pinned && <span class="muted"> of {row.pinned.workflow}</span>}
+      </Fact>
+      {from && <Fact label="Provenance">{from}</Fact>}
+      {row.source === "App" && <Fact label="Source">Git, by App.spec.deploy</Fact>}
+      {row.source === "Revert" && <Fact label="Source">The operator took a bad version back</Fact>}
+      {row.message && (
+        <Fact label="Message">
+          <span class="message">{row.message}</span>
+        </Fact>
+      )}
+      <Fact label="Created by">
+        {author}
+        {isUnverified && <span class="muted small"> (not stamped by the API server)</span>}
+      </Fact>
+      <Fact label="Date">
+        <Time at={row.created_at} />
+      </Fact>
+      {row.outcome && (
+        <Fact label="Outcome">
+          {row.outcome.result}: {row.outcome.reason}
+          <span class="muted small">
+            {" · "}
+            <Time at={row.outcome.at} />
+            {row.duration_seconds !== null && `, after ${duration(row.duration_seconds)}`}
+          </span>
+        </Fact>
+      )}
+    </dl>
+  );
+}
+
+/** On what it runs, and how. */
+function Runs({ row }: { row: WholeRow }) {
+  const image = row.pinned?.runtime.image;
+  const resources = resourcesOf(row.deployment_config.config.resources);
+  return (
+    <Part title="Runtime and config">
+      <dl class="facts">
+        <Fact label="Runtime">
+          {row.runtime?.version ?? "—"}
+          {row.runtime?.label && <span class="muted"> {row.runtime.label}</span>}
+        </Fact>
+        {image && (
+          <Fact label="Image">
+            <code class="break">{image}</code>
+            <span class="small muted">
+              {isPinnedByDigest(image) ? " Pinned by its digest." : " Named by a tag, which may move."}
+            </span>
+          </Fact>
+        )}
+        <Fact label="Config">{configOf(row.deployment_config)}</Fact>
+        {resources && <Fact label="Each pod">{resources}</Fact>}
+        {row.ready && (
+          <Fact label="Pods">
+            {row.ready.ready} of {row.ready.wanted} ready
+            {row.ready.serving && <span class="muted">; {row.ready.serving} still serves</span>}
+          </Fact>
+        )}
+      </dl>
+    </Part>
+  );
+}
+
+/** What changed from the row before it. */
+function Changes({ app, row }: { app: App; row: WholeRow }) {
+  const isPinned = row.pinned !== null;
+  const query = useQuery(isPinned ? `diff ${app.id} ${row.id}` : undefined, (signal) =>
+    readComparison(app.id, row.id, undefined, signal),
+  );
+  const title = "Changes from the row before";
+  if (!isPinned) return null;
+  const found = query.data.value;
+  const problem = query.problem.value;
+  if (!found) {
+    return (
+      <Part title={title}>
+        {problem ? <Failure problem={problem} retry={() => void query.refresh()} /> : <Skeleton />}
+      </Part>
+    );
+  }
+  if (!found.from) return <Part title={title}>There is none: it is the first row.</Part>;
+  const before = { sequence: found.from.sequence, name: found.from.row ?? "" };
+  return (
+    <Part title={`Changes from ${found.from.version} (${numberOf(before)})`}>
+      {found.changes.length === 0 && <p class="muted">Version, runtime, config and resources are the same.</p>}
+      {found.changes.length > 0 && (
+        <dl class="facts">
+          {found.changes.map((change) => (
+            <Fact key={change.field} label={fieldOf(change.field)}>
+              <del>{change.from ?? "nothing"}</del> → <ins>{change.to ?? "nothing"}</ins>
+            </Fact>
+          ))}
+        </dl>
+      )}
+      {found.warnings.map((warning) => (
+        <p key={warning} class="notice warn small">
+          {warning}
+        </p>
+      ))}
+      {found.warnings.length === 0 && <Diff text={found.flow_diff} label="Flow" />}
+      <Command
+        text={line("kubectl", "dynamiq", "diff", row.app_name, nameOf(before), nameOf(row), "-n", row.namespace)}
+      />
+    </Part>
+  );
+}
+
+/** A row as the plugin takes it. */
+function nameOf(row: { sequence: number | null; name: string }): string {
+  return `${row.sequence ?? row.name}`;
+}
+
+function Digests({ row }: { row: WholeRow }) {
+  if (!row.pinned) return null;
+  const named: [string, string | null | undefined][] = [
+    ["Own", row.pinned.digest],
+    ["Of the row before", row.pinned.previousDigest],
+    ["Of the outcome", row.outcome?.digest],
+    ["Flow", row.pinned.workflowHash],
+  ];
+  return (
+    <Part title="Digests">
+      <dl class="facts">
+        {named.map(([label, digest]) => (
+          <Fact key={label} label={label}>
+            {digest ? (
+              <span class="digest">
+                <code class="break">{digest}</code> <Copy text={digest} label={`Copy: ${label}`} />
+              </span>
+            ) : (
+              <span class="muted">none</span>
+            )}
+          </Fact>
+        ))}
+      </dl>
+    </Part>
+  );
+}
+
+function Conditions({ row }: { row: WholeRow }) {
+  return (
+    <Part title="Conditions">
+      <dl class="facts">
+        {row.conditions.map((each) => (
+          <Fact key={each.type} label={each.type}>
+            {each.status}
+            {each.reason && `, ${each.reason}`}
+            {each.message && <span class="break">: {each.message}</span>}
+            {each.since && (
+              <span class="muted small">
+                {" · "}
+                <Time at={each.since} />
+              </span>
+            )}
+          </Fact>
+        ))}
+      </dl>
+    </Part>
+  );
+}
+
+/** A part of the record as it is stored. */
+function Record({ title, of }: { title: string; of: object }) {
+  const text = JSON.stringify(of, null, 2);
+  return (
+    <details class="record">
+      <summary>{title}, as the record has it</summary>
+      <Flow.Text text={text} label={title} />
+    </details>
+  );
+}
+
+function Lines({ app, row }: { app: App; row: WholeRow }) {
+  const place = ["-n", row.namespace];
+  const lines = [["kubectl", "get", "deployments.dynamiq", row.name, ...place, "-o", "yaml"]];
+  if (isUnderWay(row)) lines.push(["kubectl", "dynamiq", "status", app.resource_name, ...place]);
+  const back = { namespace: row.namespace, app: row.app_name, row: nameOf(row), withConfig: false };
+  return (
+    <Part title="In a terminal">
+      {lines.map((words) => (
+        <Command key={words[2]} text={line(...words)} />
+      ))}
+      {canComeBack(row) && <Command text={rollBackLine(back)} />}
+    </Part>
   );
 }

@@ -1,6 +1,152 @@
-import type { App } from "../../api/read.ts";
-import { Empty } from "../../ui/states.tsx";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import { type Row, readHistory, type Verification } from "../../api/history.ts";
+import { type App, readRights } from "../../api/read.ts";
+import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
+import { onReturn } from "../../state/connection.ts";
+import { refresh, useQuery } from "../../state/query.ts";
+import { useAppEvents } from "../../state/watch.ts";
+import { Action } from "../../ui/action.tsx";
+import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
+import { FilterBar } from "./filters.tsx";
+import "./history.css";
+import { kept } from "./kept.ts";
+import { Keys } from "./keys.tsx";
+import { HistoryPages } from "./pages.ts";
+import { HistoryTable, type TableControl } from "./table.tsx";
+import { TickedBar, useTicked } from "./ticked.tsx";
+import { HistoryToolbar } from "./toolbar.tsx";
+import { VerifyPanel } from "./verify.tsx";
 
+/** The History tab: every deployment of an App, newest first. */
 export function HistoryTab({ app }: { app: App }) {
-  return <Empty title={`History of ${app.name}`} />;
+  const { route } = useLocation();
+  const filters = useFilters(app.id);
+  const pages = usePages(app.id, filters);
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const ticked = useTicked(app.id);
+  const table = useRef<TableControl>(null);
+  const [verified, setVerified] = useState<Verification>();
+  const [isVerifying, setVerifying] = useState(false);
+  const [isHelping, setHelping] = useState(false);
+  const change = (next: HistoryFilters, replace = false) =>
+    route(`/console/apps/${app.id}/history${asSearch(next)}`, replace);
+  useAppEvents(app.id, { onDeployment: (row) => pages.take(row as Row), onRemoved: pages.again, onAgain: pages.again });
+  const total = pages.total.value;
+  useEffect(() => {
+    if (total !== undefined) refresh(`history-filters ${app.id}`);
+  }, [app.id, total]);
+  const problem = pages.problem.value;
+  const isNew = total === 0 && !isFiltered(filters);
+  return (
+    <section class="panel history" aria-label="Deployment history">
+      <HistoryToolbar
+        app={app}
+        filters={filters}
+        total={total}
+        verified={verified}
+        isVerifying={isVerifying}
+        onVerify={() => setVerifying(!isVerifying)}
+      />
+      {isVerifying && (
+        <VerifyPanel
+          app={app}
+          verified={verified}
+          onVerified={setVerified}
+          onShow={(sequence) => void table.current?.goTo({ sequence })}
+        />
+      )}
+      {!isNew && (total !== undefined || !problem || isFiltered(filters)) && (
+        <FilterBar app={app} filters={filters} onChange={change} />
+      )}
+      {problem && total !== undefined && (
+        <div class="notice bad history-problem" role="alert">
+          <span class="break">{problem.message}</span>
+          <button type="button" class="button tiny" onClick={pages.again}>
+            Retry
+          </button>
+        </div>
+      )}
+      {total === undefined ? (
+        problem ? (
+          <Failure problem={problem} retry={pages.again} />
+        ) : (
+          <Skeleton lines={10} />
+        )
+      ) : total === 0 ? (
+        isNew ? (
+          <Empty title="Nothing has been deployed yet">
+            <p class="muted">
+              Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.
+            </p>
+            <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
+              Deploy
+            </Action>
+          </Empty>
+        ) : (
+          <Empty title="No deployment fits these filters">
+            <button type="button" class="button" onClick={() => change(readFilters({}))}>
+              Clear the filters
+            </button>
+          </Empty>
+        )
+      ) : (
+        <HistoryTable
+          app={app}
+          pages={pages}
+          search={asSearch(filters)}
+          rights={rights}
+          ticked={ticked}
+          misfits={verified?.misfits}
+          control={table}
+          onHelp={() => setHelping(true)}
+        />
+      )}
+      <TickedBar app={app} ticked={ticked} />
+      {isHelping && <Keys onClose={() => setHelping(false)} />}
+    </section>
+  );
+}
+
+/** The filters of the address; under a dialog whose address has none, those that were there before it opened. */
+function useFilters(app: string): HistoryFilters {
+  const { path, query } = useLocation();
+  const last = useRef<HistoryFilters | undefined>(undefined);
+  const isOwn = path.startsWith(`/console/apps/${app}/history`);
+  if (isOwn || last.current === undefined) last.current = readFilters(isOwn ? query : {});
+  return last.current;
+}
+
+/** The rows under the filters of the address. Those of the filters before are shown until the first of these are there. */
+function usePages(app: string, filters: HistoryFilters): HistoryPages {
+  const key = `${app} ${asSearch(filters)}`;
+  const shown = useRef<HistoryPages | undefined>(undefined);
+  const newest = useRef<{ key: string; pages: HistoryPages } | undefined>(undefined);
+  if (newest.current?.key !== key) {
+    if (newest.current && newest.current.pages !== shown.current) newest.current.pages.stop();
+    newest.current = {
+      key,
+      pages: kept.pagesOf(key) ?? new HistoryPages(app, filters, (...asked) => readHistory(app, ...asked)),
+    };
+  }
+  const { pages } = newest.current;
+  const isThere = pages.total.value !== undefined || pages.problem.value !== undefined;
+  if (isThere || shown.current === undefined || shown.current.app !== app) {
+    if (shown.current !== pages) shown.current?.stop();
+    shown.current = pages;
+  }
+  // Not an effect that ends later: the page may be short by then, and scrolled to its top.
+  useLayoutEffect(() => {
+    let scroll = scrollY;
+    const note = () => {
+      scroll = scrollY;
+    };
+    addEventListener("scroll", note, { passive: true });
+    return () => {
+      removeEventListener("scroll", note);
+      kept.leave(newest.current, scroll);
+    };
+  }, []);
+  useEffect(() => onReturn(pages.again), [pages]);
+  return shown.current;
 }

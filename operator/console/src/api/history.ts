@@ -1,0 +1,71 @@
+/** What the history of an App is read with. Each returns the data of an answer and throws Problem. */
+import { asQuery, type HistoryFilters } from "../pure/history-filters.ts";
+import { call, GET } from "./client.ts";
+import type { Deployment, OneDeployment, Ready, Schemas } from "./read.ts";
+
+/** A row of a history; as an event tells it, with its pods. */
+export type Row = Deployment & { ready?: Ready | null };
+
+/** A row, whole. `asked`, `pinned` and `outcome` are as the record has them. */
+export type WholeRow = Omit<OneDeployment, "pinned" | "outcome"> & {
+  pinned: Pins | null;
+  outcome: null | { result: string; reason: string; at: string; digest: string };
+};
+
+/** What a row pins, as far as the console says it by name; the rest is shown as it is. */
+export interface Pins {
+  workflow: string;
+  workflowVersion: string;
+  workflowHash: string;
+  runtime: { name: string; version: string; image: string };
+  createdByVerified?: boolean | null;
+  previousDigest?: string | null;
+  digest: string;
+  [more: string]: unknown;
+}
+
+export type FilterChoices = Schemas["HistoryFilters"];
+export type Counted = Schemas["Count"];
+export type Comparison = Schemas["ComparisonShape"];
+export type Verification = Schemas["Verification"];
+
+export interface Page {
+  rows: Row[];
+  total: number;
+  pages: number;
+}
+
+/** One page of an App's history, the newest row first; `page` from 1. */
+export async function readHistory(
+  app: string,
+  filters: HistoryFilters,
+  page: number,
+  size: number,
+  signal?: AbortSignal,
+): Promise<Page> {
+  const params = { path: { app_id: app }, query: { page, page_size: size, ...asQuery(filters) } };
+  const answer = await call(GET("/v1/apps/{app_id}/deployments", { params, signal }));
+  return { rows: answer.data, total: answer.pagination.total_count, pages: answer.pagination.page_count };
+}
+
+export async function readFilterChoices(app: string, signal?: AbortSignal): Promise<FilterChoices> {
+  const params = { path: { app_id: app } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/filters", { params, signal }))).data;
+}
+
+/** What changed to a row from another one; from the row before it where none is given. */
+export async function readComparison(
+  app: string,
+  to: string,
+  from?: string,
+  signal?: AbortSignal,
+): Promise<Comparison> {
+  const params = { path: { app_id: app, deployment_id: to }, query: { with: from } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/diff", { params, signal }))).data;
+}
+
+/** Whether the history is as it was written; `expect`: a digest that some row must have. */
+export async function readVerification(app: string, expect?: string, signal?: AbortSignal): Promise<Verification> {
+  const params = { path: { app_id: app }, query: { expect } };
+  return (await call(GET("/v1/apps/{app_id}/verify", { params, signal }))).data;
+}

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { canComeBack, configOf, isPinnedByDigest, numberOf, provenanceOf, resourcesOf, titleOf } from "./row-words.ts";
+
+const ROW = { status: "Superseded" as const, reason: null, is_live: false };
+
+describe("canComeBack", () => {
+  it("takes a row that was live, and no other", () => {
+    expect(canComeBack(ROW)).toBe(true);
+    expect(canComeBack({ ...ROW, reason: "overtaken by #4" })).toBe(false);
+    expect(canComeBack({ ...ROW, status: "Live", is_live: true })).toBe(false);
+    for (const status of ["Failed", "Pending", "Progressing"] as const)
+      expect(canComeBack({ ...ROW, status })).toBe(false);
+  });
+});
+
+describe("words", () => {
+  it("name a row by version and sequence, as far as it has them", () => {
+    const version = { id: null, version: "v3", description: null };
+    expect(titleOf({ sequence: 12, name: "support-x8cc4", workflow_version: version })).toBe("v3 (#12)");
+    expect(titleOf({ sequence: null, name: "support-x8cc4", workflow_version: null })).toBe("support-x8cc4");
+    expect(numberOf({ sequence: 1, name: "a" })).toBe("#1");
+  });
+
+  it("tell how it is run", () => {
+    const autoscaling = { min_replicas: 1, max_replicas: 1, target_cpu_utilization_percentage: 80 };
+    expect(configOf({ deployment_type: "server_based", config: { autoscaling } })).toBe(
+      "Server-based, 1 pod at 80 % CPU",
+    );
+    expect(
+      configOf({ deployment_type: "server_based", config: { autoscaling: { ...autoscaling, max_replicas: 4 } } }),
+    ).toBe("Server-based, 1 to 4 pods at 80 % CPU");
+    expect(configOf({ deployment_type: "serverless", config: { idle_seconds: 600, max_replicas: 3 } })).toBe(
+      "Serverless, 0 to 3 pods, asleep after 600 s",
+    );
+    expect(configOf({ deployment_type: "serverless", config: {} })).toBe("Serverless");
+  });
+
+  it("tell what each pod asks for", () => {
+    expect(resourcesOf({ requests: { cpu: "100m", memory: "256Mi" }, limits: { cpu: "1" } })).toBe(
+      "100m CPU and 256Mi memory, at most 1 CPU",
+    );
+    expect([resourcesOf(null), resourcesOf({})]).toEqual(["", ""]);
+  });
+
+  it("begin as a sentence does", () => {
+    expect(provenanceOf({ provenance: "restores #3" })).toBe("Restores #3");
+    expect(provenanceOf({ provenance: null })).toBe("");
+  });
+
+  it("know an image that is named by what is in it", () => {
+    expect(isPinnedByDigest(`registry.example/runtime@sha256:${"a".repeat(64)}`)).toBe(true);
+    expect(isPinnedByDigest("registry.example/runtime:1.4.0")).toBe(false);
+  });
+});

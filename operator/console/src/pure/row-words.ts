@@ -1,0 +1,93 @@
+/** Rows of a history in words. Pure. */
+import type { Row } from "../api/history.ts";
+import type { Schemas } from "../api/read.ts";
+
+/** `#12`; a row that the operator has not taken up yet has its name alone. */
+export function numberOf(row: { sequence: number | null; name: string }): string {
+  return row.sequence === null ? row.name : `#${row.sequence}`;
+}
+
+/** `v3 (#12)`. */
+export function titleOf(row: Pick<Row, "sequence" | "name" | "workflow_version">): string {
+  const version = row.workflow_version?.version;
+  return version ? `${version} (${numberOf(row)})` : numberOf(row);
+}
+
+/** Whether an App can be brought back to a row: one that was live, and is not. */
+export function canComeBack(row: Pick<Row, "status" | "reason" | "is_live">): boolean {
+  return !row.is_live && (row.status === "Live" || (row.status === "Superseded" && row.reason === null));
+}
+
+export function isUnderWay(row: Pick<Row, "status">): boolean {
+  return row.status === "Pending" || row.status === "Progressing";
+}
+
+/** Where a row came from, as a sentence begins: `Restores #3`, `Deployed by Git`. */
+export function provenanceOf(row: Pick<Row, "provenance">): string {
+  return sentence(row.provenance ?? "");
+}
+
+/** A text as a sentence begins. */
+export function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+type Config = Row["deployment_config"];
+
+/** A config in words: `1 to 2 pods at 80 % CPU`, `serverless, 0 to 10 pods, asleep after 300 s`. */
+export function configOf(config: Config): string {
+  const { autoscaling, idle_seconds, max_replicas, hold_seconds } = config.config ?? {};
+  if (config.deployment_type === "serverless") {
+    return [
+      "Serverless",
+      max_replicas != null && `0 to ${max_replicas} pods`,
+      idle_seconds != null && `asleep after ${idle_seconds} s`,
+      hold_seconds != null && `a call waits ${hold_seconds} s`,
+    ]
+      .filter(Boolean)
+      .join(", ");
+  }
+  if (!autoscaling) return "Server-based";
+  const { min_replicas: least, max_replicas: most, target_cpu_utilization_percentage: cpu } = autoscaling;
+  const pods = least === most ? `${least} pod${least === 1 ? "" : "s"}` : `${least} to ${most} pods`;
+  return `Server-based, ${pods} at ${cpu} % CPU`;
+}
+
+/** What each pod asks for and may use at most: `100m CPU and 256Mi memory, at most 1 CPU`. */
+export function resourcesOf(resources: Schemas["ResourcesShape"] | null | undefined): string {
+  const asked = amounts(resources?.requests);
+  const most = amounts(resources?.limits);
+  return [asked, most && `at most ${most}`].filter(Boolean).join(", ");
+}
+
+function amounts(of: Schemas["AmountsShape"] | null | undefined): string {
+  return [of?.cpu && `${of.cpu} CPU`, of?.memory && `${of.memory} memory`].filter(Boolean).join(" and ");
+}
+
+/** Whether an image is named by what is in it, and not by a tag that may move. */
+export function isPinnedByDigest(image: string): boolean {
+  return /@sha256:[0-9a-f]{64}$/.test(image);
+}
+
+const FIELDS: Record<string, string> = {
+  version: "Version",
+  runtime: "Runtime",
+  runtime_name: "Runtime resource",
+  image: "Image",
+  "deployment_config.deployment_type": "Type",
+  "deployment_config.config.autoscaling.min_replicas": "Min replicas",
+  "deployment_config.config.autoscaling.max_replicas": "Max replicas",
+  "deployment_config.config.autoscaling.target_cpu_utilization_percentage": "Target CPU",
+  "deployment_config.config.idle_seconds": "Asleep after (seconds)",
+  "deployment_config.config.max_replicas": "Max replicas while awake",
+  "deployment_config.config.hold_seconds": "A call waits (seconds)",
+  "resources.requests.cpu": "CPU requested",
+  "resources.requests.memory": "Memory requested",
+  "resources.limits.cpu": "CPU limit",
+  "resources.limits.memory": "Memory limit",
+};
+
+/** What a field of a comparison is called; its path where it has no name. */
+export function fieldOf(path: string): string {
+  return FIELDS[path] ?? path;
+}

@@ -1,0 +1,147 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Row } from "../../api/history.ts";
+import { problemOf } from "../../api/problem.ts";
+import type { App } from "../../api/read.ts";
+import { BEGIN, type Cell, lines } from "../../pure/csv.ts";
+import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
+import { configOf, resourcesOf } from "../../pure/row-words.ts";
+import { line } from "../../pure/shell.ts";
+import { Command } from "../../ui/copy.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
+import { collect } from "./collect.ts";
+import { Progress } from "./progress.tsx";
+
+interface Props {
+  app: App;
+  filters: HistoryFilters;
+  total: number;
+  onClose: () => void;
+}
+
+type Format = "csv" | "json";
+
+/** Writes what is filtered into a file: every page of it. */
+export function ExportDialog({ app, filters, total, onClose }: Props) {
+  const [format, setFormat] = useState<Format>("csv");
+  const [read, setRead] = useState<[number, number]>();
+  const [says, say] = useState("");
+  const running = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+  const run = async () => {
+    const mine = new AbortController();
+    running.current = mine;
+    say("");
+    setRead([0, total]);
+    try {
+      const { rows } = await collect(app.id, filters, mine.signal, (done, all) => setRead([done, all]));
+      save(fileOf(app, filters, rows, format), `${app.resource_name}-history.${format}`);
+      say(`${rows.length.toLocaleString("en")} rows are in ${app.resource_name}-history.${format}.`);
+    } catch (thrown) {
+      if (!mine.signal.aborted) say(problemOf(thrown).message);
+    } finally {
+      if (running.current === mine) setRead(undefined);
+    }
+  };
+  const which = isFiltered(filters) ? "that the filters take" : "of the history";
+  return (
+    <Dialog title="Export" onClose={onClose}>
+      <div class="body">
+        <p>
+          {total.toLocaleString("en")} {total === 1 ? "row" : "rows"} {which}, newest first.
+        </p>
+        <fieldset class="segments">
+          <legend class="hidden-label">Format</legend>
+          {(["csv", "json"] as const).map((each) => (
+            <label key={each}>
+              <input
+                type="radio"
+                name="format"
+                checked={format === each}
+                disabled={read !== undefined}
+                onChange={() => setFormat(each)}
+              />
+              {each.toUpperCase()}
+            </label>
+          ))}
+        </fieldset>
+        <p class="small muted">
+          {format === "csv"
+            ? "For spreadsheets. Text that one would run as a formula has an apostrophe before it; JSON has every letter as it is."
+            : "Every field of each row, as the API has it."}
+        </p>
+        <div role="status" class="break">
+          {read ? <Progress read={read[0]} total={read[1]} what="rows are read" /> : says}
+        </div>
+        <Command text={line("kubectl", "dynamiq", "history", app.resource_name, "-n", app.namespace, "-o", "json")} />
+      </div>
+      <footer>
+        <div class="buttons end">
+          {read ? (
+            <button type="button" class="button" onClick={() => running.current?.abort()}>
+              Cancel
+            </button>
+          ) : (
+            <>
+              <button type="button" class="button" onClick={onClose}>
+                Close
+              </button>
+              <button type="button" class="button primary" onClick={() => void run()}>
+                Export
+              </button>
+            </>
+          )}
+        </div>
+      </footer>
+    </Dialog>
+  );
+}
+
+const COLUMNS: [string, (row: Row) => Cell][] = [
+  ["sequence", (row) => row.sequence],
+  ["version", (row) => row.workflow_version?.version],
+  ["description", (row) => row.workflow_version?.description],
+  ["status", (row) => row.status],
+  ["is_live", (row) => row.is_live],
+  ["reason", (row) => row.reason],
+  ["created_by", (row) => row.created_by?.username],
+  ["runtime", (row) => row.runtime?.version],
+  ["date", (row) => row.created_at],
+  ["duration_seconds", (row) => row.duration_seconds],
+  ["config", (row) => configOf(row.deployment_config)],
+  ["resources", (row) => resourcesOf(row.deployment_config.config.resources)],
+  ["message", (row) => row.message],
+  ["provenance", (row) => row.provenance],
+  ["source", (row) => row.source],
+  ["digest", (row) => row.digest],
+  ["name", (row) => row.name],
+  ["id", (row) => row.id],
+];
+
+function fileOf(app: App, filters: HistoryFilters, rows: Row[], format: Format): Blob {
+  if (format === "csv") {
+    const head = lines([COLUMNS.map(([name]) => name)]);
+    const body = rows.map((row) => lines([COLUMNS.map(([, value]) => value(row))]));
+    return new Blob([BEGIN, head, ...body], { type: "text/csv;charset=utf-8" });
+  }
+  const about = {
+    app: {
+      id: app.id,
+      name: app.name,
+      namespace: app.namespace,
+      resource_name: app.resource_name,
+      hostname: app.hostname,
+    },
+    exported_at: new Date().toISOString(),
+    filters: asQuery(filters),
+    deployments: rows,
+  };
+  return new Blob([JSON.stringify(about, null, 2)], { type: "application/json" });
+}
+
+function save(file: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,182 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type Counted, readFilterChoices } from "../../api/history.ts";
+import type { App } from "../../api/read.ts";
+import {
+  asLocal,
+  type HistoryFilters,
+  isFiltered,
+  NO_FILTERS,
+  ofLocal,
+  SEARCH_MOST,
+  STATUSES,
+} from "../../pure/history-filters.ts";
+import { useQuery } from "../../state/query.ts";
+import { Icon } from "../../ui/icons.tsx";
+
+interface Props {
+  app: App;
+  filters: HistoryFilters;
+  onChange: (next: HistoryFilters, replace?: boolean) => void;
+}
+
+export const SEARCH_ID = "history-search";
+const PAUSE = 180;
+
+/** What the rows are filtered by. All of it stands in the address. */
+export function FilterBar({ app, filters, onChange }: Props) {
+  const choices = useQuery(`history-filters ${app.id}`, (signal) => readFilterChoices(app.id, signal)).data.value;
+  const [isOpen, open] = useState(false);
+  const set = (part: Partial<HistoryFilters>) => onChange({ ...filters, ...part });
+  return (
+    <search class={isOpen ? "history-filters open" : "history-filters"} aria-label="Filter the deployments">
+      <Search filters={filters} onChange={onChange} />
+      <button type="button" class="button more" aria-expanded={isOpen} onClick={() => open(!isOpen)}>
+        Filters
+      </button>
+      <StatusFilter filters={filters} counted={choices?.statuses} set={set} />
+      <Choice
+        label="Created by"
+        value={filters.created_by}
+        counted={choices?.authors}
+        onChoose={(created_by) => set({ created_by })}
+      />
+      <Choice
+        label="Version"
+        value={filters.version}
+        counted={choices?.versions}
+        onChoose={(version) => set({ version })}
+      />
+      <Choice
+        label="Runtime"
+        value={filters.runtime}
+        counted={choices?.runtimes}
+        onChoose={(runtime) => set({ runtime })}
+      />
+      <Moment label="Since" value={filters.since} onChoose={(since) => set({ since })} />
+      <Moment label="Until" value={filters.until} onChoose={(until) => set({ until })} />
+      {isFiltered(filters) && (
+        <button type="button" class="button plain" onClick={() => onChange(NO_FILTERS)}>
+          Clear
+        </button>
+      )}
+    </search>
+  );
+}
+
+function Search({ filters, onChange }: Omit<Props, "app">) {
+  const [text, setText] = useState(filters.q);
+  const asked = useRef(filters.q);
+  const latest = useRef(filters);
+  latest.current = filters;
+  useEffect(() => {
+    // Back, a link or Clear changed the address.
+    if (filters.q !== asked.current) setText(filters.q);
+    asked.current = filters.q;
+  }, [filters.q]);
+  useEffect(() => {
+    if (text === asked.current) return;
+    const wait = setTimeout(() => {
+      asked.current = text;
+      onChange({ ...latest.current, q: text }, true);
+    }, PAUSE);
+    return () => clearTimeout(wait);
+  }, [text, onChange]);
+  return (
+    <label class="search">
+      <span class="hidden-label">Search version, description, message, author or name</span>
+      <Icon shape="search" />
+      <input
+        id={SEARCH_ID}
+        class="input"
+        type="search"
+        placeholder="Search"
+        maxLength={SEARCH_MOST}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+function StatusFilter({
+  filters,
+  counted,
+  set,
+}: {
+  filters: HistoryFilters;
+  counted?: Counted[];
+  set: (part: Partial<HistoryFilters>) => void;
+}) {
+  const count = new Map(counted?.map((each) => [each.value, each.count]));
+  return (
+    <details class={filters.status.length > 0 ? "choices set" : "choices"}>
+      <summary class="input">
+        {filters.status.length === 0 ? "Status" : filters.status.join(", ")}
+        <span class="hidden-label">{filters.status.length === 0 ? ": all" : " (status)"}</span>
+      </summary>
+      <fieldset>
+        <legend class="hidden-label">Status</legend>
+        {STATUSES.map((status) => (
+          <label key={status} class="tick-line">
+            <input
+              type="checkbox"
+              checked={filters.status.includes(status)}
+              onChange={(event) =>
+                set({
+                  status: STATUSES.filter((each) =>
+                    each === status ? event.currentTarget.checked : filters.status.includes(each),
+                  ),
+                })
+              }
+            />
+            {status}
+            <span class="muted count">{count.get(status) ?? 0}</span>
+          </label>
+        ))}
+      </fieldset>
+    </details>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  value: string;
+  counted?: Counted[];
+  onChoose: (value: string) => void;
+}
+
+function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
+  const isKnown = value === "" || counted.some((each) => each.value === value);
+  return (
+    <label>
+      <span class="hidden-label">{label}</span>
+      <select
+        class={value ? "input set" : "input"}
+        value={value}
+        onChange={(event) => onChoose(event.currentTarget.value)}
+      >
+        <option value="">{label}</option>
+        {!isKnown && <option value={value}>{value}</option>}
+        {counted.map((each) => (
+          <option key={each.value} value={each.value}>
+            {each.value} ({each.count})
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Moment({ label, value, onChoose }: { label: string; value: string; onChoose: (moment: string) => void }) {
+  return (
+    <label class="moment">
+      <span class="small muted">{label}</span>
+      <input
+        class={value ? "input set" : "input"}
+        type="datetime-local"
+        value={asLocal(value)}
+        onChange={(event) => onChoose(ofLocal(event.currentTarget.value))}
+      />
+    </label>
+  );
+}

@@ -1,0 +1,52 @@
+import { signal } from "@preact/signals";
+import { Fragment } from "preact";
+import { Dialog } from "../../ui/dialog.tsx";
+
+/** Whether single letters are keys. Whoever speaks to their computer turns them off. */
+export const letters = signal(true);
+
+const KEYS: [string[], string][] = [
+  [["↓", "↑"], "Next and previous row"],
+  [["j", "k"], "The same; from anywhere on the page"],
+  [["Home", "End"], "Newest and oldest row"],
+  [["Enter"], "Details of the row"],
+  [["r"], "Roll back to the row"],
+  [["Space"], "Tick the row, to compare it with another"],
+  [["c"], "Compare the two that are ticked"],
+  [["/"], "Search"],
+  [["?"], "These keys"],
+];
+
+/** What the keys do. */
+export function Keys({ onClose }: { onClose: () => void }) {
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <div class="body">
+        <dl class="facts keys">
+          {KEYS.map(([keys, does]) => (
+            <Fragment key={does}>
+              <dt>
+                {keys.map((key) => (
+                  <kbd key={key}>{key}</kbd>
+                ))}
+              </dt>
+              <dd>{does}</dd>
+            </Fragment>
+          ))}
+        </dl>
+        <label class="tick-line">
+          <input
+            type="checkbox"
+            checked={letters.value}
+            onChange={(event) => (letters.value = event.currentTarget.checked)}
+          />
+          Single letters are keys
+        </label>
+        <p class="small muted">
+          The page holds only the rows in view: the browser's own search (Ctrl F) does not find the others. Search here
+          looks through all of them.
+        </p>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,171 @@
+import { type Signal, signal } from "@preact/signals";
+import type { Page, Row } from "../../api/history.ts";
+import { type Problem, problemOf } from "../../api/problem.ts";
+import { type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
+
+/** Rows of a page: a screen shows about fifteen. */
+const SIZE = 50;
+/** Most rows that are kept: about 3 kB each. */
+const KEPT_MOST = 3_000;
+/** Rows that are read ahead on either side. */
+const AHEAD = 15;
+
+/** Reads a page of the history, from 1. Throws Problem, or an AbortError. */
+export type ReadPage = (filters: HistoryFilters, page: number, size: number, signal?: AbortSignal) => Promise<Page>;
+
+interface Kept {
+  row: Row;
+  /** Which reading it came with: an older one may have changed. */
+  reading: number;
+}
+
+/**
+ * The rows of one history under one filter, read page by page as they are looked at.
+ *
+ * A row is kept by its place from the oldest one on: new rows come at the top and move no other. Where the number of rows changes
+ * otherwise, what is kept is shown on, and read again as it is looked at.
+ */
+export class HistoryPages {
+  /** How many rows there are; undefined until the first answer. */
+  readonly total: Signal<number | undefined> = signal(undefined);
+  readonly problem: Signal<Problem | undefined> = signal(undefined);
+  /** Moves on with each change of what is kept. */
+  readonly moved = signal(0);
+  /** Rows that came in at the top since the reader was last there. */
+  readonly arrived = signal(0);
+  private readonly kept = new Map<number, Kept>();
+  private readonly running = new Map<number, AbortController>();
+  private reading = 0;
+  private looked: [number, number] = [0, AHEAD];
+
+  constructor(
+    readonly app: string,
+    private readonly filters: HistoryFilters,
+    private readonly read: ReadPage,
+  ) {
+    void this.readPage(1);
+  }
+
+  /** Ends what is being read. */
+  readonly stop = (): void => {
+    for (const each of this.running.values()) each.abort();
+    this.running.clear();
+  };
+
+  /** The row at an index from the newest one, where it is kept. */
+  at(index: number): Row | undefined {
+    return this.kept.get(this.placeOf(index))?.row;
+  }
+
+  /** The place of an index, which stays with a row when newer ones come. */
+  placeOf(index: number): number {
+    return (this.total.value ?? 0) - 1 - index;
+  }
+
+  /** Reads what lacks between two indexes, which are looked at now. */
+  look(first: number, last: number): void {
+    this.looked = [first, last];
+    const total = this.total.value;
+    if (total === undefined) return;
+    const wanted = new Set<number>();
+    const end = Math.min(last + AHEAD, total - 1);
+    for (let index = Math.max(0, first - AHEAD); index <= end; index += 1) {
+      const found = this.kept.get(this.placeOf(index));
+      if (found === undefined || found.reading < this.reading) wanted.add(Math.floor(index / SIZE) + 1);
+    }
+    for (const [page, running] of this.running) {
+      // What was asked for while the reader went past it is not waited for.
+      if (!wanted.has(page) && page !== 1) running.abort();
+    }
+    for (const page of wanted) if (!this.running.has(page)) void this.readPage(page);
+  }
+
+  /** Reads again what is looked at, and the newest rows: something may have changed. */
+  readonly again = (): void => {
+    this.reading += 1;
+    for (const each of this.running.values()) each.abort();
+    this.running.clear();
+    void this.readPage(1);
+    this.look(...this.looked);
+  };
+
+  /** Takes in what an event told of a row. */
+  readonly take = (row: Row): void => {
+    for (const [place, kept] of this.kept) {
+      if (kept.row.id !== row.id) continue;
+      this.kept.set(place, { row: { ...kept.row, ...row }, reading: kept.reading });
+      this.moved.value += 1;
+      if (isFiltered(this.filters)) void this.readPage(1);
+      return;
+    }
+    const newest = this.at(0);
+    const isNewer = newest === undefined || row.created_at >= newest.created_at;
+    if (isNewer) void this.readPage(1);
+  };
+
+  /** A page by its number; it is kept as well. Throws Problem, or an AbortError. */
+  async page(number: number, signal?: AbortSignal): Promise<Row[]> {
+    const found = await this.read(this.filters, number, SIZE, signal);
+    this.keep(number, found.rows, found.total);
+    return found.rows;
+  }
+
+  /** Reads the pages around an index, where they are not kept. Throws Problem. */
+  async ensure(index: number): Promise<void> {
+    const total = this.total.value ?? 0;
+    const wanted = new Set<number>();
+    for (const near of [index - AHEAD, index, index + AHEAD]) {
+      const at = Math.max(0, Math.min(near, total - 1));
+      if (this.at(at) === undefined) wanted.add(Math.floor(at / SIZE) + 1);
+    }
+    await Promise.all([...wanted].map((page) => this.page(page)));
+  }
+
+  /** How many of these rows are older than a moment. Throws Problem. */
+  async countBefore(moment: string): Promise<number> {
+    const { until } = this.filters;
+    const filters = { ...this.filters, until: until && until < moment ? until : moment };
+    return (await this.read(filters, 1, 1)).total;
+  }
+
+  static readonly size = SIZE;
+
+  private async readPage(number: number): Promise<void> {
+    this.running.get(number)?.abort();
+    const mine = new AbortController();
+    this.running.set(number, mine);
+    try {
+      await this.page(number, mine.signal);
+      this.problem.value = undefined;
+    } catch (thrown) {
+      if (!mine.signal.aborted) this.problem.value = problemOf(thrown);
+    } finally {
+      if (this.running.get(number) === mine) this.running.delete(number);
+    }
+  }
+
+  private keep(number: number, rows: Row[], total: number): void {
+    const before = this.total.value;
+    if (before !== undefined && before !== total) {
+      if (total > before && !isFiltered(this.filters)) this.arrived.value += total - before;
+      // Rows may have gone from below, or from among those of a filter: then places are others.
+      else this.reading += 1;
+    }
+    this.total.value = total;
+    rows.forEach((row, each) => {
+      this.kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: this.reading });
+    });
+    this.forget();
+    this.moved.value += 1;
+    if (before !== total) this.look(...this.looked);
+  }
+
+  /** Forgets what is farthest from what is looked at. */
+  private forget(): void {
+    if (this.kept.size <= KEPT_MOST) return;
+    const middle = this.placeOf((this.looked[0] + this.looked[1]) / 2);
+    for (const place of [...this.kept.keys()]) {
+      if (Math.abs(place - middle) > KEPT_MOST / 4) this.kept.delete(place);
+    }
+  }
+}

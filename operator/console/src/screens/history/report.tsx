@@ -1,0 +1,134 @@
+import type { Row, Verification } from "../../api/history.ts";
+import type { App } from "../../api/read.ts";
+import { type HistoryFilters, inWords } from "../../pure/history-filters.ts";
+import { configOf, numberOf, provenanceOf, resourcesOf } from "../../pure/row-words.ts";
+import { absolute, duration } from "../../pure/time.ts";
+import { user } from "../../state/session.ts";
+
+export interface ReportProps {
+  app: App;
+  filters: HistoryFilters;
+  rows: Row[];
+  /** Rows under the filters: more than `rows` where not all are printed. */
+  total: number;
+  /** What verifying found, or why there is nothing. */
+  verified: Verification | string;
+  at: string;
+}
+
+const COLUMNS = [
+  ["#", "6%"],
+  ["DETAILS", "38%"],
+  ["STATUS", "19%"],
+  ["CREATED BY", "17%"],
+  ["RUNTIME", "9%"],
+  ["DATE", "11%"],
+] as const;
+
+/** An audit report on paper: what it is about, who printed it, what verifying found, and every row with its digest. */
+export function AuditReport({ app, filters, rows, total, verified, at }: ReportProps) {
+  const isCut = total > rows.length;
+  return (
+    <article>
+      <h1>Deployment history of {app.name}</h1>
+      <dl class="facts">
+        <dt>App</dt>
+        <dd>
+          {app.namespace}/{app.resource_name}
+          {app.environment && ` (${app.environment})`} · {app.id}
+        </dd>
+        <dt>Hostname</dt>
+        <dd>{app.hostname ?? "none"}</dd>
+        <dt>Printed</dt>
+        <dd>
+          {absolute(at)} by {user.value?.username ?? "unknown"}
+        </dd>
+        <dt>Filters</dt>
+        <dd>{inWords(filters, (moment) => absolute(moment)) || "none: the whole history"}</dd>
+        <dt>Rows</dt>
+        <dd>
+          {isCut
+            ? `The newest ${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")} rows. The others are not in this report.`
+            : `${rows.length.toLocaleString("en")}, all of them`}
+        </dd>
+        <dt>Verified</dt>
+        <dd>
+          <Verdict verified={verified} />
+        </dd>
+      </dl>
+      <table>
+        <thead>
+          <tr>
+            {COLUMNS.map(([title, width]) => (
+              <th key={title} style={{ width }}>
+                {title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        {rows.map((row) => (
+          <ReportRow key={row.id} row={row} />
+        ))}
+      </table>
+    </article>
+  );
+}
+
+function Verdict({ verified }: { verified: Verification | string }) {
+  if (typeof verified === "string") return <>{verified}</>;
+  const { newest, expected, misfits } = verified;
+  return (
+    <>
+      {verified.says}
+      {newest && (
+        <>
+          <br />
+          Newest digest (#{newest.sequence}): <code>{newest.digest}</code>
+        </>
+      )}
+      {expected && (
+        <>
+          <br />
+          Expected <code>{expected.digest}</code>: {expected.found ? `#${expected.sequence} has it` : "no row has it"}
+        </>
+      )}
+      {misfits.map((each) => (
+        <p key={each.deployment_id}>
+          #{each.sequence ?? "?"} {each.name}: {each.says}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function ReportRow({ row }: { row: Row }) {
+  const from = [provenanceOf(row), row.message].filter(Boolean).join(" · ");
+  const config = [configOf(row.deployment_config), resourcesOf(row.deployment_config.config.resources)];
+  return (
+    <tbody>
+      <tr>
+        <td>{row.sequence ?? "—"}</td>
+        <td>
+          <strong>{row.workflow_version?.version ?? "—"}</strong> {row.workflow_version?.description}
+          {from && <div>{from}</div>}
+          <div class="muted">{config.filter(Boolean).join("; ")}</div>
+        </td>
+        <td>
+          {row.status}
+          {row.is_live && row.status !== "Live" && " (live)"}
+          {row.duration_seconds !== null && `, ${duration(row.duration_seconds)}`}
+          {row.reason && <div>{row.reason}</div>}
+        </td>
+        <td>{row.created_by?.username ?? "unknown"}</td>
+        <td>{row.runtime?.version ?? "—"}</td>
+        <td>{absolute(row.created_at)}</td>
+      </tr>
+      <tr class="digest">
+        <td />
+        <td colSpan={5}>
+          <code>{row.digest ?? "no digest"}</code> {numberOf(row) !== row.name && row.name}
+        </td>
+      </tr>
+    </tbody>
+  );
+}

@@ -1,0 +1,169 @@
+import type { Row } from "../../api/history.ts";
+import type { App, Ready } from "../../api/read.ts";
+import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
+import { duration } from "../../pure/time.ts";
+import { Action, type Right } from "../../ui/action.tsx";
+import { Icon } from "../../ui/icons.tsx";
+import { memo } from "../../ui/memo.ts";
+import { Status } from "../../ui/status.tsx";
+import { now, Time } from "../../ui/time.tsx";
+
+interface Shared {
+  index: number;
+  place: number;
+  isActive: boolean;
+  measure: (element: HTMLElement | null) => void;
+  /** Pixels from the top of the list. */
+  top: number;
+}
+
+interface Props extends Shared {
+  row: Row & { ready?: Ready | null };
+  app: App;
+  search: string;
+  right?: Right;
+  /** It came in while the reader was here. */
+  isFresh: boolean;
+  isTicked: boolean;
+  onTick: (row: Row) => void;
+  /** What does not fit about the row, where it was verified. */
+  misfit?: string;
+}
+
+/** What both kinds of rows have: where they lie, and what a screen reader counts them by. */
+const attributesOf = ({ index, place, isActive, measure, top }: Shared) => ({
+  role: "row" as const,
+  "aria-rowindex": index + 2,
+  "data-index": index,
+  "data-place": place,
+  tabIndex: isActive ? 0 : -1,
+  ref: measure,
+  style: { transform: `translateY(${top}px)` },
+});
+
+/** A row that is being read. */
+export function UnreadWholeRow(shared: Shared) {
+  return (
+    <div {...attributesOf(shared)} class="row unread">
+      <span role="cell" class="details">
+        <span class="skeleton" />
+        <span class="hidden-label">is being read</span>
+      </span>
+    </div>
+  );
+}
+
+/** One deployment. */
+export const HistoryRow = memo(({ row, app, search, right, isFresh, isTicked, onTick, misfit, ...shared }: Props) => {
+  const title = titleOf(row);
+  const address = `/console/apps/${app.id}/history/${row.id}`;
+  const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
+    .filter(Boolean)
+    .join(" ");
+  return (
+    <div {...attributesOf(shared)} class={classes}>
+      <div role="cell" class="pick">
+        <label>
+          <input type="checkbox" checked={isTicked} onChange={() => onTick(row)} />
+          <span class="hidden-label">Compare {title}</span>
+        </label>
+      </div>
+      <div role="cell" class="details">
+        <Details row={row} misfit={misfit} />
+      </div>
+      <div role="cell" class="outcome">
+        <Outcome row={row} app={app} />
+      </div>
+      <div role="cell" class="author">
+        <span class="clamp" title={row.created_by?.username}>
+          {row.created_by?.username ?? "unknown"}
+        </span>
+      </div>
+      <div role="cell" class="runtime" title={configOf(row.deployment_config)}>
+        <span class="mono">{row.runtime?.version ?? "—"}</span>
+        {row.runtime?.label && (
+          <span class="small muted one-line" title={row.runtime.label}>
+            {row.runtime.label}
+          </span>
+        )}
+      </div>
+      <div role="cell" class="date">
+        <Time at={row.created_at} />
+      </div>
+      <div role="cell" class="actions">
+        {canComeBack(row) && (
+          <Action right={right} href={`${address}/roll-back${search}`} tiny>
+            <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
+          </Action>
+        )}
+        <a class="button plain tiny" href={`${address}${search}`}>
+          Details<span class="hidden-label"> of {title}</span>
+        </a>
+      </div>
+    </div>
+  );
+});
+
+function Details({ row, misfit }: { row: Row; misfit?: string }) {
+  const version = row.workflow_version;
+  const from = provenanceOf(row);
+  return (
+    <>
+      <span class="first">
+        <Version row={row} /> <span class="muted">{numberOf(row)}</span>
+        {row.is_live && row.status !== "Live" && <Status word="Live" />}{" "}
+        <span class="description one-line" title={version?.description ?? undefined}>
+          {version?.description}
+        </span>
+      </span>
+      {(from || row.message) && (
+        <span class="small muted clamp" title={row.message ?? undefined}>
+          {from && <span class="from">{from}</span>}
+          {from && row.message && " · "}
+          {row.message}
+        </span>
+      )}
+      {misfit && (
+        <span class="small says">
+          <Icon shape="warning" /> Does not fit: {misfit}
+        </span>
+      )}
+    </>
+  );
+}
+
+/** The version, as a link to what changed with it, where the version is still there. */
+export function Version({ row }: { row: Pick<Row, "workflow_id" | "workflow_version"> }) {
+  const version = row.workflow_version;
+  if (!version) return <span class="muted">no version</span>;
+  if (!row.workflow_id || !version.id) return <strong>{version.version}</strong>;
+  return (
+    <a href={`/console/workflows/${row.workflow_id}/versions/${version.id}`}>
+      <strong>{version.version}</strong>
+    </a>
+  );
+}
+
+/** How a deploy went, or goes: its status, how many pods are ready, why it failed, and how long it took. */
+export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
+  const seconds =
+    row.duration_seconds ?? (isUnderWay(row) ? (now.value - Date.parse(row.created_at)) / 1000 : undefined);
+  return (
+    <>
+      <span class="first">
+        <Status word={row.status} />
+        {isUnderWay(row) ? (
+          <a class="small" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
+            {row.ready ? `${row.ready.ready}/${row.ready.wanted} ready` : "Follow"}
+          </a>
+        ) : null}
+        {seconds !== undefined && <span class="small muted">{duration(Math.max(seconds, 0))}</span>}
+      </span>
+      {row.reason && (
+        <span class="small muted clamp" title={row.reason}>
+          {row.reason}
+        </span>
+      )}
+    </>
+  );
+}

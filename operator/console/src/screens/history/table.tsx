@@ -1,0 +1,257 @@
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import type { Row, Verification } from "../../api/history.ts";
+import type { App, AppRights } from "../../api/read.ts";
+import { findSequence } from "../../pure/find-sequence.ts";
+import { canComeBack, titleOf } from "../../pure/row-words.ts";
+import { toast } from "../../ui/toasts.tsx";
+import { useWindowRows } from "../../ui/window-rows.ts";
+import { JumpBar } from "./jump.tsx";
+import { kept } from "./kept.ts";
+import { useKeys } from "./keyboard.ts";
+import { HistoryPages } from "./pages.ts";
+import { HistoryRow, UnreadWholeRow } from "./row.tsx";
+import { inOrder, type Ticked } from "./ticked.tsx";
+
+export type Place = "newest" | "oldest" | { sequence: number } | { before: string };
+
+export interface TableControl {
+  /** Goes to a place, and says in a sentence what it found where it is not what was asked for. */
+  goTo: (place: Place) => Promise<string>;
+}
+
+interface Props {
+  app: App;
+  pages: HistoryPages;
+  /** The filters as the address has them: dialogs over the list keep them. */
+  search: string;
+  rights?: AppRights;
+  ticked: Ticked;
+  misfits?: Verification["misfits"];
+  control: RefObject<TableControl | null>;
+  onHelp: () => void;
+}
+
+const WIDE = matchMedia("(min-width: 56rem)");
+const HEIGHT = { wide: 66, narrow: 172 };
+/** What covers the top of the window: the frame's header and the table's, in pixels. */
+const COVERED = { wide: 92, narrow: 60 };
+
+/** The rows, of which only those in the window are rendered; and how one moves among them. */
+export function HistoryTable({ app, pages, search, rights, ticked, misfits, control, onHelp }: Props) {
+  const { route } = useLocation();
+  const total = pages.total.value ?? 0;
+  void pages.moved.value;
+  const isWide = useIsWide();
+  const list = useRef<HTMLDivElement>(null);
+  const [active, setActive] = useState<number>();
+  const [wantsFocus, wantFocus] = useState(0);
+  const activeIndex = active === undefined || active >= total ? undefined : total - 1 - active;
+  const rows = useWindowRows({
+    of: pages,
+    count: total,
+    estimate: isWide ? HEIGHT.wide : HEIGHT.narrow,
+    keep: activeIndex,
+    covered: isWide ? COVERED.wide : COVERED.narrow,
+  });
+  useEffect(() => pages.look(rows.first, rows.last), [pages, rows.first, rows.last]);
+  useBegin(pages, rows.begin, () => setActive(undefined));
+
+  const focus = useCallback(
+    (index: number, align: "auto" | "start" = "auto") => {
+      const to = Math.max(0, Math.min(index, total - 1));
+      setActive(total - 1 - to);
+      rows.scrollTo(to, align);
+      wantFocus((times) => times + 1);
+    },
+    [total],
+  );
+  useFocusOn(list, active, wantsFocus);
+
+  useImperativeHandle(control, () => ({ goTo: (place) => goTo(pages, place, focus) }), [pages, focus]);
+  const addressOf = (row: Row, rest = "") => `/console/apps/${app.id}/history/${row.id}${rest}${search}`;
+  const onKeyDown = useKeys({
+    focus: (step) => {
+      if (step === "first" || step === "last") void goTo(pages, step === "first" ? "newest" : "oldest", focus);
+      else focus((activeIndex ?? -1) + step);
+    },
+    open: (row) => route(addressOf(row)),
+    rollBack: (row) => {
+      if (!canComeBack(row))
+        toast(`${titleOf(row)} cannot be brought back: only a row that was live, and is not now.`, "bad");
+      else if (rights?.roll_back.allowed === false) toast(rights.roll_back.needs ?? "You may not roll back.", "bad");
+      else route(addressOf(row, "/roll-back"));
+    },
+    toggle: ticked.toggle,
+    compare: () => {
+      if (ticked.rows.length < 2) return;
+      const [a, b] = inOrder(ticked.rows);
+      route(`/console/apps/${app.id}/compare?a=${a.id}&b=${b.id}`);
+    },
+    help: onHelp,
+    rowOf: () => (activeIndex === undefined ? undefined : pages.at(activeIndex)),
+  });
+  const arrived = pages.arrived.value;
+  return (
+    <>
+      <JumpBar onGo={(place) => goTo(pages, place, focus)} onHelp={onHelp} />
+      {arrived > 0 && <Arrived count={arrived} begin={rows.begin} pages={pages} />}
+      <div
+        class="history-table"
+        role="table"
+        aria-label="Deployment history"
+        aria-rowcount={total + 1}
+        aria-colcount={7}
+        ref={list}
+        onKeyDown={onKeyDown}
+        onFocusIn={(event) => {
+          const place = (event.target as HTMLElement).closest<HTMLElement>("[data-place]")?.dataset.place;
+          if (place !== undefined) setActive(Number(place));
+        }}
+      >
+        <Head />
+        <div role="rowgroup" class="rows" ref={rows.list} style={{ height: `${rows.height}px` }}>
+          {rows.rows.map(({ index, place, top }) => {
+            const row = pages.at(index);
+            const isActive = activeIndex === undefined ? index === 0 : index === activeIndex;
+            const shared = { index, place, top, isActive, measure: rows.measure };
+            if (row === undefined) return <UnreadWholeRow key={place} {...shared} />;
+            return (
+              <HistoryRow
+                key={place}
+                {...shared}
+                row={row}
+                app={app}
+                search={search}
+                right={rights?.roll_back}
+                isFresh={index < arrived}
+                isTicked={ticked.has(row)}
+                onTick={ticked.toggle}
+                misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
+              />
+            );
+          })}
+        </div>
+      </div>
+    </>
+  );
+}
+
+const COLUMNS = ["Compare", "DETAILS", "STATUS", "CREATED BY", "RUNTIME", "DATE", "Actions"];
+
+function Head() {
+  return (
+    <div role="rowgroup" class="head">
+      <div role="row" class="row" aria-rowindex={1}>
+        {COLUMNS.map((column) => (
+          <span key={column} role="columnheader">
+            {column === column.toUpperCase() ? column : <span class="hidden-label">{column}</span>}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** Gives the focus to the active row where that is wanted, and again where the browser took it because the row was moved in the page. */
+function useFocusOn(list: RefObject<HTMLElement | null>, active: number | undefined, wanted: number): void {
+  const hasIt = useRef(false);
+  const given = useRef(wanted);
+  useEffect(() => {
+    const look = (event: FocusEvent) => {
+      hasIt.current = list.current?.contains(event.target as Node) ?? false;
+    };
+    document.addEventListener("focusin", look);
+    return () => document.removeEventListener("focusin", look);
+  }, [list]);
+  useLayoutEffect(() => {
+    const isLost = hasIt.current && document.activeElement === document.body;
+    if (active === undefined || (given.current === wanted && !isLost)) return;
+    const row = list.current?.querySelector<HTMLElement>(`[data-place="${active}"]`);
+    row?.focus({ preventScroll: true });
+    if (row) given.current = wanted;
+  });
+}
+
+/** Says that rows came in above what is being read. */
+function Arrived({ count, begin, pages }: { count: number; begin: number; pages: HistoryPages }) {
+  const isBelow = scrollY > begin;
+  useEffect(() => {
+    const look = () => {
+      if (scrollY <= begin) pages.arrived.value = 0;
+    };
+    // At the top they are in sight, for as long as it takes to notice them.
+    const wait = setTimeout(look, 4_000);
+    addEventListener("scroll", look, { passive: true });
+    return () => {
+      clearTimeout(wait);
+      removeEventListener("scroll", look);
+    };
+  }, [begin, pages]);
+  const says = count === 1 ? "1 new deployment" : `${count} new deployments`;
+  return (
+    <div class="arrived" role="status">
+      {isBelow ? (
+        <button type="button" class="button primary tiny" onClick={() => scrollTo({ top: 0 })}>
+          ↑ {says}
+        </button>
+      ) : (
+        <span class="hidden-label">{says}</span>
+      )}
+    </div>
+  );
+}
+
+/** Another list begins at its top; a reader who comes back is taken to where they were. */
+function useBegin(pages: HistoryPages, begin: number, forget: () => void): void {
+  const before = useRef<HistoryPages | undefined>(undefined);
+  useLayoutEffect(() => {
+    const was = before.current;
+    before.current = pages;
+    const scroll = kept.scrollOf(pages);
+    // The router goes to the top with a new screen, after this.
+    if (scroll !== undefined) requestAnimationFrame(() => scrollTo(0, scroll));
+    if (was === undefined || was === pages) return;
+    forget();
+    if (scrollY > begin) scrollTo(0, Math.max(begin - COVERED.wide, 0));
+  });
+}
+
+function useIsWide(): boolean {
+  const [is, set] = useState(WIDE.matches);
+  useEffect(() => {
+    const look = () => set(WIDE.matches);
+    WIDE.addEventListener("change", look);
+    return () => WIDE.removeEventListener("change", look);
+  }, []);
+  return is;
+}
+
+async function goTo(
+  pages: HistoryPages,
+  place: Place,
+  focus: (index: number, align: "start") => void,
+): Promise<string> {
+  const total = pages.total.value ?? 0;
+  if (place === "newest" || place === "oldest") {
+    const end = place === "newest" ? 0 : total - 1;
+    await pages.ensure(end);
+    focus(end, "start");
+    return "";
+  }
+  if ("before" in place) {
+    const older = await pages.countBefore(place.before);
+    const first = Math.min(total - older, total - 1);
+    await pages.ensure(first);
+    focus(first, "start");
+    return older === 0 ? "No row here is so old: this is the oldest." : "";
+  }
+  const found = await findSequence(place.sequence, total, HistoryPages.size, async (page) =>
+    (await pages.page(page)).map((row) => row.sequence),
+  );
+  if (found === undefined) return "There is no row.";
+  await pages.ensure(found.index);
+  focus(found.index, "start");
+  return found.isExact ? "" : `#${place.sequence} is not among these rows: this is the nearest.`;
+}

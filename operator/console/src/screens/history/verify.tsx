@@ -1,0 +1,137 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { readVerification, type Verification } from "../../api/history.ts";
+import { type Problem, problemOf } from "../../api/problem.ts";
+import type { App } from "../../api/read.ts";
+import { sentence } from "../../pure/row-words.ts";
+import { line } from "../../pure/shell.ts";
+import { Command, Copy } from "../../ui/copy.tsx";
+import { Field } from "../../ui/field.tsx";
+import { Icon } from "../../ui/icons.tsx";
+
+interface Props {
+  app: App;
+  verified?: Verification;
+  onVerified: (found: Verification | undefined) => void;
+  /** Goes to a row of the list. */
+  onShow: (sequence: number) => void;
+}
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether anybody changed or removed a row: what was found, the newest digest to keep, and a field for one that was kept. */
+export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
+  const [expect, setExpect] = useState(verified?.expected?.digest ?? "");
+  const [wrong, setWrong] = useState("");
+  const [problem, setProblem] = useState<Problem>();
+  const running = useRef<AbortController | undefined>(undefined);
+  const verify = async (digest: string) => {
+    running.current?.abort();
+    const mine = new AbortController();
+    running.current = mine;
+    setProblem(undefined);
+    onVerified(undefined);
+    try {
+      onVerified(await readVerification(app.id, digest || undefined, mine.signal));
+    } catch (thrown) {
+      if (!mine.signal.aborted) setProblem(problemOf(thrown));
+    }
+  };
+  useEffect(() => {
+    if (!verified) void verify("");
+    return () => running.current?.abort();
+  }, []);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const digest = expect.trim().toLowerCase();
+    const isOne = digest === "" || DIGEST.test(digest);
+    setWrong(isOne ? "" : "A digest is sha256: and 64 letters from 0 to 9 and a to f.");
+    if (isOne) void verify(digest);
+  };
+  const words = ["kubectl", "dynamiq", "verify", app.resource_name, "-n", app.namespace];
+  if (DIGEST.test(expect.trim())) words.push("--expect", expect.trim());
+  return (
+    <section class="verify" aria-label="Verify">
+      <div role="status" aria-live="polite">
+        {problem ? (
+          <div class="notice bad">
+            <span class="break">{problem.message}</span>
+            <button type="button" class="button tiny" onClick={() => void verify(expect.trim())}>
+              Retry
+            </button>
+          </div>
+        ) : verified ? (
+          <Verdict verified={verified} onShow={onShow} />
+        ) : (
+          <p class="muted">Every row is read and its digest computed anew…</p>
+        )}
+      </div>
+      <form onSubmit={submit}>
+        <Field
+          label="Expected digest"
+          hint="One that was written down earlier: a row must still have it. Only so does it show when the newest rows are gone."
+          wrong={wrong}
+        >
+          {(attributes) => (
+            <div class="with-button">
+              <input
+                {...attributes}
+                class="input mono"
+                placeholder="sha256:…"
+                autocomplete="off"
+                spellcheck={false}
+                value={expect}
+                onInput={(event) => setExpect(event.currentTarget.value)}
+              />
+              <button type="submit" class="button">
+                Verify
+              </button>
+            </div>
+          )}
+        </Field>
+      </form>
+      <Command text={line(...words)} />
+    </section>
+  );
+}
+
+function Verdict({ verified, onShow }: { verified: Verification; onShow: (sequence: number) => void }) {
+  const { newest, expected, misfits } = verified;
+  const untold = verified.misfit_count - misfits.length;
+  return (
+    <>
+      <p class={verified.fits ? "verdict good" : "verdict bad"}>
+        <Icon shape={verified.fits ? "check" : "warning"} /> <strong class="break">{sentence(verified.says)}</strong>
+      </p>
+      {expected && (
+        <p class="small">
+          {expected.found
+            ? `#${expected.sequence ?? "?"} has the expected digest.`
+            : "No row has the expected digest: rows are gone or were changed since it was written down."}
+        </p>
+      )}
+      {misfits.length > 0 && (
+        <ul class="misfits small">
+          {misfits.map((each) => (
+            <li key={each.deployment_id}>
+              {each.sequence === null ? (
+                <strong>{each.name}</strong>
+              ) : (
+                <button type="button" class="button plain tiny" onClick={() => onShow(each.sequence as number)}>
+                  #{each.sequence}
+                </button>
+              )}{" "}
+              <span class="break">{each.says}</span>
+            </li>
+          ))}
+          {untold > 0 && <li class="muted">and {untold.toLocaleString("en")} more</li>}
+        </ul>
+      )}
+      {newest && (
+        <p class="digest">
+          <span class="small muted">Newest digest (#{newest.sequence ?? "?"}); keep it elsewhere:</span>{" "}
+          <code class="break">{newest.digest}</code> <Copy text={newest.digest} label="Copy the digest" />
+        </p>
+      )}
+    </>
+  );
+}
