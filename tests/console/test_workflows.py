@@ -167,6 +167,7 @@ def test_a_draft_that_others_changed_is_not_released_before_it_was_looked_at(
     assert version_of(stage, workflow, "v2") is None
     button(dialog, "Look at it as it is now").click()
     expect(dialog.get_by_role("row", name=re.compile("temperature: 2.0"))).to_be_visible()
+    expect(button(dialog, "Release v2")).to_be_visible()
     stage.release("v2", workflow=workflow, text=OLDER)
     button(dialog, "Release v2").click()
     button(dialog, "Look at it as it is now").click()

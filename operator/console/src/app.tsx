@@ -4,14 +4,14 @@ import { type Problem, problemOf } from "./api/problem.ts";
 import { AppScreen } from "./screens/app/index.tsx";
 import { DeploymentsScreen } from "./screens/deployments/index.tsx";
 import { Frame } from "./screens/frame.tsx";
+import { rest, WorkflowScreen, WorkflowsScreen } from "./screens/parts.ts";
 import { SignInScreen } from "./screens/sign-in.tsx";
 import { UnknownScreen } from "./screens/unknown.tsx";
-import { WorkflowScreen } from "./screens/workflow.tsx";
-import { WorkflowsScreen } from "./screens/workflows.tsx";
 import { readSession, session } from "./state/session.ts";
 import { Failure } from "./ui/states.tsx";
 
 const ASKED_AGAIN_AFTER = 3_000;
+const REST_AFTER = 1_000;
 
 /** The console: who is signed in decides between the sign-in and the screens. */
 export function App() {
@@ -45,6 +45,12 @@ function Screens() {
   const known = session.value;
   const isSignIn = path === "/console/sign-in";
   const mustSignIn = known !== undefined && known.user === null && !isSignIn;
+  const isIn = Boolean(known?.user);
+  useEffect(() => {
+    if (!isIn) return;
+    const timer = setTimeout(() => void rest.load().catch(() => undefined), REST_AFTER);
+    return () => clearTimeout(timer);
+  }, [isIn]);
   useEffect(() => {
     if (mustSignIn) route(`/console/sign-in?to=${encodeURIComponent(url)}`, true);
   }, [mustSignIn, url, route]);

@@ -1,4 +1,5 @@
 import { render } from "preact";
+import "./state/keeper.ts";
 import { App } from "./app.tsx";
 import "./styles/base.css";
 import "./styles/parts.css";

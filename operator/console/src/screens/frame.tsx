@@ -20,27 +20,29 @@ export function Frame({ children }: { children?: ComponentChildren }) {
       <a class="skip button" href="#main">
         Skip to the content
       </a>
-      <header>
-        <a class="mark" href={inProject("/console/")} aria-label="Dynamiq, Deployments">
-          <img src="/console/favicon.svg" width="24" height="24" alt="" />
-          <span>Dynamiq</span>
-        </a>
-        <nav aria-label="Console">
-          <a href={inProject("/console/")} aria-current={inWorkflows ? undefined : "page"}>
-            Deployments
+      <div class="top">
+        <header>
+          <a class="mark" href={inProject("/console/")} aria-label="Dynamiq, Deployments">
+            <img src="/console/favicon.svg" width="24" height="24" alt="" />
+            <span>Dynamiq</span>
           </a>
-          <a href={inProject("/console/workflows")} aria-current={inWorkflows ? "page" : undefined}>
-            Workflows
-          </a>
-        </nav>
-        {user.value && (
-          <>
-            <ProjectSwitcher />
-            <Account user={user.value} />
-          </>
-        )}
-      </header>
-      <Lost />
+          <nav aria-label="Console">
+            <a href={inProject("/console/")} aria-current={inWorkflows ? undefined : "page"}>
+              Deployments
+            </a>
+            <a href={inProject("/console/workflows")} aria-current={inWorkflows ? "page" : undefined}>
+              Workflows
+            </a>
+          </nav>
+          {user.value && (
+            <>
+              <ProjectSwitcher />
+              <Account user={user.value} />
+            </>
+          )}
+        </header>
+        <Lost />
+      </div>
       <main id="main" tabIndex={-1}>
         {children ?? <Skeleton lines={6} />}
       </main>

@@ -1,15 +1,20 @@
 import { useLocation } from "preact-iso";
 import { readProjects } from "../api/read.ts";
-import { inProject, project } from "../state/project.ts";
+import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 
 /** Which project the lists show. */
 export function ProjectSwitcher() {
-  const { path, route } = useLocation();
+  const { path, query, route } = useLocation();
   const found = useQuery("projects", readProjects).data.value ?? [];
   const choose = (id: string) => {
     project.value = id;
-    route(inProject(path.startsWith("/console/workflows") ? "/console/workflows" : "/console/"));
+    const isWorkflows = path.startsWith("/console/workflows");
+    // A list goes on with its search, its filters and its order.
+    const isList = path === "/console" || path === "/console/workflows";
+    const { project: _before, ...others } = isList ? query : {};
+    const asked = new URLSearchParams(id ? { project: id, ...others } : others);
+    route(`${isWorkflows ? "/console/workflows" : "/console/"}${asked.size ? `?${asked}` : ""}`);
   };
   return (
     <label class="switcher">

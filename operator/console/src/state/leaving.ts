@@ -1,25 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-
-interface Keeper {
-  /** Whether leaving would lose something. */
-  isKept: () => boolean;
-  /** Takes the reader back to the form, and asks. */
-  ask: () => void;
-}
-
-/** The form that is open and filled. */
-let keeper: Keeper | undefined;
-
-// Added while this module is loaded, and so before the router's own: the browser calls them in the order in which they were added.
-addEventListener("popstate", (event) => {
-  if (!keeper?.isKept()) return;
-  event.stopImmediatePropagation();
-  keeper.ask();
-});
-addEventListener("beforeunload", (event) => {
-  if (keeper?.isKept()) event.preventDefault();
-});
+import { keep } from "./keeper.ts";
 
 /** The way out of a dialog that has an address of its own. */
 export interface Leaving {
@@ -44,16 +25,13 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
   useLayoutEffect(() => {
     if (!isFilled || asks) return;
     const here = location.href;
-    keeper = {
+    return keep({
       isKept: () => !isFree.current,
       ask: () => {
         history.pushState(null, "", here);
         ask(true);
       },
-    };
-    return () => {
-      keeper = undefined;
-    };
+    });
   }, [isFilled, asks]);
   const isLeft = useRef(false);
   const leave = () => {
@@ -75,6 +53,13 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
     goOn: (to) => {
       isFree.current = true;
       route(to, true);
+      requestAnimationFrame(focusHeading);
     },
   };
+}
+
+/** What the dialog was opened from may be gone with the screen below: the keyboard then begins at the heading of the new one. */
+function focusHeading(): void {
+  if (document.activeElement !== document.body) return;
+  document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
 }

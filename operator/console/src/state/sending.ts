@@ -33,21 +33,26 @@ export function useSending<B extends object, T>(
     },
     [],
   );
+  const isBusy = useRef(false);
   const send = async (body: B) => {
+    if (isBusy.current) return;
+    isBusy.current = true;
     keep({ isSending: true, sent: body });
     try {
       const made = await post(body, keyOf(keys.current, body));
       done(made, isHere.current, body);
     } catch (thrown) {
       keep({ isSending: false, problem: problemOf(thrown), sent: body });
+    } finally {
+      isBusy.current = false;
     }
   };
   const isNotKnown = state.problem !== undefined && isUnknown(state.problem);
   return {
     ...state,
     isUnknown: isNotKnown,
-    send: (body) => void (state.isSending || send(body)),
-    again: () => void (state.isSending || (state.sent && send(state.sent))),
+    send: (body) => void send(body),
+    again: () => void (state.sent && send(state.sent)),
     forget: () => keep({ isSending: false }),
     forgetRefusal: () => void (state.problem && !isNotKnown && keep({ isSending: false })),
   };

@@ -37,7 +37,8 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
         )}
       </header>
       {waits && <p class="muted small">{waits}</p>}
-      {problem && (
+      {problem?.status === 401 && <p class="muted small">Sign in again to see what this would do.</p>}
+      {problem && problem.status !== 401 && (
         <div class="notice bad" role="alert">
           <span class="break">{capital(problem.message)}</span>
           <button type="button" class="button tiny" onClick={refresh}>

@@ -6,15 +6,17 @@ import { useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
-import { ConfigurationTab } from "../configuration/configuration.tsx";
-import { DeployDialog } from "../deploy/deploy.tsx";
-import { PromoteDialog } from "../deploy/promote.tsx";
-import { RollBackDialog } from "../deploy/roll-back.tsx";
-import { CompareScreen } from "../history/compare.tsx";
-import { RowDialog } from "../history/details.tsx";
 import { HistoryTab } from "../history/history.tsx";
-import { RolloutScreen } from "../rollout/index.tsx";
-import { TriggersTab } from "../triggers.tsx";
+import {
+  CompareScreen,
+  ConfigurationTab,
+  DeployDialog,
+  PromoteDialog,
+  RollBackDialog,
+  RolloutScreen,
+  RowDialog,
+  TriggersTab,
+} from "../parts.ts";
 import { UnknownScreen } from "../unknown.tsx";
 import { AppHeading } from "./heading.tsx";
 import { OverviewTab } from "./overview.tsx";

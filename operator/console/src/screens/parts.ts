@@ -1,0 +1,15 @@
+/** The screens and dialogs that are loaded after the first screen: see rest.ts. */
+import { later } from "../ui/later.tsx";
+
+export const rest = later(() => import("./rest.ts"));
+
+export const CompareScreen = rest.part("CompareScreen");
+export const ConfigurationTab = rest.part("ConfigurationTab");
+export const DeployDialog = rest.part("DeployDialog");
+export const PromoteDialog = rest.part("PromoteDialog");
+export const RollBackDialog = rest.part("RollBackDialog");
+export const RolloutScreen = rest.part("RolloutScreen");
+export const RowDialog = rest.part("RowDialog");
+export const TriggersTab = rest.part("TriggersTab");
+export const WorkflowScreen = rest.part("WorkflowScreen");
+export const WorkflowsScreen = rest.part("WorkflowsScreen");

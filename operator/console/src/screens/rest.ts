@@ -1,0 +1,11 @@
+/** What is not needed to show the first screen: one file of its own, loaded right after it. */
+export { ConfigurationTab } from "./configuration/configuration.tsx";
+export { DeployDialog } from "./deploy/deploy.tsx";
+export { PromoteDialog } from "./deploy/promote.tsx";
+export { RollBackDialog } from "./deploy/roll-back.tsx";
+export { CompareScreen } from "./history/compare.tsx";
+export { RowDialog } from "./history/details.tsx";
+export { RolloutScreen } from "./rollout/index.tsx";
+export { TriggersTab } from "./triggers.tsx";
+export { WorkflowScreen } from "./workflow.tsx";
+export { WorkflowsScreen } from "./workflows.tsx";

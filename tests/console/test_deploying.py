@@ -1,0 +1,282 @@
+"""Deploying, rolling back and promoting in the console, by mouse and by the keyboard alone: what was previewed is what is there then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support import factories
+from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
+from tests.support.browser.keys import choose, focused, tab_to
+from tests.support.browser.pages import ORIGIN, Window, axe
+from tests.support.browser.served import User
+from tests.support.history_stage import HistoryStage
+from tests.support.waiting import eventually
+
+AsSomebody = Callable[..., Window]
+
+
+@pytest.fixture(scope="module")
+def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
+    made = Deploying.made(stage, "deploying")
+    users["releaser"] = made.user("releaser", "edit")
+    return made
+
+
+@pytest.fixture
+def opened(page_as: PageAs, deploying: Deploying) -> AsSomebody:
+    """A window at a path, of somebody who may deploy and promote."""
+
+    def open_at(path: str, **options: Any) -> Window:
+        return page_as("releaser", path, **options)
+
+    return open_at
+
+
+def live_row(deploying: Deploying, app: str, version: str, rows: int) -> dict[str, Any]:
+    """The newest row, once it is live and there are so many."""
+    name = deploying.stage.until_served(version, app, rows=rows)
+    return deploying.stage.row(name)
+
+
+def test_a_new_deployment_is_an_app_and_its_first_row(opened: AsSomebody, deploying: Deploying) -> None:
+    window = opened(f"/console/workflows/{deploying.workflow_id}/deploy")
+    panel = dialog(window.page, "Deploy")
+    panel.get_by_text("New deployment").click()
+    panel.get_by_label("Name").fill("By mouse")
+    panel.get_by_label("Description").fill("Made in a window")
+    panel.get_by_text("Server based").click()
+    panel.get_by_text("Public").click()
+    panel.get_by_label("Source version").select_option(label="v2 · What v2 does")
+    panel.get_by_label("Runtime").select_option(label=panel.get_by_label("Runtime").locator("option").nth(1).inner_text())
+    assert axe(window.page) == []
+    panel.get_by_role("button", name="Deploy v2").click()
+    rolled_out(window.page)
+    row = live_row(deploying, "by-mouse", "v2", 1)
+    app = deploying.stage.get(kinds.APP.kind, "by-mouse")["spec"]
+    assert (app["displayName"], app["description"], app["access"]) == ("By mouse", "Made in a window", {"type": "public"})
+    assert row["spec"]["pinned"]["config"]["type"] == "server"
+
+
+def test_a_new_deployment_by_the_keyboard_alone(opened: AsSomebody, deploying: Deploying) -> None:
+    page = opened(f"/console/workflows/{deploying.workflow_id}/deploy").page
+    panel = dialog(page, "Deploy")
+    tab_to(page, panel.locator("input[type=radio]:checked").first)
+    while not panel.get_by_role("radio", name="New deployment").is_checked():
+        page.keyboard.press("ArrowLeft")
+    tab_to(page, panel.get_by_label("Name"))
+    page.keyboard.type("By keys")
+    tab_to(page, panel.get_by_role("radio", name="Serverless"))
+    page.keyboard.press("ArrowRight")
+    choose(page, panel.get_by_label("Source version"), "v1")
+    tab_to(page, panel.get_by_label("Runtime"))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter") if page.evaluate("document.activeElement.matches(':open')") else None
+    tab_to(page, panel.get_by_role("button", name="Deploy v1"))
+    page.keyboard.press("Enter")
+    rolled_out(page)
+    assert live_row(deploying, "by-keys", "v1", 1)["spec"]["pinned"]["config"]["type"] == "server"
+
+
+def test_what_was_previewed_is_deployed(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("redeployed", "v1")
+    page = opened(f"/console/apps/{app}").page
+    page.get_by_role("link", name="Deploy", exact=True).click()
+    panel = dialog(page, "Deploy")
+    expect(panel.get_by_label("Select deployment").locator("option:checked")).to_contain_text("redeployed")
+    expect(panel.get_by_label("Source version").locator("option", has_text="(deployed)")).to_have_text("v1 (deployed) · What v1 does")
+    expect(panel.get_by_label("Name")).not_to_be_editable()
+    expect(panel.get_by_text("is deprecated: choose a newer one")).to_be_visible()
+    panel.get_by_label("Source version").select_option(label="v2 · What v2 does")
+    panel.get_by_text("Advanced configuration").click()
+    panel.get_by_label("Max replicas").fill("3")
+    panel.get_by_label("Message").fill("it's two, by <b>hand</b>")
+    previewed(page, "v2")
+    expect(panel.locator(".pairs")).to_contain_text("1 to 3 pods at 80 % CPU")
+    expect(panel.get_by_role("region", name="Flow: what changes")).to_contain_text("return 'v2'")
+    expect(panel.get_by_role("region", name="From a terminal")).to_contain_text(
+        f"kubectl dynamiq deploy redeployed -n {deploying.stage.namespace} --version v2 --server-based --max 3 "
+        "-m 'it'\\''s two, by <b>hand</b>'"
+    )
+    assert axe(page) == []
+    panel.get_by_role("button", name="Deploy v2").click()
+    rolled_out(page)
+    spec = live_row(deploying, "redeployed", "v2", 2)["spec"]
+    assert spec["message"] == "it's two, by <b>hand</b>"
+    assert spec["createdBy"].endswith(":releaser")
+    assert spec["pinned"]["config"]["autoscaling"] == {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 80}
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_is_left_untouched_keeps_what_is_live(opened: AsSomebody, deploying: Deploying) -> None:
+    config = {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60}}
+    app = deploying.app("untouched", "v1", config=config)
+    window = opened(f"/console/apps/{app}/deploy")
+    panel = dialog(window.page, "Deploy")
+    panel.get_by_text("Advanced configuration").click()
+    for field, value in (("Min replicas", "2"), ("Max replicas", "5"), ("Target CPU", "60")):
+        expect(panel.get_by_label(field)).to_have_value(value)
+    previewed(window.page, "v3")
+    panel.get_by_role("button", name="Deploy v3").click()
+    rolled_out(window.page)
+    (sent,) = [each for each in window.seen.requests if each.method == "POST" and each.url.endswith("/deploy")]
+    assert "deployment_config" not in (sent.post_data_json or {})
+    assert live_row(deploying, "untouched", "v3", 2)["spec"]["pinned"]["config"]["autoscaling"] == config["autoscaling"]
+
+
+def test_a_redeploy_by_the_keyboard_alone(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("by-keys-again", "v1")
+    page = opened(f"/console/apps/{app}").page
+    tab_to(page, page.get_by_role("link", name="Deploy", exact=True))
+    page.keyboard.press("Enter")
+    panel = dialog(page, "Deploy")
+    source = panel.get_by_label("Source version")
+    expect(source).to_be_focused()
+    choose(page, source, "v2")
+    tab_to(page, panel.get_by_label("Message"))
+    page.keyboard.type("Line one\nand two")
+    previewed(page, "v2")
+    tab_to(page, panel.get_by_role("button", name="Deploy v2"))
+    page.keyboard.press("Enter")
+    rolled_out(page)
+    assert live_row(deploying, "by-keys-again", "v2", 2)["spec"]["message"] == "Line one\nand two"
+
+
+def test_a_rollback_brings_back_scaling_where_that_is_asked_for(opened: AsSomebody, deploying: Deploying) -> None:
+    wide = {"type": "server", "autoscaling": {"minReplicas": 3, "maxReplicas": 7, "targetCPUUtilizationPercentage": 50}}
+    app = deploying.app("scaled", "v1", config=wide)
+    first = deploying.rows("scaled")[0]["metadata"]["uid"]
+    deploying.live("scaled", "v2", config={"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+    page = opened(f"/console/apps/{app}/history/{first}/roll-back").page
+    panel = dialog(page, "Roll back")
+    pairs = panel.locator(".pairs")
+    expect(pairs).to_contain_text("1 pod at 50 % CPU")
+    panel.get_by_label("Bring back its scaling").check()
+    expect(pairs).to_contain_text("3 to 7 pods at 50 % CPU")
+    expect(panel.get_by_role("region", name="From a terminal")).to_contain_text("--to-row 1 --with-config")
+    panel.get_by_label("Message").fill("v2 is slow")
+    panel.get_by_role("button", name="Roll back to v1 (#1)").click()
+    rolled_out(page)
+    spec = live_row(deploying, "scaled", "v1", 3)["spec"]
+    assert spec["pinned"]["config"]["autoscaling"] == wide["autoscaling"]
+    assert spec["message"] == "v2 is slow"
+
+
+@pytest.mark.parametrize("way", ["mouse", "keys"])
+def test_a_promotion_makes_the_app_there(opened: AsSomebody, deploying: Deploying, way: str) -> None:
+    name = f"promoted-by-{way}"
+    app = deploying.app(name, "v2")
+    page = opened(f"/console/apps/{app}").page
+    link = page.get_by_role("link", name="Promote", exact=True)
+    if way == "mouse":
+        link.click()
+    else:
+        tab_to(page, link)
+        page.keyboard.press("Enter")
+    panel = dialog(page, "Promote deployment")
+    expect(panel.get_by_label("Environment").locator("option:checked")).to_have_text("Production")
+    outlook = panel.get_by_role("region", name="Preview")
+    expect(outlook).to_contain_text(f"App {name} is made in {deploying.production}")
+    expect(outlook).to_contain_text(f"Version v2 is put into {deploying.production}" if way == "mouse" else "v2")
+    button = panel.get_by_role("button", name="Promote deployment")
+    expect(button).to_be_focused()
+    assert axe(page) == []
+    button.click() if way == "mouse" else page.keyboard.press("Enter")
+    rolled_out(page)
+    found = eventually("the App is there", lambda: deploying.stage.api.get(kinds.APP.kind, name, deploying.production))
+    assert found.body["spec"]["workflow"] == deploying.workflow
+
+
+def test_a_promotion_asks_for_the_hostname_that_is_needed(opened: AsSomebody, deploying: Deploying) -> None:
+    stage = deploying.stage
+    stage.app("hosted", factories.public(), factories.with_hostname("hosted.example.com"), workflow=deploying.workflow)
+    deploying.live("hosted", "v1")
+    app = stage.get(kinds.APP.kind, "hosted")["metadata"]["uid"]
+    window = opened(f"/console/apps/{app}/promote")
+    panel = dialog(window.page, "Promote deployment")
+    hostname = panel.get_by_label("Hostname")
+    expect(hostname).to_be_focused()
+    button = panel.get_by_role("button", name="Promote deployment")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    hostname.fill("https://Hosted")
+    expect(hostname).to_have_attribute("aria-invalid", "true")
+    hostname.fill("hosted.prod.example.com")
+    expect(button).not_to_have_attribute("aria-disabled", "true")
+    button.click()
+    rolled_out(window.page)
+    made = eventually("the App is there", lambda: stage.api.get(kinds.APP.kind, "hosted", deploying.production))
+    assert made.body["spec"]["hostname"] == "hosted.prod.example.com"
+
+
+def test_a_workflow_without_a_version_names_the_next_step(opened: AsSomebody, deploying: Deploying) -> None:
+    stage = deploying.stage
+    made = stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name="unreleased"))
+    page = opened(f"/console/workflows/{made['metadata']['uid']}/deploy").page
+    panel = dialog(page, "Deploy")
+    expect(panel.get_by_text(f"kubectl dynamiq release unreleased -n {stage.namespace}")).to_be_visible()
+    panel.get_by_role("link", name="Open the workflow").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_whoever_may_only_look_sees_what_it_would_do_and_which_role_is_missing(page_as: PageAs, deploying: Deploying) -> None:
+    app = deploying.app("looked-at", "v1")
+    window = page_as("viewer", f"/console/apps/{app}/deploy")
+    button = dialog(window.page, "Deploy").get_by_role("button", name="Deploy v3")
+    previewed(window.page, "v3")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_accessible_description(re.compile("the role dynamiq-deployer has it"))
+    button.focus()
+    window.page.keyboard.press("Enter")
+    button.click(force=True)
+    assert axe(window.page) == []
+    assert [each for each in window.seen.requests if each.method == "POST" and each.url.endswith("/deploy")] == []
+
+
+def test_a_link_chooses_the_version_beforehand(opened: AsSomebody, deploying: Deploying) -> None:
+    deploying.app("chosen", "v1")
+    page = opened(f"/console/workflows/{deploying.workflow_id}/deploy?version=v2").page
+    panel = dialog(page, "Deploy")
+    expect(panel.get_by_role("radio", name="Existing deployment")).to_be_checked()
+    expect(panel.get_by_role("button", name="Deploy v2")).to_be_visible()
+    assert focused(panel.get_by_label("Source version"))
+
+
+@pytest.mark.parametrize("way", ["Escape", "the browser's way back"])
+def test_a_filled_form_asks_once_before_it_is_left(opened: AsSomebody, deploying: Deploying, way: str) -> None:
+    app = deploying.app(f"left-by-{'escape' if way == 'Escape' else 'back'}", "v1")
+    page = opened(f"/console/apps/{app}/history").page
+    page.get_by_role("link", name="Deploy", exact=True).click()
+    panel = dialog(page, "Deploy")
+    previewed(page, "v3")
+
+    def leave() -> None:
+        page.keyboard.press("Escape") if way == "Escape" else page.go_back()
+
+    panel.get_by_label("Message").fill("half a senten")
+    leave()
+    expect(panel.get_by_role("button", name="Stay")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(panel.get_by_label("Message")).to_have_value("half a senten")
+    leave()
+    expect(panel.get_by_role("button", name="Stay")).to_be_focused()
+    leave()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).to_have_url(f"{ORIGIN}/console/apps/{app}/history")
+
+
+def test_it_is_used_on_a_narrow_dark_screen(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("narrow", "v1")
+    row = deploying.rows("narrow")[0]["metadata"]["uid"]
+    for path in (f"{app}/deploy", f"{app}/history/{row}/roll-back", f"{app}/promote"):
+        page = opened(f"/console/apps/{path}", viewport={"width": 320, "height": 640}, color_scheme="dark").page
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_role("region", name="Preview").locator(".pairs")).to_be_visible()
+        assert page.evaluate("document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth")
+        assert axe(page) == []

@@ -1,0 +1,90 @@
+"""The list of deployments: a thousand Apps searched as one types, in the order and of the status that one asks for, kept in the address."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.console.conftest import PageAs
+from tests.support.browser.answers import answered, example
+
+STATUSES = ("Live", "Live", "Asleep", "Failed", "Degraded")
+MANY = 1000
+
+
+def an_app(number: int) -> dict[str, Any]:
+    made: dict[str, Any] = example("GET", "/v1/apps")["data"][0]
+    live = {**made["live"], "version": f"v{number % 12 + 1}", "created_at": f"2026-11-{number % 28 + 1:02}T10:00:00Z"}
+    return made | {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))),
+        "name": f"App {number:04}",
+        "hostname": f"app-{number}.example.com",
+        "status": {"word": STATUSES[number % len(STATUSES)], "reason": None, "message": None},
+        "live": live,
+    }
+
+
+def listed(page: Page, count: int) -> None:
+    """From now on the caller sees so many Apps."""
+    pages = {"page": 1, "page_size": 500, "page_count": 1, "total_count": count}
+    answered(page, "GET", "/v1/apps", 200, {"data": [an_app(number) for number in range(count)], "pagination": pages})
+
+
+def rows(page: Page) -> Locator:
+    return page.get_by_role("table", name="Deployments").locator("tbody").get_by_role("row")
+
+
+def opened(page_as: PageAs, count: int, query: str = "") -> Page:
+    window = page_as("viewer", "/console/workflows")
+    listed(window.page, count)
+    return window.goto(f"/console/{query}")
+
+
+def test_a_thousand_apps_are_searched_as_one_types_and_the_address_keeps_it(page_as: PageAs) -> None:
+    page = opened(page_as, MANY)
+    expect(rows(page)).to_have_count(MANY)
+    page.get_by_role("searchbox").press_sequentially("app-77")
+    expect(rows(page)).to_have_count(11)
+    expect(page).to_have_url(re.compile(r"\?q=app-77$"))
+    page.get_by_role("button", name="Failed").click()
+    expect(rows(page)).to_have_count(2)
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("app-77")
+    expect(page.get_by_role("button", name="Failed")).to_have_attribute("aria-pressed", "true")
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("searchbox").fill("nothing has this name")
+    page.get_by_role("button", name="Show all").click()
+    expect(rows(page)).to_have_count(MANY)
+
+
+def test_a_column_is_sorted_by_the_keyboard_and_told(page_as: PageAs) -> None:
+    page = opened(page_as, 30)
+    head = page.get_by_role("columnheader", name="Version")
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(rows(page).first.get_by_role("cell").nth(1)).to_have_text("v1")
+    head.get_by_role("button").press("Enter")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(rows(page).first.get_by_role("cell").nth(1)).to_have_text("v12")
+    expect(page).to_have_url(re.compile(r"\?sort=-version$"))
+
+
+def test_a_step_back_finds_the_list_as_it_was_left(page_as: PageAs) -> None:
+    page = opened(page_as, MANY, "?sort=name")
+    expect(rows(page)).to_have_count(MANY)
+    answered(page, "GET", "/v1/apps/{app_id}", 200, {"data": example("GET", "/v1/apps/{app_id}")["data"]})
+    rows(page).nth(600).get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1, name="Customer support")).to_be_visible()
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    expect(rows(page).nth(600)).to_be_in_viewport()
+
+
+def test_an_empty_list_names_the_next_step(page_as: PageAs) -> None:
+    page = opened(page_as, 0)
+    expect(page.get_by_role("heading", name="Nothing is deployed here yet")).to_be_visible()
+    page.get_by_role("link", name="To the workflows").click()
+    expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_visible()

@@ -1,0 +1,130 @@
+"""The frame around every screen: where one is, who one is, the theme, and what is said where the session or the API is lost."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support.browser.pages import axe
+from tests.support.browser.served import User
+from tests.support.history_stage import APP, HistoryStage
+
+AWAY = {"error": {"code": "unavailable", "message": "the cluster does not answer", "details": {}}}
+PHONE = {"width": 320, "height": 640}
+
+
+@pytest.fixture
+def app(stage: HistoryStage) -> str:
+    """The path of an App that is live."""
+    name = f"a-{uuid.uuid4().hex[:8]}"
+    stage.app(name, workflow=APP)
+    stage.live(name, "v1", runtime=stage.default_runtime)
+    return f"/console/apps/{stage.get(kinds.APP.kind, name)['metadata']['uid']}"
+
+
+def widths(page: Page) -> tuple[int, int]:
+    """How wide the page is, and how wide the window."""
+    found: list[int] = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    return found[0], found[1]
+
+
+def test_each_screen_has_a_title_is_told_and_takes_the_focus(page_as: PageAs, app: str) -> None:
+    page = page_as("viewer", "/console/").page
+    expect(page).to_have_title("Deployments · Dynamiq")
+    page.get_by_role("link", name="Workflows").click()
+    expect(page).to_have_title(re.compile("^Workflows"))
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.goto(page.url.split("/console/")[0] + app)
+    name = page.get_by_role("heading", level=1).inner_text()
+    page.get_by_role("link", name="Triggers").click()
+    expect(page).to_have_title(f"Triggers · {name} · Dynamiq")
+    expect(page.get_by_role("status").filter(has_text=f"Triggers · {name}")).to_be_attached()
+    # Whoever goes from tab to tab by the keyboard stays at the tabs.
+    expect(page.get_by_role("link", name="Triggers")).to_be_focused()
+
+
+def test_an_address_of_no_screen_says_so_and_leads_on(page_as: PageAs, app: str) -> None:
+    page = page_as("viewer", f"{app}/nothing").page
+    expect(page.get_by_role("heading", level=1, name="There is no such page")).to_be_visible()
+    page.get_by_role("link", name="To the deployments").click()
+    expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_focused()
+
+
+def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:
+    window = page_as("viewer", "/console/", color_scheme="light")
+    page = window.page
+    page.get_by_role("button", name="Account").press("Enter")
+    page.get_by_role("radio", name="System").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Dark")).to_be_checked()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, {"width": 1440, "height": 900}], ids=["phone", "wide"])
+def test_every_screen_of_an_app_fits_and_is_for_everybody(page_as: PageAs, app: str, size: dict[str, int], scheme: str) -> None:
+    window = page_as("viewer", app, viewport=size, color_scheme=scheme)
+    page = window.page
+    page.get_by_role("link", name="Pods and logs").click()
+    rollout = page.url.split("/console/")[1]
+    expect(page.get_by_role("region", name="Pods").get_by_text("Ready")).to_be_visible()
+    for path, there in (
+        (f"/console/{rollout}", "Rollout of v1"),
+        (app, "Live: v1"),
+        ("/console/", "Deployments"),
+    ):
+        window.goto(path)
+        expect(page.get_by_role("heading", name=there).first).to_be_visible()
+        wide, window_width = widths(page)
+        assert wide <= window_width, f"{path} is {wide} wide"
+        assert axe(page) == [], path
+    page.get_by_role("button", name="Account").click()
+    assert axe(page) == []
+
+
+def test_whoever_signs_in_again_in_the_second_window_goes_on_where_they_were(page_as: PageAs, app: str, users: dict[str, User]) -> None:
+    page = page_as("viewer", "/console/").page
+    expect(page.locator(f"a[href='{app}']")).to_be_visible()
+    page.get_by_role("searchbox").fill("a-")
+    page.context.clear_cookies()
+    page.get_by_role("combobox", name="Project").select_option(index=1)
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Sign in again").click()
+    second = opened.value
+    second.get_by_label("Token").fill(users["viewer"].token)
+    with second.expect_event("close"):
+        second.get_by_role("button", name="Sign in").click(no_wait_after=True)
+    expect(page.get_by_text("Your session has ended")).to_have_count(0)
+    expect(page.locator(f"a[href='{app}']")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_have_value("a-")
+
+
+def test_a_page_that_is_opened_while_the_api_is_away_says_so_and_comes_up_by_itself(page_as: PageAs) -> None:
+    page = page_as("viewer", "/console/").page
+    page.route("**/console/session", lambda route: route.fulfill(status=503, json=AWAY))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("the cluster does not answer")
+    page.unroute_all()
+    expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_visible()
+
+
+def test_a_page_stays_while_the_api_is_away_and_is_read_again_as_soon_as_it_is_back(page_as: PageAs, app: str) -> None:
+    page = page_as("viewer", app).page
+    expect(page.get_by_role("heading", name="Live: v1")).to_be_visible()
+    page.route("**/v1/**", lambda route: route.fulfill(status=503, json=AWAY))
+    page.get_by_role("link", name="Triggers").click()
+    expect(page.get_by_text("The API does not answer at this moment")).to_be_visible()
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("heading", name="Live: v1")).to_be_visible()
+    page.unroute_all()
+    expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0)

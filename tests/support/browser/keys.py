@@ -1,0 +1,28 @@
+"""A page by the keyboard alone."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+TABS_MOST = 80
+
+
+def focused(locator: Locator) -> bool:
+    return bool(locator.evaluate("element => element === document.activeElement"))
+
+
+def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
+    """Presses Tab until `wanted` has the focus. Fails where the keyboard does not come to it."""
+    expect(wanted).to_be_visible()
+    for _ in range(TABS_MOST):
+        if focused(wanted):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{TABS_MOST} times {key} do not lead to {wanted}")
+
+
+def choose(page: Page, select: Locator, option: str) -> None:
+    """Chooses an option of the focused <select> by its first letters, as one types them."""
+    tab_to(page, select)
+    page.keyboard.type(option)
+    expect(select.locator("option:checked")).to_contain_text(option)
