@@ -1,6 +1,7 @@
 /** What an error of a write says, sorted: what has changed since the preview, which field is wrong, and whether it may have been done. Pure. */
 import type { Config, Resources } from "./config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+import { sentence } from "./texts.ts";
 
 /** As `Problem` has it. */
 export interface Answered {
@@ -65,13 +66,9 @@ export function fieldsWrong(
     const shown = known.find((each) => each === field) ?? known.find((each) => field.startsWith(`${each}.`));
     if (shown === undefined) return { fields, rest: problem.message };
     // `taken` and `unknown` say which field: the message says what is wrong with it.
-    fields[shown] = /^[a-z_]+$/.test(said) ? problem.message : capital(said);
+    fields[shown] = /^[a-z_]+$/.test(said) ? problem.message : sentence(said);
   }
   return { fields, rest: details.length > 0 ? "" : problem.message };
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Whether a write may have been done although no answer says so. */

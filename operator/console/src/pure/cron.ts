@@ -1,4 +1,5 @@
 /** Cron expressions of five fields as Kubernetes reads them (robfig/cron's ParseStandard): said in words, and when they are due next. Pure. */
+import { sentence } from "./texts.ts";
 
 const MONTHS = ["January", "February", "March", "April", "May", "June"].concat([
   "July",
@@ -39,7 +40,7 @@ export function inWords(text: string): string | undefined {
   const found = parsed(text);
   if (!found) return undefined;
   const said = [daysInWords(found), timesInWords(found), monthsInWords(found)].filter(Boolean).join(" ");
-  return said[0]?.toUpperCase() + said.slice(1);
+  return sentence(said);
 }
 
 /** When a schedule is due next after `after`, both in milliseconds since 1970; undefined where it never is, or says nothing. `zone`: an IANA name. */

@@ -1,4 +1,5 @@
 /** Where an App can be promoted to. Pure. */
+import { sentence } from "./texts.ts";
 
 interface Place {
   environment: string | null;
@@ -42,5 +43,5 @@ const SHORT = 3;
 
 /** `production` as people write it; `qa` and `dev` stay as they are. */
 export function environmentName(environment: string): string {
-  return environment.length > SHORT ? environment.charAt(0).toUpperCase() + environment.slice(1) : environment;
+  return environment.length > SHORT ? sentence(environment) : environment;
 }

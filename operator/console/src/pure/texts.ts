@@ -1,4 +1,4 @@
-/** What is wrong with the texts of a form, in the words of what to do. Pure; empty where nothing is. */
+/** Texts of forms: what is wrong with them, in the words of what to do, and how others' sentences begin. Pure. */
 
 export const NAME_MOST = 128;
 export const DESCRIPTION_MOST = 512;
@@ -36,4 +36,9 @@ export function hostnameWrong(hostname: string): string {
 /** A message of the cluster without the dot at its end, where another sentence follows. */
 export function withoutDot(text: string): string {
   return text.replace(/[.\s]+$/, "");
+}
+
+/** A sentence of the API as one by itself: it begins with a capital letter. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -8,6 +8,7 @@ import {
   pairsOf,
   summaryOf,
 } from "../pure/preview-words.ts";
+import { sentence } from "../pure/texts.ts";
 import type { Previewed } from "../state/preview.ts";
 import { Diff } from "./diff.tsx";
 import { Icon } from "./icons.tsx";
@@ -40,7 +41,7 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
       {problem?.status === 401 && <p class="muted small">Sign in again to see what this would do.</p>}
       {problem && problem.status !== 401 && (
         <div class="notice bad" role="alert">
-          <span class="break">{capital(problem.message)}</span>
+          <span class="break">{sentence(problem.message)}</span>
           <button type="button" class="button tiny" onClick={refresh}>
             Retry
           </button>
@@ -122,13 +123,9 @@ function Warnings({ warnings }: { warnings: string[] }) {
     <ul class="warnings" aria-label="Warnings">
       {warnings.map((each) => (
         <li key={each} class="notice warn small">
-          <span class="break">{capital(each)}</span>
+          <span class="break">{sentence(each)}</span>
         </li>
       ))}
     </ul>
   );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,4 +1,5 @@
 import type { Problem } from "../api/problem.ts";
+import { sentence } from "../pure/texts.ts";
 
 interface Props {
   problem: Problem | undefined;
@@ -35,5 +36,5 @@ export function ProblemNotice({ problem, undone, said = {} }: Props) {
 function sentenceOf(problem: Problem): string {
   if (problem.status === 401)
     return "Your session has ended: sign in again, then try once more. What you filled in stays here.";
-  return problem.message[0]?.toUpperCase() + problem.message.slice(1);
+  return sentence(problem.message);
 }

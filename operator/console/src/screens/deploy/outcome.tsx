@@ -1,5 +1,6 @@
 import type { Problem } from "../../api/problem.ts";
 import { type Change, changesOf } from "../../pure/answers.ts";
+import { sentence } from "../../pure/texts.ts";
 import type { Sending } from "../../state/sending.ts";
 
 type Told = Omit<Sending<never>, "sent" | "send">;
@@ -83,7 +84,7 @@ function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
 function Refused({ says }: { says: string }) {
   return (
     <div class="notice bad" role="alert">
-      <span class="break">{says.charAt(0).toUpperCase() + says.slice(1)}</span>
+      <span class="break">{sentence(says)}</span>
     </div>
   );
 }
