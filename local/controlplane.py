@@ -118,7 +118,8 @@ def start_servers(place: Place, daemons: Daemons, programs: dict[str, Path]) -> 
     """Starts etcd and the API server, which waits for etcd by itself."""
     audit = place.record.folder / "audit"
     audit.mkdir(exist_ok=True)
-    shutil.copyfile(CONFIG / "audit.yaml", place.etc / "audit.yaml")
+    for name in ("audit.yaml", "authentication.yaml"):
+        shutil.copyfile(CONFIG / name, place.etc / name)
     daemons.start("etcd", [programs["etcd"], *_etcd_flags(place)])
     daemons.start("kube-apiserver", [programs["kube-apiserver"], *_apiserver_flags(place, audit / "audit.log")])
 
@@ -196,6 +197,7 @@ def _apiserver_flags(place: Place, audit_log: Path) -> list[str]:
         "service-cluster-ip-range": SERVICE_CIDR,
         "allow-privileged": "true",
         "profiling": "false",
+        "authentication-config": place.etc / "authentication.yaml",
         "audit-policy-file": place.etc / "audit.yaml",
         "audit-log-path": audit_log,
         "audit-log-maxsize": AUDIT_MEGABYTES,

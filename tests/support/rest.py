@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,14 @@ def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -
 
 
 @contextlib.contextmanager
-def process(kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool], environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
     command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(kubeconfig), "--port", str(port), *options]
+    known = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | dict(environment or {})
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=known, stdout=output, stderr=output)
     try:
         eventually(f"the API answers: see {log}", lambda: process.poll() is None and answers(), READY_WITHIN)
         yield process
@@ -152,6 +155,17 @@ def bind(api: Api, namespace: str, name: str, role: str, home: str) -> None:
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
     }
     assert api.apply(binding).ok
+
+
+def of_user(user: str, namespace: str, role: str) -> Manifest:
+    """Gives a user a ClusterRole in a namespace."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"{user.partition('@')[0]}-{role}", "namespace": namespace},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+    }
 
 
 def allowed(api: Api, user: str, namespace: str, verb: str, resource: str) -> bool:

@@ -22,8 +22,8 @@ LISTEN = f"""
 addEventListener("securitypolicyviolation", (event) =>
   console.error({json.dumps(MARK)} + event.violatedDirective + " " + event.blockedURI + " " + event.sample));
 """
-ANSWERED = "Failed to load resource: the server responded with a status of"
-"""What Chromium says of an answer that is none of 200: pages are tested for how they show it."""
+NOT_LOADED = "Failed to load resource: "
+"""What Chromium says of an answer that is none of 200, and of none: pages are tested for how they show it. What a policy refuses it says otherwise."""
 
 AXE = console_build.SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 AXE_FINDS = """(async () => {
@@ -44,7 +44,7 @@ class Seen:
         text = message.text
         if text.startswith(MARK) or "Content Security Policy" in text or "TrustedScript" in text or "TrustedHTML" in text:
             self.refused.append(text)
-        elif message.type == "error" and not text.startswith(ANSWERED):
+        elif message.type == "error" and not text.startswith(NOT_LOADED):
             self.errors.append(text)
 
     def asked(self, request: Request) -> None:
@@ -60,6 +60,7 @@ class Window:
 
     page: Page
     seen: Seen
+    origin: str = ORIGIN
 
     @property
     def context(self) -> BrowserContext:
@@ -67,13 +68,13 @@ class Window:
 
     def goto(self, path: str) -> Page:
         """Opens a path of the console and waits until it shows something for good."""
-        self.page.goto(f"{ORIGIN}{path}")
+        self.page.goto(f"{self.origin}{path}")
         settled(self.page)
         return self.page
 
     def another(self) -> Window:
         """One more tab of the same profile."""
-        return watched(self.context.new_page())
+        return watched(self.context.new_page(), self.origin)
 
 
 def settled(page: Page) -> None:
@@ -82,14 +83,14 @@ def settled(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-def watched(page: Page) -> Window:
+def watched(page: Page, origin: str = ORIGIN) -> Window:
     """The page, from now on watched."""
     seen = Seen()
     page.add_init_script(LISTEN)
     page.on("console", seen.said)
     page.on("pageerror", seen.failed)
     page.on("request", seen.asked)
-    return Window(page, seen)
+    return Window(page, seen, origin)
 
 
 class Windows:
@@ -99,11 +100,11 @@ class Windows:
         self._browser = browser
         self._open: list[Window] = []
 
-    def open(self, **options: Any) -> Window:
-        """A window of a profile of its own; `options` are those of a context: viewport, color_scheme, storage_state…"""
+    def open(self, *, origin: str = ORIGIN, **options: Any) -> Window:
+        """A window of a profile of its own, of the console at `origin`; `options` are those of a context: viewport, color_scheme, storage_state…"""
         context = self._browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **options})
         context.set_default_timeout(WAITS)
-        made = watched(context.new_page())
+        made = watched(context.new_page(), origin)
         self._open.append(made)
         return made
 

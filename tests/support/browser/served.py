@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,16 @@ class User:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A request that was answered; `caller`: whose, where that was found out."""
+
+    method: str
+    route: str
+    status: int
+    caller: str
+
+
+@dataclass(frozen=True)
 class Served:
     """One process of the API."""
 
@@ -36,14 +47,22 @@ class Served:
     def origin(self) -> str:
         return f"https://{self.host}"
 
+    def answered(self) -> list[Answered]:
+        """All that it has answered so far, by its own log."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if '"dynamiq.access"' in line]
+        return [Answered(line["method"], line.get("route", ""), line["status"], line.get("caller", "")) for line in lines]
+
 
 @contextlib.contextmanager
-def serving(login: Path, folder: Path, places: Places, host: str = names.CONSOLE, *options: str) -> Iterator[Served]:
+def serving(
+    login: Path, folder: Path, places: Places, host: str = names.CONSOLE, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
     """The API of this checkout at `host`, until the block is left."""
     port = places.ports[host]
     log = folder / f"{host}.log"
     tls = ("--tls-cert", str(places.certificate), "--tls-key", str(places.key))
-    with rest.process(login, log, port, *tls, "--console-url", f"https://{host}", *options, answers=lambda: answers(places, port)):
+    given = (*tls, "--console-url", f"https://{host}", *options)
+    with rest.process(login, log, port, *given, answers=lambda: answers(places, port), environment=environment):
         yield Served(host, port, log)
 
 

@@ -1,0 +1,135 @@
+"""An OpenID Connect provider of another site, which the API server is told to trust; the console's client of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local import builds, console_build, steps
+from local.clusters import Cluster
+from local.steps import Step, Task
+from tests.support.api import Api
+from tests.support.browser import names
+from tests.support.browser.chromium import Places
+from tests.support.browser.served import answers
+from tests.support.cluster import REPOSITORY
+from tests.support.waiting import eventually
+
+SOURCE = REPOSITORY / "tests" / "console" / "provider"
+RESOLVING = REPOSITORY / "tests" / "support" / "browser" / "resolving"
+ISSUER = f"https://{names.LOGIN}"
+CLIENT = "dynamiq-console"
+CALLBACK = f"https://{names.SSO}/console/oidc/callback"
+WELL_KNOWN = "/.well-known/openid-configuration"
+BRIEF = 20
+"""Seconds for which an ID token of `brief@…` is valid."""
+
+RELOADED_WITHIN = 120.0
+"""Seconds: the API server looks once a minute where it is not told of a change."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """It runs. `secret`: the file with the client's secret."""
+
+    log: Path
+    secret: Path
+    places: Places
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of the API, which signs in with it."""
+        given = {
+            "--oidc-issuer": ISSUER,
+            "--oidc-client-id": CLIENT,
+            "--oidc-client-secret-file": self.secret,
+            "--oidc-ca-file": self.places.authority,
+            "--oidc-name": "Example",
+        }
+        return tuple(str(each) for pair in given.items() for each in pair)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the API's process, in which the provider's name has to be where it is in the browser."""
+        port = self.places.ports[names.LOGIN]
+        return {"PYTHONPATH": f"{RESOLVING}:{REPOSITORY / 'operator'}", "TEST_NAMES": f"{names.LOGIN}={port}"}
+
+
+@contextlib.contextmanager
+def running(folder: Path, places: Places) -> Iterator[Provider]:
+    """The provider as a process, until the block is left."""
+    steps.run([Step("provider packages", _packages)])
+    secret, log = folder / "client-secret", folder / "provider.log"
+    secret.write_text(secrets.token_urlsafe(32))
+    port = places.ports[names.LOGIN]
+    settings = {
+        "issuer": ISSUER,
+        "port": port,
+        "cert": str(places.certificate),
+        "key": str(places.key),
+        "client": {"id": CLIENT, "secret": secret.read_text(), "redirect": CALLBACK},
+        "brief": BRIEF,
+    }
+    environment = console_build.environment() | {"PROVIDER": json.dumps(settings)}
+    with log.open("wb") as output:
+        process = subprocess.Popen([console_build.node(), "server.mjs"], cwd=SOURCE, env=environment, stdout=output, stderr=output)
+    try:
+        eventually(f"the provider answers: see {log}", lambda: process.poll() is None and answers(places, port, WELL_KNOWN))
+        yield Provider(log, secret, places)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
+    """While the block runs, the API server takes the provider's ID tokens: their users by address, and their groups."""
+    config = cluster.kubeconfig.parent / "etc" / "authentication.yaml"
+    assert config.exists(), "the API server of this cluster cannot be told of a provider: these tests need one of `python -m local up`"
+    before, api = config.read_text(), Api.of(cluster)
+    told = yaml.safe_load(before)
+    told["jwt"] = [
+        {
+            "issuer": {
+                "url": ISSUER,
+                "discoveryURL": f"https://127.0.0.1:{places.ports[names.LOGIN]}{WELL_KNOWN}",
+                "certificateAuthority": places.authority.read_text(),
+                "audiences": [CLIENT],
+            },
+            "claimMappings": {"username": {"claim": "email", "prefix": ""}, "groups": {"claim": "groups", "prefix": ""}},
+        }
+    ]
+    reloads = _reloads(api)
+    _replace(config, yaml.safe_dump(told))
+    try:
+        eventually("the API server knows the provider", lambda: _reloads(api) > reloads, RELOADED_WITHIN, 0.5)
+        yield
+    finally:
+        _replace(config, before)
+
+
+def _replace(config: Path, text: str) -> None:
+    """In one step: the API server looks at once."""
+    partial = config.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(config)
+
+
+def _reloads(api: Api) -> float:
+    """How often the API server has taken a change of its configuration."""
+    name = "apiserver_authentication_config_controller_automatic_reloads_total{"
+    lines = api.request("GET", "/metrics", accept="text/plain").message.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name) and 'status="success"' in line)
+
+
+def _packages(task: Task) -> str:
+    with builds.locked("console"):
+        console_build.packages(SOURCE, task)
+    return ""
