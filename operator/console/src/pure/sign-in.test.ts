@@ -14,6 +14,12 @@ test.each([
   "/consoles/",
   "/v1/apps",
   "javascript:alert(1)",
+  "/console/../..//evil.example",
+  "/console/%2e%2e/v1/me",
+  "/console/..\\..\\\\evil.example",
+  "/console//evil.example",
+  "/console/\t/evil.example",
+  "/console/apps/../sign-in",
 ])("%s is no target", (to) => {
   expect(targetOf(to)).toBe("/console/");
 });

@@ -1,8 +1,13 @@
 /** What the sign-in screen does with its address. Pure. */
 
-/** Only a path of the console is a target: a link must not lead a signed-in reader elsewhere. */
+const HOME = "/console/";
+
+/** Only a path of the console is a target, as a browser reads it: a link must not lead a signed-in reader elsewhere, by `..` or otherwise. */
 export function targetOf(given: string | undefined): string {
-  return given?.startsWith("/console/") && !given.startsWith("/console/sign-in") ? given : "/console/";
+  if (!given?.startsWith(HOME)) return HOME;
+  const { pathname, search, hash } = new URL(given, "https://console.invalid");
+  const isOurs = pathname.startsWith(HOME) && !pathname.includes("//") && !pathname.startsWith("/console/sign-in");
+  return isOurs ? `${pathname}${search}${hash}` : HOME;
 }
 
 const ERRORS: Record<string, string> = {

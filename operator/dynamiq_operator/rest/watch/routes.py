@@ -27,6 +27,9 @@ _EXAMPLE = 'event: ready\ndata: {}\n\nevent: removed\ndata: {"id":"fd5c5c25-d384
 
 def _documented(says: str) -> Responses:
     found = documented(None, 404, 422, says=says)
+    for answer in found.values():
+        if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as a stream, too
+            answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
     found[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
     return found
 
