@@ -16,7 +16,7 @@ from local import console_build
 from local.clusters import Cluster
 from tests.support import history_stage, rest
 from tests.support.api import Api, fresh_namespace
-from tests.support.browser import chromium, served
+from tests.support.browser import chromium, names, served, strangers
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import WAITS, Window, Windows
 from tests.support.browser.served import Served, User
@@ -98,6 +98,13 @@ def users(cluster: Cluster, stage: HistoryStage) -> dict[str, User]:
 def browser(places: Places) -> Iterator[Browser]:
     with chromium.launched(*places.flags) as launched:
         yield launched
+
+
+@pytest.fixture(scope="session")
+def pages_of_strangers(places: Places) -> Iterator[None]:
+    """An App's pages beside the console, and somebody else's."""
+    with strangers.served(places, names.APP, names.ELSEWHERE):
+        yield
 
 
 @pytest.fixture

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import re
+import uuid
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 from playwright.sync_api import Page, Route
 
 from dynamiq_operator.rest.app import document
 
-JSON = "application/json"
+JSON, STREAM = "application/json", "text/event-stream"
+MOST = 1 << 20  # characters of a text that the document does not limit
 
 
 @functools.cache
@@ -60,6 +64,51 @@ def example(method: str, path: str, status: int = 200) -> Any:
     """The example of the document for this answer, whole, as a body that a test may change."""
     content = _document()["paths"][path][method.lower()]["responses"][str(status)]["content"][JSON]
     return _whole(content["schema"], json.loads(json.dumps(content.get("example") or _example(content["schema"]))))
+
+
+class Everything:
+    """Answers of every read by the document's examples, with each text that the API says freely changed: names of the product's own stay.
+
+    `status`: that of all answers, where the API can give it. `ids` are for the addresses of screens; every id is answered.
+    """
+
+    def __init__(self, change: Callable[[str], str], status: int = 200) -> None:
+        self._change, self._status = change, status
+        self.ids = {name: str(uuid.uuid5(uuid.NAMESPACE_OID, name)) for name in ("app", "row", "older", "workflow", "version")}
+        self.given = 0
+
+    def given_to(self, page: Page) -> None:
+        """From now on, every call of the page under /v1 is answered so."""
+        page.route(re.compile(r"^https?://[^/]+/v1/"), self._answer)
+
+    def _answer(self, route: Route) -> None:
+        method, path = route.request.method, urlsplit(route.request.url).path
+        responses = _document()["paths"][_template(path)][method.lower()]["responses"]
+        status = str(self._status) if str(self._status) in responses else next(status for status in responses if status.startswith("2"))
+        content = responses[status].get("content", {})
+        self.given += 1
+        if STREAM in content:
+            route.fulfill(status=int(status), content_type=STREAM, body="retry: 60000\nevent: ready\ndata: {}\n\n")
+        elif JSON not in content:
+            route.fulfill(status=int(status))
+        else:
+            body = _changed(content[JSON]["schema"], example(method, _template(path), int(status)), self._change)
+            route.fulfill(status=int(status), content_type=JSON, body=json.dumps(checked(method, path, int(status), body)))
+
+
+def _changed(schema: dict[str, Any], value: Any, change: Callable[[str], str]) -> Any:
+    schema = _resolved(schema)
+    if isinstance(value, list):
+        return [_changed(schema.get("items", {}), each, change) for each in value]
+    parts = [_resolved(part) for part in schema.get("anyOf", (schema,))]
+    if isinstance(value, dict):
+        chosen = next((part for part in parts if part.get("type") == "object"), schema)
+        more = chosen.get("additionalProperties")
+        rest = more if isinstance(more, dict) else {}
+        return {name: _changed(chosen.get("properties", {}).get(name, rest), each, change) for name, each in value.items()}
+    if not isinstance(value, str) or any(set(part) & {"format", "enum", "const", "pattern"} for part in (schema, *parts)):
+        return value
+    return change(value)[: min((part.get("maxLength", MOST) for part in parts), default=MOST)]
 
 
 def _example(schema: dict[str, Any]) -> Any:

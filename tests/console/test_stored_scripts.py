@@ -1,0 +1,63 @@
+"""Texts of users, of clusters and of addresses stay texts on every screen, whatever they try to be."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.console.conftest import PageAs
+from tests.support.browser import answers, scripts
+from tests.support.browser.pages import settled
+from tests.support.browser.screens import addresses
+from tests.support.browser.scripts import ALL, TEXTS, Written, nothing_ran, says
+from tests.support.history_stage import HistoryStage
+
+FIELDS_LEAST = 30
+SHOWN_LEAST = 8  # screens that show the text
+
+
+@pytest.fixture(scope="module")
+def written(stage: HistoryStage) -> Written:
+    return scripts.write(stage)
+
+
+def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, written: Written) -> None:
+    assert len(written.fields) >= FIELDS_LEAST, sorted(written.fields)
+    window = page_as("admin")
+    window.page.on("dialog", lambda dialog: window.seen.errors.append(f"a dialog: {dialog.message}"))
+    shown: dict[str, set[str]] = {}
+    for name, path in addresses(**written.ids).items():
+        window.goto(path)
+        nothing_ran(window)
+        shown[name] = says(window.page)
+    assert len([name for name, texts in shown.items() if texts]) >= SHOWN_LEAST, shown
+    assert set().union(*shown.values()) == set(TEXTS), "each of the texts is shown somewhere"
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 503])
+def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, status: int) -> None:
+    window = page_as("viewer")
+    everything = answers.Everything(lambda _: ALL, status)
+    everything.given_to(window.page)
+    for path in addresses(**everything.ids).values():
+        window.goto(path)
+        nothing_ran(window)
+    assert everything.given >= len(addresses(**everything.ids))
+
+
+@pytest.mark.parametrize("text", [*TEXTS[4:7], ALL])
+def test_what_an_address_says_is_no_script(page_as: PageAs, text: str) -> None:
+    window = page_as("viewer")
+    given = quote(text, safe="")
+    for path in (
+        f"/console/?q={given}&project={given}&sort={given}&status={given}",
+        f"/console/sign-in?to={given}&error={given}&window={given}",
+        f"/console/apps/{given}/history?q={given}&page={given}",
+        f"/console/apps/{given}/compare?a={given}&b={given}",
+        f"/console/workflows/{given}/versions/{given}?with={given}",
+        f"/console/{given}#{given}",
+    ):
+        window.page.goto(f"{window.origin}{path}", wait_until="commit")
+        settled(window.page)
+        nothing_ran(window)

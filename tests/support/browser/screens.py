@@ -1,0 +1,31 @@
+"""Every screen of the console by its address, for what has to be true of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SIGN_IN = "/console/sign-in"
+SCREENS: Mapping[str, str] = {
+    "deployments": "/console/",
+    "overview": "/console/apps/{app}",
+    "history": "/console/apps/{app}/history",
+    "row": "/console/apps/{app}/history/{row}",
+    "roll back": "/console/apps/{app}/history/{older}/roll-back",
+    "compare": "/console/apps/{app}/compare?a={row}&b={older}",
+    "rollout": "/console/apps/{app}/rollouts/{row}",
+    "deploy": "/console/apps/{app}/deploy",
+    "promote": "/console/apps/{app}/promote",
+    "configuration": "/console/apps/{app}/configuration",
+    "triggers": "/console/apps/{app}/triggers",
+    "workflows": "/console/workflows",
+    "workflow": "/console/workflows/{workflow}",
+    "deploy of a workflow": "/console/workflows/{workflow}/deploy",
+    "version": "/console/workflows/{workflow}/versions/{version}",
+    "unknown": "/console/nowhere/{app}",
+}
+"""By name; ids stand in braces: app, row and an older one of it, workflow, version."""
+
+
+def addresses(**ids: str) -> dict[str, str]:
+    """The address of each screen, of these objects."""
+    return {name: path.format(**ids) for name, path in SCREENS.items()}
