@@ -1,6 +1,8 @@
 /** Rows of a history in words. Pure. */
 import type { Row } from "../api/history.ts";
-import type { Schemas } from "../api/read.ts";
+import type { Config } from "./config.ts";
+import { scalingInWords, typeInWords } from "./config-words.ts";
+import { sentence } from "./texts.ts";
 
 /** `#12`; a row that the operator has not taken up yet has its name alone. */
 export function numberOf(row: { sequence: number | null; name: string }): string {
@@ -27,41 +29,9 @@ export function provenanceOf(row: Pick<Row, "provenance">): string {
   return sentence(row.provenance ?? "");
 }
 
-/** A text as a sentence begins. */
-export function sentence(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
-}
-
-type Config = Row["deployment_config"];
-
-/** A config in words: `1 to 2 pods at 80 % CPU`, `serverless, 0 to 10 pods, asleep after 300 s`. */
-export function configOf(config: Config): string {
-  const { autoscaling, idle_seconds, max_replicas, hold_seconds } = config.config ?? {};
-  if (config.deployment_type === "serverless") {
-    return [
-      "Serverless",
-      max_replicas != null && `0 to ${max_replicas} pods`,
-      idle_seconds != null && `asleep after ${idle_seconds} s`,
-      hold_seconds != null && `a call waits ${hold_seconds} s`,
-    ]
-      .filter(Boolean)
-      .join(", ");
-  }
-  if (!autoscaling) return "Server-based";
-  const { min_replicas: least, max_replicas: most, target_cpu_utilization_percentage: cpu } = autoscaling;
-  const pods = least === most ? `${least} pod${least === 1 ? "" : "s"}` : `${least} to ${most} pods`;
-  return `Server-based, ${pods} at ${cpu} % CPU`;
-}
-
-/** What each pod asks for and may use at most: `100m CPU and 256Mi memory, at most 1 CPU`. */
-export function resourcesOf(resources: Schemas["ResourcesShape"] | null | undefined): string {
-  const asked = amounts(resources?.requests);
-  const most = amounts(resources?.limits);
-  return [asked, most && `at most ${most}`].filter(Boolean).join(", ");
-}
-
-function amounts(of: Schemas["AmountsShape"] | null | undefined): string {
-  return [of?.cpu && `${of.cpu} CPU`, of?.memory && `${of.memory} memory`].filter(Boolean).join(" and ");
+/** How a row is run: `Server based, 1 to 2 pods at 80 % CPU`. */
+export function configOf(config: Row["deployment_config"]): string {
+  return sentence(`${typeInWords(config.deployment_type)}, ${scalingInWords(config as Config)}`);
 }
 
 /** Whether an image is named by what is in it, and not by a tag that may move. */

@@ -3,6 +3,7 @@ import { useLocation } from "preact-iso";
 import { readComparison, type WholeRow } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { rollBackLine } from "../../pure/commands.ts";
+import { computeInWords } from "../../pure/config-words.ts";
 import { asSearch, readFilters } from "../../pure/history-filters.ts";
 import {
   canComeBack,
@@ -12,7 +13,6 @@ import {
   isUnderWay,
   numberOf,
   provenanceOf,
-  resourcesOf,
   titleOf,
 } from "../../pure/row-words.ts";
 import { line } from "../../pure/shell.ts";
@@ -158,7 +158,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
 /** On what it runs, and how. */
 function Runs({ row }: { row: WholeRow }) {
   const image = row.pinned?.runtime.image;
-  const resources = resourcesOf(row.deployment_config.config.resources);
+  const resources = computeInWords(row.deployment_config.config.resources);
   return (
     <Part title="Runtime and config">
       <dl class="facts">

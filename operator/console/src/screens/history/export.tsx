@@ -2,9 +2,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Row } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
+import { computeInWords } from "../../pure/config-words.ts";
 import { BEGIN, type Cell, lines } from "../../pure/csv.ts";
 import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
-import { configOf, resourcesOf } from "../../pure/row-words.ts";
+import { configOf } from "../../pure/row-words.ts";
 import { line } from "../../pure/shell.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -108,7 +109,7 @@ const COLUMNS: [string, (row: Row) => Cell][] = [
   ["date", (row) => row.created_at],
   ["duration_seconds", (row) => row.duration_seconds],
   ["config", (row) => configOf(row.deployment_config)],
-  ["resources", (row) => resourcesOf(row.deployment_config.config.resources)],
+  ["resources", (row) => computeInWords(row.deployment_config.config.resources)],
   ["message", (row) => row.message],
   ["provenance", (row) => row.provenance],
   ["source", (row) => row.source],

@@ -8,15 +8,14 @@ import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
+import { KeysDialog, VerifyPanel } from "../parts.ts";
 import { FilterBar } from "./filters.tsx";
 import "./history.css";
 import { kept } from "./kept.ts";
-import { Keys } from "./keys.tsx";
 import { HistoryPages } from "./pages.ts";
 import { HistoryTable, type TableControl } from "./table.tsx";
 import { TickedBar, useTicked } from "./ticked.tsx";
 import { HistoryToolbar } from "./toolbar.tsx";
-import { VerifyPanel } from "./verify.tsx";
 
 /** The History tab: every deployment of an App, newest first. */
 export function HistoryTab({ app }: { app: App }) {
@@ -103,7 +102,7 @@ export function HistoryTab({ app }: { app: App }) {
         />
       )}
       <TickedBar app={app} ticked={ticked} />
-      {isHelping && <Keys onClose={() => setHelping(false)} />}
+      {isHelping && <KeysDialog onClose={() => setHelping(false)} />}
     </section>
   );
 }

@@ -1,7 +1,10 @@
+import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../../api/history.ts";
 import { SEARCH_ID } from "./filters.tsx";
-import { letters } from "./keys.tsx";
+
+/** Whether single letters are keys. Whoever speaks to their computer turns them off. */
+export const letters = signal(true);
 
 interface Doing {
   focus: (step: number | "first" | "last") => void;

@@ -1,9 +1,6 @@
-import { signal } from "@preact/signals";
 import { Fragment } from "preact";
 import { Dialog } from "../../ui/dialog.tsx";
-
-/** Whether single letters are keys. Whoever speaks to their computer turns them off. */
-export const letters = signal(true);
+import { letters } from "./keyboard.ts";
 
 const KEYS: [string[], string][] = [
   [["↓", "↑"], "Next and previous row"],
@@ -18,7 +15,7 @@ const KEYS: [string[], string][] = [
 ];
 
 /** What the keys do. */
-export function Keys({ onClose }: { onClose: () => void }) {
+export function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keys" onClose={onClose}>
       <div class="body">

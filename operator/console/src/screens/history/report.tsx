@@ -1,7 +1,8 @@
 import type { Row, Verification } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
+import { computeInWords } from "../../pure/config-words.ts";
 import { type HistoryFilters, inWords } from "../../pure/history-filters.ts";
-import { configOf, numberOf, provenanceOf, resourcesOf } from "../../pure/row-words.ts";
+import { configOf, numberOf, provenanceOf } from "../../pure/row-words.ts";
 import { absolute, duration } from "../../pure/time.ts";
 import { user } from "../../state/session.ts";
 
@@ -103,7 +104,7 @@ function Verdict({ verified }: { verified: Verification | string }) {
 
 function ReportRow({ row }: { row: Row }) {
   const from = [provenanceOf(row), row.message].filter(Boolean).join(" · ");
-  const config = [configOf(row.deployment_config), resourcesOf(row.deployment_config.config.resources)];
+  const config = [configOf(row.deployment_config), computeInWords(row.deployment_config.config.resources)];
   return (
     <tbody>
       <tr>

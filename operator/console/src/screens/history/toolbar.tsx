@@ -3,8 +3,7 @@ import type { Verification } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
 import { Icon } from "../../ui/icons.tsx";
-import { ExportDialog } from "./export.tsx";
-import { PrintDialog } from "./print.tsx";
+import { ExportDialog, PrintDialog } from "../parts.ts";
 
 interface Props {
   app: App;
