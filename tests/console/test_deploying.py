@@ -149,6 +149,28 @@ def test_a_redeploy_by_the_keyboard_alone(opened: AsSomebody, deploying: Deployi
     assert live_row(deploying, "by-keys-again", "v2", 2)["spec"]["message"] == "Line one\nand two"
 
 
+@pytest.mark.parametrize("way", ["mouse", "keys"])
+def test_a_rollback_takes_two_actions_from_the_history(opened: AsSomebody, deploying: Deploying, way: str) -> None:
+    app = deploying.app(f"back-by-{way}", "v1", "v2")
+    page = opened(f"/console/apps/{app}/history").page
+    link = page.get_by_role("link", name="Roll back to v1")
+    if way == "mouse":
+        link.click()
+    else:
+        tab_to(page, link)
+        page.keyboard.press("Enter")
+    panel = dialog(page, "Roll back")
+    button = panel.get_by_role("button", name="Roll back to v1 (#1)")
+    expect(button).to_be_focused()
+    expect(panel.get_by_role("region", name="Preview")).to_contain_text("Pods restart")
+    assert axe(page) == []
+    button.click() if way == "mouse" else page.keyboard.press("Enter")
+    rolled_out(page)
+    expect(page.locator("h1")).to_be_focused()
+    row = live_row(deploying, f"back-by-{way}", "v1", 3)
+    assert row["spec"]["pinned"]["restores"]["sequence"] == 1
+
+
 def test_a_rollback_brings_back_scaling_where_that_is_asked_for(opened: AsSomebody, deploying: Deploying) -> None:
     wide = {"type": "server", "autoscaling": {"minReplicas": 3, "maxReplicas": 7, "targetCPUUtilizationPercentage": 50}}
     app = deploying.app("scaled", "v1", config=wide)
