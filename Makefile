@@ -105,5 +105,5 @@ dist: $(READY) ## what a release consists of: the wheel, and the manifests in on
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
 	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info \
-		operator/console/node_modules operator/dynamiq_operator/rest/static
+		operator/console/node_modules tests/console/provider/node_modules operator/dynamiq_operator/rest/static
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,9 @@ def tools() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "."), ("typescript/bin/tsc", "--noEmit")], ids=["biome", "tsc"]
+    "command",
+    [("@biomejs/biome/bin/biome", "ci", "--colors=off", "--error-on-warnings", "."), ("typescript/bin/tsc", "--noEmit")],
+    ids=["biome", "tsc"],
 )
 def test_nothing_is_found_in_them(command: tuple[str, ...]) -> None:
     program, *arguments = command

@@ -43,6 +43,7 @@ def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, 
     for path in addresses(**everything.ids).values():
         window.goto(path)
         nothing_ran(window)
+        assert window.seen.errors == [], path
     assert everything.given >= len(addresses(**everything.ids))
 
 

@@ -16,6 +16,9 @@ from playwright.sync_api import Page, Route
 from dynamiq_operator.rest.app import document
 
 JSON, STREAM = "application/json", "text/event-stream"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+"""What begins so stays, too: objects of the cluster within an answer, such as pins, have no schema there."""
+
 MOST = 1 << 20  # characters of a text that the document does not limit
 
 
@@ -106,7 +109,11 @@ def _changed(schema: dict[str, Any], value: Any, change: Callable[[str], str]) -
         more = chosen.get("additionalProperties")
         rest = more if isinstance(more, dict) else {}
         return {name: _changed(chosen.get("properties", {}).get(name, rest), each, change) for name, each in value.items()}
-    if not isinstance(value, str) or any(set(part) & {"format", "enum", "const", "pattern"} for part in (schema, *parts)):
+    if (
+        not isinstance(value, str)
+        or TIME.match(value)
+        or any(set(part) & {"format", "enum", "const", "pattern"} for part in (schema, *parts))
+    ):
         return value
     return change(value)[: min((part.get("maxLength", MOST) for part in parts), default=MOST)]
 
