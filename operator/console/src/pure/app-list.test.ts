@@ -46,14 +46,26 @@ test("versions and names are in the order of their numbers", () => {
   expect(names(sorted(apps, "version", true))).toEqual(["v10", "v9", "v2"]);
 });
 
-test("the newest deploy comes first, before it those that are under way, and last what was never deployed", () => {
+test("the order of deploys is that of the times that the column shows, and last comes what was never deployed", () => {
   const apps = [
     anApp("never"),
     anApp("old", live("v1", "2026-01-01T00:00:00Z")),
     anApp("new", live("v1", "2026-03-01T00:00:00Z")),
-    anApp("now", { under_way: { deployment_id: "d", name: "n", sequence: 2, version: "v2", status: "Pending" } }),
+    anApp("half a second later", live("v1", "2026-03-01T00:00:00.5Z")),
+    anApp("just before", live("v1", "2026-03-01T00:00:00.450000Z")),
+    anApp("on its way", {
+      ...live("v1", "2026-02-01T00:00:00Z"),
+      under_way: { deployment_id: "d", name: "n", sequence: 2, version: "v2", status: "Pending" },
+    }),
   ];
-  expect(names(sorted(apps, "deployed", true))).toEqual(["now", "new", "old", "never"]);
+  expect(names(sorted(apps, "deployed", true))).toEqual([
+    "half a second later",
+    "just before",
+    "new",
+    "on its way",
+    "old",
+    "never",
+  ]);
   expect(names(sorted(apps, "deployed", false)).at(-1)).toBe("never");
 });
 

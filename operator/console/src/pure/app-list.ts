@@ -75,13 +75,13 @@ export function sorted(apps: AppOfList[], column: Column, isDescending: boolean)
   const keyed = apps.map((app) => ({ app, key: keyOf(app, column) }));
   keyed.sort((a, b) => {
     if (a.key === "" || b.key === "") return Number(a.key === "") - Number(b.key === "") || byName(a.app, b.app);
-    const order = LETTERS.compare(a.key, b.key);
+    const order = column === "deployed" ? Date.parse(a.key) - Date.parse(b.key) : LETTERS.compare(a.key, b.key);
     return (isDescending ? -order : order) || byName(a.app, b.app);
   });
   return keyed.map((each) => each.app);
 }
 
-/** When something was deployed last: while a deploy is under way that is now, so that it stands first. */
+/** When what is live was deployed; where nothing is yet, when the App was changed last. */
 export function deployedAt(app: AppOfList): string | undefined {
   return app.live?.created_at ?? (app.latest_deployment_id ? app.updated_at : undefined);
 }
@@ -99,7 +99,7 @@ function keyOf(app: AppOfList, column: Column): string {
     case "hostname":
       return app.hostname;
     case "deployed":
-      return app.under_way ? "9999" : (deployedAt(app) ?? "");
+      return deployedAt(app) ?? "";
   }
 }
 

@@ -36,6 +36,16 @@ test.each(LANGUAGES)("in %s the management API gets this App's ids and the Perso
   for (const each of [history, deploy]) expect(each).toContain("DYNAMIQ_PERSONAL_ACCESS_TOKEN");
 });
 
+test("what the management API answers is taken out of its data, as the product's page does", () => {
+  const history = historySnippet("Python", MANAGED);
+  expect(history).toMatch(/for deployment in response\.json\(\)\["data"\]:\n {4}print\(deployment\)$/);
+  expect(deploySnippet("Python", MANAGED)).toMatch(/print\(response\.json\(\)\["data"\]\)$/);
+  for (const each of [historySnippet("JavaScript", MANAGED), deploySnippet("JavaScript", MANAGED)]) {
+    expect(each).toMatch(/const \{ data \} = await response\.json\(\);\nconsole\.log\(data\);$/);
+  }
+  expect(callSnippet("Python", { address: "https://a.example.com", isPrivate: true })).not.toContain('"data"');
+});
+
 test("an App that was never deployed has the names of what is to be filled in", () => {
   expect(deploySnippet("curl", { ...MANAGED, version: null })).toContain("<workflow-version-id>");
 });

@@ -29,7 +29,7 @@ export function callSnippet(language: Language, { address, isPrivate }: Called):
 
 /** The history, from the management API. */
 export function historySnippet(language: Language, { origin, app }: Managed): string {
-  return request(language, { url: `${origin}/v1/apps/${app}/deployments`, key: TOKEN });
+  return request(language, { url: `${origin}/v1/apps/${app}/deployments`, key: TOKEN, gives: "list" });
 }
 
 /** A deploy of the version that is live, from the management API. */
@@ -39,7 +39,7 @@ export function deploySnippet(language: Language, { origin, app, workflow, versi
     workflow_version_id: version ?? "<workflow-version-id>",
     runtime_id: runtime ?? "<runtime-id>",
   };
-  return request(language, { url: `${origin}/v1/apps/${app}/deploy`, key: TOKEN, body });
+  return request(language, { url: `${origin}/v1/apps/${app}/deploy`, key: TOKEN, body, gives: "one" });
 }
 
 interface Asked {
@@ -48,6 +48,8 @@ interface Asked {
   key?: string;
   /** Makes it a POST. */
   body?: object;
+  /** What the `data` of the answer is; an App's own answer has none. */
+  gives?: "list" | "one";
 }
 
 function request(language: Language, asked: Asked): string {
@@ -63,7 +65,7 @@ function curl({ url, key, body }: Asked): string {
   return parts.join(" \\\n  ");
 }
 
-function python({ url, key, body }: Asked): string {
+function python({ url, key, body, gives }: Asked): string {
   const lines = [
     ...(key ? ["import os"] : []),
     "import requests",
@@ -74,12 +76,14 @@ function python({ url, key, body }: Asked): string {
     ...(body ? [`    json=${indented(JSON.stringify(body, null, 4), 4)},`] : []),
     ")",
     "response.raise_for_status()",
-    "print(response.json())",
+    ...(gives === "list"
+      ? [`for deployment in response.json()["data"]:`, "    print(deployment)"]
+      : [`print(response.json()${gives ? '["data"]' : ""})`]),
   ];
   return lines.join("\n");
 }
 
-function javaScript({ url, key, body }: Asked): string {
+function javaScript({ url, key, body, gives }: Asked): string {
   const headers = [
     ...(body ? [`    "Content-Type": "application/json",`] : []),
     ...(key ? [`    Authorization: \`Bearer \${process.env.${key}}\`,`] : []),
@@ -90,7 +94,9 @@ function javaScript({ url, key, body }: Asked): string {
     ...(headers.length > 0 ? ["  headers: {", ...headers, "  },"] : []),
     ...(body ? [`  body: JSON.stringify(${indented(JSON.stringify(body, null, 2), 2)}),`] : []),
     "});",
-    "console.log(await response.json());",
+    ...(gives
+      ? ["const { data } = await response.json();", "console.log(data);"]
+      : ["console.log(await response.json());"]),
   ];
   return lines.join("\n");
 }

@@ -10,9 +10,10 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
 ];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "long" });
 
-/** `3 minutes ago`, `in 2 days`, `just now`. `now`: milliseconds since 1970. */
-export function relative(time: string, now: number): string {
-  const seconds = (Date.parse(time) - now) / 1000;
+/** `3 minutes ago`, `in 2 days`, `just now`. `now`: milliseconds since 1970. What `isPast` is never ahead: the cluster's clock may be. */
+export function relative(time: string, now: number, isPast = false): string {
+  const ahead = (Date.parse(time) - now) / 1000;
+  const seconds = isPast ? Math.min(ahead, 0) : ahead;
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
   }

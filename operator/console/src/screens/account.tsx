@@ -27,7 +27,7 @@ export function Account({ user }: { user: User }) {
           <p class="break who-name">{user.username}</p>
           {until && (
             <p class="small muted">
-              Your token ends <Time at={until} />
+              Your token ends <Time at={until} isPlanned />
             </p>
           )}
         </div>

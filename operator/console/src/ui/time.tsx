@@ -7,12 +7,12 @@ setInterval(() => {
   if (!document.hidden) now.value = Date.now();
 }, 10_000);
 
-/** A time as its distance from now; on hover, and for screen readers and printers, the absolute one in the reader's zone. */
-export function Time({ at }: { at: string }) {
+/** A time of the past as its distance from now, or of the future where it `isPlanned`; on hover, and for screen readers and printers, the absolute one in the reader's zone. */
+export function Time({ at, isPlanned = false }: { at: string; isPlanned?: boolean }) {
   const whole = absolute(at);
   return (
     <time dateTime={at} title={whole}>
-      <span class="relative">{relative(at, now.value)}</span>
+      <span class="relative">{relative(at, now.value, !isPlanned)}</span>
       <span class="absolute hidden-label">{whole}</span>
     </time>
   );

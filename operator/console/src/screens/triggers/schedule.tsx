@@ -16,7 +16,7 @@ export function Schedule({ config }: { config: Trigger["config"] }) {
       <div class="two">
         <span>Once</span>
         <span class="muted small">
-          <Time at={config.run_at} />
+          <Time at={config.run_at} isPlanned />
         </span>
       </div>
     );
@@ -29,7 +29,7 @@ export function Schedule({ config }: { config: Trigger["config"] }) {
         {config.expires_at && (
           <>
             {Date.parse(config.expires_at) > now.value ? " · expires " : " · expired "}
-            <Time at={config.expires_at} />
+            <Time at={config.expires_at} isPlanned />
           </>
         )}
       </span>
@@ -44,5 +44,5 @@ export function NextRun({ trigger: { status, config } }: { trigger: Trigger }) {
   if (due === undefined || (config.expires_at && due > Date.parse(config.expires_at))) {
     return <span class="muted">none to come</span>;
   }
-  return <Time at={new Date(due).toISOString()} />;
+  return <Time at={new Date(due).toISOString()} isPlanned />;
 }

@@ -131,7 +131,7 @@ function Said({ schedule, zone }: { schedule: string; zone: string }) {
         (due ? (
           <>
             {" "}
-            · next <Time at={new Date(due).toISOString()} />
+            · next <Time at={new Date(due).toISOString()} isPlanned />
           </>
         ) : (
           <span class="muted"> · no time to come in this zone</span>
