@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { canComeBack, configOf, isPinnedByDigest, numberOf, provenanceOf, titleOf } from "./row-words.ts";
+import { canComeBack, configOf, isLikeLive, isPinnedByDigest, numberOf, provenanceOf, titleOf } from "./row-words.ts";
 
 const ROW = { status: "Superseded" as const, reason: null, is_live: false };
 
@@ -10,6 +10,23 @@ describe("canComeBack", () => {
     expect(canComeBack({ ...ROW, status: "Live", is_live: true })).toBe(false);
     for (const status of ["Failed", "Pending", "Progressing"] as const)
       expect(canComeBack({ ...ROW, status })).toBe(false);
+  });
+});
+
+describe("isLikeLive", () => {
+  const like = {
+    ...ROW,
+    workflow_version: { id: null, version: "v2", description: null },
+    runtime: { id: null, version: "0.2.0", label: null },
+  };
+  const app = { live: { version: "v2" }, runtime: { version: "0.2.0" } };
+
+  it("takes another row of the version and the runtime that are live", () => {
+    expect(isLikeLive(like, app)).toBe(true);
+    expect(isLikeLive({ ...like, is_live: true }, app)).toBe(false);
+    expect(isLikeLive(like, { ...app, live: { version: "v1" } })).toBe(false);
+    expect(isLikeLive(like, { ...app, runtime: { version: "0.1.0" } })).toBe(false);
+    expect(isLikeLive(like, { live: null, runtime: null })).toBe(false);
   });
 });
 

@@ -20,6 +20,16 @@ export function canComeBack(row: Pick<Row, "status" | "reason" | "is_live">): bo
   return !row.is_live && (row.status === "Live" || (row.status === "Superseded" && row.reason === null));
 }
 
+/** Whether a row has the version and the runtime of what an App serves, and is not it: to bring it back changes its scaling at most. */
+export function isLikeLive(
+  row: Pick<Row, "status" | "reason" | "is_live" | "runtime" | "workflow_version">,
+  app: { live: { version: string } | null; runtime: { version: string | null } | null },
+): boolean {
+  const { live, runtime } = app;
+  if (!canComeBack(row) || !live || !runtime?.version) return false;
+  return row.workflow_version?.version === live.version && row.runtime?.version === runtime.version;
+}
+
 export function isUnderWay(row: Pick<Row, "status">): boolean {
   return row.status === "Pending" || row.status === "Progressing";
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { relative } from "./time.ts";
+import { moment, relative } from "./time.ts";
 
 const NOW = Date.parse("2026-11-26T18:00:00Z");
 
@@ -19,4 +19,9 @@ test.each(["2026-11-26T18:00:09Z", "2026-11-26T18:05:00Z"])(
 
 test("what has happened long ago is as long ago", () => {
   expect(relative("2026-11-26T16:00:00Z", NOW, true)).toBe("2 hours ago");
+});
+
+test("a moment has its seconds and its zone's hour", () => {
+  expect(moment("2026-11-26T18:25:07Z", "UTC")).toBe("26 Nov 2026, 18:25:07");
+  expect(moment("2026-11-26T23:25:07Z", "Asia/Tokyo")).toBe("27 Nov 2026, 08:25:07");
 });

@@ -31,6 +31,13 @@ export function absolute(time: string, zone?: string): string {
     .replace(" at ", ", ");
 }
 
+/** `26 Nov 2026, 18:25:07`: for columns. */
+export function moment(time: string, zone?: string): string {
+  return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", timeZone: zone }).format(
+    new Date(time),
+  );
+}
+
 /** `8 s`, `2 min 5 s`, `1 h 3 min`. */
 export function duration(seconds: number): string {
   const whole = Math.round(seconds);

@@ -86,6 +86,13 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options): 
       for (const input of INPUTS) removeEventListener(input, release, { capture: true });
     };
   }, []);
+  // An observer tells of a row that is rendered already only when its size changes: what was forgotten is asked for anew.
+  useLayoutEffect(() => {
+    const { current } = observer;
+    if (!current || !list.current) return;
+    current.disconnect();
+    for (const row of list.current.querySelectorAll("[data-place]")) current.observe(row);
+  }, [kept]);
   useLayoutEffect(() => kept.settle());
 
   const { first, last } = kept.range();

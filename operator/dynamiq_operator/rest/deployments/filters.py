@@ -55,7 +55,15 @@ class Filters:
         if (until := self.until) is not None:
             yield lambda _, row: row.began < until
         if q := self.q:
-            yield lambda name, row: q in row.message or q in row.description or q in name or q in row.version or q in searched(row.author)
+            number = q.removeprefix("#")
+            sequence = int(number) if number.isascii() and number.isdecimal() else None
+            yield lambda name, row: _is_found(q, name, row) or (row.sequence == sequence and row.sequence > 0)
+
+
+def _is_found(q: str, name: str, row: RowFacts) -> bool:
+    """Whether the letters are in what people wrote of a row, or read of it."""
+    texts = (row.message, row.description, name, row.version, row.phase.casefold())
+    return any(q in text for text in texts) or q in searched(row.author)
 
 
 async def _filters(
@@ -74,8 +82,8 @@ async def _filters(
         str | None,
         Query(
             max_length=SEARCH_MAX,
-            description="Letters, of any case, in the version, the description, the message, the author or the name of the row. Of a "
-            f"description and of a message the first {SEARCHED_MOST} letters are searched.",
+            description="Letters, of any case, in the version, the description, the message, the author, the status or the name of the row; "
+            f"or its sequence, as 8 or #8. Of a description and of a message the first {SEARCHED_MOST} letters are searched.",
         ),
     ] = None,
 ) -> Filters:

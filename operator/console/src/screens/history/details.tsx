@@ -139,14 +139,14 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
         {isUnverified && <span class="muted small"> (not stamped by the API server)</span>}
       </Fact>
       <Fact label="Date">
-        <Time at={row.created_at} />
+        <Time at={row.created_at} full />
       </Fact>
       {row.outcome && (
         <Fact label="Outcome">
           {row.outcome.result}: {row.outcome.reason}
           <span class="muted small">
             {" · "}
-            <Time at={row.outcome.at} />
+            <Time at={row.outcome.at} full />
             {row.duration_seconds !== null && `, after ${duration(row.duration_seconds)}`}
           </span>
         </Fact>

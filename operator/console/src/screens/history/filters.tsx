@@ -1,3 +1,4 @@
+import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Counted, readFilterChoices } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
@@ -55,7 +56,15 @@ export function FilterBar({ app, filters, onChange }: Props) {
       <Moment label="Since" value={filters.since} onChoose={(since) => set({ since })} />
       <Moment label="Until" value={filters.until} onChoose={(until) => set({ until })} />
       {isFiltered(filters) && (
-        <button type="button" class="button plain" onClick={() => onChange(NO_FILTERS)}>
+        <button
+          type="button"
+          class="button plain"
+          onClick={() => {
+            onChange(NO_FILTERS);
+            // The button goes with the filters, and the focus would with it.
+            document.getElementById(SEARCH_ID)?.focus();
+          }}
+        >
           Clear
         </button>
       )}
@@ -83,13 +92,13 @@ function Search({ filters, onChange }: Omit<Props, "app">) {
   }, [text, onChange]);
   return (
     <label class="search">
-      <span class="hidden-label">Search version, description, message, author or name</span>
+      <span class="hidden-label">Search sequence, version, description, message, author, status or name</span>
       <Icon shape="search" />
       <input
         id={SEARCH_ID}
         class="input"
         type="search"
-        placeholder="Search"
+        placeholder="Search #8, version, message, author…"
         maxLength={SEARCH_MOST}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
@@ -108,8 +117,10 @@ function StatusFilter({
   set: (part: Partial<HistoryFilters>) => void;
 }) {
   const count = new Map(counted?.map((each) => [each.value, each.count]));
+  const details = useRef<HTMLDetailsElement>(null);
+  useClosing(details);
   return (
-    <details class={filters.status.length > 0 ? "choices set" : "choices"}>
+    <details ref={details} class={filters.status.length > 0 ? "choices set" : "choices"}>
       <summary class="input">
         {filters.status.length === 0 ? "Status" : filters.status.join(", ")}
         <span class="hidden-label">{filters.status.length === 0 ? ": all" : " (status)"}</span>
@@ -136,6 +147,31 @@ function StatusFilter({
       </fieldset>
     </details>
   );
+}
+
+/** Closes what drops down from the bar: by Escape, and by whatever is pressed or gets the focus outside of it. */
+function useClosing(details: RefObject<HTMLDetailsElement | null>): void {
+  useEffect(() => {
+    const outside = (event: Event) => {
+      const { current } = details;
+      if (current?.open && !current.contains(event.target as Node)) current.open = false;
+    };
+    const leave = (event: KeyboardEvent) => {
+      const { current } = details;
+      if (event.key !== "Escape" || !current?.open || event.defaultPrevented) return;
+      event.preventDefault();
+      current.open = false;
+      if (current.contains(document.activeElement)) current.querySelector("summary")?.focus();
+    };
+    addEventListener("pointerdown", outside);
+    addEventListener("focusin", outside);
+    addEventListener("keydown", leave);
+    return () => {
+      removeEventListener("pointerdown", outside);
+      removeEventListener("focusin", outside);
+      removeEventListener("keydown", leave);
+    };
+  }, [details]);
 }
 
 interface ChoiceProps {

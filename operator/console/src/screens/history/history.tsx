@@ -39,6 +39,11 @@ export function HistoryTab({ app }: { app: App }) {
   const isNew = total === 0 && !isFiltered(filters);
   return (
     <section class="panel history" aria-label="Deployment history">
+      {total !== undefined && total > 0 && (
+        <button type="button" class="skip button" onClick={() => table.current?.enter()}>
+          Skip to the table
+        </button>
+      )}
       <HistoryToolbar
         app={app}
         filters={filters}

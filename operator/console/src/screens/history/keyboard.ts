@@ -15,20 +15,20 @@ interface Doing {
   help: () => void;
   /** The row that is active, where it was read. */
   rowOf: () => Row | undefined;
+  /** Says that no row is active. */
+  lacks: () => void;
 }
 
 const PAGE = 10;
 
-/** What the keys do. Returns what the table does with a key; letters for moving, searching and help work from the whole page as well. */
+/** What the keys do. Returns what the table does with a key; letters work wherever the focus is, but for text fields and dialogs. */
 export function useKeys(doing: Doing): (event: KeyboardEvent) => void {
   const latest = useRef(doing);
   latest.current = doing;
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const isNowhere = event.target === document.body || (event.target as HTMLElement).id === "main";
-      const isInHistory = (event.target as HTMLElement).closest?.(".history") != null;
       if (event.defaultPrevented || isTyping(event) || document.querySelector("dialog[open]")) return;
-      if ((isNowhere || isInHistory) && byLetter(event, latest.current)) event.preventDefault();
+      if (byLetter(event, latest.current)) event.preventDefault();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
@@ -95,7 +95,8 @@ function byLetter(event: KeyboardEvent, doing: Doing): boolean {
     case "r":
     case "R":
       if (row) doing.rollBack(row);
-      return row !== undefined;
+      else doing.lacks();
+      return true;
     case "c":
       doing.compare();
       return true;

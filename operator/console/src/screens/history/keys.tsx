@@ -4,7 +4,7 @@ import { letters } from "./keyboard.ts";
 
 const KEYS: [string[], string][] = [
   [["↓", "↑"], "Next and previous row"],
-  [["j", "k"], "The same; from anywhere on the page"],
+  [["j", "k"], "The same; the first j goes to the newest row"],
   [["Home", "End"], "Newest and oldest row"],
   [["Enter"], "Details of the row"],
   [["r"], "Roll back to the row"],
@@ -39,6 +39,9 @@ export function KeysDialog({ onClose }: { onClose: () => void }) {
           />
           Single letters are keys
         </label>
+        <p class="small muted">
+          Letters, / and ? work wherever the focus is on this page, but for text fields. The others work on a row.
+        </p>
         <p class="small muted">
           The page holds only the rows in view: the browser's own search (Ctrl F) does not find the others. Search here
           looks through all of them.

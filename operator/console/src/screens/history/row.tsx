@@ -28,6 +28,8 @@ interface Props extends Shared {
   onTick: (row: Row) => void;
   /** What does not fit about the row, where it was verified. */
   misfit?: string;
+  /** Of the same version and runtime as what is live. */
+  isLikeLive: boolean;
 }
 
 /** What both kinds of rows have: where they lie, and what a screen reader counts them by. */
@@ -54,64 +56,71 @@ export function UnreadWholeRow(shared: Shared) {
 }
 
 /** One deployment. */
-export const HistoryRow = memo(({ row, app, search, right, isFresh, isTicked, onTick, misfit, ...shared }: Props) => {
-  const title = titleOf(row);
-  const address = `/console/apps/${app.id}/history/${row.id}`;
-  const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
-    .filter(Boolean)
-    .join(" ");
-  return (
-    <div {...attributesOf(shared)} class={classes}>
-      <div role="cell" class="pick">
-        <label>
-          <input type="checkbox" checked={isTicked} onChange={() => onTick(row)} />
-          <span class="hidden-label">Compare {title}</span>
-        </label>
-      </div>
-      <div role="cell" class="details">
-        <Details row={row} misfit={misfit} />
-      </div>
-      <div role="cell" class="outcome">
-        <Outcome row={row} app={app} />
-      </div>
-      <div role="cell" class="author">
-        <span class="clamp" title={row.created_by?.username}>
-          {row.created_by?.username ?? "unknown"}
-        </span>
-      </div>
-      <div role="cell" class="runtime" title={configOf(row.deployment_config)}>
-        <span class="mono">{row.runtime?.version ?? "—"}</span>
-        {row.runtime?.label && (
-          <span class="small muted one-line" title={row.runtime.label}>
-            {row.runtime.label}
+export const HistoryRow = memo(
+  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, isLikeLive, ...shared }: Props) => {
+    const title = titleOf(row);
+    const address = `/console/apps/${app.id}/history/${row.id}`;
+    const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
+      .filter(Boolean)
+      .join(" ");
+    return (
+      <div {...attributesOf(shared)} class={classes}>
+        <div role="cell" class="pick">
+          <label>
+            <input type="checkbox" checked={isTicked} onChange={() => onTick(row)} />
+            <span class="hidden-label">Compare {title}</span>
+          </label>
+        </div>
+        <div role="cell" class="details">
+          <Details row={row} misfit={misfit} isLikeLive={isLikeLive} />
+        </div>
+        <div role="cell" class="outcome">
+          <Outcome row={row} app={app} />
+        </div>
+        <div role="cell" class="author">
+          <span class="clamp" title={row.created_by?.username}>
+            {row.created_by?.username ?? "unknown"}
           </span>
-        )}
+        </div>
+        <div role="cell" class="runtime" title={configOf(row.deployment_config)}>
+          <span class="mono">{row.runtime?.version ?? "—"}</span>
+          {row.runtime?.label && (
+            <span class="small muted one-line" title={row.runtime.label}>
+              {row.runtime.label}
+            </span>
+          )}
+        </div>
+        <div role="cell" class="date">
+          <Time at={row.created_at} full />
+        </div>
+        <div role="cell" class="actions">
+          {canComeBack(row) && (
+            <Action right={right} href={`${address}/roll-back${search}`} tiny>
+              <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
+            </Action>
+          )}
+          <a class="button plain tiny" href={`${address}${search}`}>
+            Details<span class="hidden-label"> of {title}</span>
+          </a>
+        </div>
       </div>
-      <div role="cell" class="date">
-        <Time at={row.created_at} />
-      </div>
-      <div role="cell" class="actions">
-        {canComeBack(row) && (
-          <Action right={right} href={`${address}/roll-back${search}`} tiny>
-            <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
-          </Action>
-        )}
-        <a class="button plain tiny" href={`${address}${search}`}>
-          Details<span class="hidden-label"> of {title}</span>
-        </a>
-      </div>
-    </div>
-  );
-});
+    );
+  },
+);
 
-function Details({ row, misfit }: { row: Row; misfit?: string }) {
+function Details({ row, misfit, isLikeLive }: Pick<Props, "row" | "misfit" | "isLikeLive">) {
   const version = row.workflow_version;
   const from = provenanceOf(row);
   return (
     <>
       <span class="first">
         <Version row={row} /> <span class="muted">{numberOf(row)}</span>
-        {row.is_live && row.status !== "Live" && <Status word="Live" />}{" "}
+        {row.is_live && row.status !== "Live" && <Status word="Live" />}
+        {isLikeLive && (
+          <span class="like-live small" title="The version and the runtime that are live now">
+            same as live
+          </span>
+        )}{" "}
         <span class="description one-line" title={version?.description ?? undefined}>
           {version?.description}
         </span>
@@ -157,7 +166,11 @@ export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
             {row.ready ? `${row.ready.ready}/${row.ready.wanted} ready` : "Follow"}
           </a>
         ) : null}
-        {seconds !== undefined && <span class="small muted">{duration(Math.max(seconds, 0))}</span>}
+        {seconds !== undefined && (
+          <span class="small muted">
+            {isUnderWay(row) ? "for" : "took"} {duration(Math.max(seconds, 0))}
+          </span>
+        )}
       </span>
       {row.reason && (
         <span class="small muted clamp" title={row.reason}>

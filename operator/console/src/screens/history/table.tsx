@@ -4,7 +4,7 @@ import { useLocation } from "preact-iso";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
-import { canComeBack, titleOf } from "../../pure/row-words.ts";
+import { canComeBack, isLikeLive, titleOf } from "../../pure/row-words.ts";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
 import { JumpBar } from "./jump.tsx";
@@ -19,6 +19,8 @@ export type Place = "newest" | "oldest" | { sequence: number } | { before: strin
 export interface TableControl {
   /** Goes to a place, and says in a sentence what it found where it is not what was asked for. */
   goTo: (place: Place) => Promise<string>;
+  /** Gives the focus to the active row, else to the newest. */
+  enter: () => void;
 }
 
 interface Props {
@@ -69,7 +71,11 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
   );
   useFocusOn(list, active, wantsFocus);
 
-  useImperativeHandle(control, () => ({ goTo: (place) => goTo(pages, place, focus) }), [pages, focus]);
+  useImperativeHandle(
+    control,
+    () => ({ goTo: (place) => goTo(pages, place, focus), enter: () => focus(activeIndex ?? 0) }),
+    [pages, focus, activeIndex],
+  );
   const addressOf = (row: Row, rest = "") => `/console/apps/${app.id}/history/${row.id}${rest}${search}`;
   const onKeyDown = useKeys({
     focus: (step) => {
@@ -90,6 +96,7 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
       route(`/console/apps/${app.id}/compare?a=${a.id}&b=${b.id}`);
     },
     help: onHelp,
+    lacks: () => toast("Choose a row first: j is the next one, k the one before.", "bad"),
     rowOf: () => (activeIndex === undefined ? undefined : pages.at(activeIndex)),
   });
   const arrived = pages.arrived.value;
@@ -127,6 +134,7 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
                 right={rights?.roll_back}
                 isFresh={index < arrived}
                 isTicked={ticked.has(row)}
+                isLikeLive={isLikeLive(row, app)}
                 onTick={ticked.toggle}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
               />
