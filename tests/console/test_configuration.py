@@ -90,10 +90,11 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_ap
     panel, dialog = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
     expect(panel.get_by_role("row", name=re.compile("^default"))).to_be_visible()
     press(page, button(panel, "Create a key"))
-    tab_to(page, dialog.get_by_label("Name"))
-    page.keyboard.press("ControlOrMeta+A")
+    # What is typed takes the place of the name that was proposed.
+    expect(dialog.get_by_label("Name")).to_be_focused()
     page.keyboard.type("by-hand")
     page.keyboard.press("Enter")
+    expect(dialog.get_by_text("it is not shown again").locator("xpath=..")).to_be_focused()
     press(page, dialog.get_by_label("I have stored it"), "Space")
     press(page, button(dialog, "Done"))
     expect(dialog).to_be_hidden()
@@ -102,6 +103,7 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_ap
     press(page, button(panel, "Revoke by-hand"))
     press(page, button(dialog, "Revoke by-hand"))
     expect(dialog).to_be_hidden()
+    expect(panel.get_by_role("heading", name="Access Keys")).to_be_focused()
     assert keys_of(stage, app) == {"default"}
 
 

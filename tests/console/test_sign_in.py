@@ -30,6 +30,7 @@ def test_whoever_is_not_signed_in_comes_back_to_the_link_that_was_asked_for(
     expect(page).to_have_title(re.compile("Sign in"))
     sign_in(window, users["viewer"])
     expect(page).to_have_url(re.compile(r"/console/workflows\?(.*&)?q=a%26b"))
+    expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_focused()
     page.reload()
     expect(page.get_by_role("link", name="Workflows")).to_have_attribute("aria-current", "page")
 
@@ -37,12 +38,15 @@ def test_whoever_is_not_signed_in_comes_back_to_the_link_that_was_asked_for(
 def test_a_token_that_the_cluster_does_not_take_is_refused_in_words_and_leaves_nothing(console: Served, windows: Windows) -> None:
     window = windows.open()
     page = window.goto("/console/sign-in")
-    for wrong in ("not-a-token", "with a space"):
-        page.get_by_label("Token").fill(wrong)
+    token = page.get_by_label("Token")
+    expect(token).to_be_focused()
+    for wrong, words in (("not-a-token", "The cluster does not take this token"), ("with a space", "a token has no spaces")):
+        token.fill(wrong)
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_label("Token")).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_text(words)).to_be_visible()
+        expect(token).to_have_attribute("aria-invalid", "true")
+        expect(token).to_be_focused()
         assert cookies(page) == []
-    expect(page.get_by_text("a token has no spaces")).to_be_visible()
 
 
 def test_who_signs_out_is_out_in_every_tab_and_going_back_shows_nothing(page_as: PageAs) -> None:

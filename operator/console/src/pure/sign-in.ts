@@ -19,6 +19,12 @@ const ERRORS: Record<string, string> = {
   token: "The cluster does not take the token of this provider: its API server has to know the provider too.",
 };
 
+/** Why a token was not taken, in the words of whoever pastes one: the API speaks to those who send headers. */
+export function refusalOf({ status, message }: { status: number; message: string }): string {
+  if (status !== 401) return message;
+  return "The cluster does not take this token: it is not one of its own, or it has expired. Get a new one, and paste all of it.";
+}
+
 /** Why a sign-in with OIDC came back, in words; undefined where it did not. */
 export function errorOf(code: string | undefined): string | undefined {
   if (!code) return undefined;

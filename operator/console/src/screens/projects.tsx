@@ -1,12 +1,13 @@
 import { useLocation } from "preact-iso";
 import { readProjects } from "../api/read.ts";
+import { offered } from "../pure/projects.ts";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 
 /** Which project the lists show. */
 export function ProjectSwitcher() {
   const { path, query, route } = useLocation();
-  const found = useQuery("projects", readProjects).data.value ?? [];
+  const found = offered(useQuery("projects", readProjects).data.value ?? [], project.value);
   const choose = (id: string) => {
     project.value = id;
     const isWorkflows = path.startsWith("/console/workflows");

@@ -1,8 +1,9 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { errorOf, targetOf } from "../pure/sign-in.ts";
+import { errorOf, refusalOf, targetOf } from "../pure/sign-in.ts";
 import { announceSignIn, session, signIn, user } from "../state/session.ts";
+import { arriveAnew } from "../ui/arrival.tsx";
 import { Field } from "../ui/field.tsx";
 import { useTitle } from "../ui/title.ts";
 
@@ -17,7 +18,10 @@ export function SignInScreen() {
     if (isSecondWindow) {
       announceSignIn();
       window.close();
-    } else route(targetOf(query.to), true);
+    } else {
+      arriveAnew();
+      route(targetOf(query.to), true);
+    }
   }, [isIn]);
   return (
     <main class="sign-in">
@@ -66,6 +70,11 @@ function TokenForm({ isFirst }: { isFirst: boolean }) {
   const [token, setToken] = useState("");
   const [problem, setProblem] = useState<Problem>();
   const [isBusy, setBusy] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  // Where a token is the only way in, and after a refusal, the next thing to do is to paste one.
+  useEffect(() => {
+    if (isFirst || problem) field.current?.focus();
+  }, [isFirst, problem]);
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
@@ -79,11 +88,13 @@ function TokenForm({ isFirst }: { isFirst: boolean }) {
   };
   return (
     <form onSubmit={(event) => void submit(event)}>
-      <Field label="Token" wrong={problem?.message}>
+      <Field label="Token" wrong={problem && refusalOf(problem)}>
         {(attributes) => (
           <input
             {...attributes}
+            ref={field}
             class="input mono"
+            onFocus={(event) => event.currentTarget.select()}
             type="password"
             autocomplete="off"
             spellcheck={false}

@@ -4,6 +4,12 @@ import { layerOf, stays } from "../pure/layers.ts";
 import { title } from "./title.ts";
 
 const HEADING_WITHIN = 5_000;
+let isAnew = false;
+
+/** The next screen is an arrival even though nothing was there before it: after the sign-in its heading gets the focus. */
+export function arriveAnew(): void {
+  isAnew = true;
+}
 
 /** What a page load does for its reader, done for a change of screens: the new one is told, the focus is on its heading, and a dialog moves nothing. */
 export function Arrival() {
@@ -20,9 +26,13 @@ export function Arrival() {
   }, [path]);
   useEffect(() => {
     before.current = layer;
-    if (isSame) return;
+    const isFirst = isAnew;
+    isAnew = false;
+    if (isSame && !isFirst) return;
     count((n) => n + 1);
-    if (!isSameSubject) return focusHeading();
+    // A link that was followed may be gone with its screen: then the focus is nowhere.
+    const isLost = document.activeElement === null || document.activeElement === document.body;
+    if (isFirst || !isSameSubject || isLost) return focusHeading();
   }, [url]);
   return (
     <p class="hidden-label" role="status" aria-live="polite">

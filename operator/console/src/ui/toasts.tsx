@@ -7,7 +7,7 @@ interface Toast {
   says: ComponentChildren;
 }
 
-const SHOWN_FOR = 8_000;
+const SHOWN_FOR = 6_000;
 const shown = signal<Toast[]>([]);
 let last = 0;
 

@@ -1,9 +1,15 @@
+import { readHistory } from "../../api/history.ts";
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
-import type { Query } from "../../state/query.ts";
+import { NO_FILTERS } from "../../pure/history-filters.ts";
+import { canComeBack } from "../../pure/row-words.ts";
+import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Failure, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
+
+/** How many rows are looked through for the one that was live before; where it is older, the history is opened. */
+const LOOKED_THROUGH = 25;
 
 interface Props {
   app: App;
@@ -17,6 +23,7 @@ export function LiveNow({ app, live, row, rights }: Props) {
   const found = row.data.value;
   const problem = row.problem.value;
   const id = live.deployment_id;
+  const before = useRowBefore(app, id);
   return (
     <section class="panel" aria-labelledby="live-now">
       <header>
@@ -29,8 +36,12 @@ export function LiveNow({ app, live, row, rights }: Props) {
               Details
             </a>
           )}
-          <Action right={rights?.roll_back} href={`/console/apps/${app.id}/history`} tiny>
-            Roll back…
+          <Action
+            right={rights?.roll_back}
+            href={`/console/apps/${app.id}/history${before ? `/${before.id}/roll-back` : ""}`}
+            tiny
+          >
+            Roll back{before?.workflow_version ? ` to ${before.workflow_version.version}` : ""}…
           </Action>
         </div>
       </header>
@@ -46,6 +57,16 @@ export function LiveNow({ app, live, row, rights }: Props) {
       {app.warm.length > 0 && <Warm warm={app.warm} />}
     </section>
   );
+}
+
+/** The row that was live last before the one that is. */
+function useRowBefore(app: App, live: string | null) {
+  const key = live === null ? undefined : `before ${live}`;
+  const newest = useQuery(key, async (signal) => {
+    const filters = { ...NO_FILTERS, status: ["Live", "Superseded"] };
+    return (await readHistory(app.id, filters, 1, LOOKED_THROUGH, signal)).rows;
+  });
+  return newest.data.value?.find(canComeBack);
 }
 
 function Facts({ app, row }: { app: App; row: OneDeployment }) {
@@ -67,6 +88,14 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
           <>
             <dt>From</dt>
             <dd>{row.provenance}</dd>
+          </>
+        )}
+        {app.workflow_id && (
+          <>
+            <dt>Workflow</dt>
+            <dd>
+              <a href={`/console/workflows/${app.workflow_id}`}>{app.workflow.name}</a>
+            </dd>
           </>
         )}
         <dt>Runtime</dt>

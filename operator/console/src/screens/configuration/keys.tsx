@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type AccessKey, readKeys } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { useQuery } from "../../state/query.ts";
@@ -22,14 +22,24 @@ export function AccessKeys({ app, reads, writes }: Props) {
   const isPublic = app.access_control.access_type === "public";
   // The first deploy makes the first key.
   const isBeforeFirst = query.data.value?.length === 0 && app.latest_deployment_id === null;
+  const heading = useRef<HTMLHeadingElement>(null);
+  const isRevoked = useRef(false);
   const close = () => {
     open(undefined);
     void query.refresh();
   };
+  // The button of a revoked key goes with it: the focus would be nowhere.
+  useEffect(() => {
+    if (dialog !== undefined || !isRevoked.current) return;
+    isRevoked.current = false;
+    heading.current?.focus();
+  }, [dialog]);
   return (
     <section class="panel" aria-label="Access Keys">
       <header>
-        <h2>Access Keys</h2>
+        <h2 ref={heading} tabIndex={-1}>
+          Access Keys
+        </h2>
         <Action right={writes} onClick={() => open("new")} disabled={!mayRead || isBeforeFirst}>
           Create a key
         </Action>
@@ -46,7 +56,16 @@ export function AccessKeys({ app, reads, writes }: Props) {
       )}
       {dialog === "new" && <NewKeyDialog app={app} onClose={close} />}
       {typeof dialog === "object" && (
-        <RevokeDialog app={app} doomed={dialog} keys={query.data.value ?? []} onClose={close} />
+        <RevokeDialog
+          app={app}
+          doomed={dialog}
+          keys={query.data.value ?? []}
+          onClose={close}
+          onRevoked={() => {
+            isRevoked.current = true;
+            close();
+          }}
+        />
       )}
     </section>
   );
@@ -68,7 +87,7 @@ function KeyTable({ keys, writes, onRevoke }: TableProps) {
       <thead>
         <tr>
           <th scope="col">NAME</th>
-          <th scope="col">BEGINS</th>
+          <th scope="col">STARTS WITH</th>
           <th scope="col">
             <span class="hidden-label">Actions</span>
           </th>

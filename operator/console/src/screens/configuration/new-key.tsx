@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { createKey, type NewAccessKey } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
@@ -47,6 +47,10 @@ function freshName(): string {
 function NameForm({ app, onMade, onClose }: Props & { onMade: (made: NewAccessKey) => void }) {
   const [name, setName] = useState(freshName);
   const write = useWrite();
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (write.problem) field.current?.focus();
+  }, [write.problem]);
   const submit = (event: Event) => {
     event.preventDefault();
     void write.run(async () => {
@@ -63,6 +67,10 @@ function NameForm({ app, onMade, onClose }: Props & { onMade: (made: NewAccessKe
           {(attributes) => (
             <input
               {...attributes}
+              ref={field}
+              autofocus
+              // The name is a proposal: whoever types writes over it.
+              onFocus={(event) => event.currentTarget.select()}
               class="input"
               autocomplete="off"
               spellcheck={false}
@@ -98,10 +106,12 @@ interface ShownProps {
 }
 
 function Shown({ made, isStored, isLeaving, onStored, onClose }: ShownProps) {
+  const first = useRef<HTMLParagraphElement>(null);
+  useEffect(() => first.current?.focus(), []);
   return (
     <>
       <div class="body">
-        <p>
+        <p ref={first} tabIndex={-1}>
           <strong>Store it now: it is not shown again.</strong> Callers send it as <code>Authorization: Bearer …</code>{" "}
           It works {made.is_announced ? "in a few seconds, a minute at most" : "within 90 s"}.
         </p>

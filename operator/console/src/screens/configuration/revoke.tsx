@@ -14,17 +14,18 @@ interface Props {
   doomed: AccessKey;
   keys: AccessKey[];
   onClose: () => void;
+  onRevoked: () => void;
 }
 
 /** Asks before a key is revoked, and says whose calls fail from then on. */
-export function RevokeDialog({ app, doomed, keys, onClose }: Props) {
+export function RevokeDialog({ app, doomed, keys, onClose, onRevoked }: Props) {
   const write = useWrite();
   const left = keys.filter(({ name }) => name !== doomed.name);
   const revoke = async () => {
     const isDone = await write.run(() => revokeKey(app.id, doomed.name));
     if (!isDone) return;
     toast(`Key ${doomed.name} of ${app.name} is revoked`);
-    onClose();
+    onRevoked();
   };
   return (
     <Dialog title={`Revoke key ${doomed.name}`} onClose={onClose}>

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import type { Project } from "../api/read.ts";
+import { offered } from "./projects.ts";
+
+const a = (name: string, environment: string | null = null): Project => ({ id: name, name, org_id: "c", environment });
+const PROJECTS = [a("default"), a("kube-system"), a("team-10"), a("team-2"), a("support", "production")];
+const names = (projects: Project[]) => projects.map(({ name }) => name);
+
+test("projects with an environment come first, and the namespaces of Kubernetes are not offered", () => {
+  expect(names(offered(PROJECTS, ""))).toEqual(["support", "default", "team-2", "team-10"]);
+});
+
+test("the project that an address asks for is in the menu, whichever it is", () => {
+  expect(names(offered(PROJECTS, "kube-system"))).toContain("kube-system");
+});

@@ -1,0 +1,16 @@
+/** Which projects the menu offers, and in which order. Pure. */
+import type { Project } from "../api/read.ts";
+
+const LETTERS = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+/** Those with an environment first, then the others, each by name. Kubernetes' own namespaces are left out; the chosen one never is. */
+export function offered(projects: Project[], chosen: string): Project[] {
+  return projects
+    .filter((each) => each.id === chosen || each.environment || !each.name.startsWith("kube-"))
+    .sort(
+      (a, b) =>
+        Number(!a.environment) - Number(!b.environment) ||
+        LETTERS.compare(a.name, b.name) ||
+        LETTERS.compare(a.id, b.id),
+    );
+}
