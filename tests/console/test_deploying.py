@@ -51,7 +51,7 @@ def test_a_new_deployment_is_an_app_and_its_first_row(opened: AsSomebody, deploy
     panel.get_by_text("New deployment").click()
     panel.get_by_label("Name").fill("By mouse")
     panel.get_by_label("Description").fill("Made in a window")
-    panel.get_by_text("Server based").click()
+    panel.get_by_text("Server-based").click()
     panel.get_by_text("Public").click()
     panel.get_by_label("Source version").select_option(label="v2 · What v2 does")
     panel.get_by_label("Runtime").select_option(label=panel.get_by_label("Runtime").locator("option").nth(1).inner_text())
@@ -180,9 +180,14 @@ def test_a_rollback_brings_back_scaling_where_that_is_asked_for(opened: AsSomebo
     panel = dialog(page, "Roll back")
     pairs = panel.locator(".pairs")
     expect(pairs).to_contain_text("1 pod at 50 % CPU")
+    scaling = panel.locator("label", has_text="Bring back its scaling")
+    expect(scaling).to_contain_text("Server-based, 3 to 7 pods at 50 % CPU. Otherwise what is live stays: server-based, 1 pod at 50 % CPU")
     panel.get_by_label("Bring back its scaling").check()
     expect(pairs).to_contain_text("3 to 7 pods at 50 % CPU")
     expect(panel.get_by_role("region", name="From a terminal")).to_contain_text("--to-row 1 --with-config")
+    call = panel.get_by_role("region", name="API call")
+    expect(call).to_contain_text(f"/v1/apps/{app}/deploy")
+    expect(call).to_contain_text(f'"restores":"{first}","with_config":true')
     panel.get_by_label("Message").fill("v2 is slow")
     panel.get_by_role("button", name="Roll back to v1 (#1)").click()
     rolled_out(page)
@@ -196,7 +201,7 @@ def test_a_promotion_makes_the_app_there(opened: AsSomebody, deploying: Deployin
     name = f"promoted-by-{way}"
     app = deploying.app(name, "v2")
     page = opened(f"/console/apps/{app}").page
-    link = page.get_by_role("link", name="Promote", exact=True)
+    link = page.get_by_role("link", name="Promote deployment", exact=True)
     if way == "mouse":
         link.click()
     else:
@@ -205,8 +210,8 @@ def test_a_promotion_makes_the_app_there(opened: AsSomebody, deploying: Deployin
     panel = dialog(page, "Promote deployment")
     expect(panel.get_by_label("Environment").locator("option:checked")).to_have_text("Production")
     outlook = panel.get_by_role("region", name="Preview")
-    expect(outlook).to_contain_text(f"App {name} is made in {deploying.production}")
-    expect(outlook).to_contain_text(f"Version v2 is put into {deploying.production}" if way == "mouse" else "v2")
+    expect(outlook).to_contain_text(f"App {name} will be made in {deploying.production}")
+    expect(outlook).to_contain_text(f"Version v2 will be put into {deploying.production}" if way == "mouse" else "v2")
     button = panel.get_by_role("button", name="Promote deployment")
     expect(button).to_be_focused()
     assert axe(page) == []
@@ -266,8 +271,42 @@ def test_a_link_chooses_the_version_beforehand(opened: AsSomebody, deploying: De
     page = opened(f"/console/workflows/{deploying.workflow_id}/deploy?version=v2").page
     panel = dialog(page, "Deploy")
     expect(panel.get_by_role("radio", name="Existing deployment")).to_be_checked()
-    expect(panel.get_by_role("button", name="Deploy v2")).to_be_visible()
-    assert focused(panel.get_by_label("Source version"))
+    expect(panel.get_by_label("Source version").locator("option:checked")).to_contain_text("v2")
+
+
+def test_with_several_apps_the_reader_says_which(opened: AsSomebody, deploying: Deploying) -> None:
+    deploying.app("one-of-two", "v1")
+    deploying.app("two-of-two", "v1")
+    page = opened(f"/console/workflows/{deploying.workflow_id}/deploy").page
+    panel = dialog(page, "Deploy")
+    chosen = panel.get_by_label("Select deployment")
+    expect(chosen).to_be_focused()
+    expect(chosen.locator("option:checked")).to_have_text("Choose a deployment…")
+    button = panel.get_by_role("button", name="Deploy v3")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_accessible_description("Choose a deployment")
+    choose(page, chosen, "two-of-two")
+    expect(panel.get_by_role("button", name="Deploy v3 to two-of-two")).not_to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Tab")
+    panel.get_by_label("Message").fill("by two keys")
+    page.keyboard.press("Control+Enter")
+    rolled_out(page)
+    assert live_row(deploying, "two-of-two", "v3", 2)["spec"]["message"] == "by two keys"
+    assert deploying.stage.versions("one-of-two") == ["v1"]
+
+
+def test_a_wrong_value_is_named_beside_the_button(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("mistyped", "v1")
+    page = opened(f"/console/apps/{app}/deploy").page
+    panel = dialog(page, "Deploy")
+    panel.get_by_text("Advanced configuration").click()
+    replicas = panel.get_by_label("Max replicas")
+    replicas.fill("many")
+    button = panel.get_by_role("button", name="Deploy v3 to mistyped")
+    expect(button).to_have_accessible_description("Mend first: Max replicas. A whole number from 1 to 1,000")
+    button.click()
+    expect(replicas).to_be_focused()
+    assert deploying.stage.versions("mistyped") == ["v1"]
 
 
 @pytest.mark.parametrize("way", ["Escape", "the browser's way back"])

@@ -207,7 +207,7 @@ def test_what_the_api_refuses_stands_at_its_field(panel_of: Callable[..., Window
     panel.get_by_text("New deployment").click()
     name = panel.get_by_label("Name")
     name.fill("refused")
-    panel.get_by_text("Server based").click()
+    panel.get_by_text("Server-based").click()
     panel.get_by_label("Runtime").select_option(index=1)
     deploy(page)
     expect(name).to_have_attribute("aria-invalid", "true")

@@ -21,7 +21,7 @@ describe("what has changed since the preview", () => {
       {
         field: "Configuration",
         confirmed: "serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s",
-        now: "server based, 1 pod at 80 % CPU",
+        now: "server-based, 1 pod at 80 % CPU",
       },
       { field: "Brings back", confirmed: "nothing", now: "support-x" },
     ]);

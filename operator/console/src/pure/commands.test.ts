@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deployLine, newAppLines, objectName, promoteLine, rollBackLine } from "./commands.ts";
+import { deployLine, newAppLines, objectName, promoteLine, rollBackCall, rollBackLine } from "./commands.ts";
 
 const PLACE = { namespace: "demo", app: "support" };
 
@@ -109,4 +109,14 @@ describe("the line of a promotion", () => {
       "kubectl dynamiq promote support -n demo --to production --target-namespace demo-prod --hostname a.example.com -m ok",
     );
   });
+});
+
+it("calls the API with whatever a message has in it", () => {
+  const text = rollBackCall({
+    origin: "https://dynamiq.example.com",
+    app: "a1",
+    body: { restores: "r1", message: "it's slow" },
+  });
+  expect(text).toContain("curl -X POST https://dynamiq.example.com/v1/apps/a1/deploy");
+  expect(text).toContain(`-d '{"restores":"r1","message":"it'\\''s slow"}'`);
 });

@@ -150,6 +150,24 @@ export function rollBackLine(asked: RollBackLine): string {
   return line("rollback", asked, option("--to-row", asked.row), scaling, message(asked.message));
 }
 
+export interface RollBackCall {
+  /** The origin of the management API. */
+  origin: string;
+  /** The App's id. */
+  app: string;
+  body: object;
+}
+
+/** The call of the management API that brings a row back. */
+export function rollBackCall({ origin, app, body }: RollBackCall): string {
+  return [
+    `curl -X POST ${quoted(`${origin}/v1/apps/${app}/deploy`)}`,
+    '-H "Content-Type: application/json"',
+    '-H "Authorization: Bearer $DYNAMIQ_PERSONAL_ACCESS_TOKEN"',
+    `-d ${quoted(JSON.stringify(body))}`,
+  ].join(" \\\n  ");
+}
+
 export interface PromoteLine extends Place {
   environment: string;
   /** Where several namespaces are of this environment. */

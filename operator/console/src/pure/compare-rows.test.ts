@@ -33,7 +33,7 @@ describe("compareRows", () => {
   it("marks what differs, however it is run", () => {
     const serverless = { deployment_type: "serverless", config: { idle_seconds: 300, max_replicas: 2 } };
     expect(differing(ROW, { ...ROW, deployment_config: serverless } as WholeRow)).toEqual([
-      ["Type", "Server based", "Serverless"],
+      ["Type", "Server-based", "Serverless"],
       ["Min replicas", "1", ""],
       ["Target CPU (%)", "80", ""],
       ["Asleep after (s)", "", "300"],

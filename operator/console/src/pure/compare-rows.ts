@@ -31,7 +31,7 @@ const FIELDS: [string, Told][] = [
   ["Runtime", (row) => row.runtime?.version],
   ["Runtime resource", (row) => row.pinned?.runtime.name],
   ["Image", (row) => row.pinned?.runtime.image],
-  ["Type", (row) => (row.deployment_config.deployment_type === "serverless" ? "Serverless" : "Server based")],
+  ["Type", (row) => (row.deployment_config.deployment_type === "serverless" ? "Serverless" : "Server-based")],
   ["Min replicas", (row) => row.deployment_config.config.autoscaling?.min_replicas],
   ["Max replicas", (row) => maxOf(row)],
   ["Target CPU (%)", (row) => row.deployment_config.config.autoscaling?.target_cpu_utilization_percentage],

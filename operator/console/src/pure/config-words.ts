@@ -17,7 +17,7 @@ export function scalingInWords({ deployment_type: type, config }: Config): strin
 }
 
 export function typeInWords(type: string): string {
-  return type === "serverless" ? "serverless" : "server based";
+  return type === "serverless" ? "serverless" : "server-based";
 }
 
 /** `100m CPU and 256Mi memory, at most 1Gi memory`; empty where nothing is said. */

@@ -65,7 +65,7 @@ describe("what happens", () => {
   it("says whether pods restart", () => {
     expect(says({})).toEqual(["Pods restart: they are replaced one by one, and requests go on being answered"]);
     expect(says({ pods_restart: false })).toEqual(["No pod restarts"]);
-    expect(says({ from: null })).toEqual(["Pods are started"]);
+    expect(says({ from: null })).toEqual(["Pods will be started"]);
   });
 
   it("says of a switch what is warm and what starts", () => {

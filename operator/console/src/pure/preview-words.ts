@@ -79,7 +79,7 @@ export function consequencesOf(preview: Preview): Consequence[] {
       kind: "attention",
       says: "Nothing changes: the App runs exactly this already, and one more row says so",
     });
-  } else if (!from) said.push({ kind: "calm", says: "Pods are started" });
+  } else if (!from) said.push({ kind: "calm", says: "Pods will be started" });
   else if (preview.strategy === "Switch" && (preview.pods_restart || preview.pods_warm)) said.push(moves(preview));
   else if (preview.pods_restart) {
     said.push({

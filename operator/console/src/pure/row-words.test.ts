@@ -41,7 +41,7 @@ describe("words", () => {
   it("tell how it is run", () => {
     const autoscaling = { min_replicas: 1, max_replicas: 4, target_cpu_utilization_percentage: 80 };
     expect(configOf({ deployment_type: "server_based", config: { autoscaling } })).toBe(
-      "Server based, 1 to 4 pods at 80 % CPU",
+      "Server-based, 1 to 4 pods at 80 % CPU",
     );
     expect(configOf({ deployment_type: "serverless", config: {} })).toBe(
       "Serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s",

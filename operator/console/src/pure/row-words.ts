@@ -39,7 +39,7 @@ export function provenanceOf(row: Pick<Row, "provenance">): string {
   return sentence(row.provenance ?? "");
 }
 
-/** How a row is run: `Server based, 1 to 2 pods at 80 % CPU`. */
+/** How a row is run: `Server-based, 1 to 2 pods at 80 % CPU`. */
 export function configOf(config: Row["deployment_config"]): string {
   return sentence(`${typeInWords(config.deployment_type)}, ${scalingInWords(config as Config)}`);
 }

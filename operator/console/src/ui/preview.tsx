@@ -18,7 +18,7 @@ interface Props<T extends Preview> {
   preview: Previewed<T>;
   /** What to say while the form cannot be previewed. */
   waits?: string;
-  /** What else happens. */
+  /** What else happens, before the rest. */
   also?: (data: T) => Consequence[];
   /** What stands above the diff, which may be long. */
   children?: ComponentChildren;
@@ -51,7 +51,7 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
       {data && (
         <div class={isCurrent ? "told" : "told old"}>
           <Pairs pairs={pairsOf(data)} />
-          <Consequences of={[...consequencesOf(data), ...(also?.(data) ?? [])]} />
+          <Consequences of={[...(also?.(data) ?? []), ...consequencesOf(data)]} />
           <Warnings warnings={data.warnings} />
         </div>
       )}
@@ -102,7 +102,7 @@ function OnePair({ pair }: { pair: Pair }) {
   );
 }
 
-const SHAPES = { calm: "check", restart: "restart", attention: "warning" } as const;
+const SHAPES = { calm: "circle", restart: "restart", attention: "warning" } as const;
 
 export function Consequences({ of }: { of: Consequence[] }) {
   return (

@@ -32,7 +32,7 @@ export function AppHeading({ app, rights }: { app: App; rights?: AppRights }) {
       </div>
       <div class="buttons">
         <Action right={rights?.promote} href={`/console/apps/${app.id}/promote`}>
-          Promote
+          Promote deployment
         </Action>
         <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
           Deploy

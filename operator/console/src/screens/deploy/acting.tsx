@@ -1,4 +1,4 @@
-import type { ComponentChildren, RefObject } from "preact";
+import type { ComponentChildren, RefObject, TargetedKeyboardEvent } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import type { Problem } from "../../api/problem.ts";
 import type { Leaving } from "../../state/leaving.ts";
@@ -16,6 +16,8 @@ interface Props {
   askRight?: () => void;
   /** Why it cannot be done yet; empty where it can. */
   waits?: string;
+  /** What to know before it is done, which keeps nobody from trying. */
+  says?: string;
   isSending: boolean;
   /** Why the last try was refused. */
   problem?: Problem;
@@ -40,7 +42,7 @@ export function ActingForm(props: Props) {
     onAct();
   };
   return (
-    <form class="acting" ref={form} noValidate onSubmit={submit}>
+    <form class="acting" ref={form} noValidate onSubmit={submit} onKeyDown={sendByKeys}>
       {children}
       <footer>
         {leaving.asks && <Leave leaving={leaving} />}
@@ -53,11 +55,19 @@ export function ActingForm(props: Props) {
   );
 }
 
+/** Ctrl+Enter, or ⌘+Enter, in a text of several lines does what Enter does in a line. */
+function sendByKeys(event: TargetedKeyboardEvent<HTMLFormElement>) {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+  if (!(event.target instanceof HTMLTextAreaElement)) return;
+  event.preventDefault();
+  event.currentTarget.requestSubmit();
+}
+
 /** The same from a terminal. */
-export function Terminal({ text }: { text: string }) {
+export function Terminal({ text, title = "From a terminal" }: { text: string; title?: string }) {
   return (
-    <section class="terminal" aria-label="From a terminal">
-      <h3>From a terminal</h3>
+    <section class="terminal" aria-label={title}>
+      <h3>{title}</h3>
       <Command text={text} />
     </section>
   );
@@ -87,10 +97,10 @@ function Leave({ leaving }: { leaving: Leaving }) {
   );
 }
 
-function Buttons({ action, button, right, askRight, waits, isSending, leaving }: Props) {
+function Buttons({ action, button, right, askRight, waits, says, isSending, leaving }: Props) {
   const id = useId();
   const isForbidden = right?.allowed === false;
-  const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits;
+  const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits || says;
   return (
     <div class="buttons end">
       <span id={id} class={isForbidden ? "why small break missing" : "why small muted break"}>

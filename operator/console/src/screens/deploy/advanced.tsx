@@ -21,7 +21,7 @@ interface Props {
 }
 
 const SERVERLESS = "Serverless";
-const SERVER = "Server based";
+const SERVER = "Server-based";
 
 /** How the App is run: its type, its replicas, and the compute of each pod. Prefilled; what is left as it is keeps what is live. */
 export function AdvancedConfiguration({ edits, live, wrong, onChange }: Props) {

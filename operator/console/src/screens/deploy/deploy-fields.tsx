@@ -5,7 +5,7 @@ import type { Edits } from "../../pure/deploy-form.ts";
 import { useQuery } from "../../state/query.ts";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
-import { type Choice, MessageField, SelectField, Switch, TextField } from "./fields.tsx";
+import { type Choice, MessageField, SelectField, Switch, TextField, WholeText } from "./fields.tsx";
 
 interface Props {
   panel: Panel;
@@ -20,7 +20,7 @@ const PUBLIC = "Public";
 /** What is filled in: which App, which version, on what, and why. */
 export function DeployFields({ panel, deploying }: Props) {
   const { edits, edit, apps } = panel;
-  const { mode, live, wrong } = deploying;
+  const { mode, app, live, wrong } = deploying;
   const change = (part: Partial<Edits>) => edit({ ...edits, ...part });
   return (
     <div class="fields">
@@ -47,12 +47,14 @@ export function DeployFields({ panel, deploying }: Props) {
               onChange={(message) => change({ message })}
             />
           )}
-          <AdvancedConfiguration
-            edits={edits.config}
-            live={live}
-            wrong={wrong}
-            onChange={(config) => change({ config })}
-          />
+          {(mode === "new" || app) && (
+            <AdvancedConfiguration
+              edits={edits.config}
+              live={live}
+              wrong={wrong}
+              onChange={(config) => change({ config })}
+            />
+          )}
         </>
       )}
     </div>
@@ -110,14 +112,17 @@ function ExistingFields({ panel, deploying, change }: ChangeProps) {
     <>
       <SelectField
         label="Select deployment"
+        first={panel.first.appId === undefined}
         value={app?.id ?? ""}
-        choices={[...(app ? [] : [{ value: "", says: "Select one" }]), ...panel.apps.map(choiceOfApp)]}
+        choices={[...(app ? [] : [{ value: "", says: "Choose a deployment…" }]), ...panel.apps.map(choiceOfApp)]}
         onChange={(appId) => change({ appId })}
       />
-      <div class="two">
-        <TextField label="Name" readOnly value={app?.name ?? ""} />
-        <TextField label="Description" readOnly value={app?.description ?? ""} />
-      </div>
+      {app && (
+        <>
+          <TextField label="Name" readOnly value={app.name} />
+          <WholeText label="Description" value={app.description || "none"} />
+        </>
+      )}
     </>
   );
 }
@@ -136,11 +141,13 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
   }));
   const kept = app?.live ? runtimes.find(({ id }) => id === app.runtime_id) : runtimes.find((each) => !each.deprecated);
   const shown = runtimes.find(({ id }) => id === edits.runtimeId) ?? kept;
+  // What is kept stands there once.
+  const others = runtimes.filter(({ id }) => !app?.live || id !== kept?.id || id === edits.runtimeId);
   return (
     <>
       <SelectField
         label="Source version"
-        first={first.mode === "existing"}
+        first={first.mode === "existing" && first.appId !== undefined}
         value={edits.versionId ?? first.versionId}
         choices={version ? choices : [{ value: edits.versionId ?? first.versionId, says: "(gone)" }, ...choices]}
         wrong={wrong.workflow_version_id}
@@ -149,7 +156,7 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
       <SelectField
         label="Runtime"
         value={edits.runtimeId ?? ""}
-        choices={[{ value: "", says: whatIsKept(app, kept) }, ...runtimes.map(choiceOfRuntime)]}
+        choices={[{ value: "", says: whatIsKept(app, kept) }, ...others.map(choiceOfRuntime)]}
         hint={
           runtimesProblem
             ? `Others cannot be listed: ${runtimesProblem.message}`
@@ -165,7 +172,9 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
 }
 
 function whatIsKept(app: AppOfList | undefined, kept: Runtime | undefined): string {
-  if (app?.live) return `Keep what is live · ${app.runtime?.version ?? kept?.version ?? ""}`;
+  if (app?.live) {
+    return `Keep what is live · ${kept ? choiceOfRuntime(kept).says : (app.runtime?.version ?? "")}`;
+  }
   return kept ? `The newest · ${kept.version}` : "The newest";
 }
 

@@ -2,14 +2,17 @@ import { useRef } from "preact/hooks";
 import { readProjects } from "../../api/read.ts";
 import { deployLine, newAppLines } from "../../pure/commands.ts";
 import { configToSend, wholeConfig } from "../../pure/config.ts";
+import { fieldOf } from "../../pure/row-words.ts";
+import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { PreviewView } from "../../ui/preview.tsx";
 import { ActingForm, Terminal } from "./acting.tsx";
 import { DeployFields } from "./deploy-fields.tsx";
 import { type Deploying, type Panel, useDeploying } from "./deploying.ts";
 import { NewAppOutlook } from "./new-app.tsx";
-import { Outcome, waitsAfter } from "./outcome.tsx";
+import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 
+const CHOOSE = "Choose a deployment to see what this would do.";
 const MEND = "Mend what is marked to see what this would do.";
 
 /** The form of the Deploy panel, with what it would do beside it. */
@@ -25,9 +28,10 @@ export function DeployForm(panel: Panel) {
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUnknown ? "Try again" : `Deploy ${version?.version ?? ""}`}
+      action={outcome.isUnknown ? "Try again" : deployTo(version?.version, app?.name)}
       right={rights.right}
       askRight={rights.ask}
+      says={says(deploying)}
       waits={outcome.isUnknown ? "" : waitsAfter(outcome) || waitsFor(deploying)}
       isSending={outcome.isSending}
       problem={outcome.problem}
@@ -42,7 +46,7 @@ export function DeployForm(panel: Panel) {
           {mode === "new" ? (
             <NewAppOutlook panel={panel} deploying={deploying} />
           ) : (
-            <PreviewView preview={preview} waits={app && isWrong ? MEND : undefined} />
+            <PreviewView preview={preview} waits={app ? (isWrong ? MEND : undefined) : CHOOSE} />
           )}
           <CommandLine panel={panel} deploying={deploying} />
         </div>
@@ -53,10 +57,23 @@ export function DeployForm(panel: Panel) {
 
 /** Why it cannot be deployed yet; what is wrong with a field is said when somebody tries. */
 function waitsFor({ mode, app, preview, isWrong }: Deploying): string {
+  if (mode === "existing" && !app) return "Choose a deployment";
   if (mode === "new" || isWrong) return "";
-  if (!app) return "Select a deployment";
-  if (preview.isCurrent) return "";
-  return preview.problem ? "What this would do is not known" : "Looking at what this would do…";
+  return waitsForPreview(preview);
+}
+
+/** What is wrong where the reader looks when the button does nothing but show it. */
+function says({ wrong }: Deploying): string {
+  const [first] = Object.entries(wrong);
+  if (!first) return "";
+  const [path, said] = first;
+  const field = fieldOf(path.replace(/^deployment_config\.config\.(?=resources)/, ""));
+  return `Mend first: ${sentence(field)}. ${said}`;
+}
+
+/** What the button does, to what. */
+function deployTo(version = "", app?: string): string {
+  return app ? `Deploy ${version} to ${app}` : `Deploy ${version}`;
 }
 
 function focusWrong(form: HTMLElement | null) {

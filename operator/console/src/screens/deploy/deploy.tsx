@@ -63,8 +63,10 @@ function useChosenFirst(versions?: Version[], apps?: AppOfList[], app?: App): Fi
   const newest = versions?.[0];
   if (chosen.current === undefined && versions && newest && apps) {
     const asked = versions.find(({ id, version }) => id === query.version || version === query.version);
-    const appId = app?.id ?? (apps.find(({ id }) => id === query.app) ?? apps[0])?.id;
-    chosen.current = { mode: appId ? "existing" : "new", versionId: (asked ?? newest).id, appId };
+    // Where several fit, the reader says which: none is deployed because it stood first.
+    const only = apps.length === 1 ? apps[0] : undefined;
+    const appId = app?.id ?? (apps.find(({ id }) => id === query.app) ?? only)?.id;
+    chosen.current = { mode: appId || apps.length > 0 ? "existing" : "new", versionId: (asked ?? newest).id, appId };
   }
   return chosen.current;
 }

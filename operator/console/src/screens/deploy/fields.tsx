@@ -46,6 +46,15 @@ export function TextField({ label, value, hint, wrong, unit, first, onChange, ..
   );
 }
 
+/** A text that is only read, all of it however narrow the column. */
+export function WholeText({ label, value }: Pick<TextProps, "label" | "value">) {
+  return (
+    <Field label={label}>
+      {(attributes) => <textarea {...attributes} class="input whole" readOnly rows={1} value={value} />}
+    </Field>
+  );
+}
+
 /** Why it is done: it stays in the history. */
 export function MessageField({
   value,

@@ -46,7 +46,7 @@ export function NewAppOutlook({ panel, deploying }: { panel: Panel; deploying: D
               says:
                 type === "serverless"
                   ? "It sleeps while nobody calls, and the next call wakes it"
-                  : "Its pods are started, and always run",
+                  : "Its pods will be started, and always run",
             },
           ]}
         />

@@ -52,6 +52,14 @@ export function waitsAfter(sending: Told): string {
   return problem && !isSending && changesOf(problem).length > 0 ? "Look at the new preview first" : "";
 }
 
+/** Why nothing can be sent before the preview is there: the reason it is not, where there is one. */
+export function waitsForPreview({ isCurrent, problem }: { isCurrent: boolean; problem?: Problem }): string {
+  if (isCurrent) return "";
+  if (!problem) return "Looking at what this would do…";
+  const isReason = problem.status >= 400 && problem.status < 500 && problem.status !== 401;
+  return isReason ? sentence(problem.message) : "What this would do is not known";
+}
+
 function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
   return (
     <div class="notice warn changed" role="alert">

@@ -120,7 +120,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     >
       <div class="body">
         <Summary app={app} />
-        <Where {...{ targets, target, edits, wrong: shown }} edit={change} />
+        <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
         <PreviewView
           preview={preview}
           waits={lacks ? "Give a hostname to see what this would do." : undefined}
@@ -150,8 +150,8 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
 /** What the target lacks, and gets. */
 function createdBy({ new_app, new_version }: PromotionData, app: string, project: string): Consequence[] {
   const says = [
-    ...(new_app ? [`App ${app} is made in ${project}`] : []),
-    ...(new_version ? [`Version ${new_version} is put into ${project}`] : []),
+    ...(new_app ? [`App ${app} will be made in ${project}`] : []),
+    ...(new_version ? [`Version ${new_version} will be put into ${project}`] : []),
   ];
   return says.map((each) => ({ kind: "calm", says: each }));
 }
@@ -169,12 +169,8 @@ function Summary({ app }: { app: App }) {
     <dl class="facts summary">
       <dt>Name</dt>
       <dd>{app.name}</dd>
-      {app.description && (
-        <>
-          <dt>Description</dt>
-          <dd>{app.description}</dd>
-        </>
-      )}
+      <dt>Description</dt>
+      <dd class="break">{app.description || <span class="muted">none</span>}</dd>
       <dt>Live version</dt>
       <dd>
         <strong>{app.live?.version}</strong> (#{app.live?.sequence}) in {app.environment ?? app.namespace}
@@ -184,6 +180,7 @@ function Summary({ app }: { app: App }) {
 }
 
 interface WhereProps {
+  app: App;
   targets: Target<Environment>[];
   target: Target<Environment> & { isOneOfSeveral: boolean };
   edits: PromoteEdits;
@@ -192,7 +189,7 @@ interface WhereProps {
 }
 
 /** Where to: the environment, which project where it has several, and the hostname there. */
-function Where({ targets, target, edits, edit, wrong }: WhereProps) {
+function Where({ app, targets, target, edits, edit, wrong }: WhereProps) {
   const names = [...new Set(targets.map(({ environment }) => environment))];
   const projects = targets.filter(({ environment }) => environment === target.environment);
   return (
@@ -206,7 +203,7 @@ function Where({ targets, target, edits, edit, wrong }: WhereProps) {
             ? `${target.live_version} is live there`
             : target.app_id
               ? "Nothing is live there"
-              : "It is new there"
+              : `${app.name} is not in ${environmentName(target.environment)} yet`
         }
         wrong={wrong.environment}
         onChange={(environment) => edit({ ...edits, environment, projectId: undefined })}
@@ -227,7 +224,7 @@ function Where({ targets, target, edits, edit, wrong }: WhereProps) {
           first
           inputMode="url"
           value={edits.hostname ?? ""}
-          placeholder="support.example.com"
+          placeholder={`${app.resource_name}.${target.environment}.example.com`}
           hint="The App's address there"
           wrong={wrong.hostname}
           onChange={(hostname) => edit({ ...edits, hostname })}

@@ -2,8 +2,10 @@ import { useRef } from "preact/hooks";
 import { type DeployBody, deploy, previewDeploy } from "../../api/deploying.ts";
 import { type App, type Deployment, readRights, readRow } from "../../api/read.ts";
 import { fieldsWrong } from "../../pure/answers.ts";
-import { rollBackLine } from "../../pure/commands.ts";
-import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
+import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
+import type { Config } from "../../pure/config.ts";
+import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
@@ -16,7 +18,7 @@ import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
 import { MessageField } from "./fields.tsx";
-import { Outcome, waitsAfter } from "./outcome.tsx";
+import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
 interface Filled {
@@ -51,6 +53,7 @@ interface FormProps {
 
 function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const title = titleOf(row);
+  const [itsScaling, liveScaling] = [scalingOf(row.deployment_config), scalingOf(app.deployment_config)];
   const message = filled.message.trim();
   const wrong = tooLong(filled.message, MESSAGE_MOST);
   const body: DeployBody = {
@@ -87,7 +90,9 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
       button={button}
       right={rights.data.value?.roll_back}
       askRight={() => void rights.refresh()}
-      waits={sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(wrong, preview)}
+      waits={
+        sending.isUnknown ? "" : waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview))
+      }
       isSending={sending.isSending}
       problem={sending.problem}
       onAct={() =>
@@ -109,7 +114,9 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
             <span>
               Bring back its scaling
               <span class="hint small muted">
-                Type, replicas and resources of {title}; otherwise what is live stays
+                {itsScaling === liveScaling
+                  ? `The same as what is live: ${liveScaling}`
+                  : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`}
               </span>
             </span>
           </label>
@@ -128,6 +135,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
             message,
           })}
         />
+        <Terminal title="API call" text={rollBackCall({ origin: location.origin, app: app.id, body })} />
       </div>
     </ActingForm>
   );
@@ -153,8 +161,9 @@ function titleOf({ workflow_version: version, sequence, name }: Deployment): str
   return `${version?.version ?? ""} ${sequence ? `(#${sequence})` : `(${name})`}`.trim();
 }
 
-function waitsFor(wrong: string, { isCurrent, problem }: { isCurrent: boolean; problem?: unknown }): string {
-  if (wrong) return "The message is too long";
-  if (isCurrent) return "";
-  return problem ? "What this would do is not known" : "Looking at what this would do…";
+/** Type, replicas and resources in words. */
+function scalingOf(config: Config | null | undefined): string {
+  if (!config) return "nothing";
+  const compute = computeInWords(config.config?.resources);
+  return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
 }
