@@ -13,7 +13,7 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
-from tests.support.browser.keys import choose, focused, tab_to
+from tests.support.browser.keys import choose, tab_to
 from tests.support.browser.pages import ORIGIN, Window, axe
 from tests.support.browser.served import User
 from tests.support.history_stage import HistoryStage
@@ -240,6 +240,37 @@ def test_a_promotion_asks_for_the_hostname_that_is_needed(opened: AsSomebody, de
     rolled_out(window.page)
     made = eventually("the App is there", lambda: stage.api.get(kinds.APP.kind, "hosted", deploying.production))
     assert made.body["spec"]["hostname"] == "hosted.prod.example.com"
+
+
+def test_what_the_target_lacks_is_said_first_with_the_line_that_makes_it(opened: AsSomebody, deploying: Deploying) -> None:
+    stage = deploying.stage
+    secret = {"name": "TOKEN", "secret": {"name": "openai", "key": "token"}}
+    stage.create({**stage.named("Secret", "openai"), "stringData": {"token": "x"}})
+    stage.app(
+        "lacking",
+        factories.public(),
+        factories.with_hostname("lacking.example.com"),
+        factories.with_variables(secret),
+        workflow=deploying.workflow,
+    )
+    deploying.live("lacking", "v1")
+    app = stage.get(kinds.APP.kind, "lacking")["metadata"]["uid"]
+    page = opened(f"/console/apps/{app}/promote").page
+    panel = dialog(page, "Promote deployment")
+    told = panel.get_by_role("alert").filter(has_text="First, Production needs")
+    expect(told).to_contain_text(f"kubectl create secret generic openai -n {deploying.production} --from-literal=token=VALUE")
+    expect(told).to_contain_text(f"Whoever may write Secrets in namespace {deploying.production} can do this")
+    button = panel.get_by_role("button", name="Promote deployment")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_accessible_description("Production lacks Secret openai")
+    assert axe(page) == []
+    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "openai", "namespace": deploying.production}}
+    assert stage.api.create({**made, "stringData": {"token": "x"}}).ok
+    told.get_by_role("button", name="Look again").click()
+    expect(told).to_have_count(0)
+    expect(button).to_have_accessible_description("Give a hostname")
+    panel.get_by_label("Hostname").fill("lacking.prod.example.com")
+    expect(button).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_a_workflow_without_a_version_names_the_next_step(opened: AsSomebody, deploying: Deploying) -> None:

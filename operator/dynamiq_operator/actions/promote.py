@@ -103,11 +103,14 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
     if text is None:
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     there = _there(api, target, app)
-    new_app = _first(source_app, target, environment, request.hostname) if there is None else None
+    new_app = _first(source_app, target, request.hostname) if there is None else None
     deployed = there or App.of(new_app or {})
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(api, target, deployed.spec, environment)
+    if new_app is not None and source_app.spec.hostname is not None and request.hostname is None:
+        # Only now: nobody chooses a hostname for an App that could not be made yet.
+        raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
     rows = history.open_rows(api, target, app) if there is not None else History(())
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
@@ -226,10 +229,8 @@ def _there(api: Api, namespace: str, app: str) -> App | None:
         return None
 
 
-def _first(source: App, target: str, environment: str, hostname: str | None) -> Manifest:
+def _first(source: App, target: str, hostname: str | None) -> Manifest:
     """The App that a first promotion makes: as the source, under its own hostname."""
-    if source.spec.hostname is not None and hostname is None:
-        raise NeedsHostname(f"App {source.meta.name} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
     if hostname is not None:
         spec["hostname"] = hostname
@@ -261,7 +262,7 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
             try:
                 found = requests.get(api, resource, namespace, named.name)
             except errors.NotFound:
-                lacking.append(f"variable {variable.name} needs {resource.kind} {named.name}")
+                lacking.append(f"variable {variable.name} needs {resource.kind} {named.name} with a key {named.key}")
             except errors.Denied:
                 continue  # a caller who may not read it finds out by the row's condition
             else:

@@ -121,7 +121,7 @@ SECRET = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (NOT_FOUND, "variable TOKEN needs Secret vault"),
+        (NOT_FOUND, "variable TOKEN needs Secret vault with a key token"),
         ({"data": {"other": "x"}}, "variable TOKEN needs key token of Secret vault"),
     ],
 )

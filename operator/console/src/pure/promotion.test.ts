@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { environmentName, targetOf, targetsOf } from "./promotion.ts";
+import { environmentName, lackingOf, supplyLine, targetOf, targetsOf } from "./promotion.ts";
 
 const at = (environment: string, id: string, isOwn = false) => ({ environment, project_id: id, is_own: isOwn });
 const ALL = [at("staging", "own", true), at("qa", "qa"), at("production", "eu"), at("production", "us")];
@@ -25,4 +25,30 @@ describe("where an App is promoted to", () => {
 it("writes an environment as people do", () => {
   expect(environmentName("production")).toBe("Production");
   expect(environmentName("qa")).toBe("qa");
+});
+
+describe("what the target lacks", () => {
+  const said = (what: string) => lackingOf(`production lacks something in namespace prod: ${what}`);
+
+  it("is made by a line for each, with all its keys", () => {
+    const found = said(
+      "variable TOKEN needs Secret openai with a key token; variable ORG needs Secret openai with a key org; variable URL needs ConfigMap urls with a key url",
+    );
+    expect(found.map(supplyLine)).toEqual([
+      "kubectl create secret generic openai -n prod --from-literal=token=VALUE --from-literal=org=VALUE",
+      "kubectl create configmap urls -n prod --from-literal=url=VALUE",
+    ]);
+    expect(found[0]?.variables).toEqual(["TOKEN", "ORG"]);
+  });
+
+  it("is added where only a key is missing", () => {
+    expect(said("variable TOKEN needs key token of Secret openai").map(supplyLine)).toEqual([
+      `kubectl patch secret openai -n prod --type merge -p '{"stringData":{"token":"VALUE"}}'`,
+    ]);
+  });
+
+  it("is nothing where something else is said", () => {
+    expect(lackingOf("App support in prod runs another workflow")).toEqual([]);
+    expect(said("the moon")).toEqual([]);
+  });
 });

@@ -1,4 +1,5 @@
 /** Where an App can be promoted to. Pure. */
+import { quoted } from "./shell.ts";
 import { sentence } from "./texts.ts";
 
 interface Place {
@@ -44,4 +45,47 @@ const SHORT = 3;
 /** `production` as people write it; `qa` and `dev` stay as they are. */
 export function environmentName(environment: string): string {
   return environment.length > SHORT ? sentence(environment) : environment;
+}
+
+/** A Secret or ConfigMap that variables of the App need, and the target lacks. */
+export interface Lacking {
+  kind: string;
+  name: string;
+  variables: string[];
+  keys: string[];
+  /** Whether it is there, and only keys of it are not. */
+  isThere: boolean;
+  namespace: string;
+}
+
+const LACKS = /lacks something in namespace (\S+): (.*)$/;
+const NEEDS = /^variable (\S+) needs (?:key (\S+) of )?(Secret|ConfigMap) (\S+?)(?: with a key (\S+))?\.?$/;
+
+/** What a promotion's refusal says is lacking there; empty where it says something else. */
+export function lackingOf(message: string): Lacking[] {
+  const [, namespace, all] = LACKS.exec(message) ?? [];
+  const found = new Map<string, Lacking>();
+  for (const each of all?.split("; ") ?? []) {
+    const [, variable, missing, kind, name, key = missing] = NEEDS.exec(each) ?? [];
+    if (!namespace || !variable || !kind || !name) return [];
+    const of = `${kind} ${name}`;
+    const one = found.get(of) ?? { kind, name, namespace, variables: [], keys: [], isThere: missing !== undefined };
+    one.variables.push(variable);
+    if (key && !one.keys.includes(key)) one.keys.push(key);
+    found.set(of, one);
+  }
+  return [...found.values()];
+}
+
+/** The line that makes what is lacking, or adds the keys to what is there. */
+export function supplyLine({ kind, name, keys, isThere, namespace }: Lacking): string {
+  const what = kind.toLowerCase();
+  const where = `${quoted(name)} -n ${quoted(namespace)}`;
+  if (isThere) {
+    const data = Object.fromEntries(keys.map((key) => [key, "VALUE"]));
+    const patch = JSON.stringify({ [kind === "Secret" ? "stringData" : "data"]: data });
+    return `kubectl patch ${what} ${where} --type merge -p ${quoted(patch)}`;
+  }
+  const values = keys.map((key) => `--from-literal=${quoted(`${key}=VALUE`)}`);
+  return [`kubectl create ${kind === "Secret" ? "secret generic" : what} ${where}`, ...values].join(" ");
 }

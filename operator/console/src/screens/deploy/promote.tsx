@@ -11,11 +11,19 @@ import type { App, Deployment } from "../../api/read.ts";
 import { fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
-import { environmentName, type PromoteEdits, type Target, targetOf, targetsOf } from "../../pure/promotion.ts";
+import {
+  environmentName,
+  type Lacking,
+  lackingOf,
+  type PromoteEdits,
+  type Target,
+  targetOf,
+  targetsOf,
+} from "../../pure/promotion.ts";
 import { hostnameWrong, MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
-import { usePreview } from "../../state/preview.ts";
+import { type Previewed, usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useSending } from "../../state/sending.ts";
 import { Command } from "../../ui/copy.tsx";
@@ -25,9 +33,11 @@ import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
 import { MessageField, SelectField, TextField } from "./fields.tsx";
-import { Outcome, waitsAfter } from "./outcome.tsx";
+import { LackingNotice } from "./lacking.tsx";
+import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
+const FIELDS = ["hostname", "message", "environment", "project_id"];
 const TITLE = "Promote deployment";
 
 /** Deploys what an App serves to the App of its name in another environment of the project. */
@@ -79,7 +89,8 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   };
   const lacks = target.needs_hostname && !hostname;
   const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version]);
-  const preview = usePreview(lacks || wrong.hostname ? undefined : key, (signal) =>
+  // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
+  const preview = usePreview(wrong.hostname ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
   );
   const sending = useSending<PromoteBody, Deployment>(
@@ -94,8 +105,15 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     sending.forgetRefusal();
     edit(to);
   };
-  const problem = sending.problem ?? preview.problem;
-  const told = problem && fieldsWrong(problem, ["hostname", "message", "environment", "project_id"]);
+  const asksHostname = lacks && preview.problem?.details.hostname !== undefined;
+  const problem = sending.problem ?? (asksHostname ? undefined : preview.problem);
+  const told = problem && fieldsWrong(problem, FIELDS);
+  const lacking = problem ? lackingOf(problem.message) : [];
+  const place = environmentName(target.environment);
+  const look = () => {
+    sending.forgetRefusal();
+    preview.refresh();
+  };
   const button = useRef<HTMLButtonElement>(null);
   useReadyFocus(button, preview.isCurrent);
   const shown = { ...told?.fields, ...Object.fromEntries(Object.entries(wrong).filter(([, said]) => said)) };
@@ -106,9 +124,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
       button={button}
       right={target.promote}
       askRight={ask}
-      waits={
-        sending.isUnknown ? "" : waitsAfter(sending) || waitsFor(lacks, Object.values(wrong).some(Boolean), preview)
-      }
+      waits={sending.isUnknown ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })}
       isSending={sending.isSending}
       problem={sending.problem}
       onAct={() =>
@@ -116,14 +132,22 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
           ? sending.again()
           : sending.send({ ...body, confirmed: preview.data?.to as PromoteBody["confirmed"] })
       }
-      outcome={<Outcome sending={sending} rest={told?.rest} what="The promotion" look={preview.refresh} />}
+      outcome={
+        <Outcome
+          sending={sending}
+          rest={lacking.length > 0 ? "" : told?.rest}
+          what="The promotion"
+          look={preview.refresh}
+        />
+      }
     >
       <div class="body">
         <Summary app={app} />
+        {lacking.length > 0 && <LackingNotice {...{ lacking, place }} look={look} />}
         <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
         <PreviewView
-          preview={preview}
-          waits={lacks ? "Give a hostname to see what this would do." : undefined}
+          preview={lacking.length > 0 || asksHostname ? { ...preview, problem: undefined } : preview}
+          waits={waitsToShow(lacking, asksHostname, place)}
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <MessageField
@@ -156,11 +180,26 @@ function createdBy({ new_app, new_version }: PromotionData, app: string, project
   return says.map((each) => ({ kind: "calm", says: each }));
 }
 
-function waitsFor(lacks: boolean, isWrong: boolean, preview: { isCurrent: boolean; problem?: unknown }): string {
-  if (lacks) return "Give a hostname";
-  if (isWrong) return "Mend what is marked";
-  if (preview.isCurrent) return "";
-  return preview.problem ? "What this would do is not known" : "Looking at what this would do…";
+interface Waiting {
+  place: string;
+  lacking: Lacking[];
+  asksHostname: boolean;
+  wrong: Record<string, string>;
+  preview: Previewed<PromotionData>;
+}
+
+/** Why it cannot be promoted yet. */
+function waitsFor({ place, lacking, asksHostname, wrong, preview }: Waiting): string {
+  if (lacking.length > 0) return `${place} lacks ${lacking.map(({ kind, name }) => `${kind} ${name}`).join(", ")}`;
+  if (asksHostname) return "Give a hostname";
+  if (Object.values(wrong).some(Boolean)) return "Mend what is marked";
+  return waitsForPreview(preview);
+}
+
+/** Why there is no preview, where that is no failure. */
+function waitsToShow(lacking: Lacking[], asksHostname: boolean, place: string): string | undefined {
+  if (lacking.length > 0) return `What this would do is shown once ${place} has it.`;
+  return asksHostname ? "Give a hostname to see what this would do." : undefined;
 }
 
 /** What is promoted. */
