@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
-from tests.support import factories
+from tests.support import factories, rest
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
 from tests.support.browser.keys import choose, tab_to
 from tests.support.browser.pages import ORIGIN, Window, axe
@@ -181,7 +181,8 @@ def test_a_rollback_brings_back_scaling_where_that_is_asked_for(opened: AsSomebo
     pairs = panel.locator(".pairs")
     expect(pairs).to_contain_text("1 pod at 50 % CPU")
     scaling = panel.locator("label", has_text="Bring back its scaling")
-    expect(scaling).to_contain_text("Server-based, 3 to 7 pods at 50 % CPU. Otherwise what is live stays: server-based, 1 pod at 50 % CPU")
+    expect(scaling).to_contain_text("Server-based, 3 to 7 pods at 50 % CPU")
+    expect(scaling).to_contain_text("Otherwise what is live stays: server-based, 1 pod at 50 % CPU")
     panel.get_by_label("Bring back its scaling").check()
     expect(pairs).to_contain_text("3 to 7 pods at 50 % CPU")
     expect(panel.get_by_role("region", name="From a terminal")).to_contain_text("--to-row 1 --with-config")
@@ -242,8 +243,12 @@ def test_a_promotion_asks_for_the_hostname_that_is_needed(opened: AsSomebody, de
     assert made.body["spec"]["hostname"] == "hosted.prod.example.com"
 
 
-def test_what_the_target_lacks_is_said_first_with_the_line_that_makes_it(opened: AsSomebody, deploying: Deploying) -> None:
+def test_what_the_target_lacks_is_said_first_with_the_line_that_makes_it(
+    page_as: PageAs, deploying: Deploying, users: dict[str, User]
+) -> None:
     stage = deploying.stage
+    users["keeper"] = deploying.user("keeper", "edit")
+    rest.bind(stage.api, deploying.production, "keeper", "edit", stage.namespace)
     secret = {"name": "TOKEN", "secret": {"name": "openai", "key": "token"}}
     stage.create({**stage.named("Secret", "openai"), "stringData": {"token": "x"}})
     stage.app(
@@ -255,7 +260,7 @@ def test_what_the_target_lacks_is_said_first_with_the_line_that_makes_it(opened:
     )
     deploying.live("lacking", "v1")
     app = stage.get(kinds.APP.kind, "lacking")["metadata"]["uid"]
-    page = opened(f"/console/apps/{app}/promote").page
+    page = page_as("keeper", f"/console/apps/{app}/promote").page
     panel = dialog(page, "Promote deployment")
     told = panel.get_by_role("alert").filter(has_text="First, Production needs")
     expect(told).to_contain_text(f"kubectl create secret generic openai -n {deploying.production} --from-literal=token=VALUE")
