@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { errorOf, targetOf } from "./sign-in.ts";
+import { errorOf, refusalOf, targetOf } from "./sign-in.ts";
 
 test("a sign-in goes on to the link that was asked for, with its query", () => {
   expect(targetOf("/console/apps/1/history?status=Failed")).toBe("/console/apps/1/history?status=Failed");
@@ -38,4 +38,9 @@ test.each(["state", "nonce", "refused", "provider", "expired", "token"])(
 
 test("without an error nothing is said", () => {
   expect(errorOf(undefined)).toBeUndefined();
+});
+
+test("a token that the cluster does not take is refused without the words for programs, and what else went wrong keeps its own", () => {
+  expect(refusalOf({ status: 401, message: "send `Authorization: Bearer <token>`" })).not.toContain("Authorization");
+  expect(refusalOf({ status: 422, message: "a token has no spaces" })).toBe("a token has no spaces");
 });
