@@ -73,7 +73,7 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
         <div role="status" class="break">
           {read ? <Progress read={read[0]} total={read[1]} what="rows are read" /> : says}
         </div>
-        <Command text={line("kubectl", "dynamiq", "history", app.resource_name, "-n", app.namespace, "-o", "json")} />
+        <Command text={commandOf(app, format)} />
       </div>
       <footer>
         <div class="buttons end">
@@ -95,6 +95,14 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
       </footer>
     </Dialog>
   );
+}
+
+/** The plugin writes JSON; of CSV it prints the main columns. */
+function commandOf(app: App, format: Format): string {
+  const words = line("kubectl", "dynamiq", "history", app.resource_name, "-n", app.namespace);
+  if (format === "json") return `${words} -o json`;
+  const template = '{range [*]}{.sequence},{.version},{.status},{.runtime},{.createdBy}{"\\n"}{end}';
+  return `${words} -o jsonpath='${template}'`;
 }
 
 const COLUMNS: [string, (row: Row) => Cell][] = [

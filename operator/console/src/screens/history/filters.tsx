@@ -122,11 +122,10 @@ function StatusFilter({
   return (
     <details ref={details} class={filters.status.length > 0 ? "choices set" : "choices"}>
       <summary class="input">
-        {filters.status.length === 0 ? "Status" : filters.status.join(", ")}
+        <span>{filters.status.length === 0 ? "Status" : filters.status.join(", ")}</span>
         <span class="hidden-label">{filters.status.length === 0 ? ": all" : " (status)"}</span>
       </summary>
-      <fieldset>
-        <legend class="hidden-label">Status</legend>
+      <fieldset aria-label="Status">
         {STATUSES.map((status) => (
           <label key={status} class="tick-line">
             <input
@@ -185,8 +184,8 @@ function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
   const isKnown = value === "" || counted.some((each) => each.value === value);
   return (
     <label>
-      <span class="hidden-label">{label}</span>
       <select
+        aria-label={label}
         class={value ? "input set" : "input"}
         value={value}
         onChange={(event) => onChoose(event.currentTarget.value)}

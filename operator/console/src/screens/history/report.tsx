@@ -3,7 +3,9 @@ import type { App } from "../../api/read.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import { type HistoryFilters, inWords } from "../../pure/history-filters.ts";
 import { configOf, numberOf, provenanceOf } from "../../pure/row-words.ts";
+import { sentence } from "../../pure/texts.ts";
 import { absolute, duration } from "../../pure/time.ts";
+import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
 import { user } from "../../state/session.ts";
 
 export interface ReportProps {
@@ -55,6 +57,7 @@ export function AuditReport({ app, filters, rows, total, verified, at }: ReportP
         <dt>Verified</dt>
         <dd>
           <Verdict verified={verified} />
+          <p>{ofMissing(rows)}</p>
         </dd>
       </dl>
       <table>
@@ -78,9 +81,10 @@ export function AuditReport({ app, filters, rows, total, verified, at }: ReportP
 function Verdict({ verified }: { verified: Verification | string }) {
   if (typeof verified === "string") return <>{verified}</>;
   const { newest, expected, misfits } = verified;
+  const told = verdictOf(verified);
   return (
     <>
-      {verified.says}
+      {sentence(told.says)}
       {newest && (
         <>
           <br />
@@ -90,7 +94,7 @@ function Verdict({ verified }: { verified: Verification | string }) {
       {expected && (
         <>
           <br />
-          Expected <code>{expected.digest}</code>: {expected.found ? `#${expected.sequence} has it` : "no row has it"}
+          Expected <code>{expected.digest}</code>: {told.expected?.says}
         </>
       )}
       {misfits.map((each) => (
@@ -100,6 +104,12 @@ function Verdict({ verified }: { verified: Verification | string }) {
       ))}
     </>
   );
+}
+
+/** How many of the rows have no digest, and why. */
+function ofMissing(rows: Row[]): string {
+  const count = rows.filter((row) => !row.digest).length;
+  return count === 0 ? "" : `${count.toLocaleString("en")} of these rows without a digest. ${WITHOUT_DIGEST}`;
 }
 
 function ReportRow({ row }: { row: Row }) {
@@ -127,7 +137,7 @@ function ReportRow({ row }: { row: Row }) {
       <tr class="digest">
         <td />
         <td colSpan={5}>
-          <code>{row.digest ?? "no digest"}</code> {numberOf(row) !== row.name && row.name}
+          <code>{row.digest ?? "no digest: it was never rolled out"}</code> {numberOf(row) !== row.name && row.name}
         </td>
       </tr>
     </tbody>

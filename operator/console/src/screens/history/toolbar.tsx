@@ -1,9 +1,14 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Verification } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import { verdictOf } from "../../pure/verdict.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { ExportDialog, PrintDialog } from "../parts.ts";
+
+/** The part of the Overview that has the lines to copy. */
+const CALLS = "call-it";
+const TRIES = 30;
 
 interface Props {
   app: App;
@@ -19,6 +24,8 @@ interface Props {
 export function HistoryToolbar({ app, filters, total, verified, isVerifying, onVerify }: Props) {
   const [opened, open] = useState<"export" | "print">();
   const close = () => open(undefined);
+  const isIntact = verified !== undefined && verdictOf(verified).isIntact;
+  usePrintKey(total !== undefined && total > 0, () => open("print"));
   return (
     <header>
       <h2>
@@ -31,8 +38,9 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
         <div class="buttons">
           <button type="button" class="button tiny" aria-expanded={isVerifying} onClick={onVerify}>
             {verified ? (
-              <span class={verified.fits ? "verdict good" : "verdict bad"}>
-                <Icon shape={verified.fits ? "check" : "warning"} /> {verified.fits ? verified.says : "It does not fit"}
+              <span class={`verdict ${verified.fits ? "good" : isIntact ? "warn" : "bad"}`}>
+                <Icon shape={verified.fits ? "check" : "warning"} />{" "}
+                {verified.fits ? verified.says : isIntact ? "Expected digest: it does not fit" : "It does not fit"}
               </span>
             ) : (
               "Verify"
@@ -44,6 +52,9 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
           <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("print")}>
             <Icon shape="print" /> Print
           </button>
+          <a class="button tiny" href={`/console/apps/${app.id}#${CALLS}`} onClick={() => showOnceThere(CALLS)}>
+            API<span class="hidden-label">: how to read this history by it</span>
+          </a>
         </div>
       )}
       {opened === "export" && <ExportDialog app={app} filters={filters} total={total ?? 0} onClose={close} />}
@@ -58,4 +69,28 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
       )}
     </header>
   );
+}
+
+/** The page's own print key makes the report: of the page itself only the rows in view are there. */
+function usePrintKey(isOn: boolean, print: () => void): void {
+  useEffect(() => {
+    if (!isOn) return;
+    const onKey = (event: KeyboardEvent) => {
+      const isPrint = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "p";
+      if (!isPrint || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      print();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [isOn]);
+}
+
+/** Brings a part of the next screen in sight, once it is there. */
+function showOnceThere(id: string, tries = TRIES): void {
+  setTimeout(() => {
+    const part = document.getElementById(id);
+    if (part) part.scrollIntoView();
+    else if (tries > 0) showOnceThere(id, tries - 1);
+  }, 100);
 }

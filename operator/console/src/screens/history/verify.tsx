@@ -4,6 +4,7 @@ import { type Problem, problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
 import { sentence } from "../../pure/texts.ts";
+import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -44,8 +45,13 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
     event.preventDefault();
     const digest = expect.trim().toLowerCase();
     const isOne = digest === "" || DIGEST.test(digest);
-    setWrong(isOne ? "" : "A digest is sha256: and 64 letters from 0 to 9 and a to f.");
+    setWrong(isOne ? "" : "A digest is sha256: and 64 letters from 0 to 9 and a to f: this one was not looked for.");
     if (isOne) void verify(digest);
+  };
+  const reset = () => {
+    setExpect("");
+    setWrong("");
+    if (verified?.expected || problem) void verify("");
   };
   const words = ["kubectl", "dynamiq", "verify", app.resource_name, "-n", app.namespace];
   if (DIGEST.test(expect.trim())) words.push("--expect", expect.trim());
@@ -85,6 +91,11 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
               <button type="submit" class="button">
                 Verify
               </button>
+              {(expect !== "" || verified?.expected) && (
+                <button type="button" class="button plain" onClick={reset}>
+                  Reset
+                </button>
+              )}
             </div>
           )}
         </Field>
@@ -95,18 +106,17 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
 }
 
 function Verdict({ verified, onShow }: { verified: Verification; onShow: (sequence: number) => void }) {
-  const { newest, expected, misfits } = verified;
+  const { newest, misfits } = verified;
   const untold = verified.misfit_count - misfits.length;
+  const told = verdictOf(verified);
   return (
     <>
-      <p class={verified.fits ? "verdict good" : "verdict bad"}>
-        <Icon shape={verified.fits ? "check" : "warning"} /> <strong class="break">{sentence(verified.says)}</strong>
+      <p class={told.isIntact ? "verdict good" : "verdict bad"}>
+        <Icon shape={told.isIntact ? "check" : "warning"} /> <strong class="break">{sentence(told.says)}</strong>
       </p>
-      {expected && (
-        <p class="small">
-          {expected.found
-            ? `#${expected.sequence ?? "?"} has the expected digest.`
-            : "No row has the expected digest: rows are gone or were changed since it was written down."}
+      {told.expected && (
+        <p class={told.expected.isFound ? "verdict good small" : "verdict warn small"}>
+          <Icon shape={told.expected.isFound ? "check" : "warning"} /> <span>{told.expected.says}</span>
         </p>
       )}
       {misfits.length > 0 && (
@@ -132,6 +142,7 @@ function Verdict({ verified, onShow }: { verified: Verification; onShow: (sequen
           <code class="break">{newest.digest}</code> <Copy text={newest.digest} label="Copy the digest" />
         </p>
       )}
+      <p class="small muted">{WITHOUT_DIGEST}</p>
     </>
   );
 }

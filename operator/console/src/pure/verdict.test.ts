@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { verdictOf } from "./verdict.ts";
+
+const FITS = { rows: 412, fits: true, misfit_count: 0, expected: null, says: "412 rows fit" };
+const MISSING = { digest: "sha256:0", deployment_id: null, sequence: null, found: false };
+
+test("a history whose rows fit is intact", () => {
+  expect(verdictOf(FITS)).toMatchObject({ isIntact: true, expected: undefined });
+  expect(verdictOf(FITS).says).toContain("412 rows fit");
+});
+
+test("a digest that no row has does not make an intact history a forged one", () => {
+  const found = verdictOf({ ...FITS, fits: false, expected: MISSING, says: "row (none) does not fit" });
+  expect(found.isIntact).toBe(true);
+  expect(found.says).toContain("412 rows fit");
+  expect(found.expected?.isFound).toBe(false);
+});
+
+test("a row that does not fit is told, whatever was expected", () => {
+  const misfit = { ...FITS, fits: false, misfit_count: 1, says: "row a does not fit: it was changed" };
+  expect(verdictOf(misfit)).toEqual({ isIntact: false, says: misfit.says, expected: undefined });
+  expect(verdictOf({ ...misfit, expected: { ...MISSING, found: true, sequence: 3 } })).toMatchObject({
+    isIntact: false,
+    expected: { isFound: true, says: "#3 has the expected digest." },
+  });
+});

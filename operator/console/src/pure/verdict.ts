@@ -1,0 +1,34 @@
+/** What verifying a history found, in words: of its rows, and apart from them of a digest that was expected. Pure. */
+import type { Verification } from "../api/history.ts";
+
+type Found = Pick<Verification, "rows" | "fits" | "misfit_count" | "expected" | "says">;
+
+export interface Verdict {
+  /** Whether every row fits, whatever digest was expected. */
+  isIntact: boolean;
+  says: string;
+  /** Of the digest that was expected, where one was. */
+  expected?: { isFound: boolean; says: string };
+}
+
+export function verdictOf({ rows, fits, misfit_count, expected, says }: Found): Verdict {
+  const isIntact = fits || (misfit_count === 0 && expected?.found === false);
+  const fit = `${rows.toLocaleString("en")} ${rows === 1 ? "row fits" : "rows fit"}`;
+  return {
+    isIntact,
+    says: isIntact ? `Intact: ${fit}, nothing was changed between the first and the newest` : says,
+    expected: expected ? { isFound: expected.found, says: ofExpected(expected, isIntact) } : undefined,
+  };
+}
+
+function ofExpected({ found, sequence }: NonNullable<Found["expected"]>, isIntact: boolean): string {
+  if (found) return `#${sequence ?? "?"} has the expected digest.`;
+  const because = isIntact
+    ? "it is of another App, it was not copied whole, or the newest rows are gone since it was written down"
+    : "rows are gone or were changed since it was written down";
+  return `No row has the expected digest: ${because}.`;
+}
+
+/** Of the rows that were never rolled out. */
+export const WITHOUT_DIGEST =
+  "Rows that were never rolled out have no digest of their own; once they have ended, that of their outcome covers them.";
