@@ -32,18 +32,18 @@ def checked(method: str, path: str, status: int, body: Any) -> Any:
 
     Raises AssertionError naming what the API would not answer.
     """
-    template = _template(path)
-    operation = _document()["paths"][template].get(method.lower())
-    assert operation is not None, f"the API has no {method} {template}"
+    named = template(path)
+    operation = _document()["paths"][named].get(method.lower())
+    assert operation is not None, f"the API has no {method} {named}"
     response = operation["responses"].get(str(status))
-    assert response is not None, f"the API never answers {status} to {method} {template}: {', '.join(operation['responses'])}"
+    assert response is not None, f"the API never answers {status} to {method} {named}: {', '.join(operation['responses'])}"
     schema = response.get("content", {}).get(JSON, {}).get("schema")
     if schema is None:
-        assert body is None, f"{status} of {method} {template} has no body"
+        assert body is None, f"{status} of {method} {named} has no body"
         return None
     errors = list(_validator(json.dumps(schema, sort_keys=True)).iter_errors(body))
     said = "; ".join(f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors)
-    assert not errors, f"the API could not answer this to {method} {template}: {said}"
+    assert not errors, f"the API could not answer this to {method} {named}: {said}"
     return body
 
 
@@ -86,7 +86,7 @@ class Everything:
 
     def _answer(self, route: Route) -> None:
         method, path = route.request.method, urlsplit(route.request.url).path
-        responses = _document()["paths"][_template(path)][method.lower()]["responses"]
+        responses = _document()["paths"][template(path)][method.lower()]["responses"]
         status = str(self._status) if str(self._status) in responses else next(status for status in responses if status.startswith("2"))
         content = responses[status].get("content", {})
         self.given += 1
@@ -95,7 +95,7 @@ class Everything:
         elif JSON not in content:
             route.fulfill(status=int(status))
         else:
-            body = _changed(content[JSON]["schema"], example(method, _template(path), int(status)), self._change)
+            body = _changed(content[JSON]["schema"], example(method, template(path), int(status)), self._change)
             route.fulfill(status=int(status), content_type=JSON, body=json.dumps(checked(method, path, int(status), body)))
 
 
@@ -153,12 +153,13 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _template(path: str) -> str:
+def template(path: str) -> str:
+    """The path of the document that a real one is of. Raises AssertionError where there is none."""
     if path in (paths := _document()["paths"]):
         return path
-    for template in paths:
-        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path):
-            return str(template)
+    for each in paths:
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path):
+            return str(each)
     raise AssertionError(f"the API has no path {path}")
 
 

@@ -26,10 +26,10 @@ NOT_LOADED = "Failed to load resource: "
 """What Chromium says of an answer that is none of 200, and of none: pages are tested for how they show it. What a policy refuses it says otherwise."""
 
 AXE = console_build.SOURCE / "node_modules" / "axe-core" / "axe.min.js"
-AXE_FINDS = """(async () => {
-  const {violations} = await axe.run(document, {resultTypes: ["violations"]});
+AXE_FINDS = """(async (rules) => {
+  const {violations} = await axe.run(document, {preload: false, resultTypes: ["violations"], ...(rules.length ? {runOnly: rules} : {})});
   return JSON.stringify(violations.map(({id, help, nodes}) => ({id, help, where: nodes.map((node) => node.target.join(" "))})));
-})()"""
+})"""
 
 
 @dataclass
@@ -126,12 +126,14 @@ class Windows:
         assert not errors, "a script of a page failed: " + "; ".join(errors)
 
 
-def axe(page: Page) -> list[dict[str, Any]]:
-    """What axe finds of the page as it is, by the debugger's own way in: the page's policy takes no script of ours."""
+def axe(page: Page, *rules: str) -> list[dict[str, Any]]:
+    """What axe finds of the page as it is, by all its rules or by these. By the debugger's own way in: the page's policy takes no script of ours."""
     session = page.context.new_cdp_session(page)
     try:
-        session.send("Runtime.evaluate", {"expression": AXE.read_text()})
-        answer = session.send("Runtime.evaluate", {"expression": AXE_FINDS, "awaitPromise": True, "returnByValue": True})
+        if session.send("Runtime.evaluate", {"expression": "typeof axe"})["result"]["value"] == "undefined":
+            session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+        asked = f"{AXE_FINDS}({json.dumps(rules)})"
+        answer = session.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True, "returnByValue": True})
     finally:
         session.detach()
     assert "exceptionDetails" not in answer, answer["exceptionDetails"]

@@ -44,7 +44,7 @@ export function Frame({ children }: { children?: ComponentChildren }) {
         <Lost />
       </div>
       <main id="main" tabIndex={-1}>
-        {children ?? <Skeleton lines={6} />}
+        {children ?? <Skeleton lines={6} level={1} />}
       </main>
       <Arrival />
       <Toasts />

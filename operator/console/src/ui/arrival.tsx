@@ -45,7 +45,7 @@ export function Arrival() {
 function focusHeading(): () => void {
   const main = document.getElementById("main");
   const seek = () => {
-    const heading = main?.querySelector<HTMLElement>("h1");
+    const heading = main?.querySelector<HTMLElement>("h1:not(.loading)");
     if (!heading) return;
     stop();
     const at = document.activeElement;

@@ -3,10 +3,11 @@ import type { Problem } from "../api/problem.ts";
 import type { Query } from "../state/query.ts";
 import { session } from "../state/session.ts";
 
-/** Grey lines where text will be. */
-export function Skeleton({ lines = 4 }: { lines?: number }) {
+/** Grey lines where text will be. `level` 1: the screen has no heading yet, and this stands for it. */
+export function Skeleton({ lines = 4, level = 2 }: { lines?: number; level?: 1 | 2 }) {
   return (
     <div class="inside" role="status" aria-label="Loading">
+      {level === 1 && <h1 class="hidden-label loading">Loading</h1>}
       {Array.from({ length: lines }, (_, line) => (
         <div
           key={line}
@@ -67,7 +68,7 @@ export function Loaded<T>({
 }: {
   query: Query<T>;
   lines?: number;
-  /** Of the heading of a failure: 1 where it is all that the screen has. */
+  /** Of the heading of a failure, or of the wait: 1 where it is all that the screen has. */
   level?: 1 | 2;
   children: (data: T) => ComponentChildren;
 }) {
@@ -75,5 +76,5 @@ export function Loaded<T>({
   const problem = query.problem.value;
   if (data !== undefined) return <>{children(data)}</>;
   if (problem) return <Failure problem={problem} level={level} retry={() => void query.refresh()} />;
-  return <Skeleton lines={lines} />;
+  return <Skeleton lines={lines} level={level} />;
 }

@@ -104,7 +104,11 @@ const Row = memo(({ app }: { app: AppOfList }) => {
       </td>
       <td class="deployed">
         {deployed ? <Time at={deployed} /> : <span class="muted">never</span>}
-        {deployed && app.updated_by && <p class="small muted cut">{app.updated_by.username}</p>}
+        {deployed && app.updated_by && (
+          <p class="small muted cut" title={app.updated_by.username}>
+            {app.updated_by.username}
+          </p>
+        )}
       </td>
     </tr>
   );

@@ -21,7 +21,7 @@ interface Props {
 /** One version: what changed in it since another one, where it is live, and the way to deploy it. */
 export function VersionScreen({ workflow, versions, versionId, apps }: Props) {
   return (
-    <Loaded query={versions} lines={8}>
+    <Loaded query={versions} lines={8} level={1}>
       {({ newest, total }) => {
         const at = newest.findIndex(({ id }) => id === versionId);
         const version = newest[at];
