@@ -98,7 +98,7 @@ function Search({ filters, onChange }: Omit<Props, "app">) {
         id={SEARCH_ID}
         class="input"
         type="search"
-        placeholder="Search #8, version, message, author…"
+        placeholder="Search #8, version, words"
         maxLength={SEARCH_MOST}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
