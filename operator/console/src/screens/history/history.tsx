@@ -36,7 +36,8 @@ export function HistoryTab({ app }: { app: App }) {
     if (total !== undefined) refresh(`history-filters ${app.id}`);
   }, [app.id, total]);
   const problem = pages.problem.value;
-  const isNew = total === 0 && !isFiltered(filters);
+  // Of the rows that are shown: those of the filters of the address may not be there yet.
+  const isNew = total === 0 && !isFiltered(pages.filters);
   return (
     <section class="panel history" aria-label="Deployment history">
       {total !== undefined && total > 0 && (

@@ -40,7 +40,7 @@ export class HistoryPages {
 
   constructor(
     readonly app: string,
-    private readonly filters: HistoryFilters,
+    readonly filters: HistoryFilters,
     private readonly read: ReadPage,
   ) {
     void this.readPage(1);
