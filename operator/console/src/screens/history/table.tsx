@@ -185,11 +185,16 @@ function useFocusOn(list: RefObject<HTMLElement | null>, active: number | undefi
 /** Says that rows came in above what is being read. */
 function Arrived({ count, begin, pages }: { count: number; begin: number; pages: HistoryPages }) {
   const isBelow = scrollY > begin;
+  const isSeen = useRef(false);
+  // Where the reader was when the last one came.
+  useEffect(() => {
+    isSeen.current = scrollY <= begin;
+  }, [count]);
   useEffect(() => {
     const look = () => {
-      if (scrollY <= begin) pages.arrived.value = 0;
+      if (scrollY <= begin || isSeen.current) pages.arrived.value = 0;
     };
-    // At the top they are in sight, for as long as it takes to notice them.
+    // At the top they are in sight: for as long as it takes to notice them, or until the reader goes on.
     const wait = setTimeout(look, 4_000);
     addEventListener("scroll", look, { passive: true });
     return () => {

@@ -1,0 +1,297 @@
+"""The history of an App: each deployment told, filtered by the address, verified, compared, exported and printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support import factories, rest
+from tests.support.browser.histories import row, table, total
+from tests.support.browser.pages import Window, axe, settled
+from tests.support.history_stage import HistoryStage
+from tests.support.waiting import eventually
+
+APP = "told"
+FORMULA = '=HYPERLINK("https://evil.example","look")'
+
+
+@dataclass(frozen=True)
+class Told:
+    """An App with four rows: v1, one that failed, v2, and v1 brought back."""
+
+    stage: HistoryStage
+    app_id: str
+    names: tuple[str, ...]
+
+    def address(self, sequence: int, more: str = "") -> str:
+        return f"/console/apps/{self.app_id}/history/{self.uid(sequence)}{more}"
+
+    @property
+    def reason(self) -> str:
+        """Why the second row failed."""
+        return str(self.stage.row(self.names[1])["spec"]["outcome"]["reason"])
+
+    def uid(self, sequence: int) -> str:
+        return str(self.stage.row(self.names[sequence - 1])["metadata"]["uid"])
+
+
+@pytest.fixture(scope="module")
+def told(stage: HistoryStage) -> Told:
+    workflow = "told"
+    stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=workflow))
+    stage.release("v1", "v2", workflow=workflow)
+    stage.app(APP, factories.public(), workflow=workflow)
+    asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
+    first = stage.live(APP, "v1", message="The first", **asked)
+    failed = stage.deploy(APP, "v1", message="No such config", runtime=stage.default_runtime, config={"idleSeconds": 9})
+    stage.until(failed, "Failed")
+    second = stage.live(APP, "v2", message=FORMULA, **asked)
+    back = stage.live(APP, restores=first, message="v2 was slow")
+    return Told(stage, rest.uid(stage.api, kinds.APP.kind, APP, stage.namespace), (first, failed, second, back))
+
+
+def opened(page_as: PageAs, told: Told, query: str = "", user: str = "deployer", **options: Any) -> Window:
+    return page_as(user, f"/console/apps/{told.app_id}/history{query}", **options)
+
+
+def test_each_deployment_is_told_newest_first(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told).page
+    expect(total(page)).to_have_text("4 deployments")
+    headings = table(page).get_by_role("columnheader")
+    assert [text for text in headings.all_inner_texts() if text.isupper()] == ["DETAILS", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
+    rows = table(page).get_by_role("row")
+    expect(rows).to_have_count(5)
+    for index, said in enumerate((r"v1 #4.*Restores #1 · v2 was slow.*Live", r"v2 #3.*Superseded", r"#2.*Failed", r"v1 #1.*Superseded"), 1):
+        expect(rows.nth(index)).to_contain_text(re.compile(said.replace(" ", r"\s*"), re.DOTALL))
+    expect(row(page, 4).get_by_role("link", name=re.compile("^Roll back"))).to_have_count(0)
+    expect(row(page, 2).get_by_role("link", name=re.compile("^Roll back"))).to_have_count(0)
+    expect(row(page, 2)).to_contain_text(told.reason)
+    expect(row(page, 3).get_by_role("link", name="v2", exact=True)).to_have_attribute("href", re.compile("/workflows/[^/]+/versions/"))
+    expect(row(page, 1).locator("time")).to_have_attribute("title", re.compile(r"^\d+ \w+ 20\d\d, \d\d:\d\d:\d\d"))
+    assert axe(page) == []
+
+
+def test_filters_stand_in_the_address(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told).page
+    page.get_by_role("searchbox").press_sequentially("such conf")
+    expect(total(page)).to_have_text("1 deployment")
+    expect(page).to_have_url(re.compile(r"\?q=such\+conf$"))
+    page.get_by_role("searchbox").fill("")
+    expect(total(page)).to_have_text("4 deployments")
+    page.locator("summary", has_text="Status").click()
+    page.get_by_role("checkbox", name=re.compile("^Failed")).check()
+    expect(page).to_have_url(re.compile(r"\?status=Failed$"))
+    expect(total(page)).to_have_text("1 deployment")
+    page.reload()
+    settled(page)
+    expect(total(page)).to_have_text("1 deployment")
+    expect(row(page, 2)).to_be_visible()
+    page.get_by_role("combobox", name="Version").select_option("v2")
+    expect(page.get_by_role("heading", name="No deployment fits these filters")).to_be_visible()
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(total(page)).to_have_text("4 deployments")
+    page.go_back()
+    expect(page.get_by_role("heading", name="No deployment fits these filters")).to_be_visible()
+
+
+def test_a_rollback_takes_two_keys_and_a_confirmation(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told).page
+    expect(row(page, 3)).to_be_visible()
+    for _ in range(2):
+        page.keyboard.press("j")
+    expect(row(page, 3)).to_be_focused()
+    page.keyboard.press("r")
+    dialog = page.get_by_role("dialog", name="Roll back")
+    expect(dialog.get_by_role("button", name="Roll back to v2 (#3)")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(row(page, 3)).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    expect(page.get_by_text("cannot be brought back")).to_be_visible()
+    page.get_by_role("button", name="Keys").click()
+    keys = page.get_by_role("dialog", name="Keys")
+    keys.get_by_label("Single letters are keys").uncheck()
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).not_to_be_focused()
+
+
+def test_who_may_not_roll_back_is_told_which_role_has_it(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told, user="viewer").page
+    refused = row(page, 1).get_by_role("button", name=re.compile("^Roll back"))
+    expect(refused).to_have_attribute("aria-disabled", "true")
+    expect(refused).to_contain_text("dynamiq-deployer")
+    row(page, 1).focus()
+    page.keyboard.press("r")
+    expect(page.get_by_role("status").filter(has_text="dynamiq-deployer")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_details_of_a_row_have_an_address_and_lie_over_the_filtered_list(page_as: PageAs, told: Told) -> None:
+    page = page_as("viewer", told.address(3, "?q=hyper")).page
+    details = page.get_by_role("dialog", name=f"v2 (#3) of {APP}")
+    expect(details).to_contain_text(FORMULA)
+    pinned = told.stage.row(told.names[2])["spec"]["pinned"]
+    expect(details).to_contain_text(pinned["digest"])
+    expect(details).to_contain_text(pinned["previousDigest"])
+    expect(details).to_contain_text(f"kubectl get deployments.dynamiq {told.names[2]} -n {told.stage.namespace} -o yaml")
+    expect(details).to_contain_text("Pinned by its digest.")
+    changes = details.get_by_role("region", name="Flow: what changes")
+    expect(changes.get_by_role("row", name=re.compile("removed.*v1"))).to_be_visible()
+    expect(changes.get_by_role("row", name=re.compile("added.*v2"))).to_be_visible()
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    expect(details).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"/history\?q=hyper$"))
+    expect(total(page)).to_have_text("1 deployment")
+    row(page, 3).get_by_role("link", name=re.compile("^Details")).click()
+    expect(details).to_be_visible()
+
+
+def test_two_ticked_rows_are_compared_and_a_third_takes_the_place_of_the_first(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told).page
+    for sequence in (4, 1, 3):
+        row(page, sequence).get_by_role("checkbox").check()
+    expect(row(page, 4).get_by_role("checkbox")).not_to_be_checked()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page).to_have_url(re.compile(rf"\?a={told.uid(1)}&b={told.uid(3)}$"))
+    sides = page.get_by_role("table").first
+    expect(sides.get_by_role("row", name=re.compile(r"^Version \(differs\) v1 v2"))).to_be_visible()
+    expect(sides.get_by_role("row", name=re.compile(r"^Min replicas 1 1"))).to_be_visible()
+    expect(page.get_by_role("region", name="Flow: what changes").get_by_role("row", name=re.compile("added.*v2"))).to_be_visible()
+    expect(page.get_by_text(f"kubectl dynamiq diff {APP} 1 3 -n {told.stage.namespace}")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("link", name="Back to History").click()
+    expect(row(page, 1).get_by_role("checkbox")).to_be_checked()
+
+
+def test_rows_that_were_never_rolled_out_are_compared_as_far_as_they_go(page_as: PageAs, told: Told) -> None:
+    page = page_as("viewer", f"/console/apps/{told.app_id}/compare?a={told.uid(1)}&b={told.uid(2)}").page
+    expect(page.get_by_role("row", name=re.compile(r"^Status .*Superseded Failed"))).to_be_visible()
+    expect(page.get_by_text("A row that was never rolled out has no flow to compare.")).to_be_visible()
+
+
+def test_the_history_is_verified_against_a_digest_that_was_kept(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told, user="viewer").page
+    page.get_by_role("button", name="Verify", exact=True).click()
+    panel = page.get_by_role("region", name="Verify")
+    newest = told.stage.row(told.names[3])["spec"]["pinned"]["digest"]
+    expect(panel).to_contain_text("4 rows fit")
+    expect(panel).to_contain_text(newest)
+    kept = told.stage.row(told.names[0])["spec"]["pinned"]["digest"]
+    field, verify = panel.get_by_label("Expected digest"), panel.get_by_role("button", name="Verify", exact=True)
+    field.fill("sha256:12")
+    verify.click()
+    expect(panel).to_contain_text("A digest is sha256:")
+    field.fill(kept)
+    verify.click()
+    expect(panel).to_contain_text("#1 has the expected digest")
+    expect(panel).to_contain_text(f"kubectl dynamiq verify {APP} -n {told.stage.namespace} --expect {kept}")
+    field.fill(f"sha256:{'0' * 64}")
+    verify.click()
+    expect(panel).to_contain_text("No row has the expected digest")
+    expect(page.get_by_role("button", name="It does not fit")).to_be_visible()
+    assert axe(page) == []
+
+
+def exported(page: Page, kind: str) -> str:
+    """The file that Export makes."""
+    page.get_by_role("button", name="Export", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Export")
+    dialog.get_by_text(kind, exact=True).click()
+    with page.expect_download() as waiting:
+        dialog.get_by_role("button", name="Export", exact=True).click()
+    assert waiting.value.suggested_filename == f"{APP}-history.{kind.lower()}"
+    expect(dialog.get_by_role("status")).to_contain_text("rows are in")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    return waiting.value.path().read_text(encoding="utf-8-sig")
+
+
+def test_what_is_filtered_is_exported_and_no_spreadsheet_runs_it(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told, "?status=Live,Superseded").page
+    expect(total(page)).to_have_text("3 deployments")
+    rows = list(csv.DictReader(io.StringIO(exported(page, "CSV"))))
+    assert [(each["sequence"], each["version"], each["provenance"]) for each in rows] == [
+        ("4", "v1", "restores #1"),
+        ("3", "v2", ""),
+        ("1", "v1", ""),
+    ]
+    assert rows[1]["message"] == f"'{FORMULA}"
+    assert rows[0]["digest"] == told.stage.row(told.names[3])["spec"]["pinned"]["digest"]
+    found = json.loads(exported(page, "JSON"))
+    assert [each["message"] for each in found["deployments"]] == ["v2 was slow", FORMULA, "The first"]
+    assert found["filters"] == {"status": "Live,Superseded"}
+
+
+def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
+    window = opened(page_as, told, "?status=Failed", user="viewer")
+    window.page.add_init_script("window.print = () => { window.printed = document.querySelector('.report').innerText }")
+    page = window.goto(f"/console/apps/{told.app_id}/history?status=Failed")
+    page.get_by_role("button", name="Print").click()
+    page.get_by_role("dialog").get_by_role("button", name="Print").click()
+    said = eventually("it is printed", lambda: page.evaluate("window.printed"))
+    for wanted in (f"{told.stage.namespace}/{APP}", "status Failed", "4 rows fit", "No such config", told.reason):
+        assert wanted in said
+    assert re.search(r"Printed\s*\d+ \w+ 20\d\d, .* by system:serviceaccount:\S+viewer", said)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator(".report")).to_have_count(0)
+
+
+def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: PageAs, stage: HistoryStage) -> None:
+    stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name="growing"))
+    stage.release("v1", workflow="growing")
+    stage.app("growing", factories.public(), workflow="growing")
+    asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
+    for number in range(1, 8):
+        stage.live("growing", "v1", message=f"Change {number}", **asked)
+    app = rest.uid(stage.api, kinds.APP.kind, "growing", stage.namespace)
+    page = page_as("viewer", f"/console/apps/{app}/history", viewport={"width": 1280, "height": 420}).page
+    expect(total(page)).to_have_text("7 deployments")
+    stage.live("growing", "v1", message="Change 8", **asked)
+    expect(row(page, 8)).to_contain_text("Live")
+    expect(row(page, 7)).to_contain_text("Superseded")
+    page.get_by_role("button", name="Oldest").click()
+    expect(row(page, 1)).to_be_focused()
+    before = row(page, 1).bounding_box()
+    stage.live("growing", "v1", message="Change 9", **asked)
+    pill = page.get_by_role("button", name=re.compile("1 new deployment$"))
+    expect(pill).to_be_visible()
+    assert before is not None
+    assert row(page, 1).bounding_box() == pytest.approx(before, abs=1)
+    pill.click()
+    expect(row(page, 9)).to_be_in_viewport()
+
+
+def test_an_app_that_was_never_deployed_says_what_comes_next(page_as: PageAs, stage: HistoryStage, told: Told) -> None:
+    stage.app("untold", factories.public(), workflow="told")
+    app = rest.uid(stage.api, kinds.APP.kind, "untold", stage.namespace)
+    page = page_as("deployer", f"/console/apps/{app}/history").page
+    nothing = page.get_by_role("region", name="Deployment history")
+    expect(nothing.get_by_role("heading", name="Nothing has been deployed yet")).to_be_visible()
+    nothing.get_by_role("link", name="Deploy", exact=True).click()
+    expect(page.get_by_role("dialog", name="Deploy")).to_be_visible()
+
+
+def test_on_a_phone_rows_are_cards(page_as: PageAs, told: Told) -> None:
+    for width in (320, 360):
+        page = opened(page_as, told, viewport={"width": width, "height": 700}).page
+        expect(row(page, 4)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_role("button", name="Filters").click()
+        page.get_by_role("combobox", name="Version").select_option("v2")
+        expect(total(page)).to_have_text("1 deployment")
+        row(page, 3).get_by_role("link", name=re.compile("^Details")).click()
+        expect(page.get_by_role("dialog")).to_contain_text("In a terminal")
+        assert axe(page) == []

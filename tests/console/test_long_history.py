@@ -1,0 +1,127 @@
+"""A history of ten thousand rows: what is in sight is rendered, and every row is reached at once."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support import factories, rest
+from tests.support.browser.histories import LongHistory, row, table, total
+from tests.support.browser.pages import axe
+from tests.support.history_stage import HistoryStage
+
+ROWS = 10_000
+RENDERED_MOST = 60
+HEAP_MOST = 150_000_000
+
+
+@pytest.fixture(scope="module")
+def app_id(stage: HistoryStage) -> str:
+    stage.app("long", factories.public(), workflow="long")
+    return rest.uid(stage.api, kinds.APP.kind, "long", stage.namespace)
+
+
+@pytest.fixture
+def history(app_id: str) -> LongHistory:
+    return LongHistory(app_id, ROWS)
+
+
+def opened(page_as: PageAs, history: LongHistory, query: str = "", **options: object) -> Page:
+    window = page_as("viewer", "/console/workflows", **options)
+    history.serve(window.page)
+    page = window.goto(f"/console/apps/{history.app_id}/history{query}")
+    expect(total(page)).to_have_text(re.compile("deployment"))
+    return page
+
+
+def rendered(page: Page) -> int:
+    return table(page).get_by_role("row").count()
+
+
+def test_both_ends_are_one_key_away_and_few_rows_are_rendered(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history)
+    expect(table(page)).to_have_attribute("aria-rowcount", str(ROWS + 1))
+    row(page, ROWS).focus()
+    page.keyboard.press("End")
+    expect(row(page, 1)).to_be_focused()
+    expect(row(page, 1)).to_be_in_viewport()
+    expect(row(page, 1)).to_have_attribute("aria-rowindex", str(ROWS + 1))
+    assert rendered(page) <= RENDERED_MOST
+    page.keyboard.press("ArrowUp")
+    expect(row(page, 2)).to_be_focused()
+    page.keyboard.press("Home")
+    expect(row(page, ROWS)).to_be_focused()
+    expect(row(page, ROWS)).to_be_in_viewport()
+    assert len(history.asked) <= 6, "pages between the ends are not read"
+    assert axe(page) == []
+
+
+def test_a_sequence_and_a_day_are_gone_to(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history)
+    field = page.get_by_label("Go to a sequence or a date")
+    field.fill("#5000")
+    field.press("Enter")
+    expect(row(page, 5000)).to_be_focused()
+    expect(row(page, 5000)).to_be_in_viewport()
+    field.fill("2026-11-20")
+    field.press("Enter")
+    expect(row(page, ROWS - 4 * 24 + 11)).to_be_focused()
+    field.fill("20000")
+    field.press("Enter")
+    expect(page.get_by_text("#20000 is not among these rows")).to_be_visible()
+    field.fill("soon")
+    field.press("Enter")
+    expect(page.get_by_text("Write a sequence, such as #12")).to_be_visible()
+
+
+def test_filters_count_all_rows(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history)
+    page.get_by_role("combobox", name="Created by").select_option("ben@example.com")
+    expect(total(page)).to_have_text("3,334 deployments")
+    page.get_by_label("Since").fill("2026-11-20T00:00")
+    expect(page).to_have_url(re.compile("since=2026-11-20T00%3A00%3A00Z"))
+    expect(total(page)).to_have_text(re.compile(r"^3\d deployments$"))
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(total(page)).to_have_text("10,000 deployments")
+    page.get_by_role("searchbox").fill("change 77")
+    expect(total(page)).to_have_text("111 deployments")
+    page.get_by_role("button", name="Oldest").click()
+    expect(row(page, 77)).to_be_focused()
+
+
+def test_scrolling_through_all_of_it_keeps_little(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for step in range(1, 41):
+        page.evaluate("to => scrollTo(0, to)", height * step / 40)
+        expect(table(page).locator(".unread")).to_have_count(0)
+        assert rendered(page) <= RENDERED_MOST
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    assert session.send("Runtime.getHeapUsage")["usedSize"] <= HEAP_MOST
+
+
+def test_on_a_phone_rows_of_any_height_keep_their_place(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history, viewport={"width": 360, "height": 700})
+    page.get_by_role("button", name="Oldest").click()
+    expect(row(page, 1)).to_be_focused()
+    expect(row(page, 1)).to_be_in_viewport()
+    for sequence in range(2, 12):
+        page.keyboard.press("ArrowUp")
+        expect(row(page, sequence)).to_be_focused()
+        expect(row(page, sequence)).to_be_in_viewport()
+
+
+@pytest.mark.full_count
+def test_how_long_far_rows_take(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history)
+    row(page, ROWS).focus()
+    began = time.monotonic()
+    page.keyboard.press("End")
+    expect(row(page, 1)).to_be_in_viewport()
+    assert time.monotonic() - began <= 5, "half a second on a quiet machine"
