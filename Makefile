@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12   the Python that makes .venv, 3.11 or newer        NAME=other   another cluster than $(NAME)"
 	@echo "  PORT=8081           another port for make console             TLS=1        its console by HTTPS, as Safari needs it"
@@ -56,6 +56,10 @@ console-build: $(READY) ## the console's files, which the API serves; built wher
 
 console-test: $(READY) ## its style, types and unit tests, and its screens in Chromium on a cluster started for them; five minutes
 	@$(BIN)/python -m tests.run console
+
+console-pictures: $(READY) ## docs/images: every screen, dark, light and on a phone, drawn anew; look at them
+	@$(BIN)/python -m tests.support.browser.chromium
+	@PICTURES=docs/images $(BIN)/python -m pytest --quiet tests/console/test_pictures.py
 
 cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 	@$(BIN)/python -m local up --name $(NAME)

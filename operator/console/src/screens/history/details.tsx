@@ -179,7 +179,7 @@ function Runs({ row }: { row: WholeRow }) {
         {row.ready && (
           <Fact label="Pods">
             {row.ready.ready} of {row.ready.wanted} ready
-            {row.ready.serving && <span class="muted">; {row.ready.serving} still serves</span>}
+            {row.ready.serving && !row.is_live && <span class="muted">; {row.ready.serving} still serves</span>}
           </Fact>
         )}
       </dl>

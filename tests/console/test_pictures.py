@@ -1,0 +1,103 @@
+"""Pictures of every screen, dark, light and on a phone: `make console-pictures` draws docs/images, a usual run one of each, to be looked at.
+
+Nothing compares them: what is asserted is that each screen has come to show what it is for, and no failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from local.clusters import Cluster
+from tests.console.conftest import PageAs
+from tests.support.browser import portrait
+from tests.support.browser.pages import Windows, settled
+from tests.support.browser.portrait import Portrait
+from tests.support.browser.served import Served, User
+from tests.support.cluster import REPOSITORY
+
+TO = os.environ.get("PICTURES", "")
+"""Where all pictures go, of the repository; empty in a usual run, which draws a third of them."""
+
+FOLDER = REPOSITORY / (TO or "build/tests/console/pictures")
+WIDE = {"width": 1440, "height": 860}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": WIDE},
+    "dark": {"color_scheme": "dark", "viewport": WIDE},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
+}
+SHOWN: dict[str, tuple[str, str]] = {
+    "sign-in": ("Sign in", "Token"),
+    "deployments": ("Deployments", "Frequent questions"),
+    "overview": ("Live: v2", "Call it"),
+    "history": ("Deployment history", "More callers are coming on Monday"),
+    "row": ("v2 (#6) of Customer support", "More callers are coming on Monday"),
+    "roll-back": ("Roll back", "Roll back to v1 (#1)"),
+    "compare": ("Compare", "we will answer"),
+    "rollout": ("Rollout of v2", "Pods"),
+    "deploy": ("Deploy", "refund"),
+    "promote": ("Promote deployment", "App support will be made in"),
+    "configuration": ("Access Keys", "mobile-app"),
+    "triggers": ("Triggers", "none"),
+    "workflows": ("Workflows", "Answers customers' questions"),
+    "workflow-version": ("support v3", "refund"),
+}
+"""What each screen has come to show: its heading, and a text of what it is for."""
+
+
+@pytest.fixture(scope="module")
+def project(console: Served, cluster: Cluster, users: dict[str, User], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portrait]:
+    ending = "" if TO else f"-{uuid.uuid4().hex[:6]}"
+    with portrait.painted(cluster, tmp_path_factory.mktemp("portrait"), ending) as made:
+        users["anna"] = made.user
+        yield made
+
+
+def drawn(look: str) -> list[str]:
+    """The screens of this look: all of them, or in a usual run every third, so that each is drawn once."""
+    number = list(LOOKS).index(look)
+    return [screen for place, screen in enumerate(SHOWN) if TO or place % len(LOOKS) == number]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as: PageAs, windows: Windows) -> None:
+    assert SHOWN.keys() == project.screens.keys()
+    signed_in = page_as("anna", "/console/", **LOOKS[look])
+    for screen in drawn(look):
+        window = windows.open(**LOOKS[look]) if screen == "sign-in" else signed_in
+        page = window.goto(project.screens[screen])
+        if screen == "promote":
+            page.get_by_label("Hostname").fill("answers.example.com")
+        shows(page, *SHOWN[screen])
+        draw(page, FOLDER / f"{screen}-{look}.png")
+
+
+def shows(page: Page, heading: str, text: str) -> None:
+    """Waits until the page, or the dialog that lies over it, has come to show both, and asserts that it shows no failure."""
+    top = on_top(page)
+    expect(top.get_by_role("heading", name=re.compile(f"^{re.escape(heading)}")).first).to_be_visible()
+    expect(top.get_by_text(text).filter(visible=True).first).to_be_visible()
+    settled(page)
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def on_top(page: Page) -> Locator:
+    dialog = page.get_by_role("dialog")
+    if re.search("/(deploy|promote|roll-back)$|/history/", page.url):
+        expect(dialog).to_be_visible()
+        return dialog
+    return page.locator("body")
+
+
+def draw(page: Page, to: Path) -> None:
+    """Writes what the page shows, without the caret and what moves: a dialog as it lies over a window, any other screen in all its length."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=to, full_page=not page.get_by_role("dialog").count(), animations="disabled")
