@@ -55,6 +55,20 @@ def test_an_address_of_no_screen_says_so_and_leads_on(page_as: PageAs, app: str)
     expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_focused()
 
 
+def test_the_overview_leads_to_the_rollback_of_what_was_live_before(page_as: PageAs, stage: HistoryStage, app: str) -> None:
+    page = page_as("deployer", app).page
+    back = page.get_by_role("link", name="Roll back…")
+    expect(back).to_have_attribute("href", f"{app}/history")
+    resource = page.get_by_text("kubectl dynamiq status").inner_text().split()[3]
+    first = stage.row(stage.get(kinds.APP.kind, resource)["status"]["live"]["row"])
+    stage.live(resource, "v2", runtime=stage.default_runtime)
+    expect(page.get_by_role("heading", name=re.compile("^Live: v2"))).to_be_visible()
+    back = page.get_by_role("link", name="Roll back to v1…")
+    expect(back).to_have_attribute("href", f"{app}/history/{first['metadata']['uid']}/roll-back")
+    back.click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Roll back")).to_be_visible()
+
+
 def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:
     window = page_as("viewer", "/console/", color_scheme="light")
     page = window.page
