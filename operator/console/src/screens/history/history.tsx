@@ -64,7 +64,7 @@ export function HistoryTab({ app }: { app: App }) {
       {!isNew && (total !== undefined || !problem || isFiltered(filters)) && (
         <FilterBar app={app} filters={filters} onChange={change} />
       )}
-      {problem && total !== undefined && (
+      {problem && !problem.isAway && total !== undefined && (
         <div class="notice bad history-problem" role="alert">
           <span class="break">{problem.message}</span>
           <button type="button" class="button tiny" onClick={pages.again}>
@@ -107,6 +107,7 @@ export function HistoryTab({ app }: { app: App }) {
           onHelp={() => setHelping(true)}
         />
       )}
+      <p class="on-paper">These are the rows that were in view. Print, above the table, prints all of them.</p>
       <TickedBar app={app} ticked={ticked} />
       {isHelping && <KeysDialog onClose={() => setHelping(false)} />}
     </section>

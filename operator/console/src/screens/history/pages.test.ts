@@ -108,6 +108,16 @@ describe("HistoryPages", () => {
     expect(pages.problem.value).toBeUndefined();
   });
 
+  it("shows what an API that is slower than its news told, and then what it tells", async () => {
+    const cluster = new Cluster(5);
+    const pages = cluster.pages();
+    for (let news = 0; news < 3; news += 1) pages.again();
+    cluster.deploy();
+    await settled();
+    expect([pages.total.value, pages.at(0)?.sequence]).toEqual([6, 6]);
+    expect(cluster.asked.length).toBeLessThanOrEqual(3);
+  });
+
   it("forgets what is far from what is looked at", async () => {
     const cluster = new Cluster(10_000);
     const pages = cluster.pages();
@@ -130,5 +140,10 @@ describe("HistoryPages", () => {
     pages.look(8_000, 8_010);
     await settled();
     expect([pages.at(2_005), pages.at(8_005)?.sequence]).toEqual([undefined, 1_995]);
+    pages.look(4_000, 4_010);
+    pages.look(6_000, 6_010);
+    pages.look(4_000, 4_010);
+    await settled();
+    expect(pages.at(4_005)?.sequence).toBe(5_995);
   });
 });

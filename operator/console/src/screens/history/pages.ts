@@ -36,6 +36,7 @@ export class HistoryPages {
   private readonly kept = new Map<number, Kept>();
   private readonly running = new Map<number, AbortController>();
   private reading = 0;
+  private isNewestDue = false;
   private looked: [number, number] = [0, AHEAD];
 
   constructor(
@@ -75,7 +76,9 @@ export class HistoryPages {
     }
     for (const [page, running] of this.running) {
       // What was asked for while the reader went past it is not waited for.
-      if (!wanted.has(page) && page !== 1) running.abort();
+      if (wanted.has(page) || page === 1) continue;
+      running.abort();
+      this.running.delete(page);
     }
     for (const page of wanted) if (!this.running.has(page)) void this.readPage(page);
   }
@@ -83,9 +86,7 @@ export class HistoryPages {
   /** Reads again what is looked at, and the newest rows: something may have changed. */
   readonly again = (): void => {
     this.reading += 1;
-    for (const each of this.running.values()) each.abort();
-    this.running.clear();
-    void this.readPage(1);
+    this.readNewest();
     this.look(...this.looked);
   };
 
@@ -95,18 +96,19 @@ export class HistoryPages {
       if (kept.row.id !== row.id) continue;
       this.kept.set(place, { row: { ...kept.row, ...row }, reading: kept.reading });
       this.moved.value += 1;
-      if (isFiltered(this.filters)) void this.readPage(1);
+      if (isFiltered(this.filters)) this.readNewest();
       return;
     }
     const newest = this.at(0);
     const isNewer = newest === undefined || row.created_at >= newest.created_at;
-    if (isNewer) void this.readPage(1);
+    if (isNewer) this.readNewest();
   };
 
   /** A page by its number; it is kept as well. Throws Problem, or an AbortError. */
   async page(number: number, signal?: AbortSignal): Promise<Row[]> {
+    const { reading } = this;
     const found = await this.read(this.filters, number, SIZE, signal);
-    this.keep(number, found.rows, found.total);
+    this.keep(number, found, reading);
     return found.rows;
   }
 
@@ -130,8 +132,13 @@ export class HistoryPages {
 
   static readonly size = SIZE;
 
+  /** Reads the newest rows once more; where they are being read, after that: what is on its way may be old already. */
+  private readNewest(): void {
+    if (this.running.has(1)) this.isNewestDue = true;
+    else void this.readPage(1);
+  }
+
   private async readPage(number: number): Promise<void> {
-    this.running.get(number)?.abort();
     const mine = new AbortController();
     this.running.set(number, mine);
     try {
@@ -142,10 +149,16 @@ export class HistoryPages {
     } finally {
       if (this.running.get(number) === mine) this.running.delete(number);
     }
+    if (mine.signal.aborted) return;
+    if (number === 1 && this.isNewestDue) {
+      this.isNewestDue = false;
+      void this.readPage(1);
+    } else if (!this.problem.value) this.look(...this.looked);
   }
 
-  private keep(number: number, rows: Row[], total: number): void {
+  private keep(number: number, { rows, total }: Page, reading: number): void {
     const before = this.total.value;
+    const isOld = reading < this.reading;
     if (before !== undefined && before !== total) {
       if (total > before && !isFiltered(this.filters)) this.arrived.value += total - before;
       // Rows may have gone from below, or from among those of a filter: then places are others.
@@ -153,11 +166,10 @@ export class HistoryPages {
     }
     this.total.value = total;
     rows.forEach((row, each) => {
-      this.kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: this.reading });
+      this.kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: isOld ? reading : this.reading });
     });
     this.forget();
     this.moved.value += 1;
-    if (before !== total) this.look(...this.looked);
   }
 
   /** Forgets what is farthest from what is looked at. */

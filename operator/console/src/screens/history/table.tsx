@@ -38,7 +38,7 @@ interface Props {
 const WIDE = matchMedia("(min-width: 56rem)");
 const HEIGHT = { wide: 66, narrow: 172 };
 /** What covers the top of the window: the frame's header and the table's, in pixels. */
-const COVERED = { wide: 92, narrow: 60 };
+const COVERED = { wide: 92, narrow: 88 };
 
 /** The rows, of which only those in the window are rendered; and how one moves among them. */
 export function HistoryTable({ app, pages, search, rights, ticked, misfits, control, onHelp }: Props) {
