@@ -132,6 +132,7 @@ def test_a_trigger_is_changed_to_run_once_and_deleted(stage: HistoryStage, new_a
     dialog.get_by_label("Once").check(force=True)
     dialog.get_by_label("Run at").fill("2126-01-01T09:30")
     button(dialog, "Save changes").click()
+    expect(button(dialog, "Change")).to_be_visible()
     expect(dialog).to_contain_text("Once")
     assert triggers(stage, app)[0]["runAt"] == "2126-01-01T09:30:00Z"
     assert "schedule" not in triggers(stage, app)[0]

@@ -17,6 +17,8 @@ ORIGIN = f"https://{names.CONSOLE}"
 WAITS = 20_000.0
 """Milliseconds: other suites use the machine, too."""
 
+LOADING = "[aria-busy=true], .skeleton"
+
 MARK = "refused by policy: "
 LISTEN = f"""
 addEventListener("securitypolicyviolation", (event) =>
@@ -80,7 +82,7 @@ class Window:
 def settled(page: Page) -> None:
     """Waits until nothing of the page says that it is loading."""
     expect(page.locator("main, [role=main]").first).to_be_visible()
-    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    expect(page.locator(LOADING)).to_have_count(0)
 
 
 def watched(page: Page, origin: str = ORIGIN) -> Window:

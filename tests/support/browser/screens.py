@@ -25,6 +25,9 @@ SCREENS: Mapping[str, str] = {
 }
 """By name; ids stand in braces: app, row and an older one of it, workflow, version."""
 
+DIALOGS = frozenset({"row", "roll back", "deploy", "promote", "deploy of a workflow"})
+"""Those that lie over another screen."""
+
 
 def addresses(**ids: str) -> dict[str, str]:
     """The address of each screen, of these objects."""
