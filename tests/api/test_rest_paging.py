@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import statistics
@@ -18,17 +17,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dynamiq_operator.model import kinds
-from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
 from tests.support import factories as given
-from tests.support import rest, swarm
-from tests.support.api import Api, Manifest, fresh_namespace, path
+from tests.support import made_rows, rest
+from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import counted
 from tests.support.operator import install_rights
 from tests.support.rest import Client
-from tests.support.swarm import Request
 from tests.support.waiting import eventually
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-paging.txt"
@@ -77,44 +73,13 @@ def place(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             made = api.create(given.app_manifest(given.in_namespace(namespace), name=name))
             assert made.ok, made.message
             apps[name] = made.body["metadata"]["uid"]
-        asyncio.run(
-            _make(cluster, [_row(namespace, name, apps[name], number) for name, count in counts.items() for number in range(count)])
+        made_rows.make(
+            cluster, (made_rows.row(namespace, name, apps[name], number) for name, count in counts.items() for number in range(count))
         )
         with rest.serving(rest.install(cluster, folder), folder) as url:
             caller = rest.client(api, url, namespace, "caller", "edit")
             eventually("rights apply", lambda: caller("GET", f"/v1/apps/{apps['few']}/deployments").status_code == 200)
             yield Place(caller, apps, counts)
-
-
-def _row(namespace: str, app: str, uid: str, number: int) -> Manifest:
-    owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": uid}
-    return given.row_manifest(
-        f"{app}-{number * 7919 % 100_003:05d}",  # names of a real history are random, too
-        given.in_namespace(namespace),
-        given.with_spec(app=app, message=f"Deploy {number}"),
-        given.superseded(number + 1, "v1"),
-        given.with_meta(ownerReferences=[owner]),
-    )
-
-
-async def _make(cluster: Cluster, rows: list[Manifest]) -> None:
-    async with swarm.swarm(cluster) as connections:
-
-        async def make(_: int, row: Manifest) -> None:
-            status = row.pop("status")
-            made = await connections.send(Request("POST", path(row, named=False), row))
-            assert made.ok, made.message
-            ended = {
-                "apiVersion": row["apiVersion"],
-                "kind": row["kind"],
-                "metadata": made.body["metadata"],
-                "spec": row["spec"],
-                "status": status,
-            }
-            answer = await connections.send(Request("PUT", f"{path(row)}/status", ended))
-            assert answer.ok, answer.message
-
-        await swarm.shared(rows, make)
 
 
 def test_pages_are_the_whole_history_in_order(place: Place) -> None:

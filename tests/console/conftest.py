@@ -22,6 +22,7 @@ from tests.support.browser.pages import WAITS, Window, Windows
 from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY, session_cluster
 from tests.support.history_stage import HistoryStage
+from tests.support.measured import Figures
 from tests.support.operator import Operator, admission_policies, install_account
 
 PICTURES = REPOSITORY / "build" / "tests" / "console"
@@ -115,6 +116,11 @@ def windows(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Window
     if request.node.stash.get(FAILED, False):
         made.picture(PICTURES / re.sub(r"\W+", "-", request.node.name))
     made.close()
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    return Figures("console")
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,6 @@ LATENCY, LINE = 20, 10_000_000  # milliseconds, bits per second
 LOADS = 20
 
 
-@pytest.fixture(scope="module")
-def figures() -> Figures:
-    return Figures("console")
-
-
 @dataclass(frozen=True)
 class Load:
     """One load of a page: milliseconds until its first text and until all is there, what came over the line, and what was asked."""
