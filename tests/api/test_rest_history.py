@@ -54,7 +54,7 @@ def story(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFact
         restored = at.caller.post(f"/v1/apps/{app}/deploy", {"workflow_id": at.ids["workflow"], "restores": first})
         at.until_live(app, restored["id"])
         name = at.named(app)
-        at.stage.until(at.stage.deploy(name, config={"type": "serverless"}, runtime=at.stage.default_runtime), "Failed")
+        at.stage.until(at.stage.deploy(name, config={"autoscaling": {"minReplicas": 9}}, runtime=at.stage.default_runtime), "Failed")
         rows = eventually("four rows have ended", lambda: _ended(at.history(app)))
         reader = rest_rehearsal.new_caller(at.stage, at.url, "reader", "dynamiq-view")
         yield Story(at, app, name, rows, reader, Client(at.url, _stranger(at)))
