@@ -87,7 +87,7 @@ SCREENS = (
         reads=cast.READ_APP,
         shows="Live: v2",
         nothing=(Nothing({cast.READ_APP: cast.one(cast.app(live=None, warm=[]))}, "Nothing is live"),),
-        barred=Barred(("promote", "deploy", "roll_back"), ("Promote", "Deploy", "Roll back…")),
+        barred=Barred(("promote", "deploy", "roll_back"), ("Promote deployment", "Deploy", "Roll back to v2…")),
     ),
     Screen(
         "history",
@@ -159,7 +159,7 @@ SCREENS = (
             Nothing({cast.READ_APP: cast.one(cast.app(live=None, warm=[]))}, "Nothing is live yet"),
         ),
         filled=Filled("Hostname", "support.example.com"),
-        over="Promote",
+        over="Promote deployment",
         below=APP,
     ),
     Screen(
