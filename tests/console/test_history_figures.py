@@ -22,13 +22,13 @@ from tests.support.measured import Figures
 
 FULL, FEW = 10_000, 50
 VERSIONS, FAILED_EVERY = 12, 10
-ROUNDS = 7
+ROUNDS = 20
 RENDERED_MOST = 60
 READ_MOST = 4
 """Pages of rows that are read to go to the other end, or to show what a filter takes."""
 HEAP_MOST = 150_000_000
 SLOWER_MOST = 4.0
-"""Times that a long history may take of what a short one takes: the machine does much else, and a filter looks at each row."""
+"""Times that ten thousand rows may take of what a few take, in the median: the machine does much else, and a filter looks at each row."""
 
 FIRST_ROW = """new MutationObserver((_, observer) => {
   if (!document.querySelector(".history-table [data-place]:not(.unread)")) return;
@@ -37,7 +37,7 @@ FIRST_ROW = """new MutationObserver((_, observer) => {
 }).observe(document, {childList: true, subtree: true})"""
 """Notes in a page that loads when its first row is there."""
 
-TIMED = """([press, version, row, total]) => new Promise((done) => {
+TIMED = """([press, version, row, total]) => new Promise((done, failed) => {
   const began = performance.now();
   if (press) [...document.querySelectorAll("button")].find((each) => each.innerText.trim() === press).click();
   else {
@@ -51,7 +51,11 @@ TIMED = """([press, version, row, total]) => new Promise((done) => {
     const {top, bottom} = found?.getBoundingClientRect() ?? {top: -1, bottom: -1};
     return top >= 0 && bottom <= innerHeight && document.querySelector(".total").innerText.startsWith(total);
   };
-  const look = () => isThere() ? done(performance.now() - began) : requestAnimationFrame(look);
+  const look = () => {
+    if (isThere()) done(performance.now() - began);
+    else if (performance.now() - began < 20_000) requestAnimationFrame(look);
+    else failed(new Error(`${row} of ${total} does not come: ${document.querySelector("main").innerText.slice(0, 1500)}`));
+  };
   look();
 })"""
 """Presses a button, or filters by a version, and gives the milliseconds until a row is in sight under so many in all."""
@@ -138,14 +142,14 @@ def heap(page: Page) -> int:
 @pytest.mark.timeout(900)
 def test_a_long_history_is_there_at_once_at_both_its_ends_and_filtered(page: Page, histories: Histories, figures: Figures) -> None:
     times: dict[str, dict[str, list[float]]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(counted(ROUNDS)):
         for name, count in histories.counts.items():
             filtered = histories.rows_of(name, 7)
             found = {"the first row": opened(page, histories, name)}
             acts = {
-                "the other end": ("Oldest", "", "#1\\n", f"{count:,} "),
-                "the newest again": ("Newest", "", f"#{count}\\n", f"{count:,} "),
-                "a filter": ("", "v7", f"#{filtered[0]}\\n", f"{len(filtered):,} "),
+                "the other end": ("Oldest", "", "#1\n", f"{count:,} "),
+                "the newest again": ("Newest", "", f"#{count}\n", f"{count:,} "),
+                "a filter": ("", "v7", f"#{filtered[0]}\n", f"{len(filtered):,} "),
             }
             for title, act in acts.items():
                 found[title], asked = reads(page, act)
@@ -156,7 +160,7 @@ def test_a_long_history_is_there_at_once_at_both_its_ends_and_filtered(page: Pag
     held = heap(page)
     medians = {title: {name: statistics.median(each) for name, each in of.items()} for title, of in times.items()}
     figures.note(
-        f"{chromium.version()}: a history of {histories.counts['long']:,} rows beside one of {FEW}, {ROUNDS} times each",
+        f"{chromium.version()}: a history of {histories.counts['long']:,} rows beside one of {FEW}, {counted(ROUNDS)} times each",
         *(
             f"{title:18} p50 {found['long']:5.0f} ms, most {max(times[title]['long']):5.0f} ms; of the short one p50 {found['short']:5.0f} ms: "
             f"ratio {found['long'] / found['short']:.2f}"
@@ -165,4 +169,5 @@ def test_a_long_history_is_there_at_once_at_both_its_ends_and_filtered(page: Pag
         f"heap afterwards    {held / 1e6:.1f} MB",
     )
     assert held <= HEAP_MOST
-    assert {title: found for title, found in medians.items() if found["long"] > SLOWER_MOST * max(found["short"], 50)} == {}
+    if counted(FULL) == FULL:
+        assert {title: found for title, found in medians.items() if found["long"] > SLOWER_MOST * max(found["short"], 50)} == {}
