@@ -6,16 +6,14 @@ import re
 import uuid
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
-from tests.support.browser.pages import axe
 from tests.support.browser.served import User
 from tests.support.history_stage import APP, HistoryStage
 
 AWAY = {"error": {"code": "unavailable", "message": "the cluster does not answer", "details": {}}}
-PHONE = {"width": 320, "height": 640}
 
 
 @pytest.fixture
@@ -25,12 +23,6 @@ def app(stage: HistoryStage) -> str:
     stage.app(name, workflow=APP)
     stage.live(name, "v1", runtime=stage.default_runtime)
     return f"/console/apps/{stage.get(kinds.APP.kind, name)['metadata']['uid']}"
-
-
-def widths(page: Page) -> tuple[int, int]:
-    """How wide the page is, and how wide the window."""
-    found: list[int] = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    return found[0], found[1]
 
 
 def test_each_screen_has_a_title_is_told_and_takes_the_focus(page_as: PageAs, app: str) -> None:
@@ -81,28 +73,6 @@ def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
     page.reload()
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, {"width": 1440, "height": 900}], ids=["phone", "wide"])
-def test_every_screen_of_an_app_fits_and_is_for_everybody(page_as: PageAs, app: str, size: dict[str, int], scheme: str) -> None:
-    window = page_as("viewer", app, viewport=size, color_scheme=scheme)
-    page = window.page
-    page.get_by_role("link", name="Pods and logs").click()
-    rollout = page.url.split("/console/")[1]
-    expect(page.get_by_role("region", name="Pods").get_by_text("Ready")).to_be_visible()
-    for path, there in (
-        (f"/console/{rollout}", "Rollout of v1"),
-        (app, "Live: v1"),
-        ("/console/", "Deployments"),
-    ):
-        window.goto(path)
-        expect(page.get_by_role("heading", name=there).first).to_be_visible()
-        wide, window_width = widths(page)
-        assert wide <= window_width, f"{path} is {wide} wide"
-        assert axe(page) == [], path
-    page.get_by_role("button", name="Account").click()
-    assert axe(page) == []
 
 
 def test_whoever_signs_in_again_in_the_second_window_goes_on_where_they_were(page_as: PageAs, app: str, users: dict[str, User]) -> None:

@@ -41,6 +41,7 @@ class Load:
 
 def loaded(page: Page, path: str) -> Load:
     """Opens a path of the console, counted."""
+    page.goto("about:blank")  # what the page before still asks for is not counted
     asked: list[str] = []
     session = page.context.new_cdp_session(page)
     received = 0
