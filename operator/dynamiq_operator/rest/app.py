@@ -42,6 +42,7 @@ ROUTERS = (
     probes.router,
     openapi.router,
     identity.router,
+    watch.router,  # before apps: /v1/apps/watch is no App
     apps.router,
     history_routes.router,
     deployments.router,
@@ -55,7 +56,6 @@ ROUTERS = (
     runtimes.router,
     rights.router,
     catalog.router,
-    watch.router,
     console_session.router,
     oidc.router,
     pages.router,

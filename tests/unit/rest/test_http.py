@@ -224,6 +224,9 @@ GET /v1/orgs/{org_id}
 GET /v1/projects
 GET /v1/projects/{project_id}
 GET /v1/projects/{project_id}/rights
+GET /v1/apps/{app_id}/watch
+GET /v1/apps/watch
+GET /v1/projects/{project_id}/watch
 GET /v1/apps
 POST /v1/apps
 GET /v1/apps/{app_id}
@@ -268,8 +271,6 @@ GET /v1/apps/{app_id}/triggers/{trigger_id}/events
 GET /v1/runtimes
 GET /v1/resource-profiles
 GET /v1/services
-GET /v1/apps/{app_id}/watch
-GET /v1/projects/{project_id}/watch
 GET /console/session
 POST /console/session
 DELETE /console/session"""

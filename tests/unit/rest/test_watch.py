@@ -378,3 +378,42 @@ def test_an_app_of_a_project_that_may_not_be_read_is_passed_over(stage: RestStag
 
     kind, told = stage.run(scenario())
     assert (kind, told["id"]) == ("app", stage.uid(APPS, "chat"))
+
+
+# Every project.
+
+
+def test_the_apps_of_every_project_are_told_to_whom_may_list_them(stage: RestStage) -> None:
+    async def scenario() -> list[Any]:
+        async with reading(stage, "/v1/apps/watch") as stream:
+            await begun(stream)
+            stage.script.on("GET", APPS.path("secret"), failure(403, "Forbidden"))
+            stage.script.on("GET", APPS.path("prod"), listed())
+            for namespace in ("secret", "prod"):
+                stage.put(make.app_manifest(make.with_meta(namespace=namespace, uid=f"{namespace}-{UNKNOWN}"), name=namespace))
+            found = [await stream.event()]
+            change_app(stage, 2)
+            found.append(await stream.event())
+            stage.context.index.of(APPS).remove(f"prod-{UNKNOWN}")
+            found.append(await stream.event())
+            return found
+
+    other, own, removed = stage.run(scenario())
+    assert (other[0], other[1]["id"]) == ("app", f"prod-{UNKNOWN}")
+    assert own[1]["id"] == stage.uid(APPS, "chat")
+    assert removed == ("removed", {"id": f"prod-{UNKNOWN}"})
+
+
+def test_a_project_whose_apps_may_not_be_listed_is_asked_about_once(stage: RestStage) -> None:
+    async def scenario() -> list[Any]:
+        async with reading(stage, "/v1/apps/watch") as stream:
+            await begun(stream)
+            stage.script.on("GET", APPS.path("secret"), failure(403, "Forbidden"))
+            for number in (1, 2, 3):
+                stage.put(make.app_manifest(make.with_meta(namespace="secret", uid=UNKNOWN), version(number)))
+                change_app(stage, number + 1)
+                await stream.event()
+            return [sent for sent in stage.script.sent if "/namespaces/secret/" in sent.path]
+
+    asked = stage.run(scenario())
+    assert len([each for each in asked if each.path.endswith("/apps")]) == 1

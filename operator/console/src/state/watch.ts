@@ -36,13 +36,9 @@ export function useAppEvents(appId: string, listeners: Listeners): void {
   useEffect(() => listen(sourceOfApp(appId), tell), [appId, tell]);
 }
 
-/** Keeps the list of a project's Apps up to date; of all projects, by reading it again each 10 s. */
+/** Keeps the list of a project's Apps up to date; without an id, of all projects. */
 export function useProjectEvents(projectId: string): void {
-  useEffect(() => {
-    if (projectId) return listen(sourceOfProject(projectId), (told) => keepList(projectId, told));
-    const timer = setInterval(() => document.hidden || refresh("apps "), LIST_POLLED_EVERY);
-    return () => clearInterval(timer);
-  }, [projectId]);
+  useEffect(() => listen(sourceOfProject(projectId), (told) => keepList(projectId, told)), [projectId]);
 }
 
 function sourceOfApp(id: string): Source {
@@ -54,7 +50,8 @@ function sourceOfApp(id: string): Source {
 }
 
 function sourceOfProject(id: string): Source {
-  return { address: `/v1/projects/${id}/watch`, poll: async () => [{ kind: "again" }], pollEvery: LIST_POLLED_EVERY };
+  const address = id ? `/v1/projects/${id}/watch` : "/v1/apps/watch";
+  return { address, poll: async () => [{ kind: "again" }], pollEvery: LIST_POLLED_EVERY };
 }
 
 function keep(appId: string, told: Told): void {

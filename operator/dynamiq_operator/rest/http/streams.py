@@ -30,7 +30,9 @@ READS, READS_EACH = 16, 4
 """Reads for streams that are under way at once, each in a worker thread of its own, and those of one caller."""
 EXTENSION = "dynamiq.stream"
 """Of the ASGI scope: what a connection is told once a stream begins on it."""
-_PATH = re.compile(r"/v1/(?:apps|projects)/[^/]+/watch")
+_PATH = re.compile(r"/v1/(?:apps|(?:apps|projects)/[^/]+)/watch")
+EVERYWHERE = ""
+"""The namespace of a stream that is told of the changes in all of them."""
 _T = TypeVar("_T")
 
 
@@ -93,7 +95,7 @@ class Streams:
 
     @contextlib.contextmanager
     def open(self, namespace: str, stream: Stream) -> Iterator[None]:
-        """Tells the stream of every change in the namespace while the block runs."""
+        """Tells the stream of every change in the namespace, or EVERYWHERE, while the block runs."""
         self._loop = asyncio.get_running_loop()
         there = self._by_namespace.setdefault(namespace, set())
         there.add(stream)
@@ -122,12 +124,13 @@ class Streams:
 
     def _heard(self, kind: str, entry: Entry, is_gone: bool) -> None:
         """Called by a thread of the index, which has it locked."""
-        if entry.namespace in self._by_namespace:
+        if entry.namespace in self._by_namespace or EVERYWHERE in self._by_namespace:
             self._later(self._tell, Change(kind, entry, is_gone))
 
     def _tell(self, change: Change) -> None:
-        for stream in self._by_namespace.get(change.entry.namespace, ()):
-            stream.hear(change)
+        for namespace in (change.entry.namespace, EVERYWHERE):
+            for stream in self._by_namespace.get(namespace, ()):
+                stream.hear(change)
 
     def _later(self, call: Callable[..., None], *given: Any) -> None:
         if self._loop is not None:

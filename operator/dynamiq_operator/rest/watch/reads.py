@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.kube.resources import APPS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -59,6 +60,11 @@ def read_object(session: CallerSession, resource: ApiResource, entry: Entry) -> 
     except errors.NotFound:
         return None
     return found if found["metadata"]["uid"] == entry.uid else None
+
+
+def require_list(session: CallerSession, namespace: str) -> None:
+    """Raises errors.ApiError where the caller may not list the Apps of a namespace."""
+    session.api.request("GET", APPS.path(namespace), query={"limit": 1}, accept=kube_api.METADATA)
 
 
 def removed(entry: Entry) -> bytes:

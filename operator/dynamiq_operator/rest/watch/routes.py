@@ -1,4 +1,4 @@
-"""Streams of server-sent events: what happens to an App and its rows, and to the Apps of a project."""
+"""Streams of server-sent events: what happens to an App and its rows, to the Apps of a project, and to those of all projects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from dynamiq_operator.rest.http.streams import EventStream
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.watch.feed import Feed
-from dynamiq_operator.rest.watch.subjects import AppSubject, ProjectSubject
+from dynamiq_operator.rest.watch.reads import require_list
+from dynamiq_operator.rest.watch.subjects import AppSubject, EveryProjectSubject, ProjectSubject
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
 _EXAMPLE = 'event: ready\ndata: {}\n\nevent: removed\ndata: {"id":"fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"}\n\n: ping\n\n'
@@ -53,6 +54,18 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
 
 
 @router.get(
+    "/apps/watch",
+    tags=["apps"],
+    status_code=200,
+    response_class=EventStream,
+    responses=_documented("Events: ready (read now what you show), app, removed; expired or ending before it ends."),
+)
+async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
+    """What happens to the Apps of every project in which the caller may list them: `app` and `removed` events, as those of an App."""
+    return EventStream(Feed(context.streams, session, EveryProjectSubject(context, session)).events())
+
+
+@router.get(
     "/projects/{project_id}/watch",
     tags=["apps"],
     status_code=200,
@@ -75,5 +88,5 @@ def _listable(context: ApiContext, session: CallerSession, project_id: str) -> s
     """The namespace of a project whose Apps the caller may list."""
     namespace = context.find(NAMESPACES, project_id).name
     with hidden_as_unknown("project", project_id):
-        session.api.request("GET", APPS.path(namespace), query={"limit": 1}, accept=kube_api.METADATA)
+        require_list(session, namespace)
     return namespace

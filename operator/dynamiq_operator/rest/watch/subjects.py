@@ -1,10 +1,12 @@
-"""What a stream is about: one App with its rows, or the Apps of a project."""
+"""What a stream is about: one App with its rows, the Apps of a project, or those of every project."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED, Phase
@@ -13,14 +15,16 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.pins import kept_pins
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.http.streams import Change, event
+from dynamiq_operator.rest.http.streams import EVERYWHERE, Change, event
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 from dynamiq_operator.rest.shared.readiness import read_ready
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
-from dynamiq_operator.rest.watch.reads import Over, Round, read_each, read_object, removed
+from dynamiq_operator.rest.watch.reads import NOT_THEIRS, Over, Round, read_each, read_object, removed, require_list
 
 NEWEST = 3
 """Rows among which one may be under way: those before them are decided."""
+BARRED_FOR = 600.0
+"""Seconds until a stream of every project asks again whether its reader may list the Apps of a project that they might not."""
 
 
 class AppSubject:
@@ -141,3 +145,29 @@ class ProjectSubject:
             yield removed(change.entry)
         else:
             yield event("app", read_details(self._context, self._session, change.entry))
+
+
+class EveryProjectSubject(ProjectSubject):
+    """The Apps of every project in which the caller may list them: of a project it is asked at its first change."""
+
+    def __init__(self, context: ApiContext, session: CallerSession) -> None:
+        super().__init__(context, session, EVERYWHERE)
+        self._listed: set[str] = set()
+        """Namespaces whose Apps the caller may list."""
+        self._barred: dict[str, float] = {}
+        """Those whose Apps they may not, until when that holds, by the monotonic clock."""
+
+    def concerns(self, change: Change) -> Change | None:
+        return super().concerns(change) if self._barred.get(change.entry.namespace, 0.0) <= time.monotonic() else None
+
+    def _read(self, change: Change) -> Iterator[bytes]:
+        namespace = change.entry.namespace
+        if namespace not in self._listed:
+            try:
+                require_list(self._session, namespace)
+            except errors.ApiError as error:
+                if error.status in NOT_THEIRS:
+                    self._barred[namespace] = time.monotonic() + BARRED_FOR
+                raise
+            self._listed.add(namespace)
+        yield from super()._read(change)
