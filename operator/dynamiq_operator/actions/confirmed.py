@@ -8,7 +8,7 @@ nothing out. What it names never changes under its name: a WorkflowVersion and a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,22 +22,46 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Runtime
+from dynamiq_operator.views.preview import Preview
 
+STARTS = ("from", "under_way")
+"""Of what was confirmed: what it starts from."""
 NOT_COMPARED = ("row", "sequence")
 """Of a side of a preview: what a row that is yet to be made does not have."""
 
 
 def check(confirmed: Mapping[str, Any], now: Mapping[str, Any], what: str = "what would be deployed") -> None:
-    """Raises Changed where a value that was confirmed is another one now. Both are a side of a preview as data; what was not confirmed is not
-    compared. `what` it is, in words.
+    """Raises Changed where a value that was confirmed is another one now. Both are a side of a preview as data, with `from` and `under_way` of
+    the preview beside it; what was not confirmed is not compared. `what` it is, in words.
     """
     differences = [
         Difference(field, value, now[field])
         for field, value in confirmed.items()
-        if field in now and field not in NOT_COMPARED and value != now[field]
+        if field in now and field not in NOT_COMPARED and field not in STARTS and value != now[field]
     ]
+    differences += _other_starts(confirmed, now)
     if differences:
         raise Changed(differences, what)
+
+
+def _other_starts(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
+    """How what is live, and what is under way, is not what was confirmed: a deploy of others in between would be undone unseen."""
+    if "from" in confirmed:
+        was, live = confirmed["from"], now["from"]
+        if was is None or live is None:
+            if was is not live:
+                yield Difference("from", was, live)
+        else:
+            yield from (Difference(f"from.{field}", value, live[field]) for field, value in was.items() if value != live[field])
+    if "under_way" in confirmed and confirmed["under_way"] != now["under_way"]:
+        yield Difference("under_way", confirmed["under_way"], now["under_way"])
+
+
+def shown(preview: Preview) -> dict[str, Any]:
+    """All that a preview shows of what would be deployed and of what it starts from, to be compared."""
+    live = preview.now
+    start = {"row": live.row, "sequence": live.sequence, "version": live.version} if live is not None else None
+    return {**preview.then.as_json(), "from": start, "under_way": preview.under_way}
 
 
 def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[str] = ()) -> Performed:
@@ -46,7 +70,7 @@ def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[st
     if claim is not None and (found := idempotency.find_claimed_row(api, [plan.request.namespace, *elsewhere], claim)) is not None:
         return Performed(found, is_replayed=True)
     now = plan_again(api, plan)
-    check(plan.preview.then.as_json(), now.preview.then.as_json())
+    check(shown(plan.preview), shown(now.preview))
     return perform_deploy(api, spelled_out(api, now), elsewhere=elsewhere)
 
 

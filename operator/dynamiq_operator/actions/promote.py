@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynamiq_operator.actions import history, idempotency
-from dynamiq_operator.actions.confirmed import check, spelled_out
+from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
@@ -142,7 +142,7 @@ def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
 def perform_confirmed_promotion(api: Api, plan: PromotionPlan) -> Performed:
     """Promotes what the plan showed. Raises Changed where that is no longer what would be promoted, and as planning and performing do."""
     now = plan_promotion(api, plan.request, plan.target_namespace, plan.deploy.claim)
-    check({**plan.preview.then.as_json(), **_made(plan)}, {**now.preview.then.as_json(), **_made(now)})
+    check({**shown(plan.preview), **_made(plan)}, {**shown(now.preview), **_made(now)})
     return perform_promotion(api, spelled_out_promotion(api, now))
 
 

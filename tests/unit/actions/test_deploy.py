@@ -197,6 +197,15 @@ def test_a_confirmed_deploy_is_refused_where_another_version_would_be_deployed_b
     assert written(script) == []
 
 
+def test_a_confirmed_deploy_is_refused_where_somebody_else_deployed_since(script: Script) -> None:
+    plan = plan_deploy(ScriptedApi(script), REQUEST)
+    rows = [given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v1"))]
+    holding(given.app_manifest(), *rows, *(given.version_manifest(version) for version in ("v1", "v2")), script=script)
+    with pytest.raises(Changed, match=r"from\.sequence was 1 and is 2 now"):
+        perform_confirmed(ScriptedApi(script), plan)
+    assert written(script) == []
+
+
 def test_a_repeat_of_a_confirmed_deploy_gives_the_row_of_before_whatever_changed(script: Script) -> None:
     lacking(script, RUNTIMES.path("", given.RUNTIME_NAME))
     plan = plan_deploy(ScriptedApi(script), ANY, key=KEY)

@@ -564,6 +564,45 @@ def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) 
     assert stage.call("POST", _path(stage, "deploy"), _asked(stage, confirmed=part)).status == 201, "what is not confirmed is not compared"
 
 
+def _preview(stage: RestStage) -> dict[str, Any]:
+    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
+    return told
+
+
+@pytest.mark.parametrize("part", [None, "row", "sequence"])
+def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stage: RestStage, part: str | None) -> None:
+    shown = _preview(stage)
+    start = {part: shown["from"][part]} if part else shown["from"]
+    body = _asked(stage, "v1", confirmed={**shown["to"], "from": start, "under_way": shown["under_way"]})
+    stage.put(make.version_manifest("v3", make.created(2)))
+    stage.put(row("chat-c", make.live(3, "v3"), make.created(3)))
+    details = stage.call("POST", _path(stage, "deploy"), body).error(409)["details"]
+    told = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
+    for each in [part] if part else told:
+        assert details[f"from.{each}"] == {"confirmed": told[each][0], "now": told[each][1]}
+    assert stage.created(RECORDS) == []
+    of_before = _asked(stage, "v1", confirmed=shown["to"])
+    assert stage.call("POST", _path(stage, "deploy"), of_before).status == 201, "what is not confirmed is not compared"
+
+
+def test_what_is_under_way_since_the_preview_is_not_overtaken_unseen(stage: RestStage) -> None:
+    shown = _preview(stage)
+    confirmed = {"from": shown["from"], "under_way": shown["under_way"]}
+    stage.put(row("chat-c", make.progressing(3, "v2"), make.created(3)))
+    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed=confirmed)).error(409)
+    assert error["details"] == {"under_way": {"confirmed": None, "now": "v2 (#3, chat-c)"}}
+    assert stage.created(RECORDS) == []
+    again = _preview(stage)
+    confirmed = {"from": again["from"], "under_way": again["under_way"]}
+    assert stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed=confirmed)).status == 201
+
+
+def test_that_nothing_is_live_is_confirmed_too(stage: RestStage) -> None:
+    shown = _preview(stage)
+    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1", confirmed={"from": None})).error(409)
+    assert error["details"] == {"from": {"confirmed": None, "now": shown["from"]}}
+
+
 def test_a_repeat_of_what_was_confirmed_is_the_row_of_before(stage: RestStage) -> None:
     body = _asked(stage, confirmed=_shown(stage))
     stage.call("POST", _path(stage, "deploy"), body, key="a key")

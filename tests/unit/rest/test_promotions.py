@@ -76,6 +76,17 @@ def test_a_promotion_is_refused_where_it_is_not_as_confirmed(stage: RestStage) -
     assert stage.created(RECORDS, "prod")[0]["spec"]["config"] == make.CONFIG
 
 
+def test_a_promotion_is_refused_where_something_else_is_live_there_than_was_confirmed(stage: RestStage) -> None:
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    shown = stage.call("POST", _path(stage, "/preview")).data
+    stage.put(row("chat-p", make.live(1, "v1"), make.in_namespace("prod")))
+    body = {"confirmed": {**shown["to"], "from": shown["from"], "under_way": shown["under_way"]}}
+    now = stage.call("POST", _path(stage, "/preview")).data["from"]
+    assert stage.call("POST", _path(stage), body).error(409)["details"]["from"] == {"confirmed": None, "now": now}
+    assert stage.created(RECORDS, "prod") == []
+
+
 def test_the_target_is_named_by_its_id_where_several_are_of_the_environment(stage: RestStage) -> None:
     stage.put(a_namespace("prod-2", project="support", environment="production"))
     assert "several namespaces" in stage.call("POST", _path(stage)).error(422)["message"]

@@ -30,7 +30,12 @@ def promote(api: Api, plan: PromotionPlan, given: Confirmed) -> Performed:
 
 
 def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
-    wanted, now = given.given(), side(plan.preview.then.as_json())
+    wanted, then, live = given.given(), plan.preview.then, plan.preview.now
+    now = {
+        **side(then.as_json()),
+        "from": side(live.as_json()) if live is not None else None,
+        "under_way": plan.preview.under_way,
+    }
     # A side tells compute twice: what differs is told once, and a config that says nothing of it is compared without.
     if wanted.get("config") and ("resources" in wanted or "resources" not in (wanted["config"].get("config") or {})):
         wanted, now = _without_compute(wanted), _without_compute(now)

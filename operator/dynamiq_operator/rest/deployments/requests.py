@@ -12,14 +12,11 @@ from dynamiq_operator.rest.shared.requests import DeploymentConfig
 Message = Annotated[str | None, Field(max_length=1024, description="Why; it stands in the history.")]
 
 
-class Confirmed(RequestModel):
-    """What was previewed: `to` of a preview, whole or in part. Where a part of it would be another one now, nothing is made, and 409 tells both.
+class ConfirmedSide(RequestModel):
+    """A side of a preview, whole or in part."""
 
-    What is made then names all that the preview showed, so that nothing is left open.
-    """
-
-    row: Annotated[str | None, Field(description="Not compared.")] = None
-    sequence: Annotated[int | None, Field(description="Not compared.")] = None
+    row: str | None = None
+    sequence: int | None = None
     version: str | None = None
     flow_hash: str | None = None
     runtime: str | None = None
@@ -29,14 +26,35 @@ class Confirmed(RequestModel):
     resources: dict[str, Any] | None = None
     restores: str | None = None
 
+
+class Confirmed(ConfirmedSide):
+    """What was previewed: `to` of a preview, whole or in part. Where a part of it would be another one now, nothing is made, and 409 tells both.
+
+    What is made then names all that the preview showed, so that nothing is left open. `from` and `under_way` of the preview are compared where
+    they are given: then nothing is made where somebody else deployed in between, either.
+    """
+
+    row: Annotated[str | None, Field(description="Not compared: what would be made has no row yet.")] = None
+    sequence: Annotated[int | None, Field(description="Not compared.")] = None
+    from_: Annotated[
+        ConfirmedSide | None,
+        Field(alias="from", description="What was live: `from` of the preview, whole or in part; null where nothing was."),
+    ] = None
+    under_way: Annotated[
+        str | None, Field(description="What was being rolled out: `under_way` of the preview; null where nothing was.")
+    ] = None
+
     def given(self) -> dict[str, Any]:
         """The parts that were given."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, by_alias=True)
 
 
 Confirms = Annotated[
     Confirmed | None,
-    Field(description="`to` of the preview that was confirmed. Left out: what is live at the moment of the deploy is kept."),
+    Field(
+        description="`to` of the preview that was confirmed, with its `from` and `under_way` where they may not be others, either. "
+        "Left out: what is live at the moment of the deploy is kept."
+    ),
 ]
 
 

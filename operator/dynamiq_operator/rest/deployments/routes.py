@@ -34,7 +34,8 @@ ERRORS = (404, 409, 413, 415, 422)
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row.
 
-    With `confirmed`, what was previewed is deployed, or 409: `details` has, by field, what was `confirmed` and what is so `now`.
+    With `confirmed`, what was previewed is deployed, or 409: `details` has, by field, what was `confirmed` and what is so `now`. With its
+    `from` and `under_way` that is so, too, where somebody else deployed in between.
     """
     entry, app = context.open_cached(session, APPS, app_id)
     request = parse.deploy_request(context, session, app, body)
