@@ -261,6 +261,16 @@ def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> N
     assert told["restores"] == "chat-a"
 
 
+def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
+    """It may be deleted: the row has pinned all that comes back."""
+    stage.context.index.of(WORKFLOWS).remove(stage.uid(WORKFLOWS, "chat"))
+    for call in ("deploy/preview", "deploy"):
+        assert stage.call("POST", _path(stage, call), {"restores": stage.uid(RECORDS, "chat-a")}).status < 300
+        refused = stage.call("POST", _path(stage, call), {"message": "which?"}).error(422)
+        assert "name the workflow" in refused["details"]["workflow_id"]
+    assert [made["spec"] for made in stage.created(RECORDS)] == [{"app": "chat", "restores": "chat-a"}]
+
+
 OTHER: dict[str, Any] = {
     "type": "server",
     "autoscaling": {"minReplicas": 3, "maxReplicas": 4, "targetCPUUtilizationPercentage": 60},

@@ -12,7 +12,7 @@ from dynamiq_operator.rest.shared.parse import check_config, resolve
 
 def app_request(context: ApiContext, session: CallerSession, project: Entry, body: NewApp) -> AppRequest:
     """Raises HttpProblem and errors.ApiError."""
-    named = resolve(context, session, project.name, body)
+    named = resolve(context, session, project.name, body.workflow_id, body)
     check_config(body.deployment_config, None)
     return AppRequest(
         project.name,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import DeployRequest
 from dynamiq_operator.actions.rollback import config_of
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import NewDeployment
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
 from dynamiq_operator.rest.http.sessions import CallerSession
-from dynamiq_operator.rest.shared.parse import resolve
+from dynamiq_operator.rest.shared.parse import Named, resolve
 
 
 def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment) -> DeployRequest:
@@ -24,7 +24,13 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
     if body.with_config and body.deployment_config is not None:
         raise invalid_field("with_config", "leave out deployment_config: the config of the deployment that restores names comes back")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
-    named = resolve(context, session, namespace, body)
+    if body.workflow_id is not None:
+        named = resolve(context, session, namespace, body.workflow_id, body)
+    elif body.restores is not None:
+        runtime = context.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id is not None else None
+        named = Named(app["spec"]["workflow"], None, runtime)
+    else:
+        raise invalid_field("workflow_id", "name the workflow that the App runs: only with restores it may be left out")
     if named.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
     restored = _restored(context, session, app, body.restores) if body.restores is not None else None

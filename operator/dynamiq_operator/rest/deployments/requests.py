@@ -73,7 +73,12 @@ class NewDeployment(RequestModel):
         }
     )
 
-    workflow_id: IdInput
+    workflow_id: Annotated[
+        IdInput | None,
+        Field(
+            description="The App's. With `restores` it may be left out: what a deployment pinned can be brought back without its workflow."
+        ),
+    ] = None
     workflow_version_id: Annotated[IdInput | None, Field(description="Left out: the newest release.")] = None
     runtime_id: IdInput | None = None
     deployment_config: DeploymentConfig | None = None

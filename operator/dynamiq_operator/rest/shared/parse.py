@@ -19,10 +19,9 @@ from dynamiq_operator.rest.shared.requests import DeploymentConfig
 _NO_RUNTIME = PinnedRuntime(name="none", version="0", image="none")
 
 
-class NamesWorkflow(Protocol):
-    """A body that names a workflow, and may name a version of it and a Runtime, by their ids."""
+class NamesVersion(Protocol):
+    """A body that may name a version and a Runtime, by their ids."""
 
-    workflow_id: str
     workflow_version_id: str | None
     runtime_id: str | None
 
@@ -35,18 +34,18 @@ class Named(NamedTuple):
     runtime: str | None
 
 
-def resolve(context: ApiContext, session: CallerSession, namespace: str, body: NamesWorkflow) -> Named:
-    """What a body names: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
+def resolve(context: ApiContext, session: CallerSession, namespace: str, workflow_id: str, body: NamesVersion) -> Named:
+    """What a body names by these ids: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
     found = context.find_all(
         session,
-        workflow_id=(WORKFLOWS, body.workflow_id),
+        workflow_id=(WORKFLOWS, workflow_id),
         workflow_version_id=(VERSIONS, body.workflow_version_id),
         runtime_id=(RUNTIMES, body.runtime_id),
     )
     workflow, version, runtime = found["workflow_id"], found.get("workflow_version_id"), found.get("runtime_id")
     if workflow.namespace != namespace:
         # The caller may not see it, so it is as unknown as an id of nothing.
-        raise unknown_id("workflow", body.workflow_id, "workflow_id")
+        raise unknown_id("workflow", workflow_id, "workflow_id")
     if version is None:
         return Named(workflow.name, None, runtime.name if runtime else None)
     named, _, number = version.name.rpartition("-")
