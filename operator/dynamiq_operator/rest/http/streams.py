@@ -28,6 +28,8 @@ STREAMS, STREAMS_EACH = 2048, 256
 """Streams of a process, and of one caller. They take none of the slots of requests."""
 READS, READS_EACH = 16, 4
 """Reads for streams that are under way at once, each in a worker thread of its own, and those of one caller."""
+ASKING = 4
+"""Threads that ask the index for streams. It answers at once, so none of them waits for a read."""
 EXTENSION = "dynamiq.stream"
 """Of the ASGI scope: what a connection is told once a stream begins on it."""
 _PATH = re.compile(r"/v1/(?:apps|(?:apps|projects)/[^/]+)/watch")
@@ -82,7 +84,7 @@ class Stream(Protocol):
 
 
 class Streams:
-    """The streams of a process, by namespace. `open` and `read` are for the event loop, `end` for any thread and for a signal handler."""
+    """The streams of a process, by namespace. `open`, `read` and `ask` are for the event loop, `end` for any thread and for a signal handler."""
 
     def __init__(self, index: IdIndex) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,6 +92,8 @@ class Streams:
         self._is_ending = False
         self._reads = Lane(READS, READS_EACH, STREAMS_EACH)
         self._threads = anyio.CapacityLimiter(READS)
+        self._asking = anyio.CapacityLimiter(ASKING)
+        self._under_way: set[asyncio.Task[Any]] = set()
         for resource in (APPS, RECORDS):
             index.of(resource).listen(partial(self._heard, resource.kind))
 
@@ -109,9 +113,24 @@ class Streams:
                 self._by_namespace.pop(namespace, None)
 
     async def read(self, caller: str, call: Callable[[], _T]) -> _T:
-        """Runs the call in a worker thread, of which callers have the same share. Raises HttpProblem 429 or 503 where none gets free."""
-        async with self._reads.slot(caller):
-            return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+        """Runs the call in a worker thread, of which callers have the same share. Raises HttpProblem 429 or 503 where none gets free.
+
+        Who is cancelled no longer waits for it. A call that has begun keeps its slot until it ends: its request to the API server goes on.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(self._reads.slot(caller))
+            reading = asyncio.create_task(self._read(held.pop_all(), call))
+        self._under_way.add(reading)
+        reading.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(reading)
+
+    async def ask(self, call: Callable[[], _T]) -> _T:
+        """Runs a call that asks the index alone in a worker thread: it may be locked for a moment."""
+        return await anyio.to_thread.run_sync(call, limiter=self._asking)
+
+    async def _read(self, held: contextlib.AsyncExitStack, call: Callable[[], _T]) -> _T:
+        async with held:
+            return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
     def end(self) -> None:
         """Ends every stream that there is or will be: this process stops."""

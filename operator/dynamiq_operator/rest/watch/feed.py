@@ -97,7 +97,7 @@ class Feed:
     async def events(self) -> AsyncGenerator[bytes]:
         """The events, and pings between them, until the stream ends."""
         with self.streams.open(self.subject.namespace, self):
-            await self._in_a_thread(self._begin)
+            await self.streams.ask(self.subject.begin)
             if not self._ended.is_set():
                 yield READY
             spoke = _now()
@@ -164,10 +164,6 @@ class Feed:
         found = await self._in_a_thread(self.subject.look)
         self._looked_at, self._looks = _now(), self._looks + 1
         return found
-
-    def _begin(self) -> Round:
-        self.subject.begin()
-        return Round()
 
     async def _in_a_thread(self, call: Callable[[], Round], changes: Sequence[Change] = ()) -> Round:
         """What the call finds. It is not waited for where the stream ends meanwhile, or its reader leaves."""

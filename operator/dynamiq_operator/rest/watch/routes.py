@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from starlette.concurrency import run_in_threadpool
 
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube.resources import APPS, NAMESPACES
@@ -49,7 +49,7 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
     `removed` has the id of a deployment. It ends after `deleted` (the App), `expired` (the token), and `ending`, where this replica stops:
     connect again at once.
     """
-    app = await run_in_threadpool(_app, context, session, app_id)
+    app = await context.streams.read(session.user.id, partial(_app, context, session, app_id))
     return EventStream(Feed(context.streams, session, AppSubject(context, session, app)).events())
 
 
@@ -74,7 +74,7 @@ async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
 )
 async def watch_project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> EventStream:
     """What happens to the Apps of a project that the caller may read: `app` and `removed` events, as those of an App."""
-    namespace = await run_in_threadpool(_listable, context, session, project_id)
+    namespace = await context.streams.read(session.user.id, partial(_listable, context, session, project_id))
     return EventStream(Feed(context.streams, session, ProjectSubject(context, session, namespace)).events())
 
 

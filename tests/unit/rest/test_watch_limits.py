@@ -1,0 +1,120 @@
+"""Reads for streams share the process: one caller's, however slow, take nothing of another's, and of their own no more than their share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, ApiResource
+from dynamiq_operator.rest.http import sessions, streams
+from tests.support import factories as make
+from tests.support.event_stream import PATIENCE, Reading, reading
+from tests.support.rest_stage import TOKEN, RestStage, of_user
+from tests.support.scripted import Reply, Sent, failure
+
+OTHER = "token-of-bert"
+AT_ONCE = 5.0
+"""Seconds, on a machine that does much else; what waits for a thread of the reads waits twice as long."""
+
+
+class Hang:
+    """Answers that do not come before `end`."""
+
+    def __init__(self) -> None:
+        self._asked, self._ends = threading.Semaphore(0), threading.Event()
+        self.count = 0
+
+    def __call__(self, _: Sent) -> Reply:
+        self.count += 1
+        self._asked.release()
+        self._ends.wait(3 * PATIENCE)
+        return failure(503, "ServiceUnavailable")
+
+    async def asked(self) -> None:
+        """Returns once one more request hangs."""
+        assert await asyncio.to_thread(self._asked.acquire, timeout=PATIENCE)
+
+    def end(self) -> None:
+        self._ends.set()
+
+
+@pytest.fixture
+def hang() -> Iterator[Hang]:
+    made = Hang()
+    yield made
+    made.end()
+
+
+def _reviewed(sent: Sent) -> Reply:
+    token = sent.headers["Authorization"].removeprefix("Bearer ")
+    found = of_user({TOKEN: "anna@example.com", OTHER: "bert@example.com"}[token])
+    assert isinstance(found, Reply)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def all_reads_hang(stage: RestStage, hang: Hang) -> AsyncIterator[list[Reading]]:
+    """As many streams as a caller may have reads, each of which hangs."""
+    stage.script.on("GET", APPS.path("demo", "slow"), hang)
+    async with contextlib.AsyncExitStack() as opened:
+        found = []
+        for number in range(streams.READS_EACH):
+            found.append(stream := await opened.enter_async_context(reading(stage, "/v1/apps/watch")))
+            assert await stream.event() == ("ready", {})
+            made = make.app_manifest(make.with_meta(resourceVersion=str(number + 1)), name="slow")
+            stage.context.index.of(APPS).put(make.stored(made))
+            await hang.asked()
+        yield found
+
+
+@pytest.mark.parametrize("of", [APPS, NAMESPACES])
+def test_streams_that_do_not_open_hold_up_nobody_else(stage: RestStage, hang: Hang, of: ApiResource) -> None:
+    app, project = stage.uid(APPS, "chat"), stage.uid(NAMESPACES, "demo")
+    opened = f"/v1/apps/{app}/watch" if of is APPS else f"/v1/projects/{project}/watch"
+
+    async def scenario() -> None:
+        stage.script.on("POST", sessions.REVIEWS, _reviewed)
+        stage.script.on("GET", APPS.path("demo", "chat") if of is APPS else APPS.path("demo"), hang)
+        opening = [asyncio.ensure_future(stage.ask("GET", opened)) for _ in range(80)]
+        for _ in range(streams.READS_EACH):
+            await hang.asked()
+        async with asyncio.timeout(AT_ONCE):
+            assert (await stage.ask("GET", "/v1/me", token=OTHER)).status == 200
+            assert (await stage.ask("GET", "/v1/me")).status == 200
+        assert hang.count == streams.READS_EACH
+        hang.end()
+        assert {(await each).status for each in opening} == {503}
+
+    stage.run(scenario())
+
+
+def test_a_stream_begins_at_once_though_all_reads_hang(stage: RestStage, hang: Hang) -> None:
+    async def scenario() -> None:
+        async with all_reads_hang(stage, hang), reading(stage, "/v1/apps/watch") as stream, asyncio.timeout(AT_ONCE):
+            assert await stream.event() == ("ready", {})
+
+    stage.run(scenario())
+
+
+def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatch: pytest.MonkeyPatch, hang: Hang) -> None:
+    monkeypatch.setattr(streams, "STREAMS_EACH", 0)  # nothing waits: there is a thread, or there is none
+
+    async def status(stage: RestStage) -> int:
+        async with reading(stage, f"/v1/apps/{stage.uid(APPS, 'chat')}/watch") as stream:
+            return stream.status
+
+    async def scenario(stage: RestStage) -> None:
+        async with all_reads_hang(stage, hang):
+            pass
+        assert await status(stage) == 429
+        hang.end()
+        async with asyncio.timeout(PATIENCE):
+            while await status(stage) != 200:
+                pass
+
+    with RestStage() as stage:
+        stage.run(scenario(stage))
