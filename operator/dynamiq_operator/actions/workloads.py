@@ -137,10 +137,20 @@ class Warm:
 def workloads_of(api: Api, namespace: str, app: str) -> Workloads | None:
     """The workloads of an App; None where there is none, or they may not be read. Raises kube.errors.ApiError."""
     try:
+        return read_workloads(api, namespace, app)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return None
+
+
+def read_workloads(api: Api, namespace: str, app: str) -> Workloads | None:
+    """The workloads of an App; None where there is none. Raises kube.errors.ApiError: Denied where they may not be read."""
+    try:
         found = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
         labelled = by_label(app, found)
         serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
-    except (errors.NotFound, errors.Denied):
+    except errors.NotFound:
         return None
     return Workloads(labelled, serving) if labelled else None
 

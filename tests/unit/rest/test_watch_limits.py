@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, ApiResource
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, ApiResource
 from dynamiq_operator.rest.http import sessions, streams
+from dynamiq_operator.rest.watch import feed
 from tests.support import factories as make
 from tests.support.event_stream import PATIENCE, Reading, reading
-from tests.support.rest_stage import TOKEN, RestStage, of_user
+from tests.support.rest_stage import TOKEN, RestStage, of_user, row
 from tests.support.scripted import Reply, Sent, failure
 
+WORKLOADS = BY_KIND[WORKLOAD.kind]
 OTHER = "token-of-bert"
 AT_ONCE = 5.0
 """Seconds, on a machine that does much else; what waits for a thread of the reads waits twice as long."""
@@ -118,3 +121,39 @@ def test_who_leaves_keeps_the_share_of_reads_that_are_still_under_way(monkeypatc
 
     with RestStage() as stage:
         stage.run(scenario(stage))
+
+
+# What may not be read is not asked for again and again.
+
+
+@pytest.mark.parametrize("denied", [WORKLOADS.path("demo"), RECORDS.path("demo", "chat-c")])
+def test_who_may_not_read_how_a_row_goes_on_is_not_polled_for(stage: RestStage, monkeypatch: pytest.MonkeyPatch, denied: str) -> None:
+    monkeypatch.setattr(feed, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(feed, "PING_EVERY", 0.1)
+    stage.put(row("chat-c", make.progressing(3, "v1")))
+    stage.script.on("GET", denied, failure(403, "Forbidden"))
+
+    async def scenario() -> None:
+        async with reading(stage, f"/v1/apps/{stage.uid(APPS, 'chat')}/watch") as stream:
+            await stream.until("ready")
+            if denied == WORKLOADS.path("demo"):
+                assert (await stream.until("deployment"))["ready"] is None
+            await stream.until("")
+            before = len(stage.script.sent)
+            for _ in range(3):
+                await stream.until("")
+            assert stage.script.sent[before:] == []
+
+    stage.run(scenario())
+    assert stage.script.bodies("GET", denied) == [None], "it was asked once whether it may be read"
+
+
+def test_a_token_that_is_not_taken_any_more_for_workloads_ends_the_stream(stage: RestStage) -> None:
+    stage.put(row("chat-c", make.progressing(3, "v1")))
+    stage.script.on("GET", WORKLOADS.path("demo"), failure(401, "Unauthorized"))
+
+    async def scenario() -> None:
+        async with reading(stage, f"/v1/apps/{stage.uid(APPS, 'chat')}/watch") as stream:
+            assert (await stream.rest())[-1] == ("expired", {})
+
+    stage.run(scenario())

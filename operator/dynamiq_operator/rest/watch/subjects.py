@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dynamiq_operator.actions.workloads import read_workloads
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
@@ -17,7 +18,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.http.streams import EVERYWHERE, Change, event
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
-from dynamiq_operator.rest.shared.readiness import read_ready
+from dynamiq_operator.rest.shared.readiness import ready
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 from dynamiq_operator.rest.watch.reads import NOT_THEIRS, Over, Round, read_each, read_object, removed, require_list
 
@@ -88,10 +89,14 @@ class AppSubject:
 
     def _look(self, change: Change) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
-            row, app, ready = self._last
-            if read_ready(self._session.api, row, app) == ready:
+            row, app, told = self._last
+            if self._ready(row, app) == told:
                 return
-        found = read_object(self._session, RECORDS, change.entry)
+        try:
+            found = read_object(self._session, RECORDS, change.entry)
+        except errors.Denied:
+            self._leave(change.entry.uid)
+            raise
         if found is not None:
             yield self._told(found)
 
@@ -99,12 +104,26 @@ class AppSubject:
         app = read_object(self._session, APPS, self._app)
         phase = (row.get("status") or {}).get("phase")
         if phase != Phase.PROGRESSING:
-            self._rolling.pop(row["metadata"]["uid"], None)
-        ready = read_ready(self._session.api, row, app) if phase not in CLOSED else None
-        self._last = row, app, ready
+            self._leave(row["metadata"]["uid"])
+        pods = self._ready(row, app) if phase not in CLOSED else None
+        self._last = row, app, pods
         workflow: str | None = app["spec"]["workflow"] if app is not None else None
         kept: Any = kept_pins(self._context, self._session, app, None) if app is not None and "pinned" not in row["spec"] else None
-        return event("deployment", serialize_deployment(row, self._app.uid, self._context, workflow, kept) | {"ready": ready})
+        return event("deployment", serialize_deployment(row, self._app.uid, self._context, workflow, kept) | {"ready": pods})
+
+    def _ready(self, row: Manifest, app: Manifest | None) -> Data | None:
+        """The pods of a row; None where there is no workload for it yet, or it may not be read, and then the row is not looked at any more."""
+        try:
+            return ready(read_workloads(self._session.api, row["metadata"]["namespace"], row["spec"]["app"]), row, app)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+            self._leave(row["metadata"]["uid"])
+            return None
+
+    def _leave(self, uid: str) -> None:
+        """Does not look at a row any more, until it changes."""
+        self._rolling.pop(uid, None)
 
 
 def _is_rolling(entry: Entry) -> bool:
