@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from dynamiq_operator.actions.history import typed
 from dynamiq_operator.desired.pins import Pins, label_of
 from dynamiq_operator.desired.pod_template import runs_pins
@@ -13,23 +15,35 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, Record
 
 
+class RowPods:
+    """Tells the pods of a row from others. What the App and the row say is worked out once, however many pods there are."""
+
+    def __init__(self, app: Manifest, row: Manifest) -> None:
+        """Raises NotNow where this version cannot read the row."""
+        pinned = typed(Record, row).pinned
+        self._app, self._name = app, app["metadata"]["name"]
+        self._pins = Pins.of(pinned) if pinned is not None else None
+
+    def has(self, pod: Manifest) -> bool:
+        """Whether a pod is one of the row's. Raises NotNow where this version cannot read the App."""
+        labels = pod["metadata"].get("labels") or {}
+        if self._pins is None or labels.get(names.APP_LABEL) != self._name or labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
+            return False
+        if label := label_of(pod):
+            return label == self._pins.label
+        return runs_pins(pod, self._pins) or labels.get(names.TEMPLATE_LABEL) in self._digests
+
+    @cached_property
+    def _digests(self) -> tuple[str, ...]:
+        return template_digests(typed(App, self._app), self._pins) if self._pins is not None else ()
+
+
 def pods_of_row(api: Api, app: Manifest, row: Manifest) -> list[Manifest]:
     """The pods of a row; none of one that was never rolled out. Raises NotNow where this version cannot read the App or the row, and
     kube.errors.ApiError.
     """
     if "pinned" not in row["spec"]:
         return []
-    meta = app["metadata"]
+    meta, of_row = app["metadata"], RowPods(app, row)
     found = requests.items(api, PODS, meta["namespace"], label=f"{names.APP_LABEL}={meta['name']},{names.MANAGED_SELECTOR}")
-    return [pod for pod in found if is_of_row(pod, app, row)]
-
-
-def is_of_row(pod: Manifest, app: Manifest, row: Manifest) -> bool:
-    """Whether a pod is one of the row's. Raises NotNow where this version cannot read the App or the row."""
-    labels, pinned = pod["metadata"].get("labels") or {}, typed(Record, row).pinned
-    if pinned is None or labels.get(names.APP_LABEL) != app["metadata"]["name"] or labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
-        return False
-    pins = Pins.of(pinned)
-    if label := label_of(pod):
-        return label == pins.label
-    return runs_pins(pod, pins) or labels.get(names.TEMPLATE_LABEL) in template_digests(typed(App, app), pins)
+    return [pod for pod in found if of_row.has(pod)]

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from dynamiq_operator.actions.pods import is_of_row, pods_of_row
+from dynamiq_operator.actions.pods import RowPods, pods_of_row
 from dynamiq_operator.actions.workloads import selected_label
 from dynamiq_operator.desired.pins import PLAIN
 from dynamiq_operator.kube import api as kube_api
@@ -47,7 +47,7 @@ def read_pod(context: ApiContext, session: CallerSession, app_id: str, row_id: s
         found = session.api.request("GET", PODS.path(app["metadata"]["namespace"], name))
     except errors.NotFound:
         raise unknown_pod(name) from None
-    if not is_of_row(found, app, row):
+    if not RowPods(app, row).has(found):
         raise unknown_pod(name)
     return found
 
