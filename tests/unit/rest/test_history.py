@@ -13,7 +13,7 @@ from dynamiq_operator.desired.pins import Pins, pod_selector
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.deployments import verification
+from dynamiq_operator.rest.deployments import rows, verification
 from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, Verification
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import FlowDifference
@@ -91,6 +91,22 @@ def test_pages_are_of_what_a_filter_takes_and_no_other_row_is_read(many: RestSta
     assert answered["pagination"] == {"page": 2, "page_size": 1, "page_count": 3, "total_count": 3}
     read = [sent.path for sent in many.script.sent[before:] if sent.path.startswith(RECORDS.path("demo", ""))]
     assert [path for path in read if path != RECORDS.path("demo")] == [RECORDS.path("demo", "chat-b")]
+
+
+def test_of_a_long_history_what_a_filter_takes_is_read_and_nothing_is_listed(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3, 15):
+        stage.put(row(f"chat-{number}", (make.failed if number % 2 else make.superseded)(number, "v1"), make.created(number)))
+    monkeypatch.setattr(rows, "READ_MOST", 2)
+
+    def lists(asked: str) -> int:
+        before = len(stage.script.sent)
+        assert len(stage.get(_path(stage, f"/deployments{asked}"))) >= 6
+        return len([sent for sent in stage.script.sent[before:] if "spec.app=chat" in sent.query.get("fieldSelector", "")])
+
+    monkeypatch.setattr(rows, "LISTED_MOST", 10)
+    assert lists("?status=Failed") == 0
+    monkeypatch.setattr(rows, "LISTED_MOST", 20)
+    assert lists("") == 1, "all of a short one are listed"
 
 
 def test_what_there_is_to_filter_by(many: RestStage) -> None:

@@ -106,6 +106,11 @@ class KindIndex:
             uids = self._groups.part(groups, begin, size, newest_first=newest_first)
             return [self._by_id[uid] for uid in uids], self._groups.count(groups)
 
+    def count(self, groups: Sequence[str]) -> int:
+        """How many members several groups have."""
+        with self._changed:
+            return self._groups.count(groups)
+
     def members(self, groups: Sequence[str], *, newest_first: bool) -> list[Entry]:
         """All members of several groups in one order. What is done with them is done by the caller, with nothing locked."""
         with self._changed:
