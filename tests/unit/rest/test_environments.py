@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.environments.responses import Environment
+from dynamiq_operator.rest.shared.environments import MOST
 from tests.support import factories as make
 from tests.support.rest_stage import DOMAIN, UNKNOWN, RestStage, a_namespace
 from tests.support.scripted import failure
@@ -93,6 +94,27 @@ def test_promoting_takes_the_right_to_make_what_is_not_there(stage: RestStage) -
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.allow(lambda verb, plural, _: verb != "create" or plural == "deployments")
     assert _told(stage)[1]["promote"] == YES, "the App and the version are there"
+
+
+def test_a_version_there_that_may_not_be_read_is_not_told_by_the_right_that_is_asked_for(stage: RestStage) -> None:
+    stage.put(make.app_manifest(make.in_namespace("prod")))
+    stage.allow(lambda verb, plural, namespace: (verb, plural, namespace) != ("create", "workflowversions", "prod"))
+    stage.script.on("GET", VERSIONS.path("prod", "chat-v2"), failure(403, "Forbidden"))
+    there_is_none = _told(stage)[1]["promote"]
+    stage.put(make.version_manifest("v2", make.in_namespace("prod")))
+    assert _told(stage)[1]["promote"]["allowed"] is True, "it is there, and may be read"
+    stage.script.on("GET", VERSIONS.path("prod", "chat-v2"), failure(403, "Forbidden"))
+    assert _told(stage)[1]["promote"] == there_is_none
+
+
+def test_production_is_an_environment_however_many_others_there_are(stage: RestStage) -> None:
+    stage.put(a_namespace("bare", project="support"))
+    for number in range(2 * MOST):
+        stage.put(a_namespace(f"demo-pr-{number:02}", project="support", environment=f"pr-{number:02}"))
+    assert [each["project_name"] for each in _told(stage)] == ["demo", "prod", *(f"demo-pr-{number:02}" for number in range(MOST - 1))]
+    stage.allow(lambda _verb, _plural, namespace: namespace in ("demo", "prod"))
+    assert [each["project_name"] for each in _told(stage)] == ["demo", "prod"]
+    assert stage.get(f"/v1/apps/{stage.uid(APPS, 'chat')}/rights")["promote"] == YES
 
 
 def test_a_namespace_of_no_project_is_an_environment_for_itself(stage: RestStage) -> None:

@@ -84,8 +84,10 @@ def test_a_promotion_may_go_to_any_environment_of_the_project_and_to_no_other(st
     stage.put(a_namespace("elsewhere", project="billing", environment="production"))
     stage.allow(lambda verb, _plural, namespace: verb != "create" or namespace == "canary")
     assert stage.get(_path(stage))["promote"] == YES
-    stage.allow(lambda verb, _plural, namespace: verb != "create" or namespace == "elsewhere")
-    assert stage.get(_path(stage))["promote"]["allowed"] is False
+    stage.put(a_namespace("bare", project="support"))
+    for elsewhere in ("elsewhere", "bare"):
+        stage.allow(lambda verb, _plural, namespace, to=elsewhere: verb != "create" or namespace == to)  # type: ignore[misc]
+        assert stage.get(_path(stage))["promote"]["allowed"] is False
     alone = a_namespace("demo")
     alone["metadata"]["resourceVersion"] = "2"
     stage.put(alone)

@@ -8,10 +8,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from dynamiq_operator.actions.promote import PRODUCTION
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, VERSIONS
-from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL, workflow_version
+from dynamiq_operator.model.names import ENVIRONMENT_LABEL, workflow_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.environments import responses
@@ -24,23 +24,25 @@ from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.shared import rights
 from dynamiq_operator.rest.shared.address import answered_at
+from dynamiq_operator.rest.shared.environments import other_environments
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.rights import Asked
 from dynamiq_operator.rest.shared.serialize import Data
 
 router = APIRouter(prefix="/v1/apps/{app_id}/environments", tags=["environments"], route_class=StrictRoute)
-MOST = 32
-"""Environments of a project that are told, its first by name."""
 OWN = "an App is promoted to another environment than its own"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A namespace of the project. `app`: the App of the same name there, None where there is none; `is_hidden`: where it may not be read."""
+    """A namespace of the project. `app`: the App of the same name there, None where there is none; `is_hidden`: where it may not be read;
+    `has_version`: whether the caller may read that a version of the name of the one that is promoted is there.
+    """
 
     namespace: Entry
     app: Manifest | None
     is_hidden: bool = False
+    has_version: bool = False
 
     @property
     def environment(self) -> str | None:
@@ -52,57 +54,58 @@ def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """The environments of the App's project that the caller may read, its own first, then production; of each, whether they may promote to it."""
     entry = context.find(APPS, app_id)
     source = context.read(session, APPS, entry)
-    own, others = _namespaces(context, entry.namespace)
+    own, others = context.index.of(NAMESPACES).named("", entry.namespace), other_environments(context, entry.namespace)
     readable = context.map_parallel(lambda other: may_read(session.api, other.name), others)
     seen = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
-    places = context.map_parallel(lambda other: _place(session, other, entry.name), seen)
-    asked = {place.namespace.uid: list(_asked(context, source, place)) for place in places}
+    places = context.map_parallel(lambda other: _place(session, other, source), seen)
+    asked = {place.namespace.uid: list(_asked(source, place)) for place in places}
     allowed = rights.ask(context, session, (each for some in asked.values() for each in some))
-    told = [_told(context, source, place, _lacking(asked[place.namespace.uid], allowed)) for place in sorted(places, key=_order)]
+    told = [_told(context, source, place, _lacking(asked[place.namespace.uid], allowed)) for place in places]
     if own is not None:
         told.insert(0, _told(context, source, _Place(own, source), OWN) | {"is_own": True, "needs_hostname": False})
     return Json({"data": told})
 
 
-def _namespaces(context: ApiContext, namespace: str) -> tuple[Entry | None, list[Entry]]:
-    """The App's own, and the others of its project that are an environment, as the index knows them."""
-    known = context.index.of(NAMESPACES)
-    own = known.named("", namespace)
-    project = own.labels.get(PROJECT_LABEL) if own is not None else None
-    if not project:
-        return own, []
-    others = [each for each in known.all() if each.name != namespace and each.labels.get(PROJECT_LABEL) == project]
-    return own, sorted((each for each in others if each.labels.get(ENVIRONMENT_LABEL)), key=lambda each: each.name)[:MOST]
-
-
-def _place(session: CallerSession, namespace: Entry, name: str) -> _Place:
+def _place(session: CallerSession, namespace: Entry, source: Manifest) -> _Place:
+    app, is_hidden = None, False
     try:
-        return _Place(namespace, session.api.request("GET", APPS.path(namespace.name, name)))
+        app = session.api.request("GET", APPS.path(namespace.name, source["metadata"]["name"]))
     except errors.NotFound:
-        return _Place(namespace, None)
+        pass
     except errors.Denied as error:
         if error.status == 401:
             raise
-        return _Place(namespace, None, is_hidden=True)
+        is_hidden = True
+    return _Place(namespace, app, is_hidden, _has_version(session, namespace.name, source))
 
 
-def _asked(context: ApiContext, source: Manifest, place: _Place) -> Iterator[Asked]:
-    """The rights that a promotion to a place takes. Whether a version of this name has this flow is not read: a preview says that."""
+def _has_version(session: CallerSession, namespace: str, source: Manifest) -> bool:
+    """Whether a version of this name is there. Whether it has this flow is not read: a preview says that."""
+    if (version := _live(source).get("workflowVersion")) is None:
+        return False
+    try:
+        session.api.request("GET", VERSIONS.path(namespace, workflow_version(source["spec"]["workflow"], version)), accept=METADATA_ONE)
+    except errors.NotFound:
+        return False
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return False
+    return True
+
+
+def _asked(source: Manifest, place: _Place) -> Iterator[Asked]:
+    """The rights that a promotion to a place takes, as far as the caller may read what is there: of what they may not, the right to make it."""
     namespace = place.namespace.name
     yield Asked(rights.PROMOTE, namespace)
     if place.app is None and not place.is_hidden:
         yield Asked(rights.PROMOTE_APP, namespace)
-    live = _live(source)
-    if live and context.id_of(VERSIONS, namespace, workflow_version(source["spec"]["workflow"], live["workflowVersion"])) is None:
+    if _live(source) and not place.has_version:
         yield Asked(rights.PROMOTE_VERSION, namespace)
 
 
 def _lacking(asked: list[Asked], allowed: Mapping[Asked, bool]) -> str | None:
     return next((one.needs for one in asked if not allowed[one]), None)
-
-
-def _order(place: _Place) -> tuple[bool, str, str]:
-    return place.environment != PRODUCTION, place.environment or "", place.namespace.name
 
 
 def _live(app: Manifest | None) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from dynamiq_operator.kube.api import METADATA_ONE
 from dynamiq_operator.kube.resources import APPS, NAMESPACES
 from dynamiq_operator.model import names
-from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import unknown_id
@@ -18,12 +18,11 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.kube.visibility import may_read
 from dynamiq_operator.rest.rights import responses
 from dynamiq_operator.rest.shared import rights
+from dynamiq_operator.rest.shared.environments import other_environments
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.rights import Asked
 
 router = APIRouter(prefix="/v1", tags=["rights"], route_class=StrictRoute)
-TARGETS_MOST = 16
-"""Environments of a project that one request asks about."""
 ANOTHER = "another environment of the project"
 
 
@@ -45,7 +44,7 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         "pods": Asked(rights.LIST_PODS, namespace),
         "logs": Asked(rights.READ_LOGS, namespace),
     }
-    targets = [Asked(rights.PROMOTE, target) for target in _other_environments(context, namespace)]
+    targets = [Asked(rights.PROMOTE, target.name) for target in other_environments(context, namespace)]
     found = rights.ask(context, session, [*asked.values(), *targets])
     answer = {name: rights.answer(found[one], one.needs) for name, one in asked.items()}
     # The namespace is not named: one may not create rows in may be one that one may not see.
@@ -65,11 +64,3 @@ def project_rights(context: ContextOf, session: SessionOf, project_id: Annotated
     return Json(
         {"data": {"create_app": rights.answer(found[create], create.needs), "release": rights.answer(found[release], release.needs)}}
     )
-
-
-def _other_environments(context: ApiContext, namespace: str) -> list[str]:
-    """The other namespaces of its project, as the index knows them: whether the caller may see them is not asked."""
-    project = context.labels_of(namespace).get(names.PROJECT_LABEL)
-    every = sorted(context.index.of(NAMESPACES).all(), key=lambda each: each.name)
-    found = [each.name for each in every if each.name != namespace and project and each.labels.get(names.PROJECT_LABEL) == project]
-    return found[:TARGETS_MOST]
