@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { canComeBack, configOf, isLikeLive, isPinnedByDigest, numberOf, provenanceOf, titleOf } from "./row-words.ts";
+import { canComeBack, configOf, isPinnedByDigest, likeLive, numberOf, provenanceOf, titleOf } from "./row-words.ts";
 
 const ROW = { status: "Superseded" as const, reason: null, is_live: false };
 
@@ -13,20 +13,41 @@ describe("canComeBack", () => {
   });
 });
 
-describe("isLikeLive", () => {
+describe("likeLive", () => {
+  const config = (resources: object | null = null, max = 2) => ({
+    deployment_type: "server_based" as const,
+    config: {
+      autoscaling: { min_replicas: 1, max_replicas: max, target_cpu_utilization_percentage: 80 },
+      resources,
+    },
+  });
   const like = {
     ...ROW,
     workflow_version: { id: null, version: "v2", description: null },
     runtime: { id: null, version: "0.2.0", label: null },
+    deployment_config: config(),
   };
-  const app = { live: { version: "v2" }, runtime: { version: "0.2.0" } };
+  const app = { live: { version: "v2" }, runtime: { version: "0.2.0" }, deployment_config: config() };
 
-  it("takes another row of the version and the runtime that are live", () => {
-    expect(isLikeLive(like, app)).toBe(true);
-    expect(isLikeLive({ ...like, is_live: true }, app)).toBe(false);
-    expect(isLikeLive(like, { ...app, live: { version: "v1" } })).toBe(false);
-    expect(isLikeLive(like, { ...app, runtime: { version: "0.1.0" } })).toBe(false);
-    expect(isLikeLive(like, { live: null, runtime: null })).toBe(false);
+  it("calls the same what has version, runtime, scaling and resources of what is live", () => {
+    expect(likeLive(like, app)).toBe("same as live");
+    const sized = config({ limits: { memory: "1Gi" } });
+    expect(likeLive({ ...like, deployment_config: sized }, { ...app, deployment_config: sized })).toBe("same as live");
+  });
+
+  it.each([
+    ["scaling", { deployment_config: config(null, 4) }],
+    ["resources", { deployment_config: config({ requests: { cpu: "1" } }) }],
+    ["type", { deployment_config: { deployment_type: "serverless" as const, config: {} } }],
+    ["runtime", { runtime: { id: null, version: "0.1.0", label: null } }],
+  ])("says of one with another %s that its version is the same", (_what, other) => {
+    expect(likeLive({ ...like, ...other }, app)).toBe("same version as live");
+  });
+
+  it("says nothing of another version, and of what is live itself", () => {
+    expect(likeLive({ ...like, is_live: true }, app)).toBe("");
+    expect(likeLive(like, { ...app, live: { version: "v1" } })).toBe("");
+    expect(likeLive(like, { ...app, live: null, runtime: null })).toBe("");
   });
 });
 

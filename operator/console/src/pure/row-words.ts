@@ -1,7 +1,7 @@
 /** Rows of a history in words. Pure. */
 import type { Row } from "../api/history.ts";
-import type { Config } from "./config.ts";
-import { scalingInWords, typeInWords } from "./config-words.ts";
+import type { Config, Resources } from "./config.ts";
+import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
 import { sentence } from "./texts.ts";
 
 /** `#12`; a row that the operator has not taken up yet has its name alone. */
@@ -20,14 +20,27 @@ export function canComeBack(row: Pick<Row, "status" | "reason" | "is_live">): bo
   return !row.is_live && (row.status === "Live" || (row.status === "Superseded" && row.reason === null));
 }
 
-/** Whether a row has the version and the runtime of what an App serves, and is not it: to bring it back changes its scaling at most. */
-export function isLikeLive(
-  row: Pick<Row, "status" | "reason" | "is_live" | "runtime" | "workflow_version">,
-  app: { live: { version: string } | null; runtime: { version: string | null } | null },
-): boolean {
-  const { live, runtime } = app;
-  if (!canComeBack(row) || !live || !runtime?.version) return false;
-  return row.workflow_version?.version === live.version && row.runtime?.version === runtime.version;
+/** What an App serves, as far as a row is compared with it. */
+interface Served {
+  live: { version: string } | null;
+  runtime: { version: string | null } | null;
+  deployment_config: Row["deployment_config"];
+}
+
+/** What a row that can be brought back has of what the App serves: all of it, its version alone, or nothing to say. */
+export function likeLive(
+  row: Pick<Row, "status" | "reason" | "is_live" | "runtime" | "workflow_version" | "deployment_config">,
+  { live, runtime, deployment_config }: Served,
+): "same as live" | "same version as live" | "" {
+  if (!canComeBack(row) || !live || row.workflow_version?.version !== live.version) return "";
+  const isSameRuntime = Boolean(runtime?.version) && row.runtime?.version === runtime?.version;
+  const isSame = isSameRuntime && wholeConfigOf(row.deployment_config) === wholeConfigOf(deployment_config);
+  return isSame ? "same as live" : "same version as live";
+}
+
+/** How a row is run, and with what each pod is: what is left out reads as its default does. */
+function wholeConfigOf(config: Row["deployment_config"]): string {
+  return `${configOf(config)}; ${computeInWords(config.config.resources as Resources | null)}`;
 }
 
 export function isUnderWay(row: Pick<Row, "status">): boolean {

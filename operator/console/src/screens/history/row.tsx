@@ -28,8 +28,8 @@ interface Props extends Shared {
   onTick: (row: Row) => void;
   /** What does not fit about the row, where it was verified. */
   misfit?: string;
-  /** Of the same version and runtime as what is live. */
-  isLikeLive: boolean;
+  /** What it has of what is live, in words. */
+  like: string;
 }
 
 /** What both kinds of rows have: where they lie, and what a screen reader counts them by. */
@@ -57,7 +57,7 @@ export function UnreadWholeRow(shared: Shared) {
 
 /** One deployment. */
 export const HistoryRow = memo(
-  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, isLikeLive, ...shared }: Props) => {
+  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, ...shared }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
@@ -72,7 +72,7 @@ export const HistoryRow = memo(
           </label>
         </div>
         <div role="cell" class="details">
-          <Details row={row} misfit={misfit} isLikeLive={isLikeLive} />
+          <Details row={row} misfit={misfit} like={like} />
         </div>
         <div role="cell" class="outcome">
           <Outcome row={row} app={app} />
@@ -108,25 +108,22 @@ export const HistoryRow = memo(
   },
 );
 
-function Details({ row, misfit, isLikeLive }: Pick<Props, "row" | "misfit" | "isLikeLive">) {
+function Details({ row, misfit, like }: Pick<Props, "row" | "misfit" | "like">) {
   const version = row.workflow_version;
   const from = provenanceOf(row);
   return (
     <>
       <span class="first">
         <Version row={row} /> <span class="muted">{numberOf(row)}</span>
-        {row.is_live && row.status !== "Live" && <Status word="Live" />}
-        {isLikeLive && (
-          <span class="like-live small" title="The version and the runtime that are live now">
-            same as live
-          </span>
-        )}{" "}
+        {row.is_live && row.status !== "Live" && <Status word="Live" />}{" "}
         <span class="description one-line" title={version?.description ?? undefined}>
           {version?.description}
         </span>
       </span>
-      {(from || row.message) && (
+      {(like || from || row.message) && (
         <span class="small muted clamp" title={row.message ?? undefined}>
+          {like && <span class="like-live">{like}</span>}
+          {like && (from || row.message) && " "}
           {from && <span class="from">{from}</span>}
           {from && row.message && " · "}
           {row.message}

@@ -4,7 +4,7 @@ import { useLocation } from "preact-iso";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
-import { canComeBack, isLikeLive, titleOf } from "../../pure/row-words.ts";
+import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
 import { JumpBar } from "./jump.tsx";
@@ -134,7 +134,7 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
                 right={rights?.roll_back}
                 isFresh={index < arrived}
                 isTicked={ticked.has(row)}
-                isLikeLive={isLikeLive(row, app)}
+                like={likeLive(row, app)}
                 onTick={ticked.toggle}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
               />
