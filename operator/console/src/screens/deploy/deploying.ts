@@ -69,7 +69,7 @@ export function useDeploying({ workflow, versions, apps, first, edits, leaving }
     previewDeploy(app?.id as string, previewed as DeployBody, signal),
   );
   const sending = useSending<Sent, { appId: string; rowId: string | null }>(post, ({ appId, rowId }, isHere, sent) => {
-    toast(`The deploy of ${sent.version} has begun`);
+    toast(`The deploy of ${sent.version} was accepted`);
     refresh();
     if (isHere) leaving.goOn(rowId ? `/console/apps/${appId}/rollouts/${rowId}` : `/console/apps/${appId}`);
   });

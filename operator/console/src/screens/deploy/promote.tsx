@@ -96,7 +96,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const sending = useSending<PromoteBody, Deployment>(
     (sent, idempotency) => promote(app.id, sent, idempotency),
     (made, isHere) => {
-      toast(`The promotion to ${environmentName(target.environment)} has begun`);
+      toast(`The promotion to ${environmentName(target.environment)} was accepted`);
       refresh();
       if (isHere) leaving.goOn(made.app_id ? `/console/apps/${made.app_id}/rollouts/${made.id}` : "/console/");
     },

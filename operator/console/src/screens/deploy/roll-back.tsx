@@ -71,7 +71,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const sending = useSending<DeployBody, Deployment>(
     (sent, key) => deploy(app.id, sent, key),
     (made, isHere) => {
-      toast(`The rollback to ${title} has begun`);
+      toast(`The rollback to ${title} was accepted`);
       refresh();
       if (isHere) leaving.goOn(`/console/apps/${app.id}/rollouts/${made.id}`);
     },
