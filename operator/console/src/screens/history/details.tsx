@@ -120,7 +120,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
     <dl class="facts">
       <Fact label="Status">
         <Outcome row={row} app={app} />
-        {row.is_live && <span class="small muted"> It is what the App serves.</span>}
+        {row.is_live && <div class="small muted">It is what the App serves.</div>}
       </Fact>
       <Fact label="Version">
         <Version row={row} /> <span class="description">{row.workflow_version?.description}</span>
