@@ -42,7 +42,7 @@ it("says by field what differs", () => {
     { field: "hostname", label: "Hostname", from: "support.example.com", to: null },
     { field: "access_type", label: "Access", from: "private", to: "public" },
     { field: "variables.REGION", label: "Variable REGION", from: "eu-west", to: "eu-east" },
-    { field: "variables.API_KEY", label: "Variable API_KEY", from: "key api-key of Secret openai", to: null },
+    { field: "variables.API_KEY", label: "Variable API_KEY", from: 'from Secret openai, key "api-key"', to: null },
     { field: "variables.NEW", label: "Variable NEW", from: null, to: "1" },
   ]);
   expect(differences(settings(), settings())).toEqual([]);
@@ -52,7 +52,7 @@ it("tells a variable that is empty from one that is not there, and a value from 
   const empty = settings({ variables: [plain("REGION", ""), KEY] });
   expect(differences(empty, settings({ variables: [KEY] }))).toHaveLength(1);
   const lookalike = settings({
-    variables: [plain("REGION", "eu-west"), plain("API_KEY", "key api-key of Secret openai")],
+    variables: [plain("REGION", "eu-west"), plain("API_KEY", 'from Secret openai, key "api-key"')],
   });
   expect(differences(settings(), lookalike)).toHaveLength(1);
 });

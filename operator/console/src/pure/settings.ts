@@ -111,8 +111,8 @@ export function exposureInWords(exposure: Exposure): string {
 
 /** What a variable takes its value from, in words; of a Secret its name and key, never what is in it. */
 export function variableInWords({ value, secret, config_map }: Variable): string {
-  if (secret) return `key ${secret.key} of Secret ${secret.name}`;
-  if (config_map) return `key ${config_map.key} of ConfigMap ${config_map.name}`;
+  if (secret) return `from Secret ${secret.name}, key "${secret.key}"`;
+  if (config_map) return `from ConfigMap ${config_map.name}, key "${config_map.key}"`;
   return value ?? "";
 }
 
