@@ -251,7 +251,8 @@ function Digests({ row }: { row: WholeRow }) {
           <Fact key={label} label={label}>
             {digest ? (
               <span class="digest">
-                <code class="break">{digest}</code> <Copy text={digest} label={`Copy: ${label}`} />
+                <code class="break">{digest}</code>
+                <Copy text={digest} label={`Copy: ${label}`} />
               </span>
             ) : (
               <span class="muted">none</span>
