@@ -10,6 +10,8 @@ interface Props {
   leaving: Leaving;
   /** What the button says. */
   action: string;
+  /** To what, which stands above the button where there is no room in it. */
+  to?: string;
   button?: RefObject<HTMLButtonElement | null>;
   right?: Right;
   /** Asks once more what the caller may do. */
@@ -97,7 +99,7 @@ function Leave({ leaving }: { leaving: Leaving }) {
   );
 }
 
-function Buttons({ action, button, right, askRight, waits, says, isSending, leaving }: Props) {
+function Buttons({ action, to, button, right, askRight, waits, says, isSending, leaving }: Props) {
   const id = useId();
   const isForbidden = right?.allowed === false;
   const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits || says;
@@ -111,6 +113,11 @@ function Buttons({ action, button, right, askRight, waits, says, isSending, leav
           </button>
         )}
       </span>
+      {to && (
+        <span class="to-above small break" aria-hidden="true">
+          To {to}
+        </span>
+      )}
       <button type="button" class="button" onClick={leaving.close}>
         Cancel
       </button>
@@ -123,7 +130,10 @@ function Buttons({ action, button, right, askRight, waits, says, isSending, leav
         title={isForbidden ? why : undefined}
       >
         {isSending && <Icon shape="ring" spins />}
-        {action}
+        <span>
+          {action}
+          {to && <span class="to-inside"> to {to}</span>}
+        </span>
       </button>
     </div>
   );

@@ -28,7 +28,8 @@ export function DeployForm(panel: Panel) {
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUnknown ? "Try again" : deployTo(version?.version, app?.name)}
+      action={outcome.isUnknown ? "Try again" : `Deploy ${version?.version ?? ""}`}
+      to={outcome.isUnknown ? undefined : app?.name}
       right={rights.right}
       askRight={rights.ask}
       says={says(deploying)}
@@ -69,11 +70,6 @@ function says({ wrong }: Deploying): string {
   const [path, said] = first;
   const field = fieldOf(path.replace(/^deployment_config\.config\.(?=resources)/, ""));
   return `Mend first: ${sentence(field)}. ${said}`;
-}
-
-/** What the button does, to what. */
-function deployTo(version = "", app?: string): string {
-  return app ? `Deploy ${version} to ${app}` : `Deploy ${version}`;
 }
 
 function focusWrong(form: HTMLElement | null) {
