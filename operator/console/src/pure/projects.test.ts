@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Project } from "../api/read.ts";
-import { offered } from "./projects.ts";
+import { nameOf, offered, onlyOne } from "./projects.ts";
 
 const a = (name: string, environment: string | null = null): Project => ({ id: name, name, org_id: "c", environment });
 const PROJECTS = [a("default"), a("kube-system"), a("team-10"), a("team-2"), a("support", "production")];
@@ -12,4 +12,14 @@ test("projects with an environment come first, and the namespaces of Kubernetes 
 
 test("the project that an address asks for is in the menu, whichever it is", () => {
   expect(names(offered(PROJECTS, "kube-system"))).toContain("kube-system");
+});
+
+test("whoever sees one project has no choice, unless the address asks for another", () => {
+  const [one, ...others] = offered([a("support", "production"), a("kube-system")], "");
+  expect([one && nameOf(one), others]).toEqual(["support (production)", []]);
+  expect(onlyOne(offered([a("team-2"), a("kube-system")], ""), "")?.name).toBe("team-2");
+  expect(onlyOne([a("team-2")], "team-2")?.name).toBe("team-2");
+  expect(onlyOne([a("team-2")], "gone")).toBeUndefined();
+  expect(onlyOne([a("team-2"), a("team-10")], "")).toBeUndefined();
+  expect(onlyOne([], "")).toBeUndefined();
 });

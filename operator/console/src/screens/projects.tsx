@@ -1,13 +1,15 @@
 import { useLocation } from "preact-iso";
 import { readProjects } from "../api/read.ts";
-import { offered } from "../pure/projects.ts";
+import { nameOf, offered, onlyOne } from "../pure/projects.ts";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
 
 /** Which project the lists show. */
 export function ProjectSwitcher() {
   const { path, query, route } = useLocation();
-  const found = offered(useQuery("projects", readProjects).data.value ?? [], project.value);
+  const projects = useQuery("projects", readProjects);
+  const found = offered(projects.data.value ?? [], project.value);
+  const only = onlyOne(found, project.value);
   const choose = (id: string) => {
     project.value = id;
     const isWorkflows = path.startsWith("/console/workflows");
@@ -17,6 +19,16 @@ export function ProjectSwitcher() {
     const asked = new URLSearchParams(id ? { project: id, ...others } : others);
     route(`${isWorkflows ? "/console/workflows" : "/console/"}${asked.size ? `?${asked}` : ""}`);
   };
+  // Until it is known whether there is a choice, none is shown.
+  if (projects.data.value === undefined && projects.problem.value === undefined) return <span class="switcher" />;
+  if (only) {
+    return (
+      <span class="switcher only one-line" title={nameOf(only)}>
+        <span class="hidden-label">Project </span>
+        {nameOf(only)}
+      </span>
+    );
+  }
   return (
     <label class="switcher">
       <span class="hidden-label">Project</span>
@@ -24,8 +36,7 @@ export function ProjectSwitcher() {
         <option value="">All projects</option>
         {found.map((each) => (
           <option key={each.id} value={each.id}>
-            {each.name}
-            {each.environment ? ` (${each.environment})` : ""}
+            {nameOf(each)}
           </option>
         ))}
       </select>
