@@ -14,7 +14,8 @@ from playwright.sync_api import Locator, expect
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories
-from tests.support.browser.configuring import address, button, press, spec, tab_to
+from tests.support.browser.configuring import address, button, spec
+from tests.support.browser.keys import press, tab_to
 from tests.support.browser.pages import axe, kept, settled
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually

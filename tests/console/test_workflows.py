@@ -13,7 +13,8 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories
 from tests.support.api import Manifest
-from tests.support.browser.configuring import button, press, tab_to
+from tests.support.browser.configuring import button
+from tests.support.browser.keys import press, tab_to
 from tests.support.browser.pages import axe, settled
 from tests.support.history_stage import HistoryStage
 

@@ -21,6 +21,12 @@ def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
     raise AssertionError(f"{TABS_MOST} times {key} do not lead to {wanted}")
 
 
+def press(page: Page, target: Locator, key: str = "Enter") -> None:
+    """Goes to a control by Tab, and presses a key there."""
+    tab_to(page, target)
+    page.keyboard.press(key)
+
+
 def choose(page: Page, select: Locator, option: str) -> None:
     """Chooses an option of the focused <select> by its first letters, as one types them."""
     tab_to(page, select)
