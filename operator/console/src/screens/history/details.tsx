@@ -236,6 +236,9 @@ function nameOf(row: { sequence: number | null; name: string }): string {
   return `${row.sequence ?? row.name}`;
 }
 
+/** Letters of a digest that are on one line with the button. */
+const END = 4;
+
 function Digests({ row }: { row: WholeRow }) {
   if (!row.pinned) return null;
   const named: [string, string | null | undefined][] = [
@@ -249,18 +252,24 @@ function Digests({ row }: { row: WholeRow }) {
       <dl class="facts">
         {named.map(([label, digest]) => (
           <Fact key={label} label={label}>
-            {digest ? (
-              <span class="digest">
-                <code class="break">{digest}</code>
-                <Copy text={digest} label={`Copy: ${label}`} />
-              </span>
-            ) : (
-              <span class="muted">none</span>
-            )}
+            {digest ? <Digest text={digest} label={label} /> : <span class="muted">none</span>}
           </Fact>
         ))}
       </dl>
     </Part>
+  );
+}
+
+/** A digest; the button that copies it stays beside its end, wherever the line breaks. */
+function Digest({ text, label }: { text: string; label: string }) {
+  return (
+    <span class="break">
+      <code>{text.slice(0, -END)}</code>
+      <span class="end">
+        <code>{text.slice(-END)}</code>
+        <Copy text={text} label={`Copy: ${label}`} />
+      </span>
+    </span>
   );
 }
 
