@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 
@@ -10,9 +11,12 @@ from playwright.sync_api import expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.support.browser import cast
 from tests.support.browser.served import User
+from tests.support.browser.stand_in import StandIn
 from tests.support.history_stage import APP, HistoryStage
 
+NO_FILE = {"error": {"code": "not_found", "message": "the console has no such file: load the page again", "details": {}}}
 AWAY = {"error": {"code": "unavailable", "message": "the cluster does not answer", "details": {}}}
 
 
@@ -45,6 +49,36 @@ def test_an_address_of_no_screen_says_so_and_leads_on(page_as: PageAs, app: str)
     expect(page.get_by_role("heading", level=1, name="There is no such page")).to_be_visible()
     page.get_by_role("link", name="To the deployments").click()
     expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_focused()
+
+
+def test_a_page_whose_script_is_gone_says_so_and_can_be_loaded_again(page_as: PageAs) -> None:
+    """After an upgrade a replica of before may be asked for the script: it has none of that name."""
+    page = page_as("viewer", "/console/").page
+    gone = re.compile("/console/assets/index-[^/]*[.]js$")
+    page.route(gone, lambda route: route.fulfill(status=404, content_type="application/json", body=json.dumps(NO_FILE)))
+    page.goto(f"{page.url}?q=support")
+    again = page.get_by_role("link", name="load the page again")
+    expect(again).to_be_hidden()  # a page that is merely slow says nothing
+    expect(again).to_be_visible()
+    expect(page.get_by_text("The console is loading")).to_be_visible()
+    page.unroute(gone)
+    again.click()
+    expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_have_value("support")
+    expect(page.get_by_text("The console is loading")).to_have_count(0)
+
+
+def test_whoever_sees_one_project_is_told_its_name_and_chooses_none(page_as: PageAs) -> None:
+    window = page_as("viewer")
+    stand_in = StandIn.before(window.page)
+    stand_in.begin(cast.usual())
+    top = window.goto("/console/").get_by_role("banner")
+    expect(top).to_contain_text("Project demo (production)")
+    expect(top.get_by_role("combobox")).to_have_count(0)
+    (first,) = cast.data(cast.READ_PROJECTS)
+    stand_in.says(cast.READ_PROJECTS, cast.some([first, {**first, "id": cast.uid(20), "name": "other"}]))
+    window.goto("/console/")
+    expect(top.get_by_role("combobox", name="Project").get_by_role("option")).to_contain_text(["All projects", "demo", "other"])
 
 
 def test_the_overview_leads_to_the_rollback_of_what_was_live_before(page_as: PageAs, stage: HistoryStage, app: str) -> None:

@@ -8,4 +8,6 @@ import "./styles/apps.css";
 import "./styles/settings.css";
 import "./styles/app.css";
 
-render(<App />, document.getElementById("app") as HTMLElement);
+const page = document.getElementById("app") as HTMLElement;
+page.replaceChildren();
+render(<App />, page);
