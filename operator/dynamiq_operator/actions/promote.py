@@ -14,7 +14,7 @@ from dynamiq_operator.actions import history, idempotency
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
-from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown, refused
+from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.actions.rights import lacking
 from dynamiq_operator.desired.base import CONFIG_MAP
@@ -254,7 +254,7 @@ def _require_rights(api: Api, plan: PromotionPlan) -> None:
 
 def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:
     """Refuses what would leave pods that cannot start: a Secret or ConfigMap, or a key of it, that is not there."""
-    lacking = []
+    needs = []
     for variable in spec.variables:
         for resource, named in ((SECRETS, variable.secret), (BY_KIND[CONFIG_MAP.kind], variable.config_map)):
             if named is None:
@@ -262,14 +262,13 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
             try:
                 found = requests.get(api, resource, namespace, named.name)
             except errors.NotFound:
-                lacking.append(f"variable {variable.name} needs {resource.kind} {named.name} with a key {named.key}")
+                found = None
             except errors.Denied:
                 continue  # a caller who may not read it finds out by the row's condition
-            else:
-                if named.key not in (found.get("data") or {}):
-                    lacking.append(f"variable {variable.name} needs key {named.key} of {resource.kind} {named.name}")
-    if lacking:
-        raise Refusal(f"{environment} lacks something in namespace {namespace}: {'; '.join(lacking)}")
+            if found is None or named.key not in (found.get("data") or {}):
+                needs.append(Need(resource.kind, named.name, namespace, named.key, variable.name, found is not None))
+    if needs:
+        raise Lacks(environment, needs)
 
 
 def _version(api: Api, namespace: str, pinned: Pinned, text: str, origin: str) -> tuple[Flow, Manifest | None]:

@@ -61,6 +61,29 @@ class Changed(Refusal):
         self.differences = tuple(differences)
 
 
+class Need(NamedTuple):
+    """What a variable reads, and is not in a namespace. `is_there`: whether the object is, and its key alone is not."""
+
+    kind: str
+    name: str
+    namespace: str
+    key: str
+    variable: str
+    is_there: bool
+
+    def __str__(self) -> str:
+        what = f"key {self.key} of {self.kind} {self.name}" if self.is_there else f"{self.kind} {self.name} with a key {self.key}"
+        return f"variable {self.variable} needs {what}"
+
+
+class Lacks(Refusal):
+    """An environment lacks what the pods of an App need to start. `needs`: what, at least one; all of one namespace."""
+
+    def __init__(self, environment: str, needs: Sequence[Need]) -> None:
+        super().__init__(f"{environment} lacks something in namespace {needs[0].namespace}: {'; '.join(map(str, needs))}")
+        self.needs = tuple(needs)
+
+
 class NotAllowed(Refusal):
     """The caller lacks a right, which the message names."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, SECRETS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments.responses import PromotionPreview
 from dynamiq_operator.rest.shared.responses import Deployment
@@ -127,6 +128,24 @@ def test_an_app_with_a_hostname_needs_one_in_the_target(stage: RestStage) -> Non
     assert "hostname" in stage.call("POST", _path(stage)).error(422)["details"]
     _promote(stage, {"hostname": "chat.example.org"})
     assert stage.created(APPS, "prod")[0]["spec"]["hostname"] == "chat.example.org"
+
+
+@pytest.mark.parametrize("more", ["", "/preview"])
+def test_what_the_target_lacks_is_told_by_what_each_variable_reads(stage: RestStage, more: str) -> None:
+    token = {"name": "TOKEN", "secret": {"name": "vault", "key": "token"}}
+    url = {"name": "URL", "configMap": {"name": "urls", "key": "crm"}}
+    stage.put(make.app_manifest(make.with_variables(token, url), make.with_status(live=_live("chat-b"))))
+    stage.script.on("GET", SECRETS.path("prod", "vault"), failure(404, "NotFound"))
+    stage.script.on("GET", BY_KIND[CONFIG_MAP.kind].path("prod", "urls"), {"data": {"other": "x"}})
+    error = stage.call("POST", _path(stage, more)).error(422)
+    assert error["details"] == {
+        "lacking": [
+            {"kind": "Secret", "name": "vault", "namespace": "prod", "key": "token", "variable": "TOKEN", "is_there": False},
+            {"kind": "ConfigMap", "name": "urls", "namespace": "prod", "key": "crm", "variable": "URL", "is_there": True},
+        ]
+    }
+    assert "variable TOKEN needs Secret vault with a key token; variable URL needs key crm of ConfigMap urls" in error["message"]
+    assert stage.created(RECORDS, "prod") == []
 
 
 def test_another_app_of_the_name_is_no_target(stage: RestStage) -> None:

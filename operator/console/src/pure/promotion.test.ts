@@ -28,27 +28,35 @@ it("writes an environment as people do", () => {
 });
 
 describe("what the target lacks", () => {
-  const said = (what: string) => lackingOf(`production lacks something in namespace prod: ${what}`);
+  const need = (variable: string, kind: string, name: string, key: string, isThere = false) => ({
+    ...{ variable, kind, name, key, is_there: isThere },
+    namespace: "prod",
+  });
 
   it("is made by a line for each, with all its keys", () => {
-    const found = said(
-      "variable TOKEN needs Secret openai with a key token; variable ORG needs Secret openai with a key org; variable URL needs ConfigMap urls with a key url",
-    );
+    const found = lackingOf({
+      lacking: [
+        need("TOKEN", "Secret", "openai", "token"),
+        need("ORG", "Secret", "openai", "org"),
+        need("AGAIN", "Secret", "openai", "token"),
+        need("URL", "ConfigMap", "urls", "url"),
+      ],
+    });
     expect(found.map(supplyLine)).toEqual([
       "kubectl create secret generic openai -n prod --from-literal=token=VALUE --from-literal=org=VALUE",
       "kubectl create configmap urls -n prod --from-literal=url=VALUE",
     ]);
-    expect(found[0]?.variables).toEqual(["TOKEN", "ORG"]);
+    expect(found[0]?.variables).toEqual(["TOKEN", "ORG", "AGAIN"]);
   });
 
   it("is added where only a key is missing", () => {
-    expect(said("variable TOKEN needs key token of Secret openai").map(supplyLine)).toEqual([
+    expect(lackingOf({ lacking: [need("TOKEN", "Secret", "openai", "token", true)] }).map(supplyLine)).toEqual([
       `kubectl patch secret openai -n prod --type merge -p '{"stringData":{"token":"VALUE"}}'`,
     ]);
   });
 
   it("is nothing where something else is said", () => {
-    expect(lackingOf("App support in prod runs another workflow")).toEqual([]);
-    expect(said("the moon")).toEqual([]);
+    expect(lackingOf({ hostname: "give one" })).toEqual([]);
+    expect(lackingOf({ lacking: "hostname" })).toEqual([]);
   });
 });

@@ -58,20 +58,24 @@ export interface Lacking {
   namespace: string;
 }
 
-const LACKS = /lacks something in namespace (\S+): (.*)$/;
-const NEEDS = /^variable (\S+) needs (?:key (\S+) of )?(Secret|ConfigMap) (\S+?)(?: with a key (\S+))?\.?$/;
+/** What one variable lacks, as the API tells it. */
+interface Need {
+  kind: string;
+  name: string;
+  namespace: string;
+  key: string;
+  variable: string;
+  is_there: boolean;
+}
 
-/** What a promotion's refusal says is lacking there; empty where it says something else. */
-export function lackingOf(message: string): Lacking[] {
-  const [, namespace, all] = LACKS.exec(message) ?? [];
+/** What a promotion's refusal says is lacking there, by object; empty where it is about something else. */
+export function lackingOf({ lacking }: Record<string, unknown>): Lacking[] {
   const found = new Map<string, Lacking>();
-  for (const each of all?.split("; ") ?? []) {
-    const [, variable, missing, kind, name, key = missing] = NEEDS.exec(each) ?? [];
-    if (!namespace || !variable || !kind || !name) return [];
+  for (const { kind, name, namespace, key, variable, is_there } of Array.isArray(lacking) ? (lacking as Need[]) : []) {
     const of = `${kind} ${name}`;
-    const one = found.get(of) ?? { kind, name, namespace, variables: [], keys: [], isThere: missing !== undefined };
+    const one = found.get(of) ?? { kind, name, namespace, variables: [], keys: [], isThere: is_there };
     one.variables.push(variable);
-    if (key && !one.keys.includes(key)) one.keys.push(key);
+    if (!one.keys.includes(key)) one.keys.push(key);
     found.set(of, one);
   }
   return [...found.values()];

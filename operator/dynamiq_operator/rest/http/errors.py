@@ -18,6 +18,7 @@ from starlette.responses import Response
 from dynamiq_operator.actions.refusals import (
     Changed,
     InvalidField,
+    Lacks,
     LeftBehind,
     NotAllowed,
     NotNow,
@@ -147,6 +148,8 @@ def problem_of(error: Exception) -> HttpProblem:
         case Changed():
             both = {each.field: {"confirmed": each.confirmed, "now": each.now} for each in error.differences}
             return HttpProblem(status, str(error), both)
+        case Lacks():
+            return HttpProblem(status, str(error), {"lacking": [each._asdict() for each in error.needs]})
         case Refusal():
             return HttpProblem(status, str(error), {error.field: error.reason} if error.field else None)
         case RequestValidationError():

@@ -35,7 +35,11 @@ class ErrorBody(ResponseModel):
     message: Annotated[str, Field(description="What is wrong, and how to mend it.")]
     details: Annotated[
         dict[str, Any],
-        Field(description="By field of the request, what is wrong with it; of what is not as confirmed, an object with confirmed and now."),
+        Field(
+            description="By field of the request, what is wrong with it; of what is not as confirmed, an object with confirmed and now. "
+            "Where the target of a promotion lacks what variables read, lacking is a list of objects with kind (Secret or ConfigMap), name, "
+            "namespace, key, variable, and is_there: whether the object is there, and its key alone is not."
+        ),
     ]
 
 

@@ -108,7 +108,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const asksHostname = lacks && preview.problem?.details.hostname !== undefined;
   const problem = sending.problem ?? (asksHostname ? undefined : preview.problem);
   const told = problem && fieldsWrong(problem, FIELDS);
-  const lacking = problem ? lackingOf(problem.message) : [];
+  const lacking = problem ? lackingOf(problem.details) : [];
   const place = environmentName(target.environment);
   const look = () => {
     sending.forgetRefusal();
