@@ -68,10 +68,9 @@ class GitAsks(ResponseModel):
 
 
 class WarmRef(ResponseModel):
-    """A version that is kept ready beside the live one."""
+    """A version that is kept ready beside the live one, for any row of its flow, runtime and resources."""
 
     version: str | None
-    sequence: Annotated[int | None, Field(description="None where it is not known.")]
     pods_ready: int
 
 
@@ -165,7 +164,7 @@ class AppDetails(App):
             "changed_by": "anna@example.com",
             "is_live": True,
         },
-        warm=[{"version": "v1", "sequence": None, "pods_ready": 1}],
+        warm=[{"version": "v1", "pods_ready": 1}],
     )
 
     conditions: list[Condition]

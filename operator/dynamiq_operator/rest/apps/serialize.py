@@ -82,7 +82,7 @@ def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data
     return {
         "conditions": [condition(each) for each in status.get("conditions") or ()],
         "git": git,
-        "warm": [{"version": each.version, "sequence": None, "pods_ready": each.ready} for each in warm],
+        "warm": [{"version": each.version, "pods_ready": each.ready} for each in warm],
     }
 
 

@@ -148,10 +148,8 @@ function Warm({ warm }: { warm: App["warm"] }) {
       <h3>Kept warm</h3>
       <ul>
         {warm.map((each) => (
-          <li key={`${each.version} ${each.sequence}`}>
-            {each.version ?? "A version"}
-            {each.sequence !== null && <span class="muted"> #{each.sequence}</span>}: {each.pods_ready}{" "}
-            {each.pods_ready === 1 ? "pod" : "pods"} ready
+          <li key={each.version}>
+            {each.version ?? "A version"}: {each.pods_ready} {each.pods_ready === 1 ? "pod" : "pods"} ready
           </li>
         ))}
       </ul>
