@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.support import rest
 from tests.support.browser import cast
 from tests.support.browser.served import User
 from tests.support.browser.stand_in import StandIn
@@ -109,17 +110,21 @@ def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
 
 
-def test_whoever_signs_in_again_in_the_second_window_goes_on_where_they_were(page_as: PageAs, app: str, users: dict[str, User]) -> None:
-    page = page_as("viewer", "/console/").page
+def test_whoever_signs_in_again_in_the_second_window_goes_on_where_they_were(
+    page_as: PageAs, stage: HistoryStage, app: str, users: dict[str, User]
+) -> None:
+    users["everywhere"] = User("everywhere", rest.account(stage.api, stage.namespace, "everywhere", "view"))
+    rest.bind(stage.api, "", "everywhere", "view", stage.namespace)
+    page = page_as("everywhere", "/console/").page
     expect(page.locator(f"a[href='{app}']")).to_be_visible()
     page.get_by_role("searchbox").fill("a-")
     page.context.clear_cookies()
-    page.get_by_role("combobox", name="Project").select_option(index=1)
+    page.get_by_role("combobox", name="Project").select_option(label=f"{stage.namespace} (staging)")
     expect(page.get_by_text("Your session has ended")).to_be_visible()
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Sign in again").click()
     second = opened.value
-    second.get_by_label("Token").fill(users["viewer"].token)
+    second.get_by_label("Token").fill(users["everywhere"].token)
     with second.expect_event("close"):
         second.get_by_role("button", name="Sign in").click(no_wait_after=True)
     expect(page.get_by_text("Your session has ended")).to_have_count(0)
