@@ -126,6 +126,7 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
         type="submit"
         class="button primary"
         aria-disabled={isForbidden || waits || isSending ? "true" : undefined}
+        aria-label={to && `${action} to ${to}`}
         aria-describedby={why ? id : undefined}
         title={isForbidden ? why : undefined}
       >
