@@ -94,7 +94,8 @@ def test_an_app_is_told_as_far_as_its_rows_may_be_read(stage: RestStage) -> None
         stage.script.on("GET", path, failure(403, "Forbidden"))
     for told in (stage.get(_path(stage)), stage.get("/v1/apps")[0]):
         assert (told["status"]["word"], told["under_way"]) == ("Live", None)
-        assert (told["live"]["version"], told["live"]["deployment_id"]) == ("v2", stage.uid(RECORDS, "chat-b"))
+        live = {"deployment_id": None, "name": "chat-b", "sequence": 2, "version": "v2", "created_at": None}
+        assert (told["live"], told["latest_deployment_id"]) == (live, None), "the App's status says this, and the index nothing besides"
 
 
 def test_what_git_asks_and_whether_it_is_what_is_live(stage: RestStage) -> None:
@@ -147,6 +148,12 @@ def test_an_app_whose_row_and_workflow_may_not_be_read_is_told_without_them(stag
     assert told["latest_deployment_id"] == stage.uid(RECORDS, "chat-b")
 
 
+def test_of_an_app_whose_rows_may_be_read_by_name_alone_the_ids_are_told(stage: RestStage) -> None:
+    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    told = stage.get(_path(stage))
+    assert told["latest_deployment_id"] == told["live"]["deployment_id"] == stage.uid(RECORDS, "chat-b")
+
+
 def test_an_app_is_not_told_in_part_while_the_cluster_is_away(stage: RestStage) -> None:
     for path in (RECORDS.path("demo", "chat-b"), WORKFLOWS.path("demo", "chat")):
         stage.script.on("GET", path, failure(503, "ServiceUnavailable", "away"))
@@ -197,7 +204,7 @@ def test_who_may_not_list_everything_gets_what_they_may_of_each_namespace(stage:
     assert [app["name"] for app in stage.get("/v1/apps")] == ["chat"]
     stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
     (chat,) = stage.get("/v1/apps")
-    assert (chat["workflow_version"], chat["latest_deployment_id"]) == (None, stage.uid(RECORDS, "chat-b"))
+    assert (chat["workflow_version"], chat["latest_deployment_id"]) == (None, None)
 
 
 @pytest.mark.parametrize("query", ["project_id={demo}", "workflow_id={workflow}", "workflow_id={workflow}&project_id={prod}"])

@@ -18,7 +18,7 @@ from dynamiq_operator.rest.apps import serialize
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.kube.visibility import or_empty
+from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.rest.kube.workflow_table import read_workflow
 from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 from dynamiq_operator.views.app_state import rows_under_way
@@ -35,8 +35,9 @@ def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> D
         partial(_described, session, entry.namespace, raw["spec"]["workflow"]),
         partial(_workloads, session, raw),
     ]
-    row, rows, described, workloads = context.in_parallel(*calls)
-    warm = [each for each in workloads.beside(rows_under_way(rows)) if each.is_warm] if workloads is not None else []
+    row, listed, described, workloads = context.in_parallel(*calls)
+    rows = listed if listed is not None or row is None else [row]
+    warm = [each for each in workloads.beside(rows_under_way(rows or ())) if each.is_warm] if workloads is not None else []
     return serialize_app(context, raw, row, rows, described) | serialize.details(raw, row, warm)
 
 
@@ -44,18 +45,19 @@ def serialize_app(
     context: ApiContext,
     raw: Manifest,
     row: Manifest | None,
-    rows: Sequence[Manifest],
+    rows: Sequence[Manifest] | None,
     described: str | None,
     latest: Manifest | None = None,
 ) -> Data:
     """Serializes an App as a list has it.
 
     `row`: the row that it serves, else its newest; None where there is none or it may not be read. `rows`: those that are live or not
-    decided yet, as far as they may be read. `described`: its workflow's description. `latest`: its newest row, where the index may not know it yet.
+    decided yet; None where the caller may read no row, so that nothing is told of one that the index has. `described`: its workflow's description.
+    `latest`: its newest row, where the index may not know it yet.
     """
     meta = raw["metadata"]
     serialized = serialize_deployment(row, meta["uid"], context, raw["spec"]["workflow"]) if row is not None else None
-    entry = context.latest_row(meta["namespace"], meta["uid"])
+    entry = context.latest_row(meta["namespace"], meta["uid"]) if rows is not None else None
     latest_id = (
         latest["metadata"]["uid"] if latest is not None else entry.uid if entry is not None else serialized["id"] if serialized else None
     )
@@ -73,10 +75,10 @@ def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | Non
         return None
 
 
-def _open_rows(session: CallerSession, app: Entry) -> list[Manifest]:
+def _open_rows(session: CallerSession, app: Entry) -> list[Manifest] | None:
     selector = f"spec.app={app.name},{RECORDS.field_selector}"
-    found = or_empty(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
-    return [row for row in found if may_belong_to(app.uid, row)]
+    found = or_none(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
+    return [row for row in found if may_belong_to(app.uid, row)] if found is not None else None
 
 
 def _described(session: CallerSession, namespace: str, workflow: str) -> str | None:

@@ -40,7 +40,7 @@ class AppStatus(ResponseModel):
 class LiveRef(ResponseModel):
     """What the App serves."""
 
-    deployment_id: Annotated[Id | None, Field(description="None where the row is not there any more.")]
+    deployment_id: Annotated[Id | None, Field(description="None where the row is not there any more, or may not be read.")]
     name: str
     sequence: int
     version: str

@@ -50,10 +50,10 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
     }
 
 
-def state(raw: Manifest, rows: Sequence[Manifest], environment: str | None, ids: Ids) -> Data:
-    """How an App is, what it serves and what is under way. `rows`: its own that are live or not decided yet, as far as they may be read."""
+def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | None, ids: Ids) -> Data:
+    """How an App is, what it serves and what is under way. `rows`: its own that are live or not decided yet, None where none may be read."""
     meta = raw["metadata"]
-    namespace, under_way = meta["namespace"], next(iter(rows_under_way(rows)), None)
+    namespace, under_way = meta["namespace"], next(iter(rows_under_way(rows or ())), None)
     said = app_state(raw, under_way)
     return {
         "namespace": namespace,
@@ -86,17 +86,19 @@ def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data
     }
 
 
-def _live(raw: Manifest, rows: Iterable[Manifest], ids: Ids) -> Data | None:
+def _live(raw: Manifest, rows: Iterable[Manifest] | None, ids: Ids) -> Data | None:
+    """What it serves. The index is asked about the row where the caller may read rows: one that has just ended is not among them."""
     if (told := (raw.get("status") or {}).get("live")) is None:
         return None
     namespace, name = raw["metadata"]["namespace"], told["row"]
-    row = next((HistoryRow.of(each) for each in rows if each["metadata"]["name"] == name), None)
+    row = next((HistoryRow.of(each) for each in rows or () if each["metadata"]["name"] == name), None)
+    uid, created_at = (ids.id_of(RECORDS, namespace, name), ids.created_at(RECORDS, namespace, name)) if rows is not None else (None, None)
     return {
-        "deployment_id": row.uid if row is not None else ids.id_of(RECORDS, namespace, name),
+        "deployment_id": row.uid if row is not None else uid,
         "name": name,
         "sequence": told["sequence"],
         "version": told["workflowVersion"],
-        "created_at": row.date if row is not None else ids.created_at(RECORDS, namespace, name),
+        "created_at": row.date if row is not None else created_at,
     }
 
 

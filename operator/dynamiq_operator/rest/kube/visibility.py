@@ -18,9 +18,14 @@ def may_read(api: Api, namespace: str) -> bool:
 
 def or_empty(read: Callable[[], list[Manifest]]) -> list[Manifest]:
     """The result of a list; empty where the caller may not list. Raises errors.ApiError."""
+    return or_none(read) or []
+
+
+def or_none(read: Callable[[], list[Manifest]]) -> list[Manifest] | None:
+    """The result of a list; None where the caller may not list. Raises errors.ApiError."""
     try:
         return read()
     except errors.Denied as error:
         if error.status == 401:
             raise
-        return []
+        return None
