@@ -161,6 +161,16 @@ def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(st
     assert again.headers["idempotency-replayed"] == "true"
 
 
+@pytest.mark.parametrize("inner", ["x", "resources", 7, True, ["resources"], [["resources", {}]], {"resources": "x"}, {"autoscaling": [1]}])
+@pytest.mark.parametrize("beside", [{}, {"resources": {}}])
+@pytest.mark.parametrize("way", ["deploy", "promote"])
+def test_a_confirmed_config_of_another_shape_is_another_one(stage: RestStage, inner: Any, beside: dict[str, Any], way: str) -> None:
+    given = {"config": {"deployment_type": "server_based", "config": inner}, **beside}
+    body = _asked(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
+    assert stage.call("POST", _path(stage, f"/{way}"), body).error(409)["details"]["config"]["confirmed"]["config"] is not None
+    assert stage.script.bodies("POST", RECORDS.path("demo")) == stage.script.bodies("POST", RECORDS.path("prod")) == []
+
+
 @pytest.mark.parametrize(
     "there",
     [

@@ -37,7 +37,9 @@ def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
         "under_way": plan.preview.under_way,
     }
     # A side tells compute twice: what differs is told once, and a config that says nothing of it is compared without.
-    if wanted.get("config") and ("resources" in wanted or "resources" not in (wanted["config"].get("config") or {})):
+    inner = (wanted.get("config") or {}).get("config") or {}
+    # What has another shape than a config differs, and is told as it was given.
+    if wanted.get("config") and isinstance(inner, dict) and ("resources" in wanted or "resources" not in inner):
         wanted, now = _without_compute(wanted), _without_compute(now)
     confirmed.check(wanted, now)
 
