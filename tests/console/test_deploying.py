@@ -288,6 +288,22 @@ def test_a_workflow_without_a_version_names_the_next_step(opened: AsSomebody, de
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_preview_is_beside_the_fields_where_there_is_room_and_the_button_short_where_there_is_none(
+    opened: AsSomebody, deploying: Deploying
+) -> None:
+    page = opened(f"/console/apps/{deploying.app('roomy', 'v1')}/deploy", viewport={"width": 1280, "height": 860}).page
+    previewed(page, "v3")
+    fields, preview = (page.locator(each).bounding_box() for each in (".fields", ".beside"))
+    assert fields is not None
+    assert preview is not None
+    assert preview["x"] >= fields["x"] + fields["width"]
+    button = dialog(page, "Deploy").get_by_role("button", name="Deploy v3 to roomy")
+    expect(button).to_have_text("Deploy v3 to roomy", use_inner_text=True)
+    page.set_viewport_size({"width": 360, "height": 740})
+    expect(button).to_have_text("Deploy v3", use_inner_text=True)
+    expect(page.get_by_text("To roomy", exact=True)).to_be_visible()
+
+
 def test_whoever_may_only_look_sees_what_it_would_do_and_which_role_is_missing(page_as: PageAs, deploying: Deploying) -> None:
     app = deploying.app("looked-at", "v1")
     window = page_as("viewer", f"/console/apps/{app}/deploy")
