@@ -12,10 +12,10 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import rest
 from tests.support.browser.pages import ORIGIN, Window
-from tests.support.history_stage import APP, HistoryStage
+from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.waiting import eventually
 
-STREAMS_OF_A_BROWSER = 3
+STREAMS_OF_A_BROWSER, TABS = 3, 20
 NewApp = Callable[[], str]
 
 
@@ -118,8 +118,9 @@ def test_tabs_of_one_app_share_a_stream_and_another_takes_it_over(stage: History
     assert watches(*others) == 1
 
 
+@pytest.mark.full_count
 def test_tabs_of_many_apps_leave_connections_for_calls(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    apps = [new_app() for _ in range(STREAMS_OF_A_BROWSER + 4)]
+    apps = [new_app() for _ in range(max(counted(TABS), STREAMS_OF_A_BROWSER + 4))]
     first = page_as("viewer", address(stage, apps[0]))
     windows = [first]
     for app in apps[1:]:
@@ -128,6 +129,8 @@ def test_tabs_of_many_apps_leave_connections_for_calls(stage: HistoryStage, new_
     assert watches(*windows) == STREAMS_OF_A_BROWSER
     for window, app in zip(windows, apps, strict=True):
         shows(window.page, renamed(stage, app))
+        window.page.get_by_role("link", name="Configuration").click()
+        expect(window.page.get_by_role("button", name="Delete App")).to_be_visible()
 
 
 def never_answered(route: Route) -> None:

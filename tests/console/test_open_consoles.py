@@ -1,0 +1,161 @@
+"""How soon a change on the cluster is on the screen, and what consoles that are open cost while nothing changes: figures, with SOAK=1 of all that is asked for."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+import uuid
+from collections.abc import Sequence
+
+import pytest
+from playwright.sync_api import Page
+
+from dynamiq_operator.model import kinds
+from tests.console.conftest import PageAs
+from tests.support import rest
+from tests.support.browser import chromium
+from tests.support.browser.chromium import Places
+from tests.support.browser.pages import Window
+from tests.support.browser.served import Served, User
+from tests.support.history_stage import APP, HistoryStage, counted
+from tests.support.measured import Figures
+from tests.support.rest import Client
+from tests.support.waiting import eventually
+
+CHANGES, CONSOLES, CALLS = 200, 100, 300
+REST = 60
+"""Seconds for which the requests of the API server are counted."""
+IN_FULL = counted(CONSOLES) == CONSOLES
+REQUESTS_MOST = 1.2
+"""Times the requests with one open console that there may be with a hundred."""
+
+SHOWN = """(() => {
+  window.shownAt = {};
+  new MutationObserver(() => {
+    for (const each of document.querySelectorAll("h1, .history-table [data-place]")) window.shownAt[each.textContent] ??= Date.now();
+  }).observe(document, {childList: true, subtree: true, characterData: true});
+})()"""
+"""Notes when a text was first in the heading, or in a row of the history."""
+
+FOUND = "(said) => Object.entries(window.shownAt).find(([text]) => text.includes(said))?.[1]"
+
+
+@pytest.fixture(scope="module")
+def app(stage: HistoryStage) -> str:
+    name = f"a-{uuid.uuid4().hex[:8]}"
+    stage.app(name, workflow=APP)
+    stage.live(name, "v1", runtime=stage.default_runtime)
+    return name
+
+
+def address(stage: HistoryStage, app: str) -> str:
+    return f"/console/apps/{rest.uid(stage.api, kinds.APP.kind, app, stage.namespace)}"
+
+
+def watched(page_as: PageAs, path: str) -> Window:
+    """A window at a path, once its stream is on."""
+    window = page_as("viewer", "/console/workflows")
+    window.page.add_init_script(SHOWN)
+    window.goto(path)
+    eventually("a stream is on", lambda: any(request.url.endswith("/watch") for request in window.seen.requests))
+    return window
+
+
+def shown(page: Page, said: str, since: float) -> float:
+    """Milliseconds from a time of `time.time()` until the page had a text."""
+    found = page.wait_for_function(FOUND, arg=said).json_value()
+    return float(found - since * 1000)
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(600)
+def test_a_change_is_soon_on_the_screen(stage: HistoryStage, app: str, page_as: PageAs, figures: Figures) -> None:
+    path = address(stage, app)
+    overview, history = watched(page_as, path), watched(page_as, f"{path}/history")
+    names, rows = [], []
+    for _ in range(counted(CHANGES)):
+        name = f"Renamed {uuid.uuid4().hex[:8]}"
+        began = time.time()
+        stage.change(kinds.APP.kind, app, spec={"displayName": name})
+        names.append(shown(overview.page, name, began))
+        message = f"Deployed {uuid.uuid4().hex[:8]}"
+        began = time.time()
+        row = stage.deploy(app, "v2", runtime=stage.default_runtime, message=message)
+        rows.append(shown(history.page, message, began))
+        stage.until(row, "Live")
+    figures.note(
+        f"{chromium.version()}: from a write to the API server until it is on the screen, {len(names)} each",
+        *(
+            f"{what:20} p50 {statistics.median(each):4.0f} ms, p95 {percentile(each, 95):4.0f} ms, most {max(each):4.0f} ms"
+            for what, each in (("an App's name", names), ("a row of the history", rows))
+        ),
+    )
+
+
+def percentile(times: Sequence[float], which: int) -> float:
+    return statistics.quantiles(times, n=100, method="inclusive")[which - 1]
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(1800)
+def test_open_consoles_ask_for_nothing_while_nothing_changes(
+    stage: HistoryStage,
+    app: str,
+    page_as: PageAs,
+    console: Served,
+    places: Places,
+    users: dict[str, User],
+    figures: Figures,
+) -> None:
+    path = address(stage, app)
+    screens = ("/console/", path, f"{path}/history", f"{path}/configuration", "/console/?q=a")
+    caller = Client(f"https://127.0.0.1:{console.port}", users["deployer"].token)
+    call = path.replace("/console/", "/v1/")
+    windows: list[Window] = []
+    found = []
+    for wanted in (1, counted(CONSOLES)):
+        windows += [watched(page_as, screens[number % len(screens)]) for number in range(len(windows), wanted)]
+        come_to_rest(windows)
+        times = [_timed(caller, call, places) for _ in range(counted(CALLS))]
+        before, asked = requests(stage), asked_by(windows)
+        time.sleep(max(REST if IN_FULL else REST / 10, 2))  # as long as they are at rest
+        found.append((requests(stage) - before, percentile(times, 95)))
+        assert asked_by(windows) == asked, "at rest a console asks for nothing"
+    (few, alone), (many, beside) = found
+    figures.note(
+        f"{len(windows)} open consoles beside 1, on {len(screens)} screens, in one Chromium on the same machine, nothing changes",
+        f"requests to the API server in {REST if IN_FULL else REST // 10} s: {few:.0f} and {many:.0f}, ratio {many / few:.2f}",
+        f"GET of an App by somebody else, {counted(CALLS)} calls: p95 {alone:.1f} and {beside:.1f} ms, ratio {beside / alone:.2f}",
+    )
+    if IN_FULL:
+        assert many <= REQUESTS_MOST * few
+
+
+def come_to_rest(windows: Sequence[Window]) -> None:
+    eventually("nothing is under way", lambda: _is_quiet(windows))
+
+
+def _is_quiet(windows: Sequence[Window]) -> bool:
+    """Whether none of them has asked for anything in a second."""
+    asked = asked_by(windows)
+    time.sleep(1)  # the length of the look
+    return asked_by(windows) == asked
+
+
+def asked_by(windows: Sequence[Window]) -> int:
+    for window in windows:
+        window.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
+    return sum(len(window.seen.requests) for window in windows)
+
+
+def requests(stage: HistoryStage) -> float:
+    """What the API server has answered so far."""
+    metrics = stage.kubectl("get", "--raw", "/metrics").stdout
+    return sum(float(value) for value in re.findall(r"^apiserver_request_total\{.*\} (\S+)$", metrics, re.MULTILINE))
+
+
+def _timed(caller: Client, path: str, places: Places) -> float:
+    began = time.perf_counter()
+    assert caller("GET", path, verify=str(places.authority)).status_code == 200
+    return (time.perf_counter() - began) * 1000
