@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons.tsx";
 import { Lost } from "./lost.tsx";
 
@@ -18,7 +18,8 @@ interface Props {
 export function Dialog({ title, onClose, side = false, wide = false, children }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const name = useId();
-  useEffect(() => {
+  // Not a passive effect: its cleanup might give the focus back after whoever closed the dialog has put it elsewhere.
+  useLayoutEffect(() => {
     const dialog = element.current;
     if (!dialog) return;
     const before = document.activeElement as HTMLElement | null;

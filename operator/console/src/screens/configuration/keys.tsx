@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type AccessKey, readKeys } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { useQuery } from "../../state/query.ts";
@@ -29,7 +29,7 @@ export function AccessKeys({ app, reads, writes }: Props) {
     void query.refresh();
   };
   // The button of a revoked key goes with it: the focus would be nowhere.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (dialog !== undefined || !isRevoked.current) return;
     isRevoked.current = false;
     heading.current?.focus();
