@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { changesOf, fieldsWrong, isUnknown } from "./answers.ts";
+import { changesOf, confirmedOf, fieldsWrong, isUncertain } from "./answers.ts";
 
 const CHANGED = {
   status: 409,
@@ -27,10 +27,38 @@ describe("what has changed since the preview", () => {
     ]);
   });
 
+  it("is what is live, and what is being deployed", () => {
+    const details = {
+      "from.row": { confirmed: "support-a", now: "support-b" },
+      "from.sequence": { confirmed: 3, now: 4 },
+      "from.version": { confirmed: "v5", now: "v6" },
+      under_way: { confirmed: null, now: "v7 (#5, support-c)" },
+    };
+    expect(changesOf({ ...CHANGED, details })).toEqual([
+      { field: "Live deployment", confirmed: "#3", now: "#4" },
+      { field: "Live version", confirmed: "v5", now: "v6" },
+      { field: "Being deployed", confirmed: "nothing", now: "v7 (#5, support-c)" },
+    ]);
+    const first = { from: { confirmed: null, now: { row: "support-a", sequence: 1, version: "v5" } } };
+    expect(changesOf({ ...CHANGED, details: first })).toEqual([
+      { field: "Live", confirmed: "nothing", now: "v5 (#1)" },
+    ]);
+  });
+
   it("is nothing where a name is taken, or the error is another one", () => {
     expect(changesOf({ status: 409, message: "", details: { name: "taken" } })).toEqual([]);
     expect(changesOf({ ...CHANGED, status: 422 })).toEqual([]);
   });
+});
+
+it("is confirmed with what it starts from", () => {
+  const side = { row: "support-a", sequence: 3, version: "v5", image: "an image" };
+  expect(confirmedOf({ from: side, to: { version: "v7" }, under_way: null })).toEqual({
+    version: "v7",
+    from: { row: "support-a", sequence: 3, version: "v5" },
+    under_way: null,
+  });
+  expect(confirmedOf({ from: null, to: {}, under_way: "v6" })).toEqual({ from: null, under_way: "v6" });
 });
 
 describe("what is wrong with a field", () => {
@@ -60,9 +88,9 @@ describe("what is wrong with a field", () => {
 });
 
 it.each([0, 502, 503, 504])("after %s it is not known whether it was done", (status) => {
-  expect(isUnknown({ status, message: "", details: {} })).toBe(true);
+  expect(isUncertain({ status, message: "", details: {} })).toBe(true);
 });
 
 it.each([401, 403, 409, 422, 429, 500])("after %s nothing was done", (status) => {
-  expect(isUnknown({ status, message: "", details: {} })).toBe(false);
+  expect(isUncertain({ status, message: "", details: {} })).toBe(false);
 });

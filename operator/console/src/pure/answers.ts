@@ -25,7 +25,25 @@ const LABELS: Record<string, string> = {
   config: "Configuration",
   resources: "Resources",
   restores: "Brings back",
+  from: "Live",
+  "from.version": "Live version",
+  "from.sequence": "Live deployment",
+  "from.row": "Live deployment",
+  under_way: "Being deployed",
 };
+
+interface Start {
+  row: string | null;
+  sequence: number | null;
+  version: string;
+}
+
+/** What a deploy confirms of its preview: what would be deployed, over what is live, and what is under way. */
+export function confirmedOf<T extends object>(preview: { from: Start | null; to: T; under_way: string | null }) {
+  const { from, to, under_way } = preview;
+  const start = from && { row: from.row, sequence: from.sequence, version: from.version };
+  return { ...to, from: start, under_way };
+}
 
 /** What was confirmed and what is so now, by field; empty where the answer is about something else. */
 export function changesOf({ status, details }: Answered): Change[] {
@@ -33,6 +51,8 @@ export function changesOf({ status, details }: Answered): Change[] {
   const found: Change[] = [];
   for (const [field, both] of Object.entries(details)) {
     if (typeof both !== "object" || both === null || !("confirmed" in both) || !("now" in both)) continue;
+    // Its number tells which it is.
+    if (field === "from.row" && details["from.sequence"]) continue;
     found.push({
       field: LABELS[field] ?? field,
       confirmed: inWords(field, both.confirmed),
@@ -49,6 +69,11 @@ function inWords(field: string, value: unknown): string {
     const compute = computeInWords(config.config?.resources);
     return [typeInWords(config.deployment_type), scalingInWords(config), compute].filter(Boolean).join(", ");
   }
+  if (field === "from") {
+    const { version, sequence, row } = value as Start;
+    return `${version} (${sequence ? `#${sequence}` : row})`;
+  }
+  if (field === "from.sequence") return `#${value}`;
   if (field === "resources") return computeInWords(value as Resources) || "nothing";
   return typeof value === "string" ? value : JSON.stringify(value);
 }
@@ -72,6 +97,6 @@ export function fieldsWrong(
 }
 
 /** Whether a write may have been done although no answer says so. */
-export function isUnknown({ status }: Answered): boolean {
+export function isUncertain({ status }: Answered): boolean {
   return status === 0 || status === 502 || status === 503 || status === 504;
 }

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { isUnknown } from "../pure/answers.ts";
+import { isUncertain } from "../pure/answers.ts";
 
 /** A write of a form: what became of it, and a try of the same once more. */
 export interface Sending<B> {
@@ -8,7 +8,7 @@ export interface Sending<B> {
   /** Why it was not done, or is not known to be. */
   problem?: Problem;
   /** There was no answer: it may have been done. `again` sends the same with the same key, which does it once. */
-  isUnknown: boolean;
+  isUncertain: boolean;
   /** What was sent last. */
   sent?: B;
   send: (body: B) => void;
@@ -47,14 +47,14 @@ export function useSending<B extends object, T>(
       isBusy.current = false;
     }
   };
-  const isNotKnown = state.problem !== undefined && isUnknown(state.problem);
+  const isUncertainNow = state.problem !== undefined && isUncertain(state.problem);
   return {
     ...state,
-    isUnknown: isNotKnown,
+    isUncertain: isUncertainNow,
     send: (body) => void send(body),
     again: () => void (state.sent && send(state.sent)),
     forget: () => keep({ isSending: false }),
-    forgetRefusal: () => void (state.problem && !isNotKnown && keep({ isSending: false })),
+    forgetRefusal: () => void (state.problem && !isUncertainNow && keep({ isSending: false })),
   };
 }
 

@@ -23,9 +23,10 @@ export interface Listeners {
 const APP_POLLED_EVERY = 2_000;
 const LIST_POLLED_EVERY = 10_000;
 
-/** Tells a screen what happens to an App and its rows. The cache's `app <id>` and lists of Apps are kept up to date by it. */
-export function useAppEvents(appId: string, listeners: Listeners): void {
+/** Tells a screen what happens to an App and its rows. The cache's `app <id>` and lists of Apps are kept up to date by it. No id: nothing is heard. */
+export function useAppEvents(appId: string | undefined, listeners: Listeners): void {
   const tell = useLatest((told: Told) => {
+    if (appId === undefined) return;
     keep(appId, told);
     if (told.kind === "app") listeners.onApp?.(told.data as App);
     if (told.kind === "deployment") listeners.onDeployment?.(told.data as WatchedDeployment);
@@ -33,7 +34,7 @@ export function useAppEvents(appId: string, listeners: Listeners): void {
     if (told.kind === "deleted") listeners.onRemoved?.(appId);
     if (told.kind === "again" || told.kind === "polled") listeners.onAgain?.();
   });
-  useEffect(() => listen(sourceOfApp(appId), tell), [appId, tell]);
+  useEffect(() => (appId === undefined ? undefined : listen(sourceOfApp(appId), tell)), [appId, tell]);
 }
 
 /** Keeps the list of a project's Apps up to date; without an id, of all projects. */

@@ -21,19 +21,19 @@ export function DeployForm(panel: Panel) {
   const { mode, app, version, preview, isWrong, rights, outcome, rest } = deploying;
   const form = useRef<HTMLDivElement>(null);
   const act = () => {
-    if (outcome.isUnknown) return outcome.again();
+    if (outcome.isUncertain) return outcome.again();
     deploying.send();
     if (isWrong) requestAnimationFrame(() => focusWrong(form.current));
   };
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUnknown ? "Try again" : `Deploy ${version?.version ?? ""}`}
-      to={outcome.isUnknown ? undefined : app?.name}
+      action={outcome.isUncertain ? "Try again" : `Deploy ${version?.version ?? ""}`}
+      to={outcome.isUncertain ? undefined : app?.name}
       right={rights.right}
       askRight={rights.ask}
       says={says(deploying)}
-      waits={outcome.isUnknown ? "" : waitsAfter(outcome) || waitsFor(deploying)}
+      waits={outcome.isUncertain ? "" : waitsAfter(outcome) || waitsFor(deploying)}
       isSending={outcome.isSending}
       problem={outcome.problem}
       onAct={act}

@@ -1,7 +1,7 @@
 import { useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { readAppsOf, readRuntimes } from "../../api/deploying.ts";
-import { type App, type AppOfList, readProjects } from "../../api/read.ts";
+import { type App, type AppOfList, readApps, readProjects } from "../../api/read.ts";
 import { readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
 import { type Edits, isFilled } from "../../pure/deploy-form.ts";
 import { quoted } from "../../pure/shell.ts";
@@ -31,6 +31,7 @@ export function DeployDialog({ app, workflowId }: Props) {
   const versions = useQuery(id && `workflow-versions ${id}`, (signal) => readVersions(id as string, signal));
   const apps = useQuery(id && `deploying apps ${id}`, (signal) => readAppsOf(id as string, signal));
   const runtimes = useQuery("deploying runtimes", readRuntimes);
+  const known = useKnown(app, workflow.data.value?.project_id);
   const first = useChosenFirst(versions.data.value?.newest, apps.data.value, app);
   const failed = [workflow, versions, apps].find((query) => query.problem.value !== undefined) as Query<unknown>;
   return (
@@ -41,7 +42,7 @@ export function DeployDialog({ app, workflowId }: Props) {
         <DeployForm
           workflow={workflow.data.value}
           versions={versions.data.value.newest}
-          apps={apps.data.value.map((each) => (each.id === app?.id ? app : each))}
+          apps={apps.data.value.map((each) => known?.find(({ id }) => id === each.id) ?? each)}
           runtimes={runtimes.data.value ?? []}
           runtimesProblem={runtimes.problem.value}
           {...{ first, edits, edit, leaving }}
@@ -55,6 +56,13 @@ export function DeployDialog({ app, workflowId }: Props) {
       )}
     </Dialog>
   );
+}
+
+/** The Apps as they are at this moment: the screen below hears of each change. */
+function useKnown(app: App | undefined, project: string | null | undefined): AppOfList[] | undefined {
+  const key = !app && project ? `apps ${project}` : undefined;
+  const listed = useQuery(key, (signal) => readApps(project as string, signal)).data.value;
+  return app ? [app] : listed;
 }
 
 function useChosenFirst(versions?: Version[], apps?: AppOfList[], app?: App): First | undefined {

@@ -10,7 +10,7 @@ import {
 import type { Problem } from "../../api/problem.ts";
 import { type AppOfList, readRights } from "../../api/read.ts";
 import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
-import { fieldsWrong } from "../../pure/answers.ts";
+import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { AMOUNTS, NUMBERS } from "../../pure/config.ts";
 import { deployBody, type Edits, FIELDS, type Mode, newAppBody, wrongOf } from "../../pure/deploy-form.ts";
 import type { Leaving } from "../../state/leaving.ts";
@@ -74,20 +74,20 @@ export function useDeploying({ workflow, versions, apps, first, edits, leaving }
     if (isHere) leaving.goOn(rowId ? `/console/apps/${appId}/rollouts/${rowId}` : `/console/apps/${appId}`);
   });
   const isOfThis = sending.sent?.held === held;
-  const refused = isOfThis && !sending.isUnknown ? sending.problem : undefined;
+  const refused = isOfThis && !sending.isUncertain ? sending.problem : undefined;
   const problem = refused ?? preview.problem;
   const told = problem ? fieldsWrong(problem, KNOWN) : { fields: {}, rest: "" };
   return {
     ...{ mode, app, version, live, preview, isWrong },
     wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
-    outcome: refused || sending.isUnknown ? sending : { ...sending, problem: undefined },
+    outcome: refused || sending.isUncertain ? sending : { ...sending, problem: undefined },
     sentVersion: sending.sent?.version,
     rest: refused ? told.rest : undefined,
     rights: useRight(app?.id, mode === "new" ? workflow.project_id : null),
     send: () => {
       ask(true);
       if (isWrong) return;
-      const confirmed = app && preview.data ? { confirmed: preview.data.to as DeployBody["confirmed"] } : {};
+      const confirmed = app && preview.data ? { confirmed: confirmedOf(preview.data) } : {};
       sending.send({ appId: app?.id, body: { ...body, ...confirmed }, version: version?.version ?? "", held });
     },
   };

@@ -17,9 +17,9 @@ interface Props {
 
 /** What became of a write that was not simply done: not known, changed meanwhile, or refused. Nothing where there is nothing to say. */
 export function Outcome({ sending, rest, what, look }: Props) {
-  const { problem, isUnknown } = sending;
+  const { problem, isUncertain } = sending;
   if (problem === undefined || sending.isSending) return null;
-  if (isUnknown) return <Unknown what={what} problem={problem} />;
+  if (isUncertain) return <Unknown what={what} problem={problem} />;
   const changes = changesOf(problem);
   if (changes.length > 0) {
     const again = () => {
@@ -63,7 +63,7 @@ export function waitsForPreview({ isCurrent, problem }: { isCurrent: boolean; pr
 function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
   return (
     <div class="notice warn changed" role="alert">
-      <strong>Nothing was done: what would be deployed has changed since the preview.</strong>
+      <strong>Nothing was done: something has changed since the preview.</strong>
       <table>
         <thead>
           <tr>

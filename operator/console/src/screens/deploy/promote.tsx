@@ -1,4 +1,4 @@
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import {
   type Environment,
   type PromoteBody,
@@ -7,8 +7,8 @@ import {
   promote,
   readEnvironments,
 } from "../../api/deploying.ts";
-import type { App, Deployment } from "../../api/read.ts";
-import { fieldsWrong } from "../../pure/answers.ts";
+import { type App, type Deployment, readApp } from "../../api/read.ts";
+import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
 import {
@@ -26,6 +26,7 @@ import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { type Previewed, usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useSending } from "../../state/sending.ts";
+import { useAppEvents } from "../../state/watch.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -75,6 +76,7 @@ interface FormProps {
 
 function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const target = targetOf(targets, edits);
+  const there = useThere(target.app_id, ask);
   const hostname = edits.hostname?.trim() ?? "";
   const message = edits.message?.trim() ?? "";
   const body: PromoteBody = {
@@ -88,7 +90,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     message: tooLong(message, MESSAGE_MOST),
   };
   const lacks = target.needs_hostname && !hostname;
-  const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version]);
+  const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
   // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
   const preview = usePreview(wrong.hostname ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
@@ -120,17 +122,19 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUnknown ? "Try again" : TITLE}
+      action={sending.isUncertain ? "Try again" : TITLE}
       button={button}
       right={target.promote}
       askRight={ask}
-      waits={sending.isUnknown ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })}
+      waits={
+        sending.isUncertain ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })
+      }
       isSending={sending.isSending}
       problem={sending.problem}
       onAct={() =>
-        sending.isUnknown
+        sending.isUncertain
           ? sending.again()
-          : sending.send({ ...body, confirmed: preview.data?.to as PromoteBody["confirmed"] })
+          : sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })
       }
       outcome={
         <Outcome
@@ -169,6 +173,20 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
       </div>
     </ActingForm>
   );
+}
+
+/** What is live in the target, and what is under way there, at this moment; asks again what the targets are where that changes. */
+function useThere(appId: string | null, ask: () => void): string {
+  const app = useQuery(appId ? `app ${appId}` : undefined, (signal) => readApp(appId as string, signal)).data.value;
+  useAppEvents(appId ?? undefined, {});
+  const there = app ? `${app.live?.deployment_id} ${app.under_way?.deployment_id}` : "";
+  const before = useRef(there);
+  useEffect(() => {
+    // Nothing is known at first, which is no change.
+    if (before.current !== "" && before.current !== there) ask();
+    before.current = there;
+  }, [there]);
+  return there;
 }
 
 /** What the target lacks, and gets. */

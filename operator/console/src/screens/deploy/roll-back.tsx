@@ -1,7 +1,7 @@
 import { useRef } from "preact/hooks";
 import { type DeployBody, deploy, previewDeploy } from "../../api/deploying.ts";
-import { type App, type Deployment, readRights, readRow } from "../../api/read.ts";
-import { fieldsWrong } from "../../pure/answers.ts";
+import { type App, type Deployment, readRights } from "../../api/read.ts";
+import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
 import type { Config } from "../../pure/config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
@@ -10,6 +10,7 @@ import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
+import { useRow } from "../../state/row.ts";
 import { useSending } from "../../state/sending.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -33,7 +34,7 @@ export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
     filled.withConfig || filled.message !== "",
     `/console/apps/${app.id}/history${location.search}`,
   );
-  const row = useQuery(`deploying row ${rowId}`, (signal) => readRow(app.id, rowId, signal));
+  const row = useRow(app.id, rowId);
   return (
     <Dialog title="Roll back" onClose={leaving.close}>
       <Loaded query={row} lines={8}>
@@ -57,7 +58,6 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const message = filled.message.trim();
   const wrong = tooLong(filled.message, MESSAGE_MOST);
   const body: DeployBody = {
-    workflow_id: row.workflow_id ?? app.workflow_id ?? "",
     restores: row.id,
     with_config: filled.withConfig,
     ...(message ? { message } : {}),
@@ -86,19 +86,19 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUnknown ? "Try again" : `Roll back to ${title}`}
+      action={sending.isUncertain ? "Try again" : `Roll back to ${title}`}
       button={button}
       right={rights.data.value?.roll_back}
       askRight={() => void rights.refresh()}
       waits={
-        sending.isUnknown ? "" : waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview))
+        sending.isUncertain ? "" : waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview))
       }
       isSending={sending.isSending}
       problem={sending.problem}
       onAct={() =>
-        sending.isUnknown
+        sending.isUncertain
           ? sending.again()
-          : sending.send({ ...body, confirmed: preview.data?.to as DeployBody["confirmed"] })
+          : sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })
       }
       outcome={<Outcome sending={sending} rest={refused?.rest} what="The rollback" look={preview.refresh} />}
     >
