@@ -6,6 +6,9 @@ import { keep } from "./keeper.ts";
 export interface Leaving {
   /** Whether the reader is being asked if what they filled in may be lost. */
   asks: boolean;
+  /** Whether something was sent of which it is not known what became: that is lost, too. */
+  isUncertain: boolean;
+  tellUncertain: (is: boolean) => void;
   /** Leaves; a filled form asks first, once. */
   close: () => void;
   /** Leaves, whatever is filled in. */
@@ -15,11 +18,13 @@ export interface Leaving {
   goOn: (to: string) => void;
 }
 
-/** Leads back to what the dialog was opened from, else to `below`. `isFilled`: there is something to lose. */
-export function useLeaving(isFilled: boolean, below: string): Leaving {
+/** Leads back to what the dialog was opened from, else to `below`. `hasEdits`: there is something to lose. */
+export function useLeaving(hasEdits: boolean, below: string): Leaving {
   const { route, wasPush } = useLocation() as ReturnType<typeof useLocation> & { wasPush: boolean };
   const isOpenedHere = useRef(wasPush).current;
   const [asks, ask] = useState(false);
+  const [isUncertain, tellUncertain] = useState(false);
+  const isFilled = hasEdits || isUncertain;
   const isFree = useRef(false);
   isFree.current ||= asks;
   useLayoutEffect(() => {
@@ -43,7 +48,7 @@ export function useLeaving(isFilled: boolean, below: string): Leaving {
     else route(below, true);
   };
   return {
-    asks,
+    ...{ asks, isUncertain, tellUncertain },
     close: () => (isFilled && !asks ? ask(true) : leave()),
     leave,
     stay: () => {

@@ -1,5 +1,5 @@
 import type { ComponentChildren, RefObject, TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import type { Problem } from "../../api/problem.ts";
 import type { Leaving } from "../../state/leaving.ts";
 import type { Right } from "../../ui/action.tsx";
@@ -21,6 +21,8 @@ interface Props {
   /** What to know before it is done, which keeps nobody from trying. */
   says?: string;
   isSending: boolean;
+  /** It was sent, and whether it was done is not known. */
+  isUncertain: boolean;
   /** Why the last try was refused. */
   problem?: Problem;
   onAct: () => void;
@@ -34,6 +36,8 @@ export function ActingForm(props: Props) {
   const { leaving, onAct, outcome, problem, askRight, children } = props;
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => form.current?.querySelector<HTMLElement>("[data-first]")?.focus(), []);
+  const mayBeDone = props.isUncertain || (props.isSending && leaving.isUncertain);
+  useEffect(() => leaving.tellUncertain(mayBeDone), [mayBeDone]);
   useEffect(() => {
     // What the caller may do is not what it was when the form was opened.
     if (problem?.isForbidden) askRight?.();
@@ -86,7 +90,11 @@ function Leave({ leaving }: { leaving: Leaving }) {
   }, []);
   return (
     <div class="notice warn" role="alertdialog" aria-label="Leave?">
-      <span>Leave? What you filled in is lost then.</span>
+      <span>
+        {leaving.isUncertain
+          ? "Leave? Whether it was done is not known, and only this form can try the same again."
+          : "Leave? What you filled in is lost then."}
+      </span>
       <span class="buttons">
         <button type="button" class="button" onClick={leaving.leave}>
           Leave
@@ -137,6 +145,36 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
         </span>
       </button>
     </div>
+  );
+}
+
+interface HeldProps {
+  sending: { isSending: boolean; isUncertain: boolean };
+  class?: string;
+  children: ComponentChildren;
+}
+
+/** Fields that stay as they were sent until it is known what became of that: a try after silence sends the same. */
+export function Held({ sending, class: named = "held", children }: HeldProps) {
+  const isHeld = sending.isSending || sending.isUncertain;
+  const fields = useRef<HTMLFieldSetElement>(null);
+  const left = useRef<HTMLElement>(undefined);
+  useLayoutEffect(() => {
+    const button = fields.current?.form?.querySelector<HTMLElement>("[type=submit]");
+    if (isHeld) {
+      const now = document.activeElement as HTMLElement | null;
+      if (!now || !fields.current?.contains(now)) return;
+      left.current = now;
+      button?.focus();
+    } else {
+      if (document.activeElement === button) left.current?.focus();
+      left.current = undefined;
+    }
+  }, [isHeld]);
+  return (
+    <fieldset ref={fields} class={named} disabled={isHeld}>
+      {children}
+    </fieldset>
   );
 }
 

@@ -3,6 +3,7 @@ import { type AppOfList, readProjects } from "../../api/read.ts";
 import { typeOf } from "../../pure/config.ts";
 import type { Edits } from "../../pure/deploy-form.ts";
 import { useQuery } from "../../state/query.ts";
+import { Held } from "./acting.tsx";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
 import { type Choice, MessageField, SelectField, Switch, TextField, WholeText } from "./fields.tsx";
@@ -23,7 +24,7 @@ export function DeployFields({ panel, deploying }: Props) {
   const { mode, app, live, wrong } = deploying;
   const change = (part: Partial<Edits>) => edit({ ...edits, ...part });
   return (
-    <div class="fields">
+    <Held sending={deploying.outcome} class="fields">
       <Switch
         label="Deployment mode"
         choices={[NEW, EXISTING]}
@@ -57,7 +58,7 @@ export function DeployFields({ panel, deploying }: Props) {
           )}
         </>
       )}
-    </div>
+    </Held>
   );
 }
 

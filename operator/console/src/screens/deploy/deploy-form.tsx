@@ -35,10 +35,11 @@ export function DeployForm(panel: Panel) {
       says={says(deploying)}
       waits={outcome.isUncertain ? "" : waitsAfter(outcome) || waitsFor(deploying)}
       isSending={outcome.isSending}
+      isUncertain={outcome.isUncertain}
       problem={outcome.problem}
       onAct={act}
       outcome={
-        <Outcome sending={outcome} rest={rest} what={`The deploy of ${deploying.sentVersion}`} look={preview.refresh} />
+        <Outcome sending={outcome} rest={rest} what={`The deploy of ${deploying.sent?.what}`} look={preview.refresh} />
       }
     >
       <div class="body columns" ref={form}>

@@ -44,6 +44,8 @@ interface Sent {
   appId?: string;
   body: DeployBody | NewAppBody;
   version: string;
+  /** The version, and where to, in words. */
+  what: string;
   /** The form that was sent. */
   held: string;
 }
@@ -81,14 +83,16 @@ export function useDeploying({ workflow, versions, apps, first, edits, leaving }
     ...{ mode, app, version, live, preview, isWrong },
     wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
     outcome: refused || sending.isUncertain ? sending : { ...sending, problem: undefined },
-    sentVersion: sending.sent?.version,
+    sent: sending.sent,
     rest: refused ? told.rest : undefined,
     rights: useRight(app?.id, mode === "new" ? workflow.project_id : null),
     send: () => {
       ask(true);
       if (isWrong) return;
       const confirmed = app && preview.data ? { confirmed: confirmedOf(preview.data) } : {};
-      sending.send({ appId: app?.id, body: { ...body, ...confirmed }, version: version?.version ?? "", held });
+      const name = version?.version ?? "";
+      const what = `${name} ${app ? `to ${app.name}` : `as ${edits.name?.trim()}`}`;
+      sending.send({ appId: app?.id, body: { ...body, ...confirmed }, version: name, what, held });
     },
   };
 }

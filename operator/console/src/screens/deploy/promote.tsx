@@ -32,7 +32,7 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
+import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
 import { MessageField, SelectField, TextField } from "./fields.tsx";
 import { LackingNotice } from "./lacking.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
@@ -95,10 +95,10 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const preview = usePreview(wrong.hostname ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
   );
-  const sending = useSending<PromoteBody, Deployment>(
-    (sent, idempotency) => promote(app.id, sent, idempotency),
-    (made, isHere) => {
-      toast(`The promotion to ${environmentName(target.environment)} was accepted`);
+  const sending = useSending<{ body: PromoteBody; what: string }, Deployment>(
+    (sent, idempotency) => promote(app.id, sent.body, idempotency),
+    (made, isHere, sent) => {
+      toast(`The promotion to ${environmentName(sent.body.environment)} was accepted`);
       refresh();
       if (isHere) leaving.goOn(made.app_id ? `/console/apps/${made.app_id}/rollouts/${made.id}` : "/console/");
     },
@@ -130,17 +130,21 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
         sending.isUncertain ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })
       }
       isSending={sending.isSending}
+      isUncertain={sending.isUncertain}
       problem={sending.problem}
       onAct={() =>
         sending.isUncertain
           ? sending.again()
-          : sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })
+          : sending.send({
+              body: { ...body, confirmed: preview.data && confirmedOf(preview.data) },
+              what: `${preview.data?.to.version ?? ""} to ${place}${target.isOneOfSeveral ? ` (${target.project_name})` : ""}`,
+            })
       }
       outcome={
         <Outcome
           sending={sending}
           rest={lacking.length > 0 ? "" : told?.rest}
-          what="The promotion"
+          what={`The promotion of ${sending.sent?.what}`}
           look={preview.refresh}
         />
       }
@@ -148,17 +152,21 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
       <div class="body">
         <Summary app={app} />
         {lacking.length > 0 && <LackingNotice {...{ lacking, place }} look={look} />}
-        <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
+        <Held sending={sending}>
+          <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
+        </Held>
         <PreviewView
           preview={lacking.length > 0 || asksHostname ? { ...preview, problem: undefined } : preview}
           waits={waitsToShow(lacking, asksHostname, place)}
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
-          <MessageField
-            value={edits.message ?? ""}
-            wrong={shown.message}
-            onChange={(text) => change({ ...edits, message: text })}
-          />
+          <Held sending={sending}>
+            <MessageField
+              value={edits.message ?? ""}
+              wrong={shown.message}
+              onChange={(text) => change({ ...edits, message: text })}
+            />
+          </Held>
         </PreviewView>
         <Terminal
           text={promoteLine({

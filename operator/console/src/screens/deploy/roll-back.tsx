@@ -17,7 +17,7 @@ import { PreviewView } from "../../ui/preview.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
-import { ActingForm, Terminal, useReadyFocus } from "./acting.tsx";
+import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
 import { MessageField } from "./fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
@@ -94,37 +94,47 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
         sending.isUncertain ? "" : waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview))
       }
       isSending={sending.isSending}
+      isUncertain={sending.isUncertain}
       problem={sending.problem}
       onAct={() =>
         sending.isUncertain
           ? sending.again()
           : sending.send({ ...body, confirmed: preview.data && confirmedOf(preview.data) })
       }
-      outcome={<Outcome sending={sending} rest={refused?.rest} what="The rollback" look={preview.refresh} />}
+      outcome={
+        <Outcome
+          sending={sending}
+          rest={refused?.rest}
+          what={`The rollback of ${app.name} to ${title}`}
+          look={preview.refresh}
+        />
+      }
     >
       <div class="body">
         <RowLine app={app} row={row} title={title} />
         <PreviewView preview={preview}>
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={filled.withConfig}
-              onChange={(event) => change({ ...filled, withConfig: event.currentTarget.checked })}
-            />
-            <span>
-              Bring back its scaling
-              <span class="hint small muted">
-                {itsScaling === liveScaling
-                  ? `The same as what is live: ${liveScaling}`
-                  : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`}
+          <Held sending={sending}>
+            <label class="check">
+              <input
+                type="checkbox"
+                checked={filled.withConfig}
+                onChange={(event) => change({ ...filled, withConfig: event.currentTarget.checked })}
+              />
+              <span>
+                Bring back its scaling
+                <span class="hint small muted">
+                  {itsScaling === liveScaling
+                    ? `The same as what is live: ${liveScaling}`
+                    : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`}
+                </span>
               </span>
-            </span>
-          </label>
-          <MessageField
-            value={filled.message}
-            wrong={wrong || refused?.fields.message}
-            onChange={(text) => change({ ...filled, message: text })}
-          />
+            </label>
+            <MessageField
+              value={filled.message}
+              wrong={wrong || refused?.fields.message}
+              onChange={(text) => change({ ...filled, message: text })}
+            />
+          </Held>
         </PreviewView>
         <Terminal
           text={rollBackLine({
