@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
@@ -324,6 +324,52 @@ def test_a_link_chooses_the_version_beforehand(opened: AsSomebody, deploying: De
     panel = dialog(page, "Deploy")
     expect(panel.get_by_role("radio", name="Existing deployment")).to_be_checked()
     expect(panel.get_by_label("Source version").locator("option:checked")).to_contain_text("v2")
+
+
+def test_a_link_to_a_version_that_is_not_there_chooses_none_in_its_place(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("chosen-in-vain", "v1")
+    page = opened(f"/console/apps/{app}/deploy?version=v9").page
+    panel = dialog(page, "Deploy")
+    source = panel.get_by_label("Source version")
+    expect(source.locator("option:checked")).to_have_text("Choose a version…")
+    expect(source).to_have_accessible_description(re.compile("v9 is no version of this workflow"))
+    expect(panel.locator("button[type=submit]")).to_have_accessible_description("Choose a version")
+    assert axe(page) == []
+    source.select_option(label="v2 · What v2 does")
+    previewed(page, "v2")
+    expect(panel.get_by_role("button", name="Deploy v2")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_a_version_that_is_older_than_all_that_are_listed_is_deployed(opened: AsSomebody, deploying: Deploying) -> None:
+    app = deploying.app("brought-back", "v2")
+    version = rest.uid(deploying.stage.api, kinds.VERSION.kind, f"{deploying.workflow}-v1", deploying.stage.namespace)
+    window = opened("/console/")
+    page = window.page
+
+    def newest_two(route: Route) -> None:
+        listed = route.fetch()
+        told = listed.json()
+        route.fulfill(response=listed, json={**told, "data": told["data"][:2]})
+
+    page.route(re.compile(r"/versions\?"), newest_two)
+    window.goto(f"/console/apps/{app}/deploy?version={version}")
+    previewed(page, "v1")
+    dialog(page, "Deploy").get_by_role("button", name="Deploy v1").click()
+    rolled_out(page)
+    live_row(deploying, "brought-back", "v1", 2)
+
+
+def test_a_rollback_needs_no_workflow(opened: AsSomebody, deploying: Deploying) -> None:
+    orphaned = Deploying.made(deploying.stage, "orphaning")
+    app = orphaned.app("orphaned", "v1", "v2")
+    first = orphaned.rows("orphaned")[0]["metadata"]["uid"]
+    orphaned.stage.delete(kinds.WORKFLOW.kind, "orphaning")
+    eventually("the workflow is gone", lambda: orphaned.stage.find(kinds.WORKFLOW.kind, "orphaning") is None)
+    page = opened(f"/console/apps/{app}/history/{first}/roll-back").page
+    previewed(page, "v1")
+    dialog(page, "Roll back").get_by_role("button", name="Roll back to v1 (#1)").click()
+    rolled_out(page)
+    live_row(orphaned, "orphaned", "v1", 3)
 
 
 def test_with_several_apps_the_reader_says_which(opened: AsSomebody, deploying: Deploying) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,88 @@ def test_a_lost_answer_is_told_and_another_try_does_it_once(panel_of: Callable[.
     page.get_by_role("button", name="Try again").click()
     deployed(deploying, page, "unanswered")
     forgive_silence(window)
+
+
+def test_what_is_tried_again_is_what_was_sent(panel_of: Callable[..., Window], deploying: Deploying) -> None:
+    window = panel_of("held")
+    page = window.page
+    message = page.get_by_label("Message")
+    message.focus()
+    with answers_lost(page, "*/deploy"):
+        page.keyboard.press("Control+Enter")
+        again = page.get_by_role("button", name="Try again")
+        expect(again).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text("The deploy of v2 to held had no answer")
+    for field in (message, page.get_by_label("Source version"), page.get_by_label("Select deployment")):
+        expect(field).to_be_disabled()
+    is_kept(page)
+    page.keyboard.press("Enter")
+    deployed(deploying, page, "held")
+    forgive_silence(window)
+
+
+def test_a_form_without_an_edit_asks_too_where_it_is_not_known_what_became_of_it(page_as: PageAs, deploying: Deploying) -> None:
+    uid = deploying.app("left-uncertain", "v1")
+    window = page_as("operator-on-call", f"/console/apps/{uid}/deploy")
+    page = window.page
+    previewed(page, "v3")
+    with answers_lost(page, "*/deploy"):
+        page.get_by_role("button", name="Deploy v3").click()
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    page.keyboard.press("Escape")
+    asked = page.get_by_role("alertdialog", name="Leave?")
+    expect(asked).to_contain_text("Whether it was done is not known")
+    asked.get_by_role("button", name="Stay").click()
+    page.get_by_role("button", name="Try again").click()
+    rolled_out(page)
+    assert deploying.stage.versions("left-uncertain")[1:] == ["v3"]
+    forgive_silence(window)
+
+
+def test_what_is_refused_goes_on_where_the_reader_was(panel_of: Callable[..., Window], deploying: Deploying) -> None:
+    page = panel_of("overtaken-by-keys").page
+
+    def somebody_is_faster(route: Route) -> None:
+        deploying.live("overtaken-by-keys", "v3")
+        route.continue_()
+
+    page.route(DEPLOY, somebody_is_faster, times=1)
+    page.get_by_label("Message").focus()
+    page.keyboard.press("Control+Enter")
+    told = page.get_by_role("alert").filter(has_text="Nothing was done")
+    expect(told.get_by_role("row", name="Live version")).to_contain_text("v3")
+    expect(told.get_by_role("row", name="Live deployment")).to_contain_text("#2")
+    expect(page.get_by_label("Message")).to_be_focused()
+    assert deploying.stage.versions("overtaken-by-keys") == ["v1", "v3"]
+
+
+def test_the_workflows_panel_follows_what_others_deploy(page_as: PageAs, stage: HistoryStage, users: dict[str, User]) -> None:
+    alone = Deploying.made(stage, "followed")
+    users["follower"] = alone.user("follower", "edit")
+    alone.app("followed-app", "v1")
+    page = page_as("follower", f"/console/workflows/{alone.workflow_id}/deploy").page
+    panel = dialog(page, "Deploy")
+    panel.get_by_label("Source version").select_option(label="v2 · What v2 does")
+    previewed(page, "v2")
+    alone.live("followed-app", "v3")
+    expect(page.locator(".pairs .was").first).to_contain_text("v3 (#2)")
+    expect(panel.get_by_label("Source version").locator("option", has_text="(deployed)")).to_contain_text("v3")
+    expect(panel.get_by_label("Source version").locator("option:checked")).to_contain_text("v2")
+
+
+def test_a_promotion_follows_what_others_deploy_there(page_as: PageAs, deploying: Deploying) -> None:
+    uid = deploying.app("promoted-meanwhile", "v2")
+    there = replace(deploying.stage, namespace=deploying.production)
+    page = page_as("operator-on-call", f"/console/apps/{uid}/promote").page
+    dialog(page, "Promote deployment").get_by_role("button", name="Promote deployment").click()
+    rolled_out(page)
+    there.until_served("v2", "promoted-meanwhile", rows=1)
+    page = page_as("operator-on-call", f"/console/apps/{uid}/promote").page
+    expect(page.locator(".pairs")).to_contain_text("v2 (#1)")
+    scaled = {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}
+    there.live("promoted-meanwhile", "v2", runtime=deploying.stage.default_runtime, config=scaled)
+    expect(page.locator(".pairs")).to_contain_text("v2 (#2)")
+    expect(page.locator(".pairs")).to_contain_text("2 to 4 pods at 80 % CPU")
 
 
 def test_the_form_goes_on_when_the_api_is_back(

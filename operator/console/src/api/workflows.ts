@@ -36,6 +36,12 @@ export async function readVersions(workflow: string, signal: AbortSignal): Promi
   return { newest: answer.data, total: answer.pagination.total_count };
 }
 
+/** One release, however old: what the API says of it beside what changed in it. */
+export const readVersion = async (workflow: string, id: string, signal: AbortSignal): Promise<Version> => {
+  const { version, created_at } = (await readDifference(workflow, id, undefined, signal)).to;
+  return { id, workflow_id: workflow, version, created_at, name: null, description: null };
+};
+
 /** What changed in the flow: from the version before, from the version `other`, or with `draft` from this version to the draft. */
 export const readDifference = async (
   workflow: string,

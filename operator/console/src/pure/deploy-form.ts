@@ -53,6 +53,16 @@ export interface Named {
   versionId: string;
 }
 
+interface ListedRuntime {
+  id: string;
+  deprecated: boolean;
+}
+
+/** The Runtime that a new App gets: the chosen one, else the newest; none where none is known. `runtimes`: newest first. */
+export function runtimeOfNew<R extends ListedRuntime>({ runtimeId }: Edits, runtimes: R[]): R | undefined {
+  return runtimes.find(({ id }) => id === runtimeId) ?? runtimes.find(({ deprecated }) => !deprecated);
+}
+
 /** What deploys one more version of an App. */
 export function deployBody(edits: Edits, { workflowId, versionId }: Named, live: Config | undefined) {
   return {
@@ -64,8 +74,13 @@ export function deployBody(edits: Edits, { workflowId, versionId }: Named, live:
   };
 }
 
-/** What makes an App, and deploys it. */
-export function newAppBody(edits: Edits, { workflowId, versionId }: Named, projectId: string) {
+/** What makes an App, and deploys it. It names the Runtime that is shown: another one may be the newest by then. */
+export function newAppBody(
+  edits: Edits,
+  { workflowId, versionId }: Named,
+  projectId: string,
+  runtimes: ListedRuntime[],
+) {
   return {
     name: (edits.name ?? "").trim(),
     project_id: projectId,
@@ -73,7 +88,7 @@ export function newAppBody(edits: Edits, { workflowId, versionId }: Named, proje
     workflow_version_id: versionId,
     ...(edits.description?.trim() ? { description: edits.description.trim() } : {}),
     access_control: { access_type: edits.access ?? ("private" as const) },
-    ...chosen(edits, undefined),
+    ...chosen({ ...edits, runtimeId: runtimeOfNew(edits, runtimes)?.id ?? edits.runtimeId }, undefined),
   };
 }
 

@@ -136,6 +136,8 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
   const { versions, runtimes, runtimesProblem, first, edits } = panel;
   const { app, version, wrong } = deploying;
   const deployed = app?.live?.version;
+  const chosen = edits.versionId ?? first.versionId;
+  const unchosen = { value: chosen, says: chosen ? "(gone)" : "Choose a version…" };
   const choices = versions.map(({ id, version: name, description }) => ({
     value: id,
     says: [name === deployed ? `${name} (deployed)` : name, description].filter(Boolean).join(" · "),
@@ -149,8 +151,13 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
       <SelectField
         label="Source version"
         first={first.mode === "existing" && first.appId !== undefined}
-        value={edits.versionId ?? first.versionId}
-        choices={version ? choices : [{ value: edits.versionId ?? first.versionId, says: "(gone)" }, ...choices]}
+        value={chosen}
+        choices={version ? choices : [unchosen, ...choices]}
+        hint={
+          version || !first.missing
+            ? undefined
+            : `${first.missing} is no version of this workflow: it may have been deleted`
+        }
         wrong={wrong.workflow_version_id}
         onChange={(versionId) => change({ versionId })}
       />

@@ -2,6 +2,7 @@ import { useRef } from "preact/hooks";
 import { readProjects } from "../../api/read.ts";
 import { deployLine, newAppLines } from "../../pure/commands.ts";
 import { configToSend, wholeConfig } from "../../pure/config.ts";
+import { runtimeOfNew } from "../../pure/deploy-form.ts";
 import { fieldOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
@@ -11,9 +12,6 @@ import { DeployFields } from "./deploy-fields.tsx";
 import { type Deploying, type Panel, useDeploying } from "./deploying.ts";
 import { NewAppOutlook } from "./new-app.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
-
-const CHOOSE = "Choose a deployment to see what this would do.";
-const MEND = "Mend what is marked to see what this would do.";
 
 /** The form of the Deploy panel, with what it would do beside it. */
 export function DeployForm(panel: Panel) {
@@ -28,7 +26,7 @@ export function DeployForm(panel: Panel) {
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUncertain ? "Try again" : `Deploy ${version?.version ?? ""}`}
+      action={outcome.isUncertain ? "Try again" : ["Deploy", version?.version].filter(Boolean).join(" ")}
       to={outcome.isUncertain ? undefined : app?.name}
       right={rights.right}
       askRight={rights.ask}
@@ -48,7 +46,7 @@ export function DeployForm(panel: Panel) {
           {mode === "new" ? (
             <NewAppOutlook panel={panel} deploying={deploying} />
           ) : (
-            <PreviewView preview={preview} waits={app ? (isWrong ? MEND : undefined) : CHOOSE} />
+            <PreviewView preview={preview} waits={waitsToShow(deploying)} />
           )}
           <CommandLine panel={panel} deploying={deploying} />
         </div>
@@ -58,10 +56,18 @@ export function DeployForm(panel: Panel) {
 }
 
 /** Why it cannot be deployed yet; what is wrong with a field is said when somebody tries. */
-function waitsFor({ mode, app, preview, isWrong }: Deploying): string {
+function waitsFor({ mode, app, version, preview, isWrong }: Deploying): string {
   if (mode === "existing" && !app) return "Choose a deployment";
+  if (!version) return "Choose a version";
   if (mode === "new" || isWrong) return "";
   return waitsForPreview(preview);
+}
+
+/** Why there is no preview, where that is no failure. */
+function waitsToShow({ app, version, isWrong }: Deploying): string | undefined {
+  if (!app) return "Choose a deployment to see what this would do.";
+  if (!version) return "Choose a version to see what this would do.";
+  return isWrong ? "Mend what is marked to see what this would do." : undefined;
 }
 
 /** What is wrong where the reader looks when the button does nothing but show it. */
@@ -87,7 +93,7 @@ function CommandLine({ panel, deploying }: { panel: Panel; deploying: Deploying 
   const asked = {
     namespace,
     version: version.version,
-    runtime: runtimes.find(({ id }) => id === edits.runtimeId)?.name,
+    runtime: (app ? runtimes.find(({ id }) => id === edits.runtimeId) : runtimeOfNew(edits, runtimes))?.name,
     // Where nothing is live the plugin keeps another config than this API does.
     config: app && !app.live ? wholeConfig(edits.config, live) : configToSend(edits.config, live),
   };

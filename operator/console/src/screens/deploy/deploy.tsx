@@ -2,7 +2,7 @@ import { useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { readAppsOf, readRuntimes } from "../../api/deploying.ts";
 import { type App, type AppOfList, readApps, readProjects } from "../../api/read.ts";
-import { readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
+import { readVersion, readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
 import { type Edits, isFilled } from "../../pure/deploy-form.ts";
 import { quoted } from "../../pure/shell.ts";
 import { useDraft } from "../../state/draft.ts";
@@ -32,8 +32,10 @@ export function DeployDialog({ app, workflowId }: Props) {
   const apps = useQuery(id && `deploying apps ${id}`, (signal) => readAppsOf(id as string, signal));
   const runtimes = useQuery("deploying runtimes", readRuntimes);
   const known = useKnown(app, workflow.data.value?.project_id);
-  const first = useChosenFirst(versions.data.value?.newest, apps.data.value, app);
-  const failed = [workflow, versions, apps].find((query) => query.problem.value !== undefined) as Query<unknown>;
+  const listed = versions.data.value?.newest;
+  const [asked, older] = useAsked(id, listed);
+  const first = useChosenFirst(asked, apps.data.value, app);
+  const failed = [workflow, versions, apps, older].find((query) => query.problem.value !== undefined) as Query<unknown>;
   return (
     <Dialog title="Deploy" side wide onClose={leaving.close}>
       {app && !id ? (
@@ -41,7 +43,7 @@ export function DeployDialog({ app, workflowId }: Props) {
       ) : first && workflow.data.value && versions.data.value && apps.data.value ? (
         <DeployForm
           workflow={workflow.data.value}
-          versions={versions.data.value.newest}
+          versions={asked?.older ? [...versions.data.value.newest, asked.older] : versions.data.value.newest}
           apps={apps.data.value.map((each) => known?.find(({ id }) => id === each.id) ?? each)}
           runtimes={runtimes.data.value ?? []}
           runtimesProblem={runtimes.problem.value}
@@ -65,16 +67,40 @@ function useKnown(app: App | undefined, project: string | null | undefined): App
   return app ? [app] : listed;
 }
 
-function useChosenFirst(versions?: Version[], apps?: AppOfList[], app?: App): First | undefined {
+interface Asked {
+  /** What it is called in the address, where it is there no more. */
+  missing?: string;
+  versionId: string;
+  /** The version that is asked for, where it is older than all that were listed. */
+  older?: Version;
+}
+
+/** The version that the address asks for, else the newest. None is taken in the place of one that is gone. */
+function useAsked(workflow: string | undefined, listed: Version[] | undefined): [Asked | undefined, Query<Version>] {
+  const { query } = useLocation();
+  const name = query.version;
+  const found = listed?.find(({ id, version }) => id === name || version === name);
+  const isElsewhere = Boolean(workflow && name && listed && !found);
+  const older = useQuery(isElsewhere ? `workflow-version ${workflow} ${name}` : undefined, (signal) =>
+    readVersion(workflow as string, name as string, signal),
+  );
+  const problem = older.problem.value;
+  const isMissing = problem?.isUnknown || problem?.status === 422;
+  const read = older.data.value ?? (isMissing ? undefined : null);
+  if (!listed?.[0] || (isElsewhere && read === null)) return [undefined, older];
+  if (!isElsewhere) return [{ versionId: (found ?? listed[0]).id }, older];
+  return [read ? { versionId: read.id, older: read } : { versionId: "", missing: name }, older];
+}
+
+function useChosenFirst(asked?: Asked, apps?: AppOfList[], app?: App): First | undefined {
   const { query } = useLocation();
   const chosen = useRef<First | undefined>(undefined);
-  const newest = versions?.[0];
-  if (chosen.current === undefined && versions && newest && apps) {
-    const asked = versions.find(({ id, version }) => id === query.version || version === query.version);
+  if (chosen.current === undefined && asked && apps) {
     // Where several fit, the reader says which: none is deployed because it stood first.
     const only = apps.length === 1 ? apps[0] : undefined;
     const appId = app?.id ?? (apps.find(({ id }) => id === query.app) ?? only)?.id;
-    chosen.current = { mode: appId || apps.length > 0 ? "existing" : "new", versionId: (asked ?? newest).id, appId };
+    const mode = appId || apps.length > 0 ? "existing" : "new";
+    chosen.current = { mode, versionId: asked.versionId, missing: asked.missing, appId };
   }
   return chosen.current;
 }

@@ -22,7 +22,10 @@ import { toast } from "../../ui/toasts.tsx";
 /** What the panel opens with. It stays that, however the lists change while somebody fills it in. */
 export interface First {
   mode: Mode;
+  /** Empty where the one that was asked for is not there. */
   versionId: string;
+  /** How that one was named. */
+  missing?: string;
   appId?: string;
 }
 
@@ -53,7 +56,7 @@ interface Sent {
 const KNOWN = [...FIELDS, ...[...Object.values(NUMBERS), ...Object.values(AMOUNTS)].map(({ path }) => path)];
 
 /** What the form means as it stands: what is wrong with it, what it would do, whether the caller may, and what became of sending it. */
-export function useDeploying({ workflow, versions, apps, first, edits, leaving }: Panel) {
+export function useDeploying({ workflow, versions, apps, runtimes, first, edits, leaving }: Panel) {
   const mode: Mode = edits.mode ?? first.mode;
   const app = mode === "existing" ? apps.find(({ id }) => id === (edits.appId ?? first.appId)) : undefined;
   const versionId = edits.versionId ?? first.versionId;
@@ -62,12 +65,12 @@ export function useDeploying({ workflow, versions, apps, first, edits, leaving }
   const [isAsked, ask] = useState(false);
   const isWrong = Object.keys(wrongOf(edits, mode, live, true)).length > 0;
   const named = { workflowId: workflow.id, versionId };
-  const body = app ? deployBody(edits, named, live) : newAppBody(edits, named, workflow.project_id ?? "");
+  const body = app ? deployBody(edits, named, live) : newAppBody(edits, named, workflow.project_id ?? "", runtimes);
   const held = JSON.stringify([app?.id, body]);
   // A message changes nothing of what the form would do; what is live and what is under way does.
   const previewed = { ...body, message: undefined };
   const key = JSON.stringify([app?.id, previewed, app?.live?.deployment_id, app?.under_way?.deployment_id]);
-  const preview = usePreview(app && !isWrong ? key : undefined, (signal) =>
+  const preview = usePreview(app && version && !isWrong ? key : undefined, (signal) =>
     previewDeploy(app?.id as string, previewed as DeployBody, signal),
   );
   const sending = useSending<Sent, { appId: string; rowId: string | null }>(post, ({ appId, rowId }, isHere, sent) => {

@@ -1,5 +1,6 @@
 import { configToSend, filled } from "../../pure/config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import { runtimeOfNew } from "../../pure/deploy-form.ts";
 import { Consequences } from "../../ui/preview.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
 
@@ -7,7 +8,7 @@ import type { Deploying, Panel } from "./deploying.ts";
 export function NewAppOutlook({ panel, deploying }: { panel: Panel; deploying: Deploying }) {
   const { edits, runtimes, workflow } = panel;
   const { version } = deploying;
-  const runtime = runtimes.find(({ id }) => id === edits.runtimeId) ?? runtimes.find((each) => !each.deprecated);
+  const runtime = runtimeOfNew(edits, runtimes);
   const config = configToSend(edits.config, undefined);
   const { type } = filled(edits.config, undefined);
   const facts: [string, string][] = [
