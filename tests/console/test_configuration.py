@@ -17,6 +17,7 @@ from tests.support import factories
 from tests.support.browser.configuring import address, button, spec
 from tests.support.browser.keys import press, tab_to
 from tests.support.browser.pages import axe, kept, settled
+from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually
 
@@ -244,7 +245,7 @@ def test_what_the_api_refuses_is_said_at_its_field_and_the_form_stays(
     form.get_by_label("Description").fill("Stays in the form")
     fill(form)
     button(form, "Save changes").click()
-    expect(form.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(form.get_by_role("alert")).to_contain_text("Whether it was done is not known")
     wrong = form.get_by_label(field)
     described = wrong.get_attribute("aria-describedby") or ""
     expect(wrong).to_have_attribute("aria-invalid", "true")
@@ -269,6 +270,35 @@ def test_while_the_api_is_away_the_form_stays_and_is_saved_once_it_is_back(stage
     expect(form).to_be_hidden()
     assert spec(stage, app)["description"] == "Filled in before"
     window.seen.errors[:] = [text for text in window.seen.errors if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_a_save_whose_answer_was_lost_is_found_done_by_the_next_try(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app()
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Change").click()
+    form = page.get_by_role("region", name="Change the configuration")
+    form.get_by_label("Description").fill("Saved at the first try")
+    with answers_lost(page, "*/configuration"):
+        button(form, "Save changes").click()
+        expect(form.get_by_role("alert")).to_contain_text("Whether it was done is not known")
+    eventually("it is saved", lambda: spec(stage, app).get("description") == "Saved at the first try")
+    button(form, "Save changes").click()
+    expect(form).to_be_hidden()
+    expect(page.get_by_text("Somebody else changed")).to_have_count(0)
+
+
+def test_a_key_whose_revoking_had_no_answer_is_not_said_to_work(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
+    app = new_app(is_live=True)
+    page = page_as("admin", address(stage, app)).page
+    button(page, "Revoke default").click()
+    dialog = page.get_by_role("dialog")
+    with answers_lost(page, "*/access-keys/*"):
+        button(dialog, "Revoke default").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("Whether it was done is not known")
+    eventually("it is revoked", lambda: keys_of(stage, app) == set())
+    button(dialog, "Revoke default").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The key is gone")
+    expect(page.get_by_text("The key still works")).to_have_count(0)
 
 
 def test_a_filled_form_is_there_again_after_a_look_at_another_tab(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:

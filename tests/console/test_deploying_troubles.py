@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -19,6 +17,7 @@ from tests.support.browser.chromium import Places
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
 from tests.support.browser.pages import Window, Windows
 from tests.support.browser.served import User
+from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually
 
@@ -44,26 +43,6 @@ def panel_of(page_as: PageAs, deploying: Deploying) -> Callable[..., Window]:
         return window
 
     return opened
-
-
-@contextlib.contextmanager
-def answers_lost(page: Page, addresses: str) -> Iterator[None]:
-    """What the page asks of these addresses comes to the API and is done; of the answers none comes back."""
-    session = page.context.new_cdp_session(page)
-
-    def lose(event: dict[str, Any]) -> None:
-        session.send("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "ConnectionReset"})
-
-    session.on("Fetch.requestPaused", lose)
-    session.send("Fetch.enable", {"patterns": [{"urlPattern": addresses, "requestStage": "Response"}]})
-    yield
-    session.send("Fetch.disable")
-    session.detach()
-
-
-def forgive_silence(window: Window) -> None:
-    """That an answer was lost, or that nobody answered, is what Chromium says of it, and no script's failure."""
-    window.seen.errors[:] = [text for text in window.seen.errors if not text.startswith("Failed to load resource: net::")]
 
 
 def fill_in(page: Page) -> None:
@@ -126,7 +105,6 @@ def test_a_lost_answer_is_told_and_another_try_does_it_once(panel_of: Callable[.
     eventually("it was done", lambda: len(deploying.stage.rows("unanswered")) == 2)
     page.get_by_role("button", name="Try again").click()
     deployed(deploying, page, "unanswered")
-    forgive_silence(window)
 
 
 def test_what_is_tried_again_is_what_was_sent(panel_of: Callable[..., Window], deploying: Deploying) -> None:
@@ -144,7 +122,6 @@ def test_what_is_tried_again_is_what_was_sent(panel_of: Callable[..., Window], d
     is_kept(page)
     page.keyboard.press("Enter")
     deployed(deploying, page, "held")
-    forgive_silence(window)
 
 
 def test_a_form_without_an_edit_asks_too_where_it_is_not_known_what_became_of_it(page_as: PageAs, deploying: Deploying) -> None:
@@ -162,7 +139,6 @@ def test_a_form_without_an_edit_asks_too_where_it_is_not_known_what_became_of_it
     page.get_by_role("button", name="Try again").click()
     rolled_out(page)
     assert deploying.stage.versions("left-uncertain")[1:] == ["v3"]
-    forgive_silence(window)
 
 
 def test_what_is_refused_goes_on_where_the_reader_was(panel_of: Callable[..., Window], deploying: Deploying) -> None:
@@ -231,7 +207,6 @@ def test_the_form_goes_on_when_the_api_is_back(
         page.get_by_role("button", name="Try again").click()
         deployed(deploying, page, "replica-killed")
         page.close()
-    forgive_silence(window)
 
 
 def test_who_signs_in_again_in_a_second_window_goes_on(

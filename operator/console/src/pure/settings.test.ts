@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import {
   differences,
   exposureInWords,
+  hasAll,
   meanwhile,
   onTop,
   patchOf,
@@ -55,6 +56,14 @@ it("tells a variable that is empty from one that is not there, and a value from 
     variables: [plain("REGION", "eu-west"), plain("API_KEY", 'from Secret openai, key "api-key"')],
   });
   expect(differences(settings(), lookalike)).toHaveLength(1);
+});
+
+it("knows its own change again where the answer to it was lost", () => {
+  const mine = settings({ description: "Mine", variables: [plain("REGION", "eu-east"), KEY] });
+  const elsewhere = settings({ ...mine, hostname: "other.example.com" });
+  expect([mine, elsewhere].map((now) => hasAll(settings(), mine, now))).toEqual([true, true]);
+  const half = settings({ description: "Mine" });
+  expect(hasAll(settings(), mine, half)).toBe(false);
 });
 
 it("says what others changed meanwhile, and where the form has something else", () => {

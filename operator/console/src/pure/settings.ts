@@ -79,6 +79,11 @@ export function onTop(before: Settings, mine: Settings, now: Settings): Settings
   return differences(before, mine).reduce((made, { field }) => taken(made, mine, field), now);
 }
 
+/** Whether all that the form changed is so by now. */
+export function hasAll(before: Settings, mine: Settings, now: Settings): boolean {
+  return differences(before, mine).every(({ field }) => comparable(mine, field) === comparable(now, field));
+}
+
 /** The settings with one field of others. */
 export function taken(settings: Settings, others: Settings, field: string): Settings {
   const name = variableOf(field);

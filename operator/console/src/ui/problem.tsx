@@ -1,24 +1,38 @@
 import type { Problem } from "../api/problem.ts";
+import { isUncertain } from "../pure/answers.ts";
 import { sentence } from "../pure/texts.ts";
 
 interface Props {
   problem: Problem | undefined;
   /** What was not done, such as `Nothing was saved`. */
   undone: string;
+  /** What it means that what was to be deleted is not there, which an earlier try may have done. */
+  gone?: string;
   /** What the form's fields say themselves to be wrong: what is told of others is said here. */
   said?: Record<string, string>;
 }
 
-/** Why a write did nothing, in the API's words, and what is wrong with each field that the form does not show. */
-export function ProblemNotice({ problem, undone, said = {} }: Props) {
+/** Why a write did nothing, in the API's words, or that it may have been done; and what is wrong with each field that the form does not show. */
+export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
   if (!problem) return null;
+  if (isUncertain(problem)) {
+    return (
+      <div class="notice warn" role="alert">
+        <span class="break">
+          <strong>Whether it was done is not known:</strong> look, then try again.{" "}
+          <span class="small">({sentence(problem.message)})</span>
+        </span>
+      </div>
+    );
+  }
   const told = new Set(Object.values(said));
   const others = Object.entries(problem.details).filter(([, what]) => typeof what === "string" && !told.has(what));
   const isSaidBelow = told.size > 0 && problem.status === 422;
   return (
     <div class="notice bad" role="alert">
       <div class="break">
-        <strong>{undone}.</strong> {isSaidBelow ? "Look at the fields that are marked." : sentenceOf(problem)}
+        <strong>{(problem.isUnknown && gone) || undone}.</strong>{" "}
+        {isSaidBelow ? "Look at the fields that are marked." : sentenceOf(problem)}
         {isSaidBelow && others.length > 0 && (
           <ul>
             {others.map(([field, what]) => (

@@ -79,7 +79,7 @@ function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
         </div>
         <footer>
           <Command text={line("kubectl", "delete", "app", name, "-n", app.namespace)} />
-          <ProblemNotice problem={write.problem} undone={`${app.name} stays`} />
+          <ProblemNotice problem={write.problem} undone={`${app.name} stays`} gone={`${app.name} is gone`} />
           <div class="buttons end">
             <Action onClick={onClose}>Cancel</Action>
             <Action type="submit" kind="danger" disabled={typed !== name || write.isBusy}>

@@ -54,7 +54,7 @@ export function RevokeDialog({ app, doomed, keys, onClose, onRevoked }: Props) {
         <Command
           text={line("kubectl", "dynamiq", "keys", "revoke", app.resource_name, doomed.name, "-n", app.namespace)}
         />
-        <ProblemNotice problem={write.problem} undone="The key still works" />
+        <ProblemNotice problem={write.problem} undone="The key still works" gone="The key is gone" />
         <div class="buttons end">
           <Action onClick={onClose}>Cancel</Action>
           <Action kind="danger" disabled={write.isBusy} onClick={() => void revoke()}>

@@ -1,6 +1,6 @@
 import { type Configuration, readConfiguration, writeConfiguration } from "../../api/configuration.ts";
 import { Problem } from "../../api/problem.ts";
-import { differences, type Meanwhile, meanwhile, type Settings } from "../../pure/settings.ts";
+import { differences, hasAll, type Meanwhile, meanwhile, type Settings } from "../../pure/settings.ts";
 import { settingsOf } from "./wrong.ts";
 
 type End = { saved: Configuration } | { now: Configuration; others: Meanwhile[] };
@@ -17,6 +17,8 @@ export async function save(app: string, before: Configuration, settings: Setting
     if (!(thrown instanceof Problem && thrown.isChanged)) throw thrown;
     const now = await readConfiguration(app, new AbortController().signal);
     if (now.object_version === before.object_version) throw thrown;
+    // An earlier try of the same, whose answer was lost, was done.
+    if (hasAll(settingsOf(before), settings, settingsOf(now))) return { saved: now };
     const others = meanwhile(settingsOf(before), settings, settingsOf(now));
     if (others.length > 0) return { now, others };
     return { saved: await writeConfiguration(app, { object_version: now.object_version, ...body }) };

@@ -159,17 +159,15 @@ export function Held({ sending, class: named = "held", children }: HeldProps) {
   const isHeld = sending.isSending || sending.isUncertain;
   const fields = useRef<HTMLFieldSetElement>(null);
   const left = useRef<HTMLElement>(undefined);
+  // A field that is disabled has lost the focus before an effect could ask for it.
+  const now = document.activeElement as HTMLElement | null;
+  if (isHeld && now && fields.current?.contains(now)) left.current = now;
   useLayoutEffect(() => {
+    if (!left.current) return;
     const button = fields.current?.form?.querySelector<HTMLElement>("[type=submit]");
-    if (isHeld) {
-      const now = document.activeElement as HTMLElement | null;
-      if (!now || !fields.current?.contains(now)) return;
-      left.current = now;
-      button?.focus();
-    } else {
-      if (document.activeElement === button) left.current?.focus();
-      left.current = undefined;
-    }
+    if (isHeld) button?.focus();
+    else if (document.activeElement === button) left.current.focus();
+    if (!isHeld) left.current = undefined;
   }, [isHeld]);
   return (
     <fieldset ref={fields} class={named} disabled={isHeld}>

@@ -103,7 +103,7 @@ function Deletion({ app, trigger, onKeep, onDone }: DeletionProps) {
         Delete <strong>{trigger.name}</strong>? It does not run any more, and cannot be brought back. To stop it for a
         while, deactivate it.
       </span>
-      <ProblemNotice problem={write.problem} undone="It stays" />
+      <ProblemNotice problem={write.problem} undone="It stays" gone="It is gone" />
       <div class="buttons">
         <Action tiny onClick={onKeep}>
           Keep it
