@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { fromLocal, toLocal } from "./local-time.ts";
+import { fromLocal, fromLocalOr, toLocal } from "./local-time.ts";
 
 it("is the same time in the reader's zone, and back", () => {
   const shown = toLocal("2026-11-26T18:25:00Z");
@@ -14,4 +14,13 @@ it("is nothing where nothing is given", () => {
   expect(toLocal(null)).toBe("");
   expect(fromLocal("")).toBeUndefined();
   expect(fromLocal("soon")).toBeUndefined();
+});
+
+it("stays as it was, to the second, where nobody touched it", () => {
+  for (const before of ["2026-11-26T18:25:47Z", "2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z"]) {
+    expect(fromLocalOr(before, toLocal(before))).toBe(before);
+  }
+  expect(fromLocalOr("2026-11-26T18:25:47Z", toLocal("2026-11-26T18:26:00Z"))).toBe("2026-11-26T18:26:00Z");
+  expect(fromLocalOr("2026-11-26T18:25:47Z", "")).toBeUndefined();
+  expect(fromLocalOr(null, toLocal("2026-11-26T18:26:00Z"))).toBe("2026-11-26T18:26:00Z");
 });

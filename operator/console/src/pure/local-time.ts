@@ -13,3 +13,8 @@ export function fromLocal(text: string): string | undefined {
   const found = text ? new Date(text) : undefined;
   return found && !Number.isNaN(found.getTime()) ? found.toISOString().replace(".000Z", "Z") : undefined;
 }
+
+/** The time that the input has, where that is another one than it was filled with; else that one, seconds and all. */
+export function fromLocalOr(before: string | null | undefined, text: string): string | undefined {
+  return before && toLocal(before) === text ? before : fromLocal(text);
+}

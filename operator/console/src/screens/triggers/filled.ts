@@ -1,6 +1,6 @@
 import type { Problem } from "../../api/problem.ts";
 import type { NewTrigger, Trigger } from "../../api/triggers.ts";
-import { fromLocal, toLocal } from "../../pure/local-time.ts";
+import { fromLocalOr, toLocal } from "../../pure/local-time.ts";
 
 /** What the form of a trigger has. Times are the reader's own, as their inputs have them. */
 export interface Filled {
@@ -28,7 +28,8 @@ export function filledOf(trigger: Trigger | undefined): Filled {
   };
 }
 
-export function bodyOf(filled: Filled): NewTrigger {
+/** What is sent. `before`: the trigger that is changed, whose times stay as they are where nobody touched them. */
+export function bodyOf(filled: Filled, before?: Trigger): NewTrigger {
   const selector = filled.selector.filter(([field]) => field);
   const transformer = {
     ...(filled.path ? { path: filled.path } : {}),
@@ -38,11 +39,11 @@ export function bodyOf(filled: Filled): NewTrigger {
     name: filled.name.trim(),
     provider: "schedule",
     config: filled.isOnce
-      ? { run_at: fromLocal(filled.runAt) }
+      ? { run_at: fromLocalOr(before?.config.run_at, filled.runAt) }
       : {
           schedule: filled.schedule.trim().replace(/ +/g, " "),
           timezone: filled.timezone,
-          expires_at: fromLocal(filled.expiresAt),
+          expires_at: fromLocalOr(before?.config.expires_at, filled.expiresAt),
         },
     input_transformer: Object.keys(transformer).length > 0 ? transformer : null,
   };
