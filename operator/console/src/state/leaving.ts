@@ -18,8 +18,8 @@ export interface Leaving {
   goOn: (to: string) => void;
 }
 
-/** Leads back to what the dialog was opened from, else to `below`. `hasEdits`: there is something to lose. */
-export function useLeaving(hasEdits: boolean, below: string): Leaving {
+/** Leads back to what the dialog was opened from, else to `below`; or does what `below` does. `hasEdits`: there is something to lose. */
+export function useLeaving(hasEdits: boolean, below: string | (() => void)): Leaving {
   const { route, wasPush } = useLocation() as ReturnType<typeof useLocation> & { wasPush: boolean };
   const isOpenedHere = useRef(wasPush).current;
   const [asks, ask] = useState(false);
@@ -44,7 +44,8 @@ export function useLeaving(hasEdits: boolean, below: string): Leaving {
     if (isLeft.current) return;
     isLeft.current = true;
     isFree.current = true;
-    if (isOpenedHere) history.back();
+    if (typeof below === "function") below();
+    else if (isOpenedHere) history.back();
     else route(below, true);
   };
   return {

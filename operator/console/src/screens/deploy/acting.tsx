@@ -5,6 +5,7 @@ import type { Leaving } from "../../state/leaving.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { Leave } from "../../ui/leave.tsx";
 
 interface Props {
   leaving: Leaving;
@@ -76,34 +77,6 @@ export function Terminal({ text, title = "From a terminal" }: { text: string; ti
       <h3>{title}</h3>
       <Command text={text} />
     </section>
-  );
-}
-
-function Leave({ leaving }: { leaving: Leaving }) {
-  const stay = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    stay.current?.focus();
-    return () => {
-      if (before?.isConnected) before.focus();
-    };
-  }, []);
-  return (
-    <div class="notice warn" role="alertdialog" aria-label="Leave?">
-      <span>
-        {leaving.isUncertain
-          ? "Leave? Whether it was done is not known, and only this form can try the same again."
-          : "Leave? What you filled in is lost then."}
-      </span>
-      <span class="buttons">
-        <button type="button" class="button" onClick={leaving.leave}>
-          Leave
-        </button>
-        <button type="button" class="button primary" onClick={leaving.stay} ref={stay}>
-          Stay
-        </button>
-      </span>
-    </div>
   );
 }
 

@@ -1,11 +1,14 @@
 import { useState } from "preact/hooks";
 import type { App } from "../../api/read.ts";
 import { activateTrigger, changeTrigger, createTrigger, type Trigger } from "../../api/triggers.ts";
+import { useDraft } from "../../state/draft.ts";
+import { useLeaving } from "../../state/leaving.ts";
 import { refresh } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
+import { Leave } from "../../ui/leave.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { keep } from "./actions.tsx";
@@ -22,26 +25,32 @@ interface Props {
 
 /** Makes a trigger, or changes one. A new one is a draft for the API, and runs from the moment that it is activated. */
 export function TriggerForm({ app, trigger, onClose }: Props) {
-  const [filled, setFilled] = useState<Filled>(() => filledOf(trigger));
+  const [first] = useState(() => filledOf(trigger));
+  const [filled, fill, forget] = useDraft<Filled>(`trigger ${app.id} ${trigger?.id}`, first);
+  const end = (made?: Trigger) => {
+    forget();
+    onClose(made);
+  };
+  const leaving = useLeaving(JSON.stringify(filled) !== JSON.stringify(first), () => end());
   const [isActive, setActive] = useState(true);
   const write = useWrite();
   const wrong = wrongOf(write.problem);
-  const change = (part: Partial<Filled>) => setFilled({ ...filled, ...part });
+  const change = (part: Partial<Filled>) => fill({ ...filled, ...part });
   const save = async () => {
-    const body = bodyOf(filled);
+    const body = bodyOf(filled, trigger);
     if (trigger) {
       keep(app, await changeTrigger(app.id, trigger.id, body));
       toast(`Trigger ${body.name} is saved`);
-      onClose();
+      end();
       return;
     }
     const made = await createTrigger(app.id, body);
     await activated(app, made, isActive);
     refresh(`triggers ${app.id}`);
-    onClose(made);
+    end(made);
   };
   return (
-    <Dialog title={trigger ? `Change ${trigger.name}` : "New trigger"} side onClose={() => onClose()}>
+    <Dialog title={trigger ? `Change ${trigger.name}` : "New trigger"} side onClose={leaving.close}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -72,9 +81,10 @@ export function TriggerForm({ app, trigger, onClose }: Props) {
           )}
         </div>
         <footer>
+          {leaving.asks && <Leave leaving={leaving} />}
           <ProblemNotice problem={write.problem} undone="Nothing was saved" said={wrong} />
-          <div class="buttons end">
-            <Action onClick={() => onClose()}>Cancel</Action>
+          <div class="buttons end" hidden={leaving.asks}>
+            <Action onClick={leaving.close}>Cancel</Action>
             <Action type="submit" kind="primary" disabled={write.isBusy}>
               {write.isBusy ? "Saving…" : trigger ? "Save changes" : "Create the trigger"}
             </Action>
