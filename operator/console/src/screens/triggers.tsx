@@ -1,20 +1,25 @@
+import { useEffect, useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { type App, readRights } from "../api/read.ts";
 import { readTriggers, type Trigger } from "../api/triggers.ts";
-import { useQuery } from "../state/query.ts";
+import { refresh, useQuery } from "../state/query.ts";
 import { Action, type Right } from "../ui/action.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { TriggerActions } from "./triggers/actions.tsx";
 import { TriggerDialog } from "./triggers/dialog.tsx";
 import { TriggerForm } from "./triggers/form.tsx";
-import { LastRun } from "./triggers/runs.tsx";
+import { eventsOf, LastRun } from "./triggers/runs.tsx";
 import { NextRun, Schedule, TriggerStatus } from "./triggers/schedule.tsx";
+
+/** Milliseconds until it is looked again what has run, where the tab is seen. */
+const LOOKED_AGAIN_AFTER = 15_000;
 
 /** An App at set times: its triggers, with when each runs, how it went last, and what can be done with it. */
 export function TriggersTab({ app }: { app: App }) {
   const { path, query: address, route } = useLocation();
   const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.triggers;
   const triggers = useQuery(`triggers ${app.id}`, (signal) => readTriggers(app.id, signal));
+  useFresh(app);
   const open = (what?: string, replaces = false) => route(what ? `${path}?trigger=${what}` : path, replaces);
   const chosen = triggers.data.value?.find((each) => each.id === address.trigger);
   const newTrigger = (
@@ -46,6 +51,29 @@ export function TriggersTab({ app }: { app: App }) {
       {chosen && <TriggerDialog key={chosen.id} app={app} trigger={chosen} right={right} onClose={() => open()} />}
     </section>
   );
+}
+
+/** Reads triggers and their runs again when the App has changed, and every now and then: a run that begins changes nothing of the App. */
+function useFresh(app: App): void {
+  const again = () => {
+    if (document.hidden) return;
+    refresh(`triggers ${app.id}`);
+    refresh(eventsOf(app));
+  };
+  const seen = useRef(app.updated_at);
+  useEffect(() => {
+    if (seen.current === app.updated_at) return;
+    seen.current = app.updated_at;
+    again();
+  }, [app.updated_at]);
+  useEffect(() => {
+    const timer = setInterval(again, LOOKED_AGAIN_AFTER);
+    document.addEventListener("visibilitychange", again);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", again);
+    };
+  }, [app.id]);
 }
 
 interface TableProps {

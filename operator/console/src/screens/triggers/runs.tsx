@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import type { App } from "../../api/read.ts";
 import { readEvents, type Trigger, type TriggerEvent } from "../../api/triggers.ts";
+import { fewAtOnce } from "../../pure/few.ts";
 import { duration } from "../../pure/time.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Loaded } from "../../ui/states.tsx";
@@ -10,11 +11,15 @@ import { Time } from "../../ui/time.tsx";
 const LOOKED_AGAIN_AFTER = 2_000;
 const WORDS = { running: "Running", succeeded: "Succeeded", failed: "Failed" } as const;
 
-export const eventsKey = (app: App, trigger: Trigger) => `trigger-events ${app.id} ${trigger.id}`;
+/** Each trigger's runs are a read of their own, and the API lets nobody have all of its places. */
+const atMost = fewAtOnce(4);
+
+export const eventsOf = (app: App) => `trigger-events ${app.id}`;
+export const eventsKey = (app: App, trigger: Trigger) => `${eventsOf(app)} ${trigger.id}`;
 
 /** What a trigger has run, read again while one of the runs goes on. */
 function useEvents(app: App, trigger: Trigger): Query<TriggerEvent[]> {
-  const query = useQuery(eventsKey(app, trigger), (signal) => readEvents(app.id, trigger.id, signal));
+  const query = useQuery(eventsKey(app, trigger), (signal) => atMost(() => readEvents(app.id, trigger.id, signal)));
   const isRunning = query.data.value?.some(({ status }) => status === "running") ?? false;
   useEffect(() => {
     if (!isRunning) return;
