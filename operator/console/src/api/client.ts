@@ -1,5 +1,5 @@
 import createClient from "openapi-fetch";
-import { noteAnswer, noteSilence } from "../state/connection.ts";
+import { noteSilence } from "../state/connection.ts";
 import { noteExpired } from "../state/session.ts";
 import { Problem, problemOf, problemOfResponse } from "./problem.ts";
 import type { paths } from "./schema.d.ts";
@@ -26,13 +26,9 @@ export async function call<T>(asked: Promise<Answer<T>>): Promise<T> {
     throw problemOf(thrown);
   }
   const { response } = answer;
-  if (response.ok) {
-    noteAnswer();
-    return answer.data as T;
-  }
+  if (response.ok) return answer.data as T;
   const problem = await problemOfResponse(response, answer.error);
   if (problem.isAway) noteSilence();
-  else noteAnswer();
   if (problem.status === 401) noteExpired();
   throw problem;
 }

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { onReturn } from "./connection.ts";
+import { Retries } from "../pure/retries.ts";
+import { connection, onReturn } from "./connection.ts";
 import { isExpired } from "./session.ts";
 
 const PAUSE = 300;
@@ -41,14 +42,19 @@ export function usePreview<T>(key: string | undefined, read: (abort: AbortSignal
         const data = await reading.current(stop.signal);
         if (!stop.signal.aborted) keep({ data, of: token });
       } catch (thrown) {
-        if (!stop.signal.aborted) keep((before) => ({ ...before, problem: problemOf(thrown), problemOf: token }));
+        if (stop.signal.aborted) return;
+        const problem = problemOf(thrown);
+        keep((before) => ({ ...before, problem, problemOf: token }));
+        retries.failed(problem);
       }
     };
+    const retries = new Retries(() => connection.value === "online" && void ask());
     const timer = setTimeout(() => void ask(), isFirst.current ? 0 : PAUSE);
     isFirst.current = false;
     return () => {
       clearTimeout(timer);
       stop.abort();
+      retries.wait();
     };
   }, [token]);
   useEffect(() => onReturn(refresh), [refresh]);

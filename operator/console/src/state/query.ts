@@ -1,7 +1,8 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { onReturn } from "./connection.ts";
+import { Retries } from "../pure/retries.ts";
+import { connection, known, onReturn } from "./connection.ts";
 import { isExpired } from "./session.ts";
 
 /** What is known of one thing that the API was asked for. Data stays while it is read again, and while it cannot be. */
@@ -27,6 +28,10 @@ class Entry<T> implements Query<T> {
   private running: { abort: AbortController; since: number; ends: Promise<void> } | undefined;
   private isWantedAgain = false;
   private isTold = false;
+  // While nobody answers at all, the return of the API has it read again.
+  private readonly retries = new Retries(() => {
+    if (this.users > 0 && connection.value === "online") void this.refresh();
+  });
 
   constructor(public read: Read<T>) {}
 
@@ -37,6 +42,7 @@ class Entry<T> implements Query<T> {
       return this.running.ends;
     }
     this.running?.abort.abort();
+    this.retries.wait();
     const abort = new AbortController();
     const ends = this.readAll(abort);
     this.running = { abort, since: performance.now(), ends };
@@ -69,8 +75,14 @@ class Entry<T> implements Query<T> {
       if (signal.aborted) return;
       if (!this.isTold) this.data.value = found;
       this.problem.value = undefined;
+      this.retries.done();
     } catch (thrown) {
-      if (!signal.aborted) this.problem.value = problemOf(thrown);
+      const problem = problemOf(thrown);
+      // Whether it is this read alone, or whether nobody answers, is told otherwise.
+      if (problem.isAway) await known();
+      if (signal.aborted) return;
+      this.problem.value = problem;
+      this.retries.failed(problem);
     }
   }
 }
@@ -80,13 +92,18 @@ export function useQuery<T>(key: string | undefined, read: Read<T>): Query<T> {
   const entry = key === undefined ? (NOTHING as Entry<T>) : entryOf(key, read);
   useEffect(() => {
     if (key === undefined) return;
-    entry.users += 1;
-    void entry.refresh();
-    return () => {
-      entry.users -= 1;
-    };
+    return show(entry);
   }, [key, entry]);
   return entry;
+}
+
+/** Reads it, and again whenever it may be something else, until what is returned is called. */
+export function show<T>(entry: Entry<T>): () => void {
+  entry.users += 1;
+  void entry.refresh();
+  return () => {
+    entry.users -= 1;
+  };
 }
 
 /** Reads again what is on the screen under keys that begin so. */
@@ -113,7 +130,8 @@ export function forget(key: string): void {
   refresh(key);
 }
 
-function entryOf<T>(key: string, read: Read<T>): Entry<T> {
+/** What is known under a key; nothing is read before it is shown. */
+export function entryOf<T>(key: string, read: Read<T>): Entry<T> {
   let entry = queries.get(key) as Entry<T> | undefined;
   if (entry === undefined) {
     entry = new Entry(read);

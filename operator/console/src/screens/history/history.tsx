@@ -3,7 +3,7 @@ import { useLocation } from "preact-iso";
 import { type Row, readHistory, type Verification } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
-import { onReturn } from "../../state/connection.ts";
+import { connection, onReturn } from "../../state/connection.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
@@ -132,7 +132,14 @@ function usePages(app: string, filters: HistoryFilters): HistoryPages {
     if (newest.current && newest.current.pages !== shown.current) newest.current.pages.stop();
     newest.current = {
       key,
-      pages: kept.pagesOf(key) ?? new HistoryPages(app, filters, (...asked) => readHistory(app, ...asked)),
+      pages:
+        kept.pagesOf(key) ??
+        new HistoryPages(
+          app,
+          filters,
+          (...asked) => readHistory(app, ...asked),
+          () => connection.value === "online",
+        ),
     };
   }
   const { pages } = newest.current;

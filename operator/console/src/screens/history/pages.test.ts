@@ -8,6 +8,8 @@ class Cluster {
   rows: Row[];
   asked: number[] = [];
   fails = false;
+  /** The page that always fails. */
+  broken = 0;
 
   constructor(count: number) {
     this.rows = Array.from({ length: count }, (_, each) => row(count - each));
@@ -24,7 +26,7 @@ class Cluster {
       this.asked.push(page);
       await Promise.resolve();
       if (signal?.aborted) throw new DOMException("", "AbortError");
-      if (this.fails) throw new Error("down");
+      if (this.fails || page === this.broken) throw new Error("down");
       const rows = this.rows.slice((page - 1) * size, page * size);
       return { rows, total: this.rows.length, pages: Math.ceil(this.rows.length / size) };
     });
@@ -106,6 +108,23 @@ describe("HistoryPages", () => {
     pages.again();
     await settled();
     expect(pages.problem.value).toBeUndefined();
+  });
+
+  it("reads by itself what failed, more and more seldom, and says so until it is there", async () => {
+    vi.useFakeTimers();
+    const cluster = new Cluster(200);
+    const pages = cluster.pages();
+    await vi.advanceTimersByTimeAsync(0);
+    cluster.broken = 3;
+    pages.look(100, 119);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(pages.problem.value?.isAway).toBe(true);
+    const asked = cluster.asked.filter((page) => page === 3).length;
+    expect([asked >= 4, asked <= 9]).toEqual([true, true]);
+    cluster.broken = 0;
+    await vi.advanceTimersByTimeAsync(45_000);
+    expect([pages.problem.value, pages.at(110)?.sequence]).toEqual([undefined, 90]);
+    vi.useRealTimers();
   });
 
   it("shows what an API that is slower than its news told, and then what it tells", async () => {

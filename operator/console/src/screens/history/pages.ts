@@ -2,6 +2,7 @@ import { type Signal, signal } from "@preact/signals";
 import type { Page, Row } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
 import { type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
+import { Retries } from "../../pure/retries.ts";
 
 /** Rows of a page: a screen shows about fifteen. */
 const SIZE = 50;
@@ -38,11 +39,16 @@ export class HistoryPages {
   private reading = 0;
   private isNewestDue = false;
   private looked: [number, number] = [0, AHEAD];
+  /** Pages that were asked for and not read. */
+  private readonly failing = new Set<number>();
+  private readonly retries = new Retries(() => this.mayTry() && this.again());
 
   constructor(
     readonly app: string,
     readonly filters: HistoryFilters,
     private readonly read: ReadPage,
+    /** Whether what failed is to be tried again by itself now. */
+    private readonly mayTry: () => boolean = () => true,
   ) {
     void this.readPage(1);
   }
@@ -51,6 +57,7 @@ export class HistoryPages {
   readonly stop = (): void => {
     for (const each of this.running.values()) each.abort();
     this.running.clear();
+    this.retries.wait();
   };
 
   /** The row at an index from the newest one, where it is kept. */
@@ -80,12 +87,14 @@ export class HistoryPages {
       running.abort();
       this.running.delete(page);
     }
+    for (const page of this.failing) if (!wanted.has(page) && page !== 1) this.failing.delete(page);
     for (const page of wanted) if (!this.running.has(page)) void this.readPage(page);
   }
 
   /** Reads again what is looked at, and the newest rows: something may have changed. */
   readonly again = (): void => {
     this.reading += 1;
+    this.retries.wait();
     this.readNewest();
     this.look(...this.looked);
   };
@@ -143,9 +152,18 @@ export class HistoryPages {
     this.running.set(number, mine);
     try {
       await this.page(number, mine.signal);
-      this.problem.value = undefined;
+      this.failing.delete(number);
+      if (this.failing.size === 0) {
+        this.problem.value = undefined;
+        this.retries.done();
+      }
     } catch (thrown) {
-      if (!mine.signal.aborted) this.problem.value = problemOf(thrown);
+      if (!mine.signal.aborted) {
+        const problem = problemOf(thrown);
+        this.problem.value = problem;
+        this.failing.add(number);
+        this.retries.failed(problem);
+      }
     } finally {
       if (this.running.get(number) === mine) this.running.delete(number);
     }
