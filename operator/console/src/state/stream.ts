@@ -1,9 +1,10 @@
 /** One stream of server-sent events that stays on: opened again where it ends, and polls in its place where it cannot be. */
 import { OWN } from "../api/client.ts";
-import { problemOf } from "../api/problem.ts";
+import { type Problem, problemOf } from "../api/problem.ts";
 import { type Event, readOn } from "../pure/events.ts";
 import { afterEnd, type End } from "../pure/reconnect.ts";
-import { onReturn } from "./connection.ts";
+import { pauseAfter } from "../pure/retries.ts";
+import { connection, onReturn } from "./connection.ts";
 import { takePlace } from "./places.ts";
 
 /** An event of a watch. `again`: some may have been missed. `polled`: the same, and the App itself was just read. */
@@ -25,6 +26,8 @@ export interface Source {
 const SILENT_AFTER = 5_000;
 /** Until a stream that was on counts as dead: the API pings each 15 s, and a connection can die without a word. */
 const DEAD_AFTER = 40_000;
+/** A poll that takes longer is not waited for: its connection may be dead. */
+const POLLED_WITHIN = 10_000;
 
 export class Stream {
   private misses = 0;
@@ -33,7 +36,10 @@ export class Stream {
   private leave: (() => void) | undefined;
   private silence: ReturnType<typeof setTimeout> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
-  private polls: ReturnType<typeof setInterval> | undefined;
+  private isPolling = false;
+  private polls: ReturnType<typeof setTimeout> | undefined;
+  private polling: AbortController | undefined;
+  private pollsFailed = 0;
   private readonly stopped = new AbortController();
   private readonly forget: () => void;
 
@@ -49,8 +55,8 @@ export class Stream {
   stop(): void {
     this.stopped.abort();
     this.forget();
+    this.isPolling = false;
     this.close();
-    this.noPolls();
     clearTimeout(this.retry);
   }
 
@@ -101,7 +107,8 @@ export class Stream {
     switch (event.kind) {
       case "ready":
         this.readySince = performance.now();
-        this.noPolls();
+        this.isPolling = false;
+        this.endPoll();
         this.listenFor(DEAD_AFTER, "lost");
         this.tell({ kind: "again" });
         break;
@@ -136,32 +143,59 @@ export class Stream {
     const step = afterEnd(this.misses, how, lived, Math.random());
     this.misses = step.misses;
     this.retry = setTimeout(() => void this.open(), step.after);
+    this.isPolling ||= step.polls;
     // A refused stream does not say why: the answer to a read does.
     if (how !== "ending") void this.poll();
-    if (step.polls) this.polls ??= setInterval(() => void this.poll(), this.source.pollEvery);
+    else if (this.isPolling) this.pollLater();
   }
 
+  /** Reads once what a stream would have told, and the next time only when this is over: a slow answer would come after a newer one. */
   private async poll(): Promise<void> {
+    this.endPoll();
+    const mine = new AbortController();
+    this.polling = mine;
+    const tooLong = setTimeout(() => mine.abort(new DOMException("", "TimeoutError")), POLLED_WITHIN);
     try {
-      const told = await this.source.poll(this.stopped.signal);
-      if (this.stopped.signal.aborted) return;
+      // While nobody answers, all is read as soon as somebody does.
+      const told = connection.value === "online" ? await this.source.poll(mine.signal) : [];
+      if (this.polling !== mine) return;
+      this.pollsFailed = 0;
       for (const each of told) this.tell(each);
+      if (this.polling === mine && this.isPolling) this.pollLater();
     } catch (thrown) {
-      if (!this.stopped.signal.aborted && problemOf(thrown).isUnknown) this.finish("deleted");
+      if (this.polling === mine) this.missPoll(problemOf(thrown));
+    } finally {
+      clearTimeout(tooLong);
     }
+  }
+
+  private missPoll(problem: Problem): void {
+    if (problem.isUnknown) {
+      this.finish("deleted");
+      return;
+    }
+    if (this.isPolling) this.pollLater(pauseAfter(problem, this.pollsFailed, Math.random()));
+    this.pollsFailed += 1;
+  }
+
+  private pollLater(atLeast = 0): void {
+    this.polls = setTimeout(() => void this.poll(), Math.max(this.source.pollEvery, atLeast));
+  }
+
+  /** What is being polled is older than what comes now. */
+  private endPoll(): void {
+    clearTimeout(this.polls);
+    this.polling?.abort();
+    this.polling = undefined;
   }
 
   private close(): void {
     clearTimeout(this.silence);
+    this.endPoll();
     this.request?.abort();
     this.request = undefined;
     this.readySince = undefined;
     this.leave?.();
     this.leave = undefined;
-  }
-
-  private noPolls(): void {
-    clearInterval(this.polls);
-    this.polls = undefined;
   }
 }
