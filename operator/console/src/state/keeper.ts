@@ -9,6 +9,7 @@ export interface Keeper {
 
 /** The form that is open and filled. */
 let keeper: Keeper | undefined;
+let isOver = false;
 
 // Added while this module is loaded, which main.tsx sees to, and so before the router's own: the browser calls them in the order in which
 // they were added.
@@ -18,8 +19,13 @@ addEventListener("popstate", (event) => {
   keeper.ask();
 });
 addEventListener("beforeunload", (event) => {
-  if (keeper?.isKept()) event.preventDefault();
+  if (!isOver && keeper?.isKept()) event.preventDefault();
 });
+
+/** The page is left, whatever is filled in: nobody is asked. */
+export function letGo(): void {
+  isOver = true;
+}
 
 /** Lets a form keep its reader. Returns how it lets them go. */
 export function keep(form: Keeper): () => void {

@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { Problem, problemOf, problemOfResponse } from "../api/problem.ts";
+import { letGo } from "./keeper.ts";
 
 export interface User {
   id: string;
@@ -60,8 +61,13 @@ export function noteExpired(): void {
 function keep(found: SessionData | undefined): void {
   if (found === undefined) return;
   const before = session.value?.user;
-  // Somebody else signed in: what is on the screen is not theirs.
-  if (before && found.user && before.id !== found.user.id) location.reload();
+  if (before && found.user && before.id !== found.user.id) {
+    // Somebody else signed in. What is on the screen is not theirs: it does nothing more in their name, and no form keeps it here.
+    isExpired.value = true;
+    letGo();
+    location.reload();
+    return;
+  }
   if (found.user || !before) session.value = found;
   isExpired.value = Boolean(before) && !found.user;
 }
