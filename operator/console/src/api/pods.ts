@@ -18,8 +18,9 @@ export const readLogs = async (
   pod: string,
   previous: boolean,
   lines: number,
+  signal: AbortSignal,
 ): Promise<PodLog> => {
   const path = { app_id: app, deployment_id: row, pod };
   const params = { path, query: { lines, previous } };
-  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs", { params }))).data;
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs", { params, signal }))).data;
 };

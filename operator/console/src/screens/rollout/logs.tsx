@@ -1,6 +1,6 @@
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Pod, type PodLog, readLogs } from "../../api/pods.ts";
-import { type Problem, problemOf } from "../../api/problem.ts";
+import { Problem, problemOf } from "../../api/problem.ts";
 import type { App, OneDeployment } from "../../api/read.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
@@ -20,22 +20,28 @@ export function Logs({ app, row, pod, right }: Props) {
   const [problem, setProblem] = useState<Problem>();
   const [isReading, setReading] = useState(false);
   const [previous, setPrevious] = useState(false);
+  const reading = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => reading.current?.abort(), []);
+  /** The newest read counts: what was asked for before it may be of the other container. */
   const read = async (ofPrevious: boolean) => {
+    reading.current?.abort();
+    const mine = new AbortController();
+    reading.current = mine;
     setReading(true);
-    try {
-      setLogs(await readLogs(app.id, row.id, pod.name, ofPrevious, LINES));
-      setProblem(undefined);
-    } catch (thrown) {
-      setLogs(undefined);
-      setProblem(problemOf(thrown));
-    }
+    const found = await readLogs(app.id, row.id, pod.name, ofPrevious, LINES, mine.signal).catch(problemOf);
+    if (mine.signal.aborted) return;
+    setLogs(found instanceof Problem ? undefined : found);
+    setProblem(found instanceof Problem ? found : undefined);
     setReading(false);
   };
+  const isAsked = logs !== undefined || problem !== undefined;
   const choose = (ofPrevious: boolean) => {
     setPrevious(ofPrevious);
-    if (logs || problem) void read(ofPrevious);
+    if (!isAsked && !isReading) return;
+    setLogs(undefined);
+    setProblem(undefined);
+    void read(ofPrevious);
   };
-  const isAsked = logs !== undefined || problem !== undefined;
   return (
     <div class="column logs">
       <div class="buttons">
