@@ -5,7 +5,7 @@ import { readVersions, readWorkflow, type Versions, type Workflow } from "../api
 import { type WorkflowPlace, workflowPlace } from "../pure/workflow-place.ts";
 import { type Query, useQuery } from "../state/query.ts";
 import { useProjectEvents } from "../state/watch.ts";
-import { Loaded } from "../ui/states.tsx";
+import { Loaded, Trouble } from "../ui/states.tsx";
 import { useTitle } from "../ui/title.ts";
 import { DeployDialog } from "./deploy/deploy.tsx";
 import { UnknownScreen } from "./unknown.tsx";
@@ -49,12 +49,21 @@ interface ShownProps {
 function Shown({ workflow, versions, place }: ShownProps) {
   const project = workflow.project_id;
   const key = project === null ? undefined : `apps ${project}`;
-  const all = useQuery(key, (signal) => readApps(project as string, signal)).data.value;
+  const inProject = useQuery(key, (signal) => readApps(project as string, signal));
+  const all = inProject.data.value;
   useProjectEvents(project ?? "");
   const apps = useMemo(() => all?.filter((app) => app.workflow_id === workflow.id), [all, workflow.id]);
   const known = { workflow, versions, apps };
-  if (place.versionId) return <VersionScreen key={place.versionId} versionId={place.versionId} {...known} />;
-  return <WorkflowOverview {...known} />;
+  return (
+    <>
+      <Trouble query={inProject} says="Where it is live could not be read" retry={() => void inProject.refresh()} />
+      {place.versionId ? (
+        <VersionScreen key={place.versionId} versionId={place.versionId} {...known} />
+      ) : (
+        <WorkflowOverview {...known} />
+      )}
+    </>
+  );
 }
 
 /** What fills the page: under the dialog the screen that it was opened from, as it was. */

@@ -8,7 +8,7 @@ import { useProjectEvents } from "../state/watch.ts";
 import { Command } from "../ui/copy.tsx";
 import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
-import { Empty, Loaded } from "../ui/states.tsx";
+import { Empty, Loaded, Trouble } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
 import { useTitle } from "../ui/title.ts";
 import { LiveIn } from "./workflow/live-in.tsx";
@@ -18,7 +18,7 @@ export function WorkflowsScreen() {
   const { query, route } = useLocation();
   const q = query.q ?? "";
   const workflows = useQuery(`workflows ${project.value}`, (signal) => readWorkflows(project.value, signal));
-  const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal)).data.value;
+  const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal));
   useProjectEvents(project.value);
   const projects = useQuery("projects", readProjects).data.value;
   useTitle("Workflows");
@@ -43,9 +43,10 @@ export function WorkflowsScreen() {
           ) : (
             <>
               <Search q={q} count={shown.length} ask={ask} />
+              <Trouble query={apps} says="Where each is live could not be read" retry={() => void apps.refresh()} />
               <div class="panel">
                 {shown.length > 0 ? (
-                  <WorkflowTable workflows={shown} apps={apps} projects={projects ?? []} />
+                  <WorkflowTable workflows={shown} apps={apps.data.value} projects={projects ?? []} />
                 ) : (
                   <Empty title="No workflow matches">
                     <button type="button" class="button" onClick={() => ask("")}>

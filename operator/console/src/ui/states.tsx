@@ -1,5 +1,7 @@
 import type { ComponentChildren } from "preact";
 import type { Problem } from "../api/problem.ts";
+import { sentence } from "../pure/texts.ts";
+import { connection } from "../state/connection.ts";
 import type { Query } from "../state/query.ts";
 import { session } from "../state/session.ts";
 
@@ -59,7 +61,30 @@ export function Failure({ problem, level = 2, retry }: { problem: Problem; level
   );
 }
 
-/** What is known of a query: its data, however old; else why it is not there, else that it is being read. */
+interface TroubleProps {
+  query: Pick<Query<unknown>, "problem">;
+  /** What is not known for it. */
+  says?: string;
+  retry: () => void;
+}
+
+/** Why what is on the screen may be old, or why a part of it is not there, and Retry. Nothing where that is so of the whole page: it says so at its top. */
+export function Trouble({ query, says = "This may be old: it could not be read again", retry }: TroubleProps) {
+  const problem = query.problem.value;
+  if (!problem || problem.status === 401 || (problem.isAway && connection.value === "away")) return null;
+  return (
+    <div class="notice bad trouble" role="alert">
+      <span class="break">
+        {says}. {sentence(problem.message)}
+      </span>
+      <button type="button" class="button tiny" onClick={retry}>
+        Retry
+      </button>
+    </div>
+  );
+}
+
+/** What is known of a query: its data, however old, and why it is; else why it is not there, else that it is being read. */
 export function Loaded<T>({
   query,
   lines,
@@ -74,7 +99,15 @@ export function Loaded<T>({
 }) {
   const data = query.data.value;
   const problem = query.problem.value;
-  if (data !== undefined) return <>{children(data)}</>;
-  if (problem) return <Failure problem={problem} level={level} retry={() => void query.refresh()} />;
+  const retry = () => void query.refresh();
+  if (data !== undefined) {
+    return (
+      <>
+        <Trouble query={query} retry={retry} />
+        {children(data)}
+      </>
+    );
+  }
+  if (problem) return <Failure problem={problem} level={level} retry={retry} />;
   return <Skeleton lines={lines} level={level} />;
 }

@@ -7,7 +7,7 @@ import { connection, onReturn } from "../../state/connection.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
-import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
+import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
 import { KeysDialog, VerifyPanel } from "../parts.ts";
 import { FilterBar } from "./filters.tsx";
 import "./history.css";
@@ -64,14 +64,7 @@ export function HistoryTab({ app }: { app: App }) {
       {!isNew && (total !== undefined || !problem || isFiltered(filters)) && (
         <FilterBar app={app} filters={filters} onChange={change} />
       )}
-      {problem && !problem.isAway && total !== undefined && (
-        <div class="notice bad history-problem" role="alert">
-          <span class="break">{problem.message}</span>
-          <button type="button" class="button tiny" onClick={pages.again}>
-            Retry
-          </button>
-        </div>
-      )}
+      {total !== undefined && <Trouble query={pages} retry={pages.again} />}
       {total === undefined ? (
         problem ? (
           <Failure problem={problem} retry={pages.again} />
