@@ -76,16 +76,3 @@ export function inWords(filters: HistoryFilters, told: (moment: string) => strin
     .filter(Boolean)
     .join(" · ");
 }
-
-/** A moment as `<input type="datetime-local">` has it, in the reader's zone; empty for none. */
-export function asLocal(moment: string): string {
-  if (!moment) return "";
-  const time = new Date(moment);
-  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-/** The moment that such an input has; empty for none. */
-export function ofLocal(local: string): string {
-  const time = Date.parse(local);
-  return Number.isNaN(time) ? "" : `${new Date(time).toISOString().slice(0, 19)}Z`;
-}

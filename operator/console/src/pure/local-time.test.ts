@@ -8,6 +8,7 @@ it("is the same time in the reader's zone, and back", () => {
     [shown.slice(8, 10), shown.slice(11, 13), shown.slice(14, 16)].map(Number),
   );
   expect(fromLocal(shown)).toBe("2026-11-26T18:25:00Z");
+  expect(fromLocal(toLocal("2026-03-29T00:30:00Z"))).toBe("2026-03-29T00:30:00Z");
 });
 
 it("is nothing where nothing is given", () => {

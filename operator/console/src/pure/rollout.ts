@@ -14,11 +14,6 @@ export type Row = Pick<
   "status" | "ready" | "reason" | "conditions" | "duration_seconds" | "is_live" | "workflow_version"
 >;
 
-/** Whether it goes on by itself. */
-export function isUnderWay({ status }: Pick<Row, "status">): boolean {
-  return status === "Pending" || status === "Progressing";
-}
-
 /** The three steps. `serving`: the version that answers calls now, where there is one. */
 export function stepsOf(row: Row, serving: string | null | undefined): Step[] {
   const waits = row.conditions.find((each) => each.type === "Succeeded")?.message ?? "";

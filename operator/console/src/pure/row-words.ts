@@ -43,6 +43,7 @@ function wholeConfigOf(config: Row["deployment_config"]): string {
   return `${configOf(config)}; ${computeInWords(config.config.resources as Resources | null)}`;
 }
 
+/** Whether it goes on by itself. */
 export function isUnderWay(row: Pick<Row, "status">): boolean {
   return row.status === "Pending" || row.status === "Progressing";
 }

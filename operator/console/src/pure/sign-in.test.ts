@@ -28,7 +28,7 @@ test("the sign-in itself is no target: it would come back for ever", () => {
   expect(targetOf("/console/sign-in?to=/console/")).toBe("/console/");
 });
 
-test.each(["state", "nonce", "refused", "provider", "expired", "token"])(
+test.each(["state", "nonce", "refused", "provider", "expired", "cluster", "token"])(
   "the error %s has words of its own",
   (code) => {
     expect(errorOf(code)).not.toBe(errorOf("something else"));

@@ -16,6 +16,7 @@ const ERRORS: Record<string, string> = {
   refused: "The provider did not let you in, or you cancelled it there.",
   provider: "The provider did not answer as it should. Try again in a moment; a token works without it.",
   expired: "The sign-in took longer than ten minutes. Try again.",
+  cluster: "The cluster could not be asked who you are. Try again in a moment.",
   token: "The cluster does not take the token of this provider: its API server has to know the provider too.",
 };
 

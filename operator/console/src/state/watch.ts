@@ -10,8 +10,6 @@ export type WatchedDeployment = Deployment & { ready?: Ready | null };
 
 /** What a screen does when the cluster says that something happened. */
 export interface Listeners {
-  /** The App is different now. The query cache has it already. */
-  onApp?: (app: App) => void;
   /** A row is new or different. */
   onDeployment?: (row: WatchedDeployment) => void;
   /** The App, or one of its rows, is gone; its id. */
@@ -28,7 +26,6 @@ export function useAppEvents(appId: string | undefined, listeners: Listeners): v
   const tell = useLatest((told: Told) => {
     if (appId === undefined) return;
     keep(appId, told);
-    if (told.kind === "app") listeners.onApp?.(told.data as App);
     if (told.kind === "deployment") listeners.onDeployment?.(told.data as WatchedDeployment);
     if (told.kind === "removed") listeners.onRemoved?.((told.data as { id: string }).id);
     if (told.kind === "deleted") listeners.onRemoved?.(appId);

@@ -2,15 +2,8 @@ import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Counted, readFilterChoices } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
-import {
-  asLocal,
-  type HistoryFilters,
-  isFiltered,
-  NO_FILTERS,
-  ofLocal,
-  SEARCH_MOST,
-  STATUSES,
-} from "../../pure/history-filters.ts";
+import { type HistoryFilters, isFiltered, NO_FILTERS, SEARCH_MOST, STATUSES } from "../../pure/history-filters.ts";
+import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { useQuery } from "../../state/query.ts";
 import { Icon } from "../../ui/icons.tsx";
 
@@ -140,7 +133,7 @@ function StatusFilter({
               }
             />
             {status}
-            <span class="muted count">{count.get(status) ?? 0}</span>
+            {counted && <span class="muted count">{count.get(status) ?? 0}</span>}
           </label>
         ))}
       </fieldset>
@@ -209,8 +202,8 @@ function Moment({ label, value, onChoose }: { label: string; value: string; onCh
       <input
         class={value ? "input set" : "input"}
         type="datetime-local"
-        value={asLocal(value)}
-        onChange={(event) => onChoose(ofLocal(event.currentTarget.value))}
+        value={toLocal(value)}
+        onChange={(event) => onChoose(fromLocal(event.currentTarget.value) ?? "")}
       />
     </label>
   );

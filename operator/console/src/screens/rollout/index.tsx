@@ -1,5 +1,6 @@
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
-import { isUnderWay, stepsOf } from "../../pure/rollout.ts";
+import { stepsOf } from "../../pure/rollout.ts";
+import { isUnderWay } from "../../pure/row-words.ts";
 import { quoted } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useRow } from "../../state/row.ts";
