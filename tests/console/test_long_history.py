@@ -17,6 +17,25 @@ from tests.support.history_stage import HistoryStage
 ROWS = 10_000
 RENDERED_MOST = 60
 HEAP_MOST = 150_000_000
+PHONE, DESK = {"width": 360, "height": 700}, {"width": 1280, "height": 800}
+COVERED = {360: 88, 1280: 92}
+"""How much of the window its headers cover."""
+
+IN_SIGHT = """(covered) => Object.fromEntries([...document.querySelectorAll(".history-table [data-place]:not(.unread)")]
+  .map((row) => [row.innerText.match(/#(\\d+)/)[1], row.getBoundingClientRect().top])
+  .filter(([, top]) => top >= covered && top < innerHeight))"""
+"""Where the rows lie that begin in the window, by their sequences."""
+
+LANDED = """([sequence, top]) => [...document.querySelectorAll(".history-table [data-place]")]
+  .some((row) => row.innerText.includes("#" + sequence) && Math.abs(row.getBoundingClientRect().top - top) < 1)"""
+"""Whether a row lies there."""
+
+SLIPS = """[...document.querySelectorAll(".history-table [data-place]")]
+  .sort((one, other) => other.dataset.place - one.dataset.place)
+  .map((row, at, all) => at && all[at - 1].dataset.place - row.dataset.place === 1 ?
+    row.getBoundingClientRect().top - all[at - 1].getBoundingClientRect().bottom : 0)
+  .filter((slip) => Math.abs(slip) >= 1)"""
+"""By how much rows lie over the row before, or leave a gap."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +59,15 @@ def opened(page_as: PageAs, history: LongHistory, query: str = "", **options: ob
 
 def rendered(page: Page) -> int:
     return table(page).get_by_role("row").count()
+
+
+def in_sight(page: Page) -> dict[str, float]:
+    """Where each row lies that begins in the window, once what is in it is read."""
+    expect(table(page).locator(".unread")).to_have_count(0)
+    assert page.viewport_size is not None
+    found: dict[str, float] = page.evaluate(IN_SIGHT, COVERED[page.viewport_size["width"]])
+    assert found
+    return found
 
 
 def test_both_ends_are_one_key_away_and_few_rows_are_rendered(page_as: PageAs, history: LongHistory) -> None:
@@ -114,3 +142,58 @@ def test_on_a_phone_rows_of_any_height_keep_their_place(page_as: PageAs, history
         page.keyboard.press("ArrowUp")
         expect(row(page, sequence)).to_be_focused()
         expect(row(page, sequence)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_rows_that_are_measured_above_do_not_move_what_is_read(page_as: PageAs, history: LongHistory, viewport: dict[str, int]) -> None:
+    page = opened(page_as, history, viewport=viewport)
+    page.evaluate("scrollTo(0, 300_000)")
+    page.mouse.move(viewport["width"] / 2, viewport["height"] / 2)
+    for _ in range(15):
+        sequence, top = min(in_sight(page).items(), key=lambda found: found[1])
+        page.mouse.wheel(0, -250)
+        page.wait_for_function(LANDED, arg=[sequence, top + 250])
+        assert in_sight(page)[sequence] == pytest.approx(top + 250, abs=1)
+    assert page.evaluate(SLIPS) == []
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_rows_that_come_in_above_do_not_move_what_is_read(page_as: PageAs, history: LongHistory, viewport: dict[str, int]) -> None:
+    page = opened(page_as, history, viewport=viewport)
+    page.evaluate("scrollTo(0, 20_000)")
+    before = in_sight(page)
+    for _ in range(3):
+        history.add()
+        page.evaluate("dispatchEvent(new Event('offline')); dispatchEvent(new Event('online'))")
+        expect(total(page)).to_have_text(f"{history.count:,} deployments")
+        assert in_sight(page) == pytest.approx(before, abs=1)
+    page.evaluate("scrollTo(0, 0)")
+    expect(row(page, history.count)).to_be_in_viewport()
+    history.add()
+    page.evaluate("dispatchEvent(new Event('offline')); dispatchEvent(new Event('online'))")
+    expect(row(page, history.count)).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0, "at the top a new row is to be seen"
+
+
+def test_a_row_that_is_gone_to_stays_in_sight_while_those_around_it_are_read(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history, viewport=PHONE)
+    history.is_slow = True
+    row(page, ROWS).focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowDown")
+    expect(table(page).locator(".unread:focus")).to_be_in_viewport(ratio=1)
+    history.answer()
+    expect(row(page, ROWS - 60)).to_be_focused()
+    expect(table(page).locator(".unread")).to_have_count(0)
+    expect(row(page, ROWS - 60)).to_be_in_viewport(ratio=0.99)
+
+
+def test_another_filter_lays_out_its_rows_anew(page_as: PageAs, history: LongHistory) -> None:
+    page = opened(page_as, history, "?status=Failed", viewport=PHONE)
+    for _ in range(3):
+        page.mouse.wheel(0, 600)
+        in_sight(page)
+    page.get_by_role("searchbox").fill("change 77")
+    expect(total(page)).to_have_text(re.compile(r"^\d\d deployments$"))
+    in_sight(page)
+    assert page.evaluate(SLIPS) == []

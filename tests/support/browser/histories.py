@@ -23,12 +23,14 @@ Row = dict[str, Any]
 
 @dataclass
 class LongHistory:
-    """Rows of one App, newest first. `asked`: the queries of the pages that were read."""
+    """Rows of one App, newest first. `asked`: the queries of the pages that were read; while `is_slow`, none is answered."""
 
     app_id: str
     count: int
     rows: list[Row] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
+    is_slow: bool = False
+    waiting: list[Route] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         model = example("GET", LIST)["data"][0]
@@ -39,6 +41,18 @@ class LongHistory:
         base = rf"^https?://[^/]+/v1/apps/{self.app_id}/deployments"
         page.route(re.compile(rf"{base}(\?.*)?$"), self._list)
         page.route(re.compile(rf"{base}/filters$"), self._filters)
+
+    def add(self) -> int:
+        """One more deploy; its sequence."""
+        self.count += 1
+        self.rows.insert(0, self._row(example("GET", LIST)["data"][0], self.count))
+        return self.count
+
+    def answer(self) -> None:
+        """Answers what waits, and from now on at once."""
+        self.is_slow = False
+        while self.waiting:
+            self._list(self.waiting.pop(0))
 
     def _row(self, model: Row, sequence: int) -> Row:
         failed = sequence % EVERY_FAILED == 0 and sequence != self.count
@@ -64,6 +78,9 @@ class LongHistory:
         }
 
     def _list(self, route: Route) -> None:
+        if self.is_slow:
+            self.waiting.append(route)
+            return
         query = {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
         self.asked.append(query)
         page, size = int(query.get("page", "1")), int(query.get("page_size", "25"))

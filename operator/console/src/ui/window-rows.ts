@@ -1,5 +1,13 @@
-import { useEffect, useLayoutEffect, useReducer, useRef } from "preact/hooks";
-import { Heights, scrollFor } from "../pure/heights.ts";
+import {
+  defaultRangeExtractor,
+  measureElement,
+  observeWindowOffset,
+  observeWindowRect,
+  Virtualizer,
+  type VirtualizerOptions,
+  windowScroll,
+} from "@tanstack/virtual-core";
+import { useCallback, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 
 interface Options {
   /** What the rows are of: with another one, all that was measured is forgotten. */
@@ -13,186 +21,94 @@ interface Options {
   covered: number;
 }
 
-export interface WindowRow {
-  index: number;
-  /** Counted from the last row: it stays with a row when others come in at the top. */
-  place: number;
-  /** From the top of the list, in pixels. */
-  top: number;
-}
-
-export interface WindowRows {
-  /** For the element that holds the rows: as high as all of them. */
-  list: { current: HTMLDivElement | null };
-  /** For each row; it has to have `data-place`. */
-  measure: (element: HTMLElement | null) => void;
-  rows: WindowRow[];
-  height: number;
-  /** Where the list begins in the page. */
-  begin: number;
-  /** The indexes that are in the window. */
-  first: number;
-  last: number;
-  scrollTo: (index: number, align: "auto" | "start") => void;
-}
-
 /** Rows that are rendered beyond the window, on either side. */
 const BEYOND = 6;
-/** How long a row that was scrolled to is kept in its place while others around it are measured. */
+/** How long a row that was scrolled to is kept in its place while others around it are read and measured. */
 const HELD_FOR = 1_000;
 const INPUTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 
 /**
  * Rows of a long list of which only those in the window are rendered; the window itself scrolls, and rows may be of any height. Rows
- * that come in at the top, or are measured above the window, do not move what is read.
+ * that come in at the top, or are measured above the window, do not move what is read. A row has to have `data-index`.
  */
-export function useWindowRows({ of, count, estimate, keep, covered }: Options): WindowRows {
+export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
   const [, redraw] = useReducer((times: number) => times + 1, 0);
+  const [begin, setBegin] = useState(0);
   const list = useRef<HTMLDivElement | null>(null);
-  const state = useRef<State | undefined>(undefined);
-  const before = state.current;
-  const kept =
-    before?.of === of && before?.estimate === estimate ? before : new State(of, count, estimate, before?.begin ?? 0);
-  state.current = kept;
-  kept.covered = covered;
-  kept.grow(count);
-  const observer = useRef<ResizeObserver | undefined>(undefined);
-  const measure = useRef((element: HTMLElement | null) => {
-    observer.current ??= new ResizeObserver((entries) => {
-      if (state.current?.measure(entries)) redraw(undefined);
-    });
-    if (element) observer.current.observe(element);
+  const held = useRef<{ place: number; align: "auto" | "start"; until: number } | undefined>(undefined);
+  // Counted from the last row: it stays with a row when others come in at the top.
+  const placeOf = useCallback((index: number) => count - 1 - index, [count]);
+  const optionsAfter = (before: number): VirtualizerOptions<Window, HTMLElement> => ({
+    count,
+    getItemKey: placeOf,
+    estimateSize: () => estimate,
+    overscan: BEYOND,
+    scrollMargin: begin,
+    scrollPaddingStart: covered,
+    // What is read stays where it is when rows come in above it; at the top they are to be seen.
+    anchorTo: count > before && scrollY > begin ? "end" : "start",
+    initialOffset: () => scrollY,
+    initialRect: { width: innerWidth, height: innerHeight },
+    getScrollElement: () => window,
+    observeElementRect: observeWindowRect,
+    observeElementOffset: observeWindowOffset,
+    scrollToFn: windowScroll,
+    // A row that is not laid out, as on paper, is as high as it was.
+    measureElement: (row, entry, all) =>
+      measureElement(row, entry, all) || (all.measurementsCache[all.indexFromElement(row)]?.size ?? estimate),
+    rangeExtractor: (range) => {
+      const indexes = new Set(defaultRangeExtractor(range)).add(keep ?? range.startIndex);
+      return [...indexes].sort((one, other) => one - other);
+    },
+    onChange: () => redraw(undefined),
   });
+  // It begins anew with other rows, and with rows of another height.
+  const all = useMemo(() => new Virtualizer(optionsAfter(count)), [of, estimate]);
+  all.setOptions(optionsAfter(all.options.count));
+  all.shouldAdjustScrollPositionOnItemSizeChange = ({ end }) => end <= (all.scrollOffset ?? 0) + covered + 1;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const look = () => {
-      const { current } = state;
-      if (!current || !list.current) return;
-      const begin = Math.round(list.current.getBoundingClientRect().top + scrollY);
-      if (current.look(begin)) redraw(undefined);
+      if (list.current) setBegin(Math.round(list.current.getBoundingClientRect().top + scrollY));
     };
-    const release = () => state.current?.release();
+    const release = () => {
+      held.current = undefined;
+    };
     const around = new ResizeObserver(look);
     around.observe(document.body);
-    addEventListener("scroll", look, { passive: true });
-    addEventListener("resize", look, { passive: true });
     for (const input of INPUTS) addEventListener(input, release, { passive: true, capture: true });
     look();
     return () => {
       around.disconnect();
-      observer.current?.disconnect();
-      removeEventListener("scroll", look);
-      removeEventListener("resize", look);
       for (const input of INPUTS) removeEventListener(input, release, { capture: true });
     };
   }, []);
-  // An observer tells of a row that is rendered already only when its size changes: what was forgotten is asked for anew.
+  useLayoutEffect(() => all._didMount(), [all]);
   useLayoutEffect(() => {
-    const { current } = observer;
-    if (!current || !list.current) return;
-    current.disconnect();
-    for (const row of list.current.querySelectorAll("[data-place]")) current.observe(row);
-  }, [kept]);
-  useLayoutEffect(() => kept.settle());
+    all._willUpdate();
+    if (!held.current || performance.now() > held.current.until) return;
+    const index = placeOf(held.current.place);
+    const isHigher = (all.measurementsCache[index]?.size ?? 0) > innerHeight - covered;
+    all.scrollToIndex(index, { align: isHigher ? "start" : held.current.align });
+  });
 
-  const { first, last } = kept.range();
-  const indexes: number[] = [];
-  for (let index = Math.max(first - BEYOND, 0); index <= Math.min(last + BEYOND, count - 1); index += 1) {
-    indexes.push(index);
-  }
-  if (keep !== undefined && keep < (indexes[0] ?? 0)) indexes.unshift(keep);
-  else if (keep !== undefined && keep < count && keep > (indexes.at(-1) ?? -1)) indexes.push(keep);
+  const rows = all.getVirtualItems().map(({ index, start }) => ({ index, place: placeOf(index), top: start - begin }));
   return {
+    /** For the element that holds the rows: as high as all of them. */
     list,
-    measure: measure.current,
-    rows: indexes.map((index) => ({ index, place: count - 1 - index, top: kept.heights.topOf(index) })),
-    height: kept.heights.total,
-    begin: kept.begin,
-    first,
-    last,
-    scrollTo: (index, align) => kept.hold(count - 1 - index, align),
+    /** For each row. */
+    measure: all.measureElement,
+    /** Those to render; `top` is from the top of the list, in pixels. */
+    rows,
+    height: all.getTotalSize(),
+    /** Where the list begins in the page. */
+    begin,
+    /** The indexes that are in the window. */
+    first: all.range?.startIndex ?? 0,
+    last: all.range?.endIndex ?? 0,
+    scrollTo: (index: number, align: "auto" | "start") => {
+      held.current = { place: placeOf(index), align, until: performance.now() + HELD_FOR };
+      redraw(undefined);
+    },
   };
-}
-
-/** What the list knows of its rows and of the window, and what has to be scrolled once it is drawn. */
-class State {
-  readonly heights: Heights;
-  covered = 0;
-  private due = 0;
-  private held: { place: number; align: "auto" | "start"; until: number } | undefined;
-  private seen = "";
-
-  constructor(
-    readonly of: unknown,
-    private count: number,
-    readonly estimate: number,
-    public begin: number,
-  ) {
-    this.heights = new Heights(count, estimate);
-  }
-
-  /** The rows in the window. */
-  range(): { first: number; last: number } {
-    const top = scrollY - this.begin;
-    return { first: this.heights.indexAt(top), last: this.heights.indexAt(top + innerHeight) };
-  }
-
-  /** Rows came in at the top, or went. */
-  grow(count: number): void {
-    const added = count - this.count;
-    if (added === 0) return;
-    this.count = count;
-    this.heights.resize(count);
-    if (added > 0 && scrollY > this.begin) this.due += this.heights.topOf(added);
-  }
-
-  /** Whether what is in the window is different now. */
-  look(begin: number): boolean {
-    this.begin = begin;
-    const { first, last } = this.range();
-    const now = `${begin} ${first} ${last}`;
-    if (now === this.seen) return false;
-    this.seen = now;
-    return true;
-  }
-
-  /** Whether a row has another height than it was taken for. */
-  measure(entries: ResizeObserverEntry[]): boolean {
-    const edge = this.heights.indexAt(scrollY - this.begin + this.covered);
-    let isOther = false;
-    for (const { target, borderBoxSize } of entries) {
-      const place = Number((target as HTMLElement).dataset.place);
-      const height = borderBoxSize[0]?.blockSize ?? 0;
-      if (!target.isConnected || height === 0) continue;
-      const more = this.heights.set(place, height);
-      if (more === 0) continue;
-      isOther = true;
-      if (this.count - 1 - place < edge) this.due += more;
-    }
-    return isOther;
-  }
-
-  /** Scrolls to a row, and holds it there until it and those around it were read and measured. */
-  hold(place: number, align: "auto" | "start"): void {
-    this.held = { place, align, until: performance.now() + HELD_FOR };
-    this.settle();
-  }
-
-  /** The reader moves by themselves. */
-  release(): void {
-    this.held = undefined;
-  }
-
-  /** Scrolls by what is due, once the list is drawn as high as it is. */
-  settle(): void {
-    const { due, held } = this;
-    this.due = 0;
-    if (held && performance.now() < held.until) {
-      const index = this.count - 1 - held.place;
-      const top = this.heights.topOf(index);
-      const row = { top: this.begin + top, height: this.heights.topOf(index + 1) - top };
-      const to = scrollFor(row, { scroll: scrollY, height: innerHeight, covered: this.covered }, held.align);
-      if (Math.abs(to - scrollY) >= 1) scrollTo(0, to);
-    } else if (Math.abs(due) >= 1) scrollBy(0, due);
-  }
 }
