@@ -5,6 +5,7 @@ import { inProject, project } from "../state/project.ts";
 import { user } from "../state/session.ts";
 import { Arrival } from "../ui/arrival.tsx";
 import { Lost } from "../ui/lost.tsx";
+import { Mark } from "../ui/mark.tsx";
 import { Skeleton } from "../ui/states.tsx";
 import { Toasts } from "../ui/toasts.tsx";
 import { Account } from "./account.tsx";
@@ -23,7 +24,7 @@ export function Frame({ children }: { children?: ComponentChildren }) {
       <div class="top">
         <header>
           <a class="mark" href={inProject("/console/")} aria-label="Dynamiq, Deployments">
-            <img src="/console/favicon.svg" width="24" height="24" alt="" />
+            <Mark size={24} />
             <span>Dynamiq</span>
           </a>
           <nav aria-label="Console">

@@ -5,6 +5,7 @@ import { errorOf, refusalOf, targetOf } from "../pure/sign-in.ts";
 import { announceSignIn, session, signIn, user } from "../state/session.ts";
 import { arriveAnew } from "../ui/arrival.tsx";
 import { Field } from "../ui/field.tsx";
+import { Mark } from "../ui/mark.tsx";
 import { useTitle } from "../ui/title.ts";
 
 /** Signs in with OIDC where the cluster has it, or with a token, and goes on to the link that was asked for; a second window tells the first and closes. */
@@ -27,7 +28,7 @@ export function SignInScreen() {
     <main class="sign-in">
       <div class="panel">
         <div class="title">
-          <img src="/console/favicon.svg" width="40" height="40" alt="" />
+          <Mark size={40} />
           <h1>{isIn && isSecondWindow ? "You are signed in" : "Sign in"}</h1>
           <p class="small muted break">{location.host}</p>
         </div>
