@@ -18,7 +18,7 @@ from tests.support import history_stage, rest
 from tests.support.api import Api, fresh_namespace
 from tests.support.browser import chromium, names, served, strangers
 from tests.support.browser.chromium import Places
-from tests.support.browser.pages import WAITS, Window, Windows
+from tests.support.browser.pages import WAITS, Window, Windows, sign_in
 from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY, session_cluster
 from tests.support.history_stage import HistoryStage
@@ -137,17 +137,10 @@ def page_as(console: Served, users: dict[str, User], windows: Windows, profiles:
         if user not in profiles:
             first = windows.open()
             first.goto("/console/sign-in")
-            sign_in(first, users[user])
+            sign_in(first, users[user].token)
             profiles[user] = json.loads(json.dumps(first.context.storage_state()))
         made = windows.open(storage_state=profiles[user], **options)
         made.goto(path)
         return made
 
     return opened
-
-
-def sign_in(window: Window, user: User) -> None:
-    """Signs in by the form that the window shows."""
-    window.page.get_by_label("Token").fill(user.token)
-    window.page.get_by_role("button", name="Sign in").click()
-    expect(window.page.get_by_role("button", name="Account")).to_be_visible()

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.console.conftest import PageAs, sign_in
+from tests.console.conftest import PageAs
 from tests.support import rest
 from tests.support.browser import names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
-from tests.support.browser.pages import Window, Windows
+from tests.support.browser.pages import Window, Windows, sign_in
 from tests.support.browser.served import User
 from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import HistoryStage
@@ -195,7 +195,7 @@ def test_the_form_goes_on_when_the_api_is_back(
     page = window.page
     with served.serving(login, tmp_path, places, names.APP) as console:
         page.goto(f"{console.origin}/console/sign-in?to=/console/apps/{uid}/deploy")
-        sign_in(window, users["operator-on-call"])
+        sign_in(window, users["operator-on-call"].token)
         fill_in(page)
     deploy(page)
     expect(page.get_by_role("alert").filter(has_text="whether it was done is not known")).to_be_visible()

@@ -10,12 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from local.clusters import Cluster
-from tests.console.conftest import sign_in
 from tests.support import factories as given
 from tests.support import made_rows, rest
 from tests.support.api import Api, fresh_namespace
 from tests.support.browser import chromium
-from tests.support.browser.pages import ORIGIN, Windows
+from tests.support.browser.pages import ORIGIN, Windows, sign_in
 from tests.support.browser.served import Served, User
 from tests.support.history_stage import counted
 from tests.support.measured import Figures
@@ -108,7 +107,7 @@ def page(histories: Histories, windows: Windows) -> Page:
     """A page of the reader."""
     window = windows.open()
     window.goto("/console/sign-in?to=/console/workflows")
-    sign_in(window, histories.reader)
+    sign_in(window, histories.reader.token)
     window.page.add_init_script(FIRST_ROW)
     return window.page
 

@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.console.conftest import PageAs, sign_in
-from tests.support.browser.pages import ORIGIN, Windows, kept
+from tests.console.conftest import PageAs
+from tests.support.browser.pages import ORIGIN, Windows, kept, sign_in
 from tests.support.browser.served import Served, User
 from tests.support.waiting import eventually
 
@@ -28,7 +28,7 @@ def test_whoever_is_not_signed_in_comes_back_to_the_link_that_was_asked_for(
     page = window.goto("/console/workflows?project=&q=a%26b")
     expect(page).to_have_url(re.compile(r"/console/sign-in\?to="))
     expect(page).to_have_title(re.compile("Sign in"))
-    sign_in(window, users["viewer"])
+    sign_in(window, users["viewer"].token)
     expect(page).to_have_url(re.compile(r"/console/workflows\?(.*&)?q=a%26b"))
     expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_focused()
     page.reload()
@@ -65,7 +65,7 @@ def test_the_token_is_in_a_cookie_that_no_script_reads_and_nowhere_else(console:
     user = users["deployer"]
     window = windows.open()
     page = window.goto("/console/sign-in?to=/console/workflows")
-    sign_in(window, user)
+    sign_in(window, user.token)
     page.get_by_role("link", name="Deployments").first.click()
     expect(page).to_have_url(re.compile(r"/console/(\?.*)?$"))
     found = cookies(page)

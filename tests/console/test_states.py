@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.console.conftest import FAILED, PICTURES, sign_in
+from tests.console.conftest import FAILED, PICTURES
 from tests.support.browser import cast
 from tests.support.browser.answers import answered, example
-from tests.support.browser.pages import ORIGIN, Window, Windows, axe, settled
+from tests.support.browser.pages import ORIGIN, Window, Windows, axe, settled, sign_in
 from tests.support.browser.reading import cut, magnified, tabbed
 from tests.support.browser.served import Served, User
 from tests.support.browser.stand_in import StandIn
@@ -86,7 +86,7 @@ def window(console: Served, browser: Browser, users: dict[str, User]) -> Iterato
     windows = Windows(browser)
     opened = windows.open(viewport={"width": 1280, "height": 900})
     opened.goto("/console/sign-in")
-    sign_in(opened, users["admin"])
+    sign_in(opened, users["admin"].token)
     yield Stage(opened, StandIn.before(opened.context), users["admin"])
     windows.close()
 

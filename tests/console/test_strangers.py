@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.console.conftest import PageAs, sign_in
+from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser import names
-from tests.support.browser.pages import ORIGIN, Windows
+from tests.support.browser.pages import ORIGIN, Windows, sign_in
 from tests.support.browser.served import Served, User
 from tests.support.browser.strangers import stranger
 from tests.support.history_stage import HistoryStage
@@ -220,11 +220,11 @@ def test_signing_in_replaces_what_was_there(console: Served, windows: Windows, u
     """A session that somebody planted before is not the one that the reader goes on with."""
     window = windows.open()
     window.goto("/console/sign-in")
-    sign_in(window, users["deployer"])
+    sign_in(window, users["deployer"].token)
     window.page.get_by_role("button", name="Account").click()
     window.page.get_by_role("button", name="Sign out").click()
     expect(window.page.get_by_label("Token")).to_be_visible()
-    sign_in(window, users["viewer"])
+    sign_in(window, users["viewer"].token)
     expect(window.page.get_by_role("button", name="Account")).to_have_accessible_name(f"Account: {subject(users['viewer'])}")
     tokens = [each["value"] for each in window.context.cookies(ORIGIN)]
     assert tokens == [f"1.{users['viewer'].token}"]

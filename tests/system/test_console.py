@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
 from local import clusters, console, console_build, state
-from tests.support.waiting import eventually
+from tests.support.browser.opened import opened
 
-ENDS_WITHIN = 90.0
-STARTS_WITHIN = 600.0
-"""The first one builds what is missing."""
-
-
-@dataclass
-class Opened:
-    """One run of it: the process, and where what it says goes."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def origin(self) -> str:
-        found: list[str] = re.findall(r"^open: +(https?://localhost:\d+)/console/$", self.said, re.MULTILINE)
-        return found[0]
-
-    def token(self, user: str) -> str:
-        """What the line that it prints for this user gives, run as it is."""
-        (line,) = (each for each in self.said.splitlines() if f"create token {user} " in each)
-        return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S602 - as its reader would
-
-    def end(self) -> int:
-        """As Ctrl-C on a terminal does."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(ENDS_WITHIN)
+HERE = ("--profile", "control-plane")
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +22,6 @@ def name() -> Iterator[str]:
     name = f"t{os.getpid()}-console"
     yield name
     clusters.stop(name)
-
-
-@contextlib.contextmanager
-def opened(name: str, log: Path, *options: str) -> Iterator[Opened]:
-    command = [sys.executable, "-m", "local.console", "--name", name, "--profile", "control-plane", "--port", str(free_port()), *options]
-    environment = {key: value for key, value in os.environ.items() if key not in ("CLUSTER", "PROFILE")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=console_build.REPOSITORY, stdout=output, stderr=output, env=environment, start_new_session=True
-        )
-    made = Opened(process, log)
-    try:
-        eventually("it says how to open it", lambda: "\nstop: " in made.said or process.poll() is not None, STARTS_WITHIN)
-        assert process.poll() is None, made.said
-        yield made
-    finally:
-        if process.poll() is None:
-            made.end()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.Session:
@@ -98,7 +40,7 @@ def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.S
 
 
 def test_it_serves_the_console_of_this_checkout_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
-    with opened(name, tmp_path / "said") as console_:
+    with opened(name, tmp_path / "said", *HERE) as console_:
         origin = console_.origin()
         page = requests.get(f"{origin}/console/", timeout=20)
         assert page.text == (console_build.ensure() / console_build.SHELL).read_text()
@@ -115,7 +57,7 @@ def test_it_serves_the_console_of_this_checkout_to_whom_its_lines_sign_in(name: 
 
 
 def test_a_second_run_takes_the_demo_over_and_serves_by_tls(name: str, tmp_path: Path) -> None:
-    with opened(name, tmp_path / "said", "--tls") as console_:
+    with opened(name, tmp_path / "said", *HERE, "--tls") as console_:
         assert "the demo's Apps are there" in console_.said
         origin = console_.origin()
         assert origin.startswith("https://")

@@ -14,14 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
-from local import clusters, demo, operators
+from dynamiq_operator.model import names
+from local import clusters, demo, operators, steps
 from local.clusters import Cluster
 from tests.support import documents
+from tests.support.browser import chromium
+from tests.support.browser.everything import Reader, Way
+from tests.support.browser.opened import Opened, opened
+from tests.support.browser.pages import WAITS, Windows, sign_in
 from tests.support.cluster import Kubectl
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
+PRODUCTION = "demo-production"
 
 
 pytestmark = pytest.mark.timeout(1200)
@@ -112,6 +119,47 @@ def test_the_demo_leaves_a_namespace_that_is_not_its_own(
     monkeypatch.delenv("CLUSTER", raising=False)
     assert demo.main(["--name", told[0].name]) == 1
     assert "namespace default is there and is not the demo's" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def console(told: tuple[Cluster, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The console on the demo's cluster, and a production beside its namespace."""
+    kubectl = Kubectl(told[0])
+    kubectl("create", "namespace", PRODUCTION)
+    for namespace, environment in (("demo", "staging"), (PRODUCTION, "production")):
+        kubectl("label", "namespace", namespace, f"{names.PROJECT_LABEL}=demo", f"{names.ENVIRONMENT_LABEL}={environment}")
+    steps.run(chromium.missing())
+    expect.set_options(timeout=WAITS)
+    with opened(told[0].name, tmp_path_factory.mktemp("console") / "said") as found:
+        kubectl("create", "rolebinding", "console-admin", "--clusterrole=admin", "--serviceaccount=demo:admin", namespace=PRODUCTION)
+        yield found
+
+
+@pytest.mark.parametrize("way", ["mouse", "keys"])
+def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Cluster, str], console: Opened, way: Way) -> None:
+    kubectl = Kubectl(told[0])
+    uid = kubectl("get", "app", "support", "-o", "jsonpath={.metadata.uid}", namespace="demo").stdout
+
+    def history() -> list[str]:
+        rows = json.loads(kubectl("get", "deployments.dynamiq", "-o", "json", namespace="demo").stdout)["items"]
+        ours = sorted((row for row in rows if row["spec"]["app"] == "support"), key=lambda row: row["spec"]["sequence"])
+        return [f"{row['spec']['pinned']['workflowVersion']['version']} {row['status']['phase']}" for row in ours]
+
+    before = len(history())
+    with chromium.launched() as browser:
+        window = Windows(browser).open(origin=console.origin())
+        window.goto("/console/sign-in")
+        sign_in(window, console.token("admin"))
+        reader = Reader(window.page, console.origin(), f"/console/apps/{uid}", way)
+        reader.deploy("v2", "It is the week's news")
+        reader.deploy("v2", "Once more")
+        reader.roll_back("v1")
+        reader.compare(1, 2)
+        reader.verify()
+        reader.make_and_revoke_a_key("website")
+        reader.promote("v1")
+        assert (window.seen.refused, window.seen.errors) == ([], [])
+    assert history()[before:] == ["v2 Superseded", "v2 Superseded", "v1 Live"]
 
 
 def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(told: tuple[Cluster, str]) -> None:

@@ -95,6 +95,13 @@ def watched(page: Page, origin: str = ORIGIN) -> Window:
     return Window(page, seen, origin)
 
 
+def sign_in(window: Window, token: str) -> None:
+    """Signs in by the form that the window shows."""
+    window.page.get_by_label("Token").fill(token)
+    window.page.get_by_role("button", name="Sign in").click()
+    expect(window.page.get_by_role("button", name="Account")).to_be_visible()
+
+
 class Windows:
     """The windows that one test opens."""
 

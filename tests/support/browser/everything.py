@@ -1,0 +1,116 @@
+"""All that people do with an App in the console, one thing after the other, by mouse or by the keyboard alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.browser import keys
+from tests.support.browser.deploying import dialog, previewed, rolled_out
+from tests.support.browser.histories import row
+
+Way = Literal["mouse", "keys"]
+LIVE_WITHIN = 60_000
+"""Milliseconds until pods are ready that have to start."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody in front of a page of an App. `path`: the App's own, below the origin."""
+
+    page: Page
+    origin: str
+    path: str
+    way: Way
+
+    def press(self, wanted: Locator) -> None:
+        if self.way == "mouse":
+            wanted.click()
+        else:
+            keys.press(self.page, wanted)
+
+    def tick(self, wanted: Locator) -> None:
+        if self.way == "mouse":
+            wanted.check()
+        else:
+            keys.press(self.page, wanted, "Space")
+
+    def choose(self, wanted: Locator, option: str) -> None:
+        if self.way == "mouse":
+            wanted.select_option(label=wanted.locator("option", has_text=option).first.inner_text())
+        else:
+            keys.choose(self.page, wanted, option)
+
+    def write(self, wanted: Locator, text: str) -> None:
+        if self.way == "mouse":
+            wanted.fill(text)
+        else:
+            keys.tab_to(self.page, wanted)
+            self.page.keyboard.press("ControlOrMeta+a")
+            self.page.keyboard.type(text)
+
+    def goto(self, more: str = "") -> Page:
+        self.page.goto(f"{self.origin}{self.path}{more}")
+        return self.page
+
+    # What they do.
+
+    def deploy(self, version: str, message: str) -> None:
+        page = self.goto()
+        self.press(page.get_by_role("link", name="Deploy", exact=True))
+        panel = dialog(page, "Deploy")
+        self.choose(panel.get_by_label("Source version"), version)
+        self.write(panel.get_by_label("Message"), message)
+        previewed(page, version)
+        self.press(panel.get_by_role("button", name=f"Deploy {version}"))
+        self.follow(version)
+
+    def roll_back(self, version: str) -> None:
+        """Two actions from the history: the row's own, and the button that says from what to what."""
+        page = self.goto("/history")
+        self.press(page.get_by_role("link", name=f"Roll back to {version}").first)
+        self.press(dialog(page, "Roll back").get_by_role("button", name=re.compile(rf"^Roll back to {version} \(#\d+\)")))
+        self.follow(version)
+
+    def follow(self, version: str) -> None:
+        """Watches the rollout until it is over."""
+        rolled_out(self.page)
+        expect(self.page.get_by_text(f"{version} serves", exact=True).first).to_be_visible(timeout=LIVE_WITHIN)
+
+    def compare(self, first: int, second: int) -> None:
+        page = self.goto("/history")
+        for sequence in (first, second):
+            self.tick(row(page, sequence).get_by_role("checkbox"))
+        self.press(page.get_by_role("link", name="Compare", exact=True))
+        expect(page.get_by_role("row", name=re.compile(r"^Version \(differs\)"))).to_be_visible()
+        expect(page.get_by_role("region", name="Flow: what changes")).to_be_visible()
+
+    def verify(self) -> None:
+        page = self.goto("/history")
+        self.press(page.get_by_role("button", name="Verify", exact=True))
+        expect(page.get_by_role("region", name="Verify")).to_contain_text(re.compile(r"\d+ rows fit"))
+
+    def make_and_revoke_a_key(self, name: str) -> None:
+        page = self.goto("/configuration")
+        panel, asked = page.get_by_role("region", name="Access Keys"), page.get_by_role("dialog")
+        self.press(panel.get_by_role("button", name="Create a key"))
+        self.write(asked.get_by_label("Name"), name)
+        self.press(asked.get_by_role("button", name="Create the key"))
+        self.tick(asked.get_by_label("I have stored it"))
+        self.press(asked.get_by_role("button", name="Done"))
+        self.press(panel.get_by_role("button", name=f"Revoke {name}"))
+        self.press(asked.get_by_role("button", name=f"Revoke {name}"))
+        expect(panel.get_by_role("row", name=re.compile(f"^{name}"))).to_have_count(0)
+
+    def promote(self, version: str) -> None:
+        page = self.goto()
+        self.press(page.get_by_role("link", name="Promote deployment", exact=True))
+        panel = dialog(page, "Promote deployment")
+        expect(panel.get_by_label("Environment").locator("option:checked")).to_have_text("Production")
+        if (hostname := panel.get_by_label("Hostname")).count():
+            self.write(hostname, f"promoted-by-{self.way}.example.com")
+        self.press(panel.get_by_role("button", name="Promote deployment"))
+        self.follow(version)
