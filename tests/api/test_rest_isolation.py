@@ -239,7 +239,7 @@ def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
 
 def test_lists_have_nothing_of_others(two: Two) -> None:
     for method, path, call in two.calls:
-        if method == "GET" and "{" not in path:
+        if method == "GET" and "{" not in path and not path.endswith("/watch"):  # an answer without an end
             has_pages = "page_size" in {each["name"] for each in call.get("parameters", ())}
             answer = two.caller(method, path, params={"page_size": 500} if has_pages else {})
             assert answer.status_code in (200, 403), answer.text

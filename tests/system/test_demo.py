@@ -143,7 +143,7 @@ def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Clust
     def history() -> list[str]:
         rows = json.loads(kubectl("get", "deployments.dynamiq", "-o", "json", namespace="demo").stdout)["items"]
         ours = sorted((row for row in rows if row["spec"]["app"] == "support"), key=lambda row: row["spec"]["sequence"])
-        return [f"{row['spec']['pinned']['workflowVersion']['version']} {row['status']['phase']}" for row in ours]
+        return [f"{row['spec']['pinned']['workflowVersion']} {row['status']['phase']}" for row in ours]
 
     before = len(history())
     with chromium.launched() as browser:

@@ -9,7 +9,7 @@ from typing import Literal
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import keys
-from tests.support.browser.deploying import dialog, previewed, rolled_out
+from tests.support.browser.deploying import dialog, rolled_out
 from tests.support.browser.histories import row
 
 Way = Literal["mouse", "keys"]
@@ -30,6 +30,7 @@ class Reader:
         if self.way == "mouse":
             wanted.click()
         else:
+            expect(wanted).to_be_enabled()
             keys.press(self.page, wanted)
 
     def tick(self, wanted: Locator) -> None:
@@ -64,7 +65,9 @@ class Reader:
         panel = dialog(page, "Deploy")
         self.choose(panel.get_by_label("Source version"), version)
         self.write(panel.get_by_label("Message"), message)
-        previewed(page, version)
+        preview = panel.get_by_role("region", name="Preview")
+        expect(preview.get_by_role("definition").first).to_contain_text(version)
+        expect(preview).to_have_attribute("aria-busy", "false")
         self.press(panel.get_by_role("button", name=f"Deploy {version}"))
         self.follow(version)
 
