@@ -1,4 +1,4 @@
-"""Chromium as the distribution has it, and a way to it for tests: names that resolve here, and one certificate that it trusts.
+"""Chromium as the distribution has it, without windows, and a way to it for tests: names that resolve here, and one certificate that it trusts.
 
 It installs Chromium and a font with apt-get, as root on Debian; elsewhere it says what to install.
 """
@@ -26,10 +26,11 @@ from local.errors import LocalError
 from local.steps import CommandError, Step, Task
 from tests.support.browser import names
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PACKAGES = ("chromium", "fonts-dejavu-core")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The first is Chromium without the windows around its pages, which a whole one renders for each page, seen or not."""
+PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 WANTED = (
-    "the tests of the console drive Chromium, and there is none: install it (Debian: apt-get install chromium fonts-dejavu-core; "
+    "the tests of the console drive Chromium, and there is none: install it (Debian: apt-get install chromium-headless-shell fonts-dejavu-core; "
     "Ubuntu: a snap, or Chrome's own package), so that `chromium` or `google-chrome` is on PATH"
 )
 
