@@ -21,6 +21,8 @@ from tests.support.lanes import Command, Ended, Interrupted, Lanes
 OUT = Path("build", "tests")
 PARALLEL = ("-n", "3", "--dist", "loadfile")
 """Unit tests wait for processes of their own now and then: more workers than cores."""
+IN_BROWSERS = ("-n", "2", "--dist", "loadfile")
+"""Tests of the console wait for pages and rollouts half of the time: two browsers, each on a cluster of its own."""
 
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
@@ -70,16 +72,21 @@ def vitest() -> Command:
 
 def console() -> Plan:
     """The console: Chromium where it is missing, its unit tests, then style, types and all that its screens do in a browser."""
-    return Plan(((python("browser", "tests.support.browser.chromium", shown=True), vitest(), suite("console")),))
+    return Plan(((browser(), vitest(), suite("console", *(() if borrows() else IN_BROWSERS))),))
+
+
+def browser() -> Command:
+    """Chromium, where it is missing."""
+    return python("browser", "tests.support.browser.chromium", shown=True)
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those that need no root beside those with real pods, one cluster of each at a time.
+    """Every suite that `make test` promises: those with simulated pods beside those with real ones, which take longer, and the console's last.
 
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
-    lanes = ((suite("unit", *PARALLEL), suite("api"), *console().lanes[0]), (suite("load"), suite("node"), suite("system")))
-    return Plan(lanes, first=((python("build", "local", "build"),),))
+    (_, *in_browsers), pods = console().lanes[0], (suite("load"), suite("node"), browser(), suite("system"))
+    return Plan(((suite("unit", *PARALLEL), suite("api")), (*pods, *in_browsers)), first=((python("build", "local", "build"),),))
 
 
 def ci() -> Plan:
@@ -100,12 +107,17 @@ def soak() -> Plan:
 PLANS: dict[str, Callable[[], Plan]] = {"check": check, "console": console, "test": test, "ci": ci, SOAK: soak}
 
 
+def borrows() -> bool:
+    """Whether all suites get one cluster that is there already."""
+    return any(os.environ.get(name) for name in BORROWED)
+
+
 def execute(plan: Plan, lanes: Lanes) -> bool:
     """Runs a plan; true where all of it ended well. Raises Interrupted."""
     for beside in plan.first:
         if not lanes.run(*((step,) for step in beside)):
             return False
-    if any(os.environ.get(name) for name in BORROWED):
+    if borrows():
         return lanes.run([step for lane in (*plan.lanes, plan.last) for step in lane])
     together = lanes.run(*plan.lanes)
     return (lanes.run(plan.last) if plan.last else True) and together
