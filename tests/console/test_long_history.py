@@ -13,6 +13,7 @@ from tests.support import factories, rest
 from tests.support.browser.histories import LongHistory, row, table, total
 from tests.support.browser.pages import axe
 from tests.support.history_stage import HistoryStage
+from tests.support.waiting import eventually
 
 ROWS = 10_000
 RENDERED_MOST = 60
@@ -62,11 +63,16 @@ def rendered(page: Page) -> int:
 
 
 def in_sight(page: Page) -> dict[str, float]:
-    """Where each row lies that begins in the window, once what is in it is read."""
-    expect(table(page).locator(".unread")).to_have_count(0)
+    """Where each row lies that begins in the window, once there are some and all of them are read."""
     assert page.viewport_size is not None
-    found: dict[str, float] = page.evaluate(IN_SIGHT, COVERED[page.viewport_size["width"]])
-    assert found
+    covered = COVERED[page.viewport_size["width"]]
+
+    def looked() -> dict[str, float]:
+        expect(table(page).locator(".unread")).to_have_count(0)
+        found: dict[str, float] = page.evaluate(IN_SIGHT, covered)
+        return found
+
+    found: dict[str, float] = eventually("rows are in the window", looked)
     return found
 
 
