@@ -54,7 +54,7 @@ console-dev: $(READY) ## the same from its sources by Vite, which shows each cha
 console-build: $(READY) ## the console's files, which the API serves; built where its sources have changed
 	@$(BIN)/python -m local.console_build
 
-console-test: $(READY) ## its style, types and unit tests, and its screens in Chromium on a cluster started for them; five minutes
+console-test: $(READY) ## its style, types and unit tests, and its screens in Chromium on clusters started for them; six minutes
 	@$(BIN)/python -m tests.run console
 
 console-pictures: $(READY) ## docs/images: every screen, dark, light and on a phone, drawn anew; look at them

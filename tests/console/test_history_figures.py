@@ -16,7 +16,7 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.browser import chromium
 from tests.support.browser.pages import ORIGIN, Windows, sign_in
 from tests.support.browser.served import Served, User
-from tests.support.history_stage import counted
+from tests.support.history_stage import counted, in_full
 from tests.support.measured import Figures
 
 FULL, FEW = 10_000, 50
@@ -168,5 +168,5 @@ def test_a_long_history_is_there_at_once_at_both_its_ends_and_filtered(page: Pag
         f"heap afterwards    {held / 1e6:.1f} MB",
     )
     assert held <= HEAP_MOST
-    if counted(FULL) == FULL:
+    if in_full():
         assert {title: found for title, found in medians.items() if found["long"] > SLOWER_MOST * max(found["short"], 50)} == {}

@@ -18,7 +18,7 @@ from tests.support.browser import chromium
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import Window
 from tests.support.browser.served import Served, User
-from tests.support.history_stage import APP, HistoryStage, counted
+from tests.support.history_stage import APP, HistoryStage, counted, in_full
 from tests.support.measured import Figures
 from tests.support.rest import Client
 from tests.support.waiting import eventually
@@ -26,7 +26,6 @@ from tests.support.waiting import eventually
 CHANGES, CONSOLES, CALLS = 200, 100, 300
 REST = 60
 """Seconds for which the requests of the API server are counted."""
-IN_FULL = counted(CONSOLES) == CONSOLES
 REQUESTS_MOST = 1.2
 """Times the requests with one open console that there may be with a hundred."""
 
@@ -119,16 +118,16 @@ def test_open_consoles_ask_for_nothing_while_nothing_changes(
         come_to_rest(windows)
         times = [_timed(caller, call, places) for _ in range(counted(CALLS))]
         before, asked = requests(stage), asked_by(windows)
-        time.sleep(max(REST if IN_FULL else REST / 10, 2))  # as long as they are at rest
+        time.sleep(max(REST if in_full() else REST / 10, 2))  # as long as they are at rest
         found.append((requests(stage) - before, percentile(times, 95)))
         assert asked_by(windows) == asked, "at rest a console asks for nothing"
     (few, alone), (many, beside) = found
     figures.note(
         f"{len(windows)} open consoles beside 1, on {len(screens)} screens, in one Chromium on the same machine, nothing changes",
-        f"requests to the API server in {REST if IN_FULL else REST // 10} s: {few:.0f} and {many:.0f}, ratio {many / few:.2f}",
+        f"requests to the API server in {REST if in_full() else REST // 10} s: {few:.0f} and {many:.0f}, ratio {many / few:.2f}",
         f"GET of an App by somebody else, {counted(CALLS)} calls: p95 {alone:.1f} and {beside:.1f} ms, ratio {beside / alone:.2f}",
     )
-    if IN_FULL:
+    if in_full():
         assert many <= REQUESTS_MOST * few
 
 

@@ -31,7 +31,12 @@ SHARE = 10
 
 def counted(full: int) -> int:
     """How often a test does what its full count says: all of it with SOAK=1, a tenth otherwise."""
-    return full if os.environ.get("SOAK") else max(full // SHARE, 2)
+    return full if in_full() else max(full // SHARE, 2)
+
+
+def in_full() -> bool:
+    """Whether tests do all of what their full counts say."""
+    return bool(os.environ.get("SOAK"))
 
 
 @dataclass(frozen=True)

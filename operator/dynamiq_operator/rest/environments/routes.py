@@ -21,7 +21,7 @@ from dynamiq_operator.rest.http.models import All
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
-from dynamiq_operator.rest.kube.visibility import may_read
+from dynamiq_operator.rest.kube.visibility import may_read, or_none
 from dynamiq_operator.rest.shared import rights
 from dynamiq_operator.rest.shared.address import answered_at
 from dynamiq_operator.rest.shared.environments import other_environments
@@ -83,15 +83,11 @@ def _has_version(session: CallerSession, namespace: str, source: Manifest) -> bo
     """Whether a version of this name is there. Whether it has this flow is not read: a preview says that."""
     if (version := _live(source).get("workflowVersion")) is None:
         return False
+    path = VERSIONS.path(namespace, workflow_version(source["spec"]["workflow"], version))
     try:
-        session.api.request("GET", VERSIONS.path(namespace, workflow_version(source["spec"]["workflow"], version)), accept=METADATA_ONE)
+        return or_none(lambda: session.api.request("GET", path, accept=METADATA_ONE)) is not None
     except errors.NotFound:
         return False
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-        return False
-    return True
 
 
 def _asked(source: Manifest, place: _Place) -> Iterator[Asked]:

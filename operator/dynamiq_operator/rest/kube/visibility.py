@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS, NAMESPACES
 from dynamiq_operator.model.objects import Manifest
+
+_T = TypeVar("_T")
 
 
 def may_read(api: Api, namespace: str) -> bool:
@@ -21,8 +24,8 @@ def or_empty(read: Callable[[], list[Manifest]]) -> list[Manifest]:
     return or_none(read) or []
 
 
-def or_none(read: Callable[[], list[Manifest]]) -> list[Manifest] | None:
-    """The result of a list; None where the caller may not list. Raises errors.ApiError."""
+def or_none(read: Callable[[], _T]) -> _T | None:
+    """The result of a read; None where the caller may not read it. Raises errors.ApiError."""
     try:
         return read()
     except errors.Denied as error:
