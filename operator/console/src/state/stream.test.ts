@@ -37,6 +37,8 @@ const says = (text: string) => streams.at(-1)?.enqueue(new TextEncoder().encode(
 
 beforeEach(() => {
   vi.useFakeTimers();
+  // A place is looked for again after 10 s, give or take a quarter.
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
   vi.resetModules();
   polls = [];
   told = [];
@@ -51,6 +53,7 @@ beforeEach(() => {
 afterEach(() => {
   stream.stop();
   vi.useRealTimers();
+  vi.restoreAllMocks();
   vi.unstubAllGlobals();
 });
 
