@@ -71,7 +71,7 @@ def test_a_second_run_takes_the_demo_over_and_serves_by_tls(name: str, tmp_path:
 
 
 def test_its_sources_are_served_by_vite_with_the_same_api(name: str, tmp_path: Path) -> None:
-    with opened(name, tmp_path / "said", "--dev") as console_:
+    with opened(name, tmp_path / "said", *HERE, "--dev") as console_:
         origin = console_.origin()
         assert "/console/src/main.tsx" in requests.get(f"{origin}/console/", timeout=20).text
         caller = signed_in(origin, console_.token("deployer"))
