@@ -193,7 +193,7 @@ def test_the_form_goes_on_when_the_api_is_back(
     uid = deploying.app("replica-killed", "v1")
     window = windows.open()
     page = window.page
-    with served.serving(login, tmp_path, places, names.APP) as console:
+    with served.serving(login, tmp_path, places, names.REPLICA) as console:
         page.goto(f"{console.origin}/console/sign-in?to=/console/apps/{uid}/deploy")
         sign_in(window, users["operator-on-call"].token)
         fill_in(page)
@@ -201,7 +201,7 @@ def test_the_form_goes_on_when_the_api_is_back(
     expect(page.get_by_role("alert").filter(has_text="whether it was done is not known")).to_be_visible()
     expect(page.get_by_role("dialog").get_by_text("The API does not answer at this moment")).to_be_visible()
     is_kept(page)
-    with served.serving(login, tmp_path, places, names.APP):
+    with served.serving(login, tmp_path, places, names.REPLICA):
         expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0)
         is_kept(page)
         page.get_by_role("button", name="Try again").click()

@@ -99,6 +99,7 @@ def process(
     """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
     command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(kubeconfig), "--port", str(port), *options]
     known = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | dict(environment or {})
+    socket.create_server(("127.0.0.1", port)).close()  # what listens there already would answer in its place
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=known, stdout=output, stderr=output)
     try:

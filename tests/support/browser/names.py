@@ -12,10 +12,13 @@ SSO = "sso.example.org"
 APP = "app.example.org"
 """An App of a user: a sibling subdomain, which is the same site."""
 
+REPLICA = "replica.example.org"
+"""One more replica of the API with the console, which a test kills."""
+
 LOGIN = "login.example.test"
 """The OIDC provider: another site."""
 
 ELSEWHERE = "elsewhere.example.net"
 """Somebody else's page."""
 
-ALL = (CONSOLE, SSO, APP, LOGIN, ELSEWHERE)
+ALL = (CONSOLE, SSO, REPLICA, APP, LOGIN, ELSEWHERE)
