@@ -81,9 +81,9 @@ def plan_app(
     config = request.config if request.config is not None else default_config
     asked = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=config)
     plan = AppPlan(request, _manifest(request, author, claim), asked, claim, None)
-    existing = requests.items(api, APPS, request.namespace)
-    if (known := next((app for app in existing if claim is not None and claim.has_made(app)), None)) is not None:
-        return replace(plan, there=_same(plan, known))
+    existing, known = _existing(api, request.namespace, claim)
+    if known is not None:
+        return replace(plan, there=known)
     if any(_is_known_as(app, request.name) for app in existing):
         raise _is_taken(request.name)
     # Whether the row will be taken is known before the App is there.
@@ -95,6 +95,22 @@ def plan_app(
         claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
         # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
     return plan
+
+
+def _existing(api: Api, namespace: str, claim: KeyClaim | None) -> tuple[list[Manifest], Manifest | None]:
+    """The Apps of the namespace, and the one that the same request made before. Raises KeyReused.
+
+    Of different requests with one key at once each makes an App, and the one that gets the row goes on: an App of another request, without
+    the row, is waited for, since it may be about to be deleted again.
+    """
+    for _ in range(idempotency.TRIES):
+        existing = requests.items(api, APPS, namespace)
+        made = [app for app in existing if claim is not None and claim.has_made(app)]
+        known = next((app for app in made if claim is not None and claim.is_of(app)), None)
+        if claim is None or known is not None or not made or idempotency.find_claimed_row(api, [namespace], claim) is not None:
+            return existing, known
+        idempotency.pause()
+    raise idempotency.KeyReused()
 
 
 def perform_app(api: Api, plan: AppPlan) -> AppPerformed:

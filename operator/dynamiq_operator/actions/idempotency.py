@@ -100,8 +100,12 @@ class KeyClaim:
 
     def check(self, found: Manifest) -> None:
         """Raises KeyReused where another request made the object."""
-        if _annotations(found).get(names.REQUEST_ANNOTATION) != self.request:
+        if not self.is_of(found):
             raise KeyReused()
+
+    def is_of(self, found: Manifest) -> bool:
+        """Whether the same request made the object."""
+        return _annotations(found).get(names.REQUEST_ANNOTATION) == self.request
 
     def has_made(self, app: Manifest) -> bool:
         """Whether the App was made under this key, by whatever request."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.create_app import AppRequest, perform_app, plan_app
 from dynamiq_operator.actions.idempotency import Key, KeyReused
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
@@ -123,6 +124,26 @@ def test_another_request_with_the_key_is_refused_though_its_app_is_not_there_yet
     script = holding().on("POST", ROWS, EXISTS).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), row)
     with pytest.raises(KeyReused):
         plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
+
+
+def test_of_two_requests_with_one_key_at_once_the_one_whose_row_is_there_goes_on() -> None:
+    """The other one's App is there for a moment."""
+    other, _ = made_under(request=replace(REQUEST, name="Another"))
+    app, row = made_under()
+    script = holding(other).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND, row)
+    api = ScriptedApi(script)
+    plan = plan_app(api, REQUEST, "anna", PROJECT, KEY)
+    script.on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, app).on("POST", ROWS, EXISTS)
+    assert perform_app(api, plan) == (app, row, True)
+
+
+def test_a_key_whose_app_is_there_stays_used_when_its_first_row_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "PAUSE", 0)
+    app, row = made_under()
+    script = holding(app).on("GET", RECORDS.path(given.NAMESPACE, row["metadata"]["name"]), NOT_FOUND)
+    with pytest.raises(KeyReused):
+        plan_app(ScriptedApi(script), replace(REQUEST, name="Another"), "anna", PROJECT, KEY)
+    assert script.writes() == []
 
 
 def test_the_same_request_at_the_same_moment_shares_the_app() -> None:
