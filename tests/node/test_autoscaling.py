@@ -54,6 +54,7 @@ def test_load_adds_pods_that_outlive_deploys_and_its_end_takes_them_away(on: Sta
     on.app(APP)
     first = on.live(APP, "v1", config={"autoscaling": SCALING})
     on.live(APP, "v2")
+    on.until_reached(APP)
     with on.load(APP, every=0.02) as heard:
         until_replicas(on, MOST)
         audit, pods = Audit(cluster, on.namespace), uids(on.pods(APP))

@@ -34,6 +34,7 @@ def test_a_deploy_and_its_rollbacks_fail_no_call(on: Stage) -> None:
     first = on.live("shop", "v1", row="shop-first")
     on.live("shop", "v2")
     key = on.key("shop")
+    on.until_reached("shop")
     with on.load("shop") as heard:
         on.live("shop", "v1", message="back")
         on.until_answer("shop", "v1", key)

@@ -60,7 +60,7 @@ def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets:
     on, app = greets.on, "changed"
     row = on.row(greets.serve(app))
     key = on.key(app)
-    on.until_answer(app, "hello", key)
+    on.until_reached(app)
     on.create(on.named("ConfigMap", "greetings") | {"data": {"long": "good morning"}})
     with on.load(app) as heard:
         on.change("App", app, spec={"variables": [greeting(value=DOLLARS)]})
@@ -110,7 +110,7 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
 def test_a_change_of_access_is_in_force_without_a_row_and_fails_no_call(greets: Greeting) -> None:
     on, app = greets.on, "opened"
     row = on.row(greets.serve(app))
-    on.until_answer(app, "hello", on.key(app))
+    on.until_reached(app)
     with on.load(app) as heard:
         assert on.call(app)[0] == 401
         on.change("App", app, spec={"access": {"type": "public"}})

@@ -28,6 +28,7 @@ def test_bad_version_is_taken_back_to_warm_pods_while_callers_call(cluster: Clus
         on.app(APP, REVERTS)
         on.live(APP, "v1")
         warm = uids(on.pods(APP))
+        on.until_reached(APP)
         with on.load(APP, every=0.05) as heard:
             bad = on.live(APP, "v2")
             back = names.revert_row(APP, bad)

@@ -258,6 +258,10 @@ class Stage:
         wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
         eventually(f"App {app} answers {answer}", lambda: self.call(app, key) == wanted)
 
+    def until_reached(self, app: str) -> None:
+        """Waits until a call by the App's Service is answered: of a new Service its node hears a moment later, and refuses calls until then."""
+        eventually(f"App {app} is reached", lambda: self.call(app, self.key(app))[0] == 200)
+
     @contextlib.contextmanager
     def load(
         self, app: str, *, every: float = 0.05, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
