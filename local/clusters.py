@@ -168,7 +168,7 @@ def _is_current(record: Record, choice: resolver.Choice) -> bool:
         say(f"cluster {record.name}: cleaning up what an earlier start left")
         return False
     if (record.profile, record.context) != (choice.profile, choice.context):
-        taken = f"CLUSTER={record.context}" if record.context else f"PROFILE={record.profile}"
+        taken = f"CLUSTER={record.context}" if record.profile == "context" else f"PROFILE={record.profile}"
         raise LocalError(
             f"cluster {record.name} runs already as {record.context or record.profile}, and this would be {choice.context or choice.profile}, "
             f"because {choice.reason}: take it with {taken}, stop it with `python -m local down --name {record.name}`, or choose another --name"

@@ -260,7 +260,8 @@ class Stage:
 
     def until_reached(self, app: str) -> None:
         """Waits until a call by the App's Service is answered: of a new Service its node hears a moment later, and refuses calls until then."""
-        eventually(f"App {app} is reached", lambda: self.call(app, self.key(app))[0] == 200)
+        key = self.key(app)
+        eventually(f"App {app} is reached", lambda: self.call(app, key)[0] == 200)
 
     @contextlib.contextmanager
     def load(

@@ -132,8 +132,7 @@ def desk(told: tuple[Cluster, str]) -> Iterator[str]:
     app["spec"] |= {"displayName": "Service desk", "hostname": f"{DESK}.demo.localhost"}
     kubectl("create", "-f", "-", input=[app, row])
     kubectl("create", "namespace", PRODUCTION)
-    labelled = {"demo": "staging", PRODUCTION: "production"}
-    for namespace, environment in labelled.items():
+    for namespace, environment in (("demo", "staging"), (PRODUCTION, "production")):
         kubectl("label", "namespace", namespace, f"{names.PROJECT_LABEL}=demo", f"{names.ENVIRONMENT_LABEL}={environment}")
     kubectl("wait", f"app/{DESK}", "--for=jsonpath={.status.live.sequence}=1", "--timeout=60s", namespace="demo")
     yield kubectl("get", "app", DESK, "-o", "jsonpath={.metadata.uid}", namespace="demo").stdout

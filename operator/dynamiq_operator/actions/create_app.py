@@ -103,11 +103,13 @@ def _existing(api: Api, namespace: str, claim: KeyClaim | None) -> tuple[list[Ma
     Of different requests with one key at once each makes an App, and the one that gets the row goes on: an App of another request, without
     the row, is waited for, since it may be about to be deleted again.
     """
+    if claim is None:
+        return requests.items(api, APPS, namespace), None
     for _ in range(idempotency.TRIES):
         existing = requests.items(api, APPS, namespace)
-        made = [app for app in existing if claim is not None and claim.has_made(app)]
-        known = next((app for app in made if claim is not None and claim.is_of(app)), None)
-        if claim is None or known is not None or not made or idempotency.find_claimed_row(api, [namespace], claim) is not None:
+        made = [app for app in existing if claim.has_made(app)]
+        known = next(filter(claim.is_of, made), None)
+        if known is not None or not made or idempotency.find_claimed_row(api, [namespace], claim) is not None:
             return existing, known
         idempotency.pause()
     raise idempotency.KeyReused()

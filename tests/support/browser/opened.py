@@ -59,7 +59,7 @@ def opened(name: str, log: Path, *options: str) -> Iterator[Opened]:
     made = Opened(process, log)
     try:
         eventually("it says how to open it", lambda: "\nstop: " in made.said or process.poll() is not None, STARTS_WITHIN)
-        assert process.poll() is None, f"it ended with exit code {process.returncode}: {made.said.splitlines()[-1]}\n{made.said}"
+        assert process.poll() is None, f"it ended with exit code {process.returncode}: {''.join(made.said.splitlines()[-1:])}\n{made.said}"
         yield made
     finally:
         if process.poll() is None:
