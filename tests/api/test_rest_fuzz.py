@@ -40,8 +40,10 @@ KEPT, SPENT = 3, 40
 OFTEN = 0.8
 READERS = "tests-runtimes-readers"
 WITHIN = 3000  # seconds
-ANSWERS_WITHIN = 60
+ANSWERS_WITHIN = 60  # seconds
+"""That an answer comes at all: an answer of 10 s, which is schemathesis' own limit, may be a machine's that does much else."""
 ASKED_EVERY = 0.5
+SLOWEST = 5
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=26", "--generation-deterministic")
 """The same each time: without the coverage phase, whose cases are as many for any count."""
@@ -59,6 +61,9 @@ TRIGGERS = 16
 KEYS = 24
 REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
 """What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
+
+NO_FAULTS = ("2xx", "3xx", "4xx", "503")
+"""Whether the API server was away when a 503 says so, the test looks at itself."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ def configuration(place: Place) -> str:
     lines = ["[dictionaries]", *(f"{name} = {{ values = {json.dumps(values)} }}" for name, values in known.items())]
     lines += ["[parameters]", *(_bound(parameter, name) for parameter, name in bound.items())]
     lines += ["[checks.positive_data_acceptance]", f"expected-statuses = {json.dumps(REFUSALS)}"]
+    lines += ["[checks.not_a_server_error]", f"expected-statuses = {json.dumps(NO_FAULTS)}"]
     lines += _of("DELETE /v1/apps/{app_id}", {"path.app_id": "spent"})
     for method, path, _ in calls(at):
         if "{trigger_id}" in path:
@@ -185,22 +191,25 @@ class Cases:
     by_phase: Counter[str]
     by_status: Counter[int]
     good: Counter[str]
+    took: dict[str, float]
+    """Seconds of the slowest answer of each call."""
 
     @classmethod
     def of(cls, report: Path) -> Cases:
-        found = cls(Counter(), Counter(), Counter())
+        found = cls(Counter(), Counter(), Counter(), {})
         for line in report.read_text().splitlines():
             scenario = json.loads(line).get("ScenarioFinished")
             if scenario is None:
                 continue
             recorded = scenario["recorder"]
             for key, interaction in recorded.get("interactions", {}).items():
-                status = (interaction["response"] or {}).get("status_code", 0)
+                answer, case = interaction["response"] or {}, recorded["cases"][key]["value"]
+                status, call = answer.get("status_code", 0), f"{case['method']} {case['path']}"
                 found.by_phase[scenario["phase"]] += 1
                 found.by_status[status] += 1
-                case = recorded["cases"][key]["value"]
+                found.took[call] = max(found.took.get(call, 0.0), answer.get("elapsed", 0.0))
                 if 200 <= status < 300:
-                    found.good[f"{case['method']} {case['path']}"] += 1
+                    found.good[call] += 1
         return found
 
     @property
@@ -210,6 +219,8 @@ class Cases:
     def lines(self, of: Sequence[str]) -> Iterator[str]:
         yield f"{self.total} cases: " + ", ".join(f"{count} {phase}" for phase, count in self.by_phase.most_common())
         yield "answers: " + ", ".join(f"{count} times {status or 'none'}" for status, count in sorted(self.by_status.items()))
+        slowest = sorted(self.took, key=self.took.__getitem__, reverse=True)[:SLOWEST]
+        yield "slowest answers: " + ", ".join(f"{self.took[call]:.2f} s {call}" for call in slowest)
         yield f"2xx: {self.good.total()} cases, {100 * self.good.total() // self.total} %; for each call of the document:"
         yield from (f"  {self.good[call]:5d}  {call}" for call in of)
 
@@ -220,13 +231,20 @@ def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
     config.write_text(configuration(place))
     at = place.at
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{at.url}/openapi.json", *options]
-    command += ["--checks=all", f"--header=Authorization: Bearer {at.token}", f"--report-ndjson-path={report}", "--no-color"]
+    command += [f"--header=Authorization: Bearer {at.token}", f"--report-ndjson-path={report}", "--no-color"]
+    command += ["--checks=all", f"--max-response-time={ANSWERS_WITHIN}"]
     command += ["--continue-on-failure", "--suppress-health-check=all", f"--request-timeout={ANSWERS_WITHIN}", "--warnings=off"]
     command += ["--exclude-path-regex=/watch$"]  # an answer without an end
     done = subprocess.run(
         command, cwd=folder, env=rest_rehearsal.environment(), capture_output=True, text=True, timeout=WITHIN, check=False
     )
     return done.returncode, done.stdout + done.stderr, report
+
+
+def found_wrong(said: str) -> str:
+    """What schemathesis says failed: a line of what kinds, which is the one that a run's summary shows, then each case."""
+    kinds = [line.strip(" ❌") for line in said.splitlines() if line.startswith("  ❌ ")]
+    return "\n".join([", ".join(kinds) or "schemathesis did not end well", said])
 
 
 @pytest.mark.full_count
@@ -237,6 +255,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     in_full = wanted == FULL
     with asked_meanwhile(at.stage.api) as away:
         code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
+    assert report.exists(), said
     cases = Cases.of(report)
     document = [f"{method} {path}" for method, path, _ in calls(at)]
     lines = [
@@ -247,7 +266,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     print("\n".join(lines))
     if in_full:
         LOG.write_text("\n".join([*lines, "", _without_token(said, at).replace(f"{tmp_path}/", "")]))
-    assert code == 0, said
+    assert code == 0, found_wrong(said)
     assert not [status for status in cases.by_status if status >= 500 and status != 503]
     assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
     assert cases.total >= wanted
