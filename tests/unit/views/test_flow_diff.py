@@ -59,9 +59,9 @@ def test_flows_made_to_be_compared_for_hours_are_compared_in_the_time_of_a_few()
     def took(lines: int, kinds: int) -> float:
         by_chance = random.Random(lines)  # noqa: S311 - no secret
         before, after = ("\n".join(f"{by_chance.randrange(kinds):05}" for _ in range(lines)) for _ in range(2))
-        began = time.perf_counter()
+        began = time.thread_time()
         diff = flow_diff(before, after, "v1", "v2")
-        seconds = time.perf_counter() - began
+        seconds = time.thread_time() - began
         assert _applied(before.splitlines(), diff) == after.splitlines()
         return seconds
 
