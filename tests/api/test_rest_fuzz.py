@@ -44,6 +44,8 @@ ANSWERS_WITHIN = 60  # seconds
 """That an answer comes at all: an answer of 10 s, which is schemathesis' own limit, may be a machine's that does much else."""
 ASKED_EVERY = 0.5
 SLOWEST = 5
+MARKS = " ❌🚫"
+"""Of a check that failed, and of a call that was not answered."""
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
 A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=26", "--generation-deterministic")
 """The same each time: without the coverage phase, whose cases are as many for any count."""
@@ -242,9 +244,9 @@ def run(place: Place, folder: Path, *options: str) -> tuple[int, str, Path]:
 
 
 def found_wrong(said: str) -> str:
-    """What schemathesis says failed: a line of what kinds, which is the one that a run's summary shows, then each case."""
-    kinds = [line.strip(" ❌") for line in said.splitlines() if line.startswith("  ❌ ")]
-    return "\n".join([", ".join(kinds) or "schemathesis did not end well", said])
+    """What schemathesis says failed: a line of phases and kinds, which is the one that a run's summary shows, then each case."""
+    named = [line.strip(MARKS) for line in said.splitlines() if line.startswith(("  ❌ ", "  🚫 "))]
+    return "\n".join([", ".join(named) or "schemathesis did not end well", said])
 
 
 @pytest.mark.full_count
