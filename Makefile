@@ -75,6 +75,7 @@ locks: $(READY) ## locks/*.txt from pyproject.toml
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:console -c locks/dev.txt -o locks/console.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
+	$(LOCKED) --group pyproject.toml:recorder -c locks/dev.txt -o locks/recorder.txt
 	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt
 

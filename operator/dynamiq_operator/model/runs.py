@@ -1,0 +1,317 @@
+"""Runs as every surface shows them: the recorder's answers, which the API passes on and the plugin and the operator read.
+
+Times are RFC 3339 in UTC with microseconds, durations milliseconds, cost US dollars. What is not known is null and never 0.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RECORDER_AUDIENCE = "dynamiq-recorder"
+"""Of the tokens by which pods send their runs: the API server takes none of them."""
+RECORDER_NAMESPACE = "dynamiq-recorder"
+RECORDER_SERVICE = "dynamiq-recorder"
+TOKEN_HEADER = "X-Dynamiq-Token"  # noqa: S105 - a header's name
+"""Carries the caller's token where `Authorization` does not arrive: the API server takes it off what it proxies to a Service."""
+APP_ID_HEADER = "X-Dynamiq-App-Id"
+"""Of what is relayed for an App by an account that is not its pods'."""
+FEWEST_RUNS = 30
+"""Of a row, below which nothing is said of it."""
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    """The input was wrong: the caller's doing."""
+    TIMED_OUT = "timed_out"
+    CUT_OFF = "cut_off"
+    ABANDONED = "abandoned"
+    """The caller left before the answer: nobody can say how it would have ended."""
+
+
+FAILED_STATUSES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CUT_OFF)
+"""Those that count as failed; `refused` and `abandoned` are left out of a rate of failures, in its numerator and in its denominator."""
+
+
+class RunSource(StrEnum):
+    """What sent it."""
+
+    RUNTIME = "runtime"
+    """A pod of the App."""
+    SDK = "sdk"
+    """The SDK's tracing callback, in a program that is none of the App's pods: such a run is of the App and of no row."""
+    OTLP = "otlp"
+
+
+class NodeStatus(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class CostSource(StrEnum):
+    """Who says what a call of a model cost."""
+
+    REPORTED = "reported"
+    """The SDK, or whatever ran the node."""
+    TABLE = "table"
+    """The recorder's price table."""
+
+
+class Verdict(StrEnum):
+    """What a row did to a figure, against another row."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    UNCHANGED = "unchanged"
+    TOO_FEW_RUNS = "too_few_runs"
+    UNKNOWN = "unknown"
+    """There is nothing to compare: no earlier row, or no run of this kind (such as none with a price)."""
+
+
+class Shape(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunTokens(Shape):
+    """Tokens of the models that were called; null where nothing said so. Cached tokens are part of the input."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class RunSummary(RunTokens):
+    """One run, as in a list."""
+
+    id: str
+    app_id: str
+    deployment_id: Annotated[str | None, Field(description="The row that it is of; null where none is known (yet).")]
+    sequence: Annotated[int | None, Field(description="That row's place in the history.")]
+    workflow_version: str | None
+    status: RunStatus
+    reason: Annotated[str | None, Field(description="Why it did not succeed, as a word for programs.")]
+    source: RunSource
+    trigger: Annotated[str | None, Field(description="Name of the trigger that started it.")]
+    session_id: str | None
+    user_id: str | None
+    tags: tuple[str, ...]
+    started_at: str
+    ended_at: str
+    duration_ms: float
+    first_chunk_ms: Annotated[float | None, Field(description="Until the first part of a streamed answer.")]
+    cost_usd: Annotated[float | None, Field(description="Of the calls whose price is known; null where no price is.")]
+    unpriced_calls: Annotated[int, Field(description="Calls of models whose price nobody knows.")]
+    models: tuple[str, ...]
+    node_count: int
+    error: Annotated[
+        str | None, Field(description="The error's text; null without the right to apps/runcontents, or where none was sent.")
+    ] = None
+
+
+class RunScore(Shape):
+    name: str
+    value: float
+    comment: str | None
+    by: Annotated[str, Field(description="Who gave it.")]
+    at: str
+
+
+class RunNode(RunTokens):
+    """One node of a run, in the order in which they began."""
+
+    span_id: str
+    parent_id: Annotated[str | None, Field(description="The node that it ran inside of, by its span_id; null at the top.")]
+    node_id: str
+    name: str
+    type: str | None
+    model: str | None
+    provider: str | None
+    status: NodeStatus
+    error_type: str | None
+    attempts: int
+    cached: bool
+    started_at: str
+    offset_ms: Annotated[float, Field(description="From the run's start to its own.")]
+    duration_ms: float
+    cost_usd: float | None
+    cost_source: CostSource | None
+    error: str | None = None
+    input: Annotated[Any, Field(description="Only with include=content.")] = None
+    output: Annotated[Any, Field(description="Only with include=content.")] = None
+
+
+class RunDetail(RunSummary):
+    """A run, whole."""
+
+    pins: str | None
+    workflow_hash: str | None
+    trace_id: str
+    instance: Annotated[str | None, Field(description="The process that ran it.")]
+    seq: Annotated[int | None, Field(description="Its number in that process, from 1.")]
+    nodes: tuple[RunNode, ...]
+    nodes_kept: Annotated[bool, Field(description="False where retention has taken the nodes and left the run.")]
+    scores: tuple[RunScore, ...]
+    content: Annotated[str, Field(description="included, left_out (ask with include=content), denied, or not_recorded.")]
+    input: Any = None
+    output: Any = None
+    metadata: Annotated[dict[str, Any] | None, Field(description="What the SDK sent beside.")] = None
+
+
+class RunTrace(Shape):
+    """The runs of a trace as the SDK sends them to POST /v1/traces: workflow, flow and nodes."""
+
+    runs: tuple[dict[str, Any], ...]
+
+
+class SessionSummary(RunTokens):
+    """The runs that name one session."""
+
+    session_id: str
+    user_id: str | None
+    runs: int
+    failed: int
+    first_at: str
+    last_at: str
+    cost_usd: float | None
+    unpriced_calls: int
+
+
+class MetricsGroup(StrEnum):
+    """What metrics can be grouped by."""
+
+    DEPLOYMENT = "deployment"
+    WORKFLOW_VERSION = "workflow_version"
+    TRIGGER = "trigger"
+    STATUS = "status"
+    NODE = "node"
+    MODEL = "model"
+
+
+class MetricsInterval(StrEnum):
+    """The width of a point."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+
+class Figures(RunTokens):
+    """Of the runs, or the runs of a node, in a time."""
+
+    runs: int
+    failed: int
+    refused: int
+    p50_ms: float | None
+    p95_ms: float | None
+    cost_usd: float | None
+    unpriced_calls: int
+
+
+class MetricsPoint(Figures):
+    at: Annotated[str, Field(description="Where it begins.")]
+
+
+class MetricsSeries(Shape):
+    """The points of one group, those without a run left out, and what they come to."""
+
+    key: Annotated[
+        str, Field(description='The group: an id of a deployment, a version, a name; "" for none, and for all without group_by.')
+    ]
+    sequence: Annotated[int | None, Field(description="Of a deployment.")] = None
+    workflow_version: Annotated[str | None, Field(description="Of a deployment.")] = None
+    name: Annotated[str | None, Field(description="Of a node.")] = None
+    total: Figures
+    points: tuple[MetricsPoint, ...]
+
+
+class RunMetrics(Shape):
+    since: str
+    until: str
+    interval: MetricsInterval
+    group_by: MetricsGroup | None
+    series: tuple[MetricsSeries, ...]
+
+
+class ComparedRow(Shape):
+    """A row in a comparison, with the figures of its runs."""
+
+    deployment_id: str
+    sequence: int
+    workflow_version: str
+    figures: Figures
+    mean_tokens: float | None = None
+    mean_cost_usd: Annotated[float | None, Field(description="Of the runs all of whose calls have a price.")] = None
+    score_means: Annotated[dict[str, float], Field(description="By the score's name.")] = {}
+
+
+class ComparedFigure(Shape):
+    """One figure of a row against another's."""
+
+    value: float | None
+    baseline: float | None
+    ratio: Annotated[float | None, Field(description="value / baseline.")]
+    low: Annotated[float | None, Field(description="Lower end of the 95 % interval of the ratio; of failure_rate, of the difference.")]
+    high: float | None
+    p_value: float | None
+    verdict: Verdict
+
+
+class NodeShare(Shape):
+    """The node that explains most of a change."""
+
+    node_id: str
+    name: str
+    of: Annotated[str, Field(description="The figure that it changed: p95_ms, failure_rate or cost_usd.")]
+    share: Annotated[float, Field(description="Its part of the change, from 0 to 1.")]
+
+
+class RunComparison(Shape):
+    """What a row did, against another. `verdict`: regressed where any of p95, failures and cost is, else improved where any is."""
+
+    deployment: ComparedRow
+    baseline: ComparedRow | None
+    verdict: Verdict
+    p50_ms: ComparedFigure | None
+    p95_ms: ComparedFigure | None
+    failure_rate: ComparedFigure | None
+    cost_usd: Annotated[ComparedFigure | None, Field(description="The mean of a run.")]
+    tokens: Annotated[ComparedFigure | None, Field(description="The mean of a run.")]
+    node: NodeShare | None
+    sentence: Annotated[str, Field(description="The same for people.")]
+
+
+class RowVerdict(Shape):
+    """A row's figures and verdict in short, as a history shows them."""
+
+    deployment_id: str
+    sequence: int | None
+    figures: Figures
+    verdict: Verdict
+    sentence: str
+
+
+class DeletedRuns(Shape):
+    deleted: int
+
+
+class RecorderState(Shape):
+    """How whole the record of an App is."""
+
+    instances: Annotated[int, Field(description="Processes that sent runs.")]
+    missing: Annotated[
+        int, Field(description="Runs that ended and did not arrive: numbers that are missing, and those that pods counted as dropped.")
+    ]
+    cut_off: Annotated[int, Field(description="Processes that said no goodbye: what they had in their queues is not known.")]
+    unattributed: Annotated[int, Field(description="Runs of pods that are of no row.")]
+    first_at: str | None
+    last_at: str | None

@@ -1,0 +1,239 @@
+"""Runs as they are stored. Times are microseconds since 1970 UTC, durations microseconds, cost nano-dollars; what is not known is None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunStatus
+
+MICROSECONDS = 1_000_000
+NANO_USD = 1_000_000_000
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Cached tokens are part of the input."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+NO_TOKENS = Tokens()
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of a run. `span_id`, `parent_id`: hex or UUID, unique within the run; parent None at the top.
+
+    `is_model`: a leaf that called a model; its tokens and cost are the run's. `extra`: JSON of what no field holds (of the SDK's run).
+    `error`, `input`, `output`: content, only where the App records it; input and output are JSON.
+    """
+
+    span_id: str
+    node_id: str
+    name: str
+    started_at: int
+    duration: int
+    parent_id: str | None = None
+    type: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    is_model: bool = False
+    status: NodeStatus = NodeStatus.SUCCEEDED
+    error_type: str | None = None
+    attempts: int = 1
+    cached: bool = False
+    tokens: Tokens = NO_TOKENS
+    cost: int | None = None
+    cost_source: CostSource | None = None
+    error: str | None = None
+    input: str | None = None
+    output: str | None = None
+    extra: str | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """An ended run with its spans. `id`: a UUID; a second one with it is the same run, sent again.
+
+    `row_uid`, `sequence`, `row_digest`: the row that it is of, None where none is known. `seq`: its number in `instance`, from 1.
+    `cost`: of the model calls whose price is known, None where no price is; `unpriced`: model calls without one.
+    `error`, `input`, `output`, `extra`: as of a span.
+    """
+
+    id: str
+    app_uid: str
+    namespace: str
+    app: str
+    status: RunStatus
+    source: RunSource
+    started_at: int
+    duration: int
+    trace_id: str
+    row_uid: str | None = None
+    sequence: int | None = None
+    row_digest: str | None = None
+    pins: str | None = None
+    workflow_version: str | None = None
+    workflow_hash: str | None = None
+    reason: str | None = None
+    trigger: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    first_chunk: int | None = None
+    tokens: Tokens = NO_TOKENS
+    cost: int | None = None
+    unpriced: int = 0
+    model_calls: int = 0
+    models: tuple[str, ...] = ()
+    instance: str | None = None
+    seq: int | None = None
+    spans: tuple[Span, ...] = ()
+    node_count: int = 0
+    error: str | None = None
+    input: str | None = None
+    output: str | None = None
+    extra: str | None = None
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process said of itself with a batch: the highest number that it gave, how many runs it dropped, whether this is goodbye."""
+
+    id: str
+    app_uid: str
+    pod_uid: str | None
+    last_seq: int
+    dropped: int
+    ended: bool
+    at: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request brought."""
+
+    runs: tuple[Run, ...]
+    instances: tuple[Instance, ...] = ()
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of an App's history, as far as runs are attributed by it; kept after the row itself is gone.
+
+    `began`: pinned.createdAt. `succeeded`: whether its outcome is Succeeded; None while it has none. `ended`: outcome.at.
+    """
+
+    uid: str
+    app_uid: str
+    namespace: str
+    app: str
+    sequence: int
+    digest: str
+    pins: str
+    workflow_version: str
+    began: int
+    succeeded: bool | None = None
+    ended: int | None = None
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    value: float
+    comment: str | None
+    by: str
+    at: int
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs of an App; None: any. `since` inclusive, `until` exclusive. `error`: part of the error's text, any case."""
+
+    app_uid: str
+    row_uid: str | None = None
+    workflow_version: str | None = None
+    status: tuple[RunStatus, ...] = ()
+    trigger: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    model: str | None = None
+    error: str | None = None
+    since: int | None = None
+    until: int | None = None
+    min_duration: int | None = None
+    min_cost: int | None = None
+
+
+class Sketch(msgspec.Struct, frozen=True):
+    """Durations in logarithmic buckets: bucket i holds those in (γ^(i-1), γ^i] microseconds, γ = 1.02, so a quantile is right to 1 %."""
+
+    buckets: Mapping[int, int] = {}
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """Of runs, or of a node's spans. Σ of cost in nano-dollars over the runs all of whose model calls have a price (`priced` of them);
+    `cost`: of all known prices. `tokens_squared`, `cost_squared`: for the variance of a mean; floats, since they pass 64 bits.
+    """
+
+    runs: int = 0
+    failed: int = 0
+    refused: int = 0
+    abandoned: int = 0
+    duration: int = 0
+    sketch: Sketch = Sketch()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    tokens_squared: float = 0.0
+    cost: int | None = None
+    unpriced: int = 0
+    priced: int = 0
+    priced_cost: int = 0
+    priced_cost_squared: float = 0.0
+
+
+class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
+    node_id: str
+    name: str
+    sums: Sums
+
+
+class RowFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a comparison needs of one row."""
+
+    row: Row
+    sums: Sums
+    nodes: tuple[NodeSums, ...] = ()
+    scores: Mapping[str, float] = {}
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of a group from `at` on, for an interval. `name`: of a node."""
+
+    key: str
+    at: int
+    sums: Sums
+    name: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    session_id: str
+    user_id: str | None
+    runs: int
+    failed: int
+    first_at: int
+    last_at: int
+    tokens: Tokens
+    cost: int | None
+    unpriced: int
+
+
+class Wholeness(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an App: how many processes sent runs, how many runs did not arrive, how many processes said no goodbye, runs of pods without a row."""
+
+    instances: int
+    missing: int
+    cut_off: int
+    unattributed: int
+    first_at: int | None
+    last_at: int | None

@@ -1,0 +1,151 @@
+"""What a store does. Its calls block and are safe from several threads; each is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
+from dynamiq_recorder.model import (
+    Batch,
+    Filter,
+    Point,
+    Row,
+    RowFigures,
+    Run,
+    Score,
+    Session,
+    Wholeness,
+)
+
+COUNTED = 10_000
+"""A list counts what its filter takes up to here."""
+
+
+class Unavailable(Exception):  # noqa: N818 - named as the errors of kube/
+    """The store cannot be asked now: its volume is full, its database is away. The message is for an operator's log. Try again."""
+
+
+class WrongStore(Exception):  # noqa: N818
+    """The store is of a newer version, is used by another recorder, or cannot be opened. The message says what to do."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs without their spans and content. `total`: counted up to COUNTED. `cursor`: of the next page, None at the end."""
+
+    runs: tuple[Run, ...]
+    total: int
+    cursor: str | None
+
+
+class Sort(msgspec.Struct, frozen=True):
+    """`by`: started_at, duration or cost; those without a cost come last."""
+
+    by: str = "started_at"
+    descending: bool = True
+
+
+NEWEST_FIRST = Sort()
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds for which runs, their spans and content, and rollups are kept. Spans of failed runs, and of the slowest `slowest` of an App's
+    runs of an hour, are kept as long as the run; of the others so many as `ratio` says are kept for `spans`, and none after it.
+    """
+
+    runs: int = 30 * 86400
+    spans: int = 7 * 86400
+    rollups: int = 400 * 86400
+    slowest: float = 0.01
+    ratio: float = 1.0
+
+
+class Store(Protocol):
+    """A store of runs. Every call raises Unavailable."""
+
+    def write(self, batches: Sequence[Batch]) -> int:
+        """Stores what is new of them, with rollups and instances, and returns how many runs were new.
+
+        A run whose id is there is the same run again: its spans are merged by span_id (a later one wins), and its figures and the rollups
+        are brought to what the union says. What comes twice, in one call or two, counts once.
+        """
+        ...
+
+    def put_rows(self, rows: Sequence[Row]) -> int:
+        """Notes rows, and moves the runs that they decide: those of their App with their pins. Returns how many runs moved.
+
+        A run of pins P that started at t is of the newest row (by sequence) of its App with pins P that succeeded and ended at t or before;
+        else of the newest with P that was progressing at t, so began before and had not ended; else of none. Runs of source sdk are of none. A row with a digest that another App of the same name and namespace has is that App, restored: its runs and rows
+        become this one's.
+        """
+        ...
+
+    def rows(self, app_uid: str) -> tuple[Row, ...]:
+        """Of an App, newest first."""
+        ...
+
+    def page(self, wanted: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
+        """Runs of a filter. `cursor` goes before `offset`. Raises ValueError for a cursor that no page gave."""
+        ...
+
+    def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
+        """All runs of a filter with their spans, oldest first, without holding all of them: for an export."""
+        ...
+
+    def run(self, run_id: str, *, content: bool) -> Run | None:
+        """One run with its spans, and with content where it is asked for."""
+        ...
+
+    def scores(self, run_id: str) -> tuple[Score, ...]: ...
+
+    def add_score(self, run_id: str, score: Score) -> bool:
+        """Sets the score of this name by this person. False where there is no such run."""
+        ...
+
+    def sessions(self, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+        """Sessions by their last run, newest first, and how many there are (up to COUNTED)."""
+        ...
+
+    def metrics(self, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None) -> tuple[Point, ...]:
+        """From rollups. Points of all groups in order of time; the key of a deployment is its uid, of a run without a row ""."""
+        ...
+
+    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False) -> tuple[RowFigures, ...]:
+        """Of rows of an App that are known here, in the order asked; of no runs: zeros."""
+        ...
+
+    def wholeness(self, app_uid: str) -> Wholeness: ...
+
+    def instance_pod(self, instance: str) -> str | None:
+        """The pod that an instance belongs to: the one that used it first."""
+        ...
+
+    def delete(self, wanted: Filter) -> int:
+        """Deletes runs with spans, content and scores, for good, and takes them out of the rollups. Returns how many."""
+        ...
+
+    def delete_run(self, run_id: str) -> bool: ...
+
+    def retain(self, now: int, keep: Retention) -> int:
+        """Deletes what is too old, in pieces that hold nobody up; gives disk back. Returns how many rows of tables went."""
+        ...
+
+    def rebuild_rollups(self) -> None:
+        """Makes the rollups anew from the runs that are there; those of times from which no run is kept stay."""
+        ...
+
+    def bytes(self) -> int:
+        """What it takes on its disk."""
+        ...
+
+    def fullness(self) -> float | None:
+        """How full its disk is, from 0 to 1; None where it cannot tell."""
+        ...
+
+    def check(self) -> None:
+        """Whether it can be written. Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
