@@ -1,9 +1,13 @@
-"""A model behind OpenAI's API, as far as the SDK's OpenAI node asks for it, on a loopback port: it says the question back, word by word."""
+"""Models behind OpenAI's API, as far as the SDK's OpenAI node asks for it, on a loopback port: they say the question back, word by word.
+
+Offered tools, as an agent does, a model calls the first that `calls` has arguments for, and then answers with what that said.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +21,23 @@ USAGE = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS,
 KEY = "sk-s3cr3t-value"
 
 
+FINAL = "provide_final_answer"  # the function by which the SDK's agents have a model answer
+
+
 class Model:
-    """Where it is, and `go`: a stream stops after its first word until that is set."""
+    """Where it is, and `go`: a stream stops after its first word until that is set.
+
+    `calls`: arguments by the tool's name. `usages`: what a model says it used, by the model's name, where that is not USAGE.
+    `busy`: how many of the next calls of a model, by its name, are refused with 500. `asked`: what was answered, by the model's name.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.usages: dict[str, dict[str, Any]] = {}
+        self.busy: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.lock = threading.Lock()
         self.go = threading.Event()
         self.go.set()
 
@@ -38,12 +54,17 @@ def serving() -> Iterator[Model]:
             if self.path != "/chat/completions" or self.headers["Authorization"] != f"Bearer {KEY}":
                 self._send(b"{}", "application/json", 404)
                 return
-            said = asked["messages"][-1]["content"]
+            with model.lock:
+                if model.busy[asked["model"]] > 0:
+                    model.busy[asked["model"]] -= 1
+                    self._send(b'{"error": {"message": "busy"}}', "application/json", 500)
+                    return
+                model.asked[asked["model"]] += 1
             if asked.get("stream"):
-                self._stream(said)
+                self._stream(asked["messages"][-1]["content"])
             else:
-                choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-                self._send(json.dumps(_completion([choice]) | {"usage": USAGE}).encode(), "application/json")
+                used = {"model": asked["model"], "usage": model.usages.get(asked["model"], USAGE)}
+                self._send(json.dumps(_completion([_choice(asked, model.calls)]) | used).encode(), "application/json")
 
         def _stream(self, said: str) -> None:
             self.send_response(200)
@@ -80,6 +101,19 @@ def serving() -> Iterator[Model]:
         finally:
             model.go.set()
             server.shutdown()
+
+
+def _choice(asked: dict[str, Any], calls: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a model says, or the tool that it calls."""
+    said = str(asked["messages"][-1]["content"])
+    if "tools" not in asked:
+        return {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+    offered = [tool["function"]["name"] for tool in asked["tools"]]
+    told = any(message["role"] == "tool" for message in asked["messages"])
+    name = FINAL if told else next((name for name in offered if name in calls), FINAL)
+    arguments = {"thought": "…", **({"answer": said} if name == FINAL else calls[name])}
+    call = {"id": "call", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    return {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
 
 
 def _completion(choices: list[Any]) -> dict[str, Any]:
