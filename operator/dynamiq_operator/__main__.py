@@ -14,7 +14,19 @@ from typing import Any
 from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
-from dynamiq_operator.arguments import annotations_by_class, console_url, count, gateway, issuer, patience, port, scopes, seconds, setting
+from dynamiq_operator.arguments import (
+    annotations_by_class,
+    console_url,
+    count,
+    gateway,
+    issuer,
+    patience,
+    port,
+    recorder_url,
+    scopes,
+    seconds,
+    setting,
+)
 from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
@@ -114,6 +126,10 @@ def _api_parser(commands: Any) -> None:
     setting(serving, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
     setting(serving, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     _console(serving)
+    setting(
+        serving, "--recorder", None, "URL of the recorder, such as http://dynamiq-recorder.dynamiq-recorder.svc:8080", kind=recorder_url
+    )
+    setting(serving, "--recorder-ca", None, "certificates (PEM) by which it is trusted (default: those of the system)", kind=Path)
     _log_level(serving)
 
 
@@ -206,6 +222,8 @@ def main() -> int:
     given = options.parse_args()
     if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
+    if given.command == "api" and given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
+        options.error(f"{given.recorder_ca} cannot be read")
     if given.command == "api" and (wrong := _wrong_console(given)):
         options.error(wrong)
     try:
@@ -236,6 +254,7 @@ def _wrong_console(given: argparse.Namespace) -> str:
 def _api(given: argparse.Namespace) -> int:
     # The operator serves no API and does not load what it takes.
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
+    from dynamiq_operator.rest.http.recorder import RecorderOptions
     from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
@@ -253,6 +272,7 @@ def _api(given: argparse.Namespace) -> int:
         given.context,
         (given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
         ConsoleOptions(given.console, given.console_url, oidc),
+        RecorderOptions(given.recorder, given.recorder_ca) if given.recorder is not None else None,
     )
     try:
         serve(options)

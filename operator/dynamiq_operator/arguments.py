@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST
 from dynamiq_operator.model.app import ParentRef
@@ -78,6 +79,24 @@ def issuer(text: str) -> str:
         return check_issuer(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def recorder_url(text: str) -> str:
+    found = urlsplit(text)
+    try:
+        _ = found.port
+    except ValueError:
+        found = urlsplit("")
+    if (
+        found.scheme not in ("http", "https")
+        or not found.hostname
+        or found.path.strip("/")
+        or found.query
+        or found.fragment
+        or "@" in found.netloc
+    ):
+        raise argparse.ArgumentTypeError(f"{text} is not http://HOST:PORT or https://HOST:PORT")
+    return text.rstrip("/")
 
 
 def scopes(text: str) -> str:

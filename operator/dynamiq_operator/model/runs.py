@@ -22,6 +22,10 @@ FEWEST_RUNS = 30
 """Of a row, below which nothing is said of it."""
 
 
+COUNTED = 10_000
+"""A list of runs counts what its filter takes up to here."""
+
+
 class RunStatus(StrEnum):
     """How a run ended."""
 
@@ -76,9 +80,9 @@ class Verdict(StrEnum):
 
 
 class Shape(BaseModel):
-    """A part of an answer."""
+    """A part of an answer. Every field is in it, those that are null, too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class RunTokens(Shape):
@@ -118,7 +122,25 @@ class RunSummary(RunTokens):
     ] = None
 
 
+class RunPagination(Shape):
+    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end."""
+
+    page: int
+    page_size: int
+    page_count: int
+    total_count: Annotated[int, Field(description="Counted up to counted_to: as many, or more.")]
+    next_cursor: str | None = None
+    counted_to: int = COUNTED
+
+
+class RunPage(Shape):
+    data: tuple[RunSummary, ...]
+    pagination: RunPagination
+
+
 class RunScore(Shape):
+    """What somebody thinks of a run."""
+
     name: str
     value: float
     comment: str | None
@@ -186,6 +208,11 @@ class SessionSummary(RunTokens):
     unpriced_calls: int
 
 
+class SessionPage(Shape):
+    data: tuple[SessionSummary, ...]
+    pagination: RunPagination
+
+
 class MetricsGroup(StrEnum):
     """What metrics can be grouped by."""
 
@@ -195,6 +222,17 @@ class MetricsGroup(StrEnum):
     STATUS = "status"
     NODE = "node"
     MODEL = "model"
+
+
+class RunSort(StrEnum):
+    """The order of a list of runs; those without a cost come last."""
+
+    OLDEST = "started_at"
+    NEWEST = "-started_at"
+    QUICKEST = "duration_ms"
+    SLOWEST = "-duration_ms"
+    CHEAPEST = "cost_usd"
+    DEAREST = "-cost_usd"
 
 
 class MetricsInterval(StrEnum):

@@ -26,12 +26,15 @@ from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.exception_handlers import HANDLERS
 from dynamiq_operator.rest.http.middleware import Middleware
+from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.rest.pods import routes as pods
 from dynamiq_operator.rest.rights import routes as rights
+from dynamiq_operator.rest.runs import figure_routes as run_figures
+from dynamiq_operator.rest.runs import routes as runs
 from dynamiq_operator.rest.runtimes import routes as runtimes
 from dynamiq_operator.rest.triggers import routes as triggers
 from dynamiq_operator.rest.watch import routes as watch
@@ -50,6 +53,8 @@ ROUTERS = (
     node_types.router,
     triggers.router,
     pods.router,
+    runs.router,
+    run_figures.router,
     configuration.router,
     environments.router,
     access_keys.router,
@@ -66,10 +71,12 @@ DESCRIPTION = (
 )
 
 
-def create_app(server: ApiServer, settings: Settings, console: ConsoleOptions | None = None) -> FastAPI:
+def create_app(
+    server: ApiServer, settings: Settings, console: ConsoleOptions | None = None, recorder: RecorderOptions | None = None
+) -> FastAPI:
     """The application over one API server. Its index starts to list and watch in the lifespan's start-up."""
     index = IdIndex(server.own)
-    context = ApiContext(server, settings, index, Sessions(server))
+    context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -78,6 +85,7 @@ def create_app(server: ApiServer, settings: Settings, console: ConsoleOptions | 
         index.start()
         yield
         index.stop()
+        await context.recorder.close()
 
     app = _with_routes(lifespan)
     app.state.context = context

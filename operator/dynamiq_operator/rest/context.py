@@ -20,6 +20,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
 from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.models import ID_PATTERN
+from dynamiq_operator.rest.http.recorder import Recorder
 from dynamiq_operator.rest.http.reviews import Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
@@ -59,6 +60,7 @@ class ApiContext:
     rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
+    recorder: Recorder = field(default_factory=Recorder)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))
     reviews: Reviews = field(init=False)
     streams: Streams = field(init=False)

@@ -17,6 +17,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
 from dynamiq_operator.rest.http.connections import LimitedProtocol
+from dynamiq_operator.rest.http.recorder import RecorderOptions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
@@ -38,6 +39,7 @@ class Options:
     context: str | None = None
     tls: Pair | None = None
     console: ConsoleOptions | None = None
+    recorder: RecorderOptions | None = None
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -71,7 +73,7 @@ def serve(options: Options) -> None:
         signal.signal(ends, lambda *_: sys.exit(0))
     # What anybody can send is no warning: one line for each would fill the log.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno != logging.WARNING)
-    app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings, options.console)
+    app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings, options.console, options.recorder)
     certificate = Certificate(options.tls) if options.tls is not None else None
     more: dict[str, Any] = {}
     if certificate is not None:

@@ -218,6 +218,18 @@ def test_the_document_as_a_page_runs_nothing_and_loads_nothing(stage: RestStage)
 
 
 CALLS = """\
+GET /v1/apps/{app_id}/runs
+DELETE /v1/apps/{app_id}/runs
+GET /v1/apps/{app_id}/runs.jsonl
+GET /v1/runs/{run_id}
+DELETE /v1/runs/{run_id}
+GET /v1/runs/{run_id}/trace
+POST /v1/runs/{run_id}/scores
+GET /v1/apps/{app_id}/metrics
+GET /v1/apps/{app_id}/deployments/{deployment_id}/comparison
+GET /v1/apps/{app_id}/verdicts
+GET /v1/apps/{app_id}/sessions
+GET /v1/apps/{app_id}/recorder
 GET /v1/me
 GET /v1/orgs
 GET /v1/orgs/{org_id}

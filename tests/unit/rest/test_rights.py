@@ -36,11 +36,15 @@ def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stag
         ("create", "deployments", "", "demo", ""),
         ("create", "deployments", "", "prod", ""),
         ("delete", "apps", "", "demo", "chat"),
+        ("delete", "apps", "runs", "demo", "chat"),
+        ("get", "apps", "runcontents", "demo", "chat"),
         ("get", "pods", "log", "demo", ""),
         ("get", "secrets", "", "demo", "chat-access-keys"),
+        ("list", "apps", "runs", "demo", "chat"),
         ("list", "pods", "", "demo", ""),
         ("patch", "apps", "", "demo", "chat"),
         ("patch", "secrets", "", "demo", "chat-access-keys"),
+        ("update", "apps", "runs", "demo", "chat"),
     ]
     assert {sent.headers["Authorization"] for sent in stage.script.sent} == {"Bearer token-of-anna"}
 
@@ -68,6 +72,16 @@ def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stag
         (("patch", "secrets", "demo"), {"keys_write"}, "patch secrets named chat-access-keys in demo: the role dynamiq-keys has it"),
         (("list", "pods", "demo"), {"pods"}, "list pods in demo: the role dynamiq-view has it"),
         (("get", "pods/log", "demo"), {"logs"}, "get pods/log in demo: the role dynamiq-deployer has it"),
+        (
+            ("get", "apps/runcontents", "demo"),
+            {"run_contents"},
+            "get apps.dynamiq.getdynamiq.ai/runcontents named chat in demo: the role dynamiq-deployer has it",
+        ),
+        (
+            ("delete", "apps/runs", "demo"),
+            {"runs_delete"},
+            "delete apps.dynamiq.getdynamiq.ai/runs named chat in demo: the role dynamiq-edit has it",
+        ),
     ],
 )
 def test_what_is_missing_is_told_with_the_role_that_has_it(

@@ -12,11 +12,10 @@ from fastapi import Depends, Query
 
 from dynamiq_operator.model.manifests import Phase, format_time
 from dynamiq_operator.model.names import natural
-from dynamiq_operator.rest.http.errors import invalid_request
 from dynamiq_operator.rest.kube.entries import SEARCHED_MOST, Accepts, Entry, RowFacts, searched
+from dynamiq_operator.rest.shared.times import TIME, moment
 
 _PHASES = "|".join(Phase)
-_TIME = r"^\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2}))?$"
 SEARCH_MAX = 100
 _USER_MAX, _NAME_MAX = 1024, 253
 
@@ -75,9 +74,9 @@ async def _filters(
     version: Annotated[str | None, Query(max_length=_NAME_MAX, description="The workflow version, such as v3.")] = None,
     runtime: Annotated[str | None, Query(max_length=_NAME_MAX, description="The version of the runtime.")] = None,
     since: Annotated[
-        str | None, Query(pattern=_TIME, description="Rows whose deploy began at this time, or later; or at this date, UTC.")
+        str | None, Query(pattern=TIME, description="Rows whose deploy began at this time, or later; or at this date, UTC.")
     ] = None,
-    until: Annotated[str | None, Query(pattern=_TIME, description="Rows whose deploy began before this time or date.")] = None,
+    until: Annotated[str | None, Query(pattern=TIME, description="Rows whose deploy began before this time or date.")] = None,
     q: Annotated[
         str | None,
         Query(
@@ -92,14 +91,9 @@ async def _filters(
 
 
 def _seconds(parameter: str, text: str | None) -> float | None:
-    """Seconds of Unix time. Raises HttpProblem 422 for what has the form of a time and is none, such as February 30."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise invalid_request([(parameter, "this is no time: write one as 2026-11-24T22:22:45Z, or a date as 2026-11-24")]) from None
+    """Seconds of Unix time. Raises as `moment` does."""
+    found = moment(parameter, text)
+    return found.timestamp() if found is not None else None
 
 
 FiltersOf = Annotated[Filters, Depends(_filters)]

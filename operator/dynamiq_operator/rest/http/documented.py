@@ -24,8 +24,10 @@ _SAYS = {
     422: "The request does not validate; details names each field, or query parameter, that is wrong or not known.",
     429: "The caller has too many requests under way, or the API server asks to wait.",
     431: "The headers are larger than 32 KiB.",
+    501: "No recorder is installed, so there are no runs to be told.",
     503: "The cluster cannot be reached now.",
 }
+_RECORDER_AWAY = "The recorder, or the cluster, cannot be reached now."
 _EVERY = (401, 403, 422, 429, 431, 503)
 _OF_A_BODY = (408, 413, 415)
 _REQUEST_ID = {
@@ -43,8 +45,9 @@ def documented(model: type[BaseModel] | None, *problems: int, status: int = 200,
     if model is not None and (example := _example(model)) is not None:
         found[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
-        example = {"error": {"code": CODES[code], "message": _SAYS[code], "details": {}}}
-        found[code] = {"model": Error, "description": _SAYS[code], "content": {"application/json": {"example": example}}}
+        says = _RECORDER_AWAY if code == 503 and 501 in problems else _SAYS[code]
+        example = {"error": {"code": CODES[code], "message": says, "details": {}}}
+        found[code] = {"model": Error, "description": says, "content": {"application/json": {"example": example}}}
         found[code]["headers"] = _REQUEST_ID | (_WAITING if code in (429, 503) else {})
     return found
 

@@ -67,6 +67,7 @@ CODES = {
     429: "rate_limited",
     431: "headers_too_large",
     500: "internal_error",
+    501: "no_recorder",
     503: "unavailable",
 }
 """The contract's `code` of each status."""

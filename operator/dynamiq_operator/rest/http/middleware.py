@@ -22,6 +22,7 @@ from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_con
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
+from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
 from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
 from dynamiq_operator.rest.http.sessions import CallerSession, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
@@ -59,6 +60,8 @@ class Middleware:
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
         self._large = Lane(LARGE_ONES, LARGE_EACH, WAITING)
         self._streams = Lane(STREAMS, STREAMS_EACH, 0)
+        self._about_runs = Lane(RUNS, RUNS_EACH, WAITING)
+        self._exports = Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH)
         self._signing_in = Lane(SIGNING_IN, ARRIVING_EACH, WAITING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,8 +155,16 @@ class Middleware:
                     body = await read_body(headers, receive)
             if len(body) > LARGE:
                 await held.enter_async_context(self._large.slot(caller))
-            await held.enter_async_context((self._streams if is_stream(scope) else self._requests).slot(caller))
+            await held.enter_async_context(self._lane(scope).slot(caller))
             await self._pass_on(body, scope, receive, send)
+
+    def _lane(self, scope: Scope) -> Lane:
+        """What a request takes its slot of."""
+        if is_stream(scope):
+            return self._streams
+        if is_export(scope):
+            return self._exports
+        return self._about_runs if is_about_runs(scope) else self._requests
 
     async def _pass_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         begin_deadline()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
@@ -25,15 +25,17 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """A route whose handler gets no query parameter that the OpenAPI document does not list, and none twice."""
+    """A route whose handler gets no query parameter that the OpenAPI document does not list, and none twice but a list."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
-        known = {each.alias for each in get_flat_params(self.dependant) if isinstance(each.field_info, Query)}
+        parameters = [each for each in get_flat_params(self.dependant) if isinstance(each.field_info, Query)]
+        known = {each.alias for each in parameters}
+        once = {each.alias for each in parameters if get_origin(each.field_info.annotation) is not list}
 
         async def strict(request: Request) -> Response:
             given = Counter(name for name, _ in request.query_params.multi_items())
-            if wrong := [(name, _says(name, known)) for name, times in given.items() if name not in known or times > 1]:
+            if wrong := [(name, _says(name, known)) for name, times in given.items() if name not in known or (times > 1 and name in once)]:
                 raise invalid_request(wrong)
             # The middleware has parsed the body: Starlette would do it again, on the event loop.
             if hasattr(request.state, "json"):

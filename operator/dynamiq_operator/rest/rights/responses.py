@@ -27,6 +27,10 @@ class AppRights(ResponseModel):
         triggers=_YES,
         pods=_YES,
         logs=_NO,
+        runs_read=_YES,
+        run_contents=_NO | {"needs": "get apps.dynamiq.getdynamiq.ai/runcontents named chat in demo: the role dynamiq-deployer has it"},
+        runs_score=_YES,
+        runs_delete=_YES,
     )
 
     deploy: Right
@@ -39,6 +43,10 @@ class AppRights(ResponseModel):
     triggers: Annotated[Right, Field(description="To change triggers; to run one takes the right to create Jobs.")]
     pods: Right
     logs: Right
+    runs_read: Annotated[Right, Field(description="To list the App's runs and to read them, without what they were called with.")]
+    run_contents: Annotated[Right, Field(description="To read inputs, outputs and texts of errors, where they are recorded.")]
+    runs_score: Right
+    runs_delete: Right
 
 
 class ProjectRights(ResponseModel):

@@ -43,6 +43,10 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         "triggers": Asked(rights.CHANGE_APP, namespace, app),
         "pods": Asked(rights.LIST_PODS, namespace),
         "logs": Asked(rights.READ_LOGS, namespace),
+        "runs_read": Asked(rights.LIST_RUNS, namespace, app),
+        "run_contents": Asked(rights.READ_CONTENTS, namespace, app),
+        "runs_score": Asked(rights.SCORE_RUNS, namespace, app),
+        "runs_delete": Asked(rights.DELETE_RUNS, namespace, app),
     }
     targets = [Asked(rights.PROMOTE, target.name) for target in other_environments(context, namespace)]
     found = rights.ask(context, session, [*asked.values(), *targets])

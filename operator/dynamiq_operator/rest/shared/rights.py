@@ -34,6 +34,10 @@ READ_KEYS = Right("get", SECRETS, "dynamiq-keys")
 WRITE_KEYS = Right("patch", SECRETS, "dynamiq-keys")
 LIST_PODS = Right("list", PODS, "dynamiq-view")
 READ_LOGS = Right("get", PODS, "dynamiq-deployer", "log")
+LIST_RUNS = Right("list", APPS, "dynamiq-view", "runs")
+READ_CONTENTS = Right("get", APPS, "dynamiq-deployer", "runcontents")
+SCORE_RUNS = Right("update", APPS, "dynamiq-deployer", "runs")
+DELETE_RUNS = Right("delete", APPS, "dynamiq-edit", "runs")
 
 
 @dataclass(frozen=True)

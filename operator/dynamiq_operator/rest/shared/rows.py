@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import Path
@@ -11,11 +12,17 @@ from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import unknown_id
-from dynamiq_operator.rest.http.models import Id
+from dynamiq_operator.rest.http.models import ID_PATTERN, Id
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
 
 DeploymentId = Annotated[Id, Path(description="The deployment's id: its row's metadata.uid.")]
+_ID = re.compile(ID_PATTERN)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id."""
+    return _ID.fullmatch(text) is not None
 
 
 def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> tuple[Entry, Manifest]:

@@ -1,0 +1,171 @@
+"""Requests to the recorder, which has the runs: with the caller's own token, and answered as its answer comes, without holding it.
+
+Nothing else of a caller's request goes there, and nothing but status, body and Retry-After comes back. A recorder that is slow or away costs
+a request its time and its slot among those about runs, and no thread: whoever asks for something else does not notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import orjson
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from yarl import URL
+
+from dynamiq_operator.rest.http import request_log
+from dynamiq_operator.rest.http.encoding import dumps
+from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
+from dynamiq_operator.rest.kube.client import ANSWERED_WITHIN
+
+LOG = logging.getLogger(__name__)
+RUNS, RUNS_EACH = 64, 16
+"""Requests about runs that are served at once, and those of one caller. They take none of the slots of other requests."""
+EXPORTS, EXPORTS_EACH = 8, 2
+"""The same of exports, which take as long as there are runs."""
+READS = 16
+"""Threads that look whether a caller may see an App, for requests about its runs."""
+CONNECT_WITHIN, SILENT_MOST, EXPORT_SILENT_MOST = 3.0, 15.0, 60.0
+"""Seconds: until there is a connection, and between two parts of an answer, and of an export."""
+ERROR_MOST = 64 * 1024
+"""Bytes of an error's body that are read."""
+PASSED_ON = {400: 422, 403: 403, 404: 404, 409: 409, 422: 422, 429: 429, 503: 503}
+"""This API's status for each of the recorder's errors; 401 is told as everywhere, and any other is 503."""
+JSON, JSON_LINES = "application/json", "application/jsonl"
+NO_RECORDER = "no recorder is installed, so no run is recorded: docs/runs.md says how to install one; the API is told of it by --recorder"
+_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions|recorder|deployments/[^/]+/comparison)"
+_PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
+_EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
+Query = Sequence[tuple[str, str]]
+
+
+def is_about_runs(scope: Scope) -> bool:
+    """Whether the recorder answers a request."""
+    return _PATH.fullmatch(scope["path"]) is not None
+
+
+def is_export(scope: Scope) -> bool:
+    """Whether a request asks for runs without end."""
+    return _EXPORT.fullmatch(scope["path"]) is not None
+
+
+@dataclass(frozen=True)
+class RecorderOptions:
+    """`url`: where the recorder is, without a path. `ca`: certificates (PEM) by which it is trusted; those of the system where it is None."""
+
+    url: str
+    ca: Path | None = None
+
+
+class Recorder:
+    """The recorder of this installation, or that there is none. For one event loop."""
+
+    def __init__(self, options: RecorderOptions | None = None) -> None:
+        self._options = options
+        self._client: aiohttp.ClientSession | None = None
+        self.threads = anyio.CapacityLimiter(READS)
+
+    def require(self) -> None:
+        """Raises HttpProblem 501 where there is none."""
+        if self._options is None:
+            raise HttpProblem(501, NO_RECORDER)
+
+    async def forward(self, authorization: str | None, method: str, path: str, query: Query = (), body: Any = None) -> Response:
+        """The recorder's answer. `authorization`: the caller's header. Raises HttpProblem, 503 where the recorder does not answer."""
+        within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
+        return _Passed(await self._ask(authorization, method, path, query, body, within, JSON), JSON)
+
+    async def export(self, authorization: str | None, path: str, query: Query) -> Response:
+        """Lines of JSON, however many they are. Raises as `forward` does."""
+        within = aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN, sock_read=EXPORT_SILENT_MOST)
+        return _Passed(await self._ask(authorization, "GET", path, query, None, within, JSON_LINES), JSON_LINES)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _ask(
+        self, authorization: str | None, method: str, path: str, query: Query, body: Any, within: aiohttp.ClientTimeout, accept: str
+    ) -> aiohttp.ClientResponse:
+        self.require()
+        client = self._client = self._client or self._opened()
+        headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "dynamiq-api", request_log.HEADER: request_log.current()}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if body is not None:
+            headers["Content-Type"] = JSON
+        data = dumps(body) if body is not None else None
+        url = self._url.with_path(path).with_query(list(query))
+        try:
+            answer = await client.request(method, url, headers=headers, data=data, timeout=within, allow_redirects=False)
+            if answer.status >= 300:
+                raise await _problem(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            LOG.warning("the recorder does not answer %s: %s", method, type(error).__name__)
+            raise unavailable(f"the recorder does not answer ({type(error).__name__}): try again") from None
+        return answer
+
+    @property
+    def _url(self) -> URL:
+        assert self._options is not None  # noqa: S101 - required before
+        return URL(self._options.url)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        ca = self._options.ca if self._options is not None else None
+        trust = ssl.create_default_context(cafile=str(ca) if ca is not None else None) if self._url.scheme == "https" else True
+        connector = aiohttp.TCPConnector(limit=RUNS + EXPORTS, ssl=trust)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+
+
+class _Passed(StreamingResponse):
+    """An answer of the recorder as it comes. Whoever asked and leaves ends it."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, media_type: str) -> None:
+        headers = {"Content-Length": str(answer.content_length)} if answer.content_length is not None else {}
+        super().__init__(answer.content.iter_any(), answer.status, headers, media_type if answer.status != 204 else None)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._answer.close()
+
+
+async def _problem(answer: aiohttp.ClientResponse) -> HttpProblem:
+    """What an answer that is an error becomes. Raises what reading it raises."""
+    try:
+        read = await answer.content.read(ERROR_MOST)
+    finally:
+        answer.close()
+    if answer.status == 401:
+        return unauthorized()
+    after = answer.headers.get("Retry-After", "")
+    status, said = PASSED_ON.get(answer.status), _error(read)
+    if status is None or said is None:
+        LOG.warning("the recorder answers %d", answer.status)
+        return unavailable(f"the recorder answered {answer.status}: try again", int(after) if _is_seconds(after) else None)
+    headers = {"Retry-After": after if _is_seconds(after) else "1"} if status in (429, 503) else {}
+    return HttpProblem(status, str(said.get("message") or "the recorder refused this"), said.get("details") or {}, headers)
+
+
+def _error(read: bytes) -> dict[str, Any] | None:
+    """The error of the contract's shape in a body; None where there is none."""
+    try:
+        found = orjson.loads(read)
+    except ValueError:
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    return error if isinstance(error, dict) and isinstance(error.get("details") or {}, dict) else None
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 4

@@ -1,0 +1,44 @@
+"""How a request about an App's runs becomes one to the recorder: whether the caller may see the App, and ids by their names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio.to_thread
+
+from dynamiq_operator.actions import triggers
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube.resources import APPS, VERSIONS
+from dynamiq_operator.model.names import workflow_and_version
+from dynamiq_operator.rest.context import WORDS, ApiContext
+from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.runs.filters import Pairs, RunFilters
+
+NO_FILTERS = RunFilters([], None, None)
+
+
+async def path_of(context: ApiContext, session: CallerSession, app_id: str) -> str:
+    """The App's path at the recorder. Raises HttpProblem: 501 without a recorder, 404 where the App is not there for the caller."""
+    path, _ = await filtered(context, session, app_id, NO_FILTERS)
+    return path
+
+
+async def filtered(context: ApiContext, session: CallerSession, app_id: str, asked: RunFilters) -> tuple[str, Pairs]:
+    """The same, and the filters as the recorder takes them. Raises as `path_of` does, also for the id of an unknown version or trigger."""
+    context.recorder.require()
+    return await anyio.to_thread.run_sync(partial(_filtered, context, session, app_id, asked), limiter=context.recorder.threads)
+
+
+def _filtered(context: ApiContext, session: CallerSession, app_id: str, asked: RunFilters) -> tuple[str, Pairs]:
+    entry = context.find(APPS, app_id)
+    app = context.read(session, APPS, entry, kube_api.METADATA_ONE if asked.trigger_id is None else kube_api.PLAIN)
+    pairs = list(asked.pairs)
+    if asked.version_id is not None:
+        version = context.find(VERSIONS, asked.version_id, "workflow_version_id")
+        if version.namespace != entry.namespace:
+            raise unknown_id(WORDS[VERSIONS], asked.version_id, "workflow_version_id")
+        pairs.append(("workflow_version", workflow_and_version(version.name)[1]))
+    if asked.trigger_id is not None:
+        pairs.append(("trigger", triggers.find(app, asked.trigger_id)["name"]))
+    return f"/v1/apps/{entry.uid}", pairs

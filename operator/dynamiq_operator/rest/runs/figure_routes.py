@@ -1,0 +1,100 @@
+"""What an App's runs come to: metrics, verdicts of rows, comparisons, sessions, and how whole the record is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RecorderState, RowVerdict, RunComparison, RunMetrics, SessionPage
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.errors import unknown_id
+from dynamiq_operator.rest.http.models import ID_PATTERN, All, IdInput, One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.runs.asking import path_of
+from dynamiq_operator.rest.runs.filters import FromOf, PageOfRuns, Pairs, Text, ToOf, times
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.rows import DeploymentId, is_id
+
+router = APIRouter(prefix="/v1/apps/{app_id}", tags=["runs"], route_class=StrictRoute)
+VERDICTS_MOST = 100
+PREVIOUS = "previous"
+
+
+@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501))
+async def metrics(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    begin: FromOf = None,
+    end: ToOf = None,
+    interval: Annotated[MetricsInterval | None, Query(description="The width of a point; left out: what suits the time.")] = None,
+    group_by: Annotated[MetricsGroup | None, Query(description="A series for each; left out: one for all runs.")] = None,
+) -> Response:
+    """Runs, failures, times, tokens and cost over time; of the last 24 hours where no time is named."""
+    pairs = [*times(begin, end)]
+    pairs += [("interval", interval.value)] if interval is not None else []
+    pairs += [("group_by", group_by.value)] if group_by is not None else []
+    return await _asked(context, session, app_id, "metrics", pairs)
+
+
+@router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501))
+async def comparison(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    deployment_id: DeploymentId,
+    baseline: Annotated[
+        str,
+        Query(
+            pattern=f"^{PREVIOUS}$|{ID_PATTERN}",
+            description="The deployment to compare with; previous: the newest before it that went live.",
+        ),
+    ] = PREVIOUS,
+) -> Response:
+    """Whether the deploy made it slower, dearer or more often fail: each figure against another deployment's, with interval and verdict."""
+    if not is_id(deployment_id):
+        raise unknown_id("deployment", deployment_id)
+    pairs = [("baseline", baseline.lower())]
+    return await _asked(context, session, app_id, f"deployments/{deployment_id.lower()}/comparison", pairs)
+
+
+@router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501))
+async def verdicts(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    deployment_id: Annotated[
+        list[IdInput], Query(min_length=1, max_length=VERDICTS_MOST, description="Of these deployments: one, or several of them.")
+    ],
+) -> Response:
+    """Figures and verdict of deployments, each against the one before it that went live: what a history shows of their runs."""
+    return await _asked(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
+
+
+@router.get("/sessions", responses=documented(SessionPage, 404, 501))
+async def sessions(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    page: PageOfRuns,
+    began_from: FromOf = None,
+    began_to: ToOf = None,
+    user_id: Annotated[Text, Query(description="Of this user.")] = None,
+) -> Response:
+    """The sessions that callers of the App named, that of the newest run first."""
+    pairs = [*times(began_from, began_to), *page, *([("user_id", user_id)] if user_id is not None else [])]
+    return await _asked(context, session, app_id, "sessions", pairs)
+
+
+@router.get("/recorder", responses=documented(One[RecorderState], 404, 501))
+async def recorder_state(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
+    """How whole the record of the App's runs is: what is known to be missing, and what may be."""
+    return await _asked(context, session, app_id, "recorder", [])
+
+
+async def _asked(context: ContextOf, session: SessionOf, app_id: str, what: str, pairs: Pairs) -> Response:
+    path = await path_of(context, session, app_id)
+    return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/{what}", pairs)

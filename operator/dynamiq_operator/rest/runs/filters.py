@@ -1,0 +1,110 @@
+"""The filters of runs, as the recorder is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query
+from pydantic import Field
+
+from dynamiq_operator.model.runs import RunSort, RunStatus
+from dynamiq_operator.rest.http.models import IdInput
+from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf, PageSizeOf
+from dynamiq_operator.rest.shared.times import TIME, moment
+
+TEXT_MOST, TAGS_MOST, TAG_MOST, NAME_MOST = 256, 20, 64, 253
+NUMBER_MOST = 1e12
+Pairs = list[tuple[str, str]]
+
+Tag = Annotated[str, Field(min_length=1, max_length=TAG_MOST)]
+Text = Annotated[str | None, Query(min_length=1, max_length=TEXT_MOST)]
+Name = Annotated[str | None, Query(min_length=1, max_length=NAME_MOST)]
+Amount = Annotated[float | None, Query(ge=0, le=NUMBER_MOST)]
+FromOf = Annotated[str | None, Query(alias="from", pattern=TIME, description="From this time on, or from this date, UTC.")]
+ToOf = Annotated[str | None, Query(alias="to", pattern=TIME, description="Before this time or date.")]
+ContentOf = Annotated[
+    str | None,
+    Query(
+        alias="include",
+        pattern="^content$",
+        description="`content`: with inputs, outputs and texts of errors, where they were recorded and the caller may get apps/runcontents.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RunFilters:
+    """Which runs are asked for. `pairs` go to the recorder as they are; the two ids are those of objects, which it knows by their names."""
+
+    pairs: Pairs
+    version_id: str | None
+    trigger_id: str | None
+
+
+async def _filters(
+    deployment_id: Annotated[IdInput | None, Query(description="Of this row.")] = None,
+    workflow_version: Annotated[Name, Query(description="Of this workflow version, such as v3.")] = None,
+    workflow_version_id: Annotated[IdInput | None, Query(description="Of this workflow version, by its id.")] = None,
+    status: Annotated[
+        list[RunStatus], Query(max_length=len(RunStatus), description="One, or several: status=failed&status=timed_out.")
+    ] = [],  # noqa: B006
+    trigger: Annotated[Name, Query(description="Started by the trigger of this name.")] = None,
+    trigger_id: Annotated[IdInput | None, Query(description="Started by this trigger, by its id.")] = None,
+    session_id: Annotated[Text, Query(description="Of this session, as the caller of the App named it.")] = None,
+    user_id: Annotated[Text, Query(description="Of this user, as the caller of the App named it.")] = None,
+    tag: Annotated[list[Tag], Query(max_length=TAGS_MOST, description="With this tag; with several, with all of them.")] = [],  # noqa: B006
+    model: Annotated[Text, Query(description="That called this model.")] = None,
+    error: Annotated[
+        Text, Query(description="With these letters, of any case, in the error's text; needs the right to get apps/runcontents.")
+    ] = None,
+    began_from: FromOf = None,
+    began_to: ToOf = None,
+    min_duration_ms: Annotated[Amount, Query(description="That took so long, or longer.")] = None,
+    min_cost_usd: Annotated[Amount, Query(description="That cost so much, or more.")] = None,
+) -> RunFilters:
+    given: dict[str, object] = {
+        "deployment_id": deployment_id and deployment_id.lower(),
+        "workflow_version": workflow_version,
+        "trigger": trigger,
+        "session_id": session_id,
+        "user_id": user_id,
+        "model": model,
+        "error": error,
+        "min_duration_ms": min_duration_ms,
+        "min_cost_usd": min_cost_usd,
+    }
+    pairs = [(name, str(value)) for name, value in given.items() if value is not None]
+    pairs += [("status", each.value) for each in status] + [("tag", each) for each in tag]
+    return RunFilters([*pairs, *times(began_from, began_to)], workflow_version_id, trigger_id)
+
+
+def times(begin: str | None, end: str | None) -> Iterator[tuple[str, str]]:
+    """The two times as the recorder takes them. Raises HttpProblem 422."""
+    for name, text in (("from", begin), ("to", end)):
+        if (found := moment(name, text)) is not None:
+            yield name, written(found)
+
+
+def written(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+async def _page(
+    page: PageOf = 1,
+    page_size: PageSizeOf = PAGE_SIZE,
+) -> Pairs:
+    return [("page", str(page)), ("page_size", str(page_size))]
+
+
+FiltersOf = Annotated[RunFilters, Depends(_filters)]
+PageOfRuns = Annotated[Pairs, Depends(_page)]
+SortOf = Annotated[RunSort, Query(description="Newest first, if not said otherwise; those without a cost come last.")]
+CursorOf = Annotated[
+    str | None,
+    Query(
+        min_length=1, max_length=1024, description="`next_cursor` of the page before, in place of `page`; with the same filters and sort."
+    ),
+]

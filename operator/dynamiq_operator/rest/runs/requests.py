@@ -1,0 +1,19 @@
+"""Bodies of requests about runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import RequestModel
+
+NUMBER_MOST = 1e15
+
+
+class NewScore(RequestModel):
+    """What somebody thinks of a run; a second one of this name by the same person takes the first one's place."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, description="Of what is scored, such as helpful.")]
+    value: Annotated[float, Field(ge=-NUMBER_MOST, le=NUMBER_MOST, description="Averaged by row.")]
+    comment: Annotated[str | None, Field(max_length=1024)] = None

@@ -1,0 +1,119 @@
+"""The runs of an App: lists by filter, one run with its nodes, its trace, what people think of it, and their deletion."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from dynamiq_operator.model.runs import DeletedRuns, RunDetail, RunPage, RunScore, RunSort, RunTrace
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import Responses, documented
+from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
+from dynamiq_operator.rest.http.models import Id, One
+from dynamiq_operator.rest.http.recorder import JSON_LINES
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.runs.asking import filtered, path_of
+from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, written
+from dynamiq_operator.rest.runs.requests import NewScore
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.rows import is_id
+from dynamiq_operator.rest.shared.times import TIME, moment
+
+router = APIRouter(prefix="/v1", tags=["runs"], route_class=StrictRoute)
+RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the App's answer.")]
+
+
+def _exported() -> Responses:
+    found = documented(None, 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it.")
+    for answer in found.values():
+        if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as lines, too
+            answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
+    found[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}}}
+    return found
+
+
+@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501))
+async def every_run(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    asked: FiltersOf,
+    page: PageOfRuns,
+    sort: SortOf = RunSort.NEWEST,
+    cursor: CursorOf = None,
+) -> Response:
+    """The App's runs that all of the filters take. A list counts up to 10,000 and no further; `next_cursor` goes on behind any page."""
+    path, pairs = await filtered(context, session, app_id, asked)
+    pairs += [*page, ("sort", sort.value), *_given("cursor", cursor)]
+    return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/runs", pairs)
+
+
+@router.get("/apps/{app_id}/runs.jsonl", response_class=Response, responses=_exported())
+async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, asked: FiltersOf, include: ContentOf = None) -> Response:
+    """All runs that the filters take, oldest first, each whole and on a line of its own: it comes as it is read, however much it is."""
+    path, pairs = await filtered(context, session, app_id, asked)
+    return await context.recorder.export(session.api.credentials[0], f"{path}/runs.jsonl", [*pairs, *_given("include", include)])
+
+
+@router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501))
+async def delete_runs(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    before: Annotated[str | None, Query(pattern=TIME, description="Runs that began before this time or date.")] = None,
+    session_id: Annotated[Text, Query(description="Runs of this session.")] = None,
+    user_id: Annotated[Text, Query(description="Runs of this user.")] = None,
+) -> Response:
+    """Deletes runs of the App for good, with their content and scores; exactly one of the three says which. Needs delete apps/runs."""
+    time = moment("before", before)
+    chosen = [
+        *_given("before", written(time) if time is not None else None),
+        *_given("session_id", session_id),
+        *_given("user_id", user_id),
+    ]
+    if len(chosen) != 1:
+        raise invalid_request([("before", "give exactly one of before, session_id and user_id")])
+    path = await path_of(context, session, app_id)
+    return await context.recorder.forward(session.api.credentials[0], "DELETE", f"{path}/runs", chosen)
+
+
+@router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501))
+async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
+    """One run with its nodes, their times, tokens and cost. `content` says whether inputs and outputs are in it, and if not, why."""
+    return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _given("include", include))
+
+
+@router.delete("/runs/{run_id}", status_code=204, responses=documented(None, 404, 413, 501, status=204))
+async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId) -> Response:
+    """Deletes a run for good, with its content and scores. Needs delete apps/runs."""
+    return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id))
+
+
+@router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501))
+async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
+    """The run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
+    path = f"{_path(context, run_id)}/trace"
+    return await context.recorder.forward(session.api.credentials[0], "GET", path, _given("include", include))
+
+
+@router.post(
+    "/runs/{run_id}/scores", status_code=201, responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score.")
+)
+async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: NewScore) -> Response:
+    """Scores the run: the caller's score of this name, set or replaced. Needs update apps/runs."""
+    path = f"{_path(context, run_id)}/scores"
+    return await context.recorder.forward(session.api.credentials[0], "POST", path, (), body.model_dump(exclude_none=True))
+
+
+def _path(context: ContextOf, run_id: str) -> str:
+    """The run's path at the recorder, which alone knows whose it is. Raises HttpProblem 501, and 404 for what is no id."""
+    context.recorder.require()
+    if not is_id(run_id):
+        raise unknown_id("run", run_id)
+    return f"/v1/runs/{run_id.lower()}"
+
+
+def _given(name: str, value: str | None) -> Pairs:
+    return [(name, value)] if value is not None else []
