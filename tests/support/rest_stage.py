@@ -32,6 +32,7 @@ from dynamiq_operator.rest.console.state import Console
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.http.middleware import Middleware
+from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import INDEXED, IdIndex, KindIndex
@@ -96,8 +97,9 @@ class _Script(Script):
 class RestStage:
     """Use it as a context manager. `call` sends one request; `script` has what the API server answers, and what it was sent."""
 
-    def __init__(self, *, is_ready: bool = True, console: Console | None = None, **settings: Any) -> None:
-        """`is_ready`: whether the index has everything. `settings`: those of the API besides its domain."""
+    def __init__(self, *, is_ready: bool = True, console: Console | None = None, recorder: str | None = None, **settings: Any) -> None:
+        """`is_ready`: whether the index has everything. `recorder`: its URL. `settings`: those of the API besides its domain."""
+        self._recorder = RecorderOptions(recorder) if recorder is not None else None
         self._is_ready = is_ready
         self._console = console or Console(ConsoleOptions(), Assets(None, {}))
         self._settings = Settings(domain=DOMAIN, **settings)
@@ -118,7 +120,7 @@ class RestStage:
         configuration = kubernetes.Configuration()
         configuration.host = self._server.url
         server = ApiServer(configuration)
-        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server))
+        self.context = ApiContext(server, self._settings, IdIndex(server.own), Sessions(server), recorder=Recorder(self._recorder))
         self.app = _app_over(self.context, self._console)
         if self._is_ready:
             for resource in INDEXED:
@@ -128,6 +130,7 @@ class RestStage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._loop.run(self.context.recorder.close())
         self._loop.close()
         self._server.__exit__(kind, error, trace)
 
@@ -202,13 +205,14 @@ class RestStage:
         token: str | None = TOKEN,
         headers: Mapping[str, str] | None = None,
         stalls: bool = False,
+        heard: Callable[[bytes], None] | None = None,
     ) -> Answered:
-        """The same as `call`, for several at once."""
+        """The same as `call`, for several at once. `heard` is told of each part of the answer's body as it comes."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         if raw:
             sent["Content-Type"] = "application/json"
-        return await _send(self.app, method, path, {**sent, **(headers or {})}, raw, stalls)
+        return await _send(self.app, method, path, {**sent, **(headers or {})}, raw, stalls, heard)
 
     def get(self, path: str) -> Any:
         """The data of a GET."""
@@ -237,7 +241,9 @@ def _app_over(context: ApiContext, console: Console) -> FastAPI:
     return app
 
 
-async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, stalls: bool) -> Answered:
+async def _send(
+    app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, stalls: bool, heard: Callable[[bytes], None] | None
+) -> Answered:
     path, _, query = path.partition("?")
     scope: dict[str, Any] = {
         "type": "http",
@@ -261,16 +267,21 @@ async def _send(app: Any, method: str, path: str, headers: Mapping[str, str], bo
     ]
     given = iter(parts[:1] if stalls else parts)
     messages: list[dict[str, Any]] = []
+    ended = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if (part := next(given, None)) is not None:
             return part
-        if stalls:
-            await asyncio.Event().wait()
+        # A connection stays for the answer.
+        await (asyncio.Event() if stalls else ended).wait()
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
+        if message["type"] == "http.response.body" and heard is not None:
+            heard(message.get("body", b""))
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            ended.set()
 
     await app(scope, receive, send)
     content = b"".join(message.get("body", b"") for message in messages[1:])

@@ -11,7 +11,7 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +33,8 @@ class Sent:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    pairs: Sequence[tuple[str, str]] = ()
+    """The query in order, with what is there twice."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         parts = urlsplit(self.path)
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        sent = Sent(self.command, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), dict(self.headers), _parsed(raw))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        sent = Sent(self.command, parts.path, dict(pairs), dict(self.headers), _parsed(raw), pairs)
         reply = self.script.answer(sent)
         if reply.cut:
             self.close_connection = True

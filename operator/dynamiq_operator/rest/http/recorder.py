@@ -37,7 +37,7 @@ CONNECT_WITHIN, SILENT_MOST, EXPORT_SILENT_MOST = 3.0, 15.0, 60.0
 """Seconds: until there is a connection, and between two parts of an answer, and of an export."""
 ERROR_MOST = 64 * 1024
 """Bytes of an error's body that are read."""
-PASSED_ON = {400: 422, 403: 403, 404: 404, 409: 409, 422: 422, 429: 429, 503: 503}
+PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
 """This API's status for each of the recorder's errors; 401 is told as everywhere, and any other is 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
 NO_RECORDER = "no recorder is installed, so no run is recorded: docs/runs.md says how to install one; the API is told of it by --recorder"
