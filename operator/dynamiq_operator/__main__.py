@@ -30,6 +30,7 @@ from dynamiq_operator.arguments import (
 from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
+from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme, Settings
 from dynamiq_operator.model.text import on_one_line
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "run",
         help="run the operator",
         description="Runs the operator until SIGTERM or SIGINT. Each option can also be given by the environment variable in brackets.",
-        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read, 2 for a wrong option, "
+        epilog="exit codes: 0 after a signal, 1 where the cluster's configuration cannot be read or the port of metrics is taken, 2 for a wrong option, "
         "3 where it does not recover by itself, see --recovers-within: Kubernetes starts it anew",
     )
     _cluster(running)
@@ -104,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
         kind=patience,
     )
     setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
+    setting(running, "--metrics-port", None, "port of /metrics, for Prometheus (default: none)", kind=port)
     _log_level(running)
     _api_parser(commands)
     _gate_parser(commands)
@@ -120,6 +122,7 @@ def _api_parser(commands: Any) -> None:
     _cluster(serving)
     setting(serving, "--host", "127.0.0.1", "address to listen on")
     setting(serving, "--port", "8080", "port to listen on", kind=port)
+    setting(serving, "--metrics-port", None, "port of /metrics, for Prometheus: another one than the API's (default: none)", kind=port)
     setting(serving, "--domain", None, "as the operator has it: Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _public(serving)
     _trigger_image(serving)
@@ -273,9 +276,13 @@ def _api(given: argparse.Namespace) -> int:
         (given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
         ConsoleOptions(given.console, given.console_url, oidc),
         RecorderOptions(given.recorder, given.recorder_ca) if given.recorder is not None else None,
+        given.metrics_port,
     )
     try:
         serve(options)
+    except PortTaken as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         # ssl.SSLError is one, too.
         print(f"the certificate or its key cannot be read: {error}", file=sys.stderr)
@@ -352,9 +359,13 @@ def _run(given: argparse.Namespace) -> int:
         health=given.health,
         relist_period=given.list_again_every,
         recovers_within=given.recovers_within,
+        metrics_port=given.metrics_port,
     )
     try:
         asyncio.run(run(options))
+    except PortTaken as error:
+        print(error, file=sys.stderr)
+        return 1
     except NotRecovering as error:
         print(f"ending, to be started anew: {error}", file=sys.stderr)
         return 3

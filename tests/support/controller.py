@@ -25,6 +25,7 @@ from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
@@ -74,6 +75,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
+        self.metrics = Metrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
         self.gateway_api = GatewayApi(self.client, self.clock)
         self.denials = Denials()
         self.informers = Informers(
@@ -86,8 +88,8 @@ class Process:
         self.observer = Observer(
             self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election, self.denials, self.activity
         )
-        self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY)
-        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states)
+        self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, self.gate_keys.sweep)
 

@@ -28,15 +28,15 @@ def of_operations(failures: Sequence[Failure], passes: int) -> ReconcileFailure 
     told = [each for each in failures if not _is_problem_of_row(each) and (passes >= TOLD_AFTER or not _may_pass(each.error))]
     if not told:
         return None
-    reason = next((_reason(each.error) for each in told if not isinstance(each.error, errors.ApiError)), _reason(told[0].error))
-    return ReconcileFailure(reason, "; ".join(f"{failure.group}: {_said(failure.error)}" for failure in told) + ": tried again")
+    found = next((reason(each.error) for each in told if not isinstance(each.error, errors.ApiError)), reason(told[0].error))
+    return ReconcileFailure(found, "; ".join(f"{failure.group}: {_said(failure.error)}" for failure in told) + ": tried again")
 
 
 def of_pass(error: Exception, passes: int) -> ReconcileFailure | None:
     """The same of an error that ended a pass before its plan was carried out."""
     if passes < TOLD_AFTER and _may_pass(error):
         return None
-    return ReconcileFailure(_reason(error), f"the App could not be reconciled: {_said(error)}: tried again")
+    return ReconcileFailure(reason(error), f"the App could not be reconciled: {_said(error)}: tried again")
 
 
 def reference(error: BaseException) -> str:
@@ -68,7 +68,8 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, errors.Conflict | errors.Unavailable | errors.NotFound | errors.AlreadyExists)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """The name of an error of the API server; of any other, that it is one of ours."""
     return type(error).__name__ if isinstance(error, errors.ApiError) else INTERNAL
 
 

@@ -78,8 +78,13 @@ class LeaderElection:
 
     def require_leadership(self) -> None:
         """Raises LeadershipLost where the lease was not renewed within the deadline: another replica may lead by now."""
-        if self._since_renewal() > self._timing.renew_deadline:
+        if not self.leads:
             raise LeadershipLost
+
+    @property
+    def leads(self) -> bool:
+        """Whether no other replica can lead by now."""
+        return self._since_renewal() <= self._timing.renew_deadline
 
     def left_to_write(self) -> float:
         """Seconds within which a write that is sent now has to end. Raises LeadershipLost."""

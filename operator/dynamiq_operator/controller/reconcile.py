@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.execute.executor import Executor, Failure
-from dynamiq_operator.controller.failures import log_failures, of_operations, of_pass
+from dynamiq_operator.controller.failures import log_failures, of_operations, of_pass, reason
 from dynamiq_operator.controller.leader import LeadershipLost
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.plan import make_plan
@@ -57,18 +59,19 @@ class _Changes:
 class Reconciler:
     """Reconciles the Apps that a worker takes from the queue."""
 
-    def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor, states: AppStates) -> None:
-        self._queue, self._observer, self._executor, self._states = queue, observer, executor, states
+    def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor, states: AppStates, metrics: Metrics) -> None:
+        self._queue, self._observer, self._executor, self._states, self._metrics = queue, observer, executor, states, metrics
         self._changes: dict[AppKey, _Changes] = {}
 
     async def process(self, app: AppKey) -> None:
         """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker, or keeps the App from coming again."""
-        failed = True
+        failed, began = True, monotonic()
         try:
             failed = await self._process(app)
         except Exception:
             log.exception("App %s/%s: what failed could not be noted", *app)
         finally:
+            self._metrics.reconciled(monotonic() - began)
             self._queue.done(app, failed=failed)
 
     async def _process(self, app: AppKey) -> bool:
@@ -117,6 +120,8 @@ class Reconciler:
 
     async def _note(self, app: AppKey, failure: ReconcileFailure | None, found: list[Exception], *, told_by_plan: bool = False) -> None:
         """Keeps what failed for the next plan to tell of; where there may be no plan, it is told at once."""
+        for error in found:
+            self._metrics.failed(reason(error))
         if not found and app not in self._states:
             return  # nothing is kept of an App that there is not
         state, now = self._states.of(app), self._states.clock()

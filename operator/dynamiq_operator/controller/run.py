@@ -22,12 +22,15 @@ from dynamiq_operator.controller.guards import watch_guards
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
+from dynamiq_operator.controller.live_rows import LiveRows
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.exposition import bound, serve_metrics
 from dynamiq_operator.model.settings import Settings
 
 RELIST_PERIOD = 600.0
@@ -40,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OperatorOptions:
-    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds."""
+    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of every address."""
 
     settings: Settings
     identity: str
@@ -52,10 +55,12 @@ class OperatorOptions:
     health: str | None = None
     relist_period: float = RELIST_PERIOD
     recovers_within: float = RECOVERS_WITHIN
+    metrics_port: int | None = None
 
 
 async def run(options: OperatorOptions) -> None:
-    """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all."""
+    """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all, such as exposition.PortTaken."""
+    listening = bound(None, options.metrics_port) if options.metrics_port is not None else None
     synced, stopping, gate_namespace = asyncio.Event(), asyncio.Event(), options.settings.gate_namespace
     queue = WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE)
     async with (
@@ -74,14 +79,18 @@ async def run(options: OperatorOptions) -> None:
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials, activity)
-        executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}")
-        workers = Workers(queue, cache, states, Reconciler(queue, observer, executor, states), client.until_answered, gate_keys.sweep)
+        metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
+        metrics.registry.register(LiveRows(cache, lambda: election.leads))
+        executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
+        reconciler = Reconciler(queue, observer, executor, states, metrics)
+        workers = Workers(queue, cache, states, reconciler, client.until_answered, gate_keys.sweep)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),
             asyncio.create_task(supervise(client, informers.feeds, options.recovers_within)),
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(watch_guards(client, options.identity)),
+            asyncio.create_task(serve_metrics(listening, metrics.registry)),
             asyncio.create_task(lead(election, workers, cache, synced, stopping)),
         ]
         handle_signals(stopping)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter, OrderedDict
+from collections import ChainMap, Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from time import monotonic
 from typing import Generic, TypeVar
 
 from dynamiq_operator.kube.errors import backoff
@@ -31,17 +32,17 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, group: Callable[[K], Hashable] = lambda _key: "", share: int | None = None) -> None:
         self._group, self._share = group, share
-        self._ready: OrderedDict[Hashable, OrderedDict[K, None]] = OrderedDict()
-        """Queued keys by group, each in the order in which its turn comes."""
-        self._low: OrderedDict[K, None] = OrderedDict()
-        """Keys of a low priority, until they are queued."""
+        self._ready: OrderedDict[Hashable, OrderedDict[K, float]] = OrderedDict()
+        """Queued keys by group, each in the order in which its turn comes, and since when."""
+        self._low: OrderedDict[K, float] = OrderedDict()
+        """Keys of a low priority, until they are queued, and since when they wait."""
         self._takes = 0
         self._processing: dict[K, float] = {}
         """Keys that are processed, and since when."""
         self._busy: Counter[Hashable] = Counter()
         """How many keys of a group are processed."""
-        self._dirty: set[K] = set()
-        """Keys that were added while they were processed."""
+        self._dirty: dict[K, float] = {}
+        """Keys that were added while they were processed, and since when."""
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._count = 0
@@ -61,18 +62,13 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K) -> None:
         """Queues `key` now."""
-        if not self._is_open:
-            return
-        if key in self._processing:
-            self._dirty.add(key)
-        else:
-            self._ready.setdefault(self._group(key), OrderedDict()).setdefault(key)
-            self._changed.set()
+        if self._is_open:
+            self._add(key, monotonic())
 
     def add_low(self, keys: Iterable[K]) -> None:
         """Queues each of `keys` when no other one is ready, or, so that it comes in any case, at every second turn."""
         if self._is_open:
-            self._low.update(dict.fromkeys(keys))
+            self._low.update(dict.fromkeys(keys, monotonic()))
             self._changed.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -88,6 +84,21 @@ class WorkQueue(Generic[K]):
             self._count += len(self._heap)
             heapq.heapify(self._heap)
         self._changed.set()
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait to be processed, or to be once more; one whose time is to come does not wait yet."""
+        return len(self._waiting)
+
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the key has waited that has waited longest; 0 where none does."""
+        now = monotonic()
+        return now - min(self._waiting.values(), default=now)
+
+    @property
+    def _waiting(self) -> ChainMap[K, float]:
+        return ChainMap(self._dirty, *self._ready.values(), self._low)
 
     async def get(self) -> K:
         """The next key; the worker calls `done` with it afterwards."""
@@ -122,8 +133,14 @@ class WorkQueue(Generic[K]):
         else:
             self._failures.pop(key, None)
         if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+            self._add(key, self._dirty.pop(key))
+
+    def _add(self, key: K, since: float) -> None:
+        if key in self._processing:
+            self._dirty.setdefault(key, since)
+        else:
+            self._ready.setdefault(self._group(key), OrderedDict()).setdefault(key, since)
+            self._changed.set()
 
     def _next_group(self) -> Hashable | None:
         """The group whose turn it is; None where no key is ready, or every group that has one has its share."""
@@ -138,8 +155,7 @@ class WorkQueue(Generic[K]):
         if not self._low or (self._takes % 2 and self._next_group() is not None):
             return
         if (key := next((key for key in self._low if self._is_free(self._group(key))), None)) is not None:
-            del self._low[key]
-            self.add(key)
+            self._add(key, self._low.pop(key))
 
     def _take(self, group: Hashable) -> K:
         keys = self._ready[group]

@@ -13,6 +13,8 @@ from dynamiq_operator.model.settings import PublicScheme, Settings
 
 HTTP = "http"
 """Name of the port, of pods and of the Service."""
+METRICS = "metrics"
+"""Name of the port of pods by which Prometheus finds it."""
 SERVICE_PORT = 80
 METRICS_PORT = 9090
 """Of pods: where they tell their metrics and what they do, without a key. No Service has it, and no hostname."""

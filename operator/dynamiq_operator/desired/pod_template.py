@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
+from dynamiq_operator.desired.exposure import HTTP, METRICS, METRICS_PORT
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
@@ -79,6 +79,8 @@ _OWN_ANNOTATIONS = {
 def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict[str, Any]:
     runtime = pins.runtime
     port = runtime.port or DEFAULT_PORT
+    # A runtime that answers callers on the port of metrics could not start; its metrics are then read by Prometheus alone.
+    metrics = METRICS_PORT + 1 if port == METRICS_PORT else METRICS_PORT
     own: dict[str, str | int | None] = {
         "DYNAMIQ_ENGINE": (runtime.engine or Engine.TINY).value,
         "DYNAMIQ_FLOW": f"{FLOW_FOLDER}/flow",
@@ -93,15 +95,17 @@ def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict
         "DYNAMIQ_ACCESS_KEYS_DIR": KEYS_FOLDER if app.spec.is_private else None,
         "DYNAMIQ_POD_ANNOTATIONS": f"{POD_FOLDER}/annotations" if tells_standby else None,
         "PORT": port,
-        # A runtime that answers callers on the port of metrics could not start; its metrics are then read by nobody.
-        "DYNAMIQ_METRICS_PORT": METRICS_PORT + 1 if port == METRICS_PORT else None,
+        "DYNAMIQ_METRICS_PORT": metrics if metrics != METRICS_PORT else None,
     }
     settings = [{"name": name, "value": str(value)} for name, value in own.items() if value is not None]
     return {
         "name": CONTAINER,
         "image": runtime.image,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": HTTP, "containerPort": port, "protocol": "TCP"}],
+        "ports": [
+            {"name": HTTP, "containerPort": port, "protocol": "TCP"},
+            {"name": METRICS, "containerPort": metrics, "protocol": "TCP"},
+        ],
         "env": settings + [_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},

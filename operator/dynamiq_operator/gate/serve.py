@@ -15,10 +15,11 @@ from typing import Any
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.forwarding import Forwarder
 from dynamiq_operator.gate.front import UNBOUND_AFTER, Front, Limits
-from dynamiq_operator.gate.health import serve_health, serve_metrics
+from dynamiq_operator.gate.health import serve_health
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
 from dynamiq_operator.gate.metrics import Metrics
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.model.json_lines import FIELDS
 
 LOOKED_EVERY = 0.2
@@ -65,7 +66,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
         membership = Membership(client, directory, front, options.replica, options.dead_after)
         health = await serve_health(options.host, options.health_port, lambda: membership.is_settled and not stopping.is_set())
         running.push_async_callback(health.cleanup)
-        running.push_async_callback((await serve_metrics(options.host, options.metrics_port, metrics)).cleanup)
+        await running.enter_async_context(metrics_served(bound(options.host, options.metrics_port), metrics.registry))
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(part.run()) for part in (directory, front, membership)]
         stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
         try:

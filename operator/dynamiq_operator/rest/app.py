@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio.to_thread
 from fastapi import FastAPI
 
+from dynamiq_operator.kube.exposition import metrics_served
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest import probes
 from dynamiq_operator.rest.access_keys import routes as access_keys
@@ -25,6 +27,7 @@ from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.environments import routes as environments
 from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.exception_handlers import HANDLERS
+from dynamiq_operator.rest.http.metrics import Metrics
 from dynamiq_operator.rest.http.middleware import Middleware
 from dynamiq_operator.rest.http.recorder import Recorder, RecorderOptions
 from dynamiq_operator.rest.http.sessions import Sessions
@@ -72,10 +75,17 @@ DESCRIPTION = (
 
 
 def create_app(
-    server: ApiServer, settings: Settings, console: ConsoleOptions | None = None, recorder: RecorderOptions | None = None
+    server: ApiServer,
+    settings: Settings,
+    console: ConsoleOptions | None = None,
+    recorder: RecorderOptions | None = None,
+    metrics_socket: socket.socket | None = None,
 ) -> FastAPI:
-    """The application over one API server. Its index starts to list and watch in the lifespan's start-up."""
-    index = IdIndex(server.own)
+    """The application over one API server. Its index starts to list and watch in the lifespan's start-up.
+
+    `metrics_socket`: where /metrics is served, which is no path of the API.
+    """
+    index, metrics = IdIndex(server.own), Metrics()
     context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
 
     @asynccontextmanager
@@ -83,14 +93,15 @@ def create_app(
         # A worker thread holds one connection to the API server while it waits.
         anyio.to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
         index.start()
-        yield
+        async with metrics_served(metrics_socket, metrics.registry):
+            yield
         index.stop()
         await context.recorder.close()
 
     app = _with_routes(lifespan)
-    app.state.context = context
+    app.state.context, app.state.metrics = context, metrics
     app.state.console = Console.of(console or ConsoleOptions(), Assets.load(pages.STATIC))
-    app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules)
+    app.add_middleware(Middleware, reviews=context.reviews, index=index, rules=app.state.console.options.rules, metrics=metrics)
     for handled, handler in HANDLERS.items():
         app.add_exception_handler(handled, handler)
     return app

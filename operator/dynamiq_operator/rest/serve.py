@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from dynamiq_operator.kube.exposition import bound
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
@@ -40,6 +41,7 @@ class Options:
     tls: Pair | None = None
     console: ConsoleOptions | None = None
     recorder: RecorderOptions | None = None
+    metrics_port: int | None = None
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -66,14 +68,16 @@ class Server(uvicorn.Server):
 def serve(options: Options) -> None:
     """Blocks until a signal ends it. Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read.
 
-    Raises OSError where the certificate cannot be read.
+    Raises exposition.PortTaken, and OSError where the certificate cannot be read.
     """
     # uvicorn raises the signal again after a clean shutdown: without a handler the exit code would say killed.
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
     # What anybody can send is no warning: one line for each would fill the log.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno != logging.WARNING)
-    app = create_app(ApiServer.connect(options.kubeconfig, options.context), options.settings, options.console, options.recorder)
+    server = ApiServer.connect(options.kubeconfig, options.context)
+    listening = bound(options.host, options.metrics_port) if options.metrics_port is not None else None
+    app = create_app(server, options.settings, options.console, options.recorder, listening)
     certificate = Certificate(options.tls) if options.tls is not None else None
     more: dict[str, Any] = {}
     if certificate is not None:

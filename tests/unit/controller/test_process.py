@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from dynamiq_operator.controller.run import OperatorOptions, run
@@ -50,13 +52,20 @@ def watches(script: Script) -> Iterator[Watches]:
 
 
 @asynccontextmanager
-async def running(script: Script, folder: Path, *namespaces: str) -> AsyncIterator[None]:
+async def running(script: Script, folder: Path, *namespaces: str, metrics_port: int | None = None) -> AsyncIterator[None]:
     """The process; on leaving it gets SIGTERM, and has to end without an error."""
     with ScriptedServer(script) as server:
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
         options = OperatorOptions(
-            Settings(), "replica-a", SYSTEM, "dynamiq-operator", kubeconfig=path, relist_period=RELIST, namespaces=namespaces
+            Settings(),
+            "replica-a",
+            SYSTEM,
+            "dynamiq-operator",
+            kubeconfig=path,
+            relist_period=RELIST,
+            namespaces=namespaces,
+            metrics_port=metrics_port,
         )
         task = asyncio.create_task(run(options))
         try:
@@ -119,3 +128,16 @@ async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: S
     async with running(script, tmp_path):
         await eventually("rows were asked for twice", lambda: sum(sent.path == RECORDS.path() for sent in script.sent) >= 2)
     assert not any(sent.path == LEASE for sent in script.sent if sent.method != "GET"), "a replica that knows nothing does not lead"
+
+
+async def test_metrics_say_who_leads_and_are_gone_with_the_process(script: Script, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/metrics"
+
+    def leads() -> bool:
+        return "dynamiq_leader 1.0" in requests.get(url, timeout=5).text
+
+    async with running(script, tmp_path, metrics_port=int(url.split(":")[2].split("/")[0])):
+        await eventually("it leads", leads)
+    with pytest.raises(requests.ConnectionError):
+        await asyncio.to_thread(leads)

@@ -10,6 +10,7 @@ import pytest
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import WORKERS, Workers
@@ -41,7 +42,8 @@ async def _answers() -> None:
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     cache = Cache()
-    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers, _answers)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics())
+    workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
     cache.update(APPS, given.stored(given.app_manifest()))
@@ -86,7 +88,8 @@ class _CalledOff(_Observer):
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
     queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
     cache.update(APPS, given.stored(given.app_manifest()))
-    workers = Workers(queue, cache, states, Reconciler(queue, cast(Observer, observer), cast(Executor, None), states), _answers, _answers)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics())
+    workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     for _ in range(WORKERS):
         queue.add(APP)
@@ -99,7 +102,7 @@ async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() ->
 async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
     """Their names are the users' to choose."""
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states)
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics())
     for number in range(100):
         app = ("demo", f"preview-{number}")
         queue.add(app)

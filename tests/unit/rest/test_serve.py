@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http import sessions
@@ -37,7 +38,7 @@ def signals() -> Iterator[None]:
 PATIENCE = 30.0  # seconds
 
 
-def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None]) -> int:
+def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None], metrics_port: int | None = None) -> int:
     """The exit code of a server over a scripted API server. `ask` gets its URL once it is ready, and what stops it, which it is at the latest
     after `ask`.
     """
@@ -70,7 +71,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
         asking = pool.submit(ask_once_ready)
         try:
             with pytest.raises(SystemExit) as ended:
-                serve(Options(Settings(), "127.0.0.1", int(url.rpartition(":")[2]), file))
+                serve(Options(Settings(), "127.0.0.1", int(url.rpartition(":")[2]), file, metrics_port=metrics_port))
         finally:
             over.set()
         asking.result(PATIENCE)
@@ -109,3 +110,30 @@ def test_sigterm_ends_streams_at_once(tmp_path: Path) -> None:
     assert _serve(tmp_path, script, stream) == 0
     assert told == [b"event: ready\ndata: {}\n\n", b"event: ending\ndata: {}\n\n"]
     assert time.monotonic() - at[0] < DRAIN / 2, "nobody waited for it"
+
+
+@pytest.mark.usefixtures("signals")
+def test_metrics_are_read_without_a_token_at_a_port_of_their_own_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told: list[urllib3.BaseHTTPResponse] = []
+
+    def scrape(url: str, _: Callable[[], None]) -> None:
+        pool = urllib3.PoolManager()
+        told.extend(pool.request("GET", f"{at}/metrics") for at in (url, f"http://127.0.0.1:{port}"))
+
+    assert _serve(tmp_path, _empty(), scrape, port) == 0
+    public, metrics = told
+    assert public.status == 401
+    assert (metrics.status, metrics.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert b'dynamiq_api_requests_total{code="401",method="GET",route="-"} 1.0' in metrics.data
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_port_of_metrics_that_is_taken_is_said_before_anything_is_served(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    with ScriptedServer(_empty()) as server, socket.create_server(("127.0.0.1", 0)) as taken:
+        file.write_text(json.dumps(kubeconfig(server)))
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} of /metrics"):
+            serve(Options(Settings(), "127.0.0.1", 0, file, metrics_port=port))

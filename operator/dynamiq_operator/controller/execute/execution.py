@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.objects import Meta
 
@@ -26,6 +27,7 @@ class Execution:
     claims: Claims
     identity: str
     make_key: Callable[[], str]
+    metrics: Metrics
     versions: MutableMapping[str, str] = field(default_factory=dict)
 
     @property

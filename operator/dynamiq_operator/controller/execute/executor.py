@@ -14,6 +14,7 @@ from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.execute import children, events, gate_keys, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
+from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.turns import Turns
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
@@ -63,15 +64,24 @@ class Executor:
     """Executes plans while this replica leads. `make_key` makes a new Access Key."""
 
     def __init__(
-        self, client: Client, cache: Cache, states: AppStates, claims: Claims, election: LeaderElection, make_key: Callable[[], str]
+        self,
+        client: Client,
+        cache: Cache,
+        states: AppStates,
+        claims: Claims,
+        election: LeaderElection,
+        make_key: Callable[[], str],
+        metrics: Metrics,
     ) -> None:
         self._client, self._cache, self._states, self._claims = client, cache, states, claims
-        self._election, self._make_key = election, make_key
+        self._election, self._make_key, self._metrics = election, make_key, metrics
         self._turns = Turns()
 
     async def execute(self, app: AppKey, plan: operations.Plan) -> tuple[Failure, ...]:
         """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation."""
-        execution = Execution(app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key)
+        execution = Execution(
+            app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key, self._metrics
+        )
         failures: list[Failure] = []
         undone: set[str] = set()
         telling: dict[int, asyncio.Task[None]] = {}

@@ -7,7 +7,7 @@ from dynamiq_operator.controller.execute.refused_writes import refusal
 from dynamiq_operator.desired.base import awaits_garbage_collection, owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, Meta, Record
 from dynamiq_operator.plan import operations
@@ -29,6 +29,9 @@ async def create_record(execution: Execution, operation: operations.CreateRecord
         created = await execution.client.get(RECORDS, meta.namespace, operation.name)
         if awaits_garbage_collection(created, operation.app):
             raise errors.Conflict(f"row {operation.name} of the App that had this name before is being deleted") from None
+    else:
+        if names.may_revert(meta.name, operation.name):
+            execution.metrics.reverted()
     execution.state.update_ledger(Record.of(created))
     execution.cache.update(RECORDS, created)
 
@@ -48,6 +51,7 @@ async def end_record(execution: Execution, operation: operations.EndRecord) -> N
     """Sets the outcome."""
     outcome = {"spec": {"outcome": operation.outcome.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, outcome)))
+    execution.metrics.ended(operation.record.pinned, operation.outcome)
 
 
 async def own_record(execution: Execution, operation: operations.OwnRecord) -> None:

@@ -21,6 +21,7 @@ from dynamiq_operator.rest.http.body import CLOSES, SMALL, WITH_BODY, announced,
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
 from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.rest.http.metrics import Metrics
 from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
 from dynamiq_operator.rest.http.reviews import TOKEN_MAX, Reviews
@@ -53,8 +54,8 @@ SIGN_IN_MAX = TOKEN_MAX + 1024
 class Middleware:
     """Puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
-    def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules) -> None:
-        self._app, self._reviews, self._index, self._rules = app, reviews, index, rules
+    def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules, metrics: Metrics) -> None:
+        self._app, self._reviews, self._index, self._rules, self._metrics = app, reviews, index, rules, metrics
         self._requests = Lane(CONNECTIONS, EACH, WAITING)
         self._arriving = Lane(ARRIVING, ARRIVING_EACH, WAITING)
         self._bodies = Lane(BODIES, BODIES_EACH, WAITING)
@@ -71,12 +72,12 @@ class Middleware:
         began, headers = time.perf_counter(), Headers(scope=scope)
         request_id = request_log.begin(headers.get(request_log.HEADER))
         state = scope.setdefault("state", {})
-        status = 0
+        status, answered_after = 0, 0.0
 
         async def with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_after
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered_after = message["status"], time.perf_counter() - began
                 answered = MutableHeaders(scope=message)
                 for name, value in (HEADERS | PAGE_HEADERS if is_console(scope["path"]) else HEADERS).items():
                     answered.setdefault(name, value)
@@ -95,7 +96,9 @@ class Middleware:
         finally:
             if scope["path"] not in PROBES:
                 session: CallerSession | None = state.get("session")
-                request_log.log_access(scope, status, time.perf_counter() - began, session.user.id if session else "")
+                took = time.perf_counter() - began
+                request_log.log_access(scope, status, took, session.user.id if session else "")
+                self._metrics.count(scope, status, answered_after or took)
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         if scope["path"] in PUBLIC:

@@ -1,0 +1,72 @@
+"""What /metrics of the operator shows of its work: deploys, reconciles, what waits for one, and whether this replica leads.
+
+It counts where something has been done, never where it was decided. Labels are of few values: an App is named by `live_rows` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from dynamiq_operator.model.objects import parse_time
+from dynamiq_operator.model.record import Outcome, Pinned, Result
+
+DEPLOY_BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
+RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """One registry for one operator. `depth`, `oldest`, in seconds, and `leads` are asked at each scrape."""
+
+    def __init__(
+        self, depth: Callable[[], float] = lambda: 0, oldest: Callable[[], float] = lambda: 0, leads: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._deploys = Counter("dynamiq_deploys", "Deploys that ended, by their outcome.", ["result"], registry=self.registry)
+        self._deploy_seconds = Histogram(
+            "dynamiq_deploy_duration_seconds",
+            "Time from when a deploy began, so that all it runs was settled, to its outcome.",
+            ["result"],
+            buckets=DEPLOY_BUCKETS,
+            registry=self.registry,
+        )
+        self._reconcile_seconds = Histogram(
+            "dynamiq_reconcile_duration_seconds", "Time of one reconcile of one App.", buckets=RECONCILE_BUCKETS, registry=self.registry
+        )
+        self._errors = Counter(
+            "dynamiq_reconcile_errors",
+            "Errors of reconciles, by what the API server said, or InternalError: each is tried again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._reverts = Counter("dynamiq_reverts", "Bad versions that the operator has taken back.", registry=self.registry)
+        for name, text, of in (
+            ("dynamiq_workqueue_depth", "Apps that wait to be reconciled.", depth),
+            ("dynamiq_workqueue_oldest_seconds", "How long the App has waited that has waited longest; 0 where none does.", oldest),
+            ("dynamiq_leader", "1 while this replica leads, else 0.", leads),
+        ):
+            Gauge(name, text, registry=self.registry).set_function(of)
+        for result in Result:
+            self._deploys.labels(result.value)
+            self._deploy_seconds.labels(result.value)
+
+    def ended(self, pinned: Pinned | None, outcome: Outcome) -> None:
+        """Counts a deploy whose outcome has been written; one that never began has no duration."""
+        self._deploys.labels(outcome.result.value).inc()
+        if pinned is not None:
+            took = (parse_time(outcome.at) - parse_time(pinned.created_at)).total_seconds()
+            self._deploy_seconds.labels(outcome.result.value).observe(max(took, 0.0))
+
+    def reverted(self) -> None:
+        """Counts a row that was made to take a version back."""
+        self._reverts.inc()
+
+    def reconciled(self, seconds: float) -> None:
+        """Counts a reconcile, however it ended."""
+        self._reconcile_seconds.observe(seconds)
+
+    def failed(self, reason: str) -> None:
+        """Counts an error of a reconcile."""
+        self._errors.labels(reason).inc()

@@ -1,0 +1,42 @@
+"""What /metrics of the API shows: requests by method, route and status, and how long their answers took to begin.
+
+A route is the template of a path, never a path, and a method one of HTTP's: what callers write makes no series.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from starlette.types import Scope
+
+from dynamiq_operator.rest.http.request_log import UNMATCHED
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
+NO_ANSWER = "none"
+"""In place of a status: the caller left before there was one."""
+
+
+class Metrics:
+    """One registry for one process of the API."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter(
+            "dynamiq_api_requests", "Requests that ended, but for probes.", ["method", "route", "code"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "dynamiq_api_request_duration_seconds",
+            "Time from a request's headers to the first byte of its answer, which is all of it but for streams.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
+        """Counts a request; `status`: 0 where there was no answer."""
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        self._requests.labels(method, route, str(status or NO_ANSWER)).inc()
+        self._seconds.labels(route).observe(seconds)

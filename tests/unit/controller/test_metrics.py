@@ -1,0 +1,116 @@
+"""What Prometheus reads of the operator: counted once where something was done, and nothing of what another replica has to say."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dynamiq_operator.controller.live_rows import LiveRows
+from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.plan import operations
+from tests.support import factories as given
+from tests.support.controller import Process, at, execute, stored
+from tests.support.scripted import Script, failure
+
+APP = (given.NAMESPACE, given.NAME)
+ROW = at(RECORDS, "a")
+
+
+def sample(process: Process, name: str, **labels: str) -> float | None:
+    return process.metrics.registry.get_sample_value(name, labels)
+
+
+def ending(result: Result, at: str = "2026-01-01T00:05:00Z") -> operations.EndRecord:
+    row = Record.of(stored(given.row_manifest("a", given.progressing(3))))
+    assert row.pinned is not None
+    began = row.pinned.model_copy(update={"created_at": "2026-01-01T00:04:00Z"})
+    row = Record(row.meta, row.spec.model_copy(update={"pinned": began}), row.status, row.raw_spec)
+    return operations.EndRecord(row, Outcome(result=result, reason="", at=at, digest=given.UNSEALED))
+
+
+async def test_a_deploy_is_counted_once_its_outcome_is_written_and_not_before(process: Process, script: Script) -> None:
+    assert sample(process, "dynamiq_deploys_total", result="Failed") == 0, "an alert on an increase needs the series from the start"
+    script.on("PATCH", ROW, failure(409, "Conflict"), stored(given.row_manifest("a", given.failed(3)), 9))
+    await process.lead()
+    plan = operations.Plan((operations.Group("all", (ending(Result.FAILED),)),))
+    assert await process.executor.execute(APP, plan)
+    assert sample(process, "dynamiq_deploys_total", result="Failed") == 0
+    assert not await process.executor.execute(APP, plan)
+    assert sample(process, "dynamiq_deploys_total", result="Failed") == 1
+    assert sample(process, "dynamiq_deploy_duration_seconds_sum", result="Failed") == 60
+
+
+async def test_a_row_that_takes_a_version_back_is_a_revert_and_one_of_git_is_none(process: Process, script: Script) -> None:
+    revert = names.revert_row(given.NAME, "a")
+    script.on("POST", at(RECORDS), stored(given.row_manifest("b")), stored(given.row_manifest(revert)), failure(409, "AlreadyExists"))
+    script.on("GET", at(RECORDS, revert), stored(given.row_manifest(revert)))
+    app = given.an_app()
+    declared = operations.CreateRecord(app, "b", {"workflowVersion": "v2"}, "anna")
+    taken_back = operations.CreateRecord(app, revert, {"restores": "a"}, "operator")
+    await execute(process, APP, declared, taken_back, taken_back)
+    assert sample(process, "dynamiq_reverts_total") == 1, "a repeat that meets its own row makes none"
+
+
+async def test_a_reconcile_is_timed_and_its_error_has_the_name_of_the_api_servers(process: Process, script: Script) -> None:
+    process.cache.update(APPS, given.stored(given.app_manifest()))
+    script.on("GET", at(APPS, given.NAME), failure(503, "ServiceUnavailable"))
+    await process.lead()
+    process.queue.add(APP)
+    await process.reconciler.process(await asyncio.wait_for(process.queue.get(), 5))
+    assert sample(process, "dynamiq_reconcile_duration_seconds_count") == 1
+    errors = {
+        each.labels["reason"]: each.value
+        for family in process.metrics.registry.collect()
+        for each in family.samples
+        if each.name == "dynamiq_reconcile_errors_total"
+    }
+    assert errors == {"Unavailable": 1}
+
+
+async def test_each_app_has_one_series_of_what_it_serves_while_this_replica_leads(process: Process) -> None:
+    process.metrics.registry.register(LiveRows(process.cache, lambda: process.election.leads))
+    row = given.row_manifest("a", given.live(3, "v2"))
+    served = {"row": "a", "sequence": 3, "workflowVersion": "v2", "runtime": "1"}
+    process.cache.update(RECORDS, given.stored(row))
+    app = given.stored(given.app_manifest(given.with_status(live=served)))
+    process.cache.update(APPS, app)
+    process.cache.update(APPS, given.stored(given.app_manifest(name="empty")))
+    pinned = Record.of(given.stored(row)).pinned
+    assert pinned is not None
+    of_app = {"namespace": APP[0], "app": APP[1], "workflow_version": "v2", "sequence": "3", "pins": Pins.of(pinned).digest}
+
+    def series() -> list[dict[str, str]]:
+        (family,) = (each for each in process.metrics.registry.collect() if each.name == "dynamiq_app_live_row")
+        assert all(each.value == 1 for each in family.samples)
+        return [each.labels for each in family.samples]
+
+    assert (series(), sample(process, "dynamiq_leader")) == ([], 0), "a replica that follows would say all of it a second time"
+    await process.lead()
+    assert (series(), sample(process, "dynamiq_leader")) == ([of_app], 1)
+    process.cache.delete(APPS, app)
+    assert series() == [], "of an App that is gone nothing is left"
+    process.clock.later(11)
+    assert sample(process, "dynamiq_leader") == 0, "it did not renew its lease"
+
+
+async def test_what_waits_is_counted_once_and_as_old_as_what_it_waits_since() -> None:
+    queue = WorkQueue[str]()
+    assert (queue.depth, queue.oldest) == (0, 0)
+    queue.add_low(["a", "b"])
+    queue.add("a")
+    queue.add_after("c", 3600)
+    assert queue.depth == 2, "c does not wait yet"
+    await asyncio.sleep(0.05)  # the time that is measured
+    assert 0.05 <= queue.oldest < 5
+    first, _ = await queue.get(), await queue.get()
+    assert (queue.depth, queue.oldest) == (0, 0), "what is processed does not wait"
+    queue.add(first)
+    await asyncio.sleep(0.05)
+    assert queue.depth == 1
+    assert queue.oldest >= 0.05, "a key that changed while a reconcile of it hangs waits, too"
+    queue.done(first)
+    assert queue.oldest >= 0.05
