@@ -15,11 +15,13 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
 from dynamiq_operator.arguments import (
+    Repeated,
     annotations_by_class,
     console_url,
     count,
     gateway,
     issuer,
+    metrics_peers,
     patience,
     port,
     recorder_url,
@@ -82,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "namespace of the operator's pods, which read the metrics of Apps that say who may call them",
     )
     setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
+    _recording(running)
     setting(
         running,
         "--lease-namespace",
@@ -210,6 +213,26 @@ def _public(to: argparse.ArgumentParser) -> None:
     schemes = tuple(PublicScheme)
     setting(to, "--public-scheme", None, "how the gateway in front of Apps is called from outside, where it is not by https", schemes)
     setting(to, "--public-port", None, "port at which it is called, where that is not the scheme's own", kind=port)
+
+
+def _recording(to: argparse.ArgumentParser) -> None:
+    setting(
+        to,
+        "--recorder",
+        None,
+        "URL of the recorder, which pods of Apps send their runs to from their next restart on, such as"
+        " http://dynamiq-recorder.dynamiq-recorder.svc:8080 (default: runs are not recorded)",
+        kind=recorder_url,
+    )
+    setting(
+        to,
+        "--metrics-from",
+        "",
+        "who reads the metrics of Apps that say who may call them, beside the operator: NAMESPACE, or NAMESPACE/LABEL=VALUE for pods with"
+        " that label; several with commas between them, or by several flags",
+        kind=metrics_peers,
+        action=Repeated,
+    )
 
 
 def _trigger_image(to: argparse.ArgumentParser) -> None:
@@ -348,6 +371,8 @@ def _run(given: argparse.Namespace) -> int:
             trigger_image=given.trigger_image,
             gate_namespace=given.gate_namespace,
             operator_namespace=given.operator_namespace,
+            recorder=given.recorder,
+            metrics_from=given.metrics_from,
             **_public_settings(given),
         ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.model.settings import MetricsPeer
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_VALUE = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?")
 SECONDS_MOST = 86400
 PORT_MOST = 65535
 
@@ -21,9 +27,23 @@ def setting(
     text: str,
     choices: tuple[str, ...] | None = None,
     kind: Callable[[str], object] = str,
+    action: type[argparse.Action] | str = "store",
 ) -> None:
-    variable = "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
-    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text} [{variable}]")
+    variable = _variable(flag)
+    found = os.environ.get(variable) or default
+    to.add_argument(flag, default=found, choices=choices, type=kind, action=action, help=f"{text} [{variable}]")
+
+
+def _variable(flag: str) -> str:
+    return "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
+
+
+class Repeated(argparse.Action):
+    """A flag that may be given several times, each time with a list; what its variable has counts where it is not given at all."""
+
+    def __call__(self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _flag: str | None = None) -> None:
+        before: Sequence[object] | str | None = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, (*(before if isinstance(before, tuple) else ()), *values))
 
 
 def seconds(text: str) -> float:
@@ -109,3 +129,18 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= PORT_MOST:
         raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to {PORT_MOST}")
     return int(text)
+
+
+def metrics_peers(text: str) -> tuple[MetricsPeer, ...]:
+    return tuple(_metrics_peer(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _metrics_peer(text: str) -> MetricsPeer:
+    namespace, slash, label = text.partition("/")
+    key, equals, value = label.partition("=")
+    is_label = bool(equals) and _LABEL.fullmatch(key) is not None and _VALUE.fullmatch(value) is not None
+    if _NAMESPACE.fullmatch(namespace) is None or bool(slash) is not is_label:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not NAMESPACE or NAMESPACE/LABEL=VALUE, such as monitoring/app.kubernetes.io/name=prometheus"
+        )
+    return MetricsPeer(namespace=namespace, label=(key, value) if slash else None)

@@ -122,7 +122,7 @@ def _until_sends(on: HistoryStage, wanted: tuple[bool, bool]) -> None:
 def _sends(on: HistoryStage) -> tuple[bool, bool]:
     """Whether a run sends an input, and a key."""
     spec = on.get("CronJob", CRON)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    return bool(spec["containers"][0].get("env")), bool(spec.get("volumes"))
+    return any("_INPUT_" in each["name"] for each in spec["containers"][0]["env"]), bool(spec.get("volumes"))
 
 
 def _stated(found: Manifest) -> tuple[Any, ...]:

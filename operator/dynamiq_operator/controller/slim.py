@@ -1,7 +1,7 @@
 """What the cache keeps of an object: all that a decision reads, and nothing that may be large.
 
-Of a flow it keeps the hash alone, computed here from its bytes; of a pod no environment; managedFields of what is applied only. What
-many objects have alike, such as the names of fields, they share: so no cached object may be changed in place.
+Of a flow it keeps the hash alone, computed here from its bytes; of a pod's environment where it sends its runs; managedFields of what is
+applied only. What many objects have alike, such as the names of fields, they share: so no cached object may be changed in place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import orjson
 
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.desired.pod_template import RECORDER
 from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL
@@ -62,10 +63,16 @@ def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
 
 
 def _pod_spec(raw: Manifest) -> Manifest:
-    """What is no list and no map, and of each container its name and image: an environment may carry the whole input of a trigger."""
+    """What is no list and no map, and a little of each container: an environment may carry the whole input of a trigger."""
     spec = {key: value for key, value in raw["spec"].items() if not isinstance(value, dict | list)}
-    containers = [{key: each[key] for key in ("name", "image") if key in each} for each in raw["spec"].get("containers") or ()]
+    containers = [_container(each) for each in raw["spec"].get("containers") or ()]
     return {**spec, "containers": [] if TRIGGER_OF_LABEL in (raw["metadata"].get("labels") or {}) else containers}
+
+
+def _container(raw: Manifest) -> Manifest:
+    kept = {key: raw[key] for key in ("name", "image") if key in raw}
+    env = [each for each in raw.get("env") or () if each.get("name") == RECORDER]
+    return {**kept, "env": env} if env else kept
 
 
 def _with_shared_parts(fields: Manifest) -> Manifest:

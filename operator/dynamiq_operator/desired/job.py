@@ -121,8 +121,10 @@ def _not_after(trigger: Trigger) -> list[str]:
 
 
 def _environment(trigger: Trigger) -> Iterator[dict[str, str]]:
+    """Its input, in pieces, and by which name the run is recorded."""
     transformer = json.dumps(trigger.input_transformer.as_json(), sort_keys=True) if trigger.input_transformer else ""
     for name, text in (("INPUT", trigger.input or ""), ("TRANSFORMER", transformer)):
         for number, begin in enumerate(range(0, len(text), PIECE), 1):
             # `$(OTHER)` is expanded by the kubelet, and `$$` stands for a dollar.
             yield {"name": f"DYNAMIQ_TRIGGER_{name}_{number}", "value": text[begin : begin + PIECE].replace("$", "$$")}
+    yield {"name": "DYNAMIQ_TRIGGER", "value": trigger.name}

@@ -11,7 +11,8 @@ from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
 from dynamiq_operator.model.network import Egress, Peer, Port, Protocol
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.model.recording import service_of
+from dynamiq_operator.model.settings import MetricsPeer, Settings
 
 DNS_PORTS = (53, 5353)
 """A policy sees the port of the DNS server's pod, which some distributions put at 5353 behind a Service at 53."""
@@ -36,7 +37,7 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
         spec["ingress"] = [_calls(app, network.ingress_from), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
-        spec["egress"] = [_dns(), *map(_rule, network.egress)]
+        spec["egress"] = [_dns(), *_recorder(inputs.settings), *map(_rule, network.egress)]
     return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
 
 
@@ -47,12 +48,29 @@ def _calls(app: App, callers: Iterable[Peer]) -> dict[str, Any]:
 
 
 def _metrics(settings: Settings) -> dict[str, Any]:
-    """Whoever calls an App does not read its metrics, which need no key: the operator does, and whom another policy lets through."""
-    operator = {
-        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: settings.operator_namespace}},
-        "podSelector": {"matchLabels": dict(names.OPERATOR_PODS)},
-    }
-    return {"from": [operator], "ports": [{"protocol": Protocol.TCP.value, "port": METRICS_PORT}]}
+    """Whoever calls an App does not read its metrics, which need no key: the operator does, whom its settings name, and whom another policy
+    lets through."""
+    peers = [_pods(settings.operator_namespace, dict(names.OPERATOR_PODS)), *map(_scraper, settings.metrics_from)]
+    return {"from": peers, "ports": [{"protocol": Protocol.TCP.value, "port": METRICS_PORT}]}
+
+
+def _recorder(settings: Settings) -> list[dict[str, Any]]:
+    """The recorder's pods, where it is a Service of this cluster: whoever limits an App's network wants its runs recorded all the same."""
+    service = service_of(settings.recorder) if settings.recorder is not None else None
+    if service is None:
+        return []
+    pods = _pods(service.namespace, {names.NAME_LABEL: service.name})
+    return [{"to": [pods], "ports": [{"protocol": Protocol.TCP.value, "port": service.port}]}]
+
+
+def _scraper(peer: MetricsPeer) -> dict[str, Any]:
+    return _pods(peer.namespace, dict([peer.label]) if peer.label is not None else None)
+
+
+def _pods(namespace: str, labels: dict[str, str] | None) -> dict[str, Any]:
+    """Pods of a namespace: all of them, or those with these labels."""
+    made: dict[str, Any] = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}}
+    return made if labels is None else {**made, "podSelector": {"matchLabels": labels}}
 
 
 def _dns() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,10 +12,13 @@ from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 
 CONTAINER = "runtime"
 FLOW_HASH = "DYNAMIQ_FLOW_HASH"
+RECORDER = "DYNAMIQ_RECORDER"
+"""Where a pod sends its runs; it has no such variable where it sends them nowhere."""
 DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
@@ -31,8 +35,16 @@ POD_FOLDER = "/etc/dynamiq/pod"
 """Of strategy Switch: where a pod reads its own annotations, which say when its Service has left it."""
 
 
-def pod_template(app: App, pins: Pins, digest: str, label: str = "") -> dict[str, Any]:
-    """The template of these pins, labelled with the digest of its inputs, and under strategy Switch with the pins, too."""
+RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"
+TOKEN_SECONDS = 3600
+"""After which a pod's token for the recorder ends; the kubelet writes a new one long before."""
+
+
+def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: str | None = None) -> dict[str, Any]:
+    """The template of these pins, labelled with the digest of its inputs, and under strategy Switch with the pins, too.
+
+    `recorder`: where its pods send their runs. It is no input: to install one, to move it or to take it away restarts no pod.
+    """
     drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
     of_pins = {names.PINS_LABEL: label} if label else {}
     return {
@@ -42,15 +54,23 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "") -> dict[str
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [_container(app, pins, drain, tells_standby=bool(label))],
+            "containers": [_container(app, pins, drain, recorder, tells_standby=bool(label))],
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pins.flow)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
                 {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TMP_SIZE}},  # a disk would be full before a kubelet looks
                 *([_OWN_ANNOTATIONS] if label else []),
+                *([_RECORDER_TOKEN] if recorder is not None else []),
             ],
         },
     }
+
+
+def recorder_of(template: Mapping[str, Any]) -> str | None:
+    """Where pods of this template, or this pod, send their runs; None where nowhere."""
+    containers: Iterable[Mapping[str, Any]] = template["spec"].get("containers") or ()
+    env = next((each.get("env") or () for each in containers if each.get("name") == CONTAINER), ())
+    return next((each.get("value") for each in env if each.get("name") == RECORDER), None)
 
 
 def runs_pins(pod: Mapping[str, Any], pins: Pins) -> bool:
@@ -75,8 +95,16 @@ _OWN_ANNOTATIONS = {
     "downwardAPI": {"items": [{"path": "annotations", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.annotations"}}]},
 }
 
+_RECORDER_TOKEN = {
+    "name": "recorder",
+    "projected": {
+        "sources": [{"serviceAccountToken": {"audience": RECORDER_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"}}]
+    },
+}
+"""The API server takes no token of this audience."""
 
-def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict[str, Any]:
+
+def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_standby: bool) -> dict[str, Any]:
     runtime = pins.runtime
     port = runtime.port or DEFAULT_PORT
     # A runtime that answers callers on the port of metrics could not start; its metrics are then read by Prometheus alone.
@@ -106,7 +134,11 @@ def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict
             {"name": HTTP, "containerPort": port, "protocol": "TCP"},
             {"name": METRICS, "containerPort": metrics, "protocol": "TCP"},
         ],
-        "env": settings + [_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)],
+        "env": [
+            *settings,
+            *(_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)),
+            *_recording(app, pins, recorder),
+        ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": {
@@ -119,10 +151,21 @@ def _container(app: App, pins: Pins, drain: int, *, tells_standby: bool) -> dict
             *([{"name": "access-keys", "mountPath": KEYS_FOLDER, "readOnly": True}] if app.spec.is_private else []),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
             *([{"name": "pod", "mountPath": POD_FOLDER, "readOnly": True}] if tells_standby else []),
+            *([{"name": "recorder", "mountPath": RECORDER_FOLDER, "readOnly": True}] if recorder is not None else []),
         ],
         "resources": _resources(pins),
         **_probes(runtime),
     }
+
+
+def _recording(app: App, pins: Pins, recorder: str | None) -> list[dict[str, Any]]:
+    """What a pod is told of the recorder; nothing where there is none. After all that is an input: what is kept of a template is its order."""
+    if recorder is None:
+        return []
+    policy = app.spec.runs
+    runs = json.dumps({"content": False, **policy.as_json()}, sort_keys=True) if policy is not None and not policy.is_default else None
+    own = {RECORDER: recorder, f"{RECORDER}_TOKEN": f"{RECORDER_FOLDER}/token", "DYNAMIQ_PINS": pins.digest, "DYNAMIQ_RUNS": runs}
+    return [_literal(name, value) for name, value in own.items() if value is not None]
 
 
 def _resources(pins: Pins) -> dict[str, Any]:
@@ -162,5 +205,9 @@ def _variable(variable: Variable) -> dict[str, Any]:
         return {"name": variable.name, "valueFrom": {"secretKeyRef": variable.secret.as_json()}}
     if variable.config_map is not None:
         return {"name": variable.name, "valueFrom": {"configMapKeyRef": variable.config_map.as_json()}}
-    # The kubelet expands `$(OTHER)`, and takes two dollars for one: each doubled, the value stays what the user wrote.
-    return {"name": variable.name, "value": (variable.value or "").replace("$", "$$")}
+    return _literal(variable.name, variable.value or "")
+
+
+def _literal(name: str, value: str) -> dict[str, Any]:
+    """The kubelet expands `$(OTHER)`, and takes two dollars for one: each doubled, the value stays what the user wrote."""
+    return {"name": name, "value": value.replace("$", "$$")}

@@ -54,7 +54,9 @@ def template_digests(app: App, pins: Pins) -> tuple[str, str]:
 
 
 def _digest_of(app: App, pins: Pins, variables: Iterable[Variable]) -> str:
-    own = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
+    own: dict[str, Any] = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
+    if app.spec.runs is not None and not app.spec.runs.is_default:
+        own["runs"] = app.spec.runs.as_json()
     return digest_of(pins.inputs | own)
 
 
@@ -92,11 +94,11 @@ def workload_manifest(app: App, wanted: WorkloadInputs) -> Manifest | None:
     return _manifest(app, wanted, note) if note is not None else observed
 
 
-def is_too_large(app: App, pins: Pins) -> bool:
+def is_too_large(app: App, pins: Pins, recorder: str | None = None) -> bool:
     """Whether the workload cannot note its template, for the variables in it."""
     if sum(len(variable.value or "") for variable in app.spec.variables) * MOST_BYTES < NOTE_MAX // 2:
         return False  # most Apps, at no cost
-    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins), pins))) > NOTE_MAX
+    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins, recorder=recorder), pins))) > NOTE_MAX
 
 
 def has_pins(observed: Manifest, pins: Pins) -> bool:
@@ -157,7 +159,8 @@ def _noted(note: Mapping[str, Any]) -> str:
 def _note_of_pins(app: App, wanted: WorkloadInputs, pins: Pins) -> dict[str, Any]:
     """What the annotation says of the template of these pins: of the one that was applied, where its inputs are the same."""
     digest = template_digest(app, pins, wanted.observed)
-    template = _applied_template(wanted.observed, digest) or pod_template(app, pins, digest, wanted.label)
+    applied = _applied_template(wanted.observed, digest) if not wanted.renewed else None
+    template = applied or pod_template(app, pins, digest, wanted.label, wanted.recorder)
     return {"inputs": digest, "pins": pins.digest, "template": template} | ({"of": pins.as_json()} if wanted.label else {})
 
 

@@ -25,6 +25,7 @@ from dynamiq_operator.model.base import (
 )
 from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.record import Config
+from dynamiq_operator.model.recording import RunsPolicy
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.model.runtime import ImagePolicy
 
@@ -274,6 +275,10 @@ class AppSpec(Part):
     ] = ()
     network: Annotated[
         Network | None, Field(description="Who may reach the App's pods, and whom they may reach. Left out: nothing is limited.")
+    ] = None
+    runs: Annotated[
+        RunsPolicy | None,
+        Field(description="What of its runs is recorded. Left out: how they went, and nothing of what callers sent or got."),
     ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None

@@ -21,7 +21,8 @@ REPLICAS_MANAGER = "dynamiq-operator-replicas"
 
 OPERATOR_NAMESPACE = "dynamiq-system"
 """Where the operator is installed, unless an overlay of `manifests/` says otherwise: then its pods know by POD_NAMESPACE."""
-OPERATOR_PODS = {"app.kubernetes.io/name": "dynamiq-operator"}
+NAME_LABEL = "app.kubernetes.io/name"
+OPERATOR_PODS = {NAME_LABEL: "dynamiq-operator"}
 """Labels of the operator's pods."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

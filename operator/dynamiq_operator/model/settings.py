@@ -28,6 +28,13 @@ class PublicScheme(StrEnum):
     HTTPS = "https"
 
 
+class MetricsPeer(Part):
+    """Pods that may read the metrics of Apps: every one of a namespace, or those with a label."""
+
+    namespace: str
+    label: Annotated[tuple[str, str] | None, Field(description="Key and value.")] = None
+
+
 class Settings(Part):
     """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
 
@@ -52,3 +59,7 @@ class Settings(Part):
     trigger_image: Annotated[str, Field(description="Image whose `python -m dynamiq_runtime trigger` calls an App for its triggers.")] = (
         TRIGGER_IMAGE
     )
+    recorder: Annotated[str | None, Field(description="URL of the recorder, which pods of Apps send their runs to.")] = None
+    metrics_from: Annotated[
+        tuple[MetricsPeer, ...], Field(description="Who, beside the operator, reads the metrics of Apps that say who may call them.")
+    ] = ()

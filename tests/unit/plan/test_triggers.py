@@ -48,7 +48,10 @@ def test_its_pods_are_none_of_the_apps_and_may_do_nothing_but_call_it() -> None:
     assert found["image"] == TRIGGER_IMAGE
     assert found["args"][:2] == ["trigger", "http://chat.demo.svc/"]
     assert f"--not-after={at(9 * HOUR)}" in found["args"]
-    assert found["env"] == [{"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": "$$(HOME) $$$$"}'}]
+    assert found["env"] == [
+        {"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": "$$(HOME) $$$$"}'},
+        {"name": "DYNAMIQ_TRIGGER", "value": "nightly"},
+    ]
     assert template["spec"]["volumes"] == [{"name": "access-keys", "secret": {"secretName": "chat-access-keys"}}]
 
 
@@ -136,7 +139,7 @@ def test_a_change_of_what_is_sent_is_applied_without_a_new_cron_job() -> None:
     before = world.child(CRON_JOB.kind, CRON)["metadata"]["uid"]
     change(world, NIGHTLY)
     world.run()
-    assert (world.child(CRON_JOB.kind, CRON)["metadata"]["uid"], container(world)["env"]) == (before, [])
+    assert (world.child(CRON_JOB.kind, CRON)["metadata"]["uid"], len(container(world)["env"])) == (before, 1)
 
 
 def test_a_stranger_of_its_name_is_a_condition_and_callers_are_served() -> None:

@@ -24,6 +24,8 @@ from local import images, operators
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 GATE = "dynamiq-gate"
+RUNS = (GROUP, "apps/runs")
+"""What the recorder asks for; the API server serves nothing there."""
 LEASE = ("coordination.k8s.io", "leases")
 Rights = dict[tuple[str, str], set[str]]
 """Verbs by API group and resource."""
@@ -64,6 +66,7 @@ def needed() -> Rights:
     ask(resources.RECORDS, "get", "create", "patch", "delete")
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
+    ask(resources.APPS, "get", subresource="/runs")
     ask(resources.VERSIONS, "get")
     ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create", "get")
@@ -201,9 +204,9 @@ def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> No
         ("", "services"): {"get"},
         ("apps", "deployments"): {"get", "list"},
     }
-    assert viewer == {**ours, **beside}
+    assert viewer == {**ours, **beside, RUNS: {"get", "list"}}
     assert editor[(GROUP, "deployments")] == {"create"}
-    assert not any("/" in resource for _, resource in editor)
+    assert {(group, resource): verbs for (group, resource), verbs in editor.items() if "/" in resource} == {RUNS: {"delete"}}
     assert (GROUP, "runtimes") not in editor
     label = "rbac.authorization.k8s.io/aggregate-to-"
     assert [people[f"dynamiq-{who}"]["metadata"]["labels"] for who in ("view", "edit")] == [
@@ -237,12 +240,22 @@ def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() ->
     read = {"get", "list", "watch"}
     viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))
     flows = {("", "configmaps"): {"get"}, ("", "namespaces"): {"get"}}
-    assert deployer == {**viewer, **flows, ("", "pods/log"): {"get"}, (GROUP, "deployments"): read | {"create"}}
+    beside: Rights = {**flows, ("", "pods/log"): {"get"}, (GROUP, "deployments"): read | {"create"}}
+    assert deployer == {**viewer, **beside, RUNS: {"get", "list", "update"}, (GROUP, "apps/runcontents"): {"get"}}
     assert promoter == {
-        **deployer,
+        **viewer,
+        **beside,
         (GROUP, "workflowversions"): read | {"create"},
         (GROUP, "apps"): read | {"create", "patch"},
     }
+
+
+def test_only_who_reads_logs_reads_what_callers_sent_and_nobody_sends_runs_unless_bound_to() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    assert [name for name, role in people.items() if (GROUP, "apps/runcontents") in role] == ["dynamiq-deployer"]
+    assert [name for name, role in people.items() if "create" in role.get(RUNS, set())] == ["dynamiq-run-writer"]
+    assert people["dynamiq-run-writer"] == {RUNS: {"create"}}
+    assert "labels" not in roles("rbac/users.yaml")["dynamiq-run-writer"]["metadata"]
 
 
 @pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])

@@ -57,7 +57,7 @@ def missing_variables(context: Context) -> str:
 
 def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
     """The same of any workload of the App."""
-    if workload.is_too_large(context.app, pins) and _is_new(context, pins, observed):
+    if workload.is_too_large(context.app, pins, context.settings.recorder) and _is_new(context, pins, observed):
         return TOO_LARGE
     lacks = "; ".join(_lacks(context)) if context.snapshot.named else ""
     return lacks if lacks and _is_new(context, pins, observed) else ""

@@ -12,6 +12,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.plan.children import access_keys, variables
 from dynamiq_operator.plan.children.given_up import noting_given_up
+from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
@@ -27,6 +28,8 @@ def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
         served_note=served_note(context, wanted.label),
         room_note=room_note(context, wanted.label),
         replicas=replicas_now(context, None),
+        recorder=context.settings.recorder,
+        renewed=wanted.observed is not None and renews_template(context, wanted.observed),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamiq_operator.desired.base import is_ending
 from dynamiq_operator.desired.pins import label_of
-from dynamiq_operator.desired.pod_template import CONTAINER
+from dynamiq_operator.desired.pod_template import CONTAINER, recorder_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
 
@@ -37,7 +37,8 @@ class Pod:
     `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
     else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
     where the pod runs, or that no node can take it. `ip`: its address, empty before it has one. `displaced`: why the pod has ended; never for what its container did, which is
-    restarted in the same pod, but because its node evicted it, took another one in its place, or refused it.
+    restarted in the same pod, but because its node evicted it, took another one in its place, or refused it. `recorder`: where it sends its
+    runs, None where nowhere.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Pod:
     ip: str = ""
     pins: str = ""
     standby: bool = False
+    recorder: str | None = None
 
     @property
     def awaits_mounts(self) -> bool:
@@ -85,6 +87,7 @@ class Pod:
             ip=status.get("podIP") or "",
             pins=label_of(raw),
             standby=(raw["metadata"].get("annotations") or {}).get(names.STANDBY_ANNOTATION) == "true",
+            recorder=recorder_of(raw),
         )
 
 

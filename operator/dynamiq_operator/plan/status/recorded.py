@@ -1,0 +1,30 @@
+"""What an App says of whether its runs are recorded, where the operator was told of a recorder. Ready does not depend on it."""
+
+from __future__ import annotations
+
+from dynamiq_operator.desired.pod_template import recorder_of
+from dynamiq_operator.model.base import Condition
+from dynamiq_operator.plan.children.recording import RECORDED
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.status.conditions import condition
+
+_FROM_NOW = "they are recorded from their next restart, which a deploy of another version brings, or `kubectl rollout restart`"
+_ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
+
+
+def recorded_condition(context: Context) -> Condition | None:
+    """None where there is no recorder, and for an App that serves nothing."""
+    recorder, serving = context.settings.recorder, context.serving_workload
+    if recorder is None or serving is None:
+        return None
+    pods = [pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting]
+    others = [pod.recorder for pod in pods if pod.recorder != recorder]
+    if not others:
+        is_told = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder
+        return condition(RECORDED, True, "PodsRecorded", f"its pods send their runs to {recorder}" if is_told else _ASLEEP)
+    moved = next((each for each in others if each is not None), None)
+    if moved is not None:
+        said = f"{len(others)} of {len(pods)} pods do not send their runs to {recorder} yet, such as to {moved} in its place: {_FROM_NOW}"
+        return condition(RECORDED, False, "RecorderMoved", said)
+    said = f"{len(others)} of {len(pods)} pods were made before the recorder was installed: {_FROM_NOW}"
+    return condition(RECORDED, False, "PodsNotRestarted", said)
