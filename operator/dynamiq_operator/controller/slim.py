@@ -70,7 +70,7 @@ def _pod_spec(raw: Manifest) -> Manifest:
 
 
 def _container(raw: Manifest) -> Manifest:
-    kept = {key: raw[key] for key in ("name", "image") if key in raw}
+    kept: Manifest = {key: raw[key] for key in ("name", "image") if key in raw}
     env = [each for each in raw.get("env") or () if each.get("name") == RECORDER]
     return {**kept, "env": env} if env else kept
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.desired.network_policy import network_policy
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.model.settings import MetricsPeer, Settings
 from tests.support import factories as given
 
 CALLERS = {"podSelector": {"matchLabels": {"dynamiq.getdynamiq.ai/trigger-of": given.NAME}}}
@@ -66,3 +68,38 @@ def test_nobody_but_triggers_may_call_and_nothing_but_dns_is_called_where_the_li
         [{"from": [CALLERS], "ports": CALLS}, metrics_to("dynamiq-system")],
         [DNS],
     )
+
+
+def pods(namespace: str, **labels: str) -> Manifest:
+    selector = {"podSelector": {"matchLabels": labels}} if labels else {}
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, **selector}
+
+
+def test_metrics_are_for_whom_the_operators_settings_name_and_calls_are_not() -> None:
+    peers = (MetricsPeer(namespace="monitoring", label=("app", "prometheus")), MetricsPeer(namespace="tools"))
+    (policy,) = made(Settings(metrics_from=peers), ingressFrom=[])
+    calls, metrics = policy["spec"]["ingress"]
+    assert calls == {"from": [CALLERS], "ports": CALLS}
+    assert metrics["from"] == [*metrics_to("dynamiq-system")["from"], pods("monitoring", app="prometheus"), pods("tools")]
+    assert metrics["ports"] == [{"protocol": "TCP", "port": 9090}]
+
+
+@pytest.mark.parametrize(
+    ("url", "namespace", "name", "port"),
+    [
+        ("http://dynamiq-recorder.dynamiq-recorder.svc:8080", "dynamiq-recorder", "dynamiq-recorder", 8080),
+        ("https://dynamiq-recorder.runs.svc.cluster.local:8443", "runs", "dynamiq-recorder", 8443),
+        ("http://otel-collector.tools.svc", "tools", "otel-collector", 80),
+    ],
+)
+def test_pods_that_may_call_little_may_send_their_runs_to_the_recorder_of_the_cluster(
+    url: str, namespace: str, name: str, port: int
+) -> None:
+    (policy,) = made(Settings(recorder=url), egress=[])
+    to = pods(namespace, **{"app.kubernetes.io/name": name})
+    assert policy["spec"]["egress"] == [DNS, {"to": [to], "ports": [{"protocol": "TCP", "port": port}]}]
+    assert made(Settings(recorder=url), ingressFrom=[])[0]["spec"] == made(ingressFrom=[])[0]["spec"]
+
+
+def test_a_recorder_outside_of_the_cluster_is_for_the_app_to_let_through() -> None:
+    assert made(Settings(recorder="https://runs.example.com"), egress=[]) == made(egress=[])

@@ -23,6 +23,8 @@ from tests.support import managed_fields
 PINS = given.a_row("a", given.pinned(1, "v1")).spec.pinned
 assert PINS is not None
 INPUTS = WorkloadInputs("", Pins.of(PINS))
+DIGEST = "dedf8e4474e1cb9d"
+"""Of the inputs of these tests, as pods of before have it in their label."""
 VARIABLE = given.with_spec(variables=[{"name": "MODEL", "value": "small"}])
 
 
@@ -163,3 +165,62 @@ def test_probes_of_the_runtime_replace_ours() -> None:
     assert container["startupProbe"]["httpGet"]["path"] == "/started"
     assert container["startupProbe"]["periodSeconds"] == 9
     assert (container["readinessProbe"]["httpGet"]["path"], container["livenessProbe"]["httpGet"]["path"]) == ("/ready", "/healthz")
+
+
+# The recorder.
+
+RECORDER = "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
+RECORDED = replace(INPUTS, recorder=RECORDER)
+CONTENT = given.with_spec(runs={"content": True, "redact": {"fields": ["email"], "patterns": ["[0-9]{16}$(X)"]}})
+
+
+def environment(manifest: Manifest) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in manifest["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
+def test_a_template_that_is_made_anew_says_where_runs_go_and_mounts_a_token_that_is_for_nothing_else() -> None:
+    spec = made(RECORDED, given.an_app(VARIABLE))["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert PINS is not None
+    assert [(each["name"], each["value"]) for each in container["env"]][-4:] == [
+        ("MODEL", "small"),
+        ("DYNAMIQ_RECORDER", RECORDER),
+        ("DYNAMIQ_RECORDER_TOKEN", "/var/run/secrets/dynamiq/recorder/token"),
+        ("DYNAMIQ_PINS", Pins.of(PINS).digest),
+    ]
+    (source,) = next(each["projected"]["sources"] for each in spec["volumes"] if each["name"] == "recorder")
+    assert source == {"serviceAccountToken": {"audience": "dynamiq-recorder", "expirationSeconds": 3600, "path": "token"}}
+    assert {"name": "recorder", "mountPath": "/var/run/secrets/dynamiq/recorder", "readOnly": True} in container["volumeMounts"]
+    assert spec["automountServiceAccountToken"] is False
+    from_environment(environment(made(RECORDED)))
+
+
+def test_without_a_recorder_a_pod_is_told_of_none() -> None:
+    manifest = made(app=given.an_app(CONTENT))
+    assert not {"DYNAMIQ_RECORDER", "DYNAMIQ_RECORDER_TOKEN", "DYNAMIQ_PINS", "DYNAMIQ_RUNS"} & environment(manifest).keys()
+    assert "recorder" not in {each["name"] for each in manifest["spec"]["template"]["spec"]["volumes"]}
+
+
+def test_the_recorder_is_no_input_of_the_template() -> None:
+    """A test of an older version would find the digest that its pods have."""
+    assert note(made())["inputs"] == note(made(RECORDED))["inputs"] == DIGEST
+    applied = managed_fields.applied(made())
+    kept = made(replace(RECORDED, observed=applied))
+    assert (kept["spec"]["template"], note(kept)) == (applied["spec"]["template"], note(made()))
+
+
+def test_what_an_app_records_is_an_input_only_where_it_says_so() -> None:
+    assert all(note(made(app=given.an_app(given.with_spec(runs=runs))))["inputs"] == DIGEST for runs in ({}, {"content": False}))
+    recording = made(RECORDED, given.an_app(CONTENT))
+    assert note(recording)["inputs"] != DIGEST
+    assert json.loads(environment(recording)["DYNAMIQ_RUNS"].replace("$$", "$")) == {
+        "content": True,
+        "redact": {"fields": ["email"], "patterns": ["[0-9]{16}$(X)"]},
+    }
+    assert "$$(X)" in environment(recording)["DYNAMIQ_RUNS"], "the kubelet expands nothing in it"
+
+
+def test_a_template_is_renewed_for_the_recorder_with_the_digest_that_it_had() -> None:
+    applied = managed_fields.applied(made())
+    renewed = made(replace(RECORDED, observed=applied, renewed=True))
+    assert (note(renewed)["inputs"], environment(renewed)["DYNAMIQ_RECORDER"]) == (DIGEST, RECORDER)

@@ -11,6 +11,7 @@ import pytest
 
 from dynamiq_operator.__main__ import main, parser
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.model.settings import MetricsPeer
 from dynamiq_operator.rest.http.console_address import ConsoleAddress
 
 REPOSITORY = Path(__file__).parents[3]
@@ -110,6 +111,10 @@ def test_how_the_gateway_is_called_from_outside(command: str, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("run", "--recorder", "recorder:8080"), "is not http://HOST:PORT"),
+        (("run", "--recorder", "http://user@recorder:8080"), "is not http://HOST:PORT"),
+        (("run", "--metrics-from", "monitoring/prometheus"), "monitoring/prometheus is not NAMESPACE or NAMESPACE/LABEL=VALUE"),
+        (("run", "--metrics-from", "a,B"), "B is not NAMESPACE"),
         (("run", "--gateway", "public"), "is not NAMESPACE/NAME of a Gateway"),
         (("run", "--gateway", "a/b/c"), "is not NAMESPACE/NAME of a Gateway"),
         (("run", "--ingress-annotations", "nginx"), "nginx is not CLASS=NAME,NAME"),
@@ -183,3 +188,22 @@ def test_annotations_are_listed_by_class() -> None:
         "*": (),
         "edge": ("x.test/*",),
     }
+
+
+def test_who_reads_metrics_is_named_by_a_list_or_by_several_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    prometheus = MetricsPeer(namespace="monitoring", label=("app.kubernetes.io/name", "prometheus"))
+    assert given("run")["metrics_from"] == ()
+    monkeypatch.setenv("DYNAMIQ_METRICS_FROM", "monitoring/app.kubernetes.io/name=prometheus, tools")
+    assert given("run")["metrics_from"] == (prometheus, MetricsPeer(namespace="tools"))
+    flags = ("--metrics-from", "a,b", "--metrics-from", "c/x=")
+    assert given("run", *flags)["metrics_from"] == (
+        MetricsPeer(namespace="a"),
+        MetricsPeer(namespace="b"),
+        MetricsPeer(namespace="c", label=("x", "")),
+    )
+
+
+def test_the_recorder_is_told_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given("run")["recorder"] is None
+    monkeypatch.setenv("DYNAMIQ_RECORDER", "http://dynamiq-recorder.dynamiq-recorder.svc:8080/")
+    assert given("run")["recorder"] == "http://dynamiq-recorder.dynamiq-recorder.svc:8080"

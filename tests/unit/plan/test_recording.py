@@ -1,0 +1,166 @@
+"""Installing a recorder, moving it and taking it away restarts no pod; the App says which of its pods send their runs there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dynamiq_operator.desired.base import WORKLOAD
+from dynamiq_operator.desired.pod_template import recorder_of
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild
+from tests.support import factories as given
+from tests.support.world import World, a_world, serving
+
+RECORDER = "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
+ELSEWHERE = "https://runs.example.com"
+
+
+def told(world: World, recorder: str | None) -> None:
+    """The operator is started anew, with this recorder or without one."""
+    world.settings = world.settings.model_copy(update={"recorder": recorder})
+
+
+def recorder(world: World) -> str | None:
+    return recorder_of(world.child(WORKLOAD.kind)["spec"]["template"])
+
+
+def recorded(world: World) -> tuple[str, str, str] | None:
+    found = (each for each in world.app.status.conditions if each.type == "Recorded")
+    return next(((each.status, each.reason, each.message) for each in found), None)
+
+
+def written(world: World) -> list[Manifest]:
+    """Workloads that were made or applied since the world began."""
+    wrote = (each.manifest for each in world.written if isinstance(each, ApplyChild | CreateChild))
+    return [made for made in wrote if made["kind"] == WORKLOAD.kind]
+
+
+def restarted(world: World, after: float) -> None:
+    """Somebody runs `kubectl rollout restart` so many seconds from now."""
+    world.later(after)
+    made = world.child(WORKLOAD.kind)
+    made["spec"]["template"]["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/restartedAt"] = format_time(world.now)
+    world.edited(made)
+
+
+@pytest.mark.parametrize("steps", [[RECORDER], [RECORDER, ELSEWHERE], [RECORDER, None]], ids=["installed", "moved", "taken away"])
+def test_a_recorder_that_is_installed_moved_or_taken_away_restarts_no_pod(steps: list[str | None]) -> None:
+    world = serving("v1")
+    if len(steps) > 1:
+        told(world, steps.pop(0))
+        world.deploy("b", "v2")
+        world.run()
+    before, pods = world.child(WORKLOAD.kind)["spec"], [pod["metadata"]["uid"] for pod in world.pods]
+    world.written.clear()
+    told(world, steps[0])
+    world.run()
+    assert not written(world)
+    assert (world.child(WORKLOAD.kind)["spec"], [pod["metadata"]["uid"] for pod in world.pods]) == (before, pods)
+
+
+def test_pods_of_before_are_recorded_from_the_next_deploy_on_and_the_app_says_so() -> None:
+    world = serving("v1")
+    assert recorded(world) is None
+    told(world, RECORDER)
+    world.run()
+    status, reason, message = recorded(world) or ("", "", "")
+    assert (status, reason) == ("False", "PodsNotRestarted")
+    assert message.startswith("1 of 1 pods were made before the recorder was installed: they are recorded from their next restart")
+    assert world.condition("Ready")[0] == "True"
+    world.deploy("b", "v2")
+    world.run()
+    assert recorder(world) == RECORDER
+    assert recorded(world) == ("True", "PodsRecorded", f"its pods send their runs to {RECORDER}")
+    told(world, None)
+    world.run()
+    assert recorded(world) is None
+
+
+def test_pods_that_send_to_where_the_recorder_was_are_told_of() -> None:
+    world = serving("v1")
+    told(world, RECORDER)
+    world.deploy("b", "v2")
+    world.run()
+    told(world, ELSEWHERE)
+    world.run()
+    status, reason, message = recorded(world) or ("", "", "")
+    assert (status, reason) == ("False", "RecorderMoved")
+    assert f"1 of 1 pods do not send their runs to {ELSEWHERE} yet" in message
+
+
+def test_a_change_of_the_app_brings_the_recorder() -> None:
+    world = serving("v1")
+    told(world, RECORDER)
+    app = next(found for (_, kind, _), found in world.objects.items() if kind == "App")
+    app["spec"]["variables"] = [{"name": "MODEL", "value": "small"}]
+    world.written_by_ours(app)
+    world.run()
+    assert recorder(world) == RECORDER
+
+
+def test_a_restart_by_hand_brings_the_recorder_once_the_app_has_said_that_its_pods_lack_it() -> None:
+    world = serving("v1")
+    restarted(world, 1)
+    world.run()
+    world.later(3600)
+    told(world, RECORDER)
+    world.run()
+    assert recorder(world) is None, "that restart was long before"
+    restarted(world, 60)
+    world.run()
+    assert (recorder(world), (recorded(world) or ("",))[0]) == (RECORDER, "True")
+    world.written.clear()
+    world.later(60)
+    world.run()
+    assert not written(world)
+
+
+def test_what_is_no_time_restarts_nothing() -> None:
+    world = serving("v1")
+    told(world, RECORDER)
+    world.run()
+    made = world.child(WORKLOAD.kind)
+    made["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}
+    world.edited(made)
+    world.run()
+    assert recorder(world) is None
+
+
+def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
+    """Its next pod is made of the template that is there by then."""
+    world = a_world(given.public())
+    world.install_gate("gate-a")
+    world.deploy("a", "v1", config={"type": "serverless", "idleSeconds": 60})
+    world.run()
+    for idle in (60, 63):
+        world.later(idle)
+        world.say_idle(idle)
+        world.settle()
+        world.lead_to("gate-a")
+        world.settle()
+    world.roll()
+    made = world.child(WORKLOAD.kind)
+    digest = made["spec"]["template"]["metadata"]["labels"]
+    assert made["spec"]["replicas"] == 0
+    told(world, RECORDER)
+    world.settle()
+    made = world.child(WORKLOAD.kind)
+    assert (recorder(world), (recorded(world) or ("",))[0]) == (RECORDER, "True")
+    assert (made["spec"]["template"]["metadata"]["labels"], made["spec"]["replicas"]) == (digest, 0)
+
+
+def test_the_condition_has_the_time_from_which_a_restart_counts() -> None:
+    """It is not moved by what is said of fewer or of more pods."""
+    world = serving("v1", given.with_spec(access={"type": "public"}))
+    told(world, RECORDER)
+    world.run()
+    (before,) = (each for each in world.app.status.conditions if each.type == "Recorded")
+    world.later(60)
+    world.child(WORKLOAD.kind)["spec"]["replicas"] = 2
+    world.roll()
+    world.run()
+    (after,) = (each for each in world.app.status.conditions if each.type == "Recorded")
+    assert after.message.startswith("2 of 2 pods")
+    assert after.last_transition_time == before.last_transition_time == format_time(world.now - timedelta(seconds=60))
