@@ -10,33 +10,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RECORDER_AUDIENCE = "dynamiq-recorder"
-"""Of the tokens by which pods send their runs: the API server takes none of them."""
-RECORDER_NAMESPACE = "dynamiq-recorder"
-RECORDER_SERVICE = "dynamiq-recorder"
-TOKEN_HEADER = "X-Dynamiq-Token"  # noqa: S105 - a header's name
-"""Carries the caller's token where `Authorization` does not arrive: the API server takes it off what it proxies to a Service."""
-APP_ID_HEADER = "X-Dynamiq-App-Id"
-"""Of what is relayed for an App by an account that is not its pods'."""
+from dynamiq_operator.model.recorder import APP_ID_HEADER as APP_ID_HEADER
+from dynamiq_operator.model.recorder import COUNTED as COUNTED
+from dynamiq_operator.model.recorder import RECORDER_AUDIENCE as RECORDER_AUDIENCE
+from dynamiq_operator.model.recorder import RECORDER_NAMESPACE as RECORDER_NAMESPACE
+from dynamiq_operator.model.recorder import RECORDER_SERVICE as RECORDER_SERVICE
+from dynamiq_operator.model.recorder import TOKEN_HEADER as TOKEN_HEADER
+from dynamiq_operator.model.recorder import RunSort as RunSort
+from dynamiq_operator.model.recorder import RunStatus as RunStatus
+from dynamiq_operator.model.recorder import Verdict as Verdict
+
 FEWEST_RUNS = 30
 """Of a row, below which nothing is said of it."""
-
-
-COUNTED = 10_000
-"""A list of runs counts what its filter takes up to here."""
-
-
-class RunStatus(StrEnum):
-    """How a run ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    REFUSED = "refused"
-    """The input was wrong: the caller's doing."""
-    TIMED_OUT = "timed_out"
-    CUT_OFF = "cut_off"
-    ABANDONED = "abandoned"
-    """The caller left before the answer: nobody can say how it would have ended."""
 
 
 FAILED_STATUSES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CUT_OFF)
@@ -66,17 +51,6 @@ class CostSource(StrEnum):
     """The SDK, or whatever ran the node."""
     TABLE = "table"
     """The recorder's price table."""
-
-
-class Verdict(StrEnum):
-    """What a row did to a figure, against another row."""
-
-    REGRESSED = "regressed"
-    IMPROVED = "improved"
-    UNCHANGED = "unchanged"
-    TOO_FEW_RUNS = "too_few_runs"
-    UNKNOWN = "unknown"
-    """There is nothing to compare: no earlier row, or no run of this kind (such as none with a price)."""
 
 
 class Shape(BaseModel):
@@ -222,17 +196,6 @@ class MetricsGroup(StrEnum):
     STATUS = "status"
     NODE = "node"
     MODEL = "model"
-
-
-class RunSort(StrEnum):
-    """The order of a list of runs; those without a cost come last."""
-
-    OLDEST = "started_at"
-    NEWEST = "-started_at"
-    QUICKEST = "duration_ms"
-    SLOWEST = "-duration_ms"
-    CHEAPEST = "cost_usd"
-    DEAREST = "-cost_usd"
 
 
 class MetricsInterval(StrEnum):
