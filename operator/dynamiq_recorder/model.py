@@ -57,7 +57,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """An ended run with its spans. `id`: a UUID; a second one with it is the same run, sent again.
 
-    `row_uid`, `sequence`, `row_digest`: the row that it is of, None where none is known. `seq`: its number in `instance`, from 1.
+    `row_uid`, `sequence`, `row_digest`: the row that it is of, None where none is known: a store says so by its rows, whatever it is given.
+    `seq`: its number in `instance`, from 1. `content_kept`: in what is read, whether its content is there, asked for or not.
     `cost`: of the model calls whose price is known, None where no price is; `unpriced`: model calls without one.
     `error`, `input`, `output`, `extra`: as of a span.
     """
@@ -96,6 +97,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     input: str | None = None
     output: str | None = None
     extra: str | None = None
+    content_kept: bool = False
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,20 +172,26 @@ class Sketch(msgspec.Struct, frozen=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Of runs, or of a node's spans. Σ of cost in nano-dollars over the runs all of whose model calls have a price (`priced` of them);
-    `cost`: of all known prices. `tokens_squared`, `cost_squared`: for the variance of a mean; floats, since they pass 64 bits.
+    """Of runs, or of a node's spans. `tokens` and `cost` are of all; a sum of what nobody said is None.
+
+    What compares rows is of the `counted`: runs neither refused nor abandoned, whose durations `sketch` and `duration` have.
+    `counted_tokens`: input and output of those where a model said so, `with_tokens` of them. `priced`: those none of whose model calls lacks
+    a price (a run that calls no model costs 0), and their cost. The squares are for the variance of a mean; floats, since they pass 64 bits.
     """
 
     runs: int = 0
     failed: int = 0
     refused: int = 0
     abandoned: int = 0
+    counted: int = 0
     duration: int = 0
     sketch: Sketch = Sketch()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
+    with_tokens: int = 0
+    counted_tokens: int = 0
     tokens_squared: float = 0.0
     cost: int | None = None
     unpriced: int = 0
@@ -193,9 +201,15 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a node's spans, those that were skipped left out. `own_duration`: without the time of the nodes inside it. `caused`: failures that
+    no node inside it had, so that began here.
+    """
+
     node_id: str
     name: str
     sums: Sums
+    own_duration: int = 0
+    caused: int = 0
 
 
 class RowFigures(msgspec.Struct, frozen=True, kw_only=True):

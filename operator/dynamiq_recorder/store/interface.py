@@ -66,7 +66,9 @@ class Store(Protocol):
     """A store of runs. Every call raises Unavailable."""
 
     def write(self, batches: Sequence[Batch]) -> int:
-        """Stores what is new of them, with rollups and instances, and returns how many runs were new.
+        """Stores what is new of them, with rollups and instances, and returns how many runs were new. Integers are of 62 bits and not negative.
+
+        Runs are given to rows by what `put_rows` says, whatever row they come with. A run whose id another App's run has is left out.
 
         A run whose id is there is the same run again: its spans are merged by span_id (a later one wins), and its figures and the rollups
         are brought to what the union says. What comes twice, in one call or two, counts once.
@@ -77,8 +79,9 @@ class Store(Protocol):
         """Notes rows, and moves the runs that they decide: those of their App with their pins. Returns how many runs moved.
 
         A run of pins P that started at t is of the newest row (by sequence) of its App with pins P that succeeded and ended at t or before;
-        else of the newest with P that was progressing at t, so began before and had not ended; else of none. Runs of source sdk are of none. A row with a digest that another App of the same name and namespace has is that App, restored: its runs and rows
-        become this one's.
+        else of the newest with P that was progressing at t, so began before and had not ended; else of none. Runs of source sdk are of none.
+        A row with a digest that another App of the same name and namespace has is that App, restored: its runs and rows become this one's,
+        and what comes later under the old uid, too.
         """
         ...
 
@@ -116,7 +119,9 @@ class Store(Protocol):
         """Of rows of an App that are known here, in the order asked; of no runs: zeros."""
         ...
 
-    def wholeness(self, app_uid: str) -> Wholeness: ...
+    def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
+        """`alive`: uids of pods that run. A process that said no goodbye, is silent for two minutes and is of none of them is cut off."""
+        ...
 
     def instance_pod(self, instance: str) -> str | None:
         """The pod that an instance belongs to: the one that used it first."""

@@ -1,0 +1,146 @@
+"""Rows that are put, and the runs that they move: to another row, or with an App that was restored to its new uid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynamiq_recorder.model import Row
+from dynamiq_recorder.store import rollups
+from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, pieces
+from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.periods import changed
+from dynamiq_recorder.store.tally import Tally
+from dynamiq_recorder.store.writing import app_keys, periods
+
+_COLUMNS = ("uid", "app_key", "sequence", "digest", "pins", "workflow_version", "began", "succeeded", "ended")
+_WITH_APP = ("runs", "labels", "errors", "instances", "app_rows")
+
+
+def put_rows(database: Database, rows: Sequence[Row]) -> int:
+    """See Store.put_rows."""
+    newest = {row.uid: row for row in rows}
+    ordered = [newest[uid] for uid in sorted(newest)]
+    return database.transact(lambda connection: _put(database, connection, ordered)) if rows else 0
+
+
+def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int:
+    connection.hold_rows(sorted({(row.namespace, row.app) for row in rows}), alone=True)
+    apps = app_keys(connection, [(row.app_uid, row.namespace, row.app) for row in rows])
+    named = sorted({(row.namespace, row.app, apps[row.app_uid]) for row in rows})
+    connection.many("UPDATE apps SET namespace = ?, name = ? WHERE key = ? AND name = ''", named)
+    restored: set[int] = set()
+    moved = 0
+    for old, new in _earlier_apps(connection, rows, apps):
+        moved += _become(connection, old, new)
+        restored.add(new)
+    restored |= _renamed_rows(connection, rows, apps)
+    affected = _affected(connection, rows, apps)
+    before = periods(connection, affected)
+    connection.many(_PUT_ROW, [_line(row, apps[row.app_uid]) for row in rows])
+    for app in restored:
+        lines = connection.all("SELECT DISTINCT pins FROM app_rows WHERE app_key = ?", (app,))
+        affected |= {(app, pins) for (pins,) in lines}
+    after = periods(connection, affected)
+    tally = Tally()
+    for app, pins in sorted(affected):
+        now = after[app, pins]
+        for since, until, row in now.all() if app in restored else changed(before[app, pins], now):
+            moved += _move(database, connection, tally, (app, pins, since, until), row)
+    rollups.apply(connection, tally)
+    return moved
+
+
+def _line(row: Row, app: int) -> Cell:
+    succeeded = None if row.succeeded is None else int(row.succeeded)
+    return (row.uid, app, row.sequence, row.digest, row.pins, row.workflow_version, row.began, succeeded, row.ended)
+
+
+_PUT_ROW = (
+    f"INSERT INTO app_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (uid) DO UPDATE SET "  # noqa: S608
+    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])
+)
+
+
+def _affected(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[tuple[int, str]]:
+    """App and pins of the rows, and those that a row of the same uid had."""
+    affected = {(apps[row.app_uid], row.pins) for row in rows}
+    for part in pieces(rows):
+        condition, values = connection.within("uid", [row.uid for row in part])
+        lines = connection.all(f"SELECT app_key, pins FROM app_rows WHERE {condition}", values)  # noqa: S608 - our own names
+        affected |= {(app, pins) for app, pins in lines}
+    return affected
+
+
+def _move(database: Database, connection: Connection, tally: Tally, which: tuple[int, str, int, int], row: int | None) -> int:
+    """Makes runs of an App with these pins, that started in this time, a row's."""
+    condition = "app_key = ? AND pins = ? AND started_at >= ? AND started_at < ? AND row_key IS DISTINCT FROM ? AND source <> 'sdk'"
+    moved = 0
+    while keys := [line[0] for line in connection.all(f"SELECT key FROM runs WHERE {condition} LIMIT {MANY}", (*which, row))]:  # noqa: S608
+        for have in stored(database, connection, keys, content=False):
+            tally.add(have.run, have.app, have.row, -1)
+            tally.add(have.run, have.app, row)
+        for table, column in (("runs", "key"), ("scores", "run_key")):
+            within, values = connection.within(column, keys)
+            connection.do(f"UPDATE {table} SET row_key = ? WHERE {within}", [row, *values])  # noqa: S608 - our own names
+        moved += len(keys)
+    return moved
+
+
+def _earlier_apps(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Apps of the same namespace and name that have a row with the same digest, each with what it is now."""
+    found: set[tuple[int, int]] = set()
+    for namespace, name, key in sorted({(row.namespace, row.app, apps[row.app_uid]) for row in rows}):
+        digests = {row.digest for row in rows if apps[row.app_uid] == key}
+        lines = connection.all(
+            "SELECT a.key, w.digest FROM apps a JOIN app_rows w ON w.app_key = a.key "
+            "WHERE a.namespace = ? AND a.name = ? AND a.key <> ? AND a.became IS NULL",
+            (namespace, name, key),
+        )
+        found.update((old, key) for old, digest in lines if digest in digests)
+    return sorted(found)
+
+
+def _become(connection: Connection, old: int, new: int) -> int:
+    """All of an App is the other's from now on. Returns how many runs."""
+    connection.hold_rollups(sorted((old, new)))
+    count = int(connection.all("SELECT count(*) FROM runs WHERE app_key = ?", (old,))[0][0])
+    for name in _WITH_APP:
+        connection.do(f"UPDATE {name} SET app_key = ? WHERE app_key = ?", (new, old))  # noqa: S608 - our own names
+    connection.do("UPDATE apps SET became = ? WHERE key = ? OR became = ?", (new, old, old))
+    for table in (rollups.RUNS, rollups.NODES):
+        rollups.rekey(connection, table, "app_key = ?", (old,), lambda key: (new, *key[1:]))
+    return count
+
+
+def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[int]:
+    """Where a row has the digest of another one of its App, an object that is gone was restored as it: they are one. Returns such Apps."""
+    changed_apps: set[int] = set()
+    for app in sorted(set(apps.values())):
+        lines = connection.all("SELECT key, uid, digest FROM app_rows WHERE app_key = ? ORDER BY key", (app,))
+        by_uid = {uid: key for key, uid, _ in lines}
+        wanted = {row.digest: row.uid for row in rows if apps[row.app_uid] == app}
+        for key, uid, digest in lines:
+            new = wanted.get(digest, uid)
+            if new == uid:
+                continue
+            changed_apps.add(app)
+            if new in by_uid:
+                _one_row(connection, app, key, by_uid[new])
+            else:
+                connection.do("UPDATE app_rows SET uid = ? WHERE key = ?", (new, key))
+                by_uid[new] = key
+    return changed_apps
+
+
+def _one_row(connection: Connection, app: int, gone: int, stays: int) -> None:
+    connection.hold_rollups([app])
+    for name in ("runs", "scores"):
+        connection.do(f"UPDATE {name} SET row_key = ? WHERE row_key = ?", (stays, gone))  # noqa: S608 - our own names
+    connection.do("DELETE FROM app_rows WHERE key = ?", (gone,))
+    for table in (rollups.RUNS, rollups.NODES):
+        place = table.key.index("row_key")
+
+        def other(key: Cell, place: int = place) -> Cell:
+            return (*key[:place], stays, *key[place + 1 :])
+
+        rollups.rekey(connection, table, "app_key = ? AND row_key = ?", (app, gone), other)

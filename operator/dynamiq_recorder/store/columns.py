@@ -1,0 +1,209 @@
+"""Runs, spans and what is beside them, to lines of tables and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunStatus
+from dynamiq_recorder.model import NO_TOKENS, Run, Span, Tokens
+from dynamiq_recorder.store.database import Cell, Database
+
+FOLDED = 2_000
+"""Characters of an error's text by which it is found."""
+
+RUN_COLUMNS = (
+    *("key", "id", "app_key", "row_key", "instance_key", "seq", "source", "status", "reason", "trigger_name", "session_id", "user_id"),
+    *("tags", "models", "pins", "workflow_version", "workflow_hash", "trace_id", "started_at", "duration", "first_chunk"),
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost", "unpriced", "model_calls", "node_count"),
+    "content_kept",
+)
+SPAN_COLUMNS = (
+    *("run_key", "n", "span_id", "parent_id", "node_id", "name", "type", "model", "provider", "is_model", "status", "error_type"),
+    *("attempts", "cached", "started_at", "duration"),
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost", "cost_source"),
+)
+CONTENT_COLUMNS = ("run_key", "n", "error", "input", "output")
+EXTRA_COLUMNS = ("run_key", "n", "extra")
+LABEL_COLUMNS = ("app_key", "kind", "value", "started_at", "run_key")
+ERROR_COLUMNS = ("app_key", "started_at", "run_key", "folded")
+TAG, MODEL = "tag", "model"
+BESIDE = ("spans", "contents", "extras", "labels", "errors", "scores")
+"""The tables that have lines of a run, by its run_key."""
+
+RUN_READ = (
+    ", ".join(f"r.{name}" for name in RUN_COLUMNS) + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.id, c.error "
+    "FROM runs r JOIN apps a ON a.key = r.app_key LEFT JOIN app_rows w ON w.key = r.row_key "
+    "LEFT JOIN instances i ON i.key = r.instance_key LEFT JOIN contents c ON c.run_key = r.key AND c.n = 0"
+)
+"""What `run_of` reads: after SELECT, before WHERE."""
+
+_STATUS = {status.value: status for status in RunStatus}
+_SOURCE = {source.value: source for source in RunSource}
+_NODE_STATUS = {status.value: status for status in NodeStatus}
+_COST_SOURCE = {source.value: source for source in CostSource}
+
+
+class Lines(msgspec.Struct):
+    """Lines for the tables, as they gather."""
+
+    runs: list[Cell] = []
+    spans: list[Cell] = []
+    contents: list[Cell] = []
+    extras: list[Cell] = []
+    labels: list[Cell] = []
+    errors: list[Cell] = []
+
+    def tables(self) -> Iterator[tuple[str, Sequence[str], list[Cell]]]:
+        yield "runs", RUN_COLUMNS, self.runs
+        yield "spans", SPAN_COLUMNS, self.spans
+        yield "contents", CONTENT_COLUMNS, self.contents
+        yield "extras", EXTRA_COLUMNS, self.extras
+        yield "labels", LABEL_COLUMNS, self.labels
+        yield "errors", ERROR_COLUMNS, self.errors
+
+
+def clean(text: str | None) -> str | None:
+    """Text as every database takes it: no NUL, no half of a surrogate pair."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def add_lines(lines: Lines, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
+    """The lines of a run and of all that is beside it."""
+    tokens = run.tokens
+    tags = tuple(dict.fromkeys(clean(tag) or "" for tag in run.tags))
+    models = tuple(dict.fromkeys(clean(model) or "" for model in run.models))
+    kept = _add_content(lines, run, key, app)
+    started = run.started_at
+    line = (
+        *(key, run_id, app, row, instance, run.seq, run.source._value_, run.status._value_, clean(run.reason), clean(run.trigger)),
+        *(clean(run.session_id), clean(run.user_id)),
+        msgspec.json.encode(tags).decode() if tags else None,
+        msgspec.json.encode(models).decode() if models else None,
+        *(clean(run.pins), clean(run.workflow_version), clean(run.workflow_hash), clean(run.trace_id), started, run.duration),
+        *(run.first_chunk, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, run.cost, run.unpriced, run.model_calls),
+        *(max(run.node_count, len(run.spans)), 1 if kept else 0),
+    )
+    lines.runs.append(line)
+    lines.labels.extend((app, TAG, tag, started, key) for tag in tags)
+    lines.labels.extend((app, MODEL, model, started, key) for model in models)
+    lines.spans.extend([_span_line(span, key, n) for n, span in enumerate(run.spans, 1)])
+
+
+def _span_line(span: Span, key: int, n: int) -> Cell:
+    tokens = span.tokens
+    source = span.cost_source
+    return (
+        *(key, n, clean(span.span_id), clean(span.parent_id), clean(span.node_id), clean(span.name), clean(span.type), clean(span.model)),
+        *(clean(span.provider), 1 if span.is_model else 0, span.status._value_, clean(span.error_type), span.attempts),
+        *(1 if span.cached else 0, span.started_at, span.duration),
+        *(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, span.cost, source._value_ if source is not None else None),
+    )
+
+
+def _add_content(lines: Lines, run: Run, key: int, app: int) -> bool:
+    """Content, what no column has, and the error's text to search by. Returns whether there is content."""
+    before = len(lines.contents)
+    parts: list[Run | Span] = [run, *run.spans]
+    for n, part in enumerate(parts):
+        if part.error is not None or part.input is not None or part.output is not None:
+            lines.contents.append((key, n, clean(part.error), clean(part.input), clean(part.output)))
+        if part.extra is not None:
+            lines.extras.append((key, n, clean(part.extra)))
+    if run.error:
+        lines.errors.append((app, run.started_at, key, folded(run.error)))
+    return len(lines.contents) > before
+
+
+def folded(text: str) -> str:
+    """How an error's text is searched: any case is the same."""
+    return (clean(text) or "")[:FOLDED].casefold()
+
+
+def run_of(database: Database, line: Cell) -> Run:
+    """A run of what RUN_READ selects, without spans; of its content it has the error's text alone."""
+    (_, run_id, _, _, _, seq, source, status, reason, trigger, session, user, tags, models, pins, version, digest, trace) = line[:18]
+    (started, duration, first_chunk, tokens_in, tokens_out, read, write, cost, unpriced, calls, nodes, kept) = line[18:30]
+    (app_uid, namespace, app, row_uid, sequence, row_digest, instance, error) = line[30:38]
+    return Run(
+        id=database.id_out(run_id),
+        app_uid=app_uid,
+        namespace=namespace,
+        app=app,
+        status=_STATUS[status],
+        source=_SOURCE[source],
+        started_at=started,
+        duration=duration,
+        trace_id=trace,
+        row_uid=row_uid,
+        sequence=sequence,
+        row_digest=row_digest,
+        pins=pins,
+        workflow_version=version,
+        workflow_hash=digest,
+        reason=reason,
+        trigger=trigger,
+        session_id=session,
+        user_id=user,
+        tags=msgspec.json.decode(tags, type=tuple[str, ...]) if tags else (),
+        first_chunk=first_chunk,
+        tokens=_tokens(tokens_in, tokens_out, read, write),
+        cost=cost,
+        unpriced=unpriced,
+        model_calls=calls,
+        models=msgspec.json.decode(models, type=tuple[str, ...]) if models else (),
+        instance=instance,
+        seq=seq,
+        node_count=nodes,
+        error=error,
+        content_kept=bool(kept),
+    )
+
+
+def span_of(line: Cell, content: Mapping[int, Cell], extras: Mapping[int, str]) -> Span:
+    """A span of its columns after run_key; `content` and `extras` of its run, by n."""
+    (n, span_id, parent, node_id, name, kind, model, provider, is_model, status, error_type, attempts, cached, started, duration) = line[
+        :15
+    ]
+    (tokens_in, tokens_out, read, write, cost, source) = line[15:]
+    error, given, made = content.get(n, (None, None, None))
+    return Span(
+        span_id=span_id,
+        node_id=node_id,
+        name=name,
+        started_at=started,
+        duration=duration,
+        parent_id=parent,
+        type=kind,
+        model=model,
+        provider=provider,
+        is_model=bool(is_model),
+        status=_NODE_STATUS[status],
+        error_type=error_type,
+        attempts=attempts,
+        cached=bool(cached),
+        tokens=_tokens(tokens_in, tokens_out, read, write),
+        cost=cost,
+        cost_source=_COST_SOURCE[source] if source is not None else None,
+        error=error,
+        input=given,
+        output=made,
+        extra=extras.get(n),
+    )
+
+
+def _tokens(given: int | None, made: int | None, read: int | None, write: int | None) -> Tokens:
+    if given is None and made is None and read is None and write is None:
+        return NO_TOKENS
+    return Tokens(input=given, output=made, cache_read=read, cache_write=write)
+
+
+def by_run(lines: Iterable[Cell]) -> dict[int, list[Cell]]:
+    """Lines that begin with a run's key, by it and without it."""
+    found: dict[int, list[Cell]] = {}
+    for line in lines:
+        found.setdefault(line[0], []).append(line[1:])
+    return found

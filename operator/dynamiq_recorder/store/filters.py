@@ -1,0 +1,81 @@
+"""A filter as conditions on `runs r`."""
+
+from __future__ import annotations
+
+from dynamiq_operator.model.runs import RunStatus
+from dynamiq_recorder.model import Filter
+from dynamiq_recorder.store.columns import MODEL, TAG, folded
+from dynamiq_recorder.store.database import Connection
+
+_LABELLED = "EXISTS (SELECT 1 FROM labels l WHERE l.app_key = r.app_key AND l.kind = ? AND l.value = ? AND l.started_at = r.started_at AND l.run_key = r.key)"
+_FAILING = "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {found})"
+
+
+class Conditions:
+    """SQL after WHERE, and its parameters."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.values: list[object] = []
+
+    def add(self, sql: str, *values: object) -> None:
+        self.parts.append(sql)
+        self.values.extend(values)
+
+    @property
+    def sql(self) -> str:
+        return " AND ".join(self.parts)
+
+
+def app_key(connection: Connection, uid: str) -> int | None:
+    lines = connection.all("SELECT coalesce(became, key) FROM apps WHERE uid = ?", (uid,))
+    return int(lines[0][0]) if lines else None
+
+
+def row_key(connection: Connection, uid: str) -> int | None:
+    lines = connection.all("SELECT key FROM app_rows WHERE uid = ?", (uid,))
+    return int(lines[0][0]) if lines else None
+
+
+def conditions(connection: Connection, wanted: Filter) -> Conditions | None:
+    """What the runs of a filter are; None where there are none, since the App or the row is not known."""
+    app = app_key(connection, wanted.app_uid)
+    if app is None:
+        return None
+    made = Conditions()
+    made.add("r.app_key = ?", app)
+    if wanted.row_uid is not None:
+        row = row_key(connection, wanted.row_uid)
+        if row is None:
+            return None
+        made.add("r.row_key = ?", row)
+    for column, value in (
+        ("workflow_version", wanted.workflow_version),
+        ("trigger_name", wanted.trigger),
+        ("session_id", wanted.session_id),
+        ("user_id", wanted.user_id),
+    ):
+        if value is not None:
+            made.add(f"r.{column} = ?", value)
+    if wanted.status:
+        _add_status(made, wanted.status)
+    for kind, value in [*((TAG, tag) for tag in wanted.tags), *(((MODEL, wanted.model),) if wanted.model is not None else ())]:
+        made.add(_LABELLED, kind, value)
+    if wanted.error is not None:
+        made.add(_FAILING.format(found=connection.contains("e.folded")), folded(wanted.error))
+    for sql, bound in (
+        ("r.started_at >= ?", wanted.since),
+        ("r.started_at < ?", wanted.until),
+        ("r.duration >= ?", wanted.min_duration),
+        ("r.cost >= ?", wanted.min_cost),
+    ):
+        if bound is not None:
+            made.add(sql, bound)
+    return made
+
+
+def _add_status(made: Conditions, wanted: tuple[RunStatus, ...]) -> None:
+    values = [status.value for status in wanted]
+    made.add(f"r.status IN ({', '.join('?' * len(values))})", *values)
+    if RunStatus.SUCCEEDED not in wanted:
+        made.add("r.status <> 'succeeded'")  # as the index says it

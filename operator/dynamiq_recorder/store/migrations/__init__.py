@@ -1,0 +1,1 @@
+"""Numbered SQL files that bring a database from one version of its tables to the next."""

@@ -1,0 +1,73 @@
+"""Which row runs are of: the rows of an App with one set of pins, as periods of time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+import msgspec
+
+BEGIN, END = -(1 << 62), 1 << 62
+"""Before and after every time."""
+
+
+class Times(msgspec.Struct, frozen=True):
+    """Of a row: what decides which runs are of it."""
+
+    key: int
+    sequence: int
+    began: int
+    succeeded: bool | None
+    ended: int | None
+
+
+class Periods:
+    """A run that started at t is of the newest row that succeeded and ended at t or before; else of the newest that was progressing at t, so
+    began before and had not ended; else of none.
+    """
+
+    def __init__(self, rows: Iterable[Times]) -> None:
+        rows = list(rows)
+        succeeded = sorted((row.ended, row.sequence, row.key) for row in rows if row.succeeded and row.ended is not None)
+        first = succeeded[0][0] if succeeded else END
+        self.starts: list[int] = []
+        self.keys: list[int | None] = []
+        edges = {row.began for row in rows} | {row.ended for row in rows if row.ended is not None}
+        for edge in sorted(edge for edge in edges if edge < first):
+            self._begin(edge, _progressing(rows, edge))
+        newest = (-1, -1)
+        for ended, sequence, key in succeeded:
+            newest = max(newest, (sequence, key))
+            self._begin(ended, newest[1])
+
+    def _begin(self, at: int, key: int | None) -> None:
+        if self.starts and self.starts[-1] == at:
+            self.keys[-1] = key
+        elif (self.keys[-1] if self.keys else None) != key:
+            self.starts.append(at)
+            self.keys.append(key)
+
+    def at(self, time: int) -> int | None:
+        """The key of the row of a run that started then."""
+        place = bisect_right(self.starts, time)
+        return self.keys[place - 1] if place else None
+
+    def all(self) -> Iterator[tuple[int, int, int | None]]:
+        """Since, until and the row's key; together they are all times."""
+        for since, until in zip((BEGIN, *self.starts), (*self.starts, END), strict=True):
+            yield since, until, self.at(since)
+
+
+def _progressing(rows: Sequence[Times], time: int) -> int | None:
+    progressing = [row for row in rows if row.began <= time and (row.ended is None or row.ended > time)]
+    return max(progressing, key=lambda row: row.sequence).key if progressing else None
+
+
+def changed(before: Periods, after: Periods) -> Iterator[tuple[int, int, int | None]]:
+    """The times in which runs are of another row than before, and that row."""
+    edges = [BEGIN, *sorted({*before.starts, *after.starts}), END]
+    for since, until in pairwise(edges):
+        row = after.at(since)
+        if row != before.at(since):
+            yield since, until, row

@@ -1,0 +1,225 @@
+"""What is asked of runs together: metrics, figures of rows, sessions, and how whole the record is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynamiq_operator.model.runs import FAILED_STATUSES, MetricsGroup, MetricsInterval
+from dynamiq_recorder.model import MICROSECONDS, Filter, Point, Row, RowFigures, Session, Sums, Tokens, Wholeness
+from dynamiq_recorder.store.database import MANY, Cell, Connection
+from dynamiq_recorder.store.filters import app_key, conditions
+from dynamiq_recorder.store.interface import COUNTED
+from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, Summed, SummedNode
+
+DAY = 86_400
+SILENT = 120 * MICROSECONDS
+"""After which a process that said no goodbye and is not known to run is taken for cut off."""
+SCANNED = 50_000
+"""Runs that are looked through for the newest sessions."""
+_WIDTHS = {MetricsInterval.MINUTE: MINUTE, MetricsInterval.HOUR: HOUR, MetricsInterval.DAY: DAY}
+_KEYS = {
+    None: "''",
+    MetricsGroup.DEPLOYMENT: "row_key",
+    MetricsGroup.WORKFLOW_VERSION: "workflow_version",
+    MetricsGroup.TRIGGER: "trigger_name",
+    MetricsGroup.STATUS: "status",
+}
+_ROW_COLUMNS = "w.key, w.uid, w.sequence, w.digest, w.pins, w.workflow_version, w.began, w.succeeded, w.ended, a.uid, a.namespace, a.name"
+
+
+def metrics(
+    connection: Connection, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None
+) -> tuple[Point, ...]:
+    """See Store.metrics."""
+    app = app_key(connection, app_uid)
+    if app is None:
+        return ()
+    width = _WIDTHS[interval]
+    first, end = since // MICROSECONDS // width * width, -(-until // MICROSECONDS)
+    if group_by in (MetricsGroup.NODE, MetricsGroup.MODEL):
+        return _node_points(connection, app, first, end, max(width, HOUR), group_by)
+    kept = MINUTE if width == MINUTE else HOUR
+    lines = connection.all(
+        f"SELECT at, {_KEYS[group_by]}, status, {', '.join(MEASURES)}, sketch FROM rollups "  # noqa: S608 - our own names
+        "WHERE app_key = ? AND width = ? AND at >= ? AND at < ?",
+        (app, kept, first, end),
+    )
+    points: dict[tuple[int, str | int], Summed] = {}
+    by_status = group_by is MetricsGroup.STATUS
+    for at, key, status, *measures, data in lines:
+        points.setdefault((at // width * width, key), Summed()).add(status, measures, data, by_status=by_status)
+    names = _row_uids(connection, app) if group_by is MetricsGroup.DEPLOYMENT else {}
+    made = [
+        Point(key=names.get(key, "") if isinstance(key, int) else key, at=at * MICROSECONDS, sums=each.sums())
+        for (at, key), each in points.items()
+    ]
+    return tuple(sorted(made, key=lambda point: (point.at, point.key)))
+
+
+def _row_uids(connection: Connection, app: int) -> dict[int, str]:
+    return {key: uid for key, uid in connection.all("SELECT key, uid FROM app_rows WHERE app_key = ?", (app,))}  # noqa: C416 - typed
+
+
+def _node_points(connection: Connection, app: int, first: int, end: int, width: int, group: MetricsGroup) -> tuple[Point, ...]:
+    """Of nodes there are hours alone."""
+    lines = connection.all(
+        f"SELECT at, node_id, model, name, {', '.join(NODE_MEASURES)}, sketch FROM node_rollups "  # noqa: S608 - our own names
+        "WHERE app_key = ? AND at >= ? AND at < ? ORDER BY at",
+        (app, first // HOUR * HOUR, end),
+    )
+    points: dict[tuple[int, str], SummedNode] = {}
+    names: dict[str, str] = {}
+    for at, node_id, model, name, *measures, data in lines:
+        key = node_id if group is MetricsGroup.NODE else model
+        if key:
+            names[key] = name
+            points.setdefault((at // width * width, key), SummedNode()).add(measures, data)
+    of_node = group is MetricsGroup.NODE
+    return tuple(
+        Point(key=key, at=at * MICROSECONDS, sums=points[at, key].sums(key, "").sums, name=names[key] if of_node else None)
+        for at, key in sorted(points)
+    )
+
+
+def rows(connection: Connection, app_uid: str) -> tuple[Row, ...]:
+    """See Store.rows."""
+    app = app_key(connection, app_uid)
+    sql = f"SELECT {_ROW_COLUMNS} FROM app_rows w JOIN apps a ON a.key = w.app_key WHERE w.app_key = ? ORDER BY w.sequence DESC"  # noqa: S608
+    return tuple(row_of(line) for line in connection.all(sql, (app,))) if app is not None else ()
+
+
+def row_of(line: Cell) -> Row:
+    _, uid, sequence, digest, pins, version, began, succeeded, ended, app_uid, namespace, app = line
+    return Row(
+        uid=uid,
+        app_uid=app_uid,
+        namespace=namespace,
+        app=app,
+        sequence=sequence,
+        digest=digest,
+        pins=pins,
+        workflow_version=version,
+        began=began,
+        succeeded=None if succeeded is None else bool(succeeded),
+        ended=ended,
+    )
+
+
+def figures(connection: Connection, app_uid: str, row_uids: Sequence[str], *, nodes: bool) -> tuple[RowFigures, ...]:
+    """See Store.figures."""
+    app = app_key(connection, app_uid)
+    if app is None or not row_uids:
+        return ()
+    condition, values = connection.within("w.uid", row_uids)
+    sql = f"SELECT {_ROW_COLUMNS} FROM app_rows w JOIN apps a ON a.key = w.app_key WHERE w.app_key = ? AND {condition}"  # noqa: S608
+    known = {line[1]: line for line in connection.all(sql, [app, *values])}
+    keys = {line[0]: uid for uid, line in known.items()}
+    if not keys:
+        return ()
+    sums = _row_sums(connection, app, list(keys))
+    inside = _row_nodes(connection, app, list(keys)) if nodes else {}
+    scores = _row_scores(connection, list(keys))
+    return tuple(
+        RowFigures(
+            row=row_of(known[uid]),
+            sums=sums[known[uid][0]].sums() if known[uid][0] in sums else Sums(),
+            nodes=tuple(each.sums(node_id, name) for node_id, (name, each) in sorted(inside.get(known[uid][0], {}).items())),
+            scores=scores.get(known[uid][0], {}),
+        )
+        for uid in row_uids
+        if uid in known
+    )
+
+
+def _row_sums(connection: Connection, app: int, keys: Sequence[int]) -> dict[int, Summed]:
+    condition, values = connection.within("row_key", keys)
+    found: dict[int, Summed] = {}
+    for key, status, *measures, data in connection.all(
+        f"SELECT row_key, status, {', '.join(MEASURES)}, sketch FROM rollups WHERE app_key = ? AND width = {HOUR} AND {condition}",  # noqa: S608
+        [app, *values],
+    ):
+        found.setdefault(key, Summed()).add(status, measures, data)
+    return found
+
+
+def _row_nodes(connection: Connection, app: int, keys: Sequence[int]) -> dict[int, dict[str, tuple[str, SummedNode]]]:
+    condition, values = connection.within("row_key", keys)
+    found: dict[int, dict[str, tuple[str, SummedNode]]] = {}
+    for key, node_id, name, *measures, data in connection.all(
+        f"SELECT row_key, node_id, name, {', '.join(NODE_MEASURES)}, sketch FROM node_rollups WHERE app_key = ? AND {condition} ORDER BY at",  # noqa: S608
+        [app, *values],
+    ):
+        _, each = found.setdefault(key, {}).get(node_id, ("", SummedNode()))
+        each.add(measures, data)
+        found[key][node_id] = (name, each)
+    return found
+
+
+def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, float]]:
+    condition, values = connection.within("row_key", keys)
+    found: dict[int, dict[str, float]] = {}
+    sql = f"SELECT row_key, name, avg(value) FROM scores WHERE {condition} GROUP BY row_key, name"  # noqa: S608 - our own names
+    for key, name, mean in connection.all(sql, values):
+        found.setdefault(key, {})[name] = float(mean)
+    return dict(found)
+
+
+def sessions(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+    """See Store.sessions. The newest are those of the newest SCANNED runs of the filter that name one."""
+    where = conditions(connection, wanted)
+    if where is None:
+        return (), 0
+    newest: dict[str, None] = {}
+    scanned = f"SELECT r.session_id FROM runs r WHERE {where.sql} AND r.session_id IS NOT NULL ORDER BY r.started_at DESC LIMIT {SCANNED}"  # noqa: S608
+    for (session,) in connection.stream(scanned, where.values):
+        newest.setdefault(session)
+        if len(newest) >= COUNTED:
+            break
+    asked = list(newest)[offset : offset + min(limit, MANY)]
+    if not asked:
+        return (), len(newest)
+    condition, values = connection.within("r.session_id", asked)
+    failed = ", ".join(f"'{status.value}'" for status in FAILED_STATUSES)
+    sql = (
+        f"SELECT r.session_id, max(r.user_id), count(*), sum(CASE WHEN r.status IN ({failed}) THEN 1 ELSE 0 END), "  # noqa: S608 - our own names
+        "min(r.started_at), max(r.started_at), sum(r.input_tokens), sum(r.output_tokens), sum(r.cache_read_tokens), "
+        f"sum(r.cache_write_tokens), sum(r.cost), sum(r.unpriced) FROM runs r WHERE {where.sql} AND {condition} GROUP BY r.session_id"
+    )
+    found = {line[0]: _session(line) for line in connection.all(sql, [*where.values, *values])}
+    return tuple(found[session] for session in asked), len(newest)
+
+
+def _session(line: Cell) -> Session:
+    session, user, count, failed, first, last, *sums = line
+    given, made, read, write, cost, unpriced = (int(value) if value is not None else None for value in sums)
+    tokens = Tokens(input=given, output=made, cache_read=read, cache_write=write)
+    return Session(
+        session_id=session,
+        user_id=user,
+        runs=count,
+        failed=int(failed),
+        first_at=first,
+        last_at=last,
+        tokens=tokens,
+        cost=cost,
+        unpriced=unpriced or 0,
+    )
+
+
+def wholeness(connection: Connection, app_uid: str, now: int, alive: Sequence[str]) -> Wholeness:
+    """See Store.wholeness. A process that still runs may have the newest of its runs in its queue: these are not missing."""
+    app = app_key(connection, app_uid)
+    if app is None:
+        return Wholeness(instances=0, missing=0, cut_off=0, unattributed=0, first_at=None, last_at=None)
+    count = missing = cut_off = 0
+    running = set(alive)
+    sql = "SELECT pod_uid, last_seq, highest, stored, dropped, ended, seen_at FROM instances WHERE app_key = ?"
+    for pod, last, highest, stored, dropped, ended, seen in connection.all(sql, (app,)):
+        going = not ended and (pod in running or now - seen < SILENT)
+        count += 1
+        missing += max(0, (highest if going else max(last, highest)) - stored, dropped)
+        cut_off += not ended and not going
+    loose = connection.all("SELECT count(*) FROM runs WHERE app_key = ? AND row_key IS NULL AND source = 'runtime'", (app,))[0][0]
+    first = connection.all("SELECT min(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
+    last = connection.all("SELECT max(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
+    return Wholeness(instances=count, missing=missing, cut_off=cut_off, unattributed=int(loose), first_at=first, last_at=last)

@@ -1,0 +1,133 @@
+"""A store in a database of tables: what Store asks, each in one transaction, the same for every database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
+from dynamiq_recorder.model import MICROSECONDS, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
+from dynamiq_recorder.store import attribution, deleting, paging, reading, schema, writing
+from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort
+from dynamiq_recorder.store.loading import stored
+
+
+def _now() -> int:
+    return int(time.time() * MICROSECONDS)
+
+
+class SqlStore:
+    """See interface.Store. Raises WrongStore where the tables are of a newer version."""
+
+    def __init__(self, database: Database, migrations: list[schema.Migration], clock: Callable[[], int] = _now) -> None:
+        self._database = database
+        self._clock = clock
+        try:
+            self.version = schema.upgrade(database, migrations)
+        except BaseException:
+            database.close()
+            raise
+
+    def write(self, batches: Sequence[Batch]) -> int:
+        return writing.write(self._database, batches)
+
+    def load(self, pieces: Iterator[Sequence[Batch]]) -> int:
+        """Writes all that comes to a store that nobody else uses, with its indexes made at the end: for a soak."""
+        with self._database.loading():
+            return sum(self.write(piece) for piece in pieces)
+
+    def put_rows(self, rows: Sequence[Row]) -> int:
+        return attribution.put_rows(self._database, rows)
+
+    def rows(self, app_uid: str) -> tuple[Row, ...]:
+        with self._database.reading() as connection:
+            return reading.rows(connection, app_uid)
+
+    def page(self, wanted: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
+        with self._database.reading() as connection:
+            return paging.page(self._database, connection, wanted, sort, limit=limit, offset=offset, cursor=cursor)
+
+    def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
+        with self._database.reading() as connection:
+            yield from paging.every(self._database, connection, wanted, content=content)
+
+    def run(self, run_id: str, *, content: bool) -> Run | None:
+        with self._database.reading() as connection:
+            key = self._key(connection, run_id)
+            found = stored(self._database, connection, [key], content=content) if key is not None else []
+            return found[0].run if found else None
+
+    def _key(self, connection: Connection, run_id: str) -> int | None:
+        try:
+            identity = self._database.id_in(run_id)
+        except ValueError:
+            return None
+        lines = connection.all("SELECT key FROM runs WHERE id = ?", (identity,))
+        return int(lines[0][0]) if lines else None
+
+    def scores(self, run_id: str) -> tuple[Score, ...]:
+        with self._database.reading() as connection:
+            lines = connection.all(
+                "SELECT name, value, comment, by_whom, at FROM scores WHERE run_key = ? ORDER BY at, name, by_whom",
+                (self._key(connection, run_id),),
+            )
+        return tuple(Score(name=name, value=value, comment=comment, by=by, at=at) for name, value, comment, by, at in lines)
+
+    def add_score(self, run_id: str, score: Score) -> bool:
+        columns = ("run_key", "name", "by_whom", "value", "comment", "at", "row_key")
+
+        def work(connection: Connection) -> bool:
+            key = self._key(connection, run_id)
+            if key is None:
+                return False
+            row = connection.all(f"SELECT row_key FROM runs WHERE key = ?{self._database.locking}", (key,))[0][0]  # noqa: S608
+            connection.put("scores", columns[:3], columns, [(key, score.name, score.by, score.value, score.comment, score.at, row)])
+            return True
+
+        return self._database.transact(work)
+
+    def sessions(self, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+        with self._database.reading() as connection:
+            return reading.sessions(connection, wanted, limit=limit, offset=offset)
+
+    def metrics(self, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None) -> tuple[Point, ...]:
+        with self._database.reading() as connection:
+            return reading.metrics(connection, app_uid, since, until, interval, group_by)
+
+    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False) -> tuple[RowFigures, ...]:
+        with self._database.reading() as connection:
+            return reading.figures(connection, app_uid, row_uids, nodes=nodes)
+
+    def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
+        with self._database.reading() as connection:
+            return reading.wholeness(connection, app_uid, self._clock(), alive)
+
+    def instance_pod(self, instance: str) -> str | None:
+        with self._database.reading() as connection:
+            lines = connection.all("SELECT pod_uid FROM instances WHERE id = ?", (instance,))
+        return lines[0][0] if lines else None
+
+    def delete(self, wanted: Filter) -> int:
+        return deleting.delete(self._database, wanted)
+
+    def delete_run(self, run_id: str) -> bool:
+        return deleting.delete_run(self._database, run_id)
+
+    def retain(self, now: int, keep: Retention) -> int:
+        return deleting.retain(self._database, now, keep)
+
+    def rebuild_rollups(self) -> None:
+        self._database.transact(lambda connection: deleting.rebuild(self._database, connection))
+
+    def bytes(self) -> int:
+        return self._database.bytes()
+
+    def fullness(self) -> float | None:
+        return self._database.fullness()
+
+    def check(self) -> None:
+        self._database.check()
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,252 @@
+"""SQLite in one file, for one recorder: a connection that writes, and a few that read beside it.
+
+What is acknowledged is on the disk: WAL, with a sync at each commit. Deleted text is overwritten, and its space is given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import queue
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+from dynamiq_recorder.store.database import Cell, Connection, T
+from dynamiq_recorder.store.interface import Unavailable, WrongStore
+
+READERS = 4
+BUSY = 10.0
+"""Seconds that a connection waits for another."""
+CACHE = 64 << 20
+"""Bytes of pages that the writer keeps; each reader a quarter."""
+CHECKPOINT = 4_000
+"""Pages of the log, 16 MiB, from which on a commit moves them to the file."""
+GIVEN_BACK = 2_000
+"""Pages that are given back in one piece, while which nobody writes."""
+
+
+class SqliteConnection:
+    """A transaction on one of the connections."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+
+    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
+        return self.raw.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Cell]:
+        yield from self.raw.execute(sql, parameters)
+
+    def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        return self.raw.execute(sql, parameters).rowcount
+
+    def many(self, sql: str, lines: Sequence[Cell]) -> None:
+        self.raw.executemany(sql, lines)
+
+    def insert(self, table: str, columns: Sequence[str], lines: Sequence[Cell]) -> None:
+        self.raw.executemany(_insert(table, tuple(columns)), lines)
+
+    def put(self, table: str, key: Sequence[str], columns: Sequence[str], lines: Sequence[Cell]) -> None:  # noqa: ARG002 - the table knows its key
+        self.raw.executemany(_put(table, tuple(columns)), lines)
+
+    def matching(self, table: str, key: Sequence[str], columns: Sequence[str], keys: Sequence[Cell]) -> list[Cell]:
+        sql = _matching(table, tuple(key), tuple(columns))
+        return [line for one in keys for line in self.raw.execute(sql, one)]
+
+    def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
+        return f"{column} IN ({', '.join('?' * len(values))})", list(values)
+
+    def contains(self, column: str) -> str:
+        return f"instr({column}, ?) > 0"
+
+    def run_keys(self, count: int) -> Sequence[int]:
+        last = self.raw.execute("SELECT coalesce(max(key), 0) FROM runs").fetchone()[0]
+        return range(last + 1, last + count + 1)
+
+    def hold_schema(self) -> None:
+        """Nobody else writes at all."""
+
+    def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
+        """Nobody else writes at all."""
+
+    def hold_rollups(self, apps: Sequence[int]) -> None:
+        """Nobody else writes at all."""
+
+
+class SqliteDatabase:
+    """A file and its connections. Raises WrongStore where another process writes it, or where it can't be opened."""
+
+    locking = ""
+
+    def __init__(self, path: Path, *, cache: int = CACHE) -> None:
+        self._path = path
+        self._writing = threading.RLock()
+        self._lock_file = _locked(path)
+        try:
+            self._writer = _opened(path, cache)
+            self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+            for _ in range(READERS):
+                self._readers.put(_opened(path, cache // READERS, reading=True))
+        except (sqlite3.Error, OSError) as error:
+            self._lock_file.close()
+            raise WrongStore(f"{path} cannot be opened as a store: {error}") from error
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[SqliteConnection]:
+        raw = self._readers.get()
+        try:
+            with _named():
+                raw.execute("BEGIN")
+                yield SqliteConnection(raw)
+        finally:
+            if raw.in_transaction:
+                raw.rollback()
+            self._readers.put(raw)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        with self._writing, _named():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(SqliteConnection(self._writer))
+                self._writer.commit()
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.rollback()
+                raise
+            return done
+
+    def id_in(self, run_id: str) -> bytes:
+        data = bytes.fromhex(run_id.replace("-", ""))
+        if len(data) != 16:
+            raise ValueError(f"{run_id} is no UUID")
+        return data
+
+    def id_out(self, value: Any) -> str:
+        return str(uuid.UUID(bytes=value))
+
+    def deleted(self) -> None:
+        """Empties the log, in which the old pages are, and gives free pages back in pieces."""
+        while self._give_back():
+            pass
+        with self._writing, _named():
+            deadline = time.monotonic() + BUSY
+            while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+    def _give_back(self) -> bool:
+        with self._writing, _named():
+            free = int(self._writer.execute("PRAGMA freelist_count").fetchone()[0])
+            if free:
+                self._writer.execute(f"PRAGMA incremental_vacuum({GIVEN_BACK})").fetchall()
+            return free > GIVEN_BACK
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """The indexes of runs are made at the end, and a commit waits for no disk: for a store that can be made again."""
+        with self._writing, _named():
+            made = self._writer.execute(
+                "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'runs' AND type = 'index' AND sql IS NOT NULL"
+            )
+            indexes = [(name, sql) for name, sql in made.fetchall() if name != "runs_id"]
+            self._writer.execute("PRAGMA synchronous = OFF")
+            for name, _ in indexes:
+                self._writer.execute(f"DROP INDEX {name}")
+            try:
+                yield
+            finally:
+                for _, sql in indexes:
+                    self._writer.execute(sql)
+                self._writer.execute("PRAGMA synchronous = FULL")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def bytes(self) -> int:
+        beside = (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm"))
+        return sum(path.stat().st_size for path in beside if path.exists())
+
+    def fullness(self) -> float | None:
+        usage = shutil.disk_usage(self._path.parent)
+        return 1.0 - usage.free / usage.total if usage.total else None
+
+    def check(self) -> None:
+        self.transact(lambda connection: connection.do(_NOTE_CHECK, (int(time.time()),)))
+
+    def close(self) -> None:
+        with self._writing:
+            for _ in range(READERS):
+                self._readers.get(timeout=BUSY).close()
+            self._writer.close()
+            self._lock_file.close()
+
+
+_DISK = (
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB),
+)
+"""Results that say nothing of what was asked, but that it cannot be done now."""
+_NOTE_CHECK = "INSERT INTO notes (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """A file beside the store that one process holds as long as it lives, killed or not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = Path(f"{path}.lock").open("ab")  # noqa: SIM115 - held until close
+    except OSError as error:
+        raise WrongStore(f"{path} cannot be opened as a store: {error}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise WrongStore(
+                f"{path} is used by another recorder; SQLite is for one: wait for its end, or use PostgreSQL for several"
+            ) from error
+        raise WrongStore(f"{path} cannot be locked: {error}") from error
+    return held
+
+
+def _opened(path: Path, cache: int, *, reading: bool = False) -> sqlite3.Connection:
+    raw = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=512)
+    raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = FULL")
+    raw.execute("PRAGMA secure_delete = ON")
+    raw.execute("PRAGMA temp_store = MEMORY")
+    raw.execute(f"PRAGMA cache_size = -{cache >> 10}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+    raw.execute(f"PRAGMA query_only = {int(reading)}")
+    return raw
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """What the file or its disk could not do, as the store's own error."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if (error.sqlite_errorcode & 0xFF) not in _DISK:
+            raise
+        raise Unavailable(f"SQLite: {error}") from error
+
+
+@lru_cache
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
+
+
+@lru_cache
+def _put(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
+
+
+@lru_cache
+def _matching(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    return f"SELECT {', '.join(columns)} FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608 - our own names

@@ -1,0 +1,234 @@
+"""What runs add to rollups. Every measure is a number that adds up, so what is deleted or moved is subtracted in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dynamiq_operator.model.runs import NodeStatus, RunStatus
+from dynamiq_recorder import sketch
+from dynamiq_recorder.model import MICROSECONDS, NodeSums, Run, Sketch, Span, Sums, Tokens
+from dynamiq_recorder.store.database import Cell
+
+MINUTE, HOUR = 60, 3600
+
+KEY = ("app_key", "width", "at", "row_key", "workflow_version", "trigger_name", "status")
+TOKENS = (
+    *("input_tokens", "input_known", "output_tokens", "output_known"),
+    *("cache_read_tokens", "cache_read_known", "cache_write_tokens", "cache_write_known"),
+)
+MEASURES = (
+    *("runs", "duration", *TOKENS, "cost", "cost_known", "unpriced"),
+    *("with_tokens", "tokens_squared", "priced", "priced_cost", "priced_cost_squared"),
+)
+NODE_KEY = ("app_key", "at", "row_key", "node_id", "model")
+NODE_MEASURES = ("spans", "failed", "caused", "duration", "own_duration", *TOKENS, "cost", "cost_known", "unpriced")
+
+Measures = list[float]
+Buckets = dict[int, int]
+Entry = tuple[Measures, Buckets]
+
+_FAILED = NodeStatus.FAILED
+_SKIPPED = NodeStatus.SKIPPED
+_LEFT_OUT = (RunStatus.REFUSED.value, RunStatus.ABANDONED.value)
+_FAILED_STATUSES = (RunStatus.FAILED.value, RunStatus.TIMED_OUT.value, RunStatus.CUT_OFF.value)
+
+
+class Tally:
+    """What a transaction adds to the rollups: by their keys, measures and the buckets of durations."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[Cell, Entry] = {}
+        self.nodes: dict[Cell, Entry] = {}
+        self.names: dict[Cell, str] = {}
+
+    def add(self, run: Run, app: int, row: int | None, sign: int = 1, *, nodes: bool = True) -> None:
+        """A run that is new; with sign -1 one that is gone. `nodes`: with its spans."""
+        at = run.started_at // (MINUTE * MICROSECONDS) * MINUTE
+        key = (app, MINUTE, at, row or 0, run.workflow_version or "", run.trigger or "", run.status._value_)
+        entry = self._minutes.get(key)
+        if entry is None:
+            entry = self._minutes[key] = ([0] * len(MEASURES), {})
+        measures, buckets = entry
+        measures[0] += sign
+        measures[1] += sign * run.duration
+        _count_tokens(measures, 2, run.tokens, sign)
+        cost, unpriced = run.cost, run.unpriced
+        if cost is not None:
+            measures[10] += sign * cost
+            measures[11] += sign
+        measures[12] += sign * unpriced
+        given, made = run.tokens.input, run.tokens.output
+        if given is not None or made is not None:
+            measures[13] += sign
+            measures[14] += sign * float((given or 0) + (made or 0)) ** 2
+        if not unpriced:
+            measures[15] += sign
+            measures[16] += sign * (cost or 0)
+            measures[17] += sign * float(cost or 0) ** 2
+        _count(buckets, run.duration, sign)
+        if nodes and run.spans:
+            self._add_nodes(run, app, row or 0, at // HOUR * HOUR, sign)
+
+    def _add_nodes(self, run: Run, app: int, row: int, at: int, sign: int) -> None:
+        spans = run.spans
+        inside, failed_inside = _inside(spans)
+        for span in spans:
+            if span.status is _SKIPPED:
+                continue
+            key = (app, at, row, span.node_id, span.model or "")
+            entry = self.nodes.get(key)
+            if entry is None:
+                entry = self.nodes[key] = ([0] * len(NODE_MEASURES), {})
+            self.names[key] = span.name
+            measures, buckets = entry
+            measures[0] += sign
+            if span.status is _FAILED:
+                measures[1] += sign
+                if span.span_id not in failed_inside:
+                    measures[2] += sign
+            measures[3] += sign * span.duration
+            measures[4] += sign * max(0, span.duration - inside.get(span.span_id, 0))
+            _count_tokens(measures, 5, span.tokens, sign)
+            if span.cost is not None:
+                measures[13] += sign * span.cost
+                measures[14] += sign
+            elif span.is_model:
+                measures[15] += sign
+            _count(buckets, span.duration, sign)
+
+    def runs(self) -> Iterator[tuple[Cell, Entry]]:
+        """By the minute, and by the hour."""
+        yield from self._minutes.items()
+        hours: dict[Cell, Entry] = {}
+        for (app, _, at, *rest), (measures, buckets) in self._minutes.items():
+            key = (app, HOUR, at // HOUR * HOUR, *rest)
+            have = hours.get(key)
+            if have is None:
+                hours[key] = (list(measures), dict(buckets))
+            else:
+                merge(have, measures, buckets)
+        yield from hours.items()
+
+    def apps(self) -> list[int]:
+        return sorted({key[0] for key in self._minutes} | {key[0] for key in self.nodes})
+
+
+def merge(into: Entry, measures: Measures, buckets: Buckets) -> None:
+    """Adds an entry to another."""
+    have = into[0]
+    for place, value in enumerate(measures):
+        have[place] += value
+    sketch.add(into[1], buckets)
+
+
+def _count_tokens(measures: Measures, place: int, tokens: Tokens, sign: int) -> None:
+    given, made, read, write = tokens.input, tokens.output, tokens.cache_read, tokens.cache_write
+    if given is not None:
+        measures[place] += sign * given
+        measures[place + 1] += sign
+    if made is not None:
+        measures[place + 2] += sign * made
+        measures[place + 3] += sign
+    if read is not None:
+        measures[place + 4] += sign * read
+        measures[place + 5] += sign
+    if write is not None:
+        measures[place + 6] += sign * write
+        measures[place + 7] += sign
+
+
+def _count(buckets: Buckets, duration: int, sign: int) -> None:
+    number = sketch.bucket(duration)
+    if left := buckets.get(number, 0) + sign:
+        buckets[number] = left
+    else:
+        del buckets[number]
+
+
+def _inside(spans: tuple[Span, ...]) -> tuple[dict[str, int], set[str]]:
+    """By span_id, how long the nodes inside of it took in all; and those with a failure inside."""
+    taken: dict[str, int] = {}
+    failed: set[str] = set()
+    for span in spans:
+        if span.parent_id is not None:
+            taken[span.parent_id] = taken.get(span.parent_id, 0) + span.duration
+            if span.status is _FAILED:
+                failed.add(span.parent_id)
+    return taken, failed
+
+
+class Summed:
+    """Rollups of a group, as a reader adds them up: Sums when all are there."""
+
+    def __init__(self) -> None:
+        self._all: Entry = ([0] * len(MEASURES), {})
+        self._counted: Entry = ([0] * len(MEASURES), {})
+        self._left_out = dict.fromkeys(_LEFT_OUT, 0)
+        self._failed = 0
+
+    def add(self, status: str, measures: Measures, data: bytes, *, by_status: bool = False) -> None:
+        """`by_status`: durations of those that are left out of a row's count, too."""
+        buckets = sketch.unpacked(data) if by_status or status not in _LEFT_OUT else {}
+        merge(self._all, measures, {})
+        if status in _LEFT_OUT:
+            self._left_out[status] += int(measures[0])
+            sketch.add(self._counted[1], buckets)
+            return
+        merge(self._counted, measures, buckets)
+        if status in _FAILED_STATUSES:
+            self._failed += int(measures[0])
+
+    def sums(self) -> Sums:
+        total, (counted, buckets) = self._all[0], self._counted
+        return Sums(
+            runs=int(total[0]),
+            failed=self._failed,
+            refused=self._left_out[RunStatus.REFUSED.value],
+            abandoned=self._left_out[RunStatus.ABANDONED.value],
+            counted=int(counted[0]),
+            duration=int(counted[1]),
+            sketch=Sketch(buckets),
+            input_tokens=_known(total, 2),
+            output_tokens=_known(total, 4),
+            cache_read_tokens=_known(total, 6),
+            cache_write_tokens=_known(total, 8),
+            with_tokens=int(counted[13]),
+            counted_tokens=int(counted[2] + counted[4]),
+            tokens_squared=float(counted[14]),
+            cost=_known(total, 10),
+            unpriced=int(total[12]),
+            priced=int(counted[15]),
+            priced_cost=int(counted[16]),
+            priced_cost_squared=float(counted[17]),
+        )
+
+
+class SummedNode:
+    """The same of a node."""
+
+    def __init__(self) -> None:
+        self._entry: Entry = ([0] * len(NODE_MEASURES), {})
+
+    def add(self, measures: Measures, data: bytes) -> None:
+        merge(self._entry, measures, sketch.unpacked(data))
+
+    def sums(self, node_id: str, name: str) -> NodeSums:
+        measures, buckets = self._entry
+        sums = Sums(
+            runs=int(measures[0]),
+            failed=int(measures[1]),
+            counted=int(measures[0]),
+            duration=int(measures[3]),
+            sketch=Sketch(buckets),
+            input_tokens=_known(measures, 5),
+            output_tokens=_known(measures, 7),
+            cache_read_tokens=_known(measures, 9),
+            cache_write_tokens=_known(measures, 11),
+            cost=_known(measures, 13),
+            unpriced=int(measures[15]),
+        )
+        return NodeSums(node_id=node_id, name=name, sums=sums, own_duration=int(measures[4]), caused=int(measures[2]))
+
+
+def _known(measures: Measures, place: int) -> int | None:
+    return int(measures[place]) if measures[place + 1] else None
