@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal } from "./signal.ts";
 
 /** Whether the API answers. `away`: it was asked for nothing but that, and had no answer, or said that the cluster has none. */
 export const connection = signal<"online" | "away">("online");

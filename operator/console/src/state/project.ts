@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal } from "./signal.ts";
 
 /** The project that lists show, by its id; empty for all. It stands in the address, so that a link shows the same. */
 export const project = signal(new URLSearchParams(location.search).get("project") ?? "");

@@ -1,9 +1,9 @@
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { Retries } from "../pure/retries.ts";
 import { connection, known, onReturn } from "./connection.ts";
 import { isExpired } from "./session.ts";
+import { type ReadonlySignal, type Signal, signal } from "./signal.ts";
 
 /** What is known of one thing that the API was asked for. Data stays while it is read again, and while it cannot be. */
 export interface Query<T> {

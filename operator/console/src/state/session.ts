@@ -1,6 +1,6 @@
-import { computed, signal } from "@preact/signals";
 import { Problem, problemOf, problemOfResponse } from "../api/problem.ts";
 import { letGo } from "./keeper.ts";
+import { signal } from "./signal.ts";
 
 export interface User {
   id: string;
@@ -22,7 +22,11 @@ const HEADERS = { "Content-Type": "application/json", "X-Dynamiq-Console": "1" }
 export const session = signal<SessionData | undefined>(undefined);
 /** Whether a session that was there has ended. The page stays as it is: whoever signs in again goes on. */
 export const isExpired = signal(false);
-export const user = computed(() => session.value?.user ?? undefined);
+export const user = {
+  get value(): User | undefined {
+    return session.value?.user ?? undefined;
+  },
+};
 
 const channel = new BroadcastChannel("dynamiq-session");
 channel.onmessage = (event) => {

@@ -1,4 +1,4 @@
-import { effect, signal } from "@preact/signals";
+import { signal } from "./signal.ts";
 
 export type Theme = "system" | "light" | "dark";
 const KEPT = "theme";
@@ -6,12 +6,12 @@ const KEPT = "theme";
 /** The reader's choice: the one thing that is kept in this browser. */
 export const theme = signal<Theme>((localStorage.getItem(KEPT) as Theme | null) ?? "system");
 
-effect(() => {
-  if (theme.value === "system") {
+theme.subscribe((chosen) => {
+  if (chosen === "system") {
     delete document.documentElement.dataset.theme;
     localStorage.removeItem(KEPT);
   } else {
-    document.documentElement.dataset.theme = theme.value;
-    localStorage.setItem(KEPT, theme.value);
+    document.documentElement.dataset.theme = chosen;
+    localStorage.setItem(KEPT, chosen);
   }
 });

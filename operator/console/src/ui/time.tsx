@@ -1,5 +1,5 @@
-import { signal } from "@preact/signals";
 import { absolute, moment, relative } from "../pure/time.ts";
+import { signal } from "../state/signal.ts";
 
 /** The present, told anew each 10 s: every time on the screen moves on together. */
 export const now = signal(Date.now());

@@ -1,5 +1,5 @@
-import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { signal } from "../state/signal.ts";
 
 /** The title of the page without the console's name; also what is told to screen readers on arrival. */
 export const title = signal("");

@@ -1,5 +1,5 @@
-import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { signal } from "../state/signal.ts";
 
 interface Toast {
   id: number;

@@ -1,13 +1,4 @@
-import {
-  defaultRangeExtractor,
-  measureElement,
-  observeWindowOffset,
-  observeWindowRect,
-  Virtualizer,
-  type VirtualizerOptions,
-  windowScroll,
-} from "@tanstack/virtual-core";
-import { useCallback, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 
 interface Options {
   /** What the rows are of: with another one, all that was measured is forgotten. */
@@ -27,45 +18,95 @@ const BEYOND = 6;
 const HELD_FOR = 1_000;
 const INPUTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 
+/** What is known of the rows of one list. */
+class Heights {
+  /** By place, which is counted from the last row: it stays with a row when others come in at the top. */
+  readonly measured = new Map<number, number>();
+  /** Where each row begins, in pixels from the top of the list, and where the last one ends. */
+  tops = new Float64Array(1);
+
+  constructor(
+    readonly of: unknown,
+    readonly estimate: number,
+  ) {}
+
+  get count(): number {
+    return this.tops.length - 1;
+  }
+
+  get whole(): number {
+    return this.tops[this.count] as number;
+  }
+
+  lay(count: number): void {
+    this.tops = new Float64Array(count + 1);
+    for (let index = 0; index < count; index += 1) {
+      this.tops[index + 1] = (this.tops[index] as number) + (this.measured.get(count - 1 - index) ?? this.estimate);
+    }
+  }
+
+  /** The row at so many pixels from the top of the list. */
+  at(pixels: number): number {
+    let [low, high] = [0, Math.max(this.count - 1, 0)];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.tops[middle + 1] as number) > pixels) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
 /**
  * Rows of a long list of which only those in the window are rendered; the window itself scrolls, and rows may be of any height. Rows
- * that come in at the top, or are measured above the window, do not move what is read. A row has to have `data-index`.
+ * that come in at the top, or are measured above the window, do not move what is read. A row has to have `data-place`.
  */
 export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
   const [, redraw] = useReducer((times: number) => times + 1, 0);
   const [begin, setBegin] = useState(0);
   const list = useRef<HTMLDivElement | null>(null);
   const held = useRef<{ place: number; align: "auto" | "start"; until: number } | undefined>(undefined);
-  // Counted from the last row: it stays with a row when others come in at the top.
-  const placeOf = useCallback((index: number) => count - 1 - index, [count]);
-  const optionsAfter = (before: number): VirtualizerOptions<Window, HTMLElement> => ({
-    count,
-    getItemKey: placeOf,
-    estimateSize: () => estimate,
-    overscan: BEYOND,
-    scrollMargin: begin,
-    scrollPaddingStart: covered,
+  const heights = useRef(new Heights(undefined, estimate));
+  /** By how much the window has to scroll, so that what is read stays where it is. */
+  const moved = useRef(0);
+  const latest = useRef({ begin, covered, first: 0 });
+
+  let all = heights.current;
+  if (all.of !== of || all.estimate !== estimate) {
+    // It begins anew with other rows, and with rows of another height.
+    all = new Heights(of, estimate);
+    heights.current = all;
+    all.lay(count);
+  } else if (all.count !== count) {
+    const [before, isMore] = [all.whole, count > all.count];
+    all.lay(count);
     // What is read stays where it is when rows come in above it; at the top they are to be seen.
-    anchorTo: count > before && scrollY > begin ? "end" : "start",
-    initialOffset: () => scrollY,
-    initialRect: { width: innerWidth, height: innerHeight },
-    getScrollElement: () => window,
-    observeElementRect: observeWindowRect,
-    observeElementOffset: observeWindowOffset,
-    scrollToFn: windowScroll,
-    // A row that is not laid out, as on paper, is as high as it was.
-    measureElement: (row, entry, all) =>
-      measureElement(row, entry, all) || (all.measurementsCache[all.indexFromElement(row)]?.size ?? estimate),
-    rangeExtractor: (range) => {
-      const indexes = new Set(defaultRangeExtractor(range)).add(keep ?? range.startIndex);
-      return [...indexes].sort((one, other) => one - other);
-    },
-    onChange: () => redraw(undefined),
+    if (isMore && scrollY > begin) moved.current += all.whole - before;
+  }
+
+  const watch = useRef<ResizeObserver | undefined>(undefined);
+  watch.current ??= new ResizeObserver((entries) => {
+    const known = heights.current;
+    const isAbove = scrollY - latest.current.begin + latest.current.covered + 1;
+    let isOther = false;
+    for (const { target } of entries) {
+      const place = Number((target as HTMLElement).dataset.place);
+      const height = (target as HTMLElement).offsetHeight;
+      const before = known.measured.get(place) ?? known.estimate;
+      // A row that is not laid out, as on paper, is as high as it was.
+      if (!height || !target.isConnected) continue;
+      known.measured.set(place, height);
+      if (height === before) continue;
+      isOther = true;
+      if ((known.tops[known.count - place] as number) <= isAbove) moved.current += height - before;
+    }
+    if (!isOther) return;
+    known.lay(known.count);
+    redraw(undefined);
   });
-  // It begins anew with other rows, and with rows of another height.
-  const all = useMemo(() => new Virtualizer(optionsAfter(count)), [of, estimate]);
-  all.setOptions(optionsAfter(all.options.count));
-  all.shouldAdjustScrollPositionOnItemSizeChange = ({ end }) => end <= (all.scrollOffset ?? 0) + covered + 1;
+  const measure = useCallback((row: HTMLElement | null) => {
+    if (row) watch.current?.observe(row);
+  }, []);
 
   useLayoutEffect(() => {
     const look = () => {
@@ -74,40 +115,65 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
     const release = () => {
       held.current = undefined;
     };
+    const draw = () => redraw(undefined);
+    const scrolled = () => {
+      if (heights.current.at(scrollY - latest.current.begin) !== latest.current.first) draw();
+    };
     const around = new ResizeObserver(look);
     around.observe(document.body);
     for (const input of INPUTS) addEventListener(input, release, { passive: true, capture: true });
+    addEventListener("scroll", scrolled, { passive: true });
+    addEventListener("resize", draw);
     look();
     return () => {
       around.disconnect();
+      watch.current?.disconnect();
       for (const input of INPUTS) removeEventListener(input, release, { capture: true });
+      removeEventListener("scroll", scrolled);
+      removeEventListener("resize", draw);
     };
   }, []);
-  useLayoutEffect(() => all._didMount(), [all]);
   useLayoutEffect(() => {
-    all._willUpdate();
-    if (!held.current || performance.now() > held.current.until) return;
-    const index = placeOf(held.current.place);
-    const isHigher = (all.measurementsCache[index]?.size ?? 0) > innerHeight - covered;
-    all.scrollToIndex(index, { align: isHigher ? "start" : held.current.align });
+    const by = moved.current;
+    moved.current = 0;
+    const { current } = held;
+    if (current && performance.now() < current.until) {
+      const index = count - 1 - current.place;
+      const top = begin + (all.tops[index] ?? 0);
+      const bottom = begin + (all.tops[index + 1] ?? 0);
+      const isAbove = current.align === "start" || bottom - top > innerHeight - covered || top < scrollY + covered;
+      if (isAbove) scrollTo(0, top - covered);
+      else if (bottom > scrollY + innerHeight) scrollTo(0, bottom - innerHeight);
+    } else if (by) scrollTo(0, scrollY + by);
   });
 
-  const rows = all.getVirtualItems().map(({ index, start }) => ({ index, place: placeOf(index), top: start - begin }));
+  // Where the window will be once what came in above is made up for.
+  const from = scrollY + moved.current - begin;
+  const first = all.at(from);
+  const last = all.at(from + innerHeight);
+  latest.current = { begin, covered, first };
+  const indexes = new Set<number>();
+  for (let index = Math.max(first - BEYOND, 0); index <= Math.min(last + BEYOND, count - 1); index += 1) {
+    indexes.add(index);
+  }
+  if (keep !== undefined && keep < count) indexes.add(keep);
   return {
     /** For the element that holds the rows: as high as all of them. */
     list,
     /** For each row. */
-    measure: all.measureElement,
+    measure,
     /** Those to render; `top` is from the top of the list, in pixels. */
-    rows,
-    height: all.getTotalSize(),
+    rows: [...indexes]
+      .sort((one, other) => one - other)
+      .map((index) => ({ index, place: count - 1 - index, top: all.tops[index] as number })),
+    height: all.whole,
     /** Where the list begins in the page. */
     begin,
     /** The indexes that are in the window. */
-    first: all.range?.startIndex ?? 0,
-    last: all.range?.endIndex ?? 0,
+    first,
+    last,
     scrollTo: (index: number, align: "auto" | "start") => {
-      held.current = { place: placeOf(index), align, until: performance.now() + HELD_FOR };
+      held.current = { place: count - 1 - index, align, until: performance.now() + HELD_FOR };
       redraw(undefined);
     },
   };

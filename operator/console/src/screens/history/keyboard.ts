@@ -1,6 +1,6 @@
-import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Row } from "../../api/history.ts";
+import { signal } from "../../state/signal.ts";
 import { SEARCH_ID } from "./filters.tsx";
 
 /** Whether single letters are keys. Whoever speaks to their computer turns them off. */

@@ -1,8 +1,8 @@
-import { type Signal, signal } from "@preact/signals";
 import type { Page, Row } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
 import { type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { Retries } from "../../pure/retries.ts";
+import { type Signal, signal } from "../../state/signal.ts";
 
 /** Rows of a page: a screen shows about fifteen. */
 const SIZE = 50;

@@ -36,7 +36,6 @@ interface Props extends Shared {
 const attributesOf = ({ index, place, isActive, measure, top }: Shared) => ({
   role: "row" as const,
   "aria-rowindex": index + 2,
-  "data-index": index,
   "data-place": place,
   tabIndex: isActive ? 0 : -1,
   ref: measure,
