@@ -201,6 +201,8 @@ def _gate_parser(commands: Any) -> None:
         "seconds for which calls are taken after no slice has this replica any more: as long as a gateway may take to hear of it",
         kind=seconds,
     )
+    setting(gating, "--recorder", None, "URL of the recorder, to which it hands runs that are sent to sleeping Apps", kind=recorder_url)
+    _recorder_token(gating)
     _log_level(gating)
 
 
@@ -233,6 +235,11 @@ def _recording(to: argparse.ArgumentParser) -> None:
         kind=metrics_peers,
         action=Repeated,
     )
+
+
+def _recorder_token(to: argparse.ArgumentParser) -> None:
+    text = "file with the token by which the recorder knows this process, read for each request"
+    setting(to, "--recorder-token", "/var/run/secrets/dynamiq/recorder/token", text, kind=Path)
 
 
 def _trigger_image(to: argparse.ArgumentParser) -> None:
@@ -321,6 +328,7 @@ def _gate(given: argparse.Namespace) -> int:
     # Only this mode takes a web server and metrics along.
     from dynamiq_operator.gate.front import Limits
     from dynamiq_operator.gate.membership import Replica
+    from dynamiq_operator.gate.relay import Recorder
     from dynamiq_operator.gate.serve import Options, serve
     from dynamiq_operator.model.json_lines import JsonLines
 
@@ -338,6 +346,7 @@ def _gate(given: argparse.Namespace) -> int:
         Limits(given.held_most, given.calls_most, given.body_limit),
         given.finish_within,
         given.linger,
+        recorder=Recorder(given.recorder, given.recorder_token) if given.recorder is not None else None,
         kubeconfig=given.kubeconfig,
         context=given.context,
     )

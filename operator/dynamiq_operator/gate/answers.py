@@ -59,6 +59,14 @@ def malformed() -> Refusal:
     return Refusal(400, "bad_request", "the path and the headers have to be UTF-8")
 
 
+def no_recorder() -> Refusal:
+    return Refusal(501, "no_recorder", "no recorder is installed: runs that are sent here are kept nowhere")
+
+
+def recorder_away() -> Refusal:
+    return Refusal(503, "recorder_away", "the recorder does not answer: try again", retry_after=5)
+
+
 def no_http(status: int) -> Refusal:
     return Refusal(status, "bad_request", "the request is malformed")
 

@@ -81,7 +81,7 @@ class Forwarder:
 
     async def forward(self, request: web.BaseRequest, pod: Pod) -> web.StreamResponse:
         """Raises NotSent where the pod could not be reached, answers.Refusal where it did not answer."""
-        body = _Body(request, self._body_limit)
+        body = Body(request, self._body_limit)
         try:
             response = await self._session.request(
                 request.method,
@@ -108,7 +108,7 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
         raise aiohttp.ClientError(str(error)) from error
 
 
-class _Body:
+class Body:
     """The body of a call as it comes."""
 
     def __init__(self, request: web.BaseRequest, limit: int) -> None:

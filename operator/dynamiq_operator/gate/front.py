@@ -1,4 +1,4 @@
-"""The gate's ports, one for each sleeping App, and what becomes of a call: probes, keys, limits, the wait, and the way to the pod.
+"""The gate's ports, one for each sleeping App, and what becomes of a call: probes, keys, limits, runs that are recorded, the wait, and the way to the pod.
 
 Every answer ends its connection. So a caller's next call finds the pods as soon as they are there, and no connection waits here that
 could be in the way when a replica ends.
@@ -25,6 +25,7 @@ from dynamiq_operator.gate.callers import BUFFER, Caller, while_there
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.forwarding import Forwarder, NotSent, keep_alive
 from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.gate.relay import Relay
 from dynamiq_operator.gate.slices import Key, Sleeper
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
@@ -79,13 +80,14 @@ class Front:
         client: Client,
         directory: Directory,
         forwarder: Forwarder,
+        relay: Relay,
         metrics: Metrics,
         limits: Limits,
         host: str | None = None,
         unbound_after: float = UNBOUND_AFTER,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._client, self._directory, self._forwarder, self._metrics = client, directory, forwarder, metrics
+        self._client, self._directory, self._forwarder, self._relay, self._metrics = client, directory, forwarder, relay, metrics
         self._limits, self._host, self._unbound_after, self._clock = limits, host, unbound_after, clock
         self._pace = Pace()
         self._doors: dict[int, _Door] = {}
@@ -219,6 +221,8 @@ class Front:
         if backend.sleeper.note.private and not is_probe:
             self._require_key(request, backend.sleeper)
         with self._counted():
+            if self._relay.takes(request):
+                return await self._relay.relay(request, backend.sleeper.note.app_id)
             return await self._forward(request, backend, is_probe)
 
     def _require_key(self, request: web.BaseRequest, app: Sleeper) -> None:

@@ -18,6 +18,7 @@ from dynamiq_operator.gate.front import UNBOUND_AFTER, Front, Limits
 from dynamiq_operator.gate.health import serve_health
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
 from dynamiq_operator.gate.metrics import Metrics
+from dynamiq_operator.gate.relay import Recorder, Relay
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.model.json_lines import FIELDS
@@ -44,6 +45,7 @@ class Options:
     lingers: float = 10.0
     unbound_after: float = UNBOUND_AFTER
     dead_after: float = DEAD_AFTER
+    recorder: Recorder | None = None
     kubeconfig: Path | None = None
     context: str | None = None
 
@@ -59,10 +61,11 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     async with (
         await Client.connect(options.kubeconfig, options.context) as client,
         Forwarder(options.limits.body, options.limits.taken_within) as forwarder,
+        Relay(options.recorder) as relay,
         contextlib.AsyncExitStack() as running,
     ):
         directory = Directory(client, options.replica.namespace)
-        front = Front(client, directory, forwarder, metrics, options.limits, options.host, options.unbound_after)
+        front = Front(client, directory, forwarder, relay, metrics, options.limits, options.host, options.unbound_after)
         membership = Membership(client, directory, front, options.replica, options.dead_after)
         health = await serve_health(options.host, options.health_port, lambda: membership.is_settled and not stopping.is_set())
         running.push_async_callback(health.cleanup)

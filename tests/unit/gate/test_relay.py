@@ -1,0 +1,155 @@
+"""Runs that programs outside send to a sleeping App reach the recorder, in the gate's name and of that App, and wake nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dynamiq_operator.gate.relay import BODY_MAX, Recorder
+from tests.support.gate_stage import HOST, FakePod, GateStage
+
+RUNS = b'{"runs": []}'
+KEY = {"Authorization": "Bearer right"}
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("of-the-gate\n")
+    return path
+
+
+async def recorded(stage: GateStage, token: Path, answer: Any = None) -> tuple[int, FakePod]:
+    """A sleeping private App, and the recorder; returns the gate's port for that App."""
+    port = stage.asleep(private=True)
+    stage.keys("chat", "right")
+    stage.wakeable()
+    recorder = await (stage.pod(9, answer) if answer is not None else stage.pod(9))
+    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token))
+    return port, recorder
+
+
+async def sent(stage: GateStage, port: int, body: Any = RUNS, path: str = "/v1/traces", **headers: str) -> tuple[int, Any, Any]:
+    """Status, body and headers of the answer to a post."""
+    async with stage.session.post(f"http://{HOST}:{port}{path}", data=body, headers={**KEY, **headers}) as answer:
+        return answer.status, await answer.json(), answer.headers
+
+
+async def test_runs_reach_the_recorder_as_the_sleeping_apps_and_nothing_wakes(stage: GateStage, token: Path) -> None:
+    port, _ = await recorded(stage, token)
+    forged = {"X-Dynamiq-App-Id": "another", "X-Dynamiq-Token": "stolen", "Cookie": "a=b"}
+    status, said, _ = await sent(stage, port, **forged, **{"Content-Type": "application/json"})
+    assert (status, said["path"], said["body"]) == (200, "/v1/traces", RUNS.decode())
+    headers = {name.lower(): value for name, value in said["headers"]}
+    assert (headers["authorization"], headers["x-dynamiq-app-id"]) == ("Bearer of-the-gate", "uid-of-chat")
+    assert headers["content-type"] == "application/json"
+    assert not {"x-dynamiq-token", "cookie"} & headers.keys()
+    await asyncio.to_thread(token.write_text, "a-new-one")
+    _, said, _ = await sent(stage, port)
+    assert ["Authorization", "Bearer a-new-one"] in said["headers"]
+    assert not stage.wakes()
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", ""])
+async def test_who_may_not_call_the_app_sends_no_runs_of_it(stage: GateStage, token: Path, header: str) -> None:
+    port, recorder = await recorded(stage, token)
+    status, said, _ = await sent(stage, port, Authorization=header)
+    assert (status, said["error"]["code"], recorder.calls) == (401, "unauthorized", [])
+
+
+async def test_any_other_call_wakes_as_ever(stage: GateStage, token: Path) -> None:
+    port, recorder = await recorded(stage, token)
+    pod = await stage.pod()
+    stage.on_wake = lambda _sent: stage.serving("chat", pod, ready=True)
+    status, _, _ = await sent(stage, port, path="/v1/runs")
+    async with stage.session.get(f"http://{HOST}:{port}/v1/traces", headers=KEY) as answer:
+        assert answer.status == 200
+    assert (status, len(pod.calls), recorder.calls, len(stage.wakes())) == (200, 2, [], 1)
+
+
+async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: GateStage) -> None:
+    port = stage.asleep()
+    stage.wakeable()
+    await stage.start()
+    status, said, _ = await sent(stage, port)
+    assert (status, said["error"]["code"]) == (501, "no_recorder")
+    assert not stage.wakes()
+
+
+def answering(status: int, **headers: str) -> Any:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        async for _ in request.content.iter_any():
+            pass
+        return web.json_response({"error": {"code": "of_the_recorder"}}, status=status, headers=headers)
+
+    return answer
+
+
+async def test_what_is_too_large_is_refused_whether_it_says_so_or_not(stage: GateStage, token: Path) -> None:
+    port, _ = await recorded(stage, token, answering(200))
+    assert (await sent(stage, port, b"x" * BODY_MAX))[0] == 200
+
+    async def chunks() -> Any:
+        for _ in range(BODY_MAX // 65536 + 2):
+            yield b"x" * 65536
+
+    with contextlib.suppress(OSError):
+        status, said, _ = await sent(stage, port, b"x" * (BODY_MAX + 1))
+        assert (status, said["error"]["code"]) == (413, "body_too_large")
+    status, said, _ = await sent(stage, port, chunks())
+    assert (status, said["error"]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code", "retry"),
+    [
+        (answering(429, **{"Retry-After": "7"}), 429, "of_the_recorder", "7"),
+        (answering(400), 400, "of_the_recorder", None),
+        (answering(403), 403, "of_the_recorder", None),
+        (answering(401), 503, "recorder_away", "5"),
+        (answering(500), 503, "recorder_away", "5"),
+        (answering(302, Location="http://elsewhere.test/"), 503, "recorder_away", "5"),
+    ],
+)
+async def test_the_recorders_word_is_passed_on_but_for_what_is_between_it_and_the_gate(
+    stage: GateStage, token: Path, answer: Any, status: int, code: str, retry: str | None
+) -> None:
+    port, _ = await recorded(stage, token, answer)
+    found, said, headers = await sent(stage, port)
+    assert (found, said["error"]["code"], headers.get("Retry-After")) == (status, code, retry)
+
+
+async def test_a_recorder_that_is_away_and_a_token_that_is_missing_are_to_be_tried_again(stage: GateStage, token: Path) -> None:
+    port, recorder = await recorded(stage, token)
+    await recorder.stop()
+    assert (await sent(stage, port))[:1] == (503,)
+    await recorder.start()
+    assert (await sent(stage, port))[:1] == (200,)
+    await asyncio.to_thread(token.unlink)
+    status, said, headers = await sent(stage, port)
+    assert (status, said["error"]["code"], headers["Retry-After"]) == (503, "recorder_away", "5")
+
+
+async def test_a_caller_who_leaves_is_waited_for_no_longer(stage: GateStage, token: Path) -> None:
+    reached, left = asyncio.Event(), asyncio.Event()
+
+    async def never(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    port, _ = await recorded(stage, token, never)
+    posting = asyncio.create_task(sent(stage, port))
+    await reached.wait()
+    posting.cancel()
+    async with asyncio.timeout(10):
+        await left.wait()
