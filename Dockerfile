@@ -1,5 +1,6 @@
 # The same images as local/images.py makes without Docker: paths, user and entrypoint are the same.
 #   docker build --target operator -t dynamiq.local/operator:0.1.0 .
+#   docker build --target recorder -t dynamiq.local/recorder:0.1.0 .
 #   docker build --target runtime  -t dynamiq.local/runtime:0.1.0 .
 #   docker build --target runtime-sdk -t dynamiq.local/runtime-sdk:0.1.0 .
 ARG PYTHON=3.11-slim
@@ -46,6 +47,18 @@ COPY operator/dynamiq_operator /app/dynamiq_operator
 COPY --from=build-console /src/operator/dynamiq_operator/rest/static /app/dynamiq_operator/rest/static
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
+# the recorder, with what it has of the operator: its models, the pins of a row, and the API client
+FROM build AS build-recorder
+COPY locks/recorder.txt /locks/
+RUN pip install --quiet --no-deps --require-hashes --only-binary :all: --no-compile --target /app -r /locks/recorder.txt \
+    && rm -rf /app/bin
+COPY operator/dynamiq_recorder /app/dynamiq_recorder
+COPY operator/dynamiq_operator/__init__.py operator/dynamiq_operator/py.typed /app/dynamiq_operator/
+COPY operator/dynamiq_operator/model /app/dynamiq_operator/model
+COPY operator/dynamiq_operator/desired /app/dynamiq_operator/desired
+COPY operator/dynamiq_operator/kube /app/dynamiq_operator/kube
+RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
+
 FROM base AS runtime
 COPY --from=build-runtime /app /app
 USER 65532
@@ -63,3 +76,9 @@ COPY --from=build-operator /app /app
 USER 65532
 ENTRYPOINT ["/usr/local/bin/python3", "-m", "dynamiq_operator"]
 CMD ["run"]
+
+FROM base AS recorder
+COPY --from=build-recorder /app /app
+USER 65532
+ENTRYPOINT ["/usr/local/bin/python3", "-m", "dynamiq_recorder"]
+CMD ["serve"]

@@ -16,7 +16,7 @@ from local.images import ImageError
 from local.progress import say
 from local.resolver import FORCEABLE
 
-OURS = {image.name: image for image in (images.OPERATOR, images.RUNTIME, images.RUNTIME_SDK)}
+OURS = {image.name: image for image in (*images.ALWAYS, images.RUNTIME_SDK)}
 DESCRIPTION = """\
 A real Kubernetes on this machine. `up` chooses the best one possible, in this order, and says which and why:
   1. the kube context that CLUSTER names        (used as it is, never stopped or deleted)

@@ -1,4 +1,4 @@
-"""Makes the operator's and the runtime's images with the standard library alone, for a cluster without Docker.
+"""Makes the images of operator, runtime and recorder with the standard library alone, for a cluster without Docker.
 
 An image is one uncompressed layer in an OCI layout, as `ctr images import` reads it. The same files give the same digest on
 every machine: owners, times and the umask's traces are left out. A finished image is kept in the cache, named by the digest of
@@ -45,7 +45,8 @@ class Image:
     """One of our images: the package it runs, what it does unless told otherwise, and its lock where that has another name.
 
     `built` are packages of the lock that have no wheel: they are pure Python, and made into one here. `whole`: its packages may
-    ask for any part of the standard library. `console`: it serves the web console, which is built for it.
+    ask for any part of the standard library. `console`: it serves the web console, which is built for it. `beside`: parts of other
+    packages that it imports, as paths below operator/.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Image:
     built: tuple[str, ...] = ()
     whole: bool = False
     console: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def lock(self) -> Path:
@@ -67,6 +69,12 @@ class Image:
         return REPOSITORY / "operator" / self.package
 
     @property
+    def sources(self) -> list[Path]:
+        """The files of ours in it."""
+        parts = [self.source, *(self.source.parent / each for each in self.beside)]
+        return [path for part in parts for path in (rootfs.sources(part) if part.is_dir() else [part])]
+
+    @property
     def reference(self) -> str:
         """The name that a pod uses; importing a newer build moves it."""
         return f"{HOST}/{self.name}:{version()}"
@@ -74,6 +82,13 @@ class Image:
 
 RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
 OPERATOR = Image("operator", "dynamiq_operator", "run", console=True)
+RECORDER = Image(
+    "recorder",
+    "dynamiq_recorder",
+    "serve",
+    whole=True,  # SQLite is of the standard library
+    beside=tuple(f"dynamiq_operator/{part}" for part in ("__init__.py", "py.typed", "model", "desired", "kube")),
+)
 RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"), whole=True)
 """The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""
 
@@ -85,7 +100,11 @@ def version() -> str:
     return found
 
 
-def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
+ALWAYS = (RUNTIME, OPERATOR, RECORDER)
+"""What every installation runs."""
+
+
+def ensure(images: Sequence[Image] = ALWAYS) -> dict[str, Path]:
     """Builds what is missing, and returns the archives by the images' names. Raises ImageError."""
     while True:
         steps.run(missing(images))
@@ -97,7 +116,7 @@ def ensure(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> dict[str, Path]:
                 return archives
 
 
-def missing(images: Sequence[Image] = (RUNTIME, OPERATOR)) -> list[Step]:
+def missing(images: Sequence[Image] = ALWAYS) -> list[Step]:
     """The steps that build the images which the cache does not have, and the console where one of them needs it."""
     absent = [image for image in images if not _archive(image).exists()]
     console = console_build.missing() if any(image.console for image in absent) else []
@@ -126,8 +145,8 @@ def _archive(image: Image) -> Path:
     """The finished image: it depends on its base, on our sources, and on the console's where it serves that."""
     base = _base(image)
     inputs = hashlib.sha256(base.name.encode() + Path(__file__).read_bytes())
-    for path in rootfs.sources(image.source):
-        inputs.update(f"\0{path.relative_to(image.source)}\0".encode() + path.read_bytes())
+    for path in image.sources:
+        inputs.update(f"\0{path.relative_to(image.source.parent)}\0".encode() + path.read_bytes())
     if image.console:
         inputs.update(f"\0console\0{console_build.digest()}".encode())
     return base.with_name(f"{image.name}-{version()}-{inputs.hexdigest()[:12]}.tar")
@@ -147,7 +166,7 @@ def _build(image: Image, task: Task) -> str:
             root = base.with_name(f"{image.name}-root")
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(base, root, symlinks=True, copy_function=os.link)
-            rootfs.add_sources(root, image.source)
+            rootfs.add_sources(root, image.source.parent, image.sources)
             if image.console:
                 console_build.build(task)  # it is there, unless another checkout's builds have taken its place meanwhile
                 console_build.copy(console_build.folder(), root / rootfs.APP / console_build.STATIC.relative_to(image.source.parent))

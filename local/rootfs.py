@@ -76,13 +76,15 @@ def sources(package: Path) -> list[Path]:
     return sorted(path for path in found if not path.is_relative_to(console_build.STATIC))
 
 
-def add_sources(root: Path, package: Path) -> None:
-    """Copies the package at `package` into `root` and compiles it."""
-    for path in sources(package):
-        target = root / APP / package.name / path.relative_to(package)
+def add_sources(root: Path, folder: Path, files: Iterable[Path]) -> None:
+    """Copies `files`, which are of packages in `folder`, into `root` and compiles them."""
+    packages = set()
+    for path in files:
+        target = root / APP / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
-    compile_all(root, [root / APP / package.name])
+        packages.add(root / APP / path.relative_to(folder).parts[0])
+    compile_all(root, sorted(packages))
 
 
 def compile_all(root: Path, folders: Iterable[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,15 +11,43 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from kubernetes.aio import client as kubernetes
-from kubernetes.aio import config as kubernetes_config
-
 from dynamiq_operator.kube.api import in_a_pod
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a kubelet puts what a pod says who it is by."""
 
 RENEW_PERIOD = 300.0
 """Seconds after which they are read again without a cause: a kubelet rotates a token long before it ends."""
 RENEW_PAUSE = 1.0
 """Seconds that lie between two readings at least, however many requests are refused meanwhile."""
+
+
+@dataclass(frozen=True)
+class PodConfiguration:
+    """Of the client's `Configuration` what a login is made of: that of the pod that this runs in."""
+
+    host: str
+    token: str
+    ssl_ca_cert: str | None
+    cert_file: None = None
+    key_file: None = None
+    ca_cert_data: None = None
+    tls_server_name: None = None
+    proxy: None = None
+    verify_ssl: bool = True
+    disable_strict_ssl_verification: bool = False
+
+    @classmethod
+    def read(cls) -> PodConfiguration:
+        """Raises OSError where this is no pod that has a service account's token."""
+        host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")
+        if not host or not port:
+            raise OSError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod")
+        token = (ACCOUNT / "token").read_text().strip()
+        return cls(f"https://{f'[{host}]' if ':' in host else host}:{port}", token, str(ACCOUNT / "ca.crt"))
+
+    async def get_api_key_with_prefix(self, identifier: str, alias: str) -> str:  # noqa: ARG002 - as the client has it
+        return f"Bearer {self.token}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +76,10 @@ class Credentials:
         """By kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
 
         async def load() -> Any:
+            # Who has a pod's account alone, see `of_pod`, does without this client, which takes 100 MB of an image.
+            from kubernetes.aio import client as kubernetes
+            from kubernetes.aio import config as kubernetes_config
+
             configuration: Any = kubernetes.Configuration()
             if kubeconfig is None and context is None and in_a_pod():
                 kubernetes_config.load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
@@ -54,6 +87,15 @@ class Credentials:
                 path = str(kubeconfig) if kubeconfig else None
                 await kubernetes_config.load_kube_config(config_file=path, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
             return configuration
+
+        return cls(load)
+
+    @classmethod
+    def of_pod(cls) -> Credentials:
+        """By the service account of the pod that this runs in."""
+
+        async def load() -> Any:
+            return PodConfiguration.read()
 
         return cls(load)
 

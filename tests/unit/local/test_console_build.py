@@ -55,7 +55,7 @@ def test_what_the_build_itself_makes_builds_nothing_anew(console: Path) -> None:
 
 @pytest.mark.usefixtures("console")
 def test_an_image_that_serves_the_console_is_not_made_before_it() -> None:
-    assert [step.title for step in images.missing()] == ["console", "image runtime", "image operator"]
+    assert [step.title for step in images.missing()] == ["console", "image runtime", "image operator", "image recorder"]
     assert [step.title for step in images.missing([images.RUNTIME])] == ["image runtime"]
 
 

@@ -1,0 +1,76 @@
+"""`python -m dynamiq_recorder serve`: records the runs of Apps, and answers what they did."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from dynamiq_operator.model.json_lines import JsonLines
+from dynamiq_recorder.ingest.queue import Limits
+from dynamiq_recorder.options import parser, with_password, without_password
+from dynamiq_recorder.serve import Options, serve
+from dynamiq_recorder.store.interface import Retention, Store, Unavailable, WrongStore
+from dynamiq_recorder.store.opening import opened
+
+
+def main() -> int:
+    options = parser()
+    given = options.parse_args()
+    if given.store is None:
+        options.error("--store is missing: where are runs kept? such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")
+    if (given.tls_cert is None) != (given.tls_key is None):
+        options.error("--tls-cert and --tls-key belong together")
+    if given.disk_no_spans > given.disk_full:
+        options.error("--disk-no-spans is at most --disk-full")
+    _log(given.log_level)
+    kind = given.store.partition(":")[0].partition("+")[0]
+    try:
+        store = opened(with_password(given.store, given.store_password_file))
+    except (WrongStore, Unavailable, OSError, ValueError) as error:
+        print(f"the store {without_password(given.store)} cannot be used: {error}", file=sys.stderr)
+        return 1
+    try:
+        asyncio.run(serve(_options(given, store, kind)))
+    except OSError as error:
+        print(f"the recorder cannot serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(given: argparse.Namespace, store: Store, kind: str) -> Options:
+    return Options(
+        store=store,
+        kind=kind,
+        host=given.host,
+        port=given.port,
+        metrics_port=given.metrics_port,
+        prices=given.prices,
+        keep=Retention(
+            runs=given.keep_runs,
+            spans=given.keep_spans,
+            rollups=given.keep_rollups,
+            slowest=given.keep_slowest,
+            ratio=given.keep_spans_ratio,
+        ),
+        retains_every=given.retention_every,
+        limits=Limits(given.queue_runs, given.queue_bytes),
+        no_spans_at=given.disk_no_spans,
+        full_at=given.disk_full,
+        gate=given.gate_account,
+        tls=(given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
+        kubeconfig=given.kubeconfig,
+        kube_context=given.context,
+    )
+
+
+def _log(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what anybody can send is no warning: one line for each would fill the log
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Rows of Apps on their way into the store, which attributes runs by them: a list and watches of all `deployments.dynamiq`, old ones too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model.manifests import parse_time
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Outcome, Pinned, Result
+from dynamiq_recorder.cluster import Informer
+from dynamiq_recorder.model import MICROSECONDS, Row
+from dynamiq_recorder.store.interface import Store
+
+RESOURCE = replace(RECORDS, field_selector="", first_page=0)
+KNOWN_MOST = 200_000
+
+log = logging.getLogger(__name__)
+
+
+class Attribution:
+    """A follower of rows. `app_uid`: the uid of the App of a namespace and a name, None where none is known; `look`: looks whether it is known."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        app_uid: Callable[[str, str], str | None],
+        look: Callable[[str, str], Awaitable[object]],
+        on_moved: Callable[[int], None],
+    ) -> None:
+        self._store, self._app_uid, self._look, self._on_moved = store, app_uid, look, on_moved
+        self.informer = Informer(client, RESOURCE, self)
+        self._noted: dict[str, int] = {}
+        """Hashes of the rows that the store has, by uid: most events change nothing of what is kept."""
+
+    @property
+    def is_listed(self) -> bool:
+        return self.informer.listed.is_set()
+
+    def begin(self) -> None:
+        """Rows that are gone stay in the store: their runs are still theirs."""
+
+    async def page(self, objects: Sequence[Manifest]) -> None:
+        await self._note([row for raw in objects if (row := row_of(raw, self._app_uid)) is not None])
+
+    async def end(self) -> None:
+        pass
+
+    async def changed(self, raw: Manifest) -> None:
+        app = (raw.get("spec") or {}).get("app")
+        if isinstance(app, str) and (raw["spec"].get("sequence")):
+            await self._look(raw["metadata"]["namespace"], app)  # the watch of Apps may be behind this one
+        await self.page([raw])
+
+    async def deleted(self, raw: Manifest) -> None:
+        self._noted.pop(str(raw["metadata"].get("uid")), None)
+
+    async def _note(self, rows: Sequence[Row]) -> None:
+        new = [row for row in rows if self._noted.get(row.uid) != hash(row)]
+        if not new:
+            return
+        moved = await asyncio.to_thread(self._store.put_rows, new)
+        if len(self._noted) > KNOWN_MOST:
+            self._noted.clear()
+        self._noted |= {row.uid: hash(row) for row in new}
+        if moved:
+            log.info("%d runs were attributed to rows that came later", moved)
+            self._on_moved(moved)
+
+
+def row_of(raw: Manifest, app_uid: Callable[[str, str], str | None]) -> Row | None:
+    """The row of a record; None of one that the operator has not completed, that is none that this version can read, or that is of no App.
+
+    Its owner has to be the App of that name in its namespace: a record that names another namespace's is nobody's.
+    """
+    meta, spec = raw["metadata"], raw.get("spec") or {}
+    try:
+        if not spec.get("sequence") or not spec.get("pinned"):
+            return None
+        pinned = Pinned.model_validate(spec["pinned"])
+        outcome = Outcome.model_validate(spec["outcome"]) if spec.get("outcome") else None
+        owner = app_uid(meta["namespace"], spec["app"])
+        if owner is None or all(each.get("uid") != owner for each in meta.get("ownerReferences") or ()):
+            return None
+        return Row(
+            uid=meta["uid"],
+            app_uid=owner,
+            namespace=meta["namespace"],
+            app=spec["app"],
+            sequence=int(spec["sequence"]),
+            digest=pinned.digest,
+            pins=Pins.of(pinned).digest,
+            workflow_version=pinned.workflow_version,
+            began=_microseconds(pinned.created_at),
+            succeeded=outcome.result is Result.SUCCEEDED if outcome is not None else None,
+            ended=_microseconds(outcome.at) if outcome is not None else None,
+        )
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        log.warning("the row %s of %s cannot be read: %s", meta.get("name"), meta.get("namespace"), str(error).splitlines()[0])
+        return None
+
+
+def _microseconds(text: str) -> int:
+    return round(parse_time(text).timestamp() * MICROSECONDS)

@@ -1,0 +1,1 @@
+"""The recorder over HTTP: the way in for runs, and the way out."""

@@ -1,0 +1,37 @@
+"""The application: its routes, its middleware and its probes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+
+from dynamiq_recorder.http import app_routes, run_routes, traces
+from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.errors import HANDLERS, Json
+from dynamiq_recorder.http.middleware import Middleware
+
+probes = APIRouter()
+
+
+@probes.get("/healthz")
+async def healthz() -> Response:
+    """That the process answers."""
+    return Json({"status": "ok"})
+
+
+@probes.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """That runs can be stored, and attributed."""
+    wrong = context_of(request).not_ready
+    return Json({"status": wrong or "ok"}, 503 if wrong else 200)
+
+
+def create_app(context: Context) -> FastAPI:
+    app = FastAPI(title="Dynamiq recorder", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in (probes, traces.router, app_routes.router, run_routes.router):
+        app.include_router(router)
+    app.state.context = context
+    app.add_middleware(Middleware, metrics=context.metrics)
+    for handled, handler in HANDLERS.items():
+        app.add_exception_handler(handled, handler)
+    return app

@@ -1,0 +1,107 @@
+"""Reads of an App's runs: lists, exports, metrics, sessions, and how whole the record is; and the deletion of some of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+
+import anyio.to_thread
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from dynamiq_operator.model.runs import DeletedRuns, MetricsGroup
+from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.errors import HttpProblem, Json, invalid
+from dynamiq_recorder.http.queries import DeleteQueryOf, ExportQueryOf, MetricsQueryOf, RunsQueryOf, SessionsQueryOf
+from dynamiq_recorder.model import Run
+from dynamiq_recorder.reads import figures, runs
+
+TOGETHER = 50
+"""Runs of an export that are read, and sent, at once."""
+
+router = APIRouter(prefix="/v1/apps/{uid}")
+
+
+@router.get("/runs")
+async def list_runs(request: Request, uid: str, query: RunsQueryOf) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    app = await context.app(user, uid, "list")
+    shows = await context.shows_content(user, app)
+    if query.error is not None and not shows:
+        raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
+    wanted, offset = query.filter(uid), 0 if query.cursor else query.offset
+    try:
+        page = await context.ask(lambda: context.store.page(wanted, query.order, limit=query.page_size, offset=offset, cursor=query.cursor))
+    except ValueError:
+        raise invalid("cursor", "this is none that a page gave") from None
+    found = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
+    return Json({"data": found, "pagination": {**query.pagination(page.total), "next_cursor": page.cursor}})
+
+
+@router.get("/runs.jsonl")
+async def export_runs(request: Request, uid: str, query: ExportQueryOf) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    app = await context.app(user, uid, "list")
+    shows = await context.shows_content(user, app)
+    if query.error is not None and not shows:
+        raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
+    asked = query.include is not None
+    found = context.store.every(query.filter(uid), content=asked and shows)
+    return StreamingResponse(_lines(context, found, asked, shows), media_type="application/jsonl")
+
+
+async def _lines(context: Context, found: Iterator[Run], asked: bool, shows: bool) -> AsyncIterator[bytes]:
+    def some() -> bytes:
+        lines = []
+        for run in islice(found, TOGETHER):
+            content = runs.content_of(run, asked=asked, allowed=shows)
+            detail = runs.detail(run, context.store.scores(run.id), content)
+            lines.append(orjson.dumps(detail.model_dump(mode="json")) + b"\n")
+        return b"".join(lines)
+
+    async with context.exports:
+        try:
+            while chunk := await anyio.to_thread.run_sync(some):
+                yield chunk
+        finally:
+            if hasattr(found, "close"):
+                found.close()
+
+
+@router.delete("/runs")
+async def delete_runs(request: Request, uid: str, query: DeleteQueryOf) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    await context.app(user, uid, "delete")
+    deleted = await context.ask(context.store.delete, query.filter(uid))
+    return Json({"data": DeletedRuns(deleted=deleted).model_dump(mode="json")})
+
+
+@router.get("/metrics")
+async def get_metrics(request: Request, uid: str, query: MetricsQueryOf) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    await context.app(user, uid, "get")
+    since, until, interval = query.window()
+    points = await context.ask(context.store.metrics, uid, since, until, interval, query.group_by)
+    is_by_row = query.group_by is MetricsGroup.DEPLOYMENT
+    rows = {row.uid: row for row in await context.ask(context.store.rows, uid)} if is_by_row else {}
+    made = await anyio.to_thread.run_sync(
+        lambda: figures.metrics(points, since, until, interval, query.group_by, rows).model_dump(mode="json")
+    )
+    return Json({"data": made})
+
+
+@router.get("/sessions")
+async def list_sessions(request: Request, uid: str, query: SessionsQueryOf) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    await context.app(user, uid, "list")
+    found, total = await context.ask(lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset))
+    return Json({"data": [figures.session(each).model_dump(mode="json") for each in found], "pagination": query.pagination(total)})
+
+
+@router.get("/recorder")
+async def get_state(request: Request, uid: str) -> Response:
+    context, user = context_of(request), await context_of(request).user(request)
+    await context.app(user, uid, "get")
+    found = await context.ask(context.store.wholeness, uid)
+    return Json({"data": figures.state(found).model_dump(mode="json")})

@@ -1,0 +1,68 @@
+"""Bodies, read and unpacked under limits: what is announced, what comes, how slowly it comes, and what a few compressed bytes become."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+from starlette.datastructures import Headers
+from starlette.types import Receive
+
+from dynamiq_recorder.http.errors import CLOSES, HttpProblem
+
+BODY_MAX = 8 * 1024 * 1024
+"""Bytes, decompressed."""
+SILENT_MOST, WITHIN = 15.0, 60.0
+"""Seconds between two parts of a body, and for all of it."""
+
+
+def announced(headers: Headers) -> int | None:
+    """Bytes that a request says it has; None where it does not say how many come."""
+    if "transfer-encoding" in headers:
+        return None
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() and len(length) < 16 else None
+
+
+async def read(headers: Headers, receive: Receive, most: int = BODY_MAX) -> bytes:
+    """The bytes as they come. Raises HttpProblem 400, 408, 413."""
+    if (announced(headers) or 0) > most:
+        raise _too_large(most)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(WITHIN):
+            while True:
+                async with asyncio.timeout(SILENT_MOST):
+                    message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise HttpProblem(400, "the body ended early", headers=CLOSES)
+                body += message.get("body", b"")
+                if len(body) > most:
+                    raise _too_large(most)
+                if not message.get("more_body"):
+                    return bytes(body)
+    except TimeoutError:
+        raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
+
+
+def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
+    """The body without its compression, never more than `most` bytes of it. Raises HttpProblem 400, 413, 415."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise HttpProblem(415, f"Content-Encoding is {encoding[:32]}, and has to be gzip or none")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        found = unpacker.decompress(body, most + 1)
+    except zlib.error as error:
+        raise HttpProblem(400, f"the body is not {encoding}: {error}") from None
+    if len(found) > most:
+        raise _too_large(most)
+    if not unpacker.eof:
+        raise HttpProblem(400, f"the body ends before its {encoding} does")
+    return found
+
+
+def _too_large(most: int) -> HttpProblem:
+    return HttpProblem(413, f"a body is at most {most} bytes, decompressed: send fewer runs at once", headers=CLOSES)

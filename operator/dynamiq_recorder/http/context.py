@@ -1,0 +1,154 @@
+"""What every request has at hand, and how it is found out what its caller may."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+
+from dynamiq_operator.model.runs import TOKEN_HEADER
+from dynamiq_recorder.attribution import Attribution
+from dynamiq_recorder.http.errors import HttpProblem, unauthorized, unknown
+from dynamiq_recorder.identity.apps import Apps, KnownApp
+from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
+from dynamiq_recorder.identity.tokens import NotNow, Tokens, User
+from dynamiq_recorder.identity.writers import Writers
+from dynamiq_recorder.ingest.parsed import Prices
+from dynamiq_recorder.ingest.queue import Full, Queue
+from dynamiq_recorder.model import Filter
+from dynamiq_recorder.observed import Metrics
+from dynamiq_recorder.store.interface import Store
+
+READS, EXPORTS = 8, 2
+"""Questions to the store at a time, and exports."""
+PARSERS = 2
+"""Bodies that are parsed at a time."""
+ARRIVING_MOST = 48 * 1024 * 1024
+INSTANCES_MOST = 50_000
+_T = TypeVar("_T")
+
+
+@dataclass
+class Health:
+    """What the upkeep found last. `fullness`: of the store's disk. `wrong`: why the store cannot be written, empty where it can."""
+
+    fullness: float | None = None
+    wrong: str = "it was not looked at yet"
+
+
+class Arriving:
+    """Bytes of bodies that come in, or are parsed, bounded over all requests."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+
+    @contextlib.contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Raises Full where there is none."""
+        if self._held + size > self._most:
+            raise Full
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+
+
+@dataclass
+class Context:
+    """One per process, of one event loop. `no_spans_at`, `full_at`: of the disk's fullness."""
+
+    store: Store
+    queue: Queue
+    tokens: Tokens
+    apps: Apps
+    rights: Rights
+    writers: Writers
+    attribution: Attribution
+    metrics: Metrics
+    prices: Prices
+    health: Health
+    no_spans_at: float = 0.85
+    full_at: float = 0.95
+    arriving: Arriving = field(default_factory=lambda: Arriving(ARRIVING_MOST))
+    reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
+    exports: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTS))
+    parsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PARSERS))
+    instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    """The pod of each instance that was seen lately."""
+    active: dict[str, None] = field(default_factory=dict)
+    """Apps that sent runs since the upkeep looked last."""
+
+    @property
+    def not_ready(self) -> str:
+        """Why no request is to come here; empty where it may."""
+        if self.health.wrong or self.queue.failed:
+            return f"the store cannot be written: {self.health.wrong or self.queue.failed}"
+        if not self.apps.is_listed or not self.attribution.is_listed:
+            return "the cluster's Apps and rows were not read yet"
+        return ""
+
+    async def ask(self, call: Callable[..., _T], *given: Any) -> _T:
+        """A call of the store, in a thread."""
+        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.reads)
+
+    async def user(self, request: Request) -> User:
+        """Raises HttpProblem, Unauthorized and NotNow."""
+        return await self.tokens.user(token_of(request))
+
+    async def app(self, user: User, uid: str, verb: str) -> KnownApp:
+        """An App that somebody may do something with the runs of. Raises HttpProblem 403 and 404, and NotNow.
+
+        Of an App that is gone the runs are for those alone who may do it everywhere: its namespace's name may be another tenant's by now.
+        """
+        app = self.apps.get(uid)
+        if app is None:
+            if not self.apps.is_listed:
+                raise NotNow("the recorder is starting")
+            if await self.rights.may(user, verb, RUNS, "", "") and (await self.ask(self.store.page, Filter(app_uid=uid))).total:
+                return KnownApp(uid, "", "", records_content=False)
+            raise unknown("App", uid)
+        if await self.rights.may(user, verb, RUNS, app.namespace, app.name):
+            return app
+        if verb not in ("get", "list") and await self.rights.may(user, "list", RUNS, app.namespace, app.name):
+            raise HttpProblem(403, f"you may see the runs of this App, and not {verb} them: ask for the right to {verb} apps/runs")
+        raise unknown("App", uid)
+
+    async def shows_content(self, user: User, app: KnownApp) -> bool:
+        """Whether somebody may read inputs, outputs and errors of an App. Raises NotNow."""
+        return await self.rights.may(user, "get", CONTENTS, app.namespace, app.name)
+
+    async def owner_of(self, instance: str, pod: str) -> str:
+        """The pod that an instance belongs to: the first one, so this one where there is none."""
+        if (known := self.instances.get(instance)) is None:
+            known = await self.ask(self.store.instance_pod, instance)
+            # Of two that ask at once the first one has it.
+            known = self.instances.setdefault(instance, known or pod)
+            while len(self.instances) > INSTANCES_MOST:
+                self.instances.popitem(last=False)
+        return known
+
+
+def token_of(request: Request) -> str:
+    """The bearer token, or that of X-Dynamiq-Token where there is no header Authorization. Raises HttpProblem 401."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        other = request.headers.getlist(TOKEN_HEADER)
+        if len(other) == 1 and other[0]:
+            return str(other[0])
+        raise unauthorized()
+    kind, _, token = given[0].strip().partition(" ")
+    if len(given) != 1 or kind.lower() != "bearer" or not token.strip():
+        raise unauthorized()
+    return str(token.strip())
+
+
+def context_of(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found

@@ -1,0 +1,135 @@
+"""Errors as the contract of the management API has them: `{"error": {"code", "message", "details"}}`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from dynamiq_recorder.identity.tokens import NotNow, Unauthorized
+from dynamiq_recorder.identity.writers import Forbidden
+from dynamiq_recorder.ingest.queue import Closed, Full
+from dynamiq_recorder.ingest.spans import NotReadable
+from dynamiq_recorder.store.interface import Unavailable
+
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+    431: "headers_too_large",
+    500: "internal_error",
+    503: "unavailable",
+}
+TOLD_MOST, SHOWN_MOST = 20, 300
+RETRY_AFTER = 2
+CLOSES = {"Connection": "close"}
+"""Of an answer before which the body was not read to its end."""
+
+log = logging.getLogger(__name__)
+
+
+class Json(Response):
+    """JSON of what models dump."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
+    """A response with an error. `details`: by field of the request, what is wrong with it."""
+
+    def __init__(
+        self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
+
+    def response(self) -> Response:
+        error = {"code": CODES.get(self.status, "error"), "message": str(self), "details": self.details}
+        return Json({"error": error}, self.status, self.headers)
+
+
+def unauthorized() -> HttpProblem:
+    message = "send `Authorization: Bearer <token>`, or X-Dynamiq-Token in its place, with a token of this cluster"
+    return HttpProblem(401, message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def unavailable(message: str, after: int = RETRY_AFTER) -> HttpProblem:
+    return HttpProblem(503, message, headers={"Retry-After": str(after)})
+
+
+def invalid(field: str, message: str) -> HttpProblem:
+    return HttpProblem(422, f"{field}: {message}", {field: message})
+
+
+def unknown(what: str, uid: str) -> HttpProblem:
+    """The same for what there is not and for what may not be seen."""
+    return HttpProblem(404, f"there is no {what} {uid[:64]}")
+
+
+def problem_of(error: Exception) -> HttpProblem:
+    """The response for any error."""
+    match error:
+        case HttpProblem():
+            return error
+        case Unauthorized():
+            return unauthorized()
+        case Forbidden():
+            return HttpProblem(403, str(error))
+        case NotReadable():
+            return HttpProblem(400, str(error))
+        case NotNow():
+            return unavailable(f"{error}: try again")
+        case Full():
+            return HttpProblem(429, "more runs come than are stored in this moment: try again", headers={"Retry-After": "1"})
+        case Closed():
+            return unavailable("this recorder ends: try again", 1)
+        case Unavailable():
+            log.warning("the store cannot be asked: %s", error)
+            return unavailable("the store of runs is not available: try again", 5)
+        case RequestValidationError():
+            return _invalid_request(error)
+        case _:
+            log.error("a request failed", exc_info=error)
+            return HttpProblem(500, "something went wrong here, and was logged")
+
+
+def _invalid_request(error: RequestValidationError) -> HttpProblem:
+    details: dict[str, str] = {}
+    for found in error.errors()[:TOLD_MOST]:
+        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
+        says = "there is no such field or query parameter" if found["type"] == "extra_forbidden" else found["msg"]
+        details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
+    return HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in details.items()), details)
+
+
+async def answer(_: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+async def answer_http(request: Request, error: Exception) -> Response:
+    """An unknown path, or a method that the path does not have."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    says = {404: "there is no such path", 405: f"this path has no {request.method}: see the header Allow"}
+    return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()
+
+
+HANDLERS: dict[Any, Any] = {
+    **dict.fromkeys((HttpProblem, Unauthorized, Forbidden, NotReadable, NotNow, Full, Closed, Unavailable, RequestValidationError), answer),
+    HTTPException: answer_http,
+}

@@ -1,0 +1,172 @@
+"""What a list of runs, or figures over them, can be asked with: the parameters of requests as filters of the store."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
+from dynamiq_recorder.http.errors import HttpProblem, invalid
+from dynamiq_recorder.model import MICROSECONDS, NANO_USD, Filter
+from dynamiq_recorder.reads.times import parsed
+from dynamiq_recorder.store.interface import COUNTED, Sort
+
+POINTS_MOST = 3000
+"""Of one series."""
+WIDTHS = {MetricsInterval.MINUTE: 60, MetricsInterval.HOUR: 3600, MetricsInterval.DAY: 86400}
+DAY = 86400 * MICROSECONDS
+_SORTS = {"started_at": "started_at", "duration_ms": "duration", "cost_usd": "cost"}
+
+
+def _time(text: str) -> str:
+    try:
+        parsed(text)
+    except (ValueError, OverflowError):
+        raise ValueError("this is no time as RFC 3339 has it, such as 2026-11-27T10:00:00Z") from None
+    return text
+
+
+Time = Annotated[str, Field(max_length=64), AfterValidator(_time)]
+Word = Annotated[str, Field(min_length=1, max_length=256)]
+Uid = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Query(BaseModel):
+    """Nothing but what is named here."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class RunFilter(_Query):
+    """Which runs."""
+
+    deployment_id: Uid | None = None
+    workflow_version: Word | None = None
+    status: Annotated[list[RunStatus], Field(max_length=6)] = []
+    trigger: Word | None = None
+    session_id: Word | None = None
+    user_id: Word | None = None
+    tag: Annotated[list[Word], Field(max_length=20)] = []
+    model: Word | None = None
+    error: Word | None = None
+    since: Annotated[Time | None, Field(alias="from")] = None
+    until: Annotated[Time | None, Field(alias="to")] = None
+    min_duration_ms: Annotated[float | None, Field(ge=0, le=1e12, allow_inf_nan=False)] = None
+    min_cost_usd: Annotated[float | None, Field(ge=0, le=1e6, allow_inf_nan=False)] = None
+
+    def filter(self, app_uid: str) -> Filter:
+        return Filter(
+            app_uid=app_uid,
+            row_uid=self.deployment_id,
+            workflow_version=self.workflow_version,
+            status=tuple(dict.fromkeys(self.status)),
+            trigger=self.trigger,
+            session_id=self.session_id,
+            user_id=self.user_id,
+            tags=tuple(dict.fromkeys(self.tag)),
+            model=self.model,
+            error=self.error,
+            since=parsed(self.since) if self.since else None,
+            until=parsed(self.until) if self.until else None,
+            min_duration=round(self.min_duration_ms * 1000) if self.min_duration_ms is not None else None,
+            min_cost=round(self.min_cost_usd * NANO_USD) if self.min_cost_usd is not None else None,
+        )
+
+
+class Paged(_Query):
+    page: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    page_size: Annotated[int, Field(ge=1, le=500)] = 25
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.page_size
+
+    def pagination(self, total: int) -> dict[str, Any]:
+        pages = -(-total // self.page_size)
+        return {"page": self.page, "page_size": self.page_size, "page_count": pages, "total_count": total, "counted_to": COUNTED}
+
+
+class RunsQuery(RunFilter, Paged):
+    """One page of runs."""
+
+    sort: Literal["started_at", "-started_at", "duration_ms", "-duration_ms", "cost_usd", "-cost_usd"] = "-started_at"
+    cursor: Annotated[str | None, Field(max_length=1024)] = None
+
+    @property
+    def order(self) -> Sort:
+        return Sort(_SORTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
+
+
+class ExportQuery(RunFilter):
+    include: Literal["content"] | None = None
+
+
+class SessionsQuery(Paged):
+    since: Annotated[Time | None, Field(alias="from")] = None
+    until: Annotated[Time | None, Field(alias="to")] = None
+    user_id: Word | None = None
+
+    def filter(self, app_uid: str) -> Filter:
+        since, until = (parsed(each) if each else None for each in (self.since, self.until))
+        return Filter(app_uid=app_uid, user_id=self.user_id, since=since, until=until)
+
+
+class DeleteQuery(_Query):
+    """Exactly one of them."""
+
+    before: Time | None = None
+    session_id: Word | None = None
+    user_id: Word | None = None
+
+    def filter(self, app_uid: str) -> Filter:
+        """Raises HttpProblem 422."""
+        if sum(each is not None for each in (self.before, self.session_id, self.user_id)) != 1:
+            raise HttpProblem(422, "say which runs to delete by exactly one of before, session_id and user_id")
+        until = parsed(self.before) if self.before else None
+        return Filter(app_uid=app_uid, until=until, session_id=self.session_id, user_id=self.user_id)
+
+
+class MetricsQuery(_Query):
+    since: Annotated[Time | None, Field(alias="from")] = None
+    until: Annotated[Time | None, Field(alias="to")] = None
+    interval: MetricsInterval | None = None
+    group_by: MetricsGroup | None = None
+
+    def window(self) -> tuple[int, int, MetricsInterval]:
+        """From when to when, microseconds, and the width of a point: by default the last 24 hours, and what gives some hundred points."""
+        until = parsed(self.until) if self.until else time.time_ns() // 1000
+        since = parsed(self.since) if self.since else until - DAY
+        if since >= until:
+            raise invalid("from", "this is not before `to`")
+        interval = self.interval
+        if interval is None:
+            long = until - since
+            interval = MetricsInterval.MINUTE if long <= DAY // 8 else MetricsInterval.HOUR if long <= 14 * DAY else MetricsInterval.DAY
+        if (until - since) / (WIDTHS[interval] * MICROSECONDS) > POINTS_MOST:
+            raise invalid("interval", f"more than {POINTS_MOST} points would be between `from` and `to`: choose a longer interval")
+        return since, until, interval
+
+
+class ComparisonQuery(_Query):
+    baseline: Uid = "previous"
+
+
+class VerdictsQuery(_Query):
+    deployment_id: Annotated[list[Uid], Field(min_length=1, max_length=100)]
+
+
+class RunQuery(_Query):
+    include: Literal["content"] | None = None
+
+
+RunsQueryOf = Annotated[RunsQuery, Query()]
+ExportQueryOf = Annotated[ExportQuery, Query()]
+SessionsQueryOf = Annotated[SessionsQuery, Query()]
+DeleteQueryOf = Annotated[DeleteQuery, Query()]
+MetricsQueryOf = Annotated[MetricsQuery, Query()]
+ComparisonQueryOf = Annotated[ComparisonQuery, Query()]
+VerdictsQueryOf = Annotated[VerdictsQuery, Query()]
+RunQueryOf = Annotated[RunQuery, Query()]

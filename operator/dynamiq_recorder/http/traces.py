@@ -1,0 +1,128 @@
+"""POST /v1/traces: runs by OTLP, JSON or protobuf, and as the SDK sends them. The answer comes after the commit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dynamiq_operator.model.runs import APP_ID_HEADER
+from dynamiq_recorder.http import body
+from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.errors import CLOSES, HttpProblem, Json, unavailable
+from dynamiq_recorder.identity.senders import Sender
+from dynamiq_recorder.identity.tokens import User
+from dynamiq_recorder.identity.writers import Forbidden
+from dynamiq_recorder.ingest import otlp, sdk, spans
+from dynamiq_recorder.ingest.parsed import Parsed
+from dynamiq_recorder.model import Batch
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+FULL_FOR = 60
+"""Seconds that senders wait while the disk is full."""
+router = APIRouter()
+log = logging.getLogger(__name__)
+
+
+@router.post("/v1/traces")
+async def take(request: Request) -> Response:
+    context = context_of(request)
+    user = await context.user(request)
+    named = request.headers.get(APP_ID_HEADER)
+    sender = await context.writers.sender(user, named)
+    if context.health.fullness is not None and context.health.fullness >= context.full_at:
+        raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (PROTOBUF, JSON):
+        raise HttpProblem(415, f"send runs as {JSON} or {PROTOBUF}", headers=CLOSES)
+    with context.arriving.room(body.announced(request.headers) or body.BODY_MAX):
+        packed = await body.read(request.headers, request.receive)
+        began = time.monotonic()
+        async with context.parsers:
+            raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed)
+            del packed
+            given = await anyio.to_thread.run_sync(_read, raw, kind)
+            if sender is None:
+                sender = await context.writers.account(user, named or _claimed(given))
+            await _check_instances(context, sender, given, user)
+            parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
+        size = len(raw)
+        del given, raw
+    if parsed.batch.runs or parsed.batch.instances:
+        await context.queue.put(_fitting(context, parsed.batch), size)
+    context.active[sender.app_uid] = None
+    context.metrics.ack_seconds.observe(time.monotonic() - began)
+    if parsed.rejected:
+        context.metrics.refused.inc(parsed.rejected)
+    return _answer(kind, parsed)
+
+
+class _Given(msgspec.Struct):
+    """What a body had: spans by their resources, or runs of the SDK."""
+
+    groups: list[spans.Group] = []
+    runs: list[dict[str, Any]] = []
+
+
+class _Form(msgspec.Struct):
+    """Of a body of JSON, which of the two it is."""
+
+    resourceSpans: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - OTLP's own name
+
+
+def _read(raw: bytes, kind: str) -> _Given:
+    """Raises NotReadable."""
+    if kind == PROTOBUF:
+        return _Given(groups=spans.from_protobuf(raw))
+    is_otlp = b'"resourceSpans"' in raw
+    if is_otlp and b'"runs"' in raw:
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            is_otlp = msgspec.json.decode(raw, type=_Form).resourceSpans is not msgspec.UNSET
+    return _Given(groups=spans.from_json(raw)) if is_otlp else _Given(runs=sdk.from_json(raw))
+
+
+def _parse(given: _Given, sender: Sender, context: Context) -> Parsed:
+    now = time.time_ns() // 1000
+    if given.groups:
+        return otlp.parse(given.groups, sender, context.prices, now)
+    return sdk.parse(given.runs, sender, context.prices, now)
+
+
+def _claimed(given: _Given) -> str | None:
+    """The one App that the resources name; None where they name none, or several."""
+    found = {group.resource.get("dynamiq.app.id") for group in given.groups}
+    only = found.pop() if len(found) == 1 else None
+    return only if isinstance(only, str) else None
+
+
+async def _check_instances(context: Context, sender: Sender, given: _Given, user: User) -> None:
+    """Raises Forbidden where a process is another pod's: numbers that are forged would hide runs that are missing."""
+    if sender.pod_uid is None:
+        return
+    for instance in otlp.instances_of(given.groups):
+        if await context.owner_of(instance, sender.pod_uid) != sender.pod_uid:
+            log.warning("a pod of %s sends as a process of another one", user.username)
+            raise Forbidden(f"the instance {instance} is another pod's")
+
+
+def _fitting(context: Context, batch: Batch) -> Batch:
+    """Without spans and content while the disk is nearly full."""
+    fullness = context.health.fullness
+    if fullness is None or fullness < context.no_spans_at:
+        return batch
+    context.metrics.spans_left_out.inc(sum(len(run.spans) for run in batch.runs))
+    bare = tuple(msgspec.structs.replace(run, spans=(), input=None, output=None, error=None, extra=None) for run in batch.runs)
+    return msgspec.structs.replace(batch, runs=bare)
+
+
+def _answer(kind: str, parsed: Parsed) -> Response:
+    if kind == PROTOBUF:
+        return Response(spans.protobuf_answer(parsed.rejected, parsed.says), media_type=PROTOBUF)
+    rejected = {"rejectedSpans": str(parsed.rejected), "errorMessage": parsed.says} if parsed.rejected else {}
+    return Json({"partialSuccess": rejected})

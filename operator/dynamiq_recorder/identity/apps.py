@@ -1,0 +1,87 @@
+"""The Apps of the cluster, as far as runs are concerned: where each is, and whether it wants its runs' content to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_recorder.cluster import Informer
+
+RESOURCE = replace(APPS, label_selector="")
+
+
+class KnownApp(msgspec.Struct, frozen=True):
+    """`records_content`: App.spec.runs.content."""
+
+    uid: str
+    namespace: str
+    name: str
+    records_content: bool
+
+
+class Apps:
+    """All Apps, by uid and by name: a follower of their list and watches."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.informer = Informer(client, RESOURCE, self)
+        self._by_uid: dict[str, KnownApp] = {}
+        self._uids: dict[tuple[str, str], str] = {}
+        self._listing: dict[str, KnownApp] = {}
+
+    @property
+    def is_listed(self) -> bool:
+        return self.informer.listed.is_set()
+
+    def get(self, uid: str) -> KnownApp | None:
+        return self._by_uid.get(uid)
+
+    def named(self, namespace: str, name: str) -> KnownApp | None:
+        return self._by_uid.get(self._uids.get((namespace, name), ""))
+
+    async def look(self, namespace: str, name: str) -> KnownApp | None:
+        """An App that the watch may not have brought yet. Raises errors.ApiError."""
+        if (known := self.named(namespace, name)) is None:
+            try:
+                await self.changed(await self._client.get(APPS, namespace, name))
+            except errors.NotFound:
+                return None
+            known = self.named(namespace, name)
+        return known
+
+    def begin(self) -> None:
+        self._listing = {}
+
+    async def page(self, objects: Sequence[Manifest]) -> None:
+        for raw in objects:
+            if (app := _app(raw)) is not None:
+                self._listing[app.uid] = app
+
+    async def end(self) -> None:
+        self._by_uid, self._listing = self._listing, {}
+        self._uids = {(app.namespace, app.name): app.uid for app in self._by_uid.values()}
+
+    async def changed(self, raw: Manifest) -> None:
+        if (app := _app(raw)) is not None:
+            self._by_uid[app.uid] = app
+            self._uids[app.namespace, app.name] = app.uid
+
+    async def deleted(self, raw: Manifest) -> None:
+        app = self._by_uid.pop(str(raw["metadata"].get("uid")), None)
+        if app is not None and self._uids.get((app.namespace, app.name)) == app.uid:
+            del self._uids[app.namespace, app.name]
+
+
+def _app(raw: Manifest) -> KnownApp | None:
+    meta, spec = raw["metadata"], raw.get("spec")
+    runs = spec.get("runs") if isinstance(spec, dict) else None
+    content = runs.get("content") if isinstance(runs, dict) else None
+    if not meta.get("uid") or not meta.get("namespace"):
+        return None
+    return KnownApp(meta["uid"], meta["namespace"], meta["name"], content is True)

@@ -1,0 +1,102 @@
+"""The App of a pod: by its label, and by the chain of its owners, a ReplicaSet and the workload of the App, each with the uid that is named."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import PODS, ApiResource
+from dynamiq_operator.model import names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_recorder.identity.tokens import NotNow
+
+REPLICA_SETS = ApiResource("apps", "v1", "replicasets", "ReplicaSet")
+WORKLOADS = ApiResource("apps", "v1", "deployments", "Deployment")
+CONTAINER = "runtime"
+KNOWN_MOST = 20_000
+
+
+class KnownPod(msgspec.Struct, frozen=True):
+    """`app_uid`: None of a pod that is no App's."""
+
+    namespace: str
+    app: str | None = None
+    app_uid: str | None = None
+    pins: str | None = None
+    workflow_version: str | None = None
+    workflow_hash: str | None = None
+
+
+class Pods:
+    """Pods by their uids. What is looked at of a pod never changes, so each is read once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: OrderedDict[str, KnownPod] = OrderedDict()
+
+    async def get(self, namespace: str, name: str, uid: str) -> KnownPod:
+        """Raises NotNow."""
+        if (known := self._known.get(uid)) is not None:
+            return known
+        try:
+            found = await self._read(namespace, name, uid)
+        except errors.NotFound:
+            return KnownPod(namespace)
+        except errors.ApiError as error:
+            raise NotNow(f"the API server does not say whose pod it is: {error}") from error
+        self._known[uid] = found
+        if len(self._known) > KNOWN_MOST:
+            self._known.popitem(last=False)
+        return found
+
+    async def _read(self, namespace: str, name: str, uid: str) -> KnownPod:
+        pod = await self._client.get(PODS, namespace, name)
+        app = (pod["metadata"].get("labels") or {}).get(names.APP_LABEL)
+        nobodys = KnownPod(namespace)
+        if pod["metadata"].get("uid") != uid or not app:
+            return nobodys
+        owner: Manifest | None = pod
+        for resource in (REPLICA_SETS, WORKLOADS):
+            assert owner is not None  # noqa: S101 - for the type checker
+            owner = await self._owner(owner, resource, namespace)
+            if owner is None:
+                return nobodys
+        reference = _controller(owner, API_VERSION, "App")
+        if reference is None or reference.get("name") != app:
+            return nobodys
+        env = _environment(pod)
+        return KnownPod(
+            namespace,
+            app,
+            str(reference["uid"]),
+            env.get("DYNAMIQ_PINS"),
+            env.get("DYNAMIQ_WORKFLOW_VERSION"),
+            env.get("DYNAMIQ_FLOW_HASH"),
+        )
+
+    async def _owner(self, of: Manifest, resource: ApiResource, namespace: str) -> Manifest | None:
+        reference = _controller(of, resource.api_version, resource.kind)
+        if reference is None:
+            return None
+        found = await self._client.get(resource, namespace, str(reference.get("name")))
+        return found if found["metadata"].get("uid") == reference.get("uid") else None
+
+
+def _controller(raw: Manifest | None, api_version: str, kind: str) -> Mapping[str, Any] | None:
+    """The reference to the object that controls one, where it is of this kind."""
+    for each in (raw or {"metadata": {}})["metadata"].get("ownerReferences") or ():
+        if each.get("controller") is True and (each.get("apiVersion"), each.get("kind")) == (api_version, kind):
+            found: Mapping[str, Any] = each
+            return found
+    return None
+
+
+def _environment(pod: Manifest) -> dict[str, str]:
+    container: Mapping[str, Any] = next((each for each in pod["spec"].get("containers") or () if each.get("name") == CONTAINER), {})
+    return {each["name"]: each["value"] for each in container.get("env") or () if each.get("value")}

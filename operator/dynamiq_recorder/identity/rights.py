@@ -1,0 +1,60 @@
+"""What somebody may do with an App's runs: a SubjectAccessReview, remembered for ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.model.manifests import GROUP
+from dynamiq_recorder.identity.tokens import NotNow, User
+
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+RUNS, CONTENTS = "runs", "runcontents"
+"""Subresources of Apps."""
+KNOWN_FOR, KNOWN_MOST = 10.0, 20_000
+AT_ONCE = 16
+WITHIN = 8.0
+
+
+class Rights:
+    """Reviews of accesses, on one event loop."""
+
+    def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
+        self._client, self._clock = client, clock
+        self._known: OrderedDict[tuple[object, ...], tuple[bool, float]] = OrderedDict()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def may(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
+        """`namespace` and `name` of the App; both empty: of every App. Raises NotNow."""
+        key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), verb, subresource, namespace, name)
+        now = self._clock()
+        known = self._known.get(key)
+        if known is not None and known[1] > now:
+            return known[0]
+        async with self._slots:
+            allowed = await self._ask(user, verb, subresource, namespace, name)
+        self._known.pop(key, None)
+        self._known[key] = (allowed, now + KNOWN_FOR)
+        if len(self._known) > KNOWN_MOST:
+            self._known.popitem(last=False)
+        return allowed
+
+    async def _ask(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
+        asked = {"group": GROUP, "resource": "apps", "subresource": subresource, "verb": verb}
+        spec = {
+            "user": user.username,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {each: list(values) for each, values in user.extra.items()},
+            "resourceAttributes": asked | ({"namespace": namespace} if namespace else {}) | ({"name": name} if name else {}),
+        }
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        try:
+            answer = await self._client.request("POST", REVIEWS, body=review, required="status", within=WITHIN)
+        except errors.ApiError as error:
+            raise NotNow(f"the API server does not say what you may do: {error}") from error
+        return answer["status"].get("allowed") is True

@@ -1,0 +1,89 @@
+"""For which App somebody may send runs: a pod for its own, the gate for those that sleep behind it, and everybody else by `create apps/runs`.
+
+A pod's label and its owners say whose it is, in its token's namespace: no record, header or name that it chooses has a say in that.
+"""
+
+from __future__ import annotations
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_recorder.identity.apps import Apps, KnownApp
+from dynamiq_recorder.identity.pods import Pods
+from dynamiq_recorder.identity.rights import RUNS, Rights
+from dynamiq_recorder.identity.senders import Sender
+from dynamiq_recorder.identity.tokens import NotNow, User
+
+
+class Forbidden(Exception):  # noqa: N818
+    """The API server knows who it is, and they may not do this; the message says what they lack."""
+
+
+class Writers:
+    """`gate`: the user name of the gate's account, which relays for sleeping Apps."""
+
+    def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str) -> None:
+        self._apps, self._rights, self._gate = apps, rights, gate
+        self._pods = Pods(client)
+
+    async def sender(self, user: User, named: str | None) -> Sender | None:
+        """Of a pod and of the gate; None of every other account, which `account` is for. `named`: X-Dynamiq-App-Id.
+
+        A pod that names its App relays for somebody who has an Access Key: that is no word of the pod's own. Raises Forbidden and NotNow.
+        """
+        if not user.is_of_recorder:
+            return None
+        if user.username == self._gate:
+            if not named or (app := self._apps.get(named)) is None:
+                self._check_listed()
+                raise Forbidden("the gate names an App by X-Dynamiq-App-Id that there is not")
+            return _of(app)
+        if user.pod is None or not user.namespace:
+            return None
+        pod = await self._pods.get(user.namespace, *user.pod)
+        if pod.app is None or pod.app_uid is None:
+            return None
+        app = self._apps.get(pod.app_uid) or await self._read(pod.namespace, pod.app)
+        if app is None or (app.uid, app.namespace, app.name) != (pod.app_uid, pod.namespace, pod.app):
+            raise Forbidden("the pod is of an App that there is not")
+        if named is None:
+            return Sender(
+                app_uid=app.uid,
+                namespace=app.namespace,
+                app=app.name,
+                records_content=app.records_content,
+                pod_uid=user.pod[1],
+                pins=pod.pins,
+                workflow_version=pod.workflow_version,
+                workflow_hash=pod.workflow_hash,
+            )
+        if named != app.uid:
+            raise Forbidden("a pod sends runs of its own App alone")
+        return _of(app)
+
+    async def account(self, user: User, named: str | None) -> Sender:
+        """Of an account by its rights on the App that it names, by X-Dynamiq-App-Id or dynamiq.app.id. Raises Forbidden and NotNow."""
+        if not named:
+            raise Forbidden(
+                "name the App that the runs are of: its id in the header X-Dynamiq-App-Id, or as dynamiq.app.id of the resource"
+            )
+        app = self._apps.get(named)
+        if app is None:
+            self._check_listed()
+        elif await self._rights.may(user, "create", RUNS, app.namespace, app.name):
+            return _of(app)
+        raise Forbidden(f"there is no App {named[:64]} whose runs you may send: ask for the right to create apps/runs in its namespace")
+
+    def _check_listed(self) -> None:
+        if not self._apps.is_listed:
+            raise NotNow("the recorder is starting")
+
+    async def _read(self, namespace: str, name: str) -> KnownApp | None:
+        """An App that the watch has not brought yet."""
+        try:
+            return await self._apps.look(namespace, name)
+        except errors.ApiError as error:
+            raise NotNow(f"the API server does not say which App it is: {error}") from error
+
+
+def _of(app: KnownApp) -> Sender:
+    return Sender(app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=app.records_content)

@@ -1,0 +1,163 @@
+"""Values of a sender, made such that every store takes them and none is longer than its field: what is wrong is cut, cleaned or left out."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import uuid
+from itertools import accumulate
+from typing import Any
+
+NAME_MAX = 256
+"""Characters of an id, a name, a model, a session."""
+TAG_MAX, TAGS_MAX = 64, 20
+TEXT_MAX = 64 * 1024
+"""Bytes of an input, an output, an error."""
+EXTRA_MAX = 256 * 1024
+"""Bytes of what the SDK sends beside of one run."""
+DEPTH_MAX = 100
+"""Levels of lists and objects: what is deeper is kept as a text, or refused."""
+COUNT_MAX = 2**53 - 1
+TOKENS_MAX = 2**40
+COST_MAX = 1_000_000.0
+"""US dollars of one call."""
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_ESCAPED = ("\\u0000", "\\ud", "\\uD")
+_IDS = uuid.UUID("2c3f0d8e-6a1b-5f0e-8a53-4f7b9d7f2a10")
+
+
+def text(value: Any, most: int = NAME_MAX) -> str | None:
+    """A text without NUL and halves of surrogate pairs, of at most `most` characters; None of what is none, or is empty."""
+    if not isinstance(value, str) or not value:
+        return None
+    return cleaned(value[:most]) or None
+
+
+def cleaned(value: str) -> str:
+    if value.isascii():
+        return value.replace("\0", "") if "\0" in value else value
+    return _SURROGATES.sub("�", value.replace("\0", ""))
+
+
+def tags(value: Any) -> tuple[str, ...]:
+    """Different ones, in the order given."""
+    if not isinstance(value, list | tuple):
+        return ()
+    found = (text(each, TAG_MAX) for each in value[: 4 * TAGS_MAX])
+    return tuple(dict.fromkeys(each for each in found if each))[:TAGS_MAX]
+
+
+def count(value: Any, most: int = COUNT_MAX) -> int | None:
+    """A whole number from 0 on; OTLP writes them as texts, too."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        if not value.isdecimal() or len(value) > 20:
+            return None
+        value = int(value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            return None
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value <= most else None
+
+
+def tokens(value: Any) -> int | None:
+    return count(value, TOKENS_MAX)
+
+
+def number(value: Any) -> float | None:
+    """A finite number; OTLP writes doubles as texts at times."""
+    if isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def usd(value: Any) -> float | None:
+    """US dollars; None of what cannot be a price."""
+    found = number(value)
+    return found if found is not None and 0 <= found <= COST_MAX else None
+
+
+def run_id(value: Any) -> str | None:
+    """A UUID in lower case with dashes."""
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        return None
+
+
+def derived_id(*parts: str) -> str:
+    """The id of a run that has none: the same parts give the same id."""
+    return str(uuid.uuid5(_IDS, "/".join(parts)))
+
+
+def depth(raw: bytes) -> int:
+    """Levels of a JSON text, without parsing it."""
+    if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
+        return 0
+    brackets = _STRING.sub(b"", raw).translate(None, delete=_NO_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+
+
+def content(value: Any) -> str | None:
+    """An input or output that came as JSON text: as it is where it can be, else as a JSON string of at most `TEXT_MAX` bytes."""
+    if not isinstance(value, str):
+        return None
+    raw = value.encode(errors="replace")
+    if len(raw) <= TEXT_MAX and depth(raw) <= DEPTH_MAX:
+        try:
+            parsed = json.loads(value, parse_constant=_no_constant)
+        except ValueError:
+            pass
+        else:
+            return value if _is_clean(value) else as_json(parsed)
+    return json.dumps(cleaned(raw[: TEXT_MAX - 2].decode(errors="ignore")), ensure_ascii=False)
+
+
+def content_of(value: Any) -> str:
+    """The same of a value."""
+    made = as_json(value)
+    return (
+        made
+        if len(made) <= TEXT_MAX // 4 or len(made.encode()) <= TEXT_MAX
+        else json.dumps(made.encode()[: TEXT_MAX - 2].decode(errors="ignore"))
+    )
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON that every store takes. `value`: of a JSON text of at most `DEPTH_MAX` levels."""
+    made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=True)
+    return made if _is_clean(made) else json.dumps(_without_harm(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_clean(made: str) -> bool:
+    if any(each in made for each in _ESCAPED) or "NaN" in made or "Infinity" in made or "\0" in made:
+        return False
+    return made.isascii() or _SURROGATES.search(made) is None
+
+
+def _without_harm(value: Any) -> Any:
+    if isinstance(value, str):
+        return cleaned(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_without_harm(each) for each in value]
+    if isinstance(value, dict):
+        return {cleaned(str(key)): _without_harm(each) for key, each in value.items()}
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,223 @@
+"""Runs from the spans of OTLP: of our runtime, whose root spans carry `dynamiq.run.id`, and of anybody else's, by the names of gen_ai.*.
+
+A span with `dynamiq.run.id`, and one whose parent did not come along, is a run; all below it are its nodes. What a span claims about App,
+pins and version counts for nothing: the sender decides. Spans that are below none, since they are each other's parents, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
+from dynamiq_recorder.identity.senders import Sender
+from dynamiq_recorder.ingest import clean
+from dynamiq_recorder.ingest.parsed import SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, sums, tokens_of, wrong_time
+from dynamiq_recorder.ingest.spans import Group, InSpan
+from dynamiq_recorder.model import Batch, Instance, Run, Span
+
+RUN_ID = "dynamiq.run.id"
+_OUTCOMES = {status.value: status for status in RunStatus}
+_NODE_STATUSES = {status.value: status for status in NodeStatus}
+_CALLS = frozenset({"chat", "completion", "text_completion", "generate_content", "embeddings"})
+"""`gen_ai.operation.name` of what calls a model; an agent's spans have others, and repeat the tokens of their calls."""
+
+
+def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int) -> Parsed:
+    """The runs of a request. `now`: microseconds."""
+    refusals, runs, instances = Refusals(), [], []
+    for group in groups:
+        instance = _instance(group.resource, sender, now) if sender.pod_uid is not None else None
+        if instance is not None:
+            instances.append(instance)
+        runs += _Reader(group, sender, prices, now, refusals, instance.id if instance else None).runs()
+    return Parsed(Batch(runs=tuple(runs), instances=tuple(instances)), refusals.count, refusals.says)
+
+
+def instances_of(groups: Sequence[Group]) -> list[str]:
+    """The processes that a request says it is from."""
+    named = (clean.text(group.resource.get("service.instance.id"), 64) for group in groups)
+    return [each for each in named if each]
+
+
+def _instance(resource: dict[str, Any], sender: Sender, now: int) -> Instance | None:
+    named = clean.text(resource.get("service.instance.id"), 64)
+    if named is None:
+        return None
+    return Instance(
+        id=named,
+        app_uid=sender.app_uid,
+        pod_uid=sender.pod_uid,
+        last_seq=clean.count(resource.get("dynamiq.instance.last_seq")) or 0,
+        dropped=clean.count(resource.get("dynamiq.instance.dropped")) or 0,
+        ended=resource.get("dynamiq.instance.ended") is True,
+        at=now,
+    )
+
+
+class _Reader:
+    """The runs of one group."""
+
+    def __init__(self, group: Group, sender: Sender, prices: Prices, now: int, refusals: Refusals, instance: str | None) -> None:
+        self._sender, self._prices, self._now, self._refusals, self._instance = sender, prices, now, refusals, instance
+        self._spans = {(span.trace_id, span.span_id): span for span in group.spans}
+        self._below: dict[tuple[str, str], list[InSpan]] = {}
+        self._roots: list[InSpan] = []
+        for span in self._spans.values():
+            parent = (span.trace_id, span.parent_id)
+            if RUN_ID in span.attributes or not span.parent_id or parent not in self._spans or span.parent_id == span.span_id:
+                self._roots.append(span)
+            else:
+                self._below.setdefault(parent, []).append(span)
+
+    def runs(self) -> list[Run]:
+        made, taken = [], 0
+        for root in self._roots:
+            below = self._tree(root)
+            taken += 1 + len(below)
+            if says := wrong_time(root.start // 1000, self._now):
+                self._refusals.add(1 + len(below), says)
+                continue
+            if len(below) > SPANS_OF_A_RUN:
+                self._refusals.add(
+                    len(below) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} spans: those that began first are kept"
+                )
+                below = below[:SPANS_OF_A_RUN]
+            made.append(self._run(root, below))
+        if taken < len(self._spans):
+            self._refusals.add(len(self._spans) - taken, "spans are each other's parents: they are of no run")
+        return made
+
+    def _tree(self, root: InSpan) -> list[InSpan]:
+        """All spans below one, in the order in which they began."""
+        found: list[InSpan] = []
+        left = [root]
+        while left:
+            span = left.pop()
+            below = self._below.get((span.trace_id, span.span_id))
+            if below:
+                found += below
+                left += below
+        found.sort(key=lambda span: span.start)
+        return found
+
+    def _run(self, root: InSpan, below: list[InSpan]) -> Run:
+        attributes, sender = root.attributes, self._sender
+        own = clean.run_id(attributes.get(RUN_ID))
+        started_at = root.start // 1000
+        ended_at = started_at + duration(started_at, root.end // 1000)
+        nodes = self._nodes(root, below, started_at)
+        if not below and own is None and _is_call(attributes):  # a call of a model that nothing is around is its own node
+            nodes = self._nodes(root, [root], started_at)
+        summed = sums(nodes)
+        is_own = own is not None and sender.pod_uid is not None
+        status = _OUTCOMES.get(_word(attributes, "dynamiq.run.outcome"), RunStatus.FAILED if root.is_error else RunStatus.SUCCEEDED)
+        keeps = sender.records_content
+        cut = {name: True for name in ("dynamiq.input.cut", "dynamiq.output.cut") if keeps and attributes.get(name) is True}
+        return Run(
+            id=own or clean.derived_id(sender.app_uid, root.trace_id, root.span_id),
+            app_uid=sender.app_uid,
+            namespace=sender.namespace,
+            app=sender.app,
+            status=status,
+            source=RunSource.RUNTIME if is_own else RunSource.OTLP,
+            started_at=started_at,
+            duration=ended_at - started_at,
+            trace_id=clean.text(root.trace_id, 64) or "",
+            pins=sender.pins,
+            workflow_version=sender.workflow_version,
+            workflow_hash=sender.workflow_hash,
+            reason=clean.text(attributes.get("dynamiq.run.reason") or attributes.get("error.type"), 128),
+            trigger=clean.text(attributes.get("dynamiq.trigger")),
+            session_id=clean.text(attributes.get("session.id") or attributes.get("gen_ai.conversation.id")),
+            user_id=clean.text(attributes.get("user.id")),
+            tags=clean.tags(attributes.get("dynamiq.tags")),
+            first_chunk=_milliseconds(attributes.get("dynamiq.run.first_chunk_ms")),
+            tokens=summed.tokens,
+            cost=summed.cost,
+            unpriced=summed.unpriced,
+            model_calls=summed.calls,
+            models=summed.models,
+            instance=self._instance if is_own else None,
+            seq=(clean.count(attributes.get("dynamiq.run.seq")) or None) if is_own and self._instance else None,
+            spans=tuple(nodes),
+            node_count=len(nodes),
+            error=clean.text(attributes.get("dynamiq.error"), clean.TEXT_MAX // 4) if keeps else None,
+            input=clean.content(attributes.get("dynamiq.input")) if keeps else None,
+            output=clean.content(attributes.get("dynamiq.output")) if keeps else None,
+            extra=clean.as_json(cut) if cut else None,
+        )
+
+    def _nodes(self, root: InSpan, below: list[InSpan], started_at: int) -> list[Span]:
+        """The nodes of a run. A call with another call inside of it is none: its tokens are that one's."""
+        calling = {span.parent_id for span in below if _is_call(span.attributes)}
+        parents = {span.span_id: span.parent_id for span in below}
+        above: set[str] = set()
+        for parent in calling:
+            while parent in parents and parent not in above:
+                above.add(parent)
+                parent = parents[parent]
+        made = []
+        for span in below:
+            node = self._node(span, root, started_at, is_model=_is_call(span.attributes) and span.span_id not in above)
+            made.append(node)
+        return made
+
+    def _node(self, span: InSpan, root: InSpan, run_started_at: int, *, is_model: bool) -> Span:
+        has = span.attributes.get
+        started_at = min(max(span.start // 1000, run_started_at), self._now + 600_000_000)
+        model = clean.text(has("gen_ai.request.model") or has("gen_ai.response.model"))
+        tokens = tokens_of(
+            clean.tokens(has("gen_ai.usage.input_tokens")),
+            clean.tokens(has("gen_ai.usage.output_tokens")),
+            clean.tokens(has("gen_ai.usage.cache_read.input_tokens")),
+            clean.tokens(has("gen_ai.usage.cache_creation.input_tokens")),
+        )
+        cost, source = self._prices.cost(model if is_model else None, tokens, started_at, clean.usd(has("dynamiq.node.cost_usd")))
+        keeps = self._sender.records_content
+        name = clean.text(has("dynamiq.node.name")) or clean.text(span.name) or "node"
+        return Span(
+            span_id=clean.text(span.span_id, 64) or "-",
+            node_id=clean.text(has("dynamiq.node.id")) or name,
+            name=name,
+            started_at=started_at,
+            duration=duration(span.start // 1000, span.end // 1000),
+            parent_id=None if span is root or span.parent_id == root.span_id else span.parent_id,
+            type=clean.text(has("dynamiq.node.type") or has("gen_ai.operation.name")),
+            model=model,
+            provider=clean.text(has("gen_ai.provider.name") or has("gen_ai.system")),
+            is_model=is_model,
+            status=_NODE_STATUSES.get(
+                _word(span.attributes, "dynamiq.node.status"), NodeStatus.FAILED if span.is_error else NodeStatus.SUCCEEDED
+            ),
+            error_type=clean.text(has("error.type")),
+            attempts=min(clean.count(has("dynamiq.node.attempts")) or 1, 10_000),
+            cached=has("dynamiq.node.cached") is True,
+            tokens=tokens,
+            cost=cost,
+            cost_source=source,
+            error=clean.text(has("dynamiq.error"), clean.TEXT_MAX // 4) if keeps else None,
+            input=clean.content(has("dynamiq.input")) if keeps else None,
+            output=clean.content(has("dynamiq.output")) if keeps else None,
+        )
+
+
+def _is_call(attributes: dict[str, Any]) -> bool:
+    """Whether a span is a call of a model: the runtime says so, others by the operation or by what was used. What came from a cache was no call."""
+    if attributes.get("dynamiq.node.cached") is True:
+        return False
+    said = attributes.get("dynamiq.node.model_call")
+    if said is not None or "dynamiq.node.id" in attributes:
+        return said is True
+    operation = _word(attributes, "gen_ai.operation.name")
+    return operation in _CALLS or (not operation and "gen_ai.usage.input_tokens" in attributes)
+
+
+def _word(attributes: dict[str, Any], name: str) -> str:
+    found = attributes.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _milliseconds(value: Any) -> int | None:
+    found = clean.number(value)
+    return round(found * 1000) if found is not None and 0 <= found < 1e12 else None

@@ -1,0 +1,114 @@
+"""What is common to every form in which runs are sent: what comes of a request, sums over the calls of models, and clocks that are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from dynamiq_operator.model.runs import CostSource
+from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, Batch, Span, Tokens
+
+AHEAD_MAX = 600 * MICROSECONDS
+"""By how much a sender's clock may be ahead of this one."""
+OLDEST = 365 * 86400 * MICROSECONDS
+LONGEST = 30 * 86400 * MICROSECONDS
+SPANS_OF_A_RUN = 5000
+"""Those that began first are kept."""
+
+
+class Prices(Protocol):
+    """See pricing.Prices: what may be read anew meanwhile."""
+
+    def cost(self, model: str | None, tokens: Tokens, at: int, reported: float | None = None) -> tuple[int | None, CostSource | None]: ...
+
+
+class Parsed(msgspec.Struct):
+    """`rejected`: spans, or runs of the SDK, that were not taken; `says` why, in a sentence."""
+
+    batch: Batch
+    rejected: int = 0
+    says: str = ""
+
+
+class Sums(msgspec.Struct):
+    """What a run has of its leaf calls of models."""
+
+    tokens: Tokens
+    cost: int | None
+    unpriced: int
+    calls: int
+    models: tuple[str, ...]
+
+
+class Refusals:
+    """What was not taken of a request, and why: each reason once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._says: dict[str, None] = {}
+
+    def add(self, count: int, says: str) -> None:
+        self.count += count
+        if len(self._says) < 5:
+            self._says[says] = None
+
+    @property
+    def says(self) -> str:
+        return "; ".join(self._says)
+
+
+def wrong_time(started_at: int, now: int) -> str:
+    """Why a run of this start is not taken; empty where it is."""
+    if started_at > now + AHEAD_MAX:
+        return "a run began more than ten minutes from now: the sender's clock is wrong"
+    if started_at < now - OLDEST:
+        return "a run began more than a year ago, or says no time: the sender's clock is wrong"
+    return ""
+
+
+def duration(started_at: int, ended_at: int) -> int:
+    """Microseconds; 0 where it ended before it began."""
+    return min(max(ended_at - started_at, 0), LONGEST)
+
+
+def sums(spans: Iterable[Span]) -> Sums:
+    """Over the leaf calls of models among the spans of one run."""
+    calls = [span for span in spans if span.is_model]
+    known = [call.cost for call in calls if call.cost is not None]
+    return Sums(
+        total([call.tokens for call in calls]),
+        sum(known) if known else None,
+        len(calls) - len(known),
+        len(calls),
+        tuple(dict.fromkeys(call.model for call in calls if call.model))[:20],
+    )
+
+
+def total(given: Sequence[Tokens]) -> Tokens:
+    if not given:
+        return NO_TOKENS
+    return Tokens(
+        input=_sum([each.input for each in given]),
+        output=_sum([each.output for each in given]),
+        cache_read=_sum([each.cache_read for each in given]),
+        cache_write=_sum([each.cache_write for each in given]),
+    )
+
+
+def _sum(given: Sequence[int | None]) -> int | None:
+    known = [each for each in given if each is not None]
+    return sum(known) if known else None
+
+
+def tokens_of(given: int | None, output: int | None, read: int | None, write: int | None) -> Tokens:
+    """Cached tokens are part of the input, so there are no more of them."""
+    if given is None and output is None:
+        return NO_TOKENS
+    return Tokens(
+        input=given,
+        output=output,
+        cache_read=read if read is None or given is None else min(read, given),
+        cache_write=write if write is None or given is None else min(write, given),
+    )

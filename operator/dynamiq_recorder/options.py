@@ -1,0 +1,133 @@
+"""The options of `python -m dynamiq_recorder serve`: each by a flag or by its environment variable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+DAY = 86400
+GATE = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
+EPILOG = """\
+A volume for one recorder:          --store sqlite:///var/lib/dynamiq-recorder/runs.db
+PostgreSQL from 15 on, for several: --store postgresql://recorder@db.example.svc/runs --store-password-file /etc/recorder/password
+
+Runs come in by POST /v1/traces: from pods of Apps by themselves, from elsewhere by OTLP with a token of an account that may create apps/runs.
+They go out by GET /v1/apps/ID/runs and the rest of docs/runs.md, to whoever may get and list apps/runs of the App.
+It needs to review tokens and accesses, and to read pods, ReplicaSets, workloads, Apps and rows: manifests/recorder has it all.
+
+exit codes: 0 after a signal, with all that was acknowledged stored; 1 where the store, the certificate or the cluster's configuration cannot
+be used, or a port is taken; 2 for a wrong option
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m dynamiq_recorder", description="Records the runs of Apps, and answers what they did.")
+    commands = made.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser(
+        "serve",
+        help="take runs, and answer what is asked of them",
+        description="Takes the runs of Apps, stores them, and answers lists, traces, metrics and comparisons of deploys, until SIGTERM. Each "
+        "option can also be given by the environment variable in brackets.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _serving(serving)
+    _keeping(serving)
+    serving.add_argument("--kubeconfig", type=Path, help="kubeconfig file, outside of a cluster (default: the pod's account)")
+    serving.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    setting(serving, "--log-level", "info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
+    return made
+
+
+def _serving(to: argparse.ArgumentParser) -> None:
+    setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str)
+    setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start; it is in no log", kind=Path)
+    setting(to, "--host", "0.0.0.0", "address to listen on")  # noqa: S104 - the pod's own
+    setting(to, "--port", "8080", "port of runs, reads and probes", kind=port)
+    setting(to, "--metrics-port", "9090", "port of /metrics", kind=port)
+    setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
+    setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
+    setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
+    setting(to, "--gate-account", GATE, "user name of the gate's account, which relays for Apps that sleep")
+    setting(to, "--queue-runs", "4000", "runs that wait for their commit at most; beyond them senders get 429", kind=count)
+    setting(to, "--queue-bytes", str(32 << 20), "bytes of bodies that wait for their commit at most", kind=count)
+
+
+def _keeping(to: argparse.ArgumentParser) -> None:
+    setting(to, "--keep-runs", "30", "days for which runs are kept", kind=days)
+    setting(
+        to, "--keep-spans", "7", "days for which nodes and content are kept, but for those of failed and of the slowest runs", kind=days
+    )
+    setting(to, "--keep-rollups", "400", "days for which figures are kept", kind=days)
+    setting(to, "--keep-spans-ratio", "1", "part of the runs whose nodes are kept at all, from 0 to 1", kind=ratio)
+    setting(to, "--keep-slowest", "0.01", "part of an App's runs of an hour that are its slowest, from 0 to 1", kind=ratio)
+    setting(to, "--retention-every", "600", "seconds between two looks for what is too old", kind=count)
+    setting(to, "--disk-no-spans", "0.85", "fullness of the disk from which on runs are stored without nodes and content", kind=ratio)
+    setting(to, "--disk-full", "0.95", "fullness of the disk from which on runs are answered by 503", kind=ratio)
+
+
+def setting(
+    to: argparse.ArgumentParser,
+    flag: str,
+    default: str | None,
+    text: str,
+    *,
+    kind: Callable[[str], object] = str,
+    choices: tuple[str, ...] | None = None,
+) -> None:
+    variable = "DYNAMIQ_RECORDER_" + flag.removeprefix("--").replace("-", "_").upper()
+    shown = f" (default: {default})" if default is not None else ""
+    to.add_argument(flag, default=os.environ.get(variable) or default, choices=choices, type=kind, help=f"{text}{shown} [{variable}]")
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
+
+
+def days(text: str) -> int:
+    """Seconds of a number of days."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 36500:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of days above 0")
+    return round(found * DAY)
+
+
+def ratio(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return found
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return int(text)
+
+
+def with_password(url: str, file: Path | None) -> str:
+    """The address of the store with the password of a file. Raises OSError where that cannot be read."""
+    if file is None:
+        return url
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    secret = quote(file.read_text().strip(), safe="")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{secret}{at or '@'}{host}"))
+
+
+def without_password(url: str) -> str:
+    """What may be shown of it."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))

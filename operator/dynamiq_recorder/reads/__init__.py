@@ -1,0 +1,1 @@
+"""What the store has, as the answers that every surface shows."""

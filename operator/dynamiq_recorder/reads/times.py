@@ -1,0 +1,36 @@
+"""Times of the store, microseconds since 1970, as answers show them, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from dynamiq_recorder.model import MICROSECONDS, NANO_USD
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = 253_402_300_799 * MICROSECONDS
+"""The end of the year 9999."""
+
+
+def shown(at: int) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return f"{_EPOCH + timedelta(microseconds=min(max(at, 0), LAST)):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def shown_or_none(at: int | None) -> str | None:
+    return shown(at) if at is not None else None
+
+
+def parsed(text: str) -> int:
+    """Raises ValueError for what is no RFC 3339 time with a zone."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None or "T" not in text.upper():
+        raise ValueError("no zone")
+    return (found - _EPOCH) // timedelta(microseconds=1)
+
+
+def milliseconds(duration: float) -> float:
+    return round(duration / 1000, 3)
+
+
+def usd(cost: int | None) -> float | None:
+    return cost / NANO_USD if cost is not None else None

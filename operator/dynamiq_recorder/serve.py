@@ -1,0 +1,204 @@
+"""One recorder, from its start to its end: what was acknowledged is stored, and what is under way at SIGTERM is stored and acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import prometheus_client
+import uvicorn
+
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.model.json_lines import FIELDS
+from dynamiq_recorder.attribution import Attribution
+from dynamiq_recorder.cluster import connect
+from dynamiq_recorder.http.app import create_app
+from dynamiq_recorder.http.connections import LimitedProtocol
+from dynamiq_recorder.http.context import Context, Health
+from dynamiq_recorder.identity.apps import Apps
+from dynamiq_recorder.identity.rights import Rights
+from dynamiq_recorder.identity.tokens import Tokens
+from dynamiq_recorder.identity.writers import Writers
+from dynamiq_recorder.ingest.queue import Limits, Queue
+from dynamiq_recorder.observed import Metrics
+from dynamiq_recorder.store.interface import Retention, Store
+from dynamiq_recorder.table import PriceFile
+from dynamiq_recorder.upkeep import Upkeep
+
+KEEP_ALIVE = 75
+DRAIN = 20
+"""Seconds in which requests are finished at SIGTERM."""
+CONNECTIONS_MOST = 2048
+READ_AGAIN = 30.0
+"""Seconds after which the certificate, and the prices, are looked at again."""
+
+log = logging.getLogger(__name__)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of one process. `kind`: of the store, sqlite or postgresql."""
+
+    store: Store
+    kind: str
+    host: str = "0.0.0.0"  # noqa: S104 - the pod's own address
+    port: int = 8080
+    metrics_port: int = 9090
+    prices: Path | None = None
+    keep: Retention = Retention()
+    retains_every: float = 600.0
+    limits: Limits = Limits()
+    no_spans_at: float = 0.85
+    full_at: float = 0.95
+    gate: str = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
+    tls: tuple[Path, Path] | None = None
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
+
+
+class Server(uvicorn.Server):
+    """A server whose end is asked for by whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, or until `stop` is set.
+
+    Raises OSError where a port is taken or a certificate cannot be read, and what a kubeconfig that cannot be read raises.
+    """
+    stopping = stop or _signalled()
+    metrics = Metrics(options.kind)
+    prices = PriceFile(options.prices)
+    queue = Queue(options.store, options.limits, metrics)
+    try:
+        async with await connect(options.kubeconfig, options.kube_context) as client:
+            context = _context(client, options, queue, metrics, prices)
+            exposed, _ = prometheus_client.start_http_server(options.metrics_port, options.host, metrics.registry)
+            upkeep = Upkeep(context, options.keep, options.retains_every)
+            upkeep.start()
+            try:
+                await _run(context, options, prices, stopping)
+            finally:
+                await asyncio.to_thread(queue.close)
+                await asyncio.to_thread(upkeep.stop)
+                exposed.shutdown()
+    finally:
+        await asyncio.to_thread(queue.close)
+        await asyncio.to_thread(options.store.close)
+        log.info("the recorder has ended")
+
+
+def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, prices: PriceFile) -> Context:
+    apps, rights = Apps(client), Rights(client)
+
+    def app_uid(namespace: str, name: str) -> str | None:
+        found = apps.named(namespace, name)
+        return found.uid if found is not None else None
+
+    return Context(
+        store=options.store,
+        queue=queue,
+        tokens=Tokens(client),
+        apps=apps,
+        rights=rights,
+        writers=Writers(client, apps, rights, options.gate),
+        attribution=Attribution(client, options.store, app_uid, apps.look, metrics.attributed_later.inc),
+        metrics=metrics,
+        prices=prices,
+        health=Health(),
+        no_spans_at=options.no_spans_at,
+        full_at=options.full_at,
+    )
+
+
+async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        create_app(context),
+        host=options.host,
+        port=options.port,
+        loop="none",
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MOST,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN,
+        ssl_certfile=options.tls[0] if options.tls else None,
+        ssl_keyfile=options.tls[1] if options.tls else None,
+    )
+    config.load()
+    server = Server(config)
+    beside = [
+        asyncio.create_task(context.apps.informer.run()),
+        asyncio.create_task(_attribute(context)),
+        asyncio.create_task(_read_again(options, config.ssl, prices)),
+    ]
+    stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
+    served = asyncio.create_task(_served(server))
+    log.info("the recorder serves", extra={FIELDS: {"port": options.port, "store": options.kind}})
+    try:
+        await asyncio.wait({*beside, stopped, served}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*beside, served):
+            if task.done():
+                task.result()  # what ended a part ends the process, to be started anew
+        log.info("the recorder ends")
+    finally:
+        server.should_exit = True
+        await asyncio.wait({served}, timeout=DRAIN + 5)
+        for task in (*beside, stopped, served):
+            task.cancel()
+        await asyncio.gather(*beside, stopped, served, return_exceptions=True)
+
+
+async def _served(server: Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn has said why: its port is taken
+        raise OSError(f"port {server.config.port} is taken") from None
+
+
+async def _attribute(context: Context) -> None:
+    """Rows are read once Apps are: a row is of an App that there is."""
+    await context.apps.informer.listed.wait()
+    await context.attribution.informer.run()
+
+
+async def _read_again(options: Options, context: ssl.SSLContext | None, prices: PriceFile) -> None:
+    """Prices and the certificate, when they have changed."""
+    read_at = _changed_at(options.tls)
+    while True:
+        await asyncio.sleep(READ_AGAIN)
+        await asyncio.to_thread(prices.read)
+        if context is not None and options.tls is not None and (now := _changed_at(options.tls)) != read_at:
+            try:
+                context.load_cert_chain(*options.tls)
+                read_at = now
+            except (OSError, ssl.SSLError) as error:
+                log.warning("the certificate cannot be read, so the one of before is used: %s", error)
+
+
+def _changed_at(files: tuple[Path, Path] | None) -> tuple[float, ...]:
+    try:
+        return tuple(each.stat().st_mtime for each in files or ())
+    except OSError:
+        return ()
+
+
+def _signalled() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,106 @@
+"""What a recorder does beside requests: looks after its store's disk, deletes what is too old, and counts what is missing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from dynamiq_recorder.http.context import Context
+from dynamiq_recorder.store.interface import Retention, Unavailable
+
+LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
+"""Seconds between two looks at the store, and while it cannot be written."""
+COUNTS_EVERY = 30.0
+RETAINS_FIRST, RETAINS_EVERY = 60.0, 600.0
+RETAINS_AGAIN = 60.0
+"""Seconds after one that failed."""
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Two threads: one looks, and never waits for the other, which deletes."""
+
+    def __init__(self, context: Context, keep: Retention, retains_every: float = RETAINS_EVERY) -> None:
+        self._context, self._keep, self._retains_every = context, keep, retains_every
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=each, name=each.__name__, daemon=True) for each in (self._look_on, self._retain_on)]
+
+    def start(self) -> None:
+        for each in self._threads:
+            each.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for each in self._threads:
+            each.join(30)
+
+    def look(self) -> None:
+        """Notes how full the disk is, and whether the store can be written."""
+        context, health, metrics = self._context, self._context.health, self._context.metrics
+        try:
+            health.fullness = context.store.fullness()
+            context.store.check()
+            metrics.store_bytes.set(context.store.bytes())
+            wrong = ""
+        except Unavailable as error:
+            wrong = str(error) or "it is not available"
+        except Exception as error:
+            log.exception("the store cannot be looked at")
+            wrong = type(error).__name__
+        if bool(wrong) != bool(health.wrong):
+            log.warning("the store cannot be written: %s", wrong) if wrong else log.info("the store can be written")
+        health.wrong = wrong
+        metrics.store_is_ready.set(0 if wrong else 1)
+        metrics.store_fullness.set(health.fullness or 0.0)
+        metrics.queue_depth.set(context.queue.depth)
+        metrics.rows_are_known.set(1 if context.attribution.is_listed else 0)
+
+    def retain(self) -> bool:
+        """Deletes what is too old. Whether that went well."""
+        metrics = self._context.metrics
+        try:
+            deleted = self._context.store.retain(time.time_ns() // 1000, self._keep)
+        except Unavailable as error:
+            log.warning("what is too old cannot be deleted: %s", error)
+            return False
+        except Exception:
+            log.exception("what is too old cannot be deleted")
+            return False
+        metrics.retained.inc(deleted)
+        metrics.retained_at.set(time.time())
+        if deleted:
+            log.info("retention: %d rows of tables are deleted", deleted)
+        return True
+
+    def count(self) -> None:
+        """Notes of each App that sent runs lately what of it is missing."""
+        context = self._context
+        apps = list(context.active)
+        for uid in apps:
+            context.active.pop(uid, None)
+            app = context.apps.get(uid)
+            if app is None:
+                continue
+            found = context.store.wholeness(uid)
+            context.metrics.lost.labels(app.namespace, app.name).set(found.missing)
+            context.metrics.unattributed.labels(app.namespace, app.name).set(found.unattributed)
+
+    def _look_on(self) -> None:
+        counted_at = time.monotonic()
+        while True:
+            self.look()
+            if time.monotonic() - counted_at >= COUNTS_EVERY:
+                counted_at = time.monotonic()
+                try:
+                    self.count()
+                except Exception as error:  # it is counted again with the App's next runs
+                    log.warning("what is missing cannot be counted: %s", error)
+            if self._stopping.wait(LOOKS_AGAIN if self._context.health.wrong else LOOKS_EVERY):
+                return
+
+    def _retain_on(self) -> None:
+        wait = min(RETAINS_FIRST, self._retains_every)
+        while not self._stopping.wait(wait):
+            wait = self._retains_every if self.retain() else RETAINS_AGAIN

@@ -1,0 +1,92 @@
+"""The recorder is installed under the names that everybody knows it by, as restricted as can be, with the rights that it uses and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.names import GATE_NAMESPACE
+from dynamiq_operator.model.runs import RECORDER_NAMESPACE, RECORDER_SERVICE
+from dynamiq_recorder import options
+from dynamiq_recorder.pricing import Prices
+from local import images
+from tests.unit.repository.test_manifests import MANIFESTS, documents, rights, roles
+
+SQLITE, POSTGRES = "recorder/statefulset.yaml", "overlays/recorder-postgres/deployment.yaml"
+
+
+def pod_of(path: str) -> dict[str, Any]:
+    (workload,) = documents(path)
+    found: dict[str, Any] = workload["spec"]["template"]["spec"]
+    return found
+
+
+def test_it_reviews_reads_and_writes_nothing() -> None:
+    assert rights(roles("recorder/rbac.yaml")["dynamiq-recorder"]) == {
+        ("authentication.k8s.io", "tokenreviews"): {"create"},
+        ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
+        ("", "pods"): {"get"},
+        ("apps", "deployments"): {"get"},
+        ("apps", "replicasets"): {"get"},
+        (GROUP, "apps"): {"get", "list", "watch"},
+        (GROUP, "deployments"): {"list", "watch"},
+    }
+
+
+def test_it_is_found_by_the_names_that_others_know() -> None:
+    (service,) = documents("recorder/service.yaml")
+    (account,) = documents("recorder/service-account.yaml")
+    kustomization = yaml.safe_load((MANIFESTS / "recorder/kustomization.yaml").read_text())
+    assert service["metadata"]["name"] == RECORDER_SERVICE
+    assert kustomization["namespace"] == account["metadata"]["namespace"] == RECORDER_NAMESPACE
+    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 8080, "metrics": 9090}
+    assert f"system:serviceaccount:{GATE_NAMESPACE}:dynamiq-gate" == options.GATE
+
+
+def test_whoever_is_signed_in_reaches_it_through_the_api_server_and_nothing_else_there() -> None:
+    (role,) = roles("recorder/proxy.yaml", "Role").values()
+    assert rights(role) == {("", "services/proxy"): {"get", "create", "delete"}}
+    assert all(RECORDER_SERVICE in name for name in role["rules"][0]["resourceNames"])
+    (binding,) = roles("recorder/proxy.yaml", "RoleBinding").values()
+    assert binding["subjects"] == [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}]
+
+
+@pytest.mark.parametrize("path", [SQLITE, POSTGRES])
+def test_its_pods_are_restricted(path: str) -> None:
+    pod = pod_of(path)
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["image"] == images.RECORDER.reference
+    assert pod["enableServiceLinks"] is False, "a Service of this name would set DYNAMIQ_RECORDER_PORT to a URL"
+    (namespace,) = documents("recorder/namespace.yaml")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("path", [SQLITE, POSTGRES])
+def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (container,) = pod_of(path)["containers"]
+    for each in container["env"]:
+        monkeypatch.setenv(each["name"], each.get("value", "postgresql://user@host/runs"))
+    given = options.parser().parse_args(container["args"])
+    assert given.store.startswith("sqlite:///var/lib/dynamiq-recorder/" if path == SQLITE else "postgresql://")
+    assert str(given.prices).startswith(next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "prices"))
+
+
+def test_sqlite_has_one_recorder() -> None:
+    (workload,) = documents(SQLITE)
+    assert (workload["kind"], workload["spec"]["replicas"]) == ("StatefulSet", 1)
+
+
+def test_the_prices_that_come_along_can_be_read() -> None:
+    (table,) = documents("recorder/prices.yaml")
+    prices = Prices(table["data"]["prices.yaml"])
+    assert prices.price("openai/gpt-4o-mini", 0) is not None
