@@ -15,16 +15,16 @@ from kubernetes.aio.config import ConfigException
 from kubernetes.config import ConfigException as NoConfig  # the client that is not asyncio's has one of its own
 
 from dynamiq_operator.arguments import (
-    Repeated,
     annotations_by_class,
     console_url,
     count,
     gateway,
     issuer,
-    metrics_peers,
     patience,
     port,
+    recorder_token,
     recorder_url,
+    recording,
     scopes,
     seconds,
     setting,
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "namespace of the operator's pods, which read the metrics of Apps that say who may call them",
     )
     setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
-    _recording(running)
+    recording(running)
     setting(
         running,
         "--lease-namespace",
@@ -202,7 +202,7 @@ def _gate_parser(commands: Any) -> None:
         kind=seconds,
     )
     setting(gating, "--recorder", None, "URL of the recorder, to which it hands runs that are sent to sleeping Apps", kind=recorder_url)
-    _recorder_token(gating)
+    recorder_token(gating)
     _log_level(gating)
 
 
@@ -215,31 +215,6 @@ def _public(to: argparse.ArgumentParser) -> None:
     schemes = tuple(PublicScheme)
     setting(to, "--public-scheme", None, "how the gateway in front of Apps is called from outside, where it is not by https", schemes)
     setting(to, "--public-port", None, "port at which it is called, where that is not the scheme's own", kind=port)
-
-
-def _recording(to: argparse.ArgumentParser) -> None:
-    setting(
-        to,
-        "--recorder",
-        None,
-        "URL of the recorder, which pods of Apps send their runs to from their next restart on, such as"
-        " http://dynamiq-recorder.dynamiq-recorder.svc:8080 (default: runs are not recorded)",
-        kind=recorder_url,
-    )
-    setting(
-        to,
-        "--metrics-from",
-        "",
-        "who reads the metrics of Apps that say who may call them, beside the operator: NAMESPACE, or NAMESPACE/LABEL=VALUE for pods with"
-        " that label; several with commas between them, or by several flags",
-        kind=metrics_peers,
-        action=Repeated,
-    )
-
-
-def _recorder_token(to: argparse.ArgumentParser) -> None:
-    text = "file with the token by which the recorder knows this process, read for each request"
-    setting(to, "--recorder-token", "/var/run/secrets/dynamiq/recorder/token", text, kind=Path)
 
 
 def _trigger_image(to: argparse.ArgumentParser) -> None:
@@ -346,7 +321,7 @@ def _gate(given: argparse.Namespace) -> int:
         Limits(given.held_most, given.calls_most, given.body_limit),
         given.finish_within,
         given.linger,
-        recorder=Recorder(given.recorder, given.recorder_token) if given.recorder is not None else None,
+        recorder=Recorder(given.recorder, given.recorder_token_file) if given.recorder is not None else None,
         kubeconfig=given.kubeconfig,
         context=given.context,
     )
@@ -393,6 +368,7 @@ def _run(given: argparse.Namespace) -> int:
         health=given.health,
         relist_period=given.list_again_every,
         recovers_within=given.recovers_within,
+        recorder_token=given.recorder_token_file,
         metrics_port=given.metrics_port,
     )
     try:

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from dynamiq_operator.model.settings import MetricsPeer
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _VALUE = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?")
+RECORDER_TOKEN = "/var/run/secrets/dynamiq/recorder/token"  # noqa: S105 - where the token is
 SECONDS_MOST = 86400
 PORT_MOST = 65535
 
@@ -28,14 +30,11 @@ def setting(
     choices: tuple[str, ...] | None = None,
     kind: Callable[[str], object] = str,
     action: type[argparse.Action] | str = "store",
+    variable: str = "",
 ) -> None:
-    variable = _variable(flag)
+    variable = variable or "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
     found = os.environ.get(variable) or default
     to.add_argument(flag, default=found, choices=choices, type=kind, action=action, help=f"{text} [{variable}]")
-
-
-def _variable(flag: str) -> str:
-    return "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
 
 
 class Repeated(argparse.Action):
@@ -144,3 +143,29 @@ def _metrics_peer(text: str) -> MetricsPeer:
             f"{text} is not NAMESPACE or NAMESPACE/LABEL=VALUE, such as monitoring/app.kubernetes.io/name=prometheus"
         )
     return MetricsPeer(namespace=namespace, label=(key, value) if slash else None)
+
+
+def recording(to: argparse.ArgumentParser) -> None:
+    setting(
+        to,
+        "--recorder",
+        None,
+        "URL of the recorder, which pods of Apps send their runs to from their next restart on, such as"
+        " http://dynamiq-recorder.dynamiq-recorder.svc:8080 (default: runs are not recorded)",
+        kind=recorder_url,
+    )
+    recorder_token(to)
+    setting(
+        to,
+        "--metrics-from",
+        "",
+        "who reads the metrics of Apps that say who may call them, beside the operator: NAMESPACE, or NAMESPACE/LABEL=VALUE for pods with"
+        " that label; several with commas between them, or by several flags",
+        kind=metrics_peers,
+        action=Repeated,
+    )
+
+
+def recorder_token(to: argparse.ArgumentParser) -> None:
+    text = "file with the token by which the recorder knows this process, read for each request"
+    setting(to, "--recorder-token-file", RECORDER_TOKEN, text, kind=Path, variable="DYNAMIQ_RECORDER_TOKEN")

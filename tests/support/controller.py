@@ -18,6 +18,7 @@ from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
@@ -72,6 +73,7 @@ class Process:
     clock: Clock = field(default_factory=Clock)
     metrics_port: int = 0
     """Where pods say what they do; by default nobody listens there."""
+    recorder: RecorderAccess | None = None
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
@@ -85,8 +87,18 @@ class Process:
         fenced = FencedClient(self.client, self.election)
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
+        self.comparisons = ComparisonReader(self.client.now, self.queue.add, self.recorder)
         self.observer = Observer(
-            self.client, self.cache, self.settings, self.claims, self.gateway_api, self.states, self.election, self.denials, self.activity
+            self.client,
+            self.cache,
+            self.settings,
+            self.claims,
+            self.gateway_api,
+            self.states,
+            self.election,
+            self.denials,
+            self.activity,
+            self.comparisons,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics)

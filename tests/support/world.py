@@ -26,6 +26,7 @@ from dynamiq_operator.plan import make_plan, operations
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
+from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
@@ -81,6 +82,10 @@ class World(Objects):
         """Those that other Apps have."""
         self.counts = RunCounts()
         """What the operator has counted; it forgets that when it is started anew."""
+        self.comparison: Comparison | None = None
+        """What the recorder says of a row."""
+        self.unanswered = ""
+        """Why the recorder says nothing."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         self.follow = True
@@ -161,6 +166,8 @@ class World(Objects):
             activity={pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
             silent=frozenset(self.silent),
             account=OPERATOR,
+            comparison=self.comparison,
+            unanswered=self.unanswered,
         )
         if app is not None:
             self.counts = count(snapshot, app, self.counts)

@@ -9,6 +9,7 @@ from time import monotonic
 
 from dynamiq_operator.controller.activity import Readings
 from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.comparisons import Asking
 from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
@@ -63,6 +64,9 @@ class AppState:
     """What its pods said of their calls."""
     counts: RunCounts = field(default_factory=RunCounts)
     """Runs that have been counted, where a version is watched."""
+
+    asking: Asking = field(default_factory=Asking)
+    """What the recorder said of its row, where a version is watched."""
 
     failure: ReconcileFailure | None = None
     """What of the last reconcile failed, for the App to say."""

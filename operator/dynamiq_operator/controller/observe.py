@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Container, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from dynamiq_operator.controller import references, row_window
@@ -13,7 +13,9 @@ from dynamiq_operator.controller.account import Account
 from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
+from dynamiq_operator.controller.cached_objects import CachedObjects
 from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
@@ -35,6 +37,7 @@ from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
+from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
@@ -55,39 +58,6 @@ ESSENTIAL = (APPS, RECORDS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE,
 """What every App needs. What is there for some of what an App can have is left alone, and not more, where it may not be listed."""
 
 
-@dataclass
-class _Cached:
-    """What the cache has of an App."""
-
-    records: dict[str, Record] = field(default_factory=dict)
-    children: dict[ChildKey, Manifest] = field(default_factory=dict)
-    pods: list[Pod] = field(default_factory=list)
-    runs: list[TriggerJob] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    more_rows: bool = False
-    slices: list[Slice] = field(default_factory=list)
-
-    def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
-        """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""
-        served = app.status.live.row if app.status.live is not None else None
-        watched, waits = tuple(self.records.values()), dict[ChildKey, str]()
-        for name, row in closed.items():
-            if not isinstance(row, Unreadable):
-                self.records[name] = row
-            elif name == served:
-                self.unreadable.append(row)
-            else:
-                why = f"the row that it restores cannot be read: {row.message}"
-                waits |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
-        return waits
-
-    def add(self, row: Record | Unreadable) -> None:
-        if isinstance(row, Unreadable):
-            self.unreadable.append(row)
-        else:
-            self.records[row.name] = row
-
-
 class Observer:
     """Makes snapshots. It writes nothing to the API server."""
 
@@ -102,10 +72,11 @@ class Observer:
         election: LeaderElection,
         denials: Denials,
         activity: ActivityReader,
+        comparisons: ComparisonReader,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
-        self._denials, self._activity, self._account = denials, activity, Account(client)
+        self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
         self._authors_stamped: tuple[datetime | None, float] | None = None
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -162,12 +133,15 @@ class Observer:
             more_rows=cached.more_rows,
             activity=state.readings.of(cached.pods),
             silent=state.readings.unanswering,
+            comparison=state.asking.said,
+            unanswered=state.asking.problem,
             slices=tuple(cached.slices),
             gate=self._gate(),
             gate_keys=gate_keys.result(),
             gate_ports=self._cache.gate_ports(but_of=key) if cached.slices else frozenset(),
         )
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
+        self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
@@ -228,9 +202,9 @@ class Observer:
                 raise errors.Denied(f"the operator cannot list {resource.plural}, without which nothing can be decided: {said}")
         return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
 
-    def _from_cache(self, key: AppKey, app: App | None) -> _Cached:
+    def _from_cache(self, key: AppKey, app: App | None) -> CachedObjects:
         """The App's objects in the cache, by what they are to it; those of other managers are left out."""
-        cached = _Cached()
+        cached = CachedObjects()
         rows: list[Manifest] = []
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
@@ -324,7 +298,7 @@ class Observer:
                 else:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
-    async def _access_keys(self, key: AppKey, app: App, state: AppState, cached: _Cached) -> AccessKeys:
+    async def _access_keys(self, key: AppKey, app: App, state: AppState, cached: CachedObjects) -> AccessKeys:
         if not app.spec.is_private:
             return AccessKeys(KeysPresence.PRESENT)
         pointers = access_keys.pointers(app, cached.pods, cached.slices, self._client.now())

@@ -13,6 +13,7 @@ from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
+from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
@@ -43,7 +44,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OperatorOptions:
-    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of every address."""
+    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of every address.
+
+    `recorder_token`: file with the token by which the recorder knows the operator.
+    """
 
     settings: Settings
     identity: str
@@ -56,6 +60,7 @@ class OperatorOptions:
     relist_period: float = RELIST_PERIOD
     recovers_within: float = RECOVERS_WITHIN
     metrics_port: int | None = None
+    recorder_token: Path | None = None
 
 
 async def run(options: OperatorOptions) -> None:
@@ -67,6 +72,7 @@ async def run(options: OperatorOptions) -> None:
         await Client.connect(options.kubeconfig, options.context) as client,
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
+        ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
     ):
         cache, states = Cache(gate_namespace), AppStates()
         queue.close()  # until this replica leads
@@ -78,7 +84,7 @@ async def run(options: OperatorOptions) -> None:
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials, activity)
+        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons)
         metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
@@ -104,6 +110,11 @@ async def run(options: OperatorOptions) -> None:
         for task in (signalled, *tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _recorder(options: OperatorOptions) -> RecorderAccess | None:
+    url, token = options.settings.recorder, options.recorder_token
+    return RecorderAccess(url, token) if url is not None and token is not None else None
 
 
 async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:

@@ -28,6 +28,7 @@ from dynamiq_operator.model.record import Config
 from dynamiq_operator.model.recording import RunsPolicy
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.model.runtime import ImagePolicy
+from dynamiq_operator.model.trial import Trial as Trial
 
 
 class ExposureType(StrEnum):
@@ -312,16 +313,6 @@ class FailedRow(Part):
     row: Annotated[str, Field(description="Name of the row that failed.")]
     sequence: Annotated[int, Field(description="Its sequence.")]
     reason: Annotated[str, Field(description="Why it failed.")]
-
-
-class Trial(Part):
-    """The live row while it is watched, and how the version before it did: what must outlive a restart of the operator."""
-
-    row: Annotated[str, Field(description="Name of the row that is watched.")]
-    until: Annotated[Timestamp, Field(description="When the watch ends.")]
-    previous_failed_percent: Annotated[
-        float | None, Field(ge=0, le=100, description="Failed runs of the version before, in percent, where they are known.")
-    ] = None
 
 
 class RunOutcome(StrEnum):

@@ -60,6 +60,27 @@ class RevertPolicy(Part):
         ),
     ] = 20
     min_runs: Annotated[int, Field(ge=1, le=100000, description="Runs before anything is decided from them. Left out: 20.")] = 20
+    max_p95_ratio: Annotated[
+        float | None,
+        Field(
+            ge=1.05,
+            le=100,
+            description="How many times p95 of the version before its own may be, by its first minRuns runs, 30 at least, as the recorder has them. More, and not by chance: it is taken back. Left out: not looked at.",
+        ),
+    ] = None
+    max_cost_ratio: Annotated[
+        float | None,
+        Field(
+            ge=1.05,
+            le=100,
+            description="How many times what a run of the version before cost one of its own may, in the same way. Left out: not looked at.",
+        ),
+    ] = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether a version is compared with the one before, by what the recorder has of both."""
+        return self.max_p95_ratio is not None or self.max_cost_ratio is not None
 
 
 @validated(

@@ -13,6 +13,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unrea
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity
+from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
@@ -83,6 +84,7 @@ class Snapshot:
     `activity`: by a pod's uid, what it said of its calls; a pod without an answer is not in it, and nothing is known of it.
     `silent`: pods that were asked several times in vain. `counts`: runs that have been counted, where a version is watched. `account`: by which name the API server knows the operator, where
     that is asked for.
+    `comparison`: what the recorder said last of a row against the one before, and `unanswered` why it gave no answer, where it was asked.
     `slices`: the EndpointSlices of its Service that are watched, the gate's among them. `gate`: the gate, as its own Service's slices say.
     `gate_ports`: ports that slices of other Apps have at the gate. `gate_keys`: the version of the Access Keys that the gate has digests
     of, where that was asked for and may be read; empty where it has none.
@@ -126,6 +128,8 @@ class Snapshot:
     silent: frozenset[str] = frozenset()
     counts: RunCounts = field(default_factory=RunCounts)
     account: str = ""
+    comparison: Comparison | None = None
+    unanswered: str = ""
     slices: tuple[Slice, ...] = ()
     gate: Gate = field(default_factory=Gate)
     gate_ports: frozenset[int] = frozenset()

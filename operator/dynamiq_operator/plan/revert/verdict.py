@@ -1,4 +1,4 @@
-"""Whether the row that is watched is bad: too many of its runs fail, or its pods crash again and again.
+"""Whether the row that is watched is bad: too many of its runs fail, its pods crash again and again, or it is worse than the one before (`comparing`).
 
 The limit is the App's `maxFailedPercent`, or, where the version before did worse than that, how that one did. In the end of the watch any
 rate above it is too much. Before that it has to be so far above it that chance does not explain it: else a version of which nearly as many
@@ -14,6 +14,7 @@ from math import sqrt
 from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.objects import Record, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
+from dynamiq_operator.model.trial import ComparisonResult
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.run_counts import Ended
@@ -35,7 +36,7 @@ def fault(context: Context) -> str:
     policy, live, watched = context.app.spec.rollout.revert, context.history.live, context.app.status.trial
     if policy is None or live is None or live.outcome is None or watched is None or not is_running(watched, live, context.now):
         return ""
-    return _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
+    return _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at)) or _regressed(policy, watched)
 
 
 def silent_pods(context: Context) -> tuple[Pod, ...]:
@@ -66,6 +67,12 @@ def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: date
         f"{ended.failed} of {ended.count} runs failed within {seconds} s ({_above(ended.failed_percent, limit)} %), "
         f"at most {policy.max_failed_percent} % may; the version before: {known}"
     )
+
+
+def _regressed(policy: RevertPolicy, watched: Trial) -> str:
+    """What the recorder said of it, which is noted once and for all."""
+    found = watched.compared
+    return found.message if policy.compares and found is not None and found.result is ComparisonResult.REGRESSED else ""
 
 
 def _above(percent: float, limit: float) -> str:

@@ -18,7 +18,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.records.deploy_spec import held_by, name_taken, override
-from dynamiq_operator.plan.revert.watch import trial
+from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
@@ -68,7 +68,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         last_sequence=context.last_sequence or None,
         live=_live_row(context),
         failed=failed,
-        trial=trial(context),
+        trial=noted_trial(context),
         hostname=exposure.hostname(app, context.settings),
         url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,

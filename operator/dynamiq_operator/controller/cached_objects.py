@@ -1,0 +1,46 @@
+"""What the informer cache has of one App, by what it is to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
+from dynamiq_operator.plan.observed.endpoints import Slice
+from dynamiq_operator.plan.observed.jobs import TriggerJob
+from dynamiq_operator.plan.observed.pods import Pod
+
+
+@dataclass
+class CachedObjects:
+    """What the cache has of an App."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    children: dict[ChildKey, Manifest] = field(default_factory=dict)
+    pods: list[Pod] = field(default_factory=list)
+    runs: list[TriggerJob] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    more_rows: bool = False
+    slices: list[Slice] = field(default_factory=list)
+
+    def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
+        """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""
+        served = app.status.live.row if app.status.live is not None else None
+        watched, waits = tuple(self.records.values()), dict[ChildKey, str]()
+        for name, row in closed.items():
+            if not isinstance(row, Unreadable):
+                self.records[name] = row
+            elif name == served:
+                self.unreadable.append(row)
+            else:
+                why = f"the row that it restores cannot be read: {row.message}"
+                waits |= {(RECORDS.kind, each.name): why for each in watched if each.spec.restores == name}
+        return waits
+
+    def add(self, row: Record | Unreadable) -> None:
+        if isinstance(row, Unreadable):
+            self.unreadable.append(row)
+        else:
+            self.records[row.name] = row

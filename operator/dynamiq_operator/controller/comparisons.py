@@ -1,0 +1,161 @@
+"""What the recorder says of a row that is watched, asked while nobody waits: an observation takes what is known, and an answer requeues its App.
+
+The recorder may be slow, away, or none of ours: its answer is taken within limits of time and size, and where there is none, nothing is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.plan.observed.comparison import Comparison
+
+WITHIN = 2.0
+"""Seconds for one answer, from the connection to its last byte."""
+EVERY = timedelta(seconds=5)
+"""How often the recorder is asked about one row: it has new runs every second."""
+EVERY_IN_VAIN = timedelta(seconds=15)
+"""How often where it gave no answer."""
+AT_ONCE = 8
+"""Requests at a time, of all Apps."""
+BYTES_MAX = 256 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecorderAccess:
+    """How the recorder is asked. `token_file`: has the operator's token for it, which changes: it is read for each request."""
+
+    url: str
+    token_file: Path
+
+
+class _NoAnswerError(Exception):
+    """The message says why, in words that are the same each time."""
+
+
+@dataclass
+class Asking:
+    """What is known of one App's row, by the row's uid. `problem`: why there was no answer to the last question."""
+
+    row: str | None = None
+    said: Comparison | None = None
+    problem: str = ""
+    not_before: datetime | None = None
+    is_asking: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def about(self, row: str | None) -> None:
+        """What is known of another row is dropped. None: nothing is asked any more, and what is known stays."""
+        if row is not None and row != self.row:
+            self.row, self.said, self.problem, self.not_before = row, None, "", None
+
+
+class ComparisonReader:
+    """Asks the recorder; without `access` it asks nobody. Use it as an async context manager. `now`: the time; `requeue`: called with an App of which there is news."""
+
+    def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], access: RecorderAccess | None = None) -> None:
+        self._now, self._requeue, self._access = now, requeue, access
+        self._session: aiohttp.ClientSession | None = None
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    async def __aenter__(self) -> ComparisonReader:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def schedule(self, app: AppKey, app_uid: str, asking: Asking, row: str | None) -> None:
+        """Asks about a row when that is due, and about none where `row` is None. It takes the place of what was scheduled for the App before."""
+        asking.about(row)
+        if asking.timer is not None:
+            asking.timer.cancel()
+            asking.timer = None
+        if row is None or self._access is None or asking.is_asking:
+            return
+        due = asking.not_before or self._now()
+        seconds = max((due - self._now()).total_seconds(), 0.0)
+        asking.timer = asyncio.get_running_loop().call_later(seconds, self._begin, app, app_uid, asking, row)
+
+    def _begin(self, app: AppKey, app_uid: str, asking: Asking, row: str) -> None:
+        asking.timer = None
+        if self._is_closed or self._access is None:
+            return
+        asking.is_asking = True
+        task = asyncio.create_task(self._ask(app, app_uid, asking, row, self._access))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, app: AppKey, app_uid: str, asking: Asking, row: str, access: RecorderAccess) -> None:
+        said, problem = None, ""
+        try:
+            async with self._slots:
+                said = await self._answer(f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", access)
+        except _NoAnswerError as error:
+            problem = str(error)
+            log.debug("App %s/%s: no comparison: %s", *app, problem)
+        finally:
+            asking.is_asking = False
+        if said is not None and said.row != row:
+            said, problem = None, "it spoke of another row"
+        if asking.row == row:
+            asking.said, asking.problem = said or asking.said, problem
+            asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
+        self._requeue(app)
+
+    async def _answer(self, url: str, access: RecorderAccess) -> Comparison:
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
+        try:
+            async with self._opened().get(url, params={"baseline": "previous"}, headers=headers, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise _NoAnswerError(f"status {response.status}")
+                return Comparison.of(await _body(response))
+        except TimeoutError:
+            raise _NoAnswerError(f"it takes longer than {WITHIN:.0f} s") from None
+        except (aiohttp.ClientError, OSError):
+            raise _NoAnswerError("it cannot be reached") from None
+        except ValueError:
+            raise _NoAnswerError("what it says cannot be read") from None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The session, from the first question on."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=AT_ONCE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=WITHIN),
+            )
+        return self._session
+
+
+def _token(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, ValueError):
+        raise _NoAnswerError("the operator has no token for it") from None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer. Raises ValueError where it is too long."""
+    body = b""
+    async for chunk in response.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > BYTES_MAX:
+            raise ValueError("the answer is too long")
+    return body

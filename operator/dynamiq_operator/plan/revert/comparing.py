@@ -1,0 +1,141 @@
+"""Whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
+
+It is looked at once, when enough of its runs are recorded: looked at again and again, chance alone would take some version back. A figure
+that is worse, and not by chance, and by more than the App allows, takes it back. What is not known takes nothing back: without a recorder, or
+without its answer, the App says that nothing was compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dynamiq_operator.model.objects import App, format_time
+from dynamiq_operator.model.rollout import RevertPolicy
+from dynamiq_operator.model.runs import FEWEST_RUNS
+from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.revert.watch import is_running, trial
+from dynamiq_operator.plan.snapshot import Snapshot
+
+P95, COST = "p95_ms", "cost_usd"
+
+
+def to_compare(snapshot: Snapshot, app: App) -> str | None:
+    """The uid of the row that the recorder is to be asked about; None while nothing is decided by its answer."""
+    policy, watched = app.spec.rollout.revert, app.status.trial
+    if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
+        return None
+    live = History.of(snapshot.records).live
+    return live.meta.uid if live is not None and is_running(watched, live, snapshot.now) else None
+
+
+def noted_trial(context: Context) -> Trial | None:
+    """The trial of the live row with what came of comparing, as soon as that is known, and at the end of the watch in any case."""
+    policy, live, watched = context.app.spec.rollout.revert, context.history.live, trial(context)
+    if policy is None or not policy.compares or live is None or watched is None or watched.compared is not None:
+        return watched
+    found = context.snapshot.comparison
+    if found is not None and found.row != live.meta.uid:
+        found = None
+    if not is_running(watched, live, context.now):
+        return watched.model_copy(update={"compared": _not_compared(context, policy, found)})
+    is_enough = found is not None and found.runs >= runs_needed(policy) and not found.too_few
+    return watched.model_copy(update={"compared": _decided(context, policy, found)}) if found is not None and is_enough else watched
+
+
+def runs_needed(policy: RevertPolicy) -> int:
+    """Recorded runs of a row, before it is compared."""
+    return max(policy.min_runs, FEWEST_RUNS)
+
+
+def limits(policy: RevertPolicy) -> Iterator[str]:
+    """What is too much, in words."""
+    if policy.max_p95_ratio is not None:
+        yield f"p95 of its first {runs_needed(policy)} runs is more than {policy.max_p95_ratio:.2f} times that of the version before"
+    if policy.max_cost_ratio is not None:
+        yield f"one of its first {runs_needed(policy)} runs costs more than {policy.max_cost_ratio:.2f} times what one did before"
+
+
+def compared_figures(policy: RevertPolicy) -> str:
+    """What is compared, in a word."""
+    named = [word for word, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
+    return " and ".join(named)
+
+
+def _decided(context: Context, policy: RevertPolicy, found: Comparison) -> Compared:
+    bad = [said for said in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if said]
+    return Compared(
+        at=format_time(context.now),
+        result=ComparisonResult.REGRESSED if bad else ComparisonResult.KEPT,
+        runs=found.runs,
+        p95_ratio=_rounded(found.p95),
+        cost_ratio=_rounded(found.cost),
+        message=("; ".join(bad) if bad else "; ".join(_kept(found, policy)))[:512],
+    )
+
+
+def _fault(found: Comparison, figure: str, limit: float | None) -> str:
+    """Why a figure is too bad, in words; empty where it is not."""
+    of = _figure(found, figure)
+    if limit is None or of.ratio is None or of.ratio <= limit or not of.regressed:
+        return ""
+    return f"{_said(found, figure, _above(of.ratio, limit))} (at most {limit:.2f}){_node(found, figure)}"
+
+
+def _kept(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
+    for figure, word, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
+        ratio = _figure(found, figure).ratio
+        if limit is None:
+            continue
+        if found.baseline is None:
+            yield f"its {word} is compared with none: no version was live before"
+        elif ratio is None:
+            yield f"its {word} is not known"
+        else:
+            yield _said(found, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
+
+
+def _said(found: Comparison, figure: str, ratio: str) -> str:
+    if figure == P95:
+        return f"p95 of its first {found.runs} runs is {ratio} times that of #{found.baseline}"
+    return f"one of its first {found.runs} runs costs {ratio} times what one of #{found.baseline} did"
+
+
+def _node(found: Comparison, figure: str) -> str:
+    of, name, share = found.node or ("", "", 0.0)
+    return f", {100 * share:.0f} % of the change by node {name[:64]}" if of == figure else ""
+
+
+def _figure(found: Comparison, figure: str) -> Figure:
+    return found.p95 if figure == P95 else found.cost
+
+
+def _above(ratio: float, limit: float) -> str:
+    """A ratio that is above its limit, as a number that reads so."""
+    text = f"{ratio:.2f}"
+    return text if float(text) > limit else f"{ratio:.4f}"
+
+
+def _rounded(figure: Figure) -> float | None:
+    return round(figure.ratio, 4) if figure.ratio is not None else None
+
+
+def _not_compared(context: Context, policy: RevertPolicy, found: Comparison | None) -> Compared:
+    return Compared(
+        at=format_time(context.now),
+        result=ComparisonResult.NOT_COMPARED,
+        runs=found.runs if found is not None else None,
+        message=_why_not(context, policy, found)[:512],
+    )
+
+
+def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -> str:
+    if context.settings.recorder is None:
+        return "the operator was told of no recorder"
+    if found is None:
+        return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
+    if found.runs < runs_needed(policy):
+        return f"the recorder had {found.runs} of its runs, and it takes {runs_needed(policy)}"
+    return f"the recorder had less than {FEWEST_RUNS} runs of the version before"

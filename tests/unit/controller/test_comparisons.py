@@ -1,0 +1,239 @@
+"""The recorder is asked about the row that is watched, in the background, and taken for no more than it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dynamiq_operator.controller.comparisons import EVERY, EVERY_IN_VAIN, RecorderAccess
+from dynamiq_operator.desired.base import SECRET, child
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.runs import ComparedFigure, ComparedRow, Figures, NodeShare, RunComparison, Verdict
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.snapshot import Snapshot
+from tests.support import factories as given
+from tests.support.controller import Process, at, stored
+from tests.support.scripted import Script
+
+KEY = (given.NAMESPACE, given.NAME)
+LIVE = given.row_manifest("a", given.live(1))
+ROW = given.a_row("a", given.live(1)).meta.uid
+APP = given.an_app().meta.uid
+TOKEN = "of-the-operator"
+
+
+def row(uid: str, sequence: int, runs: int) -> ComparedRow:
+    figures = Figures(runs=runs, failed=0, refused=0, p50_ms=1.0, p95_ms=2.0, cost_usd=None, unpriced_calls=0)
+    return ComparedRow(deployment_id=uid, sequence=sequence, workflow_version="v1", figures=figures)
+
+
+def figure(ratio: float | None, verdict: Verdict) -> ComparedFigure:
+    return ComparedFigure(value=2.0, baseline=1.0, ratio=ratio, low=1.0, high=3.0, p_value=0.01, verdict=verdict)
+
+
+COMPARISON = RunComparison(
+    deployment=row(ROW, 12, 120),
+    baseline=row("before", 11, 4000),
+    verdict=Verdict.REGRESSED,
+    p50_ms=None,
+    p95_ms=figure(1.42, Verdict.REGRESSED),
+    failure_rate=None,
+    cost_usd=figure(None, Verdict.UNKNOWN),
+    tokens=None,
+    node=NodeShare(node_id="rank", name="Rank", of="p95_ms", share=0.8),
+    sentence="p95 went up",
+)
+SAID: dict[str, Any] = {"data": COMPARISON.model_dump(mode="json")}
+READ = Comparison(ROW, 120, too_few=False, baseline=11, p95=Figure(1.42, regressed=True), cost=Figure(), node=("p95_ms", "Rank", 0.8))
+
+
+class Recorder:
+    """A server in the place of the recorder. `asked`: path, query and token of each question."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self.answer: Callable[[], Awaitable[web.StreamResponse]] = saying(SAID)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.path, request.query_string, request.headers.get("Authorization", "")))
+        return await self.answer()
+
+
+def saying(what: Any, status: int = 200, **headers: str) -> Callable[[], Awaitable[web.StreamResponse]]:
+    async def answer() -> web.StreamResponse:
+        return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status, headers=headers)
+
+    return answer
+
+
+@pytest.fixture
+def script() -> Script:
+    secret = child(given.an_app(), SECRET, names.access_keys(given.NAME))
+    return Script().on("GET", at(SECRETS, names.access_keys(given.NAME)), stored(secret, 40))
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "recorder-token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.fixture
+async def process(client: Client, script: Script, recorder: Recorder, token: Path) -> AsyncIterator[Process]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", recorder.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, token))
+    async with made.activity, made.comparisons:
+        yield made
+    await runner.cleanup()
+
+
+def watched(made: Manifest, **trial: Any) -> None:
+    """The App watches row `a`, and compares it."""
+    given.with_spec(rollout={"revert": {"maxP95Ratio": 1.2}})(made)
+    live = {"row": "a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
+    given.with_status(live=live, trial={"row": "a", "until": "2999-11-24T13:00:00Z", **trial})(made)
+
+
+def seen(process: Process, app: given.Modifier = watched) -> None:
+    process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(app)))
+    process.informers.on_watch_event(RECORDS, "ADDED", given.stored(LIVE))
+
+
+async def answered(process: Process) -> Snapshot:
+    """The first observation, which waits for nobody, and the one that the answer, or its lack, asked for."""
+    process.queue.done(await process.queue.get())
+    first = await process.observer.observe(KEY)
+    assert (first.comparison, first.unanswered) == (None, "")
+    async with asyncio.timeout(10):
+        assert await process.queue.get() == KEY
+    process.queue.done(KEY)
+    return await process.observer.observe(KEY)
+
+
+async def test_what_the_recorder_says_of_the_watched_row_is_known(process: Process, recorder: Recorder) -> None:
+    seen(process)
+    snapshot = await answered(process)
+    assert (snapshot.comparison, snapshot.unanswered) == (READ, "")
+    path = f"/v1/apps/{APP}/deployments/{ROW}/comparison"
+    assert recorder.asked == [(path, "baseline=previous", f"Bearer {TOKEN}")]
+    asking = process.states.of(KEY).asking
+    assert asking.not_before is not None
+    assert EVERY / 2 < asking.not_before - process.client.now() <= EVERY
+
+
+def compared(made: Manifest) -> None:
+    watched(made, compared={"at": "2026-11-24T12:00:00Z", "result": "Kept", "message": "it is no worse"})
+
+
+def only_failures(made: Manifest) -> None:
+    watched(made)
+    given.with_spec(rollout={"revert": {}})(made)
+
+
+def over(made: Manifest) -> None:
+    watched(made, until="2020-11-24T12:00:00Z")
+
+
+@pytest.mark.parametrize("app", [compared, only_failures, over], ids=lambda app: app.__name__)
+async def test_nobody_is_asked_where_nothing_is_decided_by_it(process: Process, recorder: Recorder, app: given.Modifier) -> None:
+    seen(process, app)
+    await process.observer.observe(KEY)
+    await asyncio.sleep(0.1)  # nothing happens
+    assert recorder.asked == []
+
+
+def without(*path: str) -> dict[str, Any]:
+    made = json.loads(json.dumps(SAID))
+    part = made["data"]
+    for step in path[:-1]:
+        part = part[step]
+    del part[path[-1]]
+    return made if isinstance(made, dict) else {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (saying(SAID, 302, Location="/elsewhere"), "status 302"),
+        (saying({"error": {}}, 404), "status 404"),
+        (saying({"error": {}}, 403), "status 403"),
+        (saying(b""), "what it says cannot be read"),
+        (saying(b"[" * 1000), "what it says cannot be read"),
+        (saying(b" " * 300_000), "what it says cannot be read"),
+        (saying(without("verdict")), "what it says cannot be read"),
+        (saying(without("deployment", "figures", "runs")), "what it says cannot be read"),
+        (saying(json.dumps(SAID).replace("1.42", "NaN").encode()), "what it says cannot be read"),
+        (saying({"data": SAID["data"] | {"deployment": row("another", 3, 9).model_dump(mode="json")}}), "it spoke of another row"),
+    ],
+    ids=["redirect", "not found", "forbidden", "empty", "nested", "long", "no verdict", "no runs", "no number", "another row"],
+)
+async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
+    process: Process, recorder: Recorder, answer: Any, why: str
+) -> None:
+    recorder.answer = answer
+    seen(process)
+    snapshot = await answered(process)
+    assert (snapshot.comparison, snapshot.unanswered, len(recorder.asked)) == (None, why, 1)
+    asking = process.states.of(KEY).asking
+    assert asking.not_before is not None
+    assert asking.not_before - process.client.now() > EVERY_IN_VAIN / 2
+
+
+async def test_recorder_of_a_newer_version_is_understood(process: Process, recorder: Recorder) -> None:
+    data = SAID["data"] | {"more": 1, "verdict": "doubtful", "p95_ms": SAID["data"]["p95_ms"] | {"verdict": "doubtful", "more": []}}
+    recorder.answer = saying({"data": data, "more": {}})
+    seen(process)
+    found = (await answered(process)).comparison
+    assert found is not None
+    assert (found.p95, found.too_few) == (Figure(1.42), False)
+
+
+async def test_slow_recorder_holds_up_no_reconcile_and_is_given_up(process: Process, recorder: Recorder) -> None:
+    async def endless() -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    recorder.answer = endless
+    seen(process)
+    snapshot = await answered(process)
+    assert (snapshot.comparison, snapshot.unanswered) == (None, "it takes longer than 2 s")
+
+
+async def test_operator_without_a_token_asks_nobody(process: Process, recorder: Recorder, token: Path) -> None:
+    await asyncio.to_thread(token.unlink)
+    seen(process)
+    assert (await answered(process)).unanswered == "the operator has no token for it"
+    assert recorder.asked == []
+
+
+async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process, recorder: Recorder) -> None:
+    seen(process)
+    assert (await answered(process)).comparison == READ
+    recorder.answer = saying(b"", 503)
+    process.states.of(KEY).asking.not_before = None
+    await process.observer.observe(KEY)
+    async with asyncio.timeout(10):
+        await process.queue.get()
+    snapshot = await process.observer.observe(KEY)
+    assert (snapshot.comparison, snapshot.unanswered) == (READ, "status 503")

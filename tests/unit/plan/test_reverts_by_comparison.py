@@ -1,0 +1,220 @@
+"""A version that takes longer or costs more than the one before is taken back by what the recorder says of both, looked at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.revert.comparing import to_compare
+from tests.support import factories as given
+from tests.support.world import World, a_world
+
+BACK = names.revert_row(given.NAME, "b")
+RECORDER = "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
+UNTIL = 100
+"""Seconds for which a row is watched."""
+WORSE = Figure(1.42, regressed=True)
+SAME = Figure(1.02)
+
+
+def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
+    """Row `b`, v2, has been live for 30 s in place of `a`, v1; no run of it has failed."""
+    limits = {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2, "maxCostRatio": 1.5, **policy}
+    world = a_world(given.with_spec(rollout={"revert": {name: limit for name, limit in limits.items() if limit is not None}}))
+    world.settings = world.settings.model_copy(update={"recorder": recorder})
+    world.deploy("a", "v1")
+    world.run()
+    world.deploy("b", "v2")
+    world.answered(succeeded=100)
+    world.run()
+    world.later(30)
+    world.answered(succeeded=100)
+    return world
+
+
+def said(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
+    """What the recorder says of row `b`, and the operator acts on it."""
+    told = {"too_few": False, "baseline": 1, **more}
+    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **told)
+    world.settle()
+
+
+def message(world: World) -> str:
+    return next(each.message for each in world.app.status.conditions if each.type == "Trial")
+
+
+def asked(world: World) -> str | None:
+    return to_compare(world.snapshot(), world.app)
+
+
+def compared(world: World) -> tuple[str, int | None]:
+    trial = world.app.status.trial
+    assert trial is not None
+    assert trial.compared is not None
+    return trial.compared.result.value, trial.compared.runs
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"p95": WORSE}, "p95 of its first 107 runs is 1.42 times that of #1 (at most 1.20)"),
+        ({"cost": Figure(2.0, regressed=True)}, "one of its first 107 runs costs 2.00 times what one of #1 did (at most 1.50)"),
+        ({"p95": Figure(1.2004, regressed=True)}, "p95 of its first 107 runs is 1.2004 times that of #1 (at most 1.20)"),
+        (
+            {"p95": WORSE, "cost": Figure(1.61, regressed=True), "node": ("p95_ms", "Rank", 0.8)},
+            "p95 of its first 107 runs is 1.42 times that of #1 (at most 1.20), 80 % of the change by node Rank; "
+            "one of its first 107 runs costs 1.61 times what one of #1 did (at most 1.50)",
+        ),
+    ],
+    ids=["p95", "cost", "barely", "both"],
+)
+def test_version_that_is_worse_is_taken_back_with_the_recorders_figures(figures: Any, why: str) -> None:
+    world = watched()
+    said(world, runs=107, **figures)
+    world.run()
+    assert world.rows[BACK].spec.message == f"v2 (#2, b) was taken back: {why}"
+    assert (world.rows[BACK].spec.restores, world.serving) == ("a", "v1")
+    assert world.condition("Trial") == ("False", "Reverted")
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"p95": Figure(1.42), "cost": Figure(1.9)},
+        {"p95": Figure(1.19, regressed=True), "cost": Figure(1.49, regressed=True)},
+        {"p95": Figure(None, regressed=True), "cost": Figure()},
+        {"baseline": None, "p95": Figure(), "cost": Figure()},
+    ],
+    ids=["chance", "below the limit", "not known", "nothing before"],
+)
+def test_version_is_kept_where_it_is_not_known_to_be_worse(figures: Any) -> None:
+    world = watched()
+    said(world, **figures)
+    assert (compared(world), set(world.rows)) == (("Kept", 100), {"a", "b"})
+    assert world.condition("Trial") == ("True", "Watching")
+    world.later(UNTIL)
+    world.settle()
+    assert (world.condition("Trial"), set(world.rows)) == (("False", "Kept"), {"a", "b"})
+
+
+def test_only_the_limits_that_are_named_count() -> None:
+    world = watched(maxCostRatio=None)
+    said(world, cost=Figure(9.0, regressed=True))
+    assert (compared(world)[0], "cost" in message(world)) == ("Kept", False)
+
+
+@pytest.mark.parametrize(
+    ("before", "policy"),
+    [({"runs": 99}, {}), ({"runs": 25, "too_few": True}, {"minRuns": 20}), ({"runs": 100, "too_few": True}, {})],
+    ids=["too few for the App", "too few for a verdict", "too few of the version before"],
+)
+def test_it_waits_for_enough_runs(before: Any, policy: Any) -> None:
+    world = watched(**policy)
+    said(world, p95=WORSE, **before)
+    trial = world.app.status.trial
+    assert (trial and trial.compared, set(world.rows)) == (None, {"a", "b"})
+    assert asked(world) is not None
+    said(world, p95=WORSE, runs=120)
+    assert BACK in world.rows
+
+
+def test_it_is_looked_at_once() -> None:
+    """Looked at again and again, chance alone would take some version back."""
+    world = watched()
+    said(world)
+    assert asked(world) is None
+    said(world, runs=5000, p95=WORSE)
+    assert (compared(world), set(world.rows)) == (("Kept", 100), {"a", "b"})
+
+
+def test_what_the_recorder_says_of_another_row_counts_for_nothing() -> None:
+    world = watched()
+    world.comparison = Comparison("another", 500, too_few=False, baseline=1, p95=WORSE)
+    world.settle()
+    assert set(world.rows) == {"a", "b"}
+    world.later(UNTIL)
+    world.settle()
+    assert world.condition("Trial") == ("False", "NotCompared")
+
+
+def test_operator_that_is_killed_after_the_look_takes_it_back_by_what_was_noted() -> None:
+    world = watched()
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.perform(world.plan().operations)
+    assert (compared(world)[0], BACK in world.rows) == ("Regressed", False)
+    world.comparison = None
+    world.settle()
+    assert BACK in world.rows
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({}, "the recorder gave no answer"),
+        ({"unanswered": "it takes longer than 2 s"}, "the recorder gave no answer: it takes longer than 2 s"),
+        ({"runs": 12}, "the recorder had 12 of its runs, and it takes 100"),
+        ({"runs": 400, "too_few": True}, "the recorder had less than 30 runs of the version before"),
+    ],
+    ids=["none", "slow", "too few", "too few before"],
+)
+def test_without_an_answer_in_time_nothing_is_taken_back_and_the_app_says_so_for_good(found: Any, why: str) -> None:
+    world = watched()
+    world.unanswered = found.pop("unanswered", "")
+    if found:
+        said(world, p95=WORSE, **found)
+    world.later(world.plan().requeue_after or 0)
+    world.settle()
+    assert (world.condition("Trial"), set(world.rows)) == (("False", "NotCompared"), {"a", "b"})
+    assert message(world).endswith(f"and is kept; its p95 and cost could not be compared: {why}")
+    world.unanswered, world.comparison = "", None
+    world.later(3600)
+    assert not world.plan().operations, "an operator that is started anew says the same"
+
+
+def test_without_a_recorder_the_app_says_so_at_once_and_is_watched_by_its_failures() -> None:
+    world = watched(recorder=None)
+    world.settle()
+    assert (asked(world), world.condition("Trial")) == (None, ("Unknown", "NoRecorder"))
+    assert "its p95 and cost cannot be compared: the operator was told of no recorder" in message(world)
+    world.answered(succeeded=10, failed=190)
+    world.settle()
+    assert BACK in world.rows
+    quiet = watched(recorder=None)
+    quiet.later(UNTIL)
+    quiet.settle()
+    assert quiet.condition("Trial") == ("False", "NotCompared")
+
+
+def test_only_the_row_that_is_watched_is_asked_about() -> None:
+    world = watched()
+    assert asked(world) == world.rows["b"].meta.uid
+    assert asked(watched(maxP95Ratio=None, maxCostRatio=None)) is None
+    world.later(UNTIL)
+    assert asked(world) is None
+    world.settle()
+    world.deploy("c", restores="a")
+    world.run()
+    assert asked(world) is None, "what is restored is never taken back"
+
+
+def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
+    world = watched(maxCostRatio=None, minRuns=20)
+    world.settle()
+    assert message(world).endswith(
+        ": where more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 30 runs is more than 1.20 "
+        "times that of the version before, what ran before comes back"
+    )
+    said(world, runs=31)
+    assert message(world).endswith("comes back; p95 of its first 31 runs is 1.02 times that of #1")
+
+
+def test_newer_row_is_never_passed() -> None:
+    world = watched()
+    world.deploy("c", "v3")
+    world.settle()
+    said(world, p95=WORSE)
+    world.run()
+    assert BACK not in world.rows
