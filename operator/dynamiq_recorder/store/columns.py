@@ -9,9 +9,7 @@ import msgspec
 from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import NO_TOKENS, Run, Span, Tokens
 from dynamiq_recorder.store.database import Cell, Database
-
-FOLDED = 2_000
-"""Characters of an error's text by which it is found."""
+from dynamiq_recorder.store.texts import folded
 
 RUN_COLUMNS = (
     *("key", "id", "app_key", "row_key", "instance_key", "seq", "source", "status", "reason", "trigger_name", "session_id", "user_id"),
@@ -33,7 +31,7 @@ BESIDE = ("spans", "contents", "extras", "labels", "errors", "scores")
 """The tables that have lines of a run, by its run_key."""
 
 RUN_READ = (
-    ", ".join(f"r.{name}" for name in RUN_COLUMNS) + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.id, c.error "
+    ", ".join(f"r.{name}" for name in RUN_COLUMNS) + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.instance_id, c.error "
     "FROM runs r JOIN apps a ON a.key = r.app_key LEFT JOIN app_rows w ON w.key = r.row_key "
     "LEFT JOIN instances i ON i.key = r.instance_key LEFT JOIN contents c ON c.run_key = r.key AND c.n = 0"
 )
@@ -64,26 +62,19 @@ class Lines(msgspec.Struct):
         yield "errors", ERROR_COLUMNS, self.errors
 
 
-def clean(text: str | None) -> str | None:
-    """Text as every database takes it: no NUL, no half of a surrogate pair."""
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
 def add_lines(lines: Lines, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
     """The lines of a run and of all that is beside it."""
     tokens = run.tokens
-    tags = tuple(dict.fromkeys(clean(tag) or "" for tag in run.tags))
-    models = tuple(dict.fromkeys(clean(model) or "" for model in run.models))
+    tags = tuple(dict.fromkeys(run.tags))
+    models = tuple(dict.fromkeys(run.models))
     kept = _add_content(lines, run, key, app)
     started = run.started_at
     line = (
-        *(key, run_id, app, row, instance, run.seq, run.source._value_, run.status._value_, clean(run.reason), clean(run.trigger)),
-        *(clean(run.session_id), clean(run.user_id)),
+        *(key, run_id, app, row, instance, run.seq, run.source._value_, run.status._value_, run.reason, run.trigger),
+        *(run.session_id, run.user_id),
         msgspec.json.encode(tags).decode() if tags else None,
         msgspec.json.encode(models).decode() if models else None,
-        *(clean(run.pins), clean(run.workflow_version), clean(run.workflow_hash), clean(run.trace_id), started, run.duration),
+        *(run.pins, run.workflow_version, run.workflow_hash, run.trace_id, started, run.duration),
         *(run.first_chunk, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, run.cost, run.unpriced, run.model_calls),
         *(max(run.node_count, len(run.spans)), 1 if kept else 0),
     )
@@ -97,8 +88,8 @@ def _span_line(span: Span, key: int, n: int) -> Cell:
     tokens = span.tokens
     source = span.cost_source
     return (
-        *(key, n, clean(span.span_id), clean(span.parent_id), clean(span.node_id), clean(span.name), clean(span.type), clean(span.model)),
-        *(clean(span.provider), 1 if span.is_model else 0, span.status._value_, clean(span.error_type), span.attempts),
+        *(key, n, span.span_id, span.parent_id, span.node_id, span.name, span.type, span.model),
+        *(span.provider, 1 if span.is_model else 0, span.status._value_, span.error_type, span.attempts),
         *(1 if span.cached else 0, span.started_at, span.duration),
         *(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, span.cost, source._value_ if source is not None else None),
     )
@@ -110,17 +101,12 @@ def _add_content(lines: Lines, run: Run, key: int, app: int) -> bool:
     parts: list[Run | Span] = [run, *run.spans]
     for n, part in enumerate(parts):
         if part.error is not None or part.input is not None or part.output is not None:
-            lines.contents.append((key, n, clean(part.error), clean(part.input), clean(part.output)))
+            lines.contents.append((key, n, part.error, part.input, part.output))
         if part.extra is not None:
-            lines.extras.append((key, n, clean(part.extra)))
+            lines.extras.append((key, n, part.extra))
     if run.error:
         lines.errors.append((app, run.started_at, key, folded(run.error)))
     return len(lines.contents) > before
-
-
-def folded(text: str) -> str:
-    """How an error's text is searched: any case is the same."""
-    return (clean(text) or "")[:FOLDED].casefold()
 
 
 def run_of(database: Database, line: Cell) -> Run:

@@ -19,10 +19,6 @@ class Connection(Protocol):
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]: ...
 
-    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Cell]:
-        """Lines as they come, for what may be too many to hold."""
-        ...
-
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Lines changed."""
         ...

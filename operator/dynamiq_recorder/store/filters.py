@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dynamiq_operator.model.runs import RunStatus
 from dynamiq_recorder.model import Filter
-from dynamiq_recorder.store.columns import MODEL, TAG, folded
+from dynamiq_recorder.store.columns import MODEL, TAG
 from dynamiq_recorder.store.database import Connection
+from dynamiq_recorder.store.texts import clean, folded
 
 _LABELLED = "EXISTS (SELECT 1 FROM labels l WHERE l.app_key = r.app_key AND l.kind = ? AND l.value = ? AND l.started_at = r.started_at AND l.run_key = r.key)"
 _FAILING = "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {found})"
@@ -28,12 +29,12 @@ class Conditions:
 
 
 def app_key(connection: Connection, uid: str) -> int | None:
-    lines = connection.all("SELECT coalesce(became, key) FROM apps WHERE uid = ?", (uid,))
+    lines = connection.all("SELECT coalesce(became, key) FROM apps WHERE uid = ?", (clean(uid),))
     return int(lines[0][0]) if lines else None
 
 
 def row_key(connection: Connection, uid: str) -> int | None:
-    lines = connection.all("SELECT key FROM app_rows WHERE uid = ?", (uid,))
+    lines = connection.all("SELECT key FROM app_rows WHERE uid = ?", (clean(uid),))
     return int(lines[0][0]) if lines else None
 
 
@@ -56,11 +57,11 @@ def conditions(connection: Connection, wanted: Filter) -> Conditions | None:
         ("user_id", wanted.user_id),
     ):
         if value is not None:
-            made.add(f"r.{column} = ?", value)
+            made.add(f"r.{column} = ?", clean(value))
     if wanted.status:
         _add_status(made, wanted.status)
     for kind, value in [*((TAG, tag) for tag in wanted.tags), *(((MODEL, wanted.model),) if wanted.model is not None else ())]:
-        made.add(_LABELLED, kind, value)
+        made.add(_LABELLED, kind, clean(value))
     if wanted.error is not None:
         made.add(_FAILING.format(found=connection.contains("e.folded")), folded(wanted.error))
     for sql, bound in (

@@ -86,23 +86,20 @@ def _count(connection: Connection, where: Conditions) -> int:
     return int(connection.all(counted, where.values)[0][0])
 
 
-def every(database: Database, connection: Connection, wanted: Filter, *, content: bool) -> Iterator[Run]:
-    """See Store.every."""
-    where = conditions(connection, wanted)
-    if where is None:
-        return
-    keys: list[int] = []
-    for (key,) in connection.stream(f"SELECT r.key FROM runs r WHERE {where.sql} ORDER BY r.started_at, r.key", where.values):  # noqa: S608 - our own names
-        keys.append(key)
-        if len(keys) == MANY:
-            yield from _in_order(database, connection, keys, content=content)
-            keys = []
-    yield from _in_order(database, connection, keys, content=content)
-
-
-def _in_order(database: Database, connection: Connection, keys: list[int], *, content: bool) -> Iterator[Run]:
-    found = {each.key: each.run for each in stored(database, connection, keys, content=content)}
-    yield from (found[key] for key in keys if key in found)
+def every(database: Database, wanted: Filter, *, content: bool) -> Iterator[Run]:
+    """See Store.every. In pieces of one transaction each: a slow reader holds nothing."""
+    order = Sort("started_at", descending=False)
+    after: _Cursor | None = None
+    while True:
+        with database.reading() as connection:
+            where = conditions(connection, wanted)
+            lines = _ordered(connection, where, order, after, MANY, 0) if where is not None else []
+            keys = [line[0] for line in lines]
+            found = {each.key: each.run for each in stored(database, connection, keys, content=content)}
+        yield from (found[key] for key in keys if key in found)
+        if len(lines) < MANY:
+            return
+        after = _Cursor(order.by, order.descending, lines[-1][_PLACE[order.by]], lines[-1][0])
 
 
 def _written(cursor: _Cursor | None) -> str | None:

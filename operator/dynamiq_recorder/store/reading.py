@@ -171,7 +171,7 @@ def sessions(connection: Connection, wanted: Filter, *, limit: int, offset: int)
         return (), 0
     newest: dict[str, None] = {}
     scanned = f"SELECT r.session_id FROM runs r WHERE {where.sql} AND r.session_id IS NOT NULL ORDER BY r.started_at DESC LIMIT {SCANNED}"  # noqa: S608
-    for (session,) in connection.stream(scanned, where.values):
+    for (session,) in connection.all(scanned, where.values):
         newest.setdefault(session)
         if len(newest) >= COUNTED:
             break

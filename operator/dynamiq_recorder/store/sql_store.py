@@ -11,6 +11,7 @@ from dynamiq_recorder.store import attribution, deleting, paging, reading, schem
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort
 from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.texts import clean
 
 
 def _now() -> int:
@@ -49,8 +50,7 @@ class SqlStore:
             return paging.page(self._database, connection, wanted, sort, limit=limit, offset=offset, cursor=cursor)
 
     def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
-        with self._database.reading() as connection:
-            yield from paging.every(self._database, connection, wanted, content=content)
+        return paging.every(self._database, wanted, content=content)
 
     def run(self, run_id: str, *, content: bool) -> Run | None:
         with self._database.reading() as connection:
@@ -77,12 +77,14 @@ class SqlStore:
     def add_score(self, run_id: str, score: Score) -> bool:
         columns = ("run_key", "name", "by_whom", "value", "comment", "at", "row_key")
 
+        comment = clean(score.comment) if score.comment is not None else None
+
         def work(connection: Connection) -> bool:
             key = self._key(connection, run_id)
             if key is None:
                 return False
             row = connection.all(f"SELECT row_key FROM runs WHERE key = ?{self._database.locking}", (key,))[0][0]  # noqa: S608
-            connection.put("scores", columns[:3], columns, [(key, score.name, score.by, score.value, score.comment, score.at, row)])
+            connection.put("scores", columns[:3], columns, [(key, clean(score.name), clean(score.by), score.value, comment, score.at, row)])
             return True
 
         return self._database.transact(work)
@@ -105,7 +107,7 @@ class SqlStore:
 
     def instance_pod(self, instance: str) -> str | None:
         with self._database.reading() as connection:
-            lines = connection.all("SELECT pod_uid FROM instances WHERE id = ?", (instance,))
+            lines = connection.all("SELECT pod_uid FROM instances WHERE instance_id = ?", (clean(instance),))
         return lines[0][0] if lines else None
 
     def delete(self, wanted: Filter) -> int:

@@ -42,9 +42,6 @@ class SqliteConnection:
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
         return self.raw.execute(sql, parameters).fetchall()
 
-    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Cell]:
-        yield from self.raw.execute(sql, parameters)
-
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
         return self.raw.execute(sql, parameters).rowcount
 

@@ -16,6 +16,7 @@ from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.periods import Periods, Times
 from dynamiq_recorder.store.tally import Tally
+from dynamiq_recorder.store.texts import clean, storable
 
 _BESIDE_OF_A_MERGE = ("spans", "contents", "extras", "labels", "errors")
 
@@ -49,8 +50,8 @@ def write(database: Database, batches: Sequence[Batch]) -> int:
     for batch in batches:
         for run in batch.runs:
             identity = database.id_in(run.id)
-            before = runs.get(identity)
-            runs[identity] = _once(run) if before is None else union(before, run)
+            before, now = runs.get(identity), storable(_once(run))
+            runs[identity] = now if before is None else union(before, now)
     given = _Given(dict(sorted(runs.items())), [instance for batch in batches for instance in batch.instances])
     if not runs and not given.instances:
         return 0
@@ -144,15 +145,15 @@ def _instances(connection: Connection, given: Sequence[Instance], new: Iterable[
             note.highest = max(note.highest, run.seq or 0)
             note.seen_at = max(note.seen_at, run.started_at + run.duration)
     for instance in given:
-        note = notes.setdefault(instance.id, _Note(apps[instance.app_uid]))
+        note = notes.setdefault(clean(instance.id), _Note(apps[instance.app_uid]))
         note.pod_uid = note.pod_uid or instance.pod_uid
         note.last_seq, note.dropped = max(note.last_seq, instance.last_seq), max(note.dropped, instance.dropped)
         note.ended, note.seen_at = note.ended or instance.ended, max(note.seen_at, instance.at)
     connection.many(_NOTE_INSTANCE, [notes[name].line(name) for name in sorted(notes)])
     keys: dict[str, int] = {}
     for part in pieces(sorted(notes)):
-        condition, values = connection.within("id", part)
-        keys.update(connection.all(f"SELECT id, key FROM instances WHERE {condition}", values))  # noqa: S608 - our own names
+        condition, values = connection.within("instance_id", part)
+        keys.update(connection.all(f"SELECT instance_id, key FROM instances WHERE {condition}", values))  # noqa: S608 - our own names
     return keys
 
 
@@ -161,8 +162,8 @@ def _larger(column: str) -> str:
 
 
 _NOTE_INSTANCE = (
-    "INSERT INTO instances (id, app_key, pod_uid, last_seq, highest, stored, dropped, ended, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - our own names
-    "ON CONFLICT (id) DO UPDATE SET stored = instances.stored + excluded.stored, pod_uid = coalesce(instances.pod_uid, excluded.pod_uid), "
+    "INSERT INTO instances (instance_id, app_key, pod_uid, last_seq, highest, stored, dropped, ended, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - our own names
+    "ON CONFLICT (instance_id) DO UPDATE SET stored = instances.stored + excluded.stored, pod_uid = coalesce(instances.pod_uid, excluded.pod_uid), "
     + ", ".join(_larger(column) for column in ("last_seq", "highest", "dropped", "ended", "seen_at"))
 )
 

@@ -26,7 +26,7 @@ CREATE INDEX app_rows_app ON app_rows (app_key, sequence);
 
 CREATE TABLE instances (
     key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
+    instance_id TEXT NOT NULL UNIQUE,
     app_key INTEGER NOT NULL,
     pod_uid TEXT,
     last_seq INTEGER NOT NULL, -- as it says

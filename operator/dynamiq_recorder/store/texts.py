@@ -1,0 +1,65 @@
+"""Text as every database takes it: no NUL, no half of a surrogate pair. Whoever sends a run decides what is in its names."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from dynamiq_recorder.model import Run, Span
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+FOLDED = 2_000
+"""Characters of an error's text by which it is found."""
+_RUN = tuple(
+    field.name for field in msgspec.structs.fields(Run) if field.name not in ("id", "spans") and "str" in str(field.type)
+)
+_SPAN = tuple(field.name for field in msgspec.structs.fields(Span) if "str" in str(field.type))
+
+
+def storable(run: Run) -> Run:
+    """The run, with what no database takes replaced."""
+    if _fit(run) and all(map(_fit, run.spans)):
+        return run
+    return msgspec.structs.replace(_cleaned(run, _RUN), spans=tuple(_cleaned(span, _SPAN) for span in run.spans))
+
+
+def clean(text: str) -> str:
+    return text if _fits(text) else text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def folded(error: str) -> str:
+    """How an error's text is searched: any case is the same."""
+    return clean(error)[:FOLDED].casefold()
+
+
+def _fits(text: str) -> bool:
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fit(part: Run | Span) -> bool:
+    """Looked at together: each by itself would take as long as to store it."""
+    texts = [value for value in msgspec.structs.astuple(part) if value.__class__ is str]
+    if isinstance(part, Run):
+        texts += [*part.tags, *part.models]
+    return _fits("\n".join(texts))
+
+
+def _cleaned(part: S, names: tuple[str, ...]) -> S:
+    changed: dict[str, object] = {}
+    for name in names:
+        value = getattr(part, name)
+        if isinstance(value, str) and value.__class__ is str:
+            changed[name] = clean(value)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(map(clean, value))
+    return msgspec.structs.replace(part, **changed)

@@ -1,0 +1,157 @@
+"""A real PostgreSQL for tests: a server of its own in a folder, on a port of the loopback.
+
+Its programs come from Debian's postgresql-15, which is installed with apt-get as root; elsewhere it says what to install. The server refuses
+to be root, so as root it is started as `nobody`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from local import builds
+from local.errors import LocalError
+from local.steps import CommandError, Step, Task
+from tests.support.waiting import eventually
+
+PACKAGES = ("postgresql-15",)
+WANTED = (
+    "the tests of the recorder's store need PostgreSQL 15 or newer, and there is none: install it (Debian: apt-get install postgresql-15)"
+)
+USER = "nobody"
+UNSAFE = ("fsync=off", "full_page_writes=off")
+"""Quick, for tests that kill no server: what a crash of the machine would lose is of no account."""
+
+
+def programs() -> Path:
+    """The folder of initdb and postgres, the newest. Raises AssertionError saying what to install where there is none."""
+    found = _programs()
+    assert found is not None, WANTED
+    return found
+
+
+def _programs() -> Path | None:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    candidates = [*folders, *([Path(on_path).resolve().parent] if on_path else [])]
+    return next((folder for folder in candidates if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+
+
+def missing() -> list[Step]:
+    """The step that installs it where it is not there and can be installed. Raises LocalError where it can't."""
+    if _programs() is not None:
+        return []
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise LocalError(WANTED)
+    return [Step(f"apt-get install {' '.join(PACKAGES)}", _install)]
+
+
+def _install(task: Task) -> str:
+    # The package would start a server of its own, which nobody here wants.
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    with builds.locked("packages"):
+        for arguments in (("update",), ("install", "--yes", "--no-install-recommends", *PACKAGES)):
+            try:
+                task.run(["apt-get", "-qq", *arguments], env=environment, interruptible=False)
+            except CommandError as error:
+                raise LocalError(f"`apt-get {' '.join(arguments)}` failed:\n{error}") from error
+    return ""
+
+
+@dataclass
+class Server:
+    """A server; `start` and `stop` take as long as they take."""
+
+    folder: Path
+    port: int
+    settings: tuple[str, ...] = UNSAFE
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    def made(cls, folder: Path, *, settings: tuple[str, ...] = UNSAFE) -> Server:
+        data = folder / "data"
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(USER)
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        done = subprocess.run([*_as_user(), programs() / "initdb", "-D", data, *options], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"initdb failed:\n{done.stdout}{done.stderr}"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        return cls(folder, port, settings)
+
+    def address(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        log = (self.folder / "log").open("ab")
+        given = [part for setting in self.settings for part in ("-c", setting)]
+        command = [
+            *_as_user(),
+            programs() / "postgres",
+            "-D",
+            self.folder / "data",
+            "-p",
+            str(self.port),
+            "-k",
+            "",
+            "-h",
+            "127.0.0.1",
+            *given,
+        ]
+        with log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        eventually("PostgreSQL answers", self._answers, seconds=60)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"PostgreSQL ended:\n{(self.folder / 'log').read_text()[-2000:]}"
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.address(), connect_timeout=2):
+            return True
+        return False
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends its connections and it; `kill`: as a crash would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT if kill else signal.SIGINT)
+            self._process.wait(60)
+            self._process = None
+
+    def database(self) -> str:
+        """The address of a new and empty database."""
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self.address(), autocommit=True) as raw:
+            raw.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        return self.address(name)
+
+
+@contextlib.contextmanager
+def running(*, settings: tuple[str, ...] = UNSAFE) -> Iterator[Server]:
+    """A server until the block is left. Its folder is not pytest's, which nobody but root may pass."""
+    with tempfile.TemporaryDirectory(prefix="dynamiq-postgres-") as folder:
+        server = Server.made(Path(folder), settings=settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _as_user() -> list[str | Path]:
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam(USER)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
