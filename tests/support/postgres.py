@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psycopg
 
-from local import builds
+from local import builds, steps
 from local.errors import LocalError
 from local.steps import CommandError, Step, Task
 from tests.support.waiting import eventually
@@ -140,7 +140,12 @@ class Server:
 
 @contextlib.contextmanager
 def running(*, settings: tuple[str, ...] = UNSAFE) -> Iterator[Server]:
-    """A server until the block is left. Its folder is not pytest's, which nobody but root may pass."""
+    """A server until the block is left. Its folder is not pytest's, which nobody but root may pass.
+
+    Installs PostgreSQL where it is missing and can be installed, else raises LocalError saying what to install.
+    """
+    if needed := missing():
+        steps.run(needed)
     with tempfile.TemporaryDirectory(prefix="dynamiq-postgres-") as folder:
         server = Server.made(Path(folder), settings=settings)
         server.start()
