@@ -12,9 +12,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 FOLDED = 2_000
 """Characters of an error's text by which it is found."""
-_RUN = tuple(
-    field.name for field in msgspec.structs.fields(Run) if field.name not in ("id", "spans") and "str" in str(field.type)
-)
+_RUN = tuple(field.name for field in msgspec.structs.fields(Run) if field.name not in ("id", "spans") and "str" in str(field.type))
 _SPAN = tuple(field.name for field in msgspec.structs.fields(Span) if "str" in str(field.type))
 
 
