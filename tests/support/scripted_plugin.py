@@ -7,6 +7,7 @@ context, and prints its arguments for everything else. `complains` makes it end 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -24,13 +25,15 @@ import pytest
 
 from dynamiq_operator import cli
 from dynamiq_operator.cli import completion
+from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
+from tests.support import scripted_recorder
 from tests.support.factories import NAME, NAMESPACE, flow, flow_hash
-from tests.support.scripted import Answer, Reply, Script, ScriptedServer, listed
+from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 
 KUBECTL = """#!/bin/sh
 PATH=/usr/bin:/bin
@@ -41,7 +44,7 @@ proxy)
     echo "Starting to serve on the socket"
     [ ! -e "$STAND_IN/says" ] || cat "$STAND_IN/says" >&2
     exec sleep 600;;
-config) cat "$STAND_IN/namespace";;
+config) case "$*" in *--raw*) cat "$STAND_IN/kubeconfig";; *) cat "$STAND_IN/namespace";; esac;;
 get) cat "$STAND_IN/get-$2";;
 port-forward) echo $$ >"$STAND_IN/forwarder"; cat "$STAND_IN/forwarded"; cat "$STAND_IN/not-forwarded" >&2; [ ! -s "$STAND_IN/forwarded" ] || exec sleep 600;;
 *) printf '%s\\n' "$@";;
@@ -84,13 +87,35 @@ class Display(io.StringIO):
         return True
 
 
+class PluginScript(Script):
+    """A cluster without a recorder, or with `has_recorder` one that has the small world of `scripted_recorder`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_recorder = False
+
+    def answer(self, sent: Sent) -> Reply:
+        reply = super().answer(sent)
+        if not sent.path.startswith(PROXY) or not self.unscripted or self.unscripted[-1] is not sent:
+            return reply
+        self.unscripted.pop()
+        if self.has_recorder:
+            return scripted_recorder.answer(sent, PROXY)
+        return failure(403, "Forbidden", 'services "http:dynamiq-recorder:http" is forbidden: User "anna" cannot get resource')
+
+    @property
+    def recorded(self) -> list[Sent]:
+        """What the recorder was asked, in order."""
+        return [sent for sent in self.sent if sent.path.startswith(PROXY)]
+
+
 @dataclass
 class ScriptedPlugin:
     """Calls `kubectl dynamiq` in this process. `typed`: what is typed at a terminal, where there is one. Use it as a context manager."""
 
     capture: pytest.CaptureFixture[str]
     patch: pytest.MonkeyPatch
-    script: Script = field(default_factory=Script)
+    script: PluginScript = field(default_factory=PluginScript)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="plugin-", dir="/tmp")))
     _server: ScriptedServer | None = None
 
@@ -99,6 +124,7 @@ class ScriptedPlugin:
         kubectl.write_text(KUBECTL)
         kubectl.chmod(0o755)
         (self.folder / "namespace").write_text(NAMESPACE)
+        self.logs_in({"client-certificate-data": "Y2VydA=="})
         for name, value in self.environment(kubectl).items():
             self.patch.setenv(name, value)
         self._server = ScriptedServer(self.script, unix=self.folder / "api")
@@ -136,6 +162,22 @@ class ScriptedPlugin:
         command = [sys.executable, "-c", f"{hears}; import sys; from dynamiq_operator.cli import main; sys.exit(main())", *arguments]
         environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+    def logs_in(self, user: Mapping[str, Any], **cluster: Any) -> None:
+        """The kubeconfig's user is this one."""
+        context = {"name": "stand-in", "context": {"user": "tester", "cluster": "stand-in"}}
+        made = {
+            "current-context": "stand-in",
+            "contexts": [context],
+            "users": [{"name": "tester", "user": dict(user)}],
+            "clusters": [{"name": "stand-in", "cluster": cluster}],
+        }
+        (self.folder / "kubeconfig").write_text(json.dumps(made))
+
+    def records(self) -> None:
+        """There is a recorder, and the kubeconfig has a token."""
+        self.script.has_recorder = True
+        self.logs_in({"token": "token-of-anna"})
 
     def complains(self, text: str) -> None:
         """`kubectl proxy` ends with this on standard error."""

@@ -4,100 +4,71 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
+from dynamiq_operator.cli import parsing, run_arguments
 from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 
-PROG = "kubectl dynamiq"
 FOLLOW_SECONDS = 600.0
 CALL_SECONDS = 300.0
-EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
 DEPLOY_EXITS = (
     "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 still under way after --timeout,"
     " 4 what would be deployed has changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
 )
-KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One sentence and the next step, in place of the whole usage."""
-        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line, without kubectl's own flags."""
-    made = _Parser(
-        prog=PROG,
+    made = parsing.Parser(
+        prog=parsing.PROG,
         description="Every deploy of an App is a row of its history; rolling back is one more row.",
-        epilog=f"{KUBECTL}. {EXITS}. `{PROG} COMMAND --help` has examples."
+        epilog=f"{parsing.KUBECTL}. {parsing.EXITS}. `{parsing.PROG} COMMAND --help` has examples."
         " The variable KUBECTL names another kubectl than that of the PATH; NO_COLOR takes the colours.",
         allow_abbrev=False,
     )
-    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=parsing.Parser)
     _reading(commands)
     _acting(commands)
     _pods(commands)
+    run_arguments.add(commands)
     return made
-
-
-def _command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> argparse.ArgumentParser:
-    shown = "\n".join(f"  {PROG} {name} {example}".rstrip() for example in examples)
-    made: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=says,
-        description=f"{says[0].upper()}{says[1:]}.{' ' + more if more else ''}",
-        epilog=f"examples:\n{shown}\n\n{exits}\n{KUBECTL}",
-        formatter_class=_Wrapped,
-        allow_abbrev=False,
-    )
-    return made
-
-
-class _Wrapped(argparse.RawDescriptionHelpFormatter):
-    """Wraps the description, which is one paragraph, and leaves the examples as they are."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith("examples:"):
-            return super()._fill_text(text, width, indent)
-        return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
 def _reading(commands: Any) -> None:
     _listing(commands)
-    shown = _command(
+    shown = parsing.command(
         commands,
         "history",
         "show the rows of an App, the newest first",
         _outputs_of_history(),
         ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch"),
     )
-    _app(shown)
-    _output(shown, "wide", "name")
+    parsing.app(shown)
+    parsing.output(shown, "wide", "name")
     shown.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
 
-    status = _command(
+    status = parsing.command(
         commands,
         "status",
         "show what an App serves, what is being deployed, and how its pods are",
         "",
         ("support", "support -o json"),
     )
-    _app(status)
-    _output(status, "name")
+    parsing.app(status)
+    parsing.output(status, "name")
 
-    diff = _command(
+    diff = parsing.command(
         commands,
         "diff",
         "show what changed from one row to another",
         "A row is named by its sequence (3 or '#3') or by its name.",
         ("support 1 3", "support support-9ml5c support-f8mmm"),
     )
-    _app(diff)
+    parsing.app(diff)
     diff.add_argument("before", metavar="ROW", help="the row to come from")
     diff.add_argument("after", metavar="ROW", help="the row to come to")
 
-    verify = _command(
+    verify = parsing.command(
         commands,
         "verify",
         "verify that nobody changed or removed a row of an App's history",
@@ -105,7 +76,7 @@ def _reading(commands: Any) -> None:
         ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
         "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
-    _app(verify)
+    parsing.app(verify)
     verify.add_argument(
         "--file",
         metavar="FILE",
@@ -120,7 +91,8 @@ def _outputs_of_history() -> str:
     *added, last = (column.spoken for column in of_plugin(wide=True) if column.wide)
     fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
     return (
-        f"-o wide adds {', '.join(added)} and {last}."
+        f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
+        " 95th percentile, their cost, and the verdict on it."
         f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}."
     )
 
@@ -133,7 +105,7 @@ def _acting(commands: Any) -> None:
 
 
 def _deploy(commands: Any) -> None:
-    deploy = _command(
+    deploy = parsing.command(
         commands,
         "deploy",
         "deploy a version of an App: one more row",
@@ -148,7 +120,7 @@ def _deploy(commands: Any) -> None:
         ),
         DEPLOY_EXITS,
     )
-    _app(deploy)
+    parsing.app(deploy)
     deploy.add_argument("--version", metavar="VERSION", help="version to deploy, such as v4 (default: the newest release)")
     _runtime(deploy)
     types = deploy.add_mutually_exclusive_group()
@@ -156,20 +128,26 @@ def _deploy(commands: Any) -> None:
         "--server-based", action="store_true", help="always running (default: the type that is live; of a first row, this one)"
     )
     types.add_argument("--serverless", action="store_true", help="asleep while nobody calls, and woken by the next call")
-    deploy.add_argument("--min", type=_count, metavar="PODS", help="fewest pods of a server")
-    deploy.add_argument("--max", type=_count, metavar="PODS", help="most pods")
-    deploy.add_argument("--cpu", type=_count, metavar="PERCENT", help="CPU use that the autoscaler of a server aims at")
+    deploy.add_argument("--min", type=parsing.count, metavar="PODS", help="fewest pods of a server")
+    deploy.add_argument("--max", type=parsing.count, metavar="PODS", help="most pods")
+    deploy.add_argument("--cpu", type=parsing.count, metavar="PERCENT", help="CPU use that the autoscaler of a server aims at")
     deploy.add_argument(
-        "--idle-seconds", type=_seconds(5, 86400), metavar="SECONDS", help="of a serverless App: without a call for so long it sleeps"
+        "--idle-seconds",
+        type=parsing.seconds(5, 86400),
+        metavar="SECONDS",
+        help="of a serverless App: without a call for so long it sleeps",
     )
     deploy.add_argument(
-        "--hold-seconds", type=_seconds(1, 3600), metavar="SECONDS", help="of a serverless App: for so long a call waits for it to wake"
+        "--hold-seconds",
+        type=parsing.seconds(1, 3600),
+        metavar="SECONDS",
+        help="of a serverless App: for so long a call waits for it to wake",
     )
     _add_deploy_flags(deploy)
 
 
 def _rollback(commands: Any) -> None:
-    rollback = _command(
+    rollback = parsing.command(
         commands,
         "rollback",
         "bring back what an App ran before: one more row",
@@ -178,7 +156,7 @@ def _rollback(commands: Any) -> None:
         ("support", "support --to v3", "support --to-row 12 --with-config", "support --preview"),
         DEPLOY_EXITS,
     )
-    _app(rollback)
+    parsing.app(rollback)
     target = rollback.add_mutually_exclusive_group()
     target.add_argument("--to", metavar="VERSION", help="the newest row of this version, such as v3")
     target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
@@ -188,7 +166,7 @@ def _rollback(commands: Any) -> None:
 
 
 def _promote(commands: Any) -> None:
-    promote = _command(
+    promote = parsing.command(
         commands,
         "promote",
         "deploy what an App serves here to another environment of its project",
@@ -196,7 +174,7 @@ def _promote(commands: Any) -> None:
         ("support -n staging", "support -n staging --to production --hostname support.example.com"),
         DEPLOY_EXITS,
     )
-    _app(promote)
+    parsing.app(promote)
     promote.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
     promote.add_argument(
         "--target-namespace",
@@ -208,7 +186,7 @@ def _promote(commands: Any) -> None:
 
 
 def _release(commands: Any) -> None:
-    release = _command(
+    release = parsing.command(
         commands,
         "release",
         "release the draft of a workflow as its next version",
@@ -217,30 +195,30 @@ def _release(commands: Any) -> None:
     )
     release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
     release.add_argument("--description", help="what changed (default: the draft's description)")
-    _add_preview_flags(release)
+    parsing.add_preview_flags(release)
 
 
 def _pods(commands: Any) -> None:
-    logs = _command(
+    logs = parsing.command(
         commands,
         "logs",
         "print what the pods of an App log",
         "Those of the pods of the live row, or of another one whose pods still run.",
         ("support -f", "support --since 10m", "support --row 12 --tail 50"),
     )
-    _app(logs)
+    parsing.app(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on")
     logs.add_argument("--since", metavar="TIME", help="only what is newer than this, such as 10m")
     logs.add_argument("--tail", metavar="LINES", help="only the last lines of each pod (default: 10; -1: all)")
     logs.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
 
     _calling(commands)
-    opened = _command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))
-    _app(opened)
+    opened = parsing.command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))
+    parsing.app(opened)
 
 
 def _listing(commands: Any) -> None:
-    listed = _command(
+    listed = parsing.command(
         commands,
         "list",
         "show the Apps: what each serves, whether it is ready, and its hostname",
@@ -248,15 +226,15 @@ def _listing(commands: Any) -> None:
         ("", "-A", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
     )
     listed.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
-    _output(listed, "name")
-    version = _command(
+    parsing.output(listed, "name")
+    version = parsing.command(
         commands, "version", "show the versions of the plugin, the operator, its resources and the cluster", "", ("", "-o json")
     )
-    _output(version)
+    parsing.output(version)
 
 
 def _calling(commands: Any) -> None:
-    invoke = _command(
+    invoke = parsing.command(
         commands,
         "invoke",
         "call an App, and print what it answers",
@@ -270,13 +248,15 @@ def _calling(commands: Any) -> None:
         ),
         "exit codes: 0 it answered, 1 it answered with an error, or could not be called, 2 wrong usage, 130 interrupted",
     )
-    _app(invoke)
+    parsing.app(invoke)
     invoke.add_argument("input", metavar="INPUT", help="the input, a JSON object; - reads it from standard input")
     invoke.add_argument("--key", metavar="NAME", help="Access Key to call with, by its name")
     invoke.add_argument("--by-hostname", action="store_true", help="call the App by its hostname, in place of a port-forward")
-    invoke.add_argument("--timeout", type=_duration, default=CALL_SECONDS, metavar="TIME", help="wait so long for the answer (default: 5m)")
-    _output(invoke)
-    keys = _command(
+    invoke.add_argument(
+        "--timeout", type=parsing.duration, default=CALL_SECONDS, metavar="TIME", help="wait so long for the answer (default: 5m)"
+    )
+    parsing.output(invoke)
+    keys = parsing.command(
         commands,
         "keys",
         "list, create or revoke the Access Keys of an App",
@@ -284,83 +264,26 @@ def _calling(commands: Any) -> None:
         ("list support", "create support ci", "revoke support ci --yes"),
     )
     keys.add_argument("action", choices=("list", "create", "revoke"), metavar="ACTION", help="list, create or revoke")
-    _app(keys)
+    parsing.app(keys)
     keys.add_argument("name", metavar="NAME", nargs="?", help="name of the key (default of create: a random one)")
-    _add_preview_flags(keys)
-
-
-def _app(to: argparse.ArgumentParser) -> None:
-    to.add_argument("app", metavar="APP", help="name of the App")
+    parsing.add_preview_flags(keys)
 
 
 def _runtime(to: argparse.ArgumentParser) -> None:
     to.add_argument("--runtime", help="Runtime to run on (default: the live row's)")
 
 
-def _output(to: argparse.ArgumentParser, *formats: str) -> None:
-    known = (*formats, "json", "yaml")
-    to.add_argument(
-        "-o",
-        "--output",
-        type=lambda text: _format(text, known),
-        metavar="FORMAT",
-        help=f"how to print it: {', '.join(known)} or jsonpath=TEMPLATE (default: for people)",
-    ).choices_shown = (*known, "jsonpath=")  # type: ignore[attr-defined]
-
-
 def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
     to.add_argument("-m", "--message", help="why: it stays in the history")
-    _add_preview_flags(to)
+    parsing.add_preview_flags(to)
     to.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
     to.add_argument(
-        "--timeout", type=_duration, default=FOLLOW_SECONDS, metavar="TIME", help="follow it for so long, such as 90s or 5m (default: 10m)"
+        "--timeout",
+        type=parsing.duration,
+        default=FOLLOW_SECONDS,
+        metavar="TIME",
+        help="follow it for so long, such as 90s or 5m (default: 10m)",
     )
-
-
-def _add_preview_flags(to: argparse.ArgumentParser) -> None:
-    to.add_argument(
-        "--preview", "--dry-run", action="store_true", help="show what would change, and end: it takes the right to read, and no more"
-    )
-    to.add_argument("-y", "--yes", action="store_true", help="do not ask; without a terminal nobody can be asked, and it is needed")
-    _output(to, "name")
-
-
-def _format(text: str, known: tuple[str, ...]) -> str:
-    """A format of `-o`; a template is read before anything is done. Raises ArgumentTypeError."""
-    if text in known:
-        return text
-    if not text.startswith("jsonpath="):
-        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(known)} and jsonpath=TEMPLATE")
-    from dynamiq_operator.cli import jsonpath
-
-    try:
-        jsonpath.parsed(text.removeprefix("jsonpath="))
-    except jsonpath.BadTemplate as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")
-    return int(text)
-
-
-def _seconds(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text} is no number of seconds from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _duration(text: str) -> float:
-    from dynamiq_operator.cli.transport import parse_duration
-
-    if not (found := parse_duration(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
-    return found
 
 
 def options(made: argparse.ArgumentParser, wanted: Callable[[argparse.Action], bool] = lambda _: True) -> dict[str, str]:

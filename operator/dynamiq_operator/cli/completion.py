@@ -21,6 +21,9 @@ from dynamiq_operator.model.names import access_keys
 NO_FILES, FILES = ":4", ":0"
 """Directives of cobra: whether the shell completes file names as well."""
 NO_VALUE = "<no value>"
+NAMELESS = frozenset(("list", "version", "run", "score"))
+"""Commands whose arguments are no names of objects."""
+WITH_ROWS = frozenset(("diff", "compare"))
 TIMEOUT = 3  # seconds
 Candidates = Iterable[tuple[str, str]]
 
@@ -79,17 +82,17 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
 
 
 def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
-    """Candidates for a positional argument: an App, a workflow, or for `diff` a row."""
+    """Candidates for a positional argument: an App, a workflow, or of two commands a row. Ids of runs are not offered."""
     before = _positional(given)
     if command == "keys":
         return _of_keys(given, before)
-    if command in ("list", "version"):
+    if command in NAMELESS:
         return ()
     if command == "release":
         return _get(given, "workflows", WORKFLOWS) if not before else ()
     if not before:
         return _get(given, "apps", APPS)
-    return _rows(given, before[0]) if command == "diff" and len(before) < 3 else ()
+    return _rows(given, before[0]) if command in WITH_ROWS and len(before) < 3 else ()
 
 
 def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candidates:
@@ -105,7 +108,13 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candi
         "-o": lambda: _formats(command),
         "--output": lambda: _formats(command),
     }
-    return choices.get(option, lambda: ())()
+    return choices.get(option, lambda: _choices(command, option))()
+
+
+def _choices(command: str, option: str) -> Candidates:
+    """The words that an option takes, where it takes no others."""
+    parser = arguments.commands_of(arguments.parser())[command]
+    return [(str(choice), "") for action in parser._actions if option in action.option_strings for choice in action.choices or ()]
 
 
 def _formats(command: str) -> Candidates:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 NOTHING_DONE = "nothing was done"
-QUESTIONS = {"deploy": "Deploy", "rollback": "Roll back", "promote": "Promote", "release": "Release", "keys": "Revoke"}
+QUESTIONS = {
+    "deploy": "Deploy",
+    "rollback": "Roll back",
+    "promote": "Promote",
+    "release": "Release",
+    "keys": "Revoke",
+    "delete-runs": "Delete",
+}
 
 
 def show_and_deploy(context: CommandContext, plan: PreviewedDeploy) -> int:

@@ -10,18 +10,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from dynamiq_operator.model.manifests import GROUP, Phase
+from dynamiq_operator.model.recorder import RunStatus, Verdict
 from dynamiq_operator.model.text import on_one_line
 
 GAP = "   "
 DOT = "●"
 COLOURS = {"green": "32", "red": "31", "yellow": "33", "cyan": "36", "grey": "90", "bold": "1"}
-STATUS_COLOURS = {
+STATUS_COLOURS: dict[str, str] = {
     Phase.LIVE: "green",
     Phase.SUPERSEDED: "grey",
     Phase.FAILED: "red",
     Phase.PROGRESSING: "yellow",
     Phase.PENDING: "yellow",
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.TIMED_OUT: "red",
+    RunStatus.CUT_OFF: "red",
+    RunStatus.REFUSED: "yellow",
+    Verdict.REGRESSED: "red",
+    Verdict.IMPROVED: "green",
 }
+"""Of rows, of runs and their nodes, and of verdicts; grey for any other."""
 DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -71,12 +80,8 @@ class Screen:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.has_colours else text
 
     def status(self, status: str, width: int = 0) -> str:
-        """A row's status, padded, with its dot where there are colours."""
-        dot = (
-            f"{self.paint(STATUS_COLOURS.get(Phase(status), 'grey') if status in list(Phase) else 'grey', DOT)} "
-            if self.has_colours
-            else ""
-        )
+        """A status, padded, with its dot where there are colours; without one where it is empty."""
+        dot = f"{self.paint(STATUS_COLOURS.get(status, 'grey'), DOT if status else ' ')} " if self.has_colours else ""
         return dot + status.ljust(width)
 
     def preview(self, lines: Iterable[str]) -> None:

@@ -56,6 +56,6 @@ def _command(name: str) -> Callable[[CommandContext], int]:
     """The `run` of a command; only its own module is imported."""
     from importlib import import_module
 
-    module: Any = import_module(f"dynamiq_operator.cli.commands.{name}")
+    module: Any = import_module(f"dynamiq_operator.cli.commands.{name.replace('-', '_')}")
     found: Callable[[CommandContext], int] = module.run
     return found

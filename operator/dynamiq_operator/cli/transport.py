@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +23,8 @@ from dynamiq_operator.model.manifests import API_VERSION, Manifest
 TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
 NO_CLUSTER_SERVERS = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
+Query = Sequence[tuple[str, str]]
+"""A query in which a name may be there twice."""
 _LOG_LINE = re.compile(r"^[EIWF]\d{4} \d\d:\d\d:\d\d\.", re.MULTILINE)
 
 
@@ -63,6 +65,21 @@ class Transport:
             return parsed
         raise _api_error(response.status, parsed, raw.decode(errors="replace").strip(), path)
 
+    def exchange(
+        self, method: str, path: str, *, query: Query = (), body: bytes | None = None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """One request to what the API server is a proxy of: the status and the body of its answer, whatever they are."""
+        with self.patience:
+            response = self._send(self._connected(), method, path, query, body, PLAIN, PLAIN, headers)
+            return response.status, self._read(response, f"{method} {path}")
+
+    def lines(self, path: str, *, query: Query, headers: Mapping[str, str]) -> tuple[int, Iterator[bytes]]:
+        """The same of an answer that is read line by line as it comes, on a connection of its own."""
+        self._connected()
+        with self.patience:
+            response = self._send(_UnixConnection(self._connection.socket, self._timeout), "GET", path, query, None, PLAIN, PLAIN, headers)
+        return response.status, _lines(response, path)
+
     def watch(self, path: str, query: Mapping[str, str | int]) -> Iterator[Manifest]:
         """The events of a watch until the server ends it, on a connection of its own."""
         self._connected()
@@ -90,12 +107,13 @@ class Transport:
         to: _UnixConnection,
         method: str,
         path: str,
-        query: Mapping[str, str | int] | None,
+        query: Mapping[str, str | int] | Query | None,
         body: bytes | None,
         content_type: str,
         accept: str,
+        more: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {}), **(more or {})}
         try:
             to.request(method, path + (f"?{urlencode(query)}" if query else ""), body, headers)
             return to.getresponse()
@@ -111,6 +129,14 @@ class Transport:
             return response.read()
         except (http.client.HTTPException, OSError) as error:
             raise errors.Unavailable(f"{request}: the answer was cut: {error or type(error).__name__}") from error
+
+
+def _lines(response: http.client.HTTPResponse, path: str) -> Iterator[bytes]:
+    try:
+        while line := response.readline():
+            yield line
+    except (http.client.HTTPException, OSError) as error:
+        raise errors.Unavailable(f"GET {path}: the answer was cut: {error or type(error).__name__}") from error
 
 
 class _UnixConnection(http.client.HTTPConnection):

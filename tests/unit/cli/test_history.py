@@ -44,10 +44,21 @@ def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
     every = rows()
     plugin.rows(*every)
     header, _, line, _ = plugin("history", "chat", "-o", "wide").out.splitlines()
-    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", "ROW"]
+    runs = ["RUNS", "FAILED", "P95", "COST", "VERDICT"]
+    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", *runs, "ROW"]
     digest = every[0]["spec"]["pinned"]["digest"][: len("sha256:") + 12]
     shown = [cell.strip() for cell in line.split("   ") if cell.strip()]
-    assert shown[5:] == ["2026-11-24T12:00:00Z", "2", "1 to 2 pods at 80 % CPU", r"the other\nteam", "restores #1", "0 s", digest, "chat-b"]
+    assert shown[5:] == [
+        "2026-11-24T12:00:00Z",
+        "2",
+        "1 to 2 pods at 80 % CPU",
+        r"the other\nteam",
+        "restores #1",
+        "0 s",
+        digest,
+        *"-----",
+        "chat-b",
+    ]
 
 
 def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:

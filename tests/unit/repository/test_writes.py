@@ -10,8 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "operator" / "dynamiq_operator"
 WRITERS = ("actions", "controller", "kube/api.py", "kube/client.py")
-QUESTIONS = ("rest/http/sessions.py", "rest/console/fetching.py", "cli/commands/invoke.py")
-"""What is asked by POST and changes nothing: whose token it is; and a provider of OIDC and an App, which are not the API server."""
+QUESTIONS = ("rest/http/sessions.py", "rest/console/fetching.py", "cli/commands/invoke.py", "cli/recorder.py")
+"""What is asked by POST and changes nothing: whose token it is; and a provider of OIDC, an App and the recorder, which are not the
+API server.
+"""
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 KUBE_API = "dynamiq_operator.kube.api"
 

@@ -17,6 +17,7 @@ from dynamiq_operator.views.history import HistoryRow, history
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.cli.row_figures import RowFigures
 
 
 PAUSE = 1.0
@@ -30,8 +31,9 @@ def run(context: CommandContext) -> int:
         return _report_empty(context)
     shown = history(found)
     columns = of_plugin(wide=how == "wide")
-    rows = [_cells(row, columns) for row in shown]
-    table = Table([column.title for column in columns], rows, context.out, cut=_cut(how), status="STATUS")
+    runs = _runs(context, found) if how == "wide" else None
+    rows = [_cells(row, columns, runs) for row in shown]
+    table = Table(_header(columns, runs), rows, context.out, cut=_cut(how), status="STATUS")
     if how == "name":
         context.out.lines(output.named("Deployment", row.name) for row in shown)
     elif output.is_data(how):
@@ -42,8 +44,20 @@ def run(context: CommandContext) -> int:
     else:
         context.out.lines([table.header(), *map(table.row, rows)])
     if context.options.watch:
-        _follow(context, table, {row.name: row for row in shown}, version)
+        _follow(context, table, {row.name: row for row in shown}, version, runs)
     return 0
+
+
+def _runs(context: CommandContext, found: Sequence[Manifest]) -> RowFigures:
+    """What the recorder has of the rows."""
+    from dynamiq_operator.cli.row_figures import RowFigures
+
+    return RowFigures.of(context, found)
+
+
+def _header(columns: Sequence[HistoryColumn], runs: RowFigures | None) -> list[str]:
+    *titles, last = (column.title for column in columns)
+    return [*titles, *(runs.COLUMNS if runs is not None else ()), last]
 
 
 def _cut(how: str | None) -> str:
@@ -51,8 +65,9 @@ def _cut(how: str | None) -> str:
     return "" if how == "wide" else "DESCRIPTION"
 
 
-def _cells(row: HistoryRow, columns: Sequence[HistoryColumn]) -> list[str]:
-    return [safe(cell(row, column)) for column in columns]
+def _cells(row: HistoryRow, columns: Sequence[HistoryColumn], runs: RowFigures | None) -> list[str]:
+    *cells, last = (safe(cell(row, column)) for column in columns)
+    return [*cells, *(map(safe, runs.cells(row.uid)) if runs is not None else ()), last]
 
 
 def _document(row: HistoryRow, how: str) -> str:
@@ -89,7 +104,7 @@ def _path(context: CommandContext) -> str:
     return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/deployments"
 
 
-def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str) -> None:
+def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, runs: RowFigures | None) -> None:
     """Watches, and prints a row again when a value of it changes; until interrupted."""
     how = context.options.output
     columns = of_plugin(wide=how == "wide")
@@ -100,7 +115,7 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
             if how == "name":
                 context.out.lines([output.named("Deployment", row.name)])
             else:
-                context.out.lines([_document(row, how) if output.is_data(how) else table.row(_cells(row, columns))])
+                context.out.lines([_document(row, how) if output.is_data(how) else table.row(_cells(row, columns, runs))])
 
     while True:
         for raw in _changes(context, version):

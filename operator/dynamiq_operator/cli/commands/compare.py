@@ -1,0 +1,71 @@
+"""`compare`: what a row did to the App, by its runs; with --exit-code so that a script can stop a deploy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.history import find_row
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.model.recorder import Verdict
+from dynamiq_operator.views import runs as view
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+REGRESSED, UNDECIDED = 3, 4
+"""Exit codes with --exit-code."""
+PREVIOUS = "previous"
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    recorder = Recorder(context)
+    row = _uid(context, options.row if options.row is not None else _live(context, recorder))
+    baseline = _uid(context, options.baseline) if options.baseline is not None else PREVIOUS
+    found = recorder.data(f"{recorder.app(options.app)}/deployments/{row}/comparison", [("baseline", baseline)])
+    if output.is_data(options.output):
+        context.out.lines([output.formatted(found, options.output)])
+    else:
+        _print(context, found)
+    if not options.exit_code:
+        return 0
+    return {Verdict.REGRESSED: REGRESSED, Verdict.IMPROVED: 0, Verdict.UNCHANGED: 0}.get(found["verdict"], UNDECIDED)
+
+
+def _live(context: CommandContext, recorder: Recorder) -> str:
+    if (row := recorder.live_row(context.options.app)) is None:
+        raise Refusal(
+            f"nothing of {context.options.app} is live: name a row, `kubectl dynamiq history {context.options.app} -o wide` has them"
+        )
+    return row
+
+
+def _uid(context: CommandContext, row: str) -> str:
+    uid: str = find_row(context.api, context.namespace, context.options.app, row)["metadata"]["uid"]
+    return uid
+
+
+def _print(context: CommandContext, found: view.Data) -> None:
+    row, baseline = found["deployment"], found["baseline"]
+    header = ("", _title(row), _title(baseline) if baseline else view.UNKNOWN, "RATIO", "95 % INTERVAL", "VERDICT")
+    rows = [[safe(cell) for cell in line] for line in view.compared(found)]
+    rows += [[f"score {safe(name)}", *cells, "", "", ""] for name, cells in _scores(row, baseline)]
+    table = Table([safe(name) for name in header], rows, context.out, status="VERDICT")
+    context.out.lines([table.header(), *map(table.row, rows), "", f"{view.verdict(found['verdict'])}: {safe(found['sentence'])}"])
+
+
+def _title(row: view.Data) -> str:
+    return f"#{row['sequence']} {row['workflow_version']}"
+
+
+def _scores(row: view.Data, baseline: view.Data | None) -> list[tuple[str, tuple[str, str]]]:
+    means = [row["score_means"], baseline["score_means"] if baseline else {}]
+    names = sorted({name for each in means for name in each})
+    return [(name, (_mean(means[0], name), _mean(means[1], name))) for name in names]
+
+
+def _mean(means: view.Data, name: str) -> str:
+    return f"{means[name]:.2f}" if name in means else view.UNKNOWN

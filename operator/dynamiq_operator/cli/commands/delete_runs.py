@@ -1,0 +1,45 @@
+"""`delete-runs`: runs go for good. It says first how many these are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.model.recorder import COUNTED
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    recorder = Recorder(context)
+    path = f"{recorder.app(options.app)}/runs"
+    chosen, counted, which = _chosen(context)
+    count = recorder.count(path, [counted])
+    many = f"{count}{' or more' if count >= COUNTED else ''} run{'s' if count != 1 else ''}"
+    lines = [
+        f"delete {many} of {options.app} in {context.namespace}: {which}",
+        "  with their contents and scores; nothing brings them back",
+    ]
+    data = {"namespace": context.namespace, "app": options.app, "runs": count, chosen[0]: chosen[1]}
+    if not confirm.agreed(context, lines, data):
+        return 0 if options.preview else confirm.declined(context)
+    deleted = recorder.delete(path, chosen)
+    if output.is_data(options.output):
+        context.out.lines([output.formatted({"deleted": deleted}, options.output)])
+    else:
+        context.err.lines([f"runs of {safe(options.app)} that are deleted: {deleted}"])
+    return 0
+
+
+def _chosen(context: CommandContext) -> tuple[tuple[str, str], tuple[str, str], str]:
+    """What is deleted, the filter of a list that takes the same, and both in words."""
+    options = context.options
+    if options.before is not None:
+        return ("before", options.before), ("to", options.before), f"that began before {options.before}"
+    if options.session is not None:
+        return ("session_id", options.session), ("session_id", options.session), f"of session {options.session}"
+    return ("user_id", options.user_id), ("user_id", options.user_id), f"of user {options.user_id}"

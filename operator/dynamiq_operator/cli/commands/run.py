@@ -1,0 +1,105 @@
+"""`run`: one run, its figures first, then its nodes as a tree, and with --content what went in and came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.views import runs as view
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
+WHY_NOT = {
+    "denied": "you may not read inputs and outputs: that takes get apps/runcontents, which the role dynamiq-deployer has",
+    "not_recorded": "inputs and outputs are not recorded: App.spec.runs.content turns that on",
+}
+INDENT = 2
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    query = [("include", "content")] if options.content else []
+    found = Recorder(context).data(f"/v1/runs/{options.run}", query)
+    if output.is_data(options.output):
+        context.out.lines([output.formatted(found, options.output)])
+        return 0
+    context.out.lines(f"{name:<10} {safe(value)}" for name, value in _header(found) if value not in (None, "", view.UNKNOWN))
+    context.out.lines(_nodes(context, found))
+    if options.content:
+        context.out.lines(_contents(found))
+    return 0
+
+
+def _header(run_: view.Data) -> Iterator[tuple[str, str | None]]:
+    why = run_["error"] or run_["reason"]
+    row, version = view.row_of(run_), run_["workflow_version"]
+    yield "run", run_["id"]
+    yield "status", f"{run_['status']}: {why}" if why else run_["status"]
+    yield "began", run_["started_at"]
+    yield "took", _took(run_)
+    yield "row", f"{version} ({row})" if version and run_["sequence"] else version or row
+    yield "tokens", view.tokens(run_)
+    yield "cost", _cost(run_)
+    yield "models", ", ".join(run_["models"])
+    yield "trigger", run_["trigger"]
+    yield "session", run_["session_id"]
+    yield "user", run_["user_id"]
+    yield "tags", ", ".join(run_["tags"])
+    yield "trace", run_["trace_id"]
+    for score in run_["scores"]:
+        yield "score", f"{score['name']} {score['value']:g} by {score['by']}{': ' + score['comment'] if score['comment'] else ''}"
+
+
+def _took(run_: view.Data) -> str:
+    first = run_["first_chunk_ms"]
+    return view.milliseconds(run_["duration_ms"]) + (f", first part after {view.milliseconds(first)}" if first is not None else "")
+
+
+def _cost(run_: view.Data) -> str:
+    shown, unpriced = view.dollars(run_["cost_usd"], run_["unpriced_calls"]), run_["unpriced_calls"]
+    return f"{shown} ({unpriced} call{'s' if unpriced != 1 else ''} without a price)" if unpriced else shown
+
+
+def _nodes(context: CommandContext, run_: view.Data) -> Iterator[str]:
+    if not run_["nodes_kept"]:
+        yield ""
+        yield "its nodes are gone: retention keeps them for a shorter time than runs"
+        return
+    rows = [_cells(depth, node) for depth, node in view.in_tree(run_["nodes"])]
+    if rows:
+        table = Table(COLUMNS, rows, context.out, cut="NODE", status="STATUS")
+        yield ""
+        yield table.header()
+        yield from map(table.row, rows)
+
+
+def _cells(depth: int, node: view.Data) -> list[str]:
+    notes = [*(["cached"] if node["cached"] else []), *([f"{node['attempts']} attempts"] if node["attempts"] > 1 else [])]
+    name = safe(node["name"] or node["node_id"]) + (f" ({', '.join(notes)})" if notes else "")
+    cost = view.dollars(node["cost_usd"], 0)
+    times = [f"+{view.milliseconds(node['offset_ms'])}", view.milliseconds(node["duration_ms"])]
+    return [" " * INDENT * depth + name, safe(node["status"]), *times, view.tokens(node), cost, safe(node["model"] or "")]
+
+
+def _contents(run_: view.Data) -> Iterator[str]:
+    if run_["content"] != "included":
+        yield ""
+        yield WHY_NOT.get(run_["content"], safe(run_["content"]))
+        return
+    for title, of in (("run", run_), *((f"node {safe(node['name'] or node['node_id'])}", node) for node in run_["nodes"])):
+        for name in ("input", "output", "error"):
+            if of.get(name) is not None:
+                yield ""
+                yield f"{title}: {name}"
+                yield _indented(of[name])
+
+
+def _indented(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return "\n".join(f"  {line}" for line in safe(text, keep="\n\t").split("\n"))

@@ -1,0 +1,136 @@
+"""`runs`: the runs of an App that its options take, as a table, as data, or as an export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.recorder import Query, Recorder
+from dynamiq_operator.cli.run_arguments import SHOWN, SORTS
+from dynamiq_operator.views import runs as view
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER")
+WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
+EVERY = 2.0
+"""Seconds between two looks for new runs."""
+LOOKED_AT = 100
+"""Of the newest runs, when looking for new ones."""
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    recorder = Recorder(context)
+    query = _query(context)
+    path = f"{recorder.app(options.app)}/runs"
+    if options.output == "jsonl" and not options.watch:
+        return _export(context, recorder, path, query)
+    sort = [("sort", SORTS[options.sort or "newest"].value)]
+    found = list(recorder.listed(path, [*query, *sort], options.limit or SHOWN))
+    table = _table(context, found)
+    if options.watch:
+        _print(context, table, found[::-1] if options.sort is None else found)
+        _follow(context, recorder, path, query, table, {each["id"] for each in found})
+    elif output.is_data(options.output):
+        context.out.lines([output.formatted(found, options.output)])
+    elif not found:
+        context.err.lines([f"no run of {safe(options.app)} is recorded{' that these options take' if query else ''}"])
+    else:
+        _print(context, table, found)
+    return 0
+
+
+def _query(context: CommandContext) -> Query:
+    """What the options ask of the recorder."""
+    options = context.options
+    given: dict[str, Any] = {
+        "deployment_id": _row_id(context),
+        "workflow_version": options.version,
+        "session_id": options.session,
+        "user_id": options.user_id,
+        "trigger": options.trigger,
+        "model": options.model,
+        "error": options.error,
+        "from": options.since,
+        "to": options.until,
+        "min_duration_ms": options.min_duration and options.min_duration * 1000,
+        "min_cost_usd": options.min_cost,
+    }
+    found = [(name, str(value)) for name, value in given.items() if value is not None]
+    return found + [("status", each) for each in options.status or ()] + [("tag", each) for each in options.tag or ()]
+
+
+def _row_id(context: CommandContext) -> str | None:
+    if context.options.row is None:
+        return None
+    from dynamiq_operator.actions.history import find_row  # takes the models along
+
+    uid: str = find_row(context.api, context.namespace, context.options.app, context.options.row)["metadata"]["uid"]
+    return uid
+
+
+def _export(context: CommandContext, recorder: Recorder, path: str, query: Query) -> int:
+    """Every run, as it comes: nothing of it is held."""
+    options = context.options
+    lines = recorder.lines(f"{path}.jsonl", [*query, *([("include", "content")] if options.content else [])])
+    for count, line in enumerate(lines):
+        if options.limit is not None and count >= options.limit:
+            break
+        context.out.write(safe(line.decode(errors="replace").rstrip("\n")) + "\n")
+    return 0
+
+
+def _table(context: CommandContext, found: Sequence[view.Data]) -> Table:
+    is_wide = context.options.output == "wide"
+    header = [*COLUMNS, *(WIDE if is_wide else ())]
+    return Table(header, [_cells(each, is_wide) for each in found], context.out, cut="" if is_wide else "TRIGGER", status="STATUS")
+
+
+def _print(context: CommandContext, table: Table, found: Sequence[view.Data]) -> None:
+    if not output.is_data(context.options.output) and context.options.output not in ("name", "jsonl"):
+        context.out.lines([table.header()])
+    context.out.lines(_line(context, table, each) for each in found)
+
+
+def _line(context: CommandContext, table: Table, run_: view.Data) -> str:
+    how = context.options.output
+    if how == "name":
+        return safe(run_["id"])
+    if how in ("json", "jsonl"):
+        return output.as_json(run_, compact=True)
+    if output.is_data(how):
+        return f"---\n{output.as_yaml(run_)}" if how == "yaml" else output.formatted(run_, how)
+    return table.row(_cells(run_, how == "wide"))
+
+
+def _cells(run_: view.Data, is_wide: bool) -> list[str]:
+    cells = [
+        run_["id"],
+        view.at_second(run_["started_at"]),
+        run_["status"],
+        view.milliseconds(run_["duration_ms"]),
+        view.tokens(run_),
+        view.dollars(run_["cost_usd"], run_["unpriced_calls"]),
+        view.row_of(run_),
+        run_["trigger"] or "",
+    ]
+    if is_wide:
+        cells += [run_["workflow_version"], ",".join(run_["models"]), run_["session_id"], run_["user_id"], ",".join(run_["tags"])]
+        cells.append(run_["error"] or run_["reason"])
+    return [safe(cell or "") for cell in cells]
+
+
+def _follow(context: CommandContext, recorder: Recorder, path: str, query: Query, table: Table, seen: set[str]) -> None:
+    """Prints each run that comes; until interrupted. A run comes when it has ended, so it may have begun before one that is shown."""
+    while True:
+        context.api.patience.heard()
+        time.sleep(EVERY)
+        newest = list(recorder.listed(path, [*query, ("sort", SORTS["newest"].value)], LOOKED_AT))
+        fresh = [each for each in reversed(newest) if each["id"] not in seen]
+        seen.update(each["id"] for each in fresh)
+        context.out.lines(_line(context, table, each) for each in fresh)

@@ -1,0 +1,62 @@
+"""`sessions`: the runs of an App by what their callers called one session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.recorder import PAGE_MOST, Recorder
+from dynamiq_operator.cli.run_arguments import SHOWN
+from dynamiq_operator.views import runs as view
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST")
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    recorder = Recorder(context)
+    given = {"user_id": options.user_id, "from": options.since, "to": options.until}
+    query = [(name, value) for name, value in given.items() if value is not None]
+    found = _found(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or SHOWN)
+    if options.output == "name":
+        context.out.lines(safe(each["session_id"]) for each in found)
+    elif output.is_data(options.output):
+        context.out.lines([output.formatted(found, options.output)])
+    elif not found:
+        context.err.lines([f"no run of {safe(options.app)} names a session{' that these options take' if query else ''}"])
+    else:
+        rows = [_cells(each) for each in found]
+        table = Table(COLUMNS, rows, context.out)
+        context.out.lines([table.header(), *map(table.row, rows)])
+    return 0
+
+
+def _found(recorder: Recorder, path: str, query: list[tuple[str, str]], most: int) -> list[view.Data]:
+    """Pages of sessions, which have numbers and no cursor."""
+    found: list[view.Data] = []
+    size = min(most, PAGE_MOST)
+    while len(found) < most:
+        page = [("page", str(len(found) // size + 1)), ("page_size", str(size))]
+        some = recorder.data(path, [*query, *page])
+        found += some
+        if len(some) < size:
+            break
+    return found[:most]
+
+
+def _cells(session: view.Data) -> list[str]:
+    cells = [
+        session["session_id"],
+        session["user_id"] or "",
+        session["runs"],
+        session["failed"],
+        view.at_second(session["first_at"]),
+        view.at_second(session["last_at"]),
+        view.tokens(session),
+        view.dollars(session["cost_usd"], session["unpriced_calls"]),
+    ]
+    return [safe(cell) for cell in cells]

@@ -1,0 +1,100 @@
+"""What the parsers of all commands are made of: their help, the options that several have, and what a value may be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+PROG = "kubectl dynamiq"
+EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
+KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence and the next step, in place of the whole usage."""
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
+def command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> argparse.ArgumentParser:
+    shown = "\n".join(f"  {PROG} {name} {example}".rstrip() for example in examples)
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=says,
+        description=f"{says[0].upper()}{says[1:]}.{' ' + more if more else ''}",
+        epilog=f"examples:\n{shown}\n\n{exits}\n{KUBECTL}",
+        formatter_class=_Wrapped,
+        allow_abbrev=False,
+    )
+    return made
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Wraps the description, which is one paragraph, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def app(to: argparse.ArgumentParser) -> None:
+    to.add_argument("app", metavar="APP", help="name of the App")
+
+
+def output(to: argparse.ArgumentParser, *formats: str) -> None:
+    known = (*formats, "json", "yaml")
+    to.add_argument(
+        "-o",
+        "--output",
+        type=lambda text: _format(text, known),
+        metavar="FORMAT",
+        help=f"how to print it: {', '.join(known)} or jsonpath=TEMPLATE (default: for people)",
+    ).choices_shown = (*known, "jsonpath=")  # type: ignore[attr-defined]
+
+
+def add_preview_flags(to: argparse.ArgumentParser) -> None:
+    to.add_argument(
+        "--preview", "--dry-run", action="store_true", help="show what would change, and end: it takes the right to read, and no more"
+    )
+    to.add_argument("-y", "--yes", action="store_true", help="do not ask; without a terminal nobody can be asked, and it is needed")
+    output(to, "name")
+
+
+def _format(text: str, known: tuple[str, ...]) -> str:
+    """A format of `-o`; a template is read before anything is done. Raises ArgumentTypeError."""
+    if text in known:
+        return text
+    if not text.startswith("jsonpath="):
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(known)} and jsonpath=TEMPLATE")
+    from dynamiq_operator.cli import jsonpath
+
+    try:
+        jsonpath.parsed(text.removeprefix("jsonpath="))
+    except jsonpath.BadTemplate as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")
+    return int(text)
+
+
+def seconds(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is no number of seconds from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def duration(text: str) -> float:
+    from dynamiq_operator.cli.transport import parse_duration
+
+    if not (found := parse_duration(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
+    return found

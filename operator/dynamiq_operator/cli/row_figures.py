@@ -1,0 +1,67 @@
+"""What the runs of rows come to, for a history: columns that a cluster without a recorder does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.recorder import Recorder, path_of
+from dynamiq_operator.kube.errors import ApiError
+from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.views import runs as view
+from dynamiq_operator.views.history import newest_first
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+AT_ONCE = 100
+"""Rows that the recorder is asked for in one request."""
+MOST = 500
+"""The newest rows, of which figures are asked for."""
+NOTHING = (view.UNKNOWN,) * 5
+
+
+@dataclass(frozen=True)
+class RowFigures:
+    """By the uid of a row."""
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("RUNS", "FAILED", "P95", "COST", "VERDICT")
+    known: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, context: CommandContext, rows: Sequence[Manifest]) -> RowFigures:
+        """Of rows as the API server lists them. Where they cannot be had, one sentence on standard error says why."""
+        known: dict[str, list[str]] = {}
+        recorder = Recorder(context)
+        uids = [raw["metadata"]["uid"] for raw in newest_first(rows)][:MOST]
+        try:
+            path = _path(context, recorder, rows) if uids else ""
+            for at in range(0, len(uids), AT_ONCE):
+                asked = [("deployment_id", uid) for uid in uids[at : at + AT_ONCE]]
+                known |= {each["deployment_id"]: _cells(each) for each in recorder.data(f"{path}/verdicts", asked)}
+        except (Refusal, ApiError) as error:
+            context.err.lines([safe(f"no figures of runs: {error}")])
+        except (KeyError, TypeError):
+            context.err.lines(["no figures of runs: the recorder is of another version than this plugin"])
+        return cls(known)
+
+    def cells(self, uid: str) -> Sequence[str]:
+        """A row's values for COLUMNS."""
+        return self.known.get(uid) or NOTHING
+
+
+def _cells(row: view.Data) -> list[str]:
+    figures = row["figures"]
+    if not figures["runs"]:
+        return ["0", *NOTHING[1:]]
+    cost = view.dollars(figures["cost_usd"], figures["unpriced_calls"])
+    return [str(figures["runs"]), str(figures["failed"]), view.milliseconds(figures["p95_ms"]), cost, view.verdict(row["verdict"])]
+
+
+def _path(context: CommandContext, recorder: Recorder, rows: Sequence[Manifest]) -> str:
+    """The App's path at the recorder: the operator makes it the owner of its rows."""
+    owners = (each["uid"] for raw in rows for each in raw["metadata"].get("ownerReferences") or () if each.get("kind") == "App")
+    return path_of(uid) if (uid := next(owners, None)) is not None else recorder.app(context.options.app)

@@ -1,0 +1,209 @@
+"""The commands about runs, and the help that teaches them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dynamiq_operator.cli import parsing
+from dynamiq_operator.model.recorder import RunSort, RunStatus
+
+SORTS = {sort.name.lower(): sort for sort in RunSort}
+SHOWN = 25
+LIMIT_MOST = 100_000
+CONTENT = "with inputs, outputs and texts of errors, where the App records them and you may read them (dynamiq-deployer)"
+COMPARE_EXITS = (
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 it regressed, 4 too few runs"
+    " to say, or nothing to compare it with"
+)
+
+
+def add(commands: Any) -> None:
+    _runs(commands)
+    _run(commands)
+    _compare(commands)
+    _sessions(commands)
+    _score(commands)
+    _delete_runs(commands)
+
+
+def _runs(commands: Any) -> None:
+    runs = parsing.command(
+        commands,
+        "runs",
+        "show the runs of an App, the newest first",
+        "TOKENS are those of the input and of the output; a cost of which a part is not known begins with ≥. -o wide adds version, models,"
+        " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: every run that the options take, whole and on a"
+        " line of its own, as it is read.",
+        (
+            "support --since 1h --status failed --status timed_out",
+            "support --row 12 --sort slowest --limit 10",
+            "support --session s-81 -o wide",
+            "support --min-duration 5s --model gpt-4o -o json",
+            "support --since 7d --content -o jsonl | gzip > runs.jsonl.gz",
+            "support --watch",
+        ),
+    )
+    parsing.app(runs)
+    runs.add_argument("--row", metavar="ROW", help="of this row, by its sequence (12) or its name")
+    runs.add_argument("--version", metavar="VERSION", help="of this version, such as v4")
+    runs.add_argument("--status", action="append", choices=[each.value for each in RunStatus], metavar="STATUS", help=_statuses())
+    _whose(runs)
+    runs.add_argument("--trigger", metavar="NAME", help="started by this trigger")
+    runs.add_argument("--tag", action="append", metavar="TAG", help="with this tag; repeatable: with each of them")
+    runs.add_argument("--model", metavar="MODEL", help="that called this model")
+    runs.add_argument("--error", metavar="TEXT", help="with this in the error's text, of any case")
+    _when(runs)
+    runs.add_argument("--min-duration", type=parsing.duration, metavar="TIME", help="that took so long, or longer, such as 500ms or 5s")
+    runs.add_argument("--min-cost", type=_amount, metavar="USD", help="that cost so much, or more, such as 0.05")
+    runs.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"{', '.join(SORTS)} (default: newest)")
+    _limit(runs, f"show so many (default: {SHOWN}; of -o jsonl all)")
+    runs.add_argument("--content", action="store_true", help=f"of -o jsonl: {CONTENT}")
+    runs.add_argument("-w", "--watch", action="store_true", help="go on, and print each run when it has ended")
+    parsing.output(runs, "wide", "name", "jsonl")
+
+
+def _run(commands: Any) -> None:
+    run = parsing.command(
+        commands,
+        "run",
+        "show one run: its figures, and its nodes with their times, tokens and cost",
+        "A run is named by its id: X-Dynamiq-Run-Id of the App's answer, or the first column of `runs`.",
+        (
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --content",
+            "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 -o json",
+        ),
+    )
+    run.add_argument("run", type=_run_id, metavar="RUN", help="id of the run")
+    run.add_argument("--content", action="store_true", help=CONTENT)
+    parsing.output(run)
+
+
+def _compare(commands: Any) -> None:
+    compare = parsing.command(
+        commands,
+        "compare",
+        "say whether a row made an App slower, dearer or more often fail, by its runs",
+        "Without a row it is the live one; without a second one it is compared with the row before it that went live. A ratio over 1 is more than"
+        " before; that of 1 within its 95 % interval may be chance. A row with fewer than 30 runs is not judged.",
+        ("support", "support 12", "support 12 9", "support 12 --exit-code", "support -o jsonpath='{.verdict}'"),
+        COMPARE_EXITS,
+    )
+    parsing.app(compare)
+    compare.add_argument("row", metavar="ROW", nargs="?", help="the row to judge, by its sequence or name (default: the live one)")
+    compare.add_argument("baseline", metavar="ROW", nargs="?", help="the row to compare it with (default: the one before that went live)")
+    compare.add_argument("--exit-code", action="store_true", help="end with 3 where it regressed, with 4 where nothing can be said")
+    parsing.output(compare)
+
+
+def _sessions(commands: Any) -> None:
+    sessions = parsing.command(
+        commands,
+        "sessions",
+        "show the sessions of an App, that of the newest run first",
+        "A session is what callers named one, by X-Dynamiq-Session-Id.",
+        ("support --since 24h", "support --user-id u-7 -o json"),
+    )
+    parsing.app(sessions)
+    sessions.add_argument("--user-id", metavar="USER", help="of this user")
+    _when(sessions)
+    _limit(sessions, f"show so many (default: {SHOWN})")
+    parsing.output(sessions, "name")
+
+
+def _score(commands: Any) -> None:
+    score = parsing.command(
+        commands,
+        "score",
+        "say what you think of a run, as a number",
+        "A second score of the same name by you takes the first one's place. `compare` has their mean by row.",
+        ("9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 helpful 1", "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 tone -0.5 --comment 'too short'"),
+    )
+    score.add_argument("run", type=_run_id, metavar="RUN", help="id of the run")
+    score.add_argument("name", metavar="NAME", help="of what is scored, such as helpful")
+    score.add_argument("value", type=_number, metavar="VALUE", help="a number")
+    score.add_argument("--comment", metavar="TEXT", help="why")
+    parsing.output(score)
+
+
+def _delete_runs(commands: Any) -> None:
+    delete = parsing.command(
+        commands,
+        "delete-runs",
+        "delete runs of an App for good, with their contents and scores",
+        "It shows how many there are, and asks.",
+        ("support --before 720h --preview", "support --before 2026-11-01", "support --user-id u-7 --yes"),
+        f"{parsing.EXITS}; 2 also where there is no terminal and no --yes",
+    )
+    parsing.app(delete)
+    chosen = delete.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--before", type=moment, metavar="TIME", help="that began before this time or date, or longer ago, such as 30d")
+    _whose(chosen)
+    parsing.add_preview_flags(delete)
+
+
+def _whose(to: Any) -> None:
+    to.add_argument("--session", "--session-id", dest="session", metavar="SESSION", help="of this session, as the App's caller named it")
+    to.add_argument("--user-id", metavar="USER", help="of this user, as the App's caller named them")
+
+
+def _when(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--since", type=moment, metavar="TIME", help="from so long ago on, such as 1h or 7d, or from this time or date on")
+    to.add_argument("--until", type=moment, metavar="TIME", help="before that")
+
+
+def _limit(to: argparse.ArgumentParser, says: str) -> None:
+    to.add_argument("--limit", type=_count, metavar="COUNT", help=says)
+
+
+def _statuses() -> str:
+    return f"that ended so: {', '.join(RunStatus)}; repeatable"
+
+
+def moment(text: str, now: datetime | None = None) -> str:
+    """A time as the recorder takes it: of `1h` or `7d`, so long ago; of a date, its begin in UTC. Raises ArgumentTypeError."""
+    from dynamiq_operator.cli.transport import parse_duration
+
+    days = re.fullmatch(r"(\d{1,5})d(.*)", text)
+    rest = parse_duration(days[2] if days else text)
+    try:
+        if rest is not None or (days is not None and not days[2]):
+            found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
+        else:
+            given = datetime.fromisoformat(text)
+            found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z)"
+        raise argparse.ArgumentTypeError(said) from None
+    return found.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _run_id(text: str) -> str:
+    if re.fullmatch("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text} is no id of a run: `kubectl dynamiq runs APP` shows them")
+    return text.lower()
+
+
+def _number(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = float("nan")
+    if not abs(found) <= 1e15:
+        raise argparse.ArgumentTypeError(f"{text} is no number")
+    return found
+
+
+def _amount(text: str) -> float:
+    if (found := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
+    return found
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {LIMIT_MOST}")
+    return int(text)

@@ -1,0 +1,135 @@
+"""The token that the recorder is asked with: of the flag, or of whatever the kubeconfig's user logs in with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model.recorder import TOKEN_HEADER
+from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.scripted_recorder import RUN
+
+V1 = "client.authentication.k8s.io/v1"
+
+
+def sent(plugin: ScriptedPlugin, *options: str) -> str:
+    """The token that arrives."""
+    plugin.script.has_recorder = True
+    done = plugin("run", RUN, *options)
+    assert done.code == 0, done.err
+    return str(plugin.script.recorded[-1].headers[TOKEN_HEADER])
+
+
+def refused(plugin: ScriptedPlugin, *options: str) -> str:
+    """What is said where there is none: one sentence, and nothing was asked."""
+    plugin.script.has_recorder = True
+    done = plugin("run", RUN, *options)
+    assert (done.code, plugin.script.recorded) == (1, [])
+    assert done.err.count("\n") == 1
+    return done.err
+
+
+def program(plugin: ScriptedPlugin, script: str) -> str:
+    path = plugin.folder / "login"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def gives(**status: Any) -> str:
+    return f"cat <<'END'\n{json.dumps({'apiVersion': V1, 'kind': 'ExecCredential', 'status': status})}\nEND"
+
+
+def test_a_token_of_the_kubeconfig(plugin: ScriptedPlugin) -> None:
+    plugin.logs_in({"token": "from-the-file"})
+    assert sent(plugin) == "from-the-file"
+
+
+def test_the_flag_comes_first(plugin: ScriptedPlugin) -> None:
+    plugin.logs_in({"token": "from-the-file"})
+    assert sent(plugin, "--token", "named") == "named"
+    assert sent(plugin, "--token=named") == "named"
+
+
+def test_a_file_with_a_token_is_newer_than_the_token_beside_it(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plugin.folder / "token").write_text("of-the-file\n")
+    plugin.logs_in({"token": "stale", "tokenFile": str(plugin.folder / "token")})
+    assert sent(plugin) == "of-the-file"
+    plugin.logs_in({"tokenFile": "token"})
+    monkeypatch.setenv("KUBECONFIG", f"/nowhere/config:{plugin.folder / 'kubeconfig'}")
+    assert sent(plugin) == "of-the-file", "relative to the kubeconfig"
+
+
+def test_a_program_that_logs_in(plugin: ScriptedPlugin) -> None:
+    seen = plugin.folder / "seen"
+    script = f'printf "%s\\n" "$1" "$MINE" "$KUBERNETES_EXEC_INFO" >{seen}\n{gives(token="from-a-program")}'
+    login = {
+        "apiVersion": V1,
+        "command": program(plugin, script),
+        "args": ["get-token"],
+        "env": [{"name": "MINE", "value": "yes"}],
+        "interactiveMode": "IfAvailable",
+        "provideClusterInfo": True,
+    }
+    plugin.logs_in({"exec": login}, server="https://api.example.com")
+    assert sent(plugin) == "from-a-program"
+    argument, variable, info = seen.read_text().splitlines()
+    assert (argument, variable) == ("get-token", "yes")
+    told = json.loads(info)
+    assert (told["apiVersion"], told["kind"], told["spec"]["interactive"]) == (V1, "ExecCredential", False)
+    assert told["spec"]["cluster"]["server"] == "https://api.example.com"
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("exit 3", "ended with 3 and gave no credential"),
+        ("echo hello", "gave no credential"),
+        (gives(clientCertificateData="x", clientKeyData="y"), "gives a certificate"),
+    ],
+)
+def test_a_program_that_gives_no_token(plugin: ScriptedPlugin, script: str, says: str) -> None:
+    plugin.logs_in({"exec": {"apiVersion": V1, "command": program(plugin, script)}})
+    assert says in refused(plugin)
+
+
+def test_a_program_that_is_not_there_says_how_to_install_it(plugin: ScriptedPlugin) -> None:
+    plugin.logs_in({"exec": {"apiVersion": V1, "command": "/none/login", "installHint": "Install login.\nMore."}})
+    assert "/none/login, cannot be run: Install login." in refused(plugin)
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [({"client-certificate-data": "x"}, "with a client certificate"), ({"username": "a", "password": "b"}, "with no token")],
+)
+def test_who_has_no_token_is_told_how_to_get_one(plugin: ScriptedPlugin, user: dict[str, str], says: str) -> None:
+    plugin.logs_in(user)
+    said = refused(plugin)
+    assert says in said
+    assert '--token "$(kubectl create token ACCOUNT)"' in said
+
+
+def test_nobody_is_asked_for_as_somebody_else(plugin: ScriptedPlugin) -> None:
+    plugin.logs_in({"token": "mine"})
+    assert "--as does not reach the recorder" in refused(plugin, "--as", "eve")
+
+
+def test_another_context_logs_in_as_another_user(plugin: ScriptedPlugin) -> None:
+    plugin.logs_in({"token": "mine"})
+    path: Path = plugin.folder / "kubeconfig"
+    known = json.loads(path.read_text())
+    known["contexts"].append({"name": "other", "context": {"user": "bo", "cluster": "stand-in"}})
+    known["users"].append({"name": "bo", "user": {"token": "of-bo"}})
+    path.write_text(json.dumps(known))
+    assert sent(plugin, "--context", "other") == "of-bo"
+    assert sent(plugin, "--user", "bo") == "of-bo"
+    assert sent(plugin) == "mine"
+
+
+def test_a_kubeconfig_that_cannot_be_read(plugin: ScriptedPlugin) -> None:
+    (plugin.folder / "kubeconfig").unlink()
+    plugin.script.has_recorder = True
+    assert "kubectl cannot read your kubeconfig" in plugin("run", RUN).err
