@@ -80,6 +80,11 @@ def of_console() -> tuple[Command, ...]:
     return vitest(), suite("console", *(() if borrows() else IN_BROWSERS))
 
 
+def prometheus() -> Command:
+    """Prometheus, where it is missing."""
+    return python("prometheus", "tests.support.prometheus", shown=True)
+
+
 def browser() -> Command:
     """Chromium, where it is missing."""
     return python("browser", "tests.support.browser.chromium", shown=True)
@@ -90,7 +95,7 @@ def test() -> Plan:
 
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
-    simulated = suite("unit", *PARALLEL), suite("api")
+    simulated = suite("unit", *PARALLEL), prometheus(), suite("api")
     pods = suite("load"), suite("node"), browser(), suite("system"), *of_console()
     return Plan((simulated, pods), first=((python("build", "local", "build"),),))
 

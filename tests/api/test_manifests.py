@@ -14,6 +14,7 @@ from local.clusters import Cluster
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.operator import install_rights
+from tests.support.prometheus import definitions as prometheus
 
 FOLDERS = sorted(
     path.parent.relative_to(REPOSITORY)
@@ -24,13 +25,20 @@ HARMFUL = {"Deployment", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy",
 """Where one of these is among them, other tests would meet them, so the API server is only asked whether it would take them. Other tests
 apply them in earnest: the demo all of `manifests/`."""
 
-LEAST = 8
+LEAST = 9
 
 
 @pytest.fixture(scope="module", autouse=True)
 def rights(cluster: Cluster) -> None:
     """With them there is the namespace of the operator, without which nothing can be tried in it."""
     install_rights(cluster)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kinds_of_prometheus(cluster: Cluster) -> Iterator[None]:
+    """Those that `manifests/monitoring` is written in."""
+    with prometheus.definitions(Kubectl(cluster)):
+        yield
 
 
 def rendered(kubectl: Kubectl, folder: Path) -> list[Manifest]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.execute.executor import Failure
+from dynamiq_operator.controller.metrics import INTERNAL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, OwnRecord
 
 TOLD_AFTER = 3
 """Consecutive passes that fail for something that often passes by itself, a conflict or no answer, before the App says so."""
-INTERNAL = "InternalError"
 SAID_MAX = 400
 """Characters of what the API server said of one operation."""
 

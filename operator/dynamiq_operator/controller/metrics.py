@@ -9,9 +9,12 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Outcome, Pinned, Result
 
+INTERNAL = "InternalError"
+"""The reason of an error that is none of the API server's: a bug of ours."""
 DEPLOY_BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -37,7 +40,7 @@ class Metrics:
         )
         self._errors = Counter(
             "dynamiq_reconcile_errors",
-            "Errors of reconciles, by what the API server said, or InternalError: each is tried again.",
+            "Errors of reconciles, by what the API server said, or InternalError for a bug of ours: each is tried again.",
             ["reason"],
             registry=self.registry,
         )
@@ -51,6 +54,9 @@ class Metrics:
         for result in Result:
             self._deploys.labels(result.value)
             self._deploy_seconds.labels(result.value)
+        # A counter that begins with its first error has had no increase, and no alert would tell of it.
+        for reason in {*(kind.__name__ for kind in errors.ERRORS.values()), errors.Unavailable.__name__, INTERNAL}:
+            self._errors.labels(reason)
 
     def ended(self, pinned: Pinned | None, outcome: Outcome) -> None:
         """Counts a deploy whose outcome has been written; one that never began has no duration."""

@@ -211,7 +211,7 @@ def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
 def test_every_suite_is_run_in_two_lanes() -> None:
     lanes = [[step.name for step in lane] for lane in run.test().lanes]
     suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "sdk", "soak"}
-    assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "vitest"}
+    assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "prometheus", "vitest"}
     assert len(lanes) == 2
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
 

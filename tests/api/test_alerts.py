@@ -1,0 +1,61 @@
+"""The alerts of `manifests/monitoring`: Prometheus takes them, each fires when it should and else not, and each has its page."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.cluster import REPOSITORY
+from tests.support.prometheus import rules
+
+RUNBOOKS = "docs/alerts.md"
+SEVERITIES = {"critical", "warning", "info"}
+
+
+def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+    code, said = rules.promtool("check", "rules", rules.written(tmp_path).name, folder=tmp_path)
+    assert code == 0, said
+    assert f"{len(rules.alerts())} rules found" in said
+
+
+def test_each_alert_fires_in_one_test_and_stays_silent_in_another(tmp_path: Path) -> None:
+    rules.written(tmp_path)
+    code, said = rules.tested(tmp_path)
+    assert code == 0, said
+    expected: dict[str, set[bool]] = defaultdict(set)
+    for each in rules.unit_tests():
+        expected[each["alertname"]].add(bool(each["exp_alerts"]))
+    assert expected == {each["alert"]: {True, False} for each in rules.alerts()}
+
+
+@pytest.mark.parametrize(("change", "told"), [("vector(0) > 1", "got:[]"), ("vector(1)", "exp:[]")], ids=["never fires", "always fires"])
+def test_an_alert_that_is_wrong_is_found(tmp_path: Path, change: str, told: str) -> None:
+    """Of the tests above: that they would fail."""
+    spec: dict[str, Any] = rules.spec()
+    for group in spec["groups"]:
+        for rule in group["rules"]:
+            rule["expr"] = change
+    (tmp_path / rules.RULES).write_text(yaml.safe_dump(spec))
+    code, said = rules.tested(tmp_path)
+    found = set(re.findall(r"alertname:\s?(\w+)", said))
+    assert (code, found) == (1, {each["alert"] for each in rules.alerts()}), said
+    assert told in said.replace(" ", "").replace("\n", "")
+
+
+def test_each_alert_has_a_severity_a_summary_and_a_section_of_what_to_do() -> None:
+    text = (REPOSITORY / RUNBOOKS).read_text()
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    for each in rules.alerts():
+        name, annotations = each["alert"], each["annotations"]
+        assert each["labels"]["severity"] in SEVERITIES, name
+        assert annotations["summary"], name
+        assert annotations["description"], name
+        assert annotations["runbook"] == f"{RUNBOOKS}#{name.lower()}"
+        assert {"**Look at**", "**Do**"} <= set(re.findall(r"\*\*[\w ]+\*\*", sections[name])), name
+        assert ("**Critical.**" in sections[name]) == (each["labels"]["severity"] == "critical"), name
+    assert {name for name in sections if name.startswith("Dynamiq")} == {each["alert"] for each in rules.alerts()}

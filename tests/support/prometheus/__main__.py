@@ -1,0 +1,24 @@
+"""`python -m tests.support.prometheus`: makes Prometheus ready for tests, and says which one it is."""
+
+from __future__ import annotations
+
+import sys
+
+from local import steps
+from local.errors import LocalError
+from tests.support.prometheus import programs
+
+
+def main() -> int:
+    """Returns the exit code."""
+    try:
+        steps.run(programs.PACKAGE.missing())
+    except LocalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(programs.version())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

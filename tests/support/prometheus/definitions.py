@@ -1,0 +1,23 @@
+"""The kinds of the Prometheus Operator, in a cluster that has none: `crds/README.md` says whose they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.cluster import ESTABLISHED_TIMEOUT, Kubectl
+
+FILES = tuple(sorted((Path(__file__).parent / "crds").glob("*.yaml")))
+
+
+@contextlib.contextmanager
+def definitions(kubectl: Kubectl) -> Iterator[None]:
+    """They are served while the block runs."""
+    named = [argument for file in FILES for argument in ("-f", str(file))]
+    kubectl("apply", "--server-side", "--force-conflicts", *named)
+    try:
+        kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named, timeout=ESTABLISHED_TIMEOUT + 5)
+        yield
+    finally:
+        kubectl("delete", "--ignore-not-found", *named)
