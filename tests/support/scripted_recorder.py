@@ -149,6 +149,11 @@ def a_session(**changed: Any) -> dict[str, Any]:
     return runs.SessionSummary.model_validate({**made, **times, **changed}).model_dump(mode="json")
 
 
+def sessions(*listed: dict[str, Any]) -> dict[str, Any]:
+    pagination = {"page": 1, "page_size": 25, "page_count": 1, "total_count": len(listed)}
+    return {"data": list(listed), "pagination": runs.CountedPagination.model_validate(pagination).model_dump(mode="json")}
+
+
 def metrics() -> dict[str, Any]:
     point = {"at": "2026-11-24T12:00:00.000000Z", **FIGURES}
     series = {"key": "", "total": FIGURES, "points": (point,)}
@@ -184,7 +189,7 @@ _WORLD: tuple[tuple[str, str, Callable[[Sent], Reply]], ...] = (
     ("GET", f"{_APP}/metrics", lambda _: Reply(body={"data": metrics()})),
     ("GET", f"{_APP}/deployments/{_ID}/comparison", lambda _: Reply(body={"data": a_comparison()})),
     ("GET", f"{_APP}/verdicts", lambda _: Reply(body={"data": [a_verdict()]})),
-    ("GET", f"{_APP}/sessions", lambda _: Reply(body=a_page(a_session()))),
+    ("GET", f"{_APP}/sessions", lambda _: Reply(body=sessions(a_session()))),
     ("GET", f"{_APP}/recorder", lambda _: Reply(body={"data": a_state()})),
     ("GET", f"/v1/runs/{_ID}", lambda _: Reply(body={"data": a_detail()})),
     ("DELETE", f"/v1/runs/{_ID}", lambda _: Reply(204, b"")),

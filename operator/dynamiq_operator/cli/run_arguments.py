@@ -192,7 +192,7 @@ def _number(text: str) -> float:
         found = float(text)
     except ValueError:
         found = float("nan")
-    if not abs(found) <= 1e15:
+    if not abs(found) <= 1e12:
         raise argparse.ArgumentTypeError(f"{text} is no number")
     return found
 

@@ -96,15 +96,20 @@ class RunSummary(RunTokens):
     ] = None
 
 
-class RunPagination(Shape):
-    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end."""
+class CountedPagination(Shape):
+    """Of a list that is counted up to `counted_to` and no further."""
 
     page: int
     page_size: int
     page_count: int
-    total_count: Annotated[int, Field(description="Counted up to counted_to: as many, or more.")]
-    next_cursor: str | None = None
+    total_count: Annotated[int, Field(description="Of the filter; where it is counted_to, there may be more.")]
     counted_to: int = COUNTED
+
+
+class RunPagination(CountedPagination):
+    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end."""
+
+    next_cursor: str | None
 
 
 class RunPage(Shape):
@@ -184,7 +189,7 @@ class SessionSummary(RunTokens):
 
 class SessionPage(Shape):
     data: tuple[SessionSummary, ...]
-    pagination: RunPagination
+    pagination: CountedPagination
 
 
 class MetricsGroup(StrEnum):

@@ -16,13 +16,12 @@ from dynamiq_operator.rest.http.pagination import PAGE_SIZE, PageOf, PageSizeOf
 from dynamiq_operator.rest.shared.times import TIME, moment
 
 TEXT_MOST, TAGS_MOST, TAG_MOST, NAME_MOST = 256, 20, 64, 253
-NUMBER_MOST = 1e12
+DURATION_MOST, COST_MOST = 1e12, 1e6
 Pairs = list[tuple[str, str]]
 
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MOST)]
 Text = Annotated[str | None, Query(min_length=1, max_length=TEXT_MOST)]
 Name = Annotated[str | None, Query(min_length=1, max_length=NAME_MOST)]
-Amount = Annotated[float | None, Query(ge=0, le=NUMBER_MOST)]
 FromOf = Annotated[str | None, Query(alias="from", pattern=TIME, description="From this time on, or from this date, UTC.")]
 ToOf = Annotated[str | None, Query(alias="to", pattern=TIME, description="Before this time or date.")]
 ContentOf = Annotated[
@@ -62,8 +61,8 @@ async def _filters(
     ] = None,
     began_from: FromOf = None,
     began_to: ToOf = None,
-    min_duration_ms: Annotated[Amount, Query(description="That took so long, or longer.")] = None,
-    min_cost_usd: Annotated[Amount, Query(description="That cost so much, or more.")] = None,
+    min_duration_ms: Annotated[float | None, Query(ge=0, le=DURATION_MOST, description="That took so long, or longer.")] = None,
+    min_cost_usd: Annotated[float | None, Query(ge=0, le=COST_MOST, description="That cost so much, or more.")] = None,
 ) -> RunFilters:
     given: dict[str, object] = {
         "deployment_id": deployment_id and deployment_id.lower(),

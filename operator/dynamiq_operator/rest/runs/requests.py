@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dynamiq_operator.rest.http.models import RequestModel
 
-NUMBER_MOST = 1e15
+NUMBER_MOST = 1e12
 
 
 class NewScore(RequestModel):
