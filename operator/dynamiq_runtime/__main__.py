@@ -42,10 +42,17 @@ Configuration comes from the environment:
   DYNAMIQ_MAX_QUEUED_RUNS   runs that wait for one of these; others get 429     ten for each of these
   DYNAMIQ_BODY_LIMIT        bytes of a request's body                           2097152
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces go, OTLP over HTTP                 unset: none
+  DYNAMIQ_RECORDER          where runs are recorded, a URL                      unset: nowhere
+  DYNAMIQ_RECORDER_TOKEN    file with the token for it, read for each request   unset: none is sent
+  DYNAMIQ_RECORDER_CA       file of its authorities, PEM, for https             unset: the system's
+  DYNAMIQ_PINS              what the pod was made for: goes into each record
+  DYNAMIQ_RUNS              {"content": true, "redact": {"fields": [...],       unset: no input, output or error text
+                            "patterns": [...]}}: inputs, outputs and errors     leaves the pod
+                            are recorded too, without these
   TERMINATION_LOG           where the reason of a failed start goes as well     /dev/termination-log
 
 It answers POST / {"input": {...}} with the workflow's output and POST /v1/runs with the run around it; with "stream": true, or
-the header Accept: text/event-stream, as events. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
+the header Accept: text/event-stream, as events. POST /v1/traces goes on to the recorder. GET /healthz and /readyz need no key. On the other port GET /metrics answers for
 Prometheus and GET /activity with JSON: how long the pod has been ready and idle, what is in flight, and how its runs ended.
 
 Exit codes: 0 after a drain; 2 when this flow or configuration can't be served (one line says why); 1 for anything else.
@@ -68,7 +75,7 @@ every answer was 2xx, else 1.
 
 TRIGGER = """\
 What the operator's CronJobs and Jobs run. The input is JSON in DYNAMIQ_TRIGGER_INPUT_1, _2, … (one text in pieces), and is made into
-the run's by DYNAMIQ_TRIGGER_TRANSFORMER_1, …: {"path": …, "selector": {…}}. How it went is printed and left in TERMINATION_LOG, without
+the run's by DYNAMIQ_TRIGGER_TRANSFORMER_1, …: {"path": …, "selector": {…}}. The run is known by the name in DYNAMIQ_TRIGGER. How it went is printed and left in TERMINATION_LOG, without
 the answer. It tries again while it gets no connection, and never once it had one. Exit code 0 when the answer was 2xx, else 1."""
 
 

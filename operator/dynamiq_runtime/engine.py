@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.content import Content, Excerpt
 
 MESSAGE_LIMIT = 500  # characters of an error that a caller reads
+SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 
 
 @dataclass(frozen=True)
@@ -27,34 +31,71 @@ class RunFailedError(Exception):
         super().__init__("; ".join(f'node "{failure.name}" failed: {failure.message}' for failure in failures))
 
 
-@dataclass(frozen=True)
-class NodeRun:
-    """One node of one run: times in nanoseconds since 1970, tokens and US dollars where the node says them.
+@dataclass(slots=True)
+class Usage:
+    """What the calls of one node took: tokens, those from a cache among the input's, and US dollars. None: nobody says it, which is not 0."""
 
-    `within` is the node of the flow that this one is, or is part of: an agent's model is part of the agent.
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost: float | None = None
+
+
+@dataclass(slots=True)
+class NodeRun:
+    """One node of one run: times in nanoseconds since 1970, `ended` 0 while it is under way.
+
+    `within` is the node of the flow that this one is, or is part of: an agent's model is part of the agent. `parent`: the node that it
+    ran inside of. `is_model`: it called a model itself; what nodes around it took is in none of them. `error`, `input` and `output` are
+    None where the App does not record them.
     """
 
     id: str
     name: str
+    type: str | None
     began: int
-    ended: int
-    succeeded: bool
     within: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
+    parent: NodeRun | None = None
+    ended: int = 0
+    status: str = SUCCEEDED
+    attempts: int = 1
+    cached: bool = False
+    is_model: bool = False
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    error_type: str | None = None
+    error: str | None = None
+    input: Excerpt | None = None
+    output: Excerpt | None = None
 
 
 @dataclass
 class Report:
-    """What a run reports while it runs: its nodes as they end, and to `emit` what they stream, plain data as JSON has it.
+    """What a run reports while it runs: its nodes in the order in which they begin, and to `emit` what they stream, plain data as JSON has it.
 
-    `cancel` is set by the engine: it asks a run whose caller has gone to end.
+    `cancel` is set by the engine: it asks a run whose caller has gone to end. `content`: what makes of inputs and outputs what may be
+    recorded; None where none is, and then no node keeps any.
     """
 
     nodes: list[NodeRun] = field(default_factory=list)
     emit: Callable[[Mapping[str, Any]], None] | None = None
     cancel: Callable[[], None] | None = None
+    content: Content | None = None
+
+
+def given_up(nodes: list[NodeRun], outcome: str, ended: int) -> list[NodeRun]:
+    """The nodes of a run that was given up, as they are now: what its thread does to them from here on is not the run's any more.
+
+    A node under way failed by the run's outcome.
+    """
+    copies = {id(node): replace(node) for node in list(nodes)}
+    for node in copies.values():
+        if not node.ended:
+            node.ended, node.status, node.error_type = ended, FAILED, outcome
+        node.parent = copies.get(id(node.parent))
+    return list(copies.values())
 
 
 class Engine(Protocol):

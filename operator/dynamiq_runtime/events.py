@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -30,13 +31,16 @@ class ClosedError(Exception):
 
 
 class ChunkStream:
-    """What a run streams, from its threads to the event loop that made this."""
+    """What a run streams, from its threads to the event loop that made this. `first_at`: when its first chunk was written, in nanoseconds
+    since 1970; 0 before.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         self._room = threading.Semaphore(BUFFER_EVENTS)
         self._closed = False
+        self.first_at = 0
 
     def emit(self, chunk: Mapping[str, Any]) -> None:
         """Adds a chunk, from any thread but the loop's; waits while the reader is far behind. Raises ClosedError."""
@@ -63,6 +67,7 @@ class ChunkStream:
             if chunk is None:
                 return await ending
             self._room.release()
+            self.first_at = self.first_at or time.time_ns()
             await write(response, encode_event("chunk", json.dumps(chunk, separators=(",", ":"), default=str)))
 
 

@@ -1,4 +1,4 @@
-"""One run, from its input to the response's body: executed in a thread, counted, logged and traced; its failures become HTTP errors."""
+"""One run, from its input to the response's body: executed in a thread, counted, logged, traced and recorded; its failures become HTTP errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dynamiq_runtime.callers import TRIGGER
 from dynamiq_runtime.engine import Engine, Report, RunFailedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.logs import log, now
@@ -18,6 +19,8 @@ from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 if TYPE_CHECKING:
+    from dynamiq_runtime.content import Excerpt
+    from dynamiq_runtime.recording import Recording
     from dynamiq_runtime.traces import Traces
 
 Serializer = Callable[[Any, dict[str, Any]], Any]  # (output, run) to the data of the response's body
@@ -27,7 +30,11 @@ UNFINISHED = ("timed_out", "cut_off", "abandoned")
 
 @dataclass
 class Run:
-    """One run; times in nanoseconds since 1970, `ended` 0 before it was counted. A run whose caller disconnected before its end is abandoned."""
+    """One run; times in nanoseconds since 1970, `ended` 0 before it was counted. A run whose caller disconnected before its end is abandoned.
+
+    `reason`: of an error, its code; `first_chunk`: when the first part of its answer was streamed, 0 where none was. `error`, `input` and
+    `output` are None where the App does not record them.
+    """
 
     given: Mapping[str, Any]
     serialize: Serializer
@@ -38,13 +45,27 @@ class Run:
     started_at: str = field(default_factory=now)
     ended: int = 0
     outcome: str = "abandoned"
+    reason: str | None = None
+    began_running: bool = False
+    first_chunk: int = 0
+    error: str | None = None
+    input: Excerpt | None = None
+    output: Excerpt | None = None
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether its thread came to its end."""
+        return self.outcome not in UNFINISHED
 
 
 class RunExecutor:
     """Executes runs, each with the engine that it is given."""
 
-    def __init__(self, settings: Settings, threads: RunThreads, metrics: Metrics, traces: Traces | None) -> None:
+    def __init__(
+        self, settings: Settings, threads: RunThreads, metrics: Metrics, traces: Traces | None, recording: Recording | None
+    ) -> None:
         self._settings = settings
+        self._recording = recording
         self._threads = threads
         self._metrics = metrics
         self._traces = traces
@@ -54,13 +75,14 @@ class RunExecutor:
         """The response's body, JSON, to await once the run has begun. Raises HttpError, on entering where it is refused."""
 
         def work() -> str:
-            output = engine.execute(run.given, run.report)
+            output = self._executed(run, engine)
             record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
             return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
 
         began = time.perf_counter()
         try:
             async with self._threads.start(work) as answer:
+                run.began_running = True
                 try:
                     with self._metrics.in_flight.track_inprogress():
                         yield answer
@@ -68,23 +90,40 @@ class RunExecutor:
                 except (RunFailedError, _NotJSONError, TimedOutError, CutOffError) as error:
                     run.outcome, refusal = self._failed(error)
                     refusal.details |= {"run_id": run.id}
+                    _note_error(run, refusal.code, refusal.message)
                     raise refusal from None
                 except ConnectionError:
                     raise  # of the caller's connection: engines raise none
-                except Exception:
+                except Exception as error:
                     run.outcome = "failed"
+                    _note_error(run, "internal", f"{type(error).__name__}: {error}")
                     raise
                 finally:
                     self._record(run, time.perf_counter() - began)
         except BusyError:
             raise _busy(self._settings) from None
 
+    def _executed(self, run: Run, engine: Engine) -> Any:
+        """The output, in the run's thread; what may be recorded of input and output is taken down around it."""
+        content = run.report.content = None if self._recording is None else self._recording.content()
+        if content is None:
+            return engine.execute(run.given, run.report)
+        run.input = content.of(run.given)
+        output = engine.execute(run.given, run.report)
+        run.output = content.of(output)
+        return output
+
     def _record(self, run: Run, seconds: float) -> None:
-        if run.outcome in UNFINISHED and run.report.cancel:
+        if not run.was_answered and run.report.cancel:
             run.report.cancel()
         run.ended = time.time_ns()
         self._metrics.count(run.outcome, seconds, run.report)
-        traced = {"trace_id": self._traces.record(run)} if self._traces else {}
+        if trigger := run.headers.get(TRIGGER):
+            self._metrics.count_trigger(trigger)
+        trace_id = self._traces.record(run) if self._traces else None
+        if self._recording is not None:
+            trace_id = self._recording.add(run, trace_id)
+        traced = {"trace_id": trace_id} if trace_id else {}
         version = self._settings.workflow_version
         log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
 
@@ -101,6 +140,12 @@ class RunExecutor:
             message = f"this pod stops, and the run did not end within the {self._settings.drain:g} s that it had left: try again"
             return "cut_off", HttpError(503, "stopping", message, retry_after=RETRY_AFTER)
         return "failed", HttpError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+
+
+def _note_error(run: Run, code: str, message: str) -> None:
+    run.reason = code
+    if run.report.content is not None:
+        run.error = run.report.content.error(message)
 
 
 def _busy(settings: Settings) -> HttpError:

@@ -24,6 +24,7 @@ TYPES = {"dynamiq.nodes.utils.Input": "Input", "dynamiq.nodes.tools.Python": "Py
 ALIASES = {"dynamiq.nodes.utils.utils.Input": "Input", "dynamiq.nodes.tools.python.Python": "Python"} | {
     "dynamiq.nodes.utils.utils.Output": "Output"
 }
+CLASSES = {kind: name for name, kind in TYPES.items()}
 MAX_NODES = 1000
 
 
@@ -53,12 +54,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the flow; `kind` is Input, Python or Output."""
+    """One node of the flow; `kind` is Input, Python or Output, `type` the SDK's name of it."""
 
     id: str
     name: str
     kind: str
     depends: tuple[str, ...] = ()
+    type: str = ""
     code: CodeType | None = None
     as_parameters: bool = False
     for_agents: bool = False
@@ -121,6 +123,7 @@ def _node(node_id: str, spec: Any) -> Node:
             name=name,
             kind=kind,
             depends=_depends(spec),
+            type=CLASSES[kind],
             code=_code(spec) if kind == "Python" else None,
             as_parameters=_flag(spec, "use_multiple_params"),
             for_agents=_flag(spec, "is_optimized_for_agents"),

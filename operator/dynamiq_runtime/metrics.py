@@ -7,11 +7,13 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
 from dynamiq_runtime import __version__
+from dynamiq_runtime.callers import as_label
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
 SERVER_ERROR = 500  # from this status on an answer says that the server failed, and below it that the caller was wrong
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+TRIGGERS, OTHER_TRIGGER = 50, "other"
 OUTCOMES = {
     "succeeded": "succeeded",
     "failed": "failed",
@@ -51,6 +53,19 @@ class Metrics:
         self._cost = Counter(
             "dynamiq_runtime_cost_usd", "US dollars that nodes report, by the flow's node.", ["node"], registry=self.registry
         )
+        self._by_trigger = Counter(
+            "dynamiq_runtime_runs_by_trigger", "Runs that a trigger started, by its name.", ["trigger"], registry=self.registry
+        )
+        self._unpriced = Counter(
+            "dynamiq_runtime_unpriced_calls",
+            "Calls of models whose price nobody knows, by the flow's node.",
+            ["node"],
+            registry=self.registry,
+        )
+        self._dropped = Counter(
+            "dynamiq_runtime_records_dropped", "Runs that no recorder took, and whose records were dropped.", registry=self.registry
+        )
+        self._triggers: set[str] = set()
         Info("dynamiq_runtime", "What is served, and by what.", registry=self.registry).info(
             {
                 "app": settings.app,
@@ -69,12 +84,27 @@ class Metrics:
         if counts_as := OUTCOMES[outcome]:
             self.totals[counts_as] += 1
         self.latency.observe(seconds)
-        for node in report.nodes:
-            for kind, tokens in (("prompt", node.prompt_tokens), ("completion", node.completion_tokens)):
-                if tokens:
-                    self._tokens.labels(node.within, kind).inc(tokens)
-            if node.cost:
-                self._cost.labels(node.within).inc(node.cost)
+        for node in list(report.nodes):
+            if (used := node.usage) is not None:
+                for kind, tokens in (("prompt", used.input_tokens), ("completion", used.output_tokens)):
+                    if tokens:
+                        self._tokens.labels(node.within, kind).inc(tokens)
+                if used.cost is None:
+                    self._unpriced.labels(node.within).inc()
+                else:
+                    self._cost.labels(node.within).inc(used.cost)
+
+    def count_trigger(self, trigger: str) -> None:
+        """Counts a run that names a trigger; a caller can say any name, so that only so many are told apart."""
+        label = as_label(trigger)
+        if label is None or (label not in self._triggers and len(self._triggers) >= TRIGGERS):
+            label = OTHER_TRIGGER
+        self._triggers.add(label)
+        self._by_trigger.labels(label).inc()
+
+    def drop_records(self, runs: int) -> None:
+        """Counts runs whose records were dropped; from any thread."""
+        self._dropped.inc(runs)
 
     def refuse(self, status: int, code: str) -> None:
         """Counts a request that started no run."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import litellm
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
@@ -23,10 +24,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from dynamiq_runtime.engine import MESSAGE_LIMIT, Failure, NodeRun, Report, RunFailedError
+from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage
 from dynamiq_runtime.forms import as_workflow
+from dynamiq_runtime.models import named_model
 from dynamiq_runtime.text import FlowError, load_text
 
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+litellm.suppress_debug_info = True  # of a model that it does not know it would print a hint, for each call, in between the log's lines
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
 
@@ -120,52 +124,79 @@ def _failures(result: Any) -> list[Failure]:
 
 
 class _RunCallbacks(BaseCallbackHandler):
-    """Follows one run: called by the SDK in the threads of its nodes."""
+    """Follows one run: called by the SDK in the threads of its nodes. `_nodes` has those under way; a flow in a node is that node."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._began: dict[UUID, int] = {}
-        self._used: dict[UUID, dict[str, Any]] = {}
-        self._within: dict[UUID | None, str] = {}
+        self._nodes: dict[UUID, NodeRun] = {}
+        self._inside: dict[UUID | None, NodeRun] = {}
 
     def on_node_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
-        self._began[kwargs["run_id"]] = time.time_ns()
-        self._within[kwargs["run_id"]] = self._within.get(kwargs.get("parent_run_id"), str(serialized.get("id")))
+        node = self._begin(serialized, kwargs)
+        node.attempts = 0
+        if self._report.content is not None:
+            node.input = self._report.content.of(format_value(input_data, for_tracing=True))
 
     def on_flow_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
         """A flow inside of a node is part of that node."""
-        if (outer := self._within.get(kwargs.get("parent_run_id"))) is not None:
-            self._within[kwargs["run_id"]] = outer
+        if (outer := self._inside.get(kwargs.get("parent_run_id"))) is not None:
+            self._inside[kwargs["run_id"]] = outer
 
-    def on_node_end(self, serialized: dict[str, Any], output_data: Any, **kwargs: Any) -> None:
-        self._end(serialized, kwargs["run_id"], succeeded=True)
-
-    def on_node_error(self, serialized: dict[str, Any], error: BaseException, **kwargs: Any) -> None:
-        self._end(serialized, kwargs["run_id"], succeeded=False)
+    def on_node_execute_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
+        """An attempt; a node whose output comes from a cache has none."""
+        if (node := self._nodes.get(kwargs["run_id"])) is not None:
+            node.attempts += 1
+            node.is_model = node.is_model or serialized.get("group") == "llms"
 
     def on_node_execute_run(self, serialized: dict[str, Any], **kwargs: Any) -> None:
         """Adds up what each call of a model used: a node that tries again has several."""
-        if used := kwargs.get("usage_data"):
-            sums = self._used.setdefault(kwargs["run_id"], {})
-            for key in ("prompt_tokens", "completion_tokens", "total_tokens_cost_usd"):
-                sums[key] = sums.get(key, 0) + (used.get(key) or 0)
+        used, node = kwargs.get("usage_data"), self._nodes.get(kwargs["run_id"])
+        if used and node is not None:
+            node.is_model = True
+            node.usage = _usage(used) if node.usage is None else _sum(node.usage, _usage(used))
 
-    def _end(self, serialized: dict[str, Any], run_id: UUID, *, succeeded: bool) -> None:
-        ended = time.time_ns()
-        used = self._used.pop(run_id, {})
-        self._report.nodes.append(
-            NodeRun(
-                id=str(serialized.get("id")),
-                name=str(serialized.get("name") or serialized.get("id")),
-                began=self._began.pop(run_id, ended),
-                ended=ended,
-                succeeded=succeeded,
-                within=self._within.get(run_id, str(serialized.get("id"))),
-                prompt_tokens=used.get("prompt_tokens", 0),
-                completion_tokens=used.get("completion_tokens", 0),
-                cost=used.get("total_tokens_cost_usd", 0.0),
-            )
+    def on_node_end(self, serialized: dict[str, Any], output_data: Any, **kwargs: Any) -> None:
+        node = self._end(serialized, kwargs, SUCCEEDED)
+        node.cached = bool(kwargs.get("is_output_from_cache"))
+        if self._report.content is not None:
+            node.output = self._report.content.of(format_value(output_data, for_tracing=True))
+
+    def on_node_error(self, serialized: dict[str, Any], error: BaseException, **kwargs: Any) -> None:
+        node = self._end(serialized, kwargs, FAILED)
+        node.error_type = type(error).__name__
+        if self._report.content is not None:
+            node.error = self._report.content.error(str(error))
+
+    def on_node_canceled(self, serialized: dict[str, Any], **kwargs: Any) -> None:
+        self._end(serialized, kwargs, FAILED).error_type = "CanceledException"
+
+    def on_node_skip(self, serialized: dict[str, Any], skip_data: Any, input_data: Any, **kwargs: Any) -> None:
+        self._end(serialized, kwargs, SKIPPED)
+
+    def _begin(self, serialized: dict[str, Any], kwargs: dict[str, Any]) -> NodeRun:
+        parent = self._inside.get(kwargs.get("parent_run_id"))
+        node_id, kind = str(serialized.get("id")), serialized.get("type")
+        node = NodeRun(
+            id=node_id,
+            name=str(serialized.get("name") or node_id),
+            type=kind,
+            began=time.time_ns(),
+            within=parent.within if parent else node_id,
+            parent=parent,
         )
+        if isinstance(model := serialized.get("model"), str):
+            node.provider, node.model = named_model(model, str(kind))
+        self._nodes[kwargs["run_id"]] = self._inside[kwargs["run_id"]] = node
+        self._report.nodes.append(node)
+        return node
+
+    def _end(self, serialized: dict[str, Any], kwargs: dict[str, Any], status: str) -> NodeRun:
+        """The node that ends; one that never began is skipped, or its input was wrong."""
+        node = self._nodes.pop(kwargs["run_id"], None) or self._begin(serialized, kwargs)
+        self._nodes.pop(kwargs["run_id"], None)
+        node.status, node.ended = status, time.time_ns()
+        node.attempts = max(node.attempts, 1)
+        return node
 
 
 class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
@@ -183,6 +214,27 @@ class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
         }
         if self._report.emit is not None:
             self._report.emit(given)
+
+
+def _usage(used: Mapping[str, Any]) -> Usage:
+    """Of one call. No tokens at all are tokens that nobody counted; and no price for tokens is one that the SDK's list does not have."""
+    given, made, cost = (used.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens_cost_usd"))
+    if not given and not made:
+        return Usage()
+    cached = used.get("cache_read_input_tokens"), used.get("cache_creation_input_tokens")
+    return Usage(given, made, *cached, cost or None)
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    """Of several calls of one node: tokens as far as they are known, cost only where each call's is."""
+    total = Usage(cost=None if one.cost is None or other.cost is None else one.cost + other.cost)
+    for key in TOKENS:
+        setattr(total, key, _known_sum(getattr(one, key), getattr(other, key)))
+    return total
+
+
+def _known_sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 def _line(error: object) -> str:

@@ -27,6 +27,7 @@ from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.metrics_server import MetricsServer
 from dynamiq_runtime.ports import listen
+from dynamiq_runtime.relay import Relay
 from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
@@ -37,6 +38,7 @@ LETS_GO = 1.0  # seconds at most for which kept connections are waited for: each
 LOOK_PERIOD = 0.02
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
 HASH_HEADER = "X-Dynamiq-Workflow-Hash"
+RUN_HEADER = "X-Dynamiq-Run-Id"
 RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,7 +57,13 @@ class Server:
             from dynamiq_runtime.traces import Traces  # a third of a second, which a pod that sends none need not wait for
 
             self._traces = Traces(settings)
-        self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces)
+        self._recording = None
+        if settings.recorder is not None:
+            from dynamiq_runtime.recording import Recording
+
+            self._recording = Recording(settings, settings.recorder, self._metrics.drop_records)
+        self._relay = Relay(settings.recorder)
+        self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         self._draining = False
         self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)
@@ -64,6 +72,7 @@ class Server:
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
+        app.router.add_post("/v1/traces", self._take_traces)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         self._web = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handle_signals=False)
@@ -74,6 +83,8 @@ class Server:
         metrics_port = await self._metrics_server.start(self._settings.metrics_port)
         port = await listen(self._web, self._settings.port, "PORT")
         self._following = asyncio.create_task(self._standby.follow(self._connections))
+        if self._recording is not None:
+            self._recording.start()
         return port, metrics_port
 
     def begin(self, engine: Engine) -> None:
@@ -101,19 +112,25 @@ class Server:
                     await asyncio.sleep(LOOK_PERIOD)
 
     async def close(self) -> None:
-        """Refuses connections from now on, and sends the traces that are left."""
+        """Refuses connections from now on, and sends the traces and records that are left."""
         if self._following is not None:
             self._following.cancel()
         await self._web.cleanup()
         await self._metrics_server.close()
-        if self._traces is not None:
-            await in_thread(self._traces.close)
+        await self._relay.close()
+        leaving = [each.close for each in (self._traces, self._recording) if each is not None]
+        await asyncio.gather(*(in_thread(close) for close in leaving))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, lambda output, _run: output)
 
     async def _run(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
+
+    async def _take_traces(self, request: web.Request) -> web.StreamResponse:
+        """Not a call: whoever traces runs elsewhere keeps no pod awake."""
+        require_key(request, self._keys)
+        return await self._relay.pass_on(request)
 
     async def _serve(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
         require_key(request, self._keys)
@@ -139,7 +156,10 @@ class Server:
             try:
                 async with self._runs.start(run, engine) as answer:
                     await response.prepare(request)
-                    last = encode_event("result", await chunks.relay(response, answer))
+                    try:
+                        last = encode_event("result", await chunks.relay(response, answer))
+                    finally:
+                        run.first_chunk = chunks.first_at
             except HttpError as error:
                 if not response.prepared:
                     raise
@@ -196,7 +216,10 @@ class Server:
     def _connections(self) -> list[RequestHandler]:
         return [] if self._web.server is None else self._web.server.connections
 
-    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        run = request.get(RUN)
+        if run is not None and run.began_running:
+            response.headers[RUN_HEADER] = run.id
         if self._settings.workflow_version:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
         if self._settings.flow_hash:

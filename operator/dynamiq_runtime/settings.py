@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from dynamiq_runtime.engine_choice import ENGINES
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.content import Redaction
+    from dynamiq_runtime.recorder_client import Recorder
 
 METRICS_PORT = 9090
 QUEUED_FOR_EACH = 10  # runs that may wait for each that may run: a burst is held, an overload is not
@@ -18,7 +25,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Times are seconds, sizes bytes; `access_keys` is None for a public App, `pod_annotations` for one that is never on standby."""
+    """Times are seconds, sizes bytes; `access_keys` is None for a public App, `pod_annotations` for one that is never on standby.
+
+    `recorder` is None where runs are not recorded, `redaction` where their inputs and outputs are not.
+    """
 
     engine: str
     flow: Path
@@ -36,6 +46,9 @@ class Settings:
     queued_runs: int
     body_limit: int
     traces: bool
+    recorder: Recorder | None
+    redaction: Redaction | None
+    pins: str | None
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -64,6 +77,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         queued_runs=int(_number(environment, "DYNAMIQ_MAX_QUEUED_RUNS", QUEUED_FOR_EACH * concurrent, 0, 100_000)),
         body_limit=int(_number(environment, "DYNAMIQ_BODY_LIMIT", 2 << 20, 1, 1 << 30)),
         traces=any(environment.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_")),
+        recorder=_recorder(environment),
+        redaction=_redaction(environment.get("DYNAMIQ_RUNS")),
+        pins=environment.get("DYNAMIQ_PINS") or None,
     )
 
 
@@ -73,6 +89,53 @@ def _ports(environment: Mapping[str, str]) -> dict[str, int]:
     if port and port == metrics:
         raise SettingsError(f"calls and metrics can't share port {port}: set DYNAMIQ_METRICS_PORT, or PORT, to another one")
     return {"port": port, "metrics_port": metrics}
+
+
+def _recorder(environment: Mapping[str, str]) -> Recorder | None:
+    url = environment.get("DYNAMIQ_RECORDER")
+    if not url:
+        return None
+    try:
+        found = urlsplit(url)
+        known = found.scheme in ("http", "https") and found.hostname and found.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise SettingsError(f"DYNAMIQ_RECORDER is {url!r}, not a URL of http or https")
+    from dynamiq_runtime.recorder_client import Recorder  # a pod that records nothing starts without it
+
+    token, authority = environment.get("DYNAMIQ_RECORDER_TOKEN"), environment.get("DYNAMIQ_RECORDER_CA")
+    return Recorder(url, Path(token) if token else None, Path(authority) if authority else None)
+
+
+def _redaction(text: str | None) -> Redaction | None:
+    """What is taken out of inputs and outputs; None where DYNAMIQ_RUNS does not say that they are recorded."""
+    if not text:
+        return None
+    try:
+        runs = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"DYNAMIQ_RUNS is not JSON: {error}") from None
+    if not isinstance(runs, dict) or not isinstance(runs.get("content", False), bool):
+        raise SettingsError('DYNAMIQ_RUNS is not {"content": true or false, "redact": {…}}')
+    redact = runs.get("redact") or {}
+    if not isinstance(redact, dict):
+        raise SettingsError("DYNAMIQ_RUNS: `redact` is not an object")
+    fields, patterns = (_texts(redact, name) for name in ("fields", "patterns"))
+    from dynamiq_runtime.content import PatternError, Redaction
+
+    try:
+        redaction = Redaction(fields, patterns)
+    except PatternError as error:
+        raise SettingsError(f"DYNAMIQ_RUNS: `redact.patterns`: {error}") from None
+    return redaction if runs.get("content", False) else None
+
+
+def _texts(redact: dict[str, Any], name: str) -> list[str]:
+    found = redact.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise SettingsError(f"DYNAMIQ_RUNS: `redact.{name}` is not a list of texts")
+    return found
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

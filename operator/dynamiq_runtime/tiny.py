@@ -14,11 +14,14 @@ import uuid
 from collections.abc import Mapping
 from datetime import date
 from datetime import time as clock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime import sandbox
-from dynamiq_runtime.engine import MESSAGE_LIMIT, Failure, NodeRun, Report, RunFailedError
+from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError
 from dynamiq_runtime.flow import Flow, Node, load_flow
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.content import Content
 
 MAX_DEPTH = 200
 
@@ -47,17 +50,19 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
     """The flow's answer: the Output node's value, or a value for each by id where there are several. Raises RunFailedError."""
     results: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
+    report = report or Report()
     sorter = flow.sorter()
     while sorter.is_active():
         ready = sorter.get_ready()
         ended = dict(results)
         for node_id in ready:
             node = flow.nodes[node_id]
-            began = time.time_ns()
-            results[node_id], failure = _result(flow, node, given, ended)
-            if report is not None:
-                ended_well = results[node_id]["status"] != "failure"
-                report.nodes.append(NodeRun(node_id, node.name, began, time.time_ns(), ended_well, within=node_id))
+            run = NodeRun(node_id, node.name, node.type, time.time_ns(), node_id)
+            report.nodes.append(run)
+            results[node_id], failure = _result(flow, node, given, ended, run)
+            run.ended = time.time_ns()
+            if report.content is not None:
+                _record_content(run, results[node_id], report.content)
             if failure and node.retry.fails_the_run:
                 failures.append(failure)
         sorter.done(*ready)
@@ -68,22 +73,35 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
     return next(iter(answers.values())) if len(answers) == 1 else answers
 
 
-def _result(flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> tuple[dict[str, Any], Failure | None]:
+def _result(
+    flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], run: NodeRun
+) -> tuple[dict[str, Any], Failure | None]:
     taken: Any = None
     try:
         _require(flow, node, ended)
         taken = _input(node, given, ended)
-        output = node.output.apply(_with_retries(node, taken))
+        output = node.output.apply(_with_retries(node, taken, run))
         return {"status": "success", "input": plain(taken), "output": plain(output)}, None
     except _Skipped as skipped:
+        run.status = SKIPPED
         return {"status": "skip", "input": None, "output": None, "error": _error("NodeSkippedException", str(skipped))}, None
     except Exception as error:  # whatever the author's code raises is the run's outcome
         is_code = node.kind == "Python" and isinstance(error, _CodeFailed)
         cause = error.__cause__ if is_code and error.__cause__ else error
         message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LIMIT] if str(cause) else type(cause).__name__
         kind = "ToolExecutionException" if is_code else type(error).__name__
+        run.status, run.error_type = FAILED, type(cause).__name__
         result = {"status": "failure", "input": taken, "output": None, "error": _error(kind, str(error), recoverable=is_code)}
         return result, Failure(node.id, node.name, message)
+
+
+def _record_content(run: NodeRun, result: Mapping[str, Any], content: Content) -> None:
+    if run.status != SKIPPED:
+        run.input = content.of(result["input"])
+    if run.status == SUCCEEDED:
+        run.output = content.of(result["output"])
+    elif run.status == FAILED:
+        run.error = content.error(result["error"]["message"])
 
 
 def _require(flow: Flow, node: Node, ended: Mapping[str, dict[str, Any]]) -> None:
@@ -106,12 +124,13 @@ def _without_input(result: dict[str, Any]) -> dict[str, Any]:
     return {key: plain(value) for key, value in result.items() if key != "input"}
 
 
-def _with_retries(node: Node, taken: dict[str, Any]) -> Any:
+def _with_retries(node: Node, taken: dict[str, Any], run: NodeRun) -> Any:
     for attempt in range(node.retry.retries):
         try:
             return _once(node, taken)
         except Exception:
             time.sleep(node.retry.interval * node.retry.backoff**attempt)
+            run.attempts += 1
     return _once(node, taken)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -18,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dynamiq_runtime import __version__
-from dynamiq_runtime.engine import NodeRun, Report
+from dynamiq_runtime.engine import FAILED, NodeRun, Report, Usage
 from dynamiq_runtime.settings import Settings
 
 FLUSH = 3000  # milliseconds that a stop waits for spans not sent yet
@@ -58,11 +59,14 @@ class Traces:
         attributes = {**self._attributes, "dynamiq.run.id": run.id, "dynamiq.run.outcome": run.outcome}
         span = self._tracer.start_span("run", caller, kind=SpanKind.SERVER, attributes=attributes, start_time=run.began)
         inside = trace.set_span_in_context(span)
+        contexts: dict[int, Context] = {}
         for node in list(run.report.nodes):
-            child = self._tracer.start_span(f"node {node.name}", inside, attributes=_of_node(node), start_time=node.began)
-            if not node.succeeded:
+            around = contexts.get(id(node.parent), inside)
+            child = self._tracer.start_span(f"node {node.name}", around, attributes=_of_node(node), start_time=node.began)
+            contexts[id(node)] = trace.set_span_in_context(child)
+            if node.status == FAILED:
                 child.set_status(Status(StatusCode.ERROR))
-            child.end(node.ended)
+            child.end(node.ended or run.ended)
         if run.outcome != "succeeded":
             span.set_status(Status(StatusCode.ERROR))
         span.end(run.ended)
@@ -74,9 +78,17 @@ class Traces:
 
 
 def _of_node(node: NodeRun) -> dict[str, str | int | float]:
-    used = {
-        "gen_ai.usage.input_tokens": node.prompt_tokens,
-        "gen_ai.usage.output_tokens": node.completion_tokens,
-        "dynamiq.node.cost_usd": node.cost,
+    used = node.usage or Usage()
+    named = {
+        "dynamiq.node.type": node.type,
+        "gen_ai.request.model": node.model,
+        "gen_ai.provider.name": node.provider,
+        "gen_ai.usage.input_tokens": used.input_tokens,
+        "gen_ai.usage.output_tokens": used.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
+        "dynamiq.node.cost_usd": used.cost,
+        "error.type": node.error_type,
     }
-    return {"dynamiq.node.id": node.id, "dynamiq.node.name": node.name, **{key: value for key, value in used.items() if value}}
+    known = {key: value for key, value in named.items() if value is not None}
+    return {"dynamiq.node.id": node.id, "dynamiq.node.name": node.name, "dynamiq.node.status": node.status, **known}

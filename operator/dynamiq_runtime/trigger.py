@@ -3,7 +3,7 @@
 It tries again only while it gets no connection: then the App certainly has not got the request. Once a byte may have been sent it
 never tries again, so that no run is made twice. Input, answer and key are never shown.
 
-The input comes from the environment, in pieces of variables that are numbered from 1: a variable has at most 128 KiB.
+The input comes from the environment, in pieces of variables that are numbered from 1: a variable has at most 128 KiB. The trigger's name is in DYNAMIQ_TRIGGER.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from dynamiq_runtime import jsonpath
 
 INPUT, TRANSFORMER = "DYNAMIQ_TRIGGER_INPUT_", "DYNAMIQ_TRIGGER_TRANSFORMER_"
+NAME, NAME_HEADER = "DYNAMIQ_TRIGGER", "X-Dynamiq-Trigger"
 HASH_HEADER = "X-Dynamiq-Workflow-Hash"
 DEFAULT_KEY = "default"
 CONNECT_TIMEOUT = 5.0  # seconds for one attempt
@@ -58,7 +59,7 @@ def run_trigger(options: argparse.Namespace, environment: Mapping[str, str]) -> 
         url = urlsplit(options.url)
         connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=CONNECT_TIMEOUT)
         connected = _connect(connection, options)
-        headers = {"Content-Type": "application/json", **(_login(options.keys) if options.keys else {})}
+        headers = {"Content-Type": "application/json", **_named(environment), **(_login(options.keys) if options.keys else {})}
         _not_after(options.not_after)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except NotSentError as error:
@@ -114,6 +115,12 @@ def _login(folder: Path) -> dict[str, str]:
     if not keys[0].isascii() or not keys[0].isprintable():
         raise NotSentError("the App's Access Key has characters that no header can carry")
     return {"Authorization": f"Bearer {keys[0]}"}
+
+
+def _named(environment: Mapping[str, str]) -> dict[str, str]:
+    """The header by which the run is known as this trigger's, where its name is given."""
+    name = environment.get(NAME, "")
+    return {NAME_HEADER: name} if name and name.isascii() and name.isprintable() else {}
 
 
 def _rank(path: Path) -> tuple[bool, str]:

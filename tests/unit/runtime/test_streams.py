@@ -19,6 +19,7 @@ from dynamiq_runtime.engine import Report
 from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
+from tests.support.recorder import recording
 from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, serving
 from tests.support.waiting import eventually
 
@@ -131,6 +132,27 @@ async def test_a_caller_who_leaves_ends_the_run(monkeypatch: pytest.MonkeyPatch)
         assert await asyncio.to_thread(engine.left.wait, DEADLINE)
         async with aiohttp.ClientSession() as other, other.get(metrics) as shown:
             assert 'outcome="abandoned"} 1.0' in await shown.text()
+
+
+async def test_a_stream_is_recorded_with_the_time_of_its_first_chunk_and_one_whose_caller_left_as_abandoned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
+    engine = Telling(1)
+    with recording() as recorder:
+        async with telling(engine, DYNAMIQ_RECORDER=recorder.url) as (url, _), aiohttp.ClientSession() as session:
+            async with session.post(url, json={"input": {}, "stream": True}) as response:
+                assert await response.content.readline() == b"event: chunk\n"
+            await session.close()
+            assert await asyncio.to_thread(engine.left.wait, DEADLINE)
+            engine.go.set()
+            async with aiohttp.ClientSession() as other, other.post(url, json={"input": {}, "stream": True}) as response:
+                assert response.headers["X-Dynamiq-Run-Id"]
+                await response.read()
+    left, whole = recorder.records
+    assert (left["dynamiq.run.outcome"], whole["dynamiq.run.outcome"]) == ("abandoned", "succeeded")
+    assert all(0 < record["dynamiq.run.first_chunk_ms"] < 1000 * DEADLINE for record in (left, whole))
+    assert recorder.posts[-1].resource["dynamiq.instance.ended"]
 
 
 async def test_a_run_waits_for_a_reader_who_is_slow_and_ends_when_it_leaves() -> None:

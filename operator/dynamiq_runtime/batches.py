@@ -1,0 +1,104 @@
+"""Delivers a batch: sends it again and again until the recorder took it, or refused it for good, or there is no time left."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from dynamiq_runtime.logs import log
+from dynamiq_runtime.recorder_client import Recorder, RecorderAnswer, RecorderConnection
+
+ANSWER_WITHIN = 10.0  # seconds
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds from one attempt to the next, doubled each time
+UNWELCOME_FIRST, UNWELCOME_LONGEST = 5.0, 60.0  # the same, while the recorder answers and does not know this pod
+CLOSING_WAIT = 0.1
+SAID_EVERY = 60.0  # seconds from one line of the log to the next that says the same
+REFUSED_FOR_GOOD = (400, 413, 415, 422)
+BUSY = 429
+SERVER_ERROR = 500
+HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An encoded request. `runs`: how many are in it. `is_last`: it says goodbye."""
+
+    body: bytes
+    runs: int
+    is_last: bool
+
+
+class Delivery:
+    """For one thread, but for `hurry`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._connection = RecorderConnection(recorder)
+        self._until: float | None = None
+        self._hurried = threading.Event()
+        self._said: dict[str, float] = {}
+
+    def hurry(self, until: float) -> None:
+        """There is time until then, by the monotonic clock, and no more: from any thread."""
+        self._until = until
+        self._hurried.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return self._until is not None and time.monotonic() >= self._until
+
+    def deliver(self, batch: Batch) -> bool:
+        """Whether the recorder took it; False where it is refused for good, or the time is over."""
+        wait, unwelcome = FIRST_WAIT, UNWELCOME_FIRST
+        while not self.is_over:
+            answer = self._attempt(batch)
+            if answer is not None and 200 <= answer.status < 300:
+                return True
+            if answer is not None and answer.status in REFUSED_FOR_GOOD:
+                self._say(f"the recorder refuses a batch of runs ({answer.status}): it is dropped", runs=batch.runs)
+                return False
+            if answer is not None and answer.status != BUSY and answer.status < SERVER_ERROR:
+                self._pause(answer.retry_after or unwelcome)
+                unwelcome = min(unwelcome * 2, UNWELCOME_LONGEST)
+                continue
+            known = answer.retry_after if answer is not None else None
+            self._pause(wait * random.uniform(0.5, 1.0) if known is None else known)  # noqa: S311 - pods that were refused together come back apart
+            wait = min(wait * 2, LONGEST_WAIT)
+        return False
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def _attempt(self, batch: Batch) -> RecorderAnswer | None:
+        """The answer; None where there is none, and the log says why."""
+        left = ANSWER_WITHIN if self._until is None else max(0.05, min(ANSWER_WITHIN, self._until - time.monotonic()))
+        try:
+            headers = self._recorder.headers()
+        except (OSError, ValueError) as error:
+            self._say(f"the recorder's token cannot be read: {type(error).__name__}")
+            return None
+        try:
+            answer = self._connection.post(batch.body, {**HEADERS, **headers}, left)
+        except (OSError, http.client.HTTPException) as error:
+            self._say(f"the recorder does not answer ({type(error).__name__}): runs wait")
+            return None
+        if answer.status >= 300 and answer.status not in REFUSED_FOR_GOOD:
+            self._say(f"the recorder answers {answer.status}: runs wait")
+        return answer
+
+    def _pause(self, seconds: float) -> None:
+        if self._hurried.is_set():
+            time.sleep(CLOSING_WAIT)
+        else:
+            self._hurried.wait(seconds)
+
+    def _say(self, message: str, **fields: float) -> None:
+        now = time.monotonic()
+        if now - self._said.get(message, -SAID_EVERY) >= SAID_EVERY:
+            self._said[message] = now
+            log(message, level="warning", **fields)

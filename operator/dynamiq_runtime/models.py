@@ -1,0 +1,23 @@
+"""A model by the names that OpenTelemetry's GenAI conventions have: the SDK's are `<provider>/<model>`, as its library of prices has them."""
+
+from __future__ import annotations
+
+PROVIDERS = {
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "vertex_ai": "gcp.vertex_ai",
+    "mistral": "mistral_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+"""Those whose name there is another."""
+
+
+def named_model(model: str, node_type: str) -> tuple[str, str]:
+    """Provider and model. `model`: the SDK's, `openai/gpt-4o-mini`; without a provider in it, the node's class says one."""
+    before, slash, after = model.partition("/")
+    if slash and before and after:
+        return PROVIDERS.get(before, before), after
+    return node_type.rpartition(".")[2].lower(), model

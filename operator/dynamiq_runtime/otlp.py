@@ -1,0 +1,158 @@
+"""Ended runs as OTLP's JSON, written piece by piece: no piece takes long, so that the thread that writes holds nobody up.
+
+Names of attributes follow OpenTelemetry's GenAI conventions where they have one. A node's id is its run's and its place in it, so a batch
+that is written twice has the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from json.encoder import encode_basestring as quoted
+from typing import TYPE_CHECKING
+
+from dynamiq_runtime import __version__
+from dynamiq_runtime.callers import tags_of
+from dynamiq_runtime.engine import FAILED, NodeRun
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.content import Excerpt
+    from dynamiq_runtime.records import Record
+
+SERVER, INTERNAL, ERROR = 2, 1, '"status":{"code":2}'
+ID_MASK = (1 << 64) - 1
+NAMES_LIMIT = 2000  # different nodes whose text is kept
+HEAD = f'{{"resourceSpans":[{{"scopeSpans":[{{"scope":{{"name":"dynamiq_runtime","version":{json.dumps(__version__)}}},"spans":['
+"""The begin of a request, up to its first span."""
+
+
+def text(key: str, value: str) -> str:
+    """An attribute that is text."""
+    return f'{{"key":"{key}","value":{{"stringValue":{quoted(value)}}}}}'
+
+
+def number(key: str, value: int) -> str:
+    """An attribute that is a whole number, which OTLP writes as text."""
+    return f'{{"key":"{key}","value":{{"intValue":"{value}"}}}}'
+
+
+def double(key: str, value: float) -> str:
+    """An attribute that is a number."""
+    return f'{{"key":"{key}","value":{{"doubleValue":{value!r}}}}}'
+
+
+def truth(key: str) -> str:
+    """An attribute that is true."""
+    return f'{{"key":"{key}","value":{{"boolValue":true}}}}'
+
+
+def tail(resource: Mapping[str, str], *, last_seq: int, dropped: int, ended: bool) -> str:
+    """The end of a request, after its last span: who sends it."""
+    attributes = [text(key, value) for key, value in resource.items() if value]
+    attributes += [number("dynamiq.instance.dropped", dropped), number("dynamiq.instance.last_seq", last_seq)]
+    if ended:
+        attributes.append(truth("dynamiq.instance.ended"))
+    return f']}}],"resource":{{"attributes":[{",".join(attributes)}]}}}}]}}'
+
+
+class SpanWriter:
+    """Writes the spans of runs; keeps the text of what is the same in each run of a node."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[str | bool | None, ...], str] = {}
+
+    def spans(self, record: Record) -> Iterator[str]:
+        """The run's span and those of its nodes, with commas between."""
+        identity = uuid.UUID(record.id)
+        trace_id = record.trace_id or record.caller.trace_id or identity.hex
+        root = identity.int & ID_MASK
+        yield self._run(record, trace_id, root)
+        places = {id(node): place for place, node in enumerate(record.nodes)} if any(node.parent for node in record.nodes) else {}
+        for place, node in enumerate(record.nodes):
+            parent = root if node.parent is None else _node_id(root, places.get(id(node.parent), -1))
+            ids = f'"traceId":"{trace_id}","spanId":"{_node_id(root, place):016x}","parentSpanId":"{parent:016x}"'
+            yield f",{{{ids},{self._node(node, record.ended)}"
+
+    def _run(self, record: Record, trace_id: str, root: int) -> str:
+        caller = record.caller
+        attributes = [text("dynamiq.run.id", record.id), number("dynamiq.run.seq", record.seq), text("dynamiq.run.outcome", record.outcome)]
+        named = {
+            "dynamiq.run.reason": record.reason,
+            "dynamiq.trigger": caller.trigger,
+            "session.id": caller.session,
+            "user.id": caller.user,
+        }
+        attributes += [text(key, value) for key, value in named.items() if value]
+        if record.first_chunk:
+            attributes.append(double("dynamiq.run.first_chunk_ms", (record.first_chunk - record.began) / 1e6))
+        if tags := tags_of(caller.tags):
+            values = ",".join(f'{{"stringValue":{quoted(tag)}}}' for tag in tags)
+            attributes.append(f'{{"key":"dynamiq.tags","value":{{"arrayValue":{{"values":[{values}]}}}}}}')
+        attributes += _content(record.input, record.output, record.error)
+        parent = f',"parentSpanId":"{caller.span_id}"' if caller.span_id else ""
+        status = "" if record.outcome == "succeeded" else f",{ERROR}"
+        times = f'"startTimeUnixNano":"{record.began}","endTimeUnixNano":"{record.ended}"'
+        return (
+            f'{{"traceId":"{trace_id}","spanId":"{root:016x}"{parent},"name":"run","kind":{SERVER},{times},'
+            f'"attributes":[{",".join(attributes)}]{status}}}'
+        )
+
+    def _node(self, node: NodeRun, ended: int) -> str:
+        parts = [self._same(node), text("dynamiq.node.status", node.status)]
+        if node.attempts != 1:
+            parts.append(number("dynamiq.node.attempts", node.attempts))
+        if node.cached:
+            parts.append(truth("dynamiq.node.cached"))
+        if node.error_type:
+            parts.append(text("error.type", node.error_type))
+        if (used := node.usage) is not None:
+            tokens = {
+                "gen_ai.usage.input_tokens": used.input_tokens,
+                "gen_ai.usage.output_tokens": used.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
+            }
+            parts += [number(key, value) for key, value in tokens.items() if value is not None]
+            if used.cost is not None:
+                parts.append(double("dynamiq.node.cost_usd", used.cost))
+        parts += _content(node.input, node.output, node.error)
+        status = f",{ERROR}" if node.status == FAILED else ""
+        return f'"startTimeUnixNano":"{node.began}","endTimeUnixNano":"{node.ended or ended}",{",".join(parts)}]{status}}}'
+
+    def _same(self, node: NodeRun) -> str:
+        """What is the same in each run: the span's name, and its first attributes."""
+        key = (node.id, node.name, node.type, node.model, node.provider, node.is_model)
+        if (known := self._nodes.get(key)) is None:
+            named = {
+                "dynamiq.node.id": node.id,
+                "dynamiq.node.name": node.name,
+                "dynamiq.node.type": node.type,
+                "gen_ai.request.model": node.model,
+                "gen_ai.provider.name": node.provider,
+            }
+            attributes = [text(name, value) for name, value in named.items() if value]
+            if node.is_model:
+                attributes.append(truth("dynamiq.node.model_call"))
+            known = f'"name":{quoted(f"node {node.name}")},"kind":{INTERNAL},"attributes":[{",".join(attributes)}'
+            if len(self._nodes) >= NAMES_LIMIT:
+                self._nodes.clear()
+            self._nodes[key] = known
+        return known
+
+
+def _node_id(root: int, place: int) -> int:
+    """Never 0, which is no id, and another one than the run's; of place -1 the run's own."""
+    return (root + place + 1) & ID_MASK or 1 << 63
+
+
+def _content(given: Excerpt | None, output: Excerpt | None, error: str | None) -> list[str]:
+    parts = []
+    for key, value in (("dynamiq.input", given), ("dynamiq.output", output)):
+        if value is not None:
+            parts.append(text(key, value.text))
+            if value.cut:
+                parts.append(truth(f"{key}.cut"))
+    if error is not None:
+        parts.append(text("dynamiq.error", error))
+    return parts

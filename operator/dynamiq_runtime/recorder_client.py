@@ -1,0 +1,109 @@
+"""Where the recorder is, and how a pod tells it who it is: by a token that the kubelet renews, so that its file is read for each request."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PATH = "/v1/traces"
+RETRY_AFTER_LIMIT = 60.0  # seconds: a recorder that says longer is asked again all the same
+ANSWER_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """`token` is None where none is sent; `ca` for https with an authority of its own."""
+
+    url: str
+    token: Path | None
+    ca: Path | None
+
+    def headers(self) -> dict[str, str]:
+        """Those that say who asks. Raises OSError where the token cannot be read, ValueError where it is none."""
+        if self.token is None:
+            return {}
+        token = self.token.read_text(encoding="ascii").strip()
+        if not token or not token.isprintable():
+            raise ValueError("the file holds no token")
+        return {"Authorization": f"Bearer {token}"}
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For a new connection, since authorities change; None for http. Raises OSError, of which ssl.SSLError is one."""
+        if urlsplit(self.url).scheme != "https":
+            return None
+        return ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+
+
+@dataclass(frozen=True)
+class RecorderAnswer:
+    """`retry_after`: seconds, None where nothing is said."""
+
+    status: int
+    retry_after: float | None
+
+
+class RecorderConnection:
+    """One kept connection; for one thread."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(self, body: bytes, headers: dict[str, str], within: float) -> RecorderAnswer:
+        """Sends one request; each step of it has `within` seconds. Raises OSError and http.client.HTTPException."""
+        kept = self._connection is not None
+        try:
+            return self._post(body, headers, within)
+        except (ConnectionError, http.client.BadStatusLine):
+            self.close()
+            if not kept:
+                raise
+            return self._post(body, headers, within)  # the recorder had closed a connection that was idle
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection; the next request opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _post(self, body: bytes, headers: dict[str, str], within: float) -> RecorderAnswer:
+        connection = self._connection = self._connection or self._open(within)
+        connection.timeout = within
+        if connection.sock is not None:
+            connection.sock.settimeout(within)
+        connection.request("POST", urlsplit(self._recorder.url).path.rstrip("/") + PATH, body, headers)
+        answer = connection.getresponse()
+        answer.read(ANSWER_LIMIT)
+        if answer.will_close or not answer.isclosed():
+            self.close()
+        return RecorderAnswer(answer.status, seconds_of(answer.headers.get("Retry-After")))
+
+    def _open(self, within: float) -> http.client.HTTPConnection:
+        url, tls = urlsplit(self._recorder.url), self._recorder.tls()
+        if tls is not None:
+            return http.client.HTTPSConnection(url.hostname or "", url.port or 443, timeout=within, context=tls)
+        return http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=within)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """What a header Retry-After says, at most RETRY_AFTER_LIMIT; None for none, or one that cannot be read."""
+    if not retry_after:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(retry_after)
+        except ValueError:
+            return None
+        from datetime import datetime
+
+        seconds = (when - datetime.now(when.tzinfo)).total_seconds()
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT)

@@ -1,0 +1,163 @@
+"""Sends a record of each run that ended to the recorder: OTLP over HTTP, 200 runs or what a second brings, in a thread of its own.
+
+A run never waits for its record, and never fails for it. While the recorder does not take a batch the same batch is sent again, with
+the same ids, so that it is stored once; what comes meanwhile waits in a bounded queue, whose oldest are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from dynamiq_runtime.batches import Batch, Delivery
+from dynamiq_runtime.callers import facts_of
+from dynamiq_runtime.content import Content
+from dynamiq_runtime.engine import Report, given_up
+from dynamiq_runtime.logs import log
+from dynamiq_runtime.otlp import HEAD, SpanWriter, tail
+from dynamiq_runtime.recorder_client import Recorder
+from dynamiq_runtime.records import Record, RecordQueue, bytes_of
+from dynamiq_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.content import Excerpt
+
+PERIOD = 1.0  # seconds for which a run waits for others
+FULL = 200  # runs that are sent without waiting
+BATCH_LIMIT = 1000  # runs of one batch, where more than FULL wait
+BATCH_BYTES = 2 << 20  # characters of JSON from which on a batch takes no more runs: the recorder takes 8 MiB
+CLOSE_WITHIN = 3.0  # seconds that a stop waits for what is left
+SLICE, PAUSE = 0.0002, 0.0005
+"""Seconds for which it writes at a time, and for which it then lets others run: while Python writes JSON nobody else runs."""
+GZIP, FASTEST = 31, 1  # zlib's
+
+
+class RecordedRun(Protocol):
+    """What of a run that ended goes into its record; times in nanoseconds since 1970."""
+
+    id: str
+    outcome: str
+    reason: str | None
+    began: int
+    ended: int
+    first_chunk: int
+    headers: Mapping[str, str]
+    report: Report
+    error: str | None
+    input: Excerpt | None
+    output: Excerpt | None
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether its thread came to its end."""
+
+
+class Recording:
+    """One for one server: `start` and `add` are for its event loop; `close` blocks, and is for a thread."""
+
+    def __init__(self, settings: Settings, recorder: Recorder, on_drop: Callable[[int], None]) -> None:
+        self.instance = str(uuid.uuid4())
+        self._resource = _resource(settings, self.instance)
+        self._redaction = settings.redaction
+        self._on_drop = on_drop
+        self._queue = RecordQueue(on_drop)
+        self._writer = SpanWriter()
+        self._delivery = Delivery(recorder)
+        self._last_seq = self._refused = 0
+        self._wake, self._closing = threading.Event(), False
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begins to send."""
+        self._thread.start()
+
+    def content(self) -> Content | None:
+        """For a run that begins: what takes down its content; None where the App records none."""
+        return None if self._redaction is None else Content(self._redaction)
+
+    def add(self, run: RecordedRun, trace_id: str | None) -> str:
+        """Adds a run that ended, and returns its trace's id: the one that is given, else its caller's, else its own. No I/O."""
+        caller, report = facts_of(run.headers), run.report
+        self._last_seq += 1
+        nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
+        size = bytes_of(len(nodes), report.content.bytes if report.content else 0)
+        self._queue.put(
+            Record(
+                self._last_seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
+                run.error, run.input, run.output, size,
+            )
+        )  # fmt: skip
+        if len(self._queue) == FULL:
+            self._wake.set()
+        return trace_id or caller.trace_id or run.id.replace("-", "")
+
+    def close(self) -> None:
+        """Sends what is left and says goodbye, for `CLOSE_WITHIN` at most; nothing is added any more."""
+        until = time.monotonic() + CLOSE_WITHIN
+        self._closing = True
+        self._delivery.hurry(until)
+        self._wake.set()
+        self._thread.join(CLOSE_WITHIN)
+        if self._thread.is_alive() or len(self._queue):
+            log("the recorder did not take all runs before the stop", level="warning", runs=len(self._queue))
+
+    def _work(self) -> None:
+        while not self._closing:
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            while len(self._queue) and not self._closing:
+                self._send(self._encode())
+                if len(self._queue) < FULL:
+                    break
+        while not self._delivery.is_over:
+            batch = self._encode()
+            self._send(batch)
+            if batch.is_last:
+                break
+        self._delivery.close()
+
+    def _send(self, batch: Batch) -> None:
+        if not self._delivery.deliver(batch) and batch.runs:
+            self._refused += batch.runs
+            self._on_drop(batch.runs)
+
+    def _encode(self) -> Batch:
+        """The oldest of the queue as a request. It is compressed as it is written, and others run in between."""
+        compressor = zlib.compressobj(FASTEST, zlib.DEFLATED, GZIP)
+        body, pieces = [], [HEAD]
+        runs = size = 0
+        since = time.perf_counter()
+        while runs < BATCH_LIMIT and size < BATCH_BYTES and (record := self._queue.take()) is not None:
+            if runs:
+                pieces.append(",")
+            for piece in self._writer.spans(record):
+                pieces.append(piece)
+                if time.perf_counter() - since > SLICE:
+                    size += sum(map(len, pieces))
+                    body.append(compressor.compress("".join(pieces).encode("utf-8", "replace")))
+                    pieces.clear()
+                    time.sleep(PAUSE)
+                    since = time.perf_counter()
+            runs += 1
+        is_last = self._closing and not len(self._queue)
+        dropped = self._queue.dropped + self._refused
+        pieces.append(tail(self._resource, last_seq=self._last_seq, dropped=dropped, ended=is_last))
+        body.append(compressor.compress("".join(pieces).encode("utf-8", "replace")))
+        return Batch(b"".join([*body, compressor.flush()]), runs, is_last)
+
+
+def _resource(settings: Settings, instance: str) -> Mapping[str, str]:
+    return {
+        "service.name": settings.app or "dynamiq-runtime",
+        "service.instance.id": instance,
+        "dynamiq.app": settings.app,
+        "dynamiq.app.id": settings.app_id,
+        "dynamiq.pins": settings.pins or "",
+        "dynamiq.workflow.version": settings.workflow_version or "",
+        "dynamiq.workflow.hash": settings.flow_hash or "",
+        "dynamiq.engine": settings.engine,
+    }

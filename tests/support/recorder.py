@@ -1,0 +1,140 @@
+"""A recorder as a pod sees one: real HTTP on a loopback port. It keeps what it gets, and answers as it is told.
+
+What comes is decoded as a collector of OpenTelemetry decodes it, so that nothing passes here that OTLP does not allow.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+IDS = ("traceId", "spanId", "parentSpanId")
+
+
+@dataclass
+class Post:
+    """One request: what it says of its sender, and its spans. `body`: as it was sent, decompressed."""
+
+    headers: dict[str, str]
+    body: bytes
+    resource: dict[str, Any] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass
+class Told:
+    """How it answers: `status` with `headers`, after `seconds`."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Recorder:
+    """Where it is, and what came; `told` may be changed at any time."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.posts: list[Post] = []
+        self.refused: list[Post] = []
+        self.told = Told()
+        self.ending = threading.Event()
+
+    @property
+    def runs(self) -> list[Span]:
+        """Spans of runs in batches that it took, in the order in which they came."""
+        return [span for post in self.posts for span in post.spans if span.kind == Span.SPAN_KIND_SERVER]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Attributes of these."""
+        return [attributes_of(span) for span in self.runs]
+
+    def nodes_of(self, run: Span) -> list[Span]:
+        """Spans of a run's nodes, at any depth."""
+        return [span for post in self.posts for span in post.spans if span.trace_id == run.trace_id and span.span_id != run.span_id]
+
+
+def attributes_of(of: Any) -> dict[str, Any]:
+    """The attributes of a span or a resource; arrays as lists."""
+    return {entry.key: _value(entry.value) for entry in of.attributes}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    return [_value(each) for each in value.array_value.values] if kind == "array_value" else getattr(value, str(kind))
+
+
+def parsed(body: bytes) -> ExportTraceServiceRequest:
+    """OTLP's JSON as its protobuf message: only there, ids are hexadecimal."""
+    request = json.loads(body)
+    for group in request["resourceSpans"]:
+        for scope in group["scopeSpans"]:
+            for span in scope["spans"]:
+                span.update({key: base64.b64encode(bytes.fromhex(span[key])).decode() for key in IDS if key in span})
+    message: ExportTraceServiceRequest = json_format.ParseDict(request, ExportTraceServiceRequest())
+    return message
+
+
+@contextmanager
+def recording() -> Iterator[Recorder]:
+    """A recorder that takes what comes."""
+    recorder = Recorder()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            told = recorder.told
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            post = Post({key.lower(): value for key, value in self.headers.items()}, body)
+            if b'"resourceSpans"' in body[:20]:
+                (group,) = parsed(body).resource_spans
+                post.resource = attributes_of(group.resource)
+                post.spans = [span for scope in group.scope_spans for span in scope.spans]
+            (recorder.posts if told.status == 200 else recorder.refused).append(post)
+            if told.seconds:
+                recorder.ending.wait(told.seconds)
+            self._answer(told)
+
+        def _answer(self, told: Told) -> None:
+            answer = json.dumps(
+                {"partialSuccess": {}} if told.status == 200 else {"error": {"code": "told", "message": "as told"}}
+            ).encode()
+            with contextlib.suppress(ConnectionError):  # whoever asked may have given up
+                self._send(told, answer)
+
+        def _send(self, told: Told, answer: bytes) -> None:
+            self.send_response(told.status)
+            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(answer)), **told.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        recorder.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield recorder
+        finally:
+            recorder.ending.set()
+            server.shutdown()

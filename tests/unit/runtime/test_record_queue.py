@@ -1,0 +1,97 @@
+"""When runs end faster than a recorder takes them: the oldest go, every one of them is counted, and memory has an end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dynamiq_runtime.content import RUN_LIMIT, Content, Redaction
+from dynamiq_runtime.engine import NodeRun
+from dynamiq_runtime.execution import Run
+from dynamiq_runtime.recording import Recording
+from dynamiq_runtime.records import BYTES_LIMIT, RUNS_LIMIT
+from dynamiq_runtime.settings import from_environment
+from tests.support.recorder import Recorder, Told, recording
+from tests.support.runtime import DEADLINE
+from tests.support.waiting import eventually
+
+MORE = 1500
+
+
+def ended_run(number: int, content: Content | None = None) -> Run:
+    """A run of three nodes that succeeded; with `content`, as much of it as one run may have."""
+    run = Run({}, lambda output, _: output, {})
+    run.outcome, run.ended = "succeeded", run.began + number
+    run.report.nodes += [NodeRun(name, name, "dynamiq.nodes.tools.Python", run.began, name, ended=run.ended) for name in "abc"]
+    run.report.content = content
+    while content is not None and content.bytes < RUN_LIMIT:
+        run.report.nodes[0].input = content.of("x" * RUN_LIMIT)
+    return run
+
+
+@contextmanager
+def sending(recorder: Recorder, dropped: list[int], **variables: str) -> Iterator[Recording]:
+    settings = from_environment({"DYNAMIQ_RECORDER": recorder.url, **variables})
+    assert settings.recorder is not None
+    sender = Recording(settings, settings.recorder, dropped.append)
+    sender.start()
+    try:
+        yield sender
+    finally:
+        sender.close()
+
+
+def test_of_too_many_runs_the_newest_are_kept_and_every_gap_is_counted() -> None:
+    dropped: list[int] = []
+    with recording() as recorder:
+        recorder.told = Told(503, {"Retry-After": "1"})
+        with sending(recorder, dropped) as sender:
+            sender.add(ended_run(0), None)
+            eventually("a batch is under way", lambda: bool(recorder.refused), DEADLINE)
+            for number in range(1, RUNS_LIMIT + MORE):
+                sender.add(ended_run(number), None)
+            recorder.told = Told()
+            eventually(
+                "the newest arrives",
+                lambda: any(record["dynamiq.run.seq"] == RUNS_LIMIT + MORE for record in recorder.records[-1:]),
+                DEADLINE,
+            )
+        last = recorder.posts[-1].resource
+        numbers = [record["dynamiq.run.seq"] for record in recorder.records]
+    assert sum(dropped) == MORE - 1 == last["dynamiq.instance.dropped"]
+    assert numbers == [1, *range(MORE + 1, RUNS_LIMIT + MORE + 1)]
+    assert len(numbers) + last["dynamiq.instance.dropped"] == last["dynamiq.instance.last_seq"]
+
+
+def test_content_is_bounded_by_its_size() -> None:
+    dropped: list[int] = []
+    fitting = BYTES_LIMIT // (2 * RUN_LIMIT)
+    with recording() as recorder:
+        recorder.told = Told(503, {"Retry-After": "1"})
+        with sending(recorder, dropped) as sender:
+            sender.add(ended_run(0), None)
+            eventually("a batch is under way", lambda: bool(recorder.refused), DEADLINE)
+            for number in range(1, 3 * fitting):
+                sender.add(ended_run(number, Content(Redaction())), None)
+            recorder.told = Told()
+            eventually(
+                "the newest arrives", lambda: any(record["dynamiq.run.seq"] == 3 * fitting for record in recorder.records[-1:]), DEADLINE
+            )
+    assert fitting - 2 <= len(recorder.records) <= fitting + 1
+    assert len(recorder.records) + sum(dropped) == 3 * fitting
+
+
+def test_a_run_is_added_in_microseconds_while_the_recorder_does_not_answer() -> None:
+    with recording() as recorder:
+        recorder.told = Told(seconds=DEADLINE)
+        with sending(recorder, []) as sender:
+            runs = [ended_run(number) for number in range(5000)]
+            began = time.thread_time()
+            for run in runs:
+                sender.add(run, None)
+            each = (time.thread_time() - began) / len(runs)
+            recorder.ending.set()
+    print(f"{each * 1e6:.1f} µs of the event loop for a run, load {os.getloadavg()[0]:.1f}")
+    assert each < 50e-6

@@ -1,0 +1,120 @@
+"""What of inputs, outputs and errors leaves the pod: nothing, unless the App asks for it, and then not what it wants to be taken out."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_runtime.content import RUN_LIMIT, VALUE_LIMIT, Content, Redaction
+from tests.support.flows import a_flow
+from tests.support.recorder import attributes_of, recording
+from tests.support.runtime import DEADLINE, serving
+from tests.support.waiting import eventually
+
+CARD = r"\b\d{4}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}\b"
+FLOW = a_flow(
+    "def run(d):\n    if d.get('wrong'):\n        raise ValueError('card ' + d['card'])\n    return {'content': d['card'], 'Token': 'abc'}\n"
+)
+ASKED = {"content": True, "redact": {"fields": ["password", "TOKEN"], "patterns": [CARD]}}
+GIVEN = {"card": "4111 1111 1111 1111", "deep": [{"Password": {"a": 1}}], "text": 'žluť "x" \ud83d\ude00', "n": 4111111111111111}
+
+
+def shown(value: Any, redaction: Redaction) -> Any:
+    """What leaves of one value."""
+    excerpt = Content(redaction).of(value)
+    assert excerpt is not None
+    assert not excerpt.cut
+    return json.loads(excerpt.text)
+
+
+def test_content_leaves_where_it_is_asked_for_and_without_what_is_taken_out(tmp_path: Path) -> None:
+    with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RUNS=json.dumps(ASKED)) as served:
+        assert served.run(GIVEN).body == {"result": GIVEN["card"]}
+        assert served.run(GIVEN | {"wrong": True}).body["error"]["message"].endswith("card 4111 1111 1111 1111")
+        eventually("both are recorded", lambda: len(recorder.runs) == 2, DEADLINE)
+        good, bad = recorder.runs
+        kept = {"card": "[redacted]", "deep": [{"Password": "[redacted]"}], "text": 'žluť "x" 😀', "n": "[redacted]"}
+        record = attributes_of(good)
+        assert json.loads(record["dynamiq.input"]) == kept
+        assert json.loads(record["dynamiq.output"]) == {"result": "[redacted]"}
+        code = attributes_of(recorder.nodes_of(good)[1])
+        assert json.loads(code["dynamiq.input"]) == kept
+        assert json.loads(code["dynamiq.output"]) == {"content": "[redacted]", "Token": "[redacted]"}
+        assert attributes_of(bad)["dynamiq.error"] == 'node "code" failed: ValueError: card [redacted]'
+        assert attributes_of(recorder.nodes_of(bad)[1])["dynamiq.error"] == "Code execution error: card [redacted]"
+    assert not any(b"4111" in post.body for post in recorder.posts)
+
+
+@pytest.mark.parametrize("asked", [None, {"content": False, "redact": {"fields": ["a"]}}, {"redact": {}}])
+def test_without_being_asked_for_no_content_leaves(tmp_path: Path, asked: dict[str, Any] | None) -> None:
+    variables = {"DYNAMIQ_RUNS": json.dumps(asked)} if asked else {}
+    with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, **variables) as served:
+        served.run(GIVEN)
+        served.run(GIVEN | {"wrong": True})
+        eventually("both are recorded", lambda: len(recorder.runs) == 2, DEADLINE)
+    spans = [attributes_of(span) for post in recorder.posts for span in post.spans]
+    assert not any({"dynamiq.input", "dynamiq.output", "dynamiq.error"} & set(span) for span in spans)
+    assert not any(b"4111" in post.body or b"abc" in post.body for post in recorder.posts)
+
+
+def test_a_value_is_cut_at_its_limit_and_says_so() -> None:
+    excerpt = Content(Redaction()).of({"text": "ž" * VALUE_LIMIT})
+    assert excerpt is not None
+    assert excerpt.cut
+    assert VALUE_LIMIT - 3 < len(excerpt.text.encode()) <= VALUE_LIMIT
+    many = Content(Redaction()).of({str(number): "x" * 100 for number in range(100_000)})
+    assert many is not None
+    assert many.cut
+    assert len(many.text.encode()) <= VALUE_LIMIT
+
+
+def test_a_run_has_so_much_content_and_no_more() -> None:
+    content = Content(Redaction())
+    excerpts = [content.of("x" * VALUE_LIMIT) for _ in range(100)]
+    assert sum(len(excerpt.text) for excerpt in excerpts if excerpt) <= RUN_LIMIT + VALUE_LIMIT
+    assert excerpts[-1] is None
+
+
+@pytest.mark.parametrize("before", [0, 1500, 2040, 30_000])
+def test_a_match_is_taken_out_wherever_it_stands_in_a_long_text(before: int) -> None:
+    text = "x" * before + " 4111-1111-1111-1111 " + "y" * 5000
+    assert shown([text], Redaction(patterns=[CARD])) == [text.replace("4111-1111-1111-1111", "[redacted]")]
+
+
+def test_what_a_cut_leaves_of_a_match_does_not_leave() -> None:
+    text = "x" * (VALUE_LIMIT - 10) + " 4111-1111-1111-1111"
+    excerpt = Content(Redaction(patterns=[CARD])).of(text)
+    assert excerpt is not None
+    assert excerpt.cut
+    assert "4" not in excerpt.text
+
+
+def test_values_that_json_does_not_have_are_named_and_none_fails() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    round_one: list[Any] = []
+    round_one.append(round_one)
+    value = {"odd": Odd(), "large": 10**9000, "bytes": b"secret", "nan": float("nan"), 7: (1, None, True), "half": "\udc80"}
+    assert shown(value, Redaction()) == {
+        "odd": "<Odd>",
+        "large": "<int>",
+        "bytes": "<bytes>",
+        "nan": "<float>",
+        "7": [1, None, True],
+        "half": "?",
+    }
+    assert Content(Redaction()).of(round_one) is not None
+
+
+def test_a_pattern_that_is_slow_after_all_takes_out_every_text_and_ends_in_time() -> None:
+    redaction = Redaction(patterns=[r"(xy|yx|xyyx){1,16}z"])
+    began = time.thread_time()
+    assert shown(["xyyx" * 500, "x"], redaction) == ["[redacted]", "[redacted]"]
+    assert time.thread_time() - began < 5
+    assert shown({"y": "z"}, redaction) == {"[redacted]": "[redacted]"}

@@ -1,0 +1,286 @@
+"""What a recorder receives of runs: each one that ended, once, in order, with what its caller said of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_runtime.server import Server
+from dynamiq_runtime.settings import from_environment
+from tests.support.flows import a_flow
+from tests.support.recorder import Recorder, Told, attributes_of, recording
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, refused, serving
+from tests.support.waiting import eventually
+
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+APP = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3", "DYNAMIQ_PINS": "0123456789abcdef"}
+PICKY = a_flow(
+    "import time\ndef run(d):\n    time.sleep(d.get('seconds', 0))\n    if d.get('wrong'):\n        raise ValueError('a s3cr3t')\n    return d['n']\n"
+)
+TAKES_AN_ORDER = json.loads(PICKY)
+TAKES_AN_ORDER["nodes"]["input"]["input_transformer"] = {"path": "$.order"}
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with recording() as answering:
+        yield answering
+
+
+def until_recorded(recorder: Recorder, runs: int) -> None:
+    eventually(f"{runs} runs are recorded", lambda: len(recorder.runs) >= runs, DEADLINE)
+
+
+def stopped(served: Served) -> float:
+    """Ends it, and says how many seconds that took."""
+    began = time.monotonic()
+    served.terminate()
+    assert served.process.wait(DEADLINE) == 0
+    return time.monotonic() - began
+
+
+def test_a_run_is_recorded_with_its_nodes_and_no_word_of_its_input(tmp_path: Path, recorder: Recorder) -> None:
+    (tmp_path / "token").write_text("first-token\n")
+    token = {"DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **token, **APP) as served:
+        answer = served.run({"text": "s3cr3t-input"}, "/v1/runs")
+        until_recorded(recorder, 1)
+        (run,), (record,) = recorder.runs, recorder.records
+        assert answer.headers["X-Dynamiq-Run-Id"] == answer.body["data"]["id"] == record["dynamiq.run.id"]
+        assert (record["dynamiq.run.seq"], record["dynamiq.run.outcome"], run.status.code) == (1, "succeeded", 0)
+        assert 0 < run.start_time_unix_nano < run.end_time_unix_nano
+        nodes = {node.name: attributes_of(node) for node in recorder.nodes_of(run)}
+        assert list(nodes) == ["node input", "node code", "node output"]
+        assert nodes["node code"] == {
+            "dynamiq.node.id": "code",
+            "dynamiq.node.name": "code",
+            "dynamiq.node.type": "dynamiq.nodes.tools.Python",
+            "dynamiq.node.status": "succeeded",
+        }
+        assert all(node.parent_span_id == run.span_id for node in recorder.nodes_of(run))
+        assert all(run.start_time_unix_nano <= node.start_time_unix_nano <= node.end_time_unix_nano for node in recorder.nodes_of(run))
+        (tmp_path / "token").write_text("second-token")
+        served.run({"text": "s3cr3t-input"})
+        until_recorded(recorder, 2)
+    of = recorder.posts[0].resource
+    assert (of["service.name"], of["dynamiq.app"], of["dynamiq.app.id"], of["dynamiq.pins"]) == (
+        "hello",
+        "hello",
+        "uid-1",
+        APP["DYNAMIQ_PINS"],
+    )
+    assert (of["dynamiq.workflow.version"], of["dynamiq.engine"], of["dynamiq.instance.last_seq"]) == ("v3", "tiny", 1)
+    assert [post.headers["authorization"] for post in recorder.posts] == ["Bearer first-token", "Bearer second-token"]
+    assert not any(b"s3cr3t" in post.body for post in recorder.posts)
+
+
+def test_every_way_in_which_a_run_ends_is_recorded_and_what_started_none_is_not(tmp_path: Path, recorder: Recorder) -> None:
+    limits = {"DYNAMIQ_RUN_TIMEOUT": "1", "DYNAMIQ_RECORDER": recorder.url}
+    with serving(tmp_path, json.dumps(TAKES_AN_ORDER), **limits) as served:
+        answers = [served.run({"order": {"n": 1}}), served.run({"order": {"n": 1, "wrong": True}}), served.run({"order": 3})]
+        answers.append(served.run({"order": {"n": 1, "seconds": 2}}))
+        assert served.request("POST", "/", b"{}", {"Content-Type": "application/json"}).status == 422
+        until_recorded(recorder, 4)
+    assert [answer.status for answer in answers] == [200, 500, 422, 504]
+    assert [answer.headers["X-Dynamiq-Run-Id"] for answer in answers] == [record["dynamiq.run.id"] for record in recorder.records]
+    assert [
+        (record["dynamiq.run.seq"], record["dynamiq.run.outcome"], record.get("dynamiq.run.reason")) for record in recorder.records
+    ] == [
+        (1, "succeeded", None),
+        (2, "failed", "node_failed"),
+        (3, "refused", "input_refused"),
+        (4, "timed_out", "run_timed_out"),
+    ]
+    statuses = [[_state(node) for node in recorder.nodes_of(run)] for run in recorder.runs[1:4]]
+    assert statuses[0] == [("succeeded", None), ("failed", "ValueError"), ("skipped", None)]
+    assert statuses[1][0][0] == "failed"
+    assert statuses[2] == [("succeeded", None), ("failed", "timed_out")]
+    assert not any(b"s3cr3t" in post.body for post in recorder.posts)
+
+
+def _state(node: Any) -> tuple[str, str | None]:
+    found = attributes_of(node)
+    return found["dynamiq.node.status"], found.get("error.type")
+
+
+def _leave(served: Served, given: dict[str, Any]) -> None:
+    """A caller of a stream who leaves once it has begun."""
+    body = json.dumps({"input": given, "stream": True}).encode()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=DEADLINE) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        assert b"X-Dynamiq-Run-Id: " in connection.recv(4096)
+
+
+def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: Path, recorder: Recorder) -> None:
+    limits = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "0"}
+    with serving(tmp_path, SLOW, DYNAMIQ_RECORDER=recorder.url, **limits) as served:
+        answer = served.run({"seconds": 0}, stream=True)
+        _leave(served, {"seconds": 1})
+        too_many = served.run({"seconds": 0})
+        until_recorded(recorder, 2)
+    assert (too_many.status, too_many.headers["X-Dynamiq-Run-Id"]) == (429, None)
+    assert [record["dynamiq.run.id"] for record in recorder.records[:1]] == [answer.headers["X-Dynamiq-Run-Id"]]
+
+
+def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path, recorder: Recorder) -> None:
+    said = {
+        "X-Dynamiq-Session-Id": "s" * 300,
+        "x-dynamiq-user-id": " ann ",
+        "X-Dynamiq-Tags": "blue, ,blue,green," + ",".join(f"tag-{number:02}-{'x' * 100}" for number in range(30)),
+        "X-Dynamiq-Trigger": "nightly",
+        "traceparent": f"00-{TRACE}-{CALLER}-01",
+    }
+    wrong = {
+        "X-Dynamiq-Trigger": '"> not a name',
+        "traceparent": f"00-{'0' * 32}-{CALLER}-01",
+        "X-Dynamiq-Session-Id": "",
+        "X-Dynamiq-Tags": ",,",
+    }
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        assert served.run({}, headers=said).status == served.run({}, headers=wrong).status == served.run({}).status == 200
+        until_recorded(recorder, 3)
+        named = [served.metric(f'dynamiq_runtime_runs_by_trigger_total{{trigger="{name}"}}') for name in ("nightly", "other")]
+        lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    assert named == [1, 1]
+    (first, second, third), runs = recorder.records, recorder.runs
+    assert (first["session.id"], first["user.id"], first["dynamiq.trigger"]) == ("s" * 256, "ann", "nightly")
+    assert (first["dynamiq.tags"][:3], len(first["dynamiq.tags"])) == (["blue", "green", f"tag-00-{'x' * 57}"], 20)
+    assert (runs[0].trace_id.hex(), runs[0].parent_span_id.hex()) == (TRACE, CALLER)
+    assert (second["dynamiq.trigger"], runs[1].parent_span_id, runs[2].parent_span_id) == ('"> not a name', b"", b"")
+    assert not {"session.id", "user.id", "dynamiq.tags"} & (set(second) | set(third))
+    assert len({run.trace_id for run in runs}) == 3
+    assert [line["trace_id"] for line in lines if line["message"] == "run"] == [run.trace_id.hex() for run in runs]
+
+
+def test_a_stop_sends_what_is_left_and_says_goodbye(tmp_path: Path, recorder: Recorder) -> None:
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        for number in range(5):
+            served.run({"n": number})
+        stopped(served)
+    assert [record["dynamiq.run.seq"] for record in recorder.records] == [1, 2, 3, 4, 5]
+    last = recorder.posts[-1].resource
+    assert (last["dynamiq.instance.ended"], last["dynamiq.instance.last_seq"], last["dynamiq.instance.dropped"]) == (True, 5, 0)
+    assert not any("dynamiq.instance.ended" in post.resource for post in recorder.posts[:-1])
+    assert len({post.resource["service.instance.id"] for post in recorder.posts}) == 1
+
+
+def test_a_pod_that_ran_nothing_says_goodbye_as_well(tmp_path: Path, recorder: Recorder) -> None:
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        stopped(served)
+    (post,) = recorder.posts
+    assert (post.resource["dynamiq.instance.ended"], post.resource["dynamiq.instance.last_seq"], post.spans) == (True, 0, [])
+
+
+@pytest.mark.parametrize("told", [Told(503, {"Retry-After": "1"}), Told(429, {"Retry-After": "1"}), Told(500), Told(401), Told(403)])
+def test_a_recorder_that_takes_nothing_now_gets_the_same_batch_later(tmp_path: Path, recorder: Recorder, told: Told) -> None:
+    recorder.told = told
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        assert served.run({"n": 1}).status == 200
+        eventually("it is refused", lambda: bool(recorder.refused), DEADLINE)
+        recorder.told = Told()
+        assert served.run({"n": 2}).status == 200
+        until_recorded(recorder, 2)
+    assert recorder.refused[0].body == recorder.posts[0].body
+    assert [record["dynamiq.run.seq"] for record in recorder.records] == [1, 2]
+    assert [post.resource["dynamiq.instance.dropped"] for post in recorder.posts] == [0, 0]
+
+
+def test_retry_after_is_waited_for(tmp_path: Path, recorder: Recorder) -> None:
+    recorder.told = Told(503, {"Retry-After": "3"})
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        served.run({"n": 1})
+        eventually("it is refused", lambda: bool(recorder.refused), DEADLINE)
+        refused_at, recorder.told = time.monotonic(), Told()
+        until_recorded(recorder, 1)
+    assert time.monotonic() - refused_at > 2.5
+    assert len(recorder.refused) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_batch_that_is_refused_for_good_is_counted_and_the_next_is_taken(tmp_path: Path, recorder: Recorder, status: int) -> None:
+    recorder.told = Told(status)
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        served.run({"n": 1})
+        eventually("it is dropped", lambda: served.metric("dynamiq_runtime_records_dropped_total") == 1, DEADLINE)
+        recorder.told = Told()
+        served.run({"n": 2})
+        until_recorded(recorder, 1)
+        log = served.log.read_text()
+    assert [record["dynamiq.run.seq"] for record in recorder.records] == [2]
+    assert (recorder.posts[0].resource["dynamiq.instance.dropped"], recorder.posts[0].resource["dynamiq.instance.last_seq"]) == (1, 2)
+    assert f"refuses a batch of runs ({status})" in log
+
+
+def test_a_recorder_that_is_away_costs_no_answer_and_comes_back_to_every_run(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=url) as served:
+            assert all(served.run({"n": number}).status == 200 for number in range(20))
+            eventually("it is said", lambda: "the recorder does not answer" in served.log.read_text(), DEADLINE)
+            seconds = stopped(served)
+            lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    assert seconds < 10
+    assert [line["runs"] for line in lines if line["message"].startswith("the recorder did not take all runs")]
+
+
+def test_a_slow_recorder_holds_up_no_run_and_gets_every_one(tmp_path: Path, recorder: Recorder) -> None:
+    recorder.told = Told(seconds=5)
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        served.run({"n": 0})
+        eventually("the first batch is under way", lambda: bool(recorder.posts), DEADLINE)
+        began = time.monotonic()
+        assert all(served.run({"n": number}).status == 200 for number in range(1, 100))
+        assert time.monotonic() - began < 4.5
+        recorder.told = Told()
+        until_recorded(recorder, 100)
+    assert [record["dynamiq.run.seq"] for record in recorder.records] == list(range(1, 101))
+
+
+def test_a_token_that_is_not_there_yet_is_waited_for(tmp_path: Path, recorder: Recorder) -> None:
+    token = tmp_path / "token"
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RECORDER_TOKEN=str(token)) as served:
+        assert served.run({"n": 1}).status == 200
+        eventually("it is said", lambda: "the recorder's token cannot be read" in served.log.read_text(), DEADLINE)
+        token.write_text("there")
+        until_recorded(recorder, 1)
+    assert recorder.posts[0].headers["authorization"] == "Bearer there"
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_without_a_recorder_no_thread_runs_for_it(recorder: Recorder, is_recorded: bool) -> None:
+    named = {"DYNAMIQ_RECORDER": recorder.url} if is_recorded else {}
+    server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0", **named}), None)
+    await server.start()
+    try:
+        assert ("recorder" in {thread.name for thread in threading.enumerate()}) == is_recorded
+    finally:
+        await server.close()
+    assert len(recorder.posts) == is_recorded
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DYNAMIQ_RECORDER": "recorder:8080"}, "DYNAMIQ_RECORDER is 'recorder:8080', not a URL of http or https"),
+        ({"DYNAMIQ_RUNS": "{"}, "DYNAMIQ_RUNS is not JSON"),
+        ({"DYNAMIQ_RUNS": "[]"}, 'DYNAMIQ_RUNS is not {"content": true or false'),
+        ({"DYNAMIQ_RUNS": '{"content": "yes"}'}, 'DYNAMIQ_RUNS is not {"content": true or false'),
+        ({"DYNAMIQ_RUNS": '{"content": true, "redact": {"fields": [1]}}'}, "`redact.fields` is not a list of texts"),
+        ({"DYNAMIQ_RUNS": '{"content": true, "redact": {"patterns": ["("]}}'}, "'(' is no regular expression"),
+        ({"DYNAMIQ_RUNS": '{"content": true, "redact": {"patterns": ["(a+)+b"]}}'}, "'(a+)+b' repeats a repeat"),
+        ({"DYNAMIQ_RUNS": '{"content": true, "redact": {"patterns": ["(x|xx){1,31}y"]}}'}, "takes too long"),
+    ],
+)
+def test_a_setting_that_is_wrong_ends_the_start_with_its_name(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+    code, line = refused(tmp_path, ECHO, **variables)
+    assert code == 2
+    assert said in line

@@ -1,0 +1,86 @@
+"""Traces of an SDK that runs elsewhere: they go to the recorder by the App's own port, with the pod's token and never the caller's key."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.recorder import Told, recording
+from tests.support.runtime import DEADLINE, ECHO, Answer, Served, serving
+from tests.support.waiting import eventually
+
+RUNS = json.dumps({"runs": [{"id": "1", "name": "žluť"}]}).encode()
+JSON = {"Content-Type": "application/json"}
+
+
+def sent(served: Served, body: bytes = RUNS, **headers: str) -> Answer:
+    return served.request("POST", "/v1/traces", body, {**JSON, "Authorization": "Bearer right", **headers})
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "default").write_text("right")
+    (tmp_path / "token").write_text("pod-token")
+    return {"DYNAMIQ_ACCESS_KEYS_DIR": str(tmp_path / "keys"), "DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
+
+
+def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: dict[str, str]) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
+        answer = sent(served)
+        assert (answer.status, answer.body) == (200, {"partialSuccess": {}})
+        assert sent(served, gzip.compress(RUNS), **{"Content-Encoding": "gzip"}).status == 200
+        assert sent(served, b"\x0a", **{"Content-Type": "application/x-protobuf"}).status == 200
+        assert [sent(served, Authorization="Bearer wrong").status, served.request("POST", "/v1/traces", RUNS, JSON).status] == [403, 401]
+        assert [post.body for post in recorder.posts] == [RUNS, RUNS, b"\x0a"]
+        assert {post.headers["authorization"] for post in recorder.posts} == {"Bearer pod-token"}
+        assert [post.headers["content-type"] for post in recorder.posts] == [JSON["Content-Type"]] * 2 + ["application/x-protobuf"]
+        assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 2}
+
+
+def test_what_the_recorder_answers_is_passed_on_but_for_what_it_thinks_of_the_pod(tmp_path: Path, keys: dict[str, str]) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
+        recorder.told = Told(429, {"Retry-After": "7"})
+        answer = sent(served)
+        assert (answer.status, answer.headers["Retry-After"], answer.body["error"]["code"]) == (429, "7", "told")
+        recorder.told = Told(400)
+        assert sent(served).status == 400
+        recorder.told = Told(401)
+        answer = sent(served)
+        assert (answer.status, answer.body["error"]["code"], answer.headers["Retry-After"]) == (503, "recorder_refuses", "5")
+        assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 0}
+
+
+def test_a_recorder_that_is_not_there_is_said_at_once(tmp_path: Path, keys: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=f"http://127.0.0.1:{taken.getsockname()[1]}", **keys) as served:
+            answer = sent(served)
+            assert (answer.status, answer.body["error"]["code"], answer.headers["Retry-After"]) == (503, "recorder_away", "5")
+    with serving(tmp_path, ECHO, **keys) as served:
+        answer = sent(served)
+        assert (answer.status, answer.body["error"]["code"]) == (501, "no_recorder")
+
+
+def test_a_body_that_is_too_large_is_refused_and_so_is_one_that_only_grows_when_it_is_read(tmp_path: Path, keys: dict[str, str]) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
+        assert sent(served, b"x" * (8 << 20)).status == 200
+        assert sent(served, gzip.compress(b"x" * (9 << 20)), **{"Content-Encoding": "gzip"}).status == 413
+        assert len(recorder.posts) == 1
+
+
+def test_a_recorder_that_does_not_answer_is_given_up_and_runs_go_on_meanwhile(tmp_path: Path, keys: dict[str, str]) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served, ThreadPoolExecutor(6) as pool:
+        recorder.told = Told(seconds=DEADLINE)
+        began = time.monotonic()
+        waiting = [pool.submit(sent, served) for _ in range(6)]
+        eventually("some are under way", lambda: len(recorder.posts) >= 4, DEADLINE)
+        assert served.run({"n": 1}, key="right").status == 200
+        assert [answer.result().status for answer in waiting] == [503] * 6
+        assert time.monotonic() - began < 20
