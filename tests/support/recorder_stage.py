@@ -57,6 +57,7 @@ class RecorderStage:
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.session = requests.Session()
+        self.session.trust_env = False
         self.store_url = f"sqlite://{folder}/runs.db"
         self.apps: list[Manifest] = [app(APP_UID, NAMESPACE, content=True), app(OTHER_UID, OTHER_NAMESPACE)]
         self.rows: list[Manifest] = []
