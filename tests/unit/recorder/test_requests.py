@@ -14,6 +14,7 @@ import pytest
 
 from dynamiq_operator.model import runs as shapes
 from dynamiq_recorder.http.body import BODY_MAX
+from tests.support.factories import failed, live
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
     ADMIN,
@@ -29,6 +30,7 @@ from tests.support.recorder_stage import (
 )
 from tests.support.waiting import eventually
 from tests.unit.recorder.test_otlp import as_protobuf
+from tests.unit.recorder.test_upkeep import a_row, pins_of
 
 RUNS = f"/v1/apps/{APP_UID}/runs"
 
@@ -326,6 +328,38 @@ def test_the_api_server_is_away(recorder: RecorderStage) -> None:
     assert int(answer.headers["Retry-After"]) > 0
     recorder.is_away = False
     eventually("it is asked again", lambda: recorder.send(request(a_run()), "a-new-token").status_code == 401)
+
+
+def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: RecorderStage) -> None:
+    stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
+    for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
+        stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
+        for each, path in pod_of("team", f"chat-{number}", f"pod-uid-{number}", "chat", APP_UID, pins_of(raw))[:1]:
+            stage.script.on("GET", path, each)
+    stage.start()
+    for number, milliseconds in ((1, 100), (3, 300)):
+        sent = [a_run(seq=seq, milliseconds=milliseconds + seq, cost=0.001 * number) for seq in range(1, 101)]
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+    path = f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison"
+    compared = shapes.RunComparison.model_validate(stage.get(path))
+    assert (compared.verdict, compared.deployment.sequence, compared.baseline and compared.baseline.sequence) == ("regressed", 3, 1)
+    assert compared.cost_usd is not None
+    assert compared.cost_usd.ratio == pytest.approx(3)
+    assert stage.get(f"{path}?baseline=uid-of-one") == stage.get(path, VIEWER)
+    problem(stage.call("GET", f"{path}?baseline=nobody"), 404, "deployment")
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/deployments/nobody/comparison"), 404)
+    problem(stage.call("GET", path, STRANGER), 404, "App")
+    query = "&".join(f"deployment_id=uid-of-{each}" for each in ("three", "nobody", "one", "two"))
+    verdicts = [shapes.RowVerdict.model_validate(each) for each in stage.get(f"/v1/apps/{APP_UID}/verdicts?{query}")]
+    assert [(each.sequence, each.verdict) for each in verdicts] == [(3, "regressed"), (1, "unknown"), (2, "too_few_runs")]
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/verdicts"), 422)
+
+
+def test_a_process_that_is_silent_and_whose_pod_is_there_is_not_cut_off(recorder: RecorderStage) -> None:
+    recorder.record(a_run(seq=3))
+    recorder.pods.append({"metadata": {"name": "chat-1", "uid": "pod-uid-1"}})
+    found = recorder.get(f"/v1/apps/{APP_UID}/recorder")
+    assert (found["instances"], found["missing"], found["cut_off"], found["unattributed"]) == (1, 2, 0, 1)
 
 
 def test_paths_and_methods_that_there_are_not(recorder: RecorderStage) -> None:
