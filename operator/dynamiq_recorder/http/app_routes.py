@@ -102,7 +102,6 @@ async def list_sessions(request: Request, uid: str, query: SessionsQueryOf) -> R
 @router.get("/recorder")
 async def get_state(request: Request, uid: str) -> Response:
     context, user = context_of(request), await context_of(request).user(request)
-    app = await context.app(user, uid, "get")
-    alive = await context.writers.pods.alive(app.namespace, app.name) if app.name else ()
-    found = await context.ask(context.store.wholeness, uid, alive)
+    await context.app(user, uid, "get")
+    found = await context.ask(context.store.wholeness, uid)
     return Json({"data": figures.state(found).model_dump(mode="json")})

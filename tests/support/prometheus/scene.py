@@ -1,0 +1,204 @@
+"""All of us at once, as Prometheus meets us: an App that is deployed and called, the operator, the API, the gate and a recorder.
+
+They are processes of this machine over a real API server. Prometheus finds pods of theirs there, with the labels and the ports that
+`manifests/` and the operator give them; those are simulated, and where each is scraped is the process that it stands for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from dynamiq_operator.model import kinds, names
+from local.clusters import Cluster
+from tests.support import gates, otlp_runs, rest
+from tests.support.admission import made
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.gates import GateProcess
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.prometheus import scrape
+from tests.support.prometheus.rules import MONITORING
+from tests.support.recorder_stage import free_port
+from tests.support.waiting import eventually
+
+HERE = "127.0.0.1"
+RECORDER = "dynamiq-recorder"
+PLATFORM = {
+    "dynamiq-operator": "base/deployment.yaml",
+    "dynamiq-api": "api/deployment.yaml",
+    "dynamiq-gate": "gate/deployment.yaml",
+    RECORDER: "recorder/statefulset.yaml",
+}
+"""What makes pods of each, by the name of its job."""
+ASLEEP, ASLEEP_PORT = "asleep", 26999
+RUNS = 12
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where each process is scraped, by its job."""
+
+    on: HistoryStage
+    ports: Mapping[str, int]
+    pods: Mapping[str, Manifest]
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The jobs of our monitors over every pod of the scene's namespaces; the address is the last to be changed."""
+        namespaces = {self.on.namespace, *(pod["metadata"]["namespace"] for pod in self.pods.values())}
+        pods = [pod for namespace in sorted(namespaces) for pod in self.on.api.get("Pod", "", namespace).body["items"]]
+        monitors = [each for each in yaml.safe_load_all((MONITORING / "pod-monitors.yaml").read_text()) if each]
+        found = []
+        for each in monitors:
+            job = scrape.job({**each, "metadata": {**each["metadata"], "namespace": names.OPERATOR_NAMESPACE}}, pods)
+            job["relabel_configs"] += [
+                {"source_labels": ["job"], "regex": name, "target_label": "__address__", "replacement": f"{HERE}:{port}"}
+                for name, port in self.ports.items()
+            ]
+            found.append(job)
+        return found
+
+
+@contextlib.contextmanager
+def playing(stage: HistoryStage, login: Path, folder: Path) -> Iterator[Scene]:
+    """Until the block is left. `login`: a kubeconfig of the operator's account."""
+    cluster, api = stage.cluster, stage.api
+    ports = {job: free_port() for job in ("dynamiq-apps", *PLATFORM)}
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(_recorder(cluster, folder, ports[RECORDER]))
+        stack.enter_context(Operator(login, folder, [stage.namespace], [f"--metrics-port={ports['dynamiq-operator']}"]))
+        stage.apply(stage.declared("v1"))
+        stage.until_served("v1")
+        _record(stage, recorder)  # what is missing of an App's runs is counted half a minute later
+        stage.apply(stage.declared("v2"))
+        stage.until_served("v2")
+        api_login = rest.install(cluster, folder)
+        url = stack.enter_context(rest.serving(api_login, folder, f"--metrics-port={ports['dynamiq-api']}"))
+        rest.client(api, url, stage.namespace, "anna", "view").get("/v1/projects")
+        stack.enter_context(_gate(stage, folder, ports["dynamiq-gate"]))
+        stack.enter_context(_served(folder, ports["dynamiq-apps"]))
+        pods = {job: stack.enter_context(_pod(api, job, file)) for job, file in PLATFORM.items()}
+        yield Scene(stage, ports, pods)
+
+
+@contextlib.contextmanager
+def _pod(api: Api, job: str, file: str) -> Iterator[Manifest]:
+    """A pod of ours by its labels, its container and its ports; nothing runs in it."""
+    found: Manifest = yaml.safe_load((REPOSITORY / "manifests" / file).read_text())
+    folder = file.partition("/")[0]
+    namespace = {"gate": names.GATE_NAMESPACE, "recorder": RECORDER}.get(folder, names.OPERATOR_NAMESPACE)
+    template = found["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    pod: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{job}-of-a-scene", "namespace": namespace, "labels": template["metadata"]["labels"]},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": template["spec"]["securityContext"],
+            "containers": [{name: container[name] for name in ("name", "image", "ports", "securityContext")}],
+        },
+    }
+    made(api.create(pod))
+    try:
+        eventually(f"pod {pod['metadata']['name']} runs", lambda: api.read(pod).body["status"].get("podIP"))
+        yield pod
+    finally:
+        api.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0")
+
+
+@contextlib.contextmanager
+def _recorder(cluster: Cluster, folder: Path, metrics_port: int) -> Iterator[str]:
+    """Its URL, once it is ready."""
+    kubectl = Kubectl(cluster)
+    for name in ("namespace", "service-account", "rbac"):
+        text = (REPOSITORY / "manifests" / "recorder" / f"{name}.yaml").read_text()
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
+    login, port, log = login_of(cluster, RECORDER, RECORDER, folder / "recorder.kubeconfig"), free_port(), folder / "recorder.log"
+    command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--kubeconfig", str(login), "--host", HERE]
+    command += [f"--port={port}", f"--metrics-port={metrics_port}", f"--store=sqlite://{folder}/runs.db"]
+    with _process(command, log) as process:
+        url = f"http://{HERE}:{port}"
+        eventually(f"the recorder is ready: see {log}", lambda: process.poll() is not None or _status(f"{url}/readyz") == 200)
+        assert process.poll() is None, log.read_text()
+        yield url
+
+
+def _record(stage: HistoryStage, recorder: str) -> None:
+    """Runs of the App, from an account that may write them."""
+    token = rest.account(stage.api, stage.namespace, "sender", "dynamiq-run-writer")
+    uid = stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
+    headers = {"Authorization": f"Bearer {token}", "X-Dynamiq-App-Id": uid}
+    answer = requests.post(f"{recorder}/v1/traces", json=otlp_runs.request(otlp_runs.a_run()), headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+
+
+@contextlib.contextmanager
+def _gate(stage: HistoryStage, folder: Path, metrics_port: int) -> Iterator[None]:
+    """The gate, and a call at an App that sleeps and does not wake, since its pods are simulated."""
+    gates.install_rights(stage.cluster)
+    replica = GateProcess(gates.logged_in(stage.cluster, folder), folder, "10.9.9.1", HERE, free_port(), metrics_port)
+    slice_ = gates.gate_slice(stage.namespace, ASLEEP, ASLEEP_PORT, holdSeconds=1)
+    made(stage.api.create(slice_))
+    replica.start()
+    try:
+        eventually("the gate serves the App", lambda: _status(f"http://{HERE}:{ASLEEP_PORT}/") == 503)
+        yield
+    finally:
+        replica.kill()
+
+
+@contextlib.contextmanager
+def _served(folder: Path, metrics_port: int) -> Iterator[None]:
+    """The App's runtime: runs that succeed and fail, use tokens and cost something, and requests that start none."""
+    port, log = free_port(), folder / "runtime.log"
+    environment = {
+        "PORT": str(port),
+        "DYNAMIQ_METRICS_PORT": str(metrics_port),
+        "DYNAMIQ_APP": APP,
+        "DYNAMIQ_WORKFLOW_VERSION": "v2",
+    }
+    url = f"http://{HERE}:{port}/"
+    with _process([sys.executable, "-m", "tests.support.prometheus.spending"], log, environment) as process:
+        eventually(f"the App is served: see {log}", lambda: process.poll() is not None or _status(f"{url}readyz") == 200)
+        assert process.poll() is None, log.read_text()
+        for number in range(RUNS):
+            headers = {"X-Dynamiq-Trigger": "nightly"} if number % 2 else {}
+            fails = {"fails": True} if number % 4 == 0 else {}
+            requests.post(url, json={"input": fails}, headers=headers, timeout=30)
+        refused = requests.post(url, data="{", headers={"Content-Type": "application/json"}, timeout=30)
+        assert 400 <= refused.status_code < 500, refused.text
+        yield
+
+
+@contextlib.contextmanager
+def _process(command: list[str], log: Path, more: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'operator'}{os.pathsep}{REPOSITORY}"} | dict(more or {})
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(url, timeout=10).status_code
+    except requests.RequestException:
+        return 0

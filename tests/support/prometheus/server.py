@@ -1,0 +1,79 @@
+"""A Prometheus of the test's own, which scrapes every second and is asked by HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from tests.support.prometheus import rules
+from tests.support.prometheus.programs import PACKAGE
+from tests.support.waiting import eventually
+
+READY_WITHIN = 60.0  # seconds
+ENDS_WITHIN = 30.0
+EVERY = "1s"
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs."""
+
+    url: str
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """The series of an instant query. Raises AssertionError with what is wrong with it."""
+        answer = requests.get(f"{self.url}/api/v1/query", {"query": query}, timeout=30).json()
+        assert answer["status"] == "success", f"{answer.get('error')}: {query}"
+        data = answer["data"]
+        return [{"value": data["result"]}] if data["resultType"] == "scalar" else list(data["result"])
+
+    def targets(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/api/v1/targets", {"state": "active"}, timeout=30).json()["data"][
+            "activeTargets"
+        ]
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        groups = requests.get(f"{self.url}/api/v1/rules", timeout=30).json()["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+
+@contextlib.contextmanager
+def running(folder: Path, port: int, jobs: Sequence[Mapping[str, Any]]) -> Iterator[Prometheus]:
+    """With these jobs and our alerts, until the block is left."""
+    config = {
+        "global": {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY},
+        "rule_files": [str(rules.written(folder))],
+        "scrape_configs": list(jobs),
+    }
+    file, log = folder / "prometheus.yaml", folder / "prometheus.log"
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    command = [PACKAGE.program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+    url = f"http://127.0.0.1:{port}"
+
+    def is_ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"{url}/-/ready", timeout=5).status_code == 200
+        return False
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        eventually(f"Prometheus is ready: see {log}", is_ready, READY_WITHIN)
+        yield Prometheus(url)
+    finally:
+        process.terminate()
+        try:
+            process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
