@@ -8,6 +8,7 @@ import logging
 import sys
 
 from dynamiq_operator.model.json_lines import JsonLines
+from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.options import parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
@@ -33,7 +34,7 @@ def main() -> int:
         return 1
     try:
         asyncio.run(serve(_options(given, store, kind)))
-    except OSError as error:
+    except (OSError, NoCluster) as error:
         print(f"the recorder cannot serve: {error}", file=sys.stderr)
         return 1
     return 0

@@ -27,14 +27,21 @@ PAUSE_MAX = 5.0
 log = logging.getLogger(__name__)
 
 
+class NoCluster(Exception):  # noqa: N818
+    """The cluster's configuration cannot be read; the message says what of it."""
+
+
 async def connect(kubeconfig: Path | None, context: str | None) -> Client:
     """A client by the pod's own account, or by a kubeconfig, for which the package `kubernetes` has to be there.
 
-    Raises OSError and whatever a kubeconfig that cannot be read raises.
+    Raises NoCluster.
     """
     is_pod = kubeconfig is None and context is None and in_a_pod()
     credentials = Credentials.of_pod() if is_pod else Credentials.of(kubeconfig, context)
-    await credentials.login()
+    try:
+        await credentials.login()
+    except Exception as error:
+        raise NoCluster(f"the cluster's configuration cannot be read: {error}") from error
     return Client(credentials)
 
 

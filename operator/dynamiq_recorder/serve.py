@@ -73,12 +73,13 @@ class Server(uvicorn.Server):
 async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set.
 
-    Raises OSError where a port is taken or a certificate cannot be read, and what a kubeconfig that cannot be read raises.
+    Raises OSError where a port is taken or a certificate cannot be read, and cluster.NoCluster.
     """
     stopping = stop or _signalled()
     metrics = Metrics(options.kind)
     prices = PriceFile(options.prices)
     queue = Queue(options.store, options.limits, metrics)
+    metrics.queue_depth.set_function(lambda: queue.depth)
     try:
         async with await connect(options.kubeconfig, options.kube_context) as client:
             context = _context(client, options, queue, metrics, prices)

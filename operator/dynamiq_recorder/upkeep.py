@@ -54,7 +54,6 @@ class Upkeep:
         health.wrong = wrong
         metrics.store_is_ready.set(0 if wrong else 1)
         metrics.store_fullness.set(health.fullness or 0.0)
-        metrics.queue_depth.set(context.queue.depth)
         metrics.rows_are_known.set(1 if context.attribution.is_listed else 0)
 
     def retain(self) -> bool:

@@ -57,6 +57,7 @@ class RecorderStage:
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.session = requests.Session()
+        self.session.trust_env = False
         self.store_url = f"sqlite://{folder}/runs.db"
         self.apps: list[Manifest] = [app(APP_UID, NAMESPACE, content=True), app(OTHER_UID, OTHER_NAMESPACE)]
         self.rows: list[Manifest] = []
@@ -84,6 +85,8 @@ class RecorderStage:
             path = f"/apis/{API_VERSION}/{plural}"
             on("GET", path, self._there(partial(_listed, kept)))
             on("GET", path, self._there(partial(self._watch, plural)), query={"watch": "true"})
+        self.pods: list[Manifest] = []
+        on("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", self._there(partial(_listed, self.pods)))
         on("POST", "/apis/authentication.k8s.io/v1/tokenreviews", self._there(self._review))
         on("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", self._there(self._access))
         for raw, path in pod_of(NAMESPACE, "chat-1", "pod-uid-1", APP, APP_UID):

@@ -102,6 +102,7 @@ async def list_sessions(request: Request, uid: str, query: SessionsQueryOf) -> R
 @router.get("/recorder")
 async def get_state(request: Request, uid: str) -> Response:
     context, user = context_of(request), await context_of(request).user(request)
-    await context.app(user, uid, "get")
-    found = await context.ask(context.store.wholeness, uid)
+    app = await context.app(user, uid, "get")
+    alive = await context.writers.pods.alive(app.namespace, app.name) if app.name else ()
+    found = await context.ask(context.store.wholeness, uid, alive)
     return Json({"data": figures.state(found).model_dump(mode="json")})

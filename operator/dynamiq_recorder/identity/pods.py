@@ -55,6 +55,16 @@ class Pods:
             self._known.popitem(last=False)
         return found
 
+    async def alive(self, namespace: str, app: str) -> tuple[str, ...]:
+        """Uids of an App's pods. Raises NotNow."""
+        label = f"{names.APP_LABEL}={app}"
+        try:
+            return tuple(
+                [str(pod["metadata"]["uid"]) async for page in self._client.pages(PODS, namespace, label=label) for pod in page["items"]]
+            )
+        except errors.ApiError as error:
+            raise NotNow(f"the API server does not say which pods there are: {error}") from error
+
     async def _read(self, namespace: str, name: str, uid: str) -> KnownPod:
         pod = await self._client.get(PODS, namespace, name)
         app = (pod["metadata"].get("labels") or {}).get(names.APP_LABEL)

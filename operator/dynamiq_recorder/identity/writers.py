@@ -23,7 +23,7 @@ class Writers:
 
     def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str) -> None:
         self._apps, self._rights, self._gate = apps, rights, gate
-        self._pods = Pods(client)
+        self.pods = Pods(client)
 
     async def sender(self, user: User, named: str | None) -> Sender | None:
         """Of a pod and of the gate; None of every other account, which `account` is for. `named`: X-Dynamiq-App-Id.
@@ -39,7 +39,7 @@ class Writers:
             return _of(app)
         if user.pod is None or not user.namespace:
             return None
-        pod = await self._pods.get(user.namespace, *user.pod)
+        pod = await self.pods.get(user.namespace, *user.pod)
         if pod.app is None or pod.app_uid is None:
             return None
         app = self._apps.get(pod.app_uid) or await self._read(pod.namespace, pod.app)

@@ -122,17 +122,23 @@ def content(value: Any) -> str | None:
             pass
         else:
             return value if _is_clean(value) else as_json(parsed)
-    return json.dumps(cleaned(raw[: TEXT_MAX - 2].decode(errors="ignore")), ensure_ascii=False)
+    return _as_text(raw)
 
 
 def content_of(value: Any) -> str:
     """The same of a value."""
     made = as_json(value)
-    return (
-        made
-        if len(made) <= TEXT_MAX // 4 or len(made.encode()) <= TEXT_MAX
-        else json.dumps(made.encode()[: TEXT_MAX - 2].decode(errors="ignore"))
-    )
+    return made if len(made) <= TEXT_MAX // 4 or len(made.encode()) <= TEXT_MAX else _as_text(made.encode())
+
+
+def _as_text(raw: bytes) -> str:
+    """The begin of it as a JSON string, which has to fit with all that is escaped in it."""
+    room = TEXT_MAX - 2
+    while True:
+        made = json.dumps(cleaned(raw[:room].decode(errors="ignore")), ensure_ascii=False)
+        if (size := len(made.encode())) <= TEXT_MAX:
+            return made
+        room = min(room * TEXT_MAX // size, room - 1)
 
 
 def as_json(value: Any) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from dynamiq_operator.model.runs import (
-    Figures,
     MetricsGroup,
     MetricsInterval,
     MetricsPoint,
@@ -17,10 +15,10 @@ from dynamiq_operator.model.runs import (
     RunMetrics,
     SessionSummary,
 )
+from dynamiq_recorder.compare import figures_of
 from dynamiq_recorder.model import Point, Row, Session, Sums, Wholeness
 from dynamiq_recorder.reads.runs import tokens_of
-from dynamiq_recorder.reads.times import milliseconds, shown, shown_or_none, usd
-from dynamiq_recorder.sketch import quantile
+from dynamiq_recorder.reads.times import shown, shown_or_none, usd
 
 
 def metrics(
@@ -38,10 +36,6 @@ def metrics(
     series = [_series(key, found, rows.get(key) if group_by is MetricsGroup.DEPLOYMENT else None) for key, found in by_key.items()]
     series.sort(key=lambda each: (-each.total.runs, each.key))
     return RunMetrics.model_construct(since=shown(since), until=shown(until), interval=interval, group_by=group_by, series=tuple(series))
-
-
-def figures(sums: Sums) -> Figures:
-    return Figures.model_construct(**_figures(sums))
 
 
 def session(given: Session) -> SessionSummary:
@@ -75,9 +69,13 @@ def _series(key: str, points: list[Point], row: Row | None) -> MetricsSeries:
         sequence=row.sequence if row else None,
         workflow_version=row.workflow_version if row else None,
         name=next((point.name for point in reversed(points) if point.name), None),
-        total=figures(total([point.sums for point in points])),
-        points=tuple(MetricsPoint.model_construct(at=shown(point.at), **_figures(point.sums)) for point in points),
+        total=figures_of(total([point.sums for point in points])),
+        points=tuple(_point(point) for point in points),
     )
+
+
+def _point(point: Point) -> MetricsPoint:
+    return MetricsPoint.model_construct(at=shown(point.at), **figures_of(point.sums).model_dump())
 
 
 def total(given: Iterable[Sums]) -> Sums:
@@ -99,20 +97,3 @@ def _added(one: Sums, other: Sums) -> Sums:
         left, right = getattr(one, name), getattr(other, name)
         fields[name] = left if right is None else right if left is None else left + right
     return Sums(**fields, sketch=type(one.sketch)(buckets))
-
-
-def _figures(sums: Sums) -> dict[str, Any]:
-    p50, p95 = quantile(sums.sketch.buckets, 0.5), quantile(sums.sketch.buckets, 0.95)
-    return {
-        "runs": sums.runs,
-        "failed": sums.failed,
-        "refused": sums.refused,
-        "p50_ms": milliseconds(p50) if p50 is not None else None,
-        "p95_ms": milliseconds(p95) if p95 is not None else None,
-        "cost_usd": usd(sums.cost),
-        "unpriced_calls": sums.unpriced,
-        "input_tokens": sums.input_tokens,
-        "output_tokens": sums.output_tokens,
-        "cache_read_tokens": sums.cache_read_tokens,
-        "cache_write_tokens": sums.cache_write_tokens,
-    }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
 from dynamiq_operator.model.runs import FAILED_STATUSES
-from dynamiq_recorder import sketch
 from dynamiq_recorder.model import MICROSECONDS, Filter
 from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.columns import BESIDE
@@ -151,7 +151,7 @@ def _thin_hour(database: Database, hour: int, ratio: float, slowest: float) -> i
     failed = ", ".join(f"'{status.value}'" for status in FAILED_STATUSES)
     sql = (
         "SELECT key, id FROM runs WHERE app_key = ? AND started_at >= ? AND started_at < ? AND key > ? "  # noqa: S608 - our own names
-        f"AND duration < ? AND status NOT IN ({failed}) ORDER BY key LIMIT {MANY}"
+        f"AND duration <= ? AND status NOT IN ({failed}) ORDER BY key LIMIT {MANY}"
     )
     for app, slow in bounds.items():
         last = 0
@@ -179,11 +179,16 @@ def _bare(database: Database, keys: Sequence[int]) -> int:
 
 
 def _slow_from(connection: Connection, hour: int, slowest: float) -> dict[int, int]:
-    """By App, the duration from which on its runs of the hour are the slowest."""
-    buckets: dict[int, dict[int, int]] = {}
-    for app, data in connection.all("SELECT app_key, sketch FROM rollups WHERE width = ? AND at = ?", (HOUR, hour)):
-        sketch.add(buckets.setdefault(app, {}), sketch.unpacked(data))
-    return {app: int((sketch.quantile(each, 1.0 - slowest) or 0) / sketch.GAMMA) for app, each in buckets.items()}
+    """By App, the duration above which its runs of the hour are the slowest."""
+    found: dict[int, int] = {}
+    for (app,) in connection.all("SELECT DISTINCT app_key FROM rollups WHERE width = ? AND at = ?", (HOUR, hour)):
+        times = (app, hour * MICROSECONDS, (hour + HOUR) * MICROSECONDS)
+        within = "FROM runs WHERE app_key = ? AND started_at >= ? AND started_at < ?"
+        count = connection.all(f"SELECT count(*) {within}", times)[0][0]
+        next_one = (*times, math.ceil(count * slowest))
+        lines = connection.all(f"SELECT duration {within} ORDER BY duration DESC LIMIT 1 OFFSET ?", next_one)
+        found[app] = lines[0][0] if lines else -1
+    return found
 
 
 def _share(run_id: str) -> float:

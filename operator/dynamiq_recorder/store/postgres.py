@@ -94,7 +94,7 @@ class PostgresConnection:
 
 
 class PostgresDatabase:
-    """Connections to a database. Raises WrongStore where the server is too old or refuses us, Unavailable where it is away."""
+    """Connections to a database. Raises WrongStore where the server is too old, Unavailable where it is away or lets nobody in."""
 
     locking = " FOR UPDATE"
 
@@ -166,8 +166,6 @@ def _try(address: str) -> None:
     try:
         with psycopg.connect(address, connect_timeout=int(PATIENCE)) as raw:
             version = raw.info.server_version
-    except (psycopg.ProgrammingError, errors.InvalidPassword, errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName) as error:
-        raise WrongStore(f"PostgreSQL refuses: {error}") from error
     except psycopg.Error as error:
         raise Unavailable(f"PostgreSQL: {error}") from error
     if version < OLDEST:

@@ -140,10 +140,13 @@ class SqliteDatabase:
 
     def _give_back(self) -> bool:
         with self._writing, _named():
-            free = int(self._writer.execute("PRAGMA freelist_count").fetchone()[0])
-            if free:
-                self._writer.execute(f"PRAGMA incremental_vacuum({GIVEN_BACK})").fetchall()
-            return free > GIVEN_BACK
+            before = self._free_pages()
+            # A script is stepped to its end; `execute` would stop at the first page, whose line has no columns.
+            self._writer.executescript(f"PRAGMA incremental_vacuum({GIVEN_BACK})")
+            return 0 < self._free_pages() < before
+
+    def _free_pages(self) -> int:
+        return int(self._writer.execute("PRAGMA freelist_count").fetchone()[0])
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:

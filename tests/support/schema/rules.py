@@ -43,6 +43,7 @@ ONE_TIME = "a trigger has exactly one of schedule and runAt"
 FOR_INGRESS = "className, tls and annotations are for type Ingress: remove them, or use type Ingress"
 NO_AUTOSCALING = "autoscaling is for type server: use maxReplicas, or use type server"
 KEEP_WARM = "replicas is live, for as many as the live version has, or a number from 0 to 1000"
+NO_PATTERN = "this is no regular expression that RE2 takes"
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
@@ -114,6 +115,14 @@ def _ports(**port: object) -> Modifier:
 
 def _warm(**fields: object) -> Modifier:
     return with_spec(rollout={"strategy": "Switch", "keepWarm": fields})
+
+
+def _revert(**fields: object) -> Modifier:
+    return with_spec(rollout={"revert": fields})
+
+
+def _redact(**fields: object) -> Modifier:
+    return with_spec(runs={"content": True, "redact": fields})
 
 
 def _scaling(minimum: int, maximum: int) -> Manifest:
@@ -206,6 +215,11 @@ APP_RULES = (
     _app("a number of warm pods", _warm(replicas=0), _warm(replicas=-1), "spec.rollout.keepWarm.replicas", KEEP_WARM),
     _app("warm pods like the live ones", _warm(replicas="live"), _warm(replicas="all"), "spec.rollout.keepWarm.replicas", KEEP_WARM),
     _app("warm pods of a strategy", _warm(), with_spec(rollout={"keepWarm": {}}), "spec.rollout.keepWarm", "keepWarm is for strategy Switch: add it, or remove keepWarm"),
+    _app("how much slower", _revert(maxP95Ratio=1.05), _revert(maxP95Ratio=1.04), "spec.rollout.revert.maxP95Ratio", "should be greater than or equal to 1.05"),
+    _app("how much dearer", _revert(maxCostRatio=100), _revert(maxCostRatio=100.5), "spec.rollout.revert.maxCostRatio", "should be less than or equal to 100"),
+    _app("a field to take out", _redact(fields=["email"]), _redact(fields=[""]), "spec.runs.redact.fields[0]", "should be at least 1 chars long"),
+    _app("a pattern to take out", _redact(patterns=["(?i)[0-9]{4}"]), _redact(patterns=["(?=a)"]), "spec.runs.redact.patterns[0]", NO_PATTERN),
+    _app("patterns to take out", _redact(patterns=["a" * 200] * 20), _redact(patterns=["a"] * 21), "spec.runs.redact.patterns", "must have at most 20 items"),
     _app("version in Git", with_deploy(workflowVersion="v1"), with_deploy(workflowVersion="1"), "spec.deploy.workflowVersion", VERSION_NAME),
     _app("config in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(2, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_MAX),
     _app("scale to zero in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(0, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_ONE),

@@ -1,4 +1,4 @@
-"""Each test of a store runs on both: SQLite in a file, and a real PostgreSQL."""
+"""Each test of a store runs on both: SQLite in a file, and a real PostgreSQL. A recorder by itself has SQLite."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from tests.support import postgres
+from tests.support.recorder_stage import RecorderStage
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,17 @@ def store(address: str) -> Iterator[Store]:
     made = opened(address)
     yield made
     made.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[RecorderStage]:
+    """A recorder that is not started yet."""
+    with RecorderStage(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def recorder(stage: RecorderStage) -> RecorderStage:
+    """One that is ready."""
+    stage.start()
+    return stage

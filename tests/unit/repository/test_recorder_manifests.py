@@ -28,7 +28,7 @@ def test_it_reviews_reads_and_writes_nothing() -> None:
     assert rights(roles("recorder/rbac.yaml")["dynamiq-recorder"]) == {
         ("authentication.k8s.io", "tokenreviews"): {"create"},
         ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
-        ("", "pods"): {"get"},
+        ("", "pods"): {"get", "list"},
         ("apps", "deployments"): {"get"},
         ("apps", "replicasets"): {"get"},
         (GROUP, "apps"): {"get", "list", "watch"},

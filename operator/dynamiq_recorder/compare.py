@@ -1,0 +1,248 @@
+"""What a row did, against another: a verdict over p95, failures and cost together, and the node that made it.
+
+The three are tested two-sided, with one false call among them in 20 comparisons of equal rows at most (Holm). A quantile that changed by less
+than a sketch can tell has not changed. Durations, failures and means are those of runs that were neither refused nor abandoned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from dynamiq_operator.model.runs import (
+    FEWEST_RUNS,
+    ComparedFigure,
+    ComparedRow,
+    Figures,
+    NodeShare,
+    RowVerdict,
+    RunComparison,
+    Verdict,
+)
+from dynamiq_recorder.model import NANO_USD, NodeSums, RowFigures, Sums
+from dynamiq_recorder.sketch import GAMMA, quantile
+from dynamiq_recorder.statistics import Estimate, Mean, holm, mean_ratio, proportion_difference, quantile_ratio, two_sided
+
+LEVEL = 0.05
+P95, FAILURES, COST = "p95_ms", "failure_rate", "cost_usd"
+_NAMES = {P95: "p95", FAILURES: "failures", COST: "cost"}
+BEYOND = 3
+"""Runs beyond a quantile, below which too few have said where it is: 60 runs for p95."""
+_LEAST = math.log(GAMMA)
+"""Of a quantile's change: within a bucket there is nothing to be seen."""
+
+
+class _Figure(msgspec.Struct, frozen=True):
+    """One figure of both rows; `estimate` is of the ratio's logarithm, of failures of the difference."""
+
+    value: float | None
+    baseline: float | None
+    estimate: Estimate | None
+    of_difference: bool = False
+    least: float = 0.0
+    few: bool = False
+
+    def verdict(self, *, significant: bool) -> Verdict:
+        if self.estimate is None:
+            return Verdict.TOO_FEW_RUNS if self.few else Verdict.UNKNOWN
+        if not significant or abs(self.estimate.effect) < self.least:
+            return Verdict.UNCHANGED
+        return Verdict.REGRESSED if self.estimate.effect > 0 else Verdict.IMPROVED
+
+    def shown(self, *, significant: bool) -> ComparedFigure:
+        estimate = self.estimate
+        to_shown: Callable[[float], float] = float if self.of_difference else math.exp
+        bounded = estimate is not None and math.isfinite(estimate.low)
+        return ComparedFigure(
+            value=self.value,
+            baseline=self.baseline,
+            ratio=self.value / self.baseline if self.value is not None and self.baseline else None,
+            low=to_shown(estimate.low) if estimate is not None and bounded else None,
+            high=to_shown(estimate.high) if estimate is not None and bounded else None,
+            p_value=estimate.p if estimate is not None else None,
+            verdict=self.verdict(significant=significant),
+        )
+
+
+def compare(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
+    """A row against another, in favour of neither: what is unlikely to be chance is called."""
+    if baseline is None or min(row.sums.counted, baseline.sums.counted) < FEWEST_RUNS:
+        return _nothing_to_say(row, baseline)
+    tested = {
+        P95: _quantile(row.sums, baseline.sums, 0.95),
+        FAILURES: _failures(row.sums, baseline.sums),
+        COST: _cost(row.sums, baseline.sums),
+    }
+    p_values = {name: figure.estimate.p for name, figure in tested.items() if figure.estimate is not None}
+    significant = holm(p_values, LEVEL)
+    verdicts = {name: figure.verdict(significant=name in significant) for name, figure in tested.items()}
+    verdict = next((each for each in (Verdict.REGRESSED, Verdict.IMPROVED) if each in verdicts.values()), Verdict.UNCHANGED)
+    changed = sorted(
+        (name for name, each in verdicts.items() if each is verdict and verdict is not Verdict.UNCHANGED), key=p_values.__getitem__
+    )
+    node = next((found for name in changed if (found := _node(row, baseline, name, verdict)) is not None), None)
+    beside = {"p50_ms": _quantile(row.sums, baseline.sums, 0.5), "tokens": _tokens(row.sums, baseline.sums)}
+    shown = {name: figure.shown(significant=name in significant) for name, figure in tested.items()} | {
+        name: figure.shown(significant=figure.estimate is not None and figure.estimate.p <= LEVEL / len(tested))
+        for name, figure in beside.items()
+    }
+    return RunComparison(
+        deployment=_shown_row(row),
+        baseline=_shown_row(baseline),
+        verdict=verdict,
+        node=node,
+        sentence=_sentence(row, baseline, {name: tested[name] for name in tested if name in changed}, verdict, node),
+        **shown,
+    )
+
+
+def verdict_of(row: RowFigures, baseline: RowFigures | None) -> RowVerdict:
+    """The same in short."""
+    compared = compare(row, baseline)
+    return RowVerdict(
+        deployment_id=row.row.uid,
+        sequence=row.row.sequence,
+        figures=compared.deployment.figures,
+        verdict=compared.verdict,
+        sentence=compared.sentence,
+    )
+
+
+def figures_of(sums: Sums) -> Figures:
+    """Sums as every surface shows them."""
+    p50, p95 = quantile(sums.sketch.buckets, 0.5), quantile(sums.sketch.buckets, 0.95)
+    return Figures(
+        runs=sums.runs,
+        failed=sums.failed,
+        refused=sums.refused,
+        p50_ms=p50 / 1000 if p50 is not None else None,
+        p95_ms=p95 / 1000 if p95 is not None else None,
+        cost_usd=sums.cost / NANO_USD if sums.cost is not None else None,
+        unpriced_calls=sums.unpriced,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cache_read_tokens=sums.cache_read_tokens,
+        cache_write_tokens=sums.cache_write_tokens,
+    )
+
+
+def _shown_row(row: RowFigures) -> ComparedRow:
+    sums = row.sums
+    return ComparedRow(
+        deployment_id=row.row.uid,
+        sequence=row.row.sequence,
+        workflow_version=row.row.workflow_version,
+        figures=figures_of(sums),
+        mean_tokens=sums.counted_tokens / sums.with_tokens if sums.with_tokens else None,
+        mean_cost_usd=sums.priced_cost / sums.priced / NANO_USD if sums.priced and sums.cost is not None else None,
+        score_means=dict(row.scores),
+    )
+
+
+def _nothing_to_say(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
+    if baseline is None:
+        verdict, sentence = Verdict.UNKNOWN, f"there is no row to compare row #{row.row.sequence} with"
+    else:
+        few = row if row.sums.counted < FEWEST_RUNS else baseline
+        count = f"{few.sums.counted} run{'' if few.sums.counted == 1 else 's'} that ended by themselves"
+        verdict, sentence = Verdict.TOO_FEW_RUNS, f"row #{few.row.sequence} has {count}, and a verdict takes {FEWEST_RUNS}"
+    nothing: dict[str, Any] = dict.fromkeys(("p50_ms", P95, FAILURES, COST, "tokens", "node"))
+    return RunComparison(
+        deployment=_shown_row(row),
+        baseline=_shown_row(baseline) if baseline is not None else None,
+        verdict=verdict,
+        sentence=sentence,
+        **nothing,
+    )
+
+
+def _quantile(one: Sums, other: Sums, fraction: float) -> _Figure:
+    value, baseline = quantile(one.sketch.buckets, fraction), quantile(other.sketch.buckets, fraction)
+    few = min(one.counted, other.counted) * (1.0 - fraction) < BEYOND - 1e-9
+    estimate = quantile_ratio(one.sketch.buckets, other.sketch.buckets, fraction) if not few else None
+    return _Figure(value / 1000 if value else None, baseline / 1000 if baseline else None, estimate, least=_LEAST, few=few)
+
+
+def _failures(one: Sums, other: Sums) -> _Figure:
+    estimate = proportion_difference(one.failed, one.counted, other.failed, other.counted)
+    return _Figure(one.failed / one.counted, other.failed / other.counted, estimate, of_difference=True)
+
+
+def _cost(one: Sums, other: Sums) -> _Figure:
+    if one.cost is None or other.cost is None:
+        return _Figure(None, None, None)
+    means = (Mean(sums.priced, float(sums.priced_cost), sums.priced_cost_squared) for sums in (one, other))
+    return _mean(*means, unit=NANO_USD)
+
+
+def _tokens(one: Sums, other: Sums) -> _Figure:
+    means = (Mean(sums.with_tokens, float(sums.counted_tokens), sums.tokens_squared) for sums in (one, other))
+    return _mean(*means, unit=1)
+
+
+def _mean(one: Mean, other: Mean, *, unit: int) -> _Figure:
+    if not one.count or not other.count:
+        return _Figure(None, None, None)
+    value, baseline = one.value / unit, other.value / unit
+    if min(one.count, other.count) < FEWEST_RUNS:
+        return _Figure(value, baseline, None, few=True)
+    return _Figure(value, baseline, mean_ratio(one, other) or _from_nothing(one, other))
+
+
+def _from_nothing(one: Mean, other: Mean) -> Estimate:
+    """Where one of the means is 0 there is no ratio: whether the other is more than that."""
+    difference, variance = one.value - other.value, one.variance + other.variance
+    if difference == 0.0:
+        return Estimate(0.0, 0.0, 0.0, 1.0)
+    p = two_sided(difference / math.sqrt(variance)) if variance > 0 else 0.0
+    return Estimate(math.copysign(math.inf, difference), -math.inf, math.inf, p)
+
+
+def _node(row: RowFigures, baseline: RowFigures, figure: str, verdict: Verdict) -> NodeShare | None:
+    """The node with the largest part of a change: of time, that which it took itself; of failures, those that began in it; by the run."""
+    parts = {
+        P95: lambda node: float(node.own_duration),
+        FAILURES: lambda node: float(node.caused),
+        COST: lambda node: float(node.sums.cost or 0),
+    }
+    part: Callable[[NodeSums], float] = parts[figure]
+    way = 1.0 if verdict is Verdict.REGRESSED else -1.0
+    before = {node.node_id: part(node) / baseline.sums.runs for node in baseline.nodes}
+    after = {node.node_id: part(node) / row.sums.runs for node in row.nodes}
+    names = {node.node_id: node.name for node in (*baseline.nodes, *row.nodes)}
+    changes = {node: way * (after.get(node, 0.0) - before.get(node, 0.0)) for node in names}
+    total = sum(change for change in changes.values() if change > 0)
+    if total <= 0 or not before or not after:
+        return None
+    most = max(sorted(changes), key=changes.__getitem__)
+    return NodeShare(node_id=most, name=names[most], of=figure, share=changes[most] / total)
+
+
+def _sentence(row: RowFigures, baseline: RowFigures, changed: Mapping[str, _Figure], verdict: Verdict, node: NodeShare | None) -> str:
+    this, other = f"row #{row.row.sequence}", f"row #{baseline.row.sequence}"
+    if verdict is Verdict.UNCHANGED:
+        return f"{this} is as {other} was: no change of p95, failures or cost beyond chance"
+    did = "raised" if verdict is Verdict.REGRESSED else "lowered"
+    told = [f"{_NAMES[name]} {_by(figure)}" for name, figure in changed.items()]
+    listed = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    return f"{this} {did} {listed}" + (f'; node "{node.name}" did it' if node is not None else "")
+
+
+def _by(figure: _Figure) -> str:
+    value, baseline = figure.value or 0.0, figure.baseline or 0.0
+    if figure.of_difference:
+        return f"from {_percent(baseline)} to {_percent(value)}"
+    if not baseline:
+        return "from nothing"
+    ratio = value / baseline
+    if ratio >= 1.95:
+        return f"by {ratio:.1f}".removesuffix(".0") + "×"
+    return f"by {_percent(abs(ratio - 1.0))}"
+
+
+def _percent(part: float) -> str:
+    percent = 100 * part
+    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f}".removesuffix(".0") + " %"

@@ -1,0 +1,387 @@
+"""Requests at the recorder: bodies and their limits, who may read what, and every answer's shape."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+import uuid
+import zlib
+from typing import Any
+
+import orjson
+import pytest
+
+from dynamiq_operator.model import runs as shapes
+from dynamiq_recorder.http.body import BODY_MAX
+from tests.support.factories import failed, live
+from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
+from tests.support.recorder_stage import (
+    ADMIN,
+    APP_UID,
+    GATE,
+    OTHER_UID,
+    POD_TOKEN,
+    STRANGER,
+    VIEWER,
+    RecorderStage,
+    pod_of,
+    pod_user,
+)
+from tests.support.waiting import eventually
+from tests.unit.recorder.test_otlp import as_protobuf
+from tests.unit.recorder.test_upkeep import a_row, pins_of
+
+RUNS = f"/v1/apps/{APP_UID}/runs"
+
+
+def problem(answer: Any, status: int, *says: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == {"code", "message", "details"}
+    for word in says:
+        assert word in answer.text
+    found: dict[str, Any] = answer.json()["error"]
+    return found
+
+
+def test_every_form_of_a_body_is_taken(recorder: RecorderStage) -> None:
+    plain = orjson.dumps(request(a_run()))
+    assert recorder.send(gzip.compress(plain), Content_Encoding="gzip").json() == {"partialSuccess": {}}
+    assert recorder.send(zlib.compress(orjson.dumps(request(a_run()))), Content_Encoding="deflate").status_code == 200
+    by_protobuf = recorder.send(as_protobuf(request(a_run())), Content_Type="application/x-protobuf")
+    assert (by_protobuf.status_code, by_protobuf.headers["Content-Type"], by_protobuf.content) == (200, "application/x-protobuf", b"")
+    assert recorder.send({"runs": sdk_runs()}, X_Dynamiq_App_Id=APP_UID).json() == {"partialSuccess": {}}
+    assert recorder.send(plain, Content_Type="application/json; charset=utf-8").status_code == 200
+    assert recorder.call("GET", RUNS).json()["pagination"]["total_count"] == 4, "one came twice"
+    nested = sdk_runs()
+    nested[0]["input"] = {"resourceSpans": [], "runs": 1}
+    assert recorder.send({"runs": nested}, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    assert recorder.get(f"/v1/runs/{nested[0]['id']}")["source"] == "sdk"
+
+
+def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
+    wrong = a_run(began=1)
+    said = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
+    assert (said["rejectedSpans"], "clock" in said["errorMessage"]) == ("3", True)
+    by_protobuf = recorder.send(as_protobuf(request(wrong)), Content_Type="application/x-protobuf")
+    assert b"clock" in by_protobuf.content
+    assert recorder.metrics()["dynamiq_recorder_runs_refused_total"] == 6
+
+
+def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
+    packed = {"Content_Encoding": "gzip"}
+    bomb = gzip.compress(b" " * (BODY_MAX * 20))
+    assert len(bomb) < BODY_MAX // 20
+    refused: list[tuple[bytes, dict[str, str], int, str]] = [
+        (b"{", {}, 400, "no JSON"),
+        (b"", {}, 400, "no JSON"),
+        (b"{}", {}, 400, "runs"),
+        (b"\xff" * 9, {"Content_Type": "application/x-protobuf"}, 400, "protobuf"),
+        (b"{}", {"Content_Type": "text/plain"}, 415, "application/json"),
+        (b"{}", {"Content_Encoding": "br"}, 415, "gzip"),
+        (b"{}", packed, 400, "gzip"),
+        (gzip.compress(b"{}")[:-4], packed, 400, "ends before"),
+        (bomb, packed, 413, "decompressed"),
+        (gzip.compress(bomb), packed, 400, "JSON"),
+        (b"x" * (BODY_MAX + 1), {}, 413, "decompressed"),
+        (b'{"resourceSpans": ' + b"[" * 1_000_000, {}, 400, "no ExportTraceServiceRequest"),
+        (b'{"runs": ' + b"[" * 1_000_000, {}, 400, "nested"),
+    ]
+    for body, headers, status, says in refused:
+        problem(recorder.send(body, **headers), status, says)
+        recorder.record()
+
+
+def test_without_a_token_nothing_is_taken_or_told(recorder: RecorderStage) -> None:
+    run = a_run()
+    recorder.record(run)
+    for headers in (
+        {},
+        {"Authorization": "Basic abc"},
+        {"Authorization": "Bearer nobody"},
+        {"X-Dynamiq-Token": "nobody"},
+        {"Authorization": "Bearer " + "x" * 20_000},
+    ):
+        for method, path in (("POST", "/v1/traces"), ("GET", RUNS), ("GET", f"/v1/runs/{run_id_of(run)}"), ("DELETE", f"{RUNS}?user_id=a")):
+            answer = recorder.session.request(method, recorder.url + path, headers=headers, timeout=20)
+            problem(answer, 401)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_the_other_header_counts_where_authorization_is_absent_and_only_there(recorder: RecorderStage) -> None:
+    def status(**headers: str) -> int:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return recorder.session.get(recorder.url + RUNS, headers=given, timeout=20).status_code
+
+    assert status(X_Dynamiq_Token=ADMIN) == 200
+    assert status(X_Dynamiq_Token=ADMIN, Authorization=f"Bearer {STRANGER}") == 404
+    assert status(X_Dynamiq_Token=STRANGER, Authorization=f"Bearer {ADMIN}") == 200
+    assert status(X_Dynamiq_Token=ADMIN, Authorization="") == 401
+
+
+def test_who_may_do_what_with_runs(recorder: RecorderStage) -> None:
+    run = a_run(content=True, dynamiq__error="it broke", outcome="failed")
+    recorder.record(run)
+    one = f"/v1/runs/{run_id_of(run)}"
+    nobodys = recorder.call("GET", f"/v1/runs/{uuid.uuid4()}", STRANGER)
+    for path in (one, f"{one}/trace", f"{one}?include=content"):
+        answer = recorder.call("GET", path, STRANGER)
+        assert problem(answer, 404)["message"].replace(run_id_of(run), "-") == problem(nobodys, 404)["message"].replace(
+            nobodys.json()["error"]["message"].split()[-1], "-"
+        )
+    for path in ("runs", "runs.jsonl", "metrics", "sessions", "recorder"):
+        for who, uid in ((STRANGER, APP_UID), (ADMIN, OTHER_UID), (ADMIN, str(uuid.uuid4())), (ADMIN, "x" * 300)):
+            problem(recorder.call("GET", f"/v1/apps/{uid}/{path}", who), 404)
+    detail = recorder.get(f"{one}?include=content", VIEWER)
+    assert (detail["content"], detail["input"], detail["error"], detail["nodes"][0]["input"]) == ("denied", None, None, None)
+    assert "it broke" not in recorder.call("GET", f"{RUNS}.jsonl?include=content", VIEWER).text
+    assert recorder.get(RUNS, VIEWER)[0]["error"] is None
+    assert recorder.get(RUNS)[0]["error"] == "it broke"
+    problem(recorder.call("GET", f"{RUNS}?error=broke", VIEWER), 403, "runcontents")
+    assert len(recorder.get(f"{RUNS}?error=BROKE")) == 1
+    problem(recorder.call("DELETE", one, VIEWER), 403, "delete")
+    problem(recorder.call("DELETE", f"{RUNS}?user_id=a", VIEWER), 403)
+    problem(recorder.call("DELETE", one, STRANGER), 404)
+    problem(recorder.call("POST", f"{one}/scores", VIEWER, json={"name": "a", "value": 1}), 403, "update")
+    assert recorder.call("DELETE", one).status_code == 204
+    problem(recorder.call("GET", one), 404)
+
+
+def test_content_is_there_for_who_asks_and_may(recorder: RecorderStage) -> None:
+    kept, bare = a_run(content=True), a_run(seq=2)
+    recorder.record(kept, bare)
+    path = f"/v1/runs/{run_id_of(kept)}"
+    assert (recorder.get(path)["content"], recorder.get(path)["input"]) == ("left_out", None)
+    detail = recorder.get(f"{path}?include=content")
+    assert (detail["content"], detail["input"], detail["nodes"][0]["input"]) == ("included", {"q": "hi"}, {"n": 1})
+    assert recorder.get(f"/v1/runs/{run_id_of(bare)}?include=content")["content"] == "not_recorded"
+    lines = [orjson.loads(line) for line in recorder.call("GET", f"{RUNS}.jsonl?include=content").text.splitlines()]
+    assert [line["input"] for line in lines] == [{"q": "hi"}, None]
+    for line in lines:
+        shapes.RunDetail.model_validate(line)
+    tree = recorder.get(f"{path}/trace?include=content")["runs"]
+    assert [each["type"] for each in tree] == ["workflow", "flow", "node", "node"]
+    assert (tree[0]["input"], tree[3]["metadata"]["usage"]["prompt_tokens"]) == ({"q": "hi"}, 100)
+    assert "input" not in recorder.get(f"{path}/trace")["runs"][0]
+
+
+def test_what_the_sdk_sent_comes_back_equal(recorder: RecorderStage) -> None:
+    sent = sdk_runs(content="hällo")
+    assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    found = recorder.get(f"/v1/runs/{sent[0]['id']}/trace?include=content")["runs"]
+    assert sorted(found, key=lambda each: each["id"]) == sorted(sent, key=lambda each: each["id"])
+
+
+def test_every_answer_has_its_shape(recorder: RecorderStage) -> None:
+    run = a_run(session__id="s", user__id="u", dynamiq__tags=["t"], dynamiq__trigger="nightly")
+    recorder.record(run, a_run(seq=2, outcome="failed"))
+    listed = recorder.call("GET", RUNS).json()
+    for each in listed["data"]:
+        shapes.RunSummary.model_validate(each)
+    assert set(listed["pagination"]) == {"page", "page_size", "page_count", "total_count", "next_cursor", "counted_to"}
+    shapes.RunDetail.model_validate(recorder.get(f"/v1/runs/{run_id_of(run)}"))
+    shapes.RunTrace.model_validate(recorder.get(f"/v1/runs/{run_id_of(run)}/trace"))
+    for group in ("", *(f"?group_by={each.value}" for each in shapes.MetricsGroup)):
+        shapes.RunMetrics.model_validate(recorder.get(f"/v1/apps/{APP_UID}/metrics{group}"))
+    shapes.SessionSummary.model_validate(recorder.get(f"/v1/apps/{APP_UID}/sessions")[0])
+    shapes.RecorderState.model_validate(recorder.get(f"/v1/apps/{APP_UID}/recorder"))
+    scored = recorder.call("POST", f"/v1/runs/{run_id_of(run)}/scores", json={"name": "helpful", "value": 0.5, "comment": "ok"})
+    assert scored.status_code == 201
+    shapes.RunScore.model_validate(scored.json()["data"])
+    assert recorder.get(f"/v1/runs/{run_id_of(run)}")["scores"][0]["by"] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 3),
+        ("status=failed", 1),
+        ("status=failed&status=succeeded", 3),
+        ("session_id=s-1", 1),
+        ("user_id=u-1", 1),
+        ("tag=beta&tag=eu", 1),
+        ("tag=beta&tag=us", 0),
+        ("trigger=nightly", 1),
+        ("model=gpt-4o-mini", 2),
+        ("workflow_version=v1", 3),
+        ("min_duration_ms=1000", 1),
+        ("min_cost_usd=0.01", 1),
+        ("from=2020-01-01T00:00:00Z&to=2021-01-01T00:00:00%2B02:00", 0),
+        ("deployment_id=nobody", 0),
+        ("page_size=2&page=2", 1),
+        ("sort=-duration_ms&page_size=1", 1),
+    ],
+)
+def test_lists_are_filtered(recorder: RecorderStage, query: str, count: int) -> None:
+    recorder.record(
+        a_run(seq=1, session__id="s-1", user__id="u-1", dynamiq__tags=["beta", "eu"], dynamiq__trigger="nightly"),
+        a_run(seq=2, outcome="failed", milliseconds=2000, cost=0.05),
+        a_run(seq=3, model="other"),
+    )
+    assert len(recorder.get(f"{RUNS}?{query}")) == count
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("runs?colour=red", "colour"),
+        ("runs?page=0", "page"),
+        ("runs?page_size=501", "page_size"),
+        ("runs?status=exploded", "status"),
+        ("runs?from=yesterday", "RFC 3339"),
+        ("runs?from=2026-01-01", "RFC 3339"),
+        ("runs?from=2026-01-01T00:00:00", "RFC 3339"),
+        ("runs?sort=colour", "sort"),
+        ("runs?cursor=nobody-gave-it", "cursor"),
+        ("runs?min_cost_usd=nan", "min_cost_usd"),
+        ("runs?min_duration_ms=-1", "min_duration_ms"),
+        ("runs?model=", "model"),
+        ("metrics?interval=minute&from=2020-01-01T00:00:00Z", "interval"),
+        ("metrics?from=2030-01-01T00:00:00Z", "before"),
+        ("metrics?group_by=colour", "group_by"),
+        ("sessions?page=x", "page"),
+    ],
+)
+def test_questions_that_are_none_are_told_so(recorder: RecorderStage, path: str, says: str) -> None:
+    problem(recorder.call("GET", f"/v1/apps/{APP_UID}/{path}"), 422, says)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"name": "", "value": 1}',
+        b'{"name": "a", "value": "1"}',
+        b'{"name": "a", "value": NaN}',
+        b'{"name": "a", "value": 1, "x": 2}',
+        b"[" * 5000,
+    ],
+)
+def test_scores_that_are_none(recorder: RecorderStage, body: bytes) -> None:
+    run = a_run()
+    recorder.record(run)
+    problem(recorder.call("POST", f"/v1/runs/{run_id_of(run)}/scores", data=body), 422)
+
+
+def test_pages_follow_one_another_by_their_cursor(recorder: RecorderStage) -> None:
+    recorder.record(*(a_run(seq=number) for number in range(1, 8)))
+    seen: list[str] = []
+    query = "page_size=3"
+    while query:
+        answer = recorder.call("GET", f"{RUNS}?{query}").json()
+        seen += [each["id"] for each in answer["data"]]
+        cursor = answer["pagination"]["next_cursor"]
+        query = f"page_size=3&cursor={cursor}" if cursor else ""
+    assert len(seen) == len(set(seen)) == 7
+
+
+def test_runs_are_deleted_by_one_thing_at_a_time(recorder: RecorderStage) -> None:
+    recorder.record(a_run(seq=1, session__id="s"), a_run(seq=2, user__id="u"), a_run(seq=3))
+    problem(recorder.call("DELETE", RUNS), 422, "exactly one")
+    problem(recorder.call("DELETE", f"{RUNS}?session_id=s&user_id=u"), 422)
+    assert recorder.call("DELETE", f"{RUNS}?session_id=s").json() == {"data": {"deleted": 1}}
+    assert recorder.call("DELETE", f"{RUNS}?user_id=u").json() == {"data": {"deleted": 1}}
+    assert recorder.call("DELETE", f"{RUNS}?before=2020-01-01T00:00:00Z").json() == {"data": {"deleted": 0}}
+    assert recorder.call("DELETE", f"{RUNS}?before=2100-01-01T00:00:00Z").json() == {"data": {"deleted": 1}}
+    assert recorder.get(RUNS) == []
+
+
+def test_a_process_belongs_to_the_pod_that_used_it_first(recorder: RecorderStage) -> None:
+    recorder.record(a_run())
+    recorder.users["second-pod"] = pod_user("team", "chat-2", "pod-uid-2")
+    for raw, path in pod_of("team", "chat-2", "pod-uid-2", "chat", APP_UID)[:1]:
+        recorder.script.on("GET", path, raw)
+    problem(recorder.send(request(a_run()), "second-pod"), 403, "another pod")
+    assert recorder.send(request(a_run(), instance=str(uuid.uuid4())), "second-pod").status_code == 200
+
+
+def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> None:
+    sent = sdk_runs()
+    problem(recorder.send({"runs": sent}, GATE), 403, "X-Dynamiq-App-Id")
+    problem(recorder.send({"runs": sent}, GATE, X_Dynamiq_App_Id=str(uuid.uuid4())), 403)
+    assert recorder.send({"runs": sent}, GATE, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    problem(recorder.send({"runs": sent}, POD_TOKEN, X_Dynamiq_App_Id=OTHER_UID), 403, "its own App")
+    problem(recorder.send({"runs": sent}, VIEWER, X_Dynamiq_App_Id=APP_UID), 403, "create apps/runs")
+    problem(recorder.send({"runs": sent}, VIEWER), 403, "name the App")
+    assert recorder.send({"runs": sdk_runs()}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
+    problem(recorder.send(request(a_run(), dynamiq__app__id=OTHER_UID), ADMIN), 403)
+
+
+def test_what_is_relayed_is_no_word_of_the_pod(recorder: RecorderStage) -> None:
+    run = a_run()
+    assert recorder.send(request(run), POD_TOKEN, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    found = recorder.get(f"/v1/runs/{run_id_of(run)}")
+    assert (found["source"], found["instance"], found["seq"], found["pins"]) == ("otlp", None, None, None)
+
+
+def test_the_api_server_is_away(recorder: RecorderStage) -> None:
+    recorder.record(a_run())
+    recorder.get(RUNS)
+    recorder.is_away = True
+    recorder.record(a_run(seq=2))
+    answer = recorder.send(request(a_run()), "a-new-token")
+    problem(answer, 503, "try again")
+    assert int(answer.headers["Retry-After"]) > 0
+    recorder.is_away = False
+    eventually("it is asked again", lambda: recorder.send(request(a_run()), "a-new-token").status_code == 401)
+
+
+def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: RecorderStage) -> None:
+    stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
+    for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
+        stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
+        for each, path in pod_of("team", f"chat-{number}", f"pod-uid-{number}", "chat", APP_UID, pins_of(raw))[:1]:
+            stage.script.on("GET", path, each)
+    stage.start()
+    for number, milliseconds in ((1, 100), (3, 300)):
+        sent = [a_run(seq=seq, milliseconds=milliseconds + seq, cost=0.001 * number) for seq in range(1, 101)]
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+    path = f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison"
+    compared = shapes.RunComparison.model_validate(stage.get(path))
+    assert (compared.verdict, compared.deployment.sequence, compared.baseline and compared.baseline.sequence) == ("regressed", 3, 1)
+    assert compared.cost_usd is not None
+    assert compared.cost_usd.ratio == pytest.approx(3)
+    assert stage.get(f"{path}?baseline=uid-of-one") == stage.get(path, VIEWER)
+    problem(stage.call("GET", f"{path}?baseline=nobody"), 404, "deployment")
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/deployments/nobody/comparison"), 404)
+    problem(stage.call("GET", path, STRANGER), 404, "App")
+    query = "&".join(f"deployment_id=uid-of-{each}" for each in ("three", "nobody", "one", "two"))
+    verdicts = [shapes.RowVerdict.model_validate(each) for each in stage.get(f"/v1/apps/{APP_UID}/verdicts?{query}")]
+    assert [(each.sequence, each.verdict) for each in verdicts] == [(3, "regressed"), (1, "unknown"), (2, "too_few_runs")]
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/verdicts"), 422)
+
+
+def test_a_process_that_is_silent_and_whose_pod_is_there_is_not_cut_off(recorder: RecorderStage) -> None:
+    recorder.record(a_run(seq=3))
+    recorder.pods.append({"metadata": {"name": "chat-1", "uid": "pod-uid-1"}})
+    found = recorder.get(f"/v1/apps/{APP_UID}/recorder")
+    assert (found["instances"], found["missing"], found["cut_off"], found["unattributed"]) == (1, 2, 0, 1)
+
+
+def test_paths_and_methods_that_there_are_not(recorder: RecorderStage) -> None:
+    problem(recorder.call("GET", "/v1/nothing"), 404)
+    problem(recorder.call("PUT", RUNS), 405)
+    problem(recorder.call("GET", "/v1/traces"), 405)
+    answer = recorder.call("GET", RUNS, headers={"X-Request-Id": "abc-1"})
+    assert answer.headers["X-Request-Id"] == "abc-1"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert recorder.session.get(f"{recorder.url}/healthz", timeout=5).json() == {"status": "ok"}
+
+
+def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_not_end_is_cut(recorder: RecorderStage) -> None:
+    with socket.create_connection(("127.0.0.1", recorder.port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        connection.settimeout(20)
+        began = time.monotonic()
+        try:
+            for _ in range(200):
+                connection.sendall(b"x" * 4096)
+            assert connection.recv(100) == b""
+        except ConnectionError:
+            pass
+        assert time.monotonic() - began < 15
+    recorder.record()

@@ -1,0 +1,195 @@
+"""From what the SDK sends to runs, and back to what it sent."""
+
+from __future__ import annotations
+
+import copy
+import time
+import uuid
+from typing import Any
+
+import orjson
+import pytest
+
+from dynamiq_operator.model.runs import CostSource, RunSource, RunStatus
+from dynamiq_recorder.identity.senders import Sender
+from dynamiq_recorder.ingest import clean, sdk
+from dynamiq_recorder.ingest.parsed import Parsed
+from dynamiq_recorder.ingest.spans import NotReadable
+from dynamiq_recorder.model import Run
+from dynamiq_recorder.pricing import Prices
+from dynamiq_recorder.reads.trace import trace
+from tests.support.otlp_runs import sdk_runs
+
+KEEPS = Sender(app_uid="app-uid", namespace="team", app="chat", records_content=True)
+DROPS = Sender(app_uid="app-uid", namespace="team", app="chat")
+
+
+def parsed(runs: list[dict[str, Any]], sender: Sender = KEEPS) -> Parsed:
+    given = sdk.from_json(orjson.dumps({"runs": runs}))
+    return sdk.parse(given, sender, Prices("[{model: gpt-4o-mini, input: 1, output: 10}]"), time.time_ns() // 1000)
+
+
+def the_run(runs: list[dict[str, Any]], sender: Sender = KEEPS) -> Run:
+    (run,) = parsed(runs, sender).batch.runs
+    return run
+
+
+def by_id(runs: Any) -> list[dict[str, Any]]:
+    return sorted((dict(each) for each in runs), key=lambda each: str(each["id"]))
+
+
+def test_a_workflow_is_a_run_and_what_is_below_it_its_spans() -> None:
+    sent = sdk_runs()
+    run = the_run(sent)
+    assert (run.id, run.source, run.status, run.pins, run.instance) == (sent[0]["id"], RunSource.SDK, RunStatus.SUCCEEDED, None, None)
+    assert (run.session_id, run.tags, run.trace_id) == ("session-1", ("beta",), sent[0]["trace_id"])
+    assert (run.tokens.input, run.tokens.cache_read, run.cost, run.models) == (50, 20, 2_000_000, ("gpt-4o-mini",))
+    flow, tool, llm = run.spans
+    assert (flow.type, flow.parent_id, tool.parent_id) == ("flow", None, flow.span_id)
+    assert (llm.node_id, llm.is_model, llm.provider, llm.cost_source) == ("llm", True, "openai", CostSource.REPORTED)
+    assert run.duration == pytest.approx(400_000, abs=1)
+
+
+def test_what_was_sent_comes_back_equal() -> None:
+    for sent in (sdk_runs(), sdk_runs(status="failed"), sdk_runs(content="ünï \U0001f98a", cost=None)):
+        assert by_id(trace(the_run(sent), shows=True).runs) == by_id(sent)
+
+
+def test_without_the_right_to_content_nothing_of_it_comes_back() -> None:
+    sent = sdk_runs(content="SECRET", status="failed")
+    sent[2]["metadata"]["tool_data"] = {"x": "SECRET"}
+    text = str(trace(the_run(sent), shows=False).runs)
+    assert "SECRET" not in text
+    assert "it broke" not in text
+    assert "gpt-4o-mini" in text
+
+
+def test_what_an_app_does_not_record_is_not_kept() -> None:
+    sent = sdk_runs(content="SECRET", status="failed")
+    run = the_run(sent, DROPS)
+    assert "SECRET" not in str(run)
+    assert "it broke" not in str(run)
+    assert len(trace(run, shows=True).runs) == 4
+
+
+def test_a_reused_handler_sends_what_it_sent_before_under_the_same_ids() -> None:
+    first, second = sdk_runs(), sdk_runs()
+    assert [run.id for run in parsed(first + second).batch.runs] == [first[0]["id"], second[0]["id"]]
+
+
+def test_a_run_that_is_under_way_waits_for_its_end() -> None:
+    sent = sdk_runs()
+    sent[0]["end_time"] = sent[0]["status"] = None
+    assert (parsed(sent).batch.runs, parsed(sent).rejected) == ((), 0)
+
+
+def test_a_node_by_itself_is_a_run_with_one_span() -> None:
+    node = sdk_runs()[3] | {"parent_run_id": None}
+    run = the_run([node])
+    assert (run.model_calls, run.node_count, run.spans[0].parent_id) == (1, 1, None)
+    assert by_id(trace(run, shows=True).runs) == [node]
+
+
+def test_a_cancelled_run_was_abandoned() -> None:
+    sent = sdk_runs(status="canceled")
+    assert (the_run(sent).status, the_run(sent).reason) == (RunStatus.ABANDONED, "canceled")
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "value"),
+    [
+        (0, "start_time", "yesterday"),
+        (0, "start_time", None),
+        (0, "start_time", 5),
+        (0, "start_time", "9999-12-31T23:59:59+00:00"),
+        (0, "start_time", "0001-01-01T00:00:00+14:00"),
+        (0, "start_time", "x" * 100_000),
+    ],
+)
+def test_a_run_of_no_time_is_refused_with_a_sentence(place: int, field: str, value: Any) -> None:
+    found = parsed([sdk_runs()[0] | {field: value}])
+    assert (found.batch.runs, found.rejected) == ((), 1)
+    assert "clock" in found.says
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", 7),
+        ("status", ["failed"]),
+        ("tags", "no list"),
+        ("tags", [None, 5, {"a": 1}]),
+        ("metadata", []),
+        ("metadata", {"usage": [], "node": "x"}),
+        ("metadata", {"usage": {"prompt_tokens": "many", "total_tokens_cost_usd": "free"}}),
+        ("metadata", {"usage": {"prompt_tokens": -1, "completion_tokens": 1e300}}),
+        ("executions", {"a": 1}),
+        ("executions", ["x", None]),
+        ("error", ["list"]),
+        ("parent_run_id", 12),
+        ("session_id", {"a": 1}),
+        ("name", None),
+        ("end_time", "soon"),
+        ("input", float("1e308")),
+        ("trace_id", 5),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 3])
+def test_fields_of_the_wrong_kind_hurt_nothing(place: int, field: str, value: Any) -> None:
+    sent = sdk_runs()
+    sent[place][field] = value
+    for sender in (KEEPS, DROPS):
+        for run in parsed(sent, sender).batch.runs:
+            trace(run, shows=True)
+
+
+def test_runs_without_ids_and_circles_are_counted() -> None:
+    one, other = (sdk_runs()[2] for _ in range(2))
+    one["parent_run_id"], other["parent_run_id"] = other["id"], one["id"]
+    found = parsed([one, other, {"name": "x"}, {"id": ""}, {"id": "x" * 99}])
+    assert (found.batch.runs, found.rejected) == ((), 5)
+    assert "no id" in found.says
+    assert "each other" in found.says
+
+
+def test_an_id_that_is_no_uuid_gets_one_of_its_app() -> None:
+    sent = [sdk_runs()[0] | {"id": "run-1"}]
+    mine, theirs = the_run(sent).id, the_run(sent, Sender(app_uid="other", namespace="x", app="y")).id
+    assert uuid.UUID(mine)
+    assert mine != theirs
+    assert mine == the_run(sent).id
+
+
+def test_what_is_beside_is_bounded() -> None:
+    sent = sdk_runs()
+    sent[0]["metadata"]["large"] = "x" * 400_000
+    sent[0]["small"] = "kept"
+    run = the_run(sent)
+    assert len(run.extra or "") <= clean.EXTRA_MAX
+    assert "kept" in (run.extra or "")
+
+
+def test_content_is_bounded_and_deep_content_is_refused() -> None:
+    sent = sdk_runs()
+    sent[0]["input"] = "é" * 100_000
+    assert len((the_run(sent).input or "").encode()) <= clean.TEXT_MAX
+    with pytest.raises(NotReadable, match="nested"):
+        sdk.from_json(b'{"runs": [{"id": "a", "input": ' + b"[" * 300 + b"]" * 300 + b"}]}")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"runs": 5}', b'{"runs": [5]}', b"\xff", b'{"runs": ' + b"[" * 100_000, b'{"runs":[{}']
+)
+def test_bodies_that_are_none_are_refused(body: bytes) -> None:
+    with pytest.raises(NotReadable):
+        sdk.from_json(body)
+
+
+def test_nul_and_halves_of_surrogate_pairs_are_cleaned() -> None:
+    sent = copy.deepcopy(sdk_runs(content="a\0b"))
+    body = orjson.dumps({"runs": sent}).replace(b'"session-1"', b'"s\\ud800\\u0000x"')
+    (run,) = sdk.parse(sdk.from_json(body), KEEPS, Prices(), time.time_ns() // 1000).batch.runs
+    assert run.session_id == "s�x"
+    assert run.input == '{"question":"ab"}'
+    assert "\\u0000" not in (run.extra or "")
+    (run.extra or "").encode()

@@ -1,0 +1,224 @@
+"""What a store does where it cannot: killed, full, without its database, opened twice, older or newer than its tables."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dynamiq_recorder.model import Filter
+from dynamiq_recorder.store.interface import Store, Unavailable, WrongStore
+from dynamiq_recorder.store.opening import opened
+from tests.support import postgres
+from tests.support.stored_runs import APP, a_row, a_run, answers, batch
+from tests.support.waiting import eventually
+
+KILLS = 8
+WRITER = "tests.support.store_writer"
+
+
+def _killed_writer(address: str, first: int, acknowledged: int) -> int:
+    """Starts a process that writes runs from `first` on, and kills it after it has acknowledged so many. Returns the last that it did."""
+    process = subprocess.Popen([sys.executable, "-m", WRITER, address, str(first)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    last = first - 1
+    for line in process.stdout:
+        last = int(line)
+        if last >= first + acknowledged:
+            break
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    return max([last, *(int(line) for line in rest.split("\n")[:-1])])
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_nothing_twice(address: str) -> None:
+    first = 1
+    for kill in range(KILLS):
+        last = _killed_writer(address, first, 20 + 17 * kill)
+        assert last >= first
+        first = max(1, last - 30)  # a sender that has no answer sends again
+
+    store = opened(address)
+    there = {run.seq for run in store.every(Filter(app_uid=APP), content=False)}
+    said = answers(store, APP, ["row-1"])
+    store.rebuild_rollups()
+    again = answers(store, APP, ["row-1"])
+    missing = store.wholeness(APP, ["pod-1"]).missing
+    store.close()
+
+    assert set(range(1, last + 1)) <= there
+    assert again == said
+    assert missing == 0
+
+
+def test_a_second_recorder_on_one_file_is_refused_and_takes_over_when_the_first_is_gone(tmp_path: Path) -> None:
+    address = f"sqlite://{tmp_path}/runs.db"
+    first = opened(address)
+    first.write([batch(a_run())])
+
+    with pytest.raises(WrongStore, match="used by another recorder"):
+        opened(address)
+
+    first.close()
+    second = opened(address)
+    assert second.page(Filter(app_uid=APP)).total == 1
+    second.close()
+
+
+def test_two_recorders_may_share_a_postgresql(server: postgres.Server) -> None:
+    address = server.database()
+    first, second = opened(address), opened(address)
+    first.write([batch(a_run(1))])
+    second.write([batch(a_run(1), a_run(2))])
+
+    assert first.page(Filter(app_uid=APP)).total == second.page(Filter(app_uid=APP)).total == 2
+    first.close()
+    second.close()
+
+
+def test_recorders_that_start_at_once_make_the_tables_once(server: postgres.Server) -> None:
+    address = server.database()
+    stores: list[Store] = []
+    threads = [threading.Thread(target=lambda: stores.append(opened(address))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(stores) == 4
+    for store in stores:
+        store.close()
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database, but long enough to be taken for one by its size" * 100)
+    wrong = {
+        f"sqlite://{tmp_path}/text.db": "cannot be opened",
+        "sqlite:///proc/nowhere/runs.db": "cannot be opened",
+        "mysql://somewhere": "a store is sqlite",
+    }
+    for address, says in wrong.items():
+        with pytest.raises(WrongStore, match=says):
+            opened(address)
+
+
+def test_a_database_that_is_away_is_not_wrong(server: postgres.Server) -> None:
+    for address, says in (("postgresql://postgres@127.0.0.1:1/runs", "refused"), (server.address("nowhere"), '"nowhere" does not exist')):
+        with pytest.raises(Unavailable, match=says):
+            opened(address)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Room for 2 MB in each file of this process, as a disk that is full would leave it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def _fill(store: Store) -> int:
+    """Writes until it cannot. Returns how many runs are stored."""
+    for number in range(10_000):
+        try:
+            store.write([batch(a_run(number, input=f'"{"x" * 20_000}"'))])
+        except Unavailable:
+            return number
+    raise AssertionError("there is no end of this disk")
+
+
+def test_a_full_disk_is_unavailable_loses_nothing_and_is_used_again_when_there_is_room(tmp_path: Path, small_files: None) -> None:
+    store = opened(f"sqlite://{tmp_path}/runs.db")
+    stored = _fill(store)
+    assert stored > 10
+
+    with pytest.raises(Unavailable):
+        store.write([batch(a_run(20_000, input=f'"{"x" * 60_000}"'))])
+    assert store.page(Filter(app_uid=APP)).total == stored  # it can still be read
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    store.check()
+    assert store.write([batch(a_run(20_000), a_run(0))]) == 1
+    said = answers(store, APP, ())
+    store.rebuild_rollups()
+    assert answers(store, APP, ()) == said
+    assert store.page(Filter(app_uid=APP)).total == stored + 1
+    store.close()
+
+
+def test_a_database_that_is_restarted_is_unavailable_and_used_again() -> None:
+    with postgres.running() as server:
+        store = opened(server.database())
+        store.put_rows([a_row(1)])
+        store.write([batch(a_run(1))])
+
+        for kill in (False, True):
+            server.stop(kill=kill)
+            for ask in (lambda: store.write([batch(a_run(2))]), lambda: store.page(Filter(app_uid=APP)), store.check):
+                with pytest.raises(Unavailable):
+                    ask()
+            server.start()
+            eventually("the store is there again", lambda: _is_there(store), seconds=30)
+            store.write([batch(a_run(2))])
+            assert store.page(Filter(app_uid=APP)).total == 2
+        store.close()
+
+
+def _is_there(store: Store) -> bool:
+    try:
+        store.check()
+    except Unavailable:
+        return False
+    return True
+
+
+def test_connections_that_are_cut_are_made_again(server: postgres.Server) -> None:
+    address = server.database()
+    store = opened(address)
+    store.write([batch(a_run(1))])
+    store.page(Filter(app_uid=APP))
+    with psycopg.connect(server.address(), autocommit=True) as raw:
+        raw.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dynamiq-recorder'")
+
+    eventually("the store is there again", lambda: _is_there(store), seconds=10)
+    assert store.write([batch(a_run(2))]) == 1
+    assert store.page(Filter(app_uid=APP)).total == 2
+    store.close()
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(address: str) -> None:
+    opened(address).close()
+    if address.startswith("sqlite"):
+        raw = sqlite3.connect(address.removeprefix("sqlite://"), isolation_level=None)
+        raw.execute("INSERT INTO schema_version (version) VALUES (9999)")
+        raw.close()
+    else:
+        with psycopg.connect(address) as connection:
+            connection.execute("INSERT INTO schema_version (version) VALUES (9999)")
+
+    for _ in range(2):
+        with pytest.raises(WrongStore, match="has version 9999 of its tables"):
+            opened(address)
+
+
+def test_a_disk_says_how_full_it_is_and_a_store_how_much_it_takes(address: str, store: Store) -> None:
+    empty = store.bytes()
+    store.write([batch(*(a_run(number, input=f'"{"abc" * 3_000}"') for number in range(300)))])
+
+    assert store.bytes() > empty + 100_000
+    fullness = store.fullness()
+    if address.startswith("sqlite"):
+        assert fullness is not None
+        assert 0.0 < fullness < 1.0
+    else:
+        assert fullness is None

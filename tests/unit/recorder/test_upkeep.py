@@ -1,0 +1,239 @@
+"""What a recorder does beside requests: its disk, what is too old, rows that come later, prices and options that change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Record
+from dynamiq_recorder import options
+from dynamiq_recorder.attribution import row_of
+from dynamiq_recorder.model import NO_TOKENS, Tokens
+from dynamiq_recorder.store.interface import Retention
+from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.table import PriceFile
+from local.pki import Authority
+from tests.support.cluster import REPOSITORY
+from tests.support.factories import live, progressing, row_manifest, with_meta
+from tests.support.otlp_runs import a_run, request, run_id_of
+from tests.support.recorder_stage import APP_UID, NAMESPACE, RecorderStage, pod_of
+from tests.support.waiting import eventually
+from tests.unit.recorder.test_committing import Held
+
+OWNER = {"apiVersion": API_VERSION, "kind": "App", "name": "chat", "uid": APP_UID, "controller": True}
+
+
+def a_row(name: str, *modifiers: Any, owner: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A row of the stage's App, pinned since before any test."""
+    owners = with_meta(ownerReferences=[owner or OWNER], namespace=NAMESPACE, uid=f"uid-of-{name}", resourceVersion="450")
+    return row_manifest(name, *modifiers, owners)
+
+
+def pins_of(raw: dict[str, Any]) -> str:
+    found = Record.of(raw).pinned
+    assert found is not None
+    return Pins.of(found).digest
+
+
+def test_a_row_of_a_record() -> None:
+    raw = a_row("chat-1", live(3, "v2"))
+    row = row_of(raw, lambda namespace, app: APP_UID if (namespace, app) == (NAMESPACE, "chat") else None)
+    assert row is not None
+    assert (row.uid, row.app_uid, row.sequence, row.workflow_version) == ("uid-of-chat-1", APP_UID, 3, "v2")
+    assert (row.pins, row.succeeded) == (pins_of(raw), True)
+    assert row.ended is not None
+    assert row.ended >= row.began
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        a_row("a"),  # the operator has not completed it
+        a_row("a", live(1), owner={**OWNER, "uid": "another-app"}),
+        a_row("a", live(1)) | {"spec": {**a_row("a", live(1))["spec"], "pinned": {"runtime": 5}}},
+        a_row("a", live(1)) | {"spec": {**a_row("a", live(1))["spec"], "app": "unknown"}},
+    ],
+)
+def test_what_is_no_row_of_an_app(raw: dict[str, Any]) -> None:
+    assert row_of(raw, lambda _, app: APP_UID if app == "chat" else None) is None
+
+
+def test_a_row_that_is_under_way_has_not_succeeded_yet() -> None:
+    row = row_of(a_row("a", progressing(1)), lambda *_: APP_UID)
+    assert row is not None
+    assert (row.succeeded, row.ended) == (None, None)
+
+
+def test_runs_get_their_row_at_once_or_when_it_comes(stage: RecorderStage) -> None:
+    first, second = a_row("chat-1", live(1, "v1")), a_row("chat-2", progressing(2, "v2"))
+    for raw, path in pod_of(NAMESPACE, "chat-1", "pod-uid-1", "chat", APP_UID, pins_of(first))[:1]:
+        stage.script.on("GET", path, raw)
+    stage.rows.append(first)
+    stage.start()
+    run = a_run()
+    stage.record(run)
+    found = stage.get(f"/v1/runs/{run_id_of(run)}")
+    assert (found["deployment_id"], found["sequence"]) == ("uid-of-chat-1", 1)
+    assert stage.get(f"/v1/apps/{APP_UID}/metrics?group_by=deployment")["series"][0]["sequence"] == 1
+    stage.users["later"] = {
+        **stage.users["pod-token"],
+        "extra": {"authentication.kubernetes.io/pod-name": ["chat-3"], "authentication.kubernetes.io/pod-uid": ["pod-uid-3"]},
+    }
+    for raw, path in pod_of(NAMESPACE, "chat-3", "pod-uid-3", "chat", APP_UID, pins_of(second))[:1]:
+        stage.script.on("GET", path, raw)
+    late = a_run()
+    assert stage.send(request(late, instance="another"), "later").status_code == 200
+    assert stage.get(f"/v1/runs/{run_id_of(late)}")["deployment_id"] is None
+    stage.put("deployments", second)
+    eventually("the run moves to its row", lambda: stage.get(f"/v1/runs/{run_id_of(late)}")["sequence"] == 2)
+    assert stage.metrics()["dynamiq_recorder_runs_attributed_later_total"] == 1
+
+
+def test_content_follows_what_the_app_says(stage: RecorderStage) -> None:
+    stage.start()
+    before, after = a_run(content=True), a_run(content=True, seq=2)
+    stage.record(before)
+    app = {**stage.apps[0], "spec": {"workflow": "chat", "runs": {"content": False}}}
+    stage.put("apps", app)
+
+    def forgets() -> bool:
+        stage.record(after)
+        return bool(stage.get(f"/v1/runs/{run_id_of(after)}?include=content")["content"] == "not_recorded")
+
+    def tries() -> bool:
+        nonlocal after
+        after = a_run(content=True, seq=2)
+        return forgets()
+
+    eventually("what comes now is not kept", tries)
+    assert stage.get(f"/v1/runs/{run_id_of(before)}?include=content")["input"] == {"q": "hi"}
+
+
+def test_a_recorder_is_ready_once_rows_were_read_and_while_it_can_write(stage: RecorderStage) -> None:
+    stage.is_away = True
+    store = Held(opened(stage.store_url))
+    store.go.set()
+    stage.start(store=store, ready=False)
+    assert "not read yet" in stage.session.get(f"{stage.url}/readyz", timeout=5).text
+    assert stage.session.get(f"{stage.url}/healthz", timeout=5).status_code == 200
+    assert stage.send(request(a_run())).status_code == 503, "nobody is refused whom it cannot know"
+    stage.is_away = False
+    eventually("it is ready", lambda: stage.session.get(f"{stage.url}/readyz", timeout=5).status_code == 200)
+    assert stage.metrics()["dynamiq_recorder_store_ready"] == 1
+
+
+@pytest.mark.parametrize(("fullness", "status", "nodes"), [(0.5, 200, 2), (0.86, 200, 0), (0.96, 503, 0)])
+def test_a_disk_that_fills_up_first_costs_nodes_and_then_runs(stage: RecorderStage, fullness: float, status: int, nodes: int) -> None:
+    class Full(Held):
+        def fullness(self) -> float:
+            return fullness
+
+    store = Full(opened(stage.store_url))
+    store.go.set()
+    stage.start(store=store)
+    run = a_run(content=True)
+    answer = stage.send(request(run))
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        found = stage.get(f"/v1/runs/{run_id_of(run)}?include=content")
+        assert (len(found["nodes"]), found["node_count"], found["cost_usd"]) == (nodes, 2, 0.001)
+        assert found["nodes_kept"] == (nodes > 0)
+        assert (found["input"] is None) == (nodes == 0)
+    else:
+        assert int(answer.headers["Retry-After"]) >= 10
+
+
+def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
+    stage.start(keep=Retention(runs=3600), retains_every=0.2)
+    old = a_run(began=time.time_ns() - 7200 * 10**9)
+    new = a_run(seq=2)
+    stage.record(old, new)
+    eventually("the old one is gone", lambda: stage.call("GET", f"/v1/runs/{run_id_of(old)}").status_code == 404)
+    assert stage.call("GET", f"/v1/runs/{run_id_of(new)}").status_code == 200
+    assert stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0
+
+
+def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    tokens = Tokens(input=1_000_000)
+    prices = PriceFile(file)
+    assert prices.cost("m", tokens, 0) == (None, None)
+    for text, cost in (("[{model: m, input: 2, output: 0}]", 2), ("[{model: m, input: 3, output: 0}]", 3), ("{{{", 3), ("[{model: m}]", 3)):
+        file.write_text(text)
+        prices.read()
+        assert prices.cost("m", tokens, 0)[0] == cost * 10**9
+    assert prices.cost(None, NO_TOKENS, 0, 0.5)[0] == 500_000_000
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    known = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | environment
+    command = [sys.executable, "-m", "dynamiq_recorder", *arguments]
+    return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_help_teaches() -> None:
+    said = run("serve", "--help").stdout
+    for word in ("sqlite:///", "postgresql://", "DYNAMIQ_RECORDER_KEEP_RUNS", "POST /v1/traces", "exit codes"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["serve"], 2, "--store is missing"),
+        (["serve", "--store", "mysql://user:hunter2@host/db"], 1, "cannot be used"),
+        (["serve", "--store", "sqlite:///dev/null/runs.db"], 1, "cannot be used"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--tls-cert", "a"], 2, "belong together"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--port", "0"], 2, "port"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--keep-runs", "-1"], 2, "days"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--disk-full", "0.5"], 2, "at most"),
+        (["serve", "--store", "sqlite:///tmp/x.db", "--disk-full", "95"], 2, "from 0 to 1"),
+    ],
+)
+def test_options_that_are_wrong(arguments: list[str], code: int, says: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path) -> None:
+    done = run("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
+    assert done.returncode == 1
+    assert "configuration cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss/word\n")
+    url = options.with_password("postgresql://recorder:old@db.example:5432/runs?sslmode=require", file)
+    assert url == "postgresql://recorder:p%40ss%2Fword@db.example:5432/runs?sslmode=require"
+    assert options.without_password(url) == "postgresql://recorder@db.example:5432/runs"
+
+
+def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
+    stage.start()
+    environment = {"KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
+    done = run("serve", "--store", f"sqlite://{stage.folder}/other.db", "--host", "127.0.0.1", "--port", str(stage.port), **environment)
+    assert done.returncode == 1
+    assert "taken" in done.stderr or "in use" in done.stderr
+
+
+def test_https_with_a_certificate_of_ones_own(stage: RecorderStage) -> None:
+    authority = Authority("the tests' own")
+    authority.pair.write(stage.folder, "ca")
+    authority.issue("recorder", hosts=["127.0.0.1"]).write(stage.folder, "tls")
+    stage.url = f"https://127.0.0.1:{stage.port}"
+    stage.session.verify = str(stage.folder / "ca.crt")
+    stage.start(tls=(stage.folder / "tls.crt", stage.folder / "tls.key"))
+    stage.record(a_run())
