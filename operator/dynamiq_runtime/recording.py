@@ -30,6 +30,7 @@ PERIOD = 1.0  # seconds for which a run waits for others
 FULL = 200  # runs that are sent without waiting
 BATCH_LIMIT = 1000  # runs of one batch, where more than FULL wait
 BATCH_BYTES = 2 << 20  # characters of JSON from which on a batch takes no more runs: the recorder takes 8 MiB
+NODES_LIMIT = 5000  # of one run, those that began first: the recorder keeps no more
 CLOSE_WITHIN = 3.0  # seconds that a stop waits for what is left
 SLICE, PAUSE = 0.0002, 0.0005
 """Seconds for which it writes at a time, and for which it then lets others run: while Python writes JSON nobody else runs."""
@@ -84,6 +85,7 @@ class Recording:
         caller, report = facts_of(run.headers), run.report
         self._last_seq += 1
         nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
+        nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
         size = bytes_of(len(nodes), report.content.bytes if report.content else 0)
         self._queue.put(
             Record(

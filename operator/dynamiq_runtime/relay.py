@@ -1,6 +1,7 @@
 """Passes traces on to the recorder: `POST /v1/traces` of an SDK that runs elsewhere, which knows the App's hostname and an Access Key.
 
-Its key was checked, and the recorder sees the pod's token instead. The SDK waits for this answer at the end of a workflow and never asks
+Its key was checked, and the recorder sees the pod's token instead, with the App's id: by that it knows that these are not the pod's own
+words, and belong to no process and no row. The SDK waits for this answer at the end of a workflow and never asks
 again: it is answered at once where it can be, and after 15 s in any case.
 """
 
@@ -25,14 +26,16 @@ BODY_WITHIN = 60.0
 ANSWER_WITHIN = 10.0
 RETRY_AFTER = "5"
 UNWELCOME = (401, 403)
+APP_ID = "X-Dynamiq-App-Id"
 PASSED_ON = ("Content-Type", "Retry-After")
 
 
 class Relay:
     """For one server, and its event loop; without a recorder it says so."""
 
-    def __init__(self, recorder: Recorder | None) -> None:
+    def __init__(self, recorder: Recorder | None, app_id: str) -> None:
         self._recorder = recorder
+        self._app_id = app_id
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
@@ -65,7 +68,7 @@ class Relay:
         body = await _body(request)
         self._session = self._session or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN))
         try:
-            headers = {"Content-Type": request.headers.get("Content-Type", "application/json"), **recorder.headers()}
+            headers = {"Content-Type": request.headers.get("Content-Type", "application/json"), APP_ID: self._app_id, **recorder.headers()}
             tls = recorder.tls()
             url = recorder.url.rstrip("/") + PATH
             async with self._session.post(url, data=body, headers=headers, ssl=tls or True, allow_redirects=False) as answer:

@@ -62,7 +62,7 @@ class Server:
             from dynamiq_runtime.recording import Recording
 
             self._recording = Recording(settings, settings.recorder, self._metrics.drop_records)
-        self._relay = Relay(settings.recorder)
+        self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         self._draining = False
         self._activity = Activity()

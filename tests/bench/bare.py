@@ -1,8 +1,8 @@
-"""What the runtime is measured beside, as processes of their own: `http FLOW` and `loop FLOW`.
+"""What the runtime is measured beside, as processes of their own: `http FLOW`, `loop FLOW` and `recorder SECONDS`.
 
 `http` is an aiohttp handler that does the same and no more: reads the JSON, runs the flow in the tiny engine, writes the JSON. It
 prints its port. `loop` is Dynamiq's SDK as its user starts it, `run_sync` again and again on one Workflow: for each number that it
-reads it makes as many runs, and prints the seconds they took.
+reads it makes as many runs, and prints the seconds they took. `recorder` takes whatever comes, each after so many seconds; it prints its port.
 """
 
 from __future__ import annotations
@@ -51,8 +51,32 @@ def _loop(flow: Path) -> None:
         print(time.monotonic() - began, flush=True)
 
 
+def _record(seconds: float) -> None:
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(seconds)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "http":
+    if sys.argv[1] == "recorder":
+        _record(float(sys.argv[2]))
+    elif sys.argv[1] == "http":
         asyncio.run(_serve(Path(sys.argv[2]).read_text()))
     else:
         _loop(Path(sys.argv[2]))

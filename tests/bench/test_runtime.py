@@ -1,13 +1,15 @@
-"""What the runtime adds: to a bare handler with the tiny engine, and to the SDK's own `run_sync` with that engine. No cluster.
+"""What the runtime adds: to a bare handler with the tiny engine, to the SDK's own `run_sync` with that engine, and recording to a run. No cluster.
 
 Both sides run at the same time and are asked in turn, so that what else the machine does is in both.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from threading import local
 import pytest
 
 from tests.support.cluster import REPOSITORY
-from tests.support.runtime import ECHO, OPERATOR, serving
+from tests.support.flows import a_flow
+from tests.support.runtime import ECHO, OPERATOR, Served, serving
 
 LOG = REPOSITORY / "docs" / "measured" / "runtime.txt"
 SDK = REPOSITORY / ".venv-sdk" / "bin" / "python"
@@ -30,10 +33,17 @@ ADDED_MOST = 3.0
 CONCURRENT, RUNS, ROUNDS = 50, 200, 5
 THROUGHPUT_LEAST = 0.5
 BODY = {"Content-Type": "application/json"}
+NAP = a_flow("import time\ndef run(d):\n    time.sleep(0.02)\n    return d\n")
+ECHOED, NAPPED = 4000, 500
+SLOW_ANSWER = 5  # seconds
+P50_RATIO, P95_RATIO = 1.02, 1.05
+P50_ADDED, P95_ADDED = 30e-6, 0.3e-3  # seconds
+AT_REST, WHEN_FULL = 8.0, 40.0  # MiB
+FILLING, FULL = 8, 10_500
 
 
 @contextmanager
-def bare(python: str, kind: str, flow: Path) -> Iterator[subprocess.Popen[str]]:
+def bare(python: str, kind: str, flow: Path | str) -> Iterator[subprocess.Popen[str]]:
     """One side of a comparison, started and ended."""
     command = [python, "-W", "ignore", "-m", "tests.bench.bare", kind, str(flow)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -123,3 +133,106 @@ def test_throughput_of_the_sdk_beside_a_bare_loop(tmp_path: Path) -> None:
         f"{ours:.1f} runs/s, bare {theirs:.1f} runs/s, ratio {ratio:.2f} (median of the rounds')"
     )
     assert ratio > THROUGHPUT_LEAST
+
+
+def _recorder(state: str) -> contextlib.AbstractContextManager[str]:
+    return _down() if state == "down" else _up(SLOW_ANSWER if state == "slow" else 0)
+
+
+@contextmanager
+def _up(seconds: float) -> Iterator[str]:
+    with bare(sys.executable, "recorder", str(seconds)) as process:
+        yield f"http://127.0.0.1:{int(_line(process))}"
+
+
+@contextmanager
+def _down() -> Iterator[str]:
+    """A port at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@contextmanager
+def _both(folder: Path, flow: str, url: str) -> Iterator[tuple[Served, Served]]:
+    """Two servers of one flow: one that records, and one that does not."""
+    (folder / "plain").mkdir()
+    with serving(folder, flow, DYNAMIQ_RECORDER=url) as recorded, serving(folder / "plain", flow) as plain:
+        yield recorded, plain
+
+
+def _in_turn(recorded: Served, plain: Served, pairs: int) -> tuple[list[float], list[float]]:
+    """Sorted seconds of both, asked in turn; who is first changes each time. A run that failed is an error here."""
+    sides = Caller(recorded.port), Caller(plain.port)
+    took: tuple[list[float], list[float]] = ([], [])
+    for number in range(-WARM, pairs):
+        for side in (0, 1) if number % 2 else (1, 0):
+            seconds = sides[side](number)
+            if number >= 0:
+                took[side].append(seconds)
+    return sorted(took[0]), sorted(took[1])
+
+
+def _at(ordered: list[float], share: float) -> float:
+    return ordered[int(share * (len(ordered) - 1))]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("state", ["up", "slow", "down"])
+def test_what_recording_adds_to_a_run(tmp_path: Path, state: str) -> None:
+    with _recorder(state) as url, _both(tmp_path, NAP, url) as sides:
+        ours, theirs = _in_turn(*sides, NAPPED)
+    p50, p95 = (_at(ours, share) / _at(theirs, share) for share in (0.5, 0.95))
+    _write(
+        f"recording, recorder {state}, a run of 20 ms, {NAPPED} pairs, load {os.getloadavg()[0]:.1f}: "
+        f"p50 {_at(ours, 0.5) * 1000:.2f} ms, ratio {p50:.3f}; p95 {_at(ours, 0.95) * 1000:.2f} ms, ratio {p95:.3f}; failed 0"
+    )
+    assert (p50 < P50_RATIO, p95 < P95_RATIO) == (True, True)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("state", ["up", "slow", "down"])
+def test_what_recording_adds_to_a_run_that_takes_no_time(tmp_path: Path, state: str) -> None:
+    with _recorder(state) as url, _both(tmp_path, ECHO, url) as sides:
+        ours, theirs = _in_turn(*sides, ECHOED)
+    p50, p95 = (_at(ours, share) - _at(theirs, share) for share in (0.5, 0.95))
+    _write(
+        f"recording, recorder {state}, a run of no time, {ECHOED} pairs, load {os.getloadavg()[0]:.1f}: "
+        f"p50 {_at(ours, 0.5) * 1e6:.0f} µs, added {p50 * 1e6:.0f} µs; p95 {_at(ours, 0.95) * 1e6:.0f} µs, added {p95 * 1e6:.0f} µs; failed 0"
+    )
+    assert (p50 < P50_ADDED, p95 < P95_ADDED) == (True, True)
+
+
+@pytest.mark.timeout(900)
+def test_what_recording_takes_of_memory(tmp_path: Path) -> None:
+    with _down() as url, _both(tmp_path, ECHO, url) as sides:
+        for served in sides:
+            _fill(served, WARM)
+        at_rest = _mebibytes(sides[0]) - _mebibytes(sides[1])
+        for served in sides:
+            _fill(served, FULL)
+        assert sides[0].metric("dynamiq_runtime_records_dropped_total") > 0
+        full = _mebibytes(sides[0]) - _mebibytes(sides[1])
+    _write(f"recording takes {at_rest:.1f} MiB at rest, and {full:.1f} MiB with 10,000 runs that no recorder takes")
+    assert (at_rest < AT_REST, full < WHEN_FULL) == (True, True)
+
+
+def _fill(served: Served, runs: int) -> None:
+    """So many runs, each with all that a caller may say, at a few at once."""
+    said = {"X-Dynamiq-Session-Id": "a" * 36, "X-Dynamiq-User-Id": "ann", "X-Dynamiq-Tags": "blue,green", "X-Dynamiq-Trigger": "nightly"}
+
+    def call(numbers: range) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=300)
+        for number in numbers:
+            connection.request("POST", "/", json.dumps({"input": {"n": number}}), {**BODY, **said})
+            response = connection.getresponse()
+            assert (response.status, len(response.read()) > 0) == (200, True)
+
+    with ThreadPoolExecutor(FILLING) as pool:
+        list(pool.map(call, [range(part, runs, FILLING) for part in range(FILLING)]))
+
+
+def _mebibytes(served: Served) -> float:
+    """Resident memory."""
+    lines = Path(f"/proc/{served.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024

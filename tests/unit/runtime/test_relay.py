@@ -28,7 +28,7 @@ def keys(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "default").write_text("right")
     (tmp_path / "token").write_text("pod-token")
-    return {"DYNAMIQ_ACCESS_KEYS_DIR": str(tmp_path / "keys"), "DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
+    return {"DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_ACCESS_KEYS_DIR": str(tmp_path / "keys"), "DYNAMIQ_RECORDER_TOKEN": str(tmp_path / "token")}
 
 
 def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: dict[str, str]) -> None:
@@ -39,7 +39,9 @@ def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: 
         assert sent(served, b"\x0a", **{"Content-Type": "application/x-protobuf"}).status == 200
         assert [sent(served, Authorization="Bearer wrong").status, served.request("POST", "/v1/traces", RUNS, JSON).status] == [403, 401]
         assert [post.body for post in recorder.posts] == [RUNS, RUNS, b"\x0a"]
-        assert {post.headers["authorization"] for post in recorder.posts} == {"Bearer pod-token"}
+        assert {(post.headers["authorization"], post.headers["x-dynamiq-app-id"]) for post in recorder.posts} == {
+            ("Bearer pod-token", "uid-1")
+        }
         assert [post.headers["content-type"] for post in recorder.posts] == [JSON["Content-Type"]] * 2 + ["application/x-protobuf"]
         assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 2}
 
