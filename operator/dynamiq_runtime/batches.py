@@ -24,11 +24,12 @@ HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
 @dataclass(frozen=True)
 class Batch:
-    """An encoded request. `runs`: how many are in it. `is_last`: it says goodbye."""
+    """An encoded request. `runs`: how many are in it. `is_last`: it says goodbye. `is_full`: it took no more."""
 
     body: bytes
     runs: int
     is_last: bool
+    is_full: bool
 
 
 class Delivery:

@@ -34,6 +34,7 @@ NODES_LIMIT = 5000  # of one run, those that began first: the recorder keeps no 
 CLOSE_WITHIN = 3.0  # seconds that a stop waits for what is left
 SLICE, PAUSE = 0.0002, 0.0005
 """Seconds for which it writes at a time, and for which it then lets others run: while Python writes JSON nobody else runs."""
+COMPRESSED_AT_ONCE = 16 << 10  # characters
 GZIP, FASTEST = 31, 1  # zlib's
 
 
@@ -112,8 +113,9 @@ class Recording:
             self._wake.wait(PERIOD)
             self._wake.clear()
             while len(self._queue) and not self._closing:
-                self._send(self._encode())
-                if len(self._queue) < FULL:
+                batch = self._encode()
+                self._send(batch)
+                if len(self._queue) < FULL and not batch.is_full:
                     break
         while not self._delivery.is_over:
             batch = self._encode()
@@ -123,33 +125,68 @@ class Recording:
         self._delivery.close()
 
     def _send(self, batch: Batch) -> None:
-        if not self._delivery.deliver(batch) and batch.runs:
-            self._refused += batch.runs
-            self._on_drop(batch.runs)
+        if not self._delivery.deliver(batch):
+            self._refuse(batch.runs)
+
+    def _refuse(self, runs: int) -> None:
+        self._refused += runs
+        self._on_drop(runs)
 
     def _encode(self) -> Batch:
-        """The oldest of the queue as a request. It is compressed as it is written, and others run in between."""
-        compressor = zlib.compressobj(FASTEST, zlib.DEFLATED, GZIP)
-        body, pieces = [], [HEAD]
-        runs = size = 0
-        since = time.perf_counter()
-        while runs < BATCH_LIMIT and size < BATCH_BYTES and (record := self._queue.take()) is not None:
-            if runs:
-                pieces.append(",")
-            for piece in self._writer.spans(record):
-                pieces.append(piece)
-                if time.perf_counter() - since > SLICE:
-                    size += sum(map(len, pieces))
-                    body.append(compressor.compress("".join(pieces).encode("utf-8", "replace")))
-                    pieces.clear()
-                    time.sleep(PAUSE)
-                    since = time.perf_counter()
+        """The oldest of the queue as a request."""
+        body = _Body()
+        body.write([HEAD])
+        runs = 0
+        while runs < BATCH_LIMIT and body.size < BATCH_BYTES and (record := self._queue.take()) is not None:
+            pieces = [","] if runs else []
+            try:
+                for piece in self._writer.spans(record):
+                    pieces.append(piece)
+                    body.give_way()
+            except Exception as error:  # a record that cannot be written does not stop the others
+                log("a run cannot be recorded", level="error", run_id=record.id, error=type(error).__name__)
+                self._refuse(1)
+                continue
+            body.write(pieces)
             runs += 1
         is_last = self._closing and not len(self._queue)
         dropped = self._queue.dropped + self._refused
-        pieces.append(tail(self._resource, last_seq=self._last_seq, dropped=dropped, ended=is_last))
-        body.append(compressor.compress("".join(pieces).encode("utf-8", "replace")))
-        return Batch(b"".join([*body, compressor.flush()]), runs, is_last)
+        body.write([tail(self._resource, last_seq=self._last_seq, dropped=dropped, ended=is_last)])
+        return Batch(body.close(), runs, is_last, body.size >= BATCH_BYTES)
+
+
+class _Body:
+    """A request's body, compressed as it is written, which holds nobody up; `size`: characters of what it has."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._compressor = zlib.compressobj(FASTEST, zlib.DEFLATED, GZIP)
+        self._compressed: list[bytes] = []
+        self._pieces: list[str] = []
+        self._waiting = 0
+        self._since = time.perf_counter()
+
+    def write(self, pieces: list[str]) -> None:
+        self._pieces += pieces
+        added = sum(map(len, pieces))
+        self.size += added
+        self._waiting += added
+        if self._waiting >= COMPRESSED_AT_ONCE:
+            self._compress()
+
+    def give_way(self) -> None:
+        """Lets others run, where it has written for SLICE."""
+        if time.perf_counter() - self._since > SLICE:
+            time.sleep(PAUSE)
+            self._since = time.perf_counter()
+
+    def close(self) -> bytes:
+        self._compress()
+        return b"".join([*self._compressed, self._compressor.flush()])
+
+    def _compress(self) -> None:
+        self._compressed.append(self._compressor.compress("".join(self._pieces).encode("utf-8", "replace")))
+        self._pieces, self._waiting = [], 0
 
 
 def _resource(settings: Settings, instance: str) -> Mapping[str, str]:

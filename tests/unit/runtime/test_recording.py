@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,18 @@ def test_a_stop_sends_what_is_left_and_says_goodbye(tmp_path: Path, recorder: Re
     assert (last["dynamiq.instance.ended"], last["dynamiq.instance.last_seq"], last["dynamiq.instance.dropped"]) == (True, 5, 0)
     assert not any("dynamiq.instance.ended" in post.resource for post in recorder.posts[:-1])
     assert len({post.resource["service.instance.id"] for post in recorder.posts}) == 1
+
+
+def test_a_run_that_a_stop_cut_off_is_recorded_before_the_goodbye(tmp_path: Path, recorder: Recorder) -> None:
+    with serving(tmp_path, SLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_DRAIN_SECONDS="0.2") as served, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(served.run, {"seconds": 60})
+        eventually("it is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1, DEADLINE)
+        stopped(served)
+        assert (answer.result().status, answer.result().headers["X-Dynamiq-Run-Id"]) == (503, recorder.records[0]["dynamiq.run.id"])
+    (record,) = recorder.records
+    assert (record["dynamiq.run.outcome"], record["dynamiq.run.reason"]) == ("cut_off", "stopping")
+    assert [_state(node) for node in recorder.nodes_of(recorder.runs[0])][-1] == ("failed", "cut_off")
+    assert recorder.posts[-1].resource["dynamiq.instance.ended"]
 
 
 def test_a_pod_that_ran_nothing_says_goodbye_as_well(tmp_path: Path, recorder: Recorder) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from dynamiq_operator.model.digests import flow_hash
 from tests.support.flows import a_flow
+from tests.support.recorder import recording
 from tests.support.runtime import DEADLINE, ECHO, environment, serving
 from tests.support.waiting import eventually
 
@@ -91,6 +92,15 @@ def test_the_input_is_made_as_a_nodes_is(tmp_path: Path, given: str, transformer
         done = triggered(tmp_path, heard.url, DYNAMIQ_TRIGGER_INPUT_1=given, DYNAMIQ_TRIGGER_TRANSFORMER_1=transformer)
     assert done.code == 0
     assert heard.bodies == [{"input": sent}]
+
+
+@pytest.mark.parametrize("name", ["nightly", "", "né\n"])
+def test_a_run_is_known_by_its_triggers_name(tmp_path: Path, name: str) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        (tmp_path / "trigger").mkdir()
+        assert triggered(tmp_path / "trigger", f"http://127.0.0.1:{served.port}/", DYNAMIQ_TRIGGER=name).code == 0
+        eventually("it is recorded", lambda: len(recorder.runs) == 1, DEADLINE)
+    assert recorder.records[0].get("dynamiq.trigger", "") == (name if name.isalnum() and name.isascii() else "")
 
 
 @pytest.mark.parametrize(
