@@ -27,7 +27,7 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
     connection.hold_rows(sorted({(row.namespace, row.app) for row in rows}), alone=True)
     apps = app_keys(connection, [(row.app_uid, row.namespace, row.app) for row in rows])
     named = sorted({(row.namespace, row.app, apps[row.app_uid]) for row in rows})
-    connection.many("UPDATE apps SET namespace = ?, name = ? WHERE key = ? AND name = ''", named)
+    connection.tell("UPDATE apps SET namespace = ?, name = ? WHERE key = ? AND name = ''", named)
     restored: set[int] = set()
     moved = 0
     for old, new in _earlier_apps(connection, rows, apps):
@@ -36,7 +36,7 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
     restored |= _renamed_rows(connection, rows, apps)
     affected = _affected(connection, rows, apps)
     before = periods(connection, affected)
-    connection.many(_PUT_ROW, [_line(row, apps[row.app_uid]) for row in rows])
+    connection.tell(_PUT_ROW, [_line(row, apps[row.app_uid]) for row in rows])
     for app in restored:
         lines = connection.all("SELECT DISTINCT pins FROM app_rows WHERE app_key = ?", (app,))
         affected |= {(app, pins) for (pins,) in lines}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import NO_TOKENS, Run, Span, Tokens
-from dynamiq_recorder.store.database import Cell, Database
+from dynamiq_recorder.store.database import Cell, Database, Lines
 from dynamiq_recorder.store.texts import folded
 
 RUN_COLUMNS = (
@@ -43,7 +43,7 @@ _NODE_STATUS = {status.value: status for status in NodeStatus}
 _COST_SOURCE = {source.value: source for source in CostSource}
 
 
-class Lines(msgspec.Struct):
+class Gathered(msgspec.Struct):
     """Lines for the tables, as they gather."""
 
     runs: list[Cell] = []
@@ -53,16 +53,20 @@ class Lines(msgspec.Struct):
     labels: list[Cell] = []
     errors: list[Cell] = []
 
-    def tables(self) -> Iterator[tuple[str, Sequence[str], list[Cell]]]:
-        yield "runs", RUN_COLUMNS, self.runs
-        yield "spans", SPAN_COLUMNS, self.spans
-        yield "contents", CONTENT_COLUMNS, self.contents
-        yield "extras", EXTRA_COLUMNS, self.extras
-        yield "labels", LABEL_COLUMNS, self.labels
-        yield "errors", ERROR_COLUMNS, self.errors
+    def tables(self) -> list[Lines]:
+        """Those that have any."""
+        parts = (
+            Lines("runs", RUN_COLUMNS, self.runs),
+            Lines("spans", SPAN_COLUMNS, self.spans),
+            Lines("contents", CONTENT_COLUMNS, self.contents),
+            Lines("extras", EXTRA_COLUMNS, self.extras),
+            Lines("labels", LABEL_COLUMNS, self.labels),
+            Lines("errors", ERROR_COLUMNS, self.errors),
+        )
+        return [part for part in parts if part.lines]
 
 
-def add_lines(lines: Lines, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
+def add_lines(lines: Gathered, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
     """The lines of a run and of all that is beside it."""
     tokens = run.tokens
     tags = tuple(dict.fromkeys(run.tags))
@@ -95,7 +99,7 @@ def _span_line(span: Span, key: int, n: int) -> Cell:
     )
 
 
-def _add_content(lines: Lines, run: Run, key: int, app: int) -> bool:
+def _add_content(lines: Gathered, run: Run, key: int, app: int) -> bool:
     """Content, what no column has, and the error's text to search by. Returns whether there is content."""
     before = len(lines.contents)
     parts: list[Run | Span] = [run, *run.spans]

@@ -6,9 +6,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 Cell = tuple[Any, ...]
 """A line of a table, as a driver gives and takes it."""
 T = TypeVar("T")
+Question = tuple[str, Sequence[object]]
+"""SQL and its parameters."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Lines of a table by their keys. `columns` begin with the key's."""
+
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    keys: Sequence[Cell]
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """Lines for a table."""
+
+    table: str
+    columns: tuple[str, ...]
+    lines: Sequence[Cell]
+
 
 MANY = 500
 """Values in one list of a statement, and lines in one piece of work."""
@@ -17,26 +39,30 @@ MANY = 500
 class Connection(Protocol):
     """One transaction."""
 
+    def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
+        """The lines of each, one after the other, with one wait for all."""
+        ...
+
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]: ...
 
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Lines changed."""
         ...
 
-    def many(self, sql: str, lines: Sequence[Cell]) -> None:
-        """The same statement for each line of parameters."""
+    def tell(self, sql: str, lines: Sequence[Sequence[object]]) -> None:
+        """The same statement for each line of parameters, before the next question or the end; so are `insert` and `put`."""
         ...
 
-    def insert(self, table: str, columns: Sequence[str], lines: Sequence[Cell]) -> None:
+    def insert(self, parts: Sequence[Lines]) -> None:
         """New lines, in bulk. A line that is there makes the transaction fail, or begin again where another one put it there meanwhile."""
         ...
 
-    def put(self, table: str, key: Sequence[str], columns: Sequence[str], lines: Sequence[Cell]) -> None:
-        """Lines in the place of those of the same key. `columns` begin with the key."""
+    def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
+        """Lines in the place of those of the same key, with the columns of each key."""
         ...
 
-    def matching(self, table: str, key: Sequence[str], columns: Sequence[str], keys: Sequence[Cell]) -> list[Cell]:
-        """Lines whose key is one of `keys`."""
+    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
+        """The lines of these keys, after `hold_rollups`."""
         ...
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
@@ -47,12 +73,20 @@ class Connection(Protocol):
         """A condition: the column's text has the parameter's in it."""
         ...
 
-    def run_keys(self, count: int) -> Sequence[int]:
+    def new_keys(self, count: int) -> Question:
+        """What gives `keys_of` its lines."""
+        ...
+
+    def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:
         """Keys for so many new runs, ascending."""
         ...
 
     def hold_schema(self) -> None:
         """Until the end: nobody else changes tables."""
+        ...
+
+    def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
+        """Questions that wait as hold_rows does."""
         ...
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:

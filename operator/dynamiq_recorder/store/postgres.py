@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import select
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,8 @@ import psycopg
 from psycopg import errors, sql
 from psycopg_pool import ConnectionPool
 
-from dynamiq_recorder.store.database import Cell, Connection, T
+from dynamiq_recorder.store.arrays import kinds, literals
+from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
 from dynamiq_recorder.store.interface import Unavailable, WrongStore
 
 Raw = psycopg.Connection[Cell]
@@ -28,69 +30,117 @@ OLDEST = 150_000
 READERS, WRITERS = 4, 4
 PATIENCE = 5.0
 """Seconds that a call waits for a connection."""
+FEW = 400
+"""Lines that go in one message; for more, a COPY for each table is quicker."""
 TRIES = 6
 LONGEST = 30_000
 """Milliseconds of one statement of a reader."""
 _AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 _UUIDS = ("id", "r.id")
+_ALONE, _SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _SCHEMA = "dynamiq-recorder/schema"
 
 
 class PostgresConnection:
-    """A transaction on a connection of a pool."""
+    """A transaction on a connection of a pool.
+
+    Statements go together where no answer is waited for between them: several in one message, by the protocol for simple queries. On the way to
+    a database the waits are what takes time.
+    """
 
     def __init__(self, raw: Raw) -> None:
-        self.raw = raw
+        self._cursor = psycopg.ClientCursor(raw)
+        self._told: list[str] = []
+        self._values: list[object] = []
+
+    def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
+        before = len(self._told)
+        for text, parameters in questions:
+            self._add(text, parameters)
+        self.finish()
+        for _ in range(before):
+            self._cursor.nextset()
+        found = []
+        for _ in questions:
+            found.append(self._cursor.fetchall())
+            self._cursor.nextset()
+        return found
+
+    def _add(self, text: str, parameters: Sequence[object]) -> None:
+        self._told.append(text.replace("?", "%s"))
+        self._values.extend(parameters)
+
+    def finish(self) -> None:
+        """Sends what is told."""
+        if self._told:
+            told, values = ";\n".join(self._told), self._values
+            self._told, self._values = [], []
+            self._cursor.execute(sql.SQL(told), values)
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
-        return self.raw.execute(_written(sql), parameters).fetchall()
+        return self.ask([(sql, parameters)])[0]
 
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        return self.raw.execute(_written(sql), parameters or None).rowcount
+        self.finish()
+        self._add(sql, parameters)
+        self.finish()
+        return self._cursor.rowcount
 
-    def many(self, sql: str, lines: Sequence[Cell]) -> None:
-        if lines:
-            with self.raw.cursor() as cursor:
-                cursor.executemany(_written(sql), lines)
+    def tell(self, sql: str, lines: Sequence[Sequence[object]]) -> None:
+        for line in lines:
+            self._add(sql, line)
 
-    def insert(self, table: str, columns: Sequence[str], lines: Sequence[Cell]) -> None:
-        with self.raw.cursor() as cursor, cursor.copy(_copy(table, tuple(columns))) as copy:
-            for line in lines:
-                copy.write_row(line)
+    def insert(self, parts: Sequence[Lines]) -> None:
+        if sum(len(part.lines) for part in parts) <= FEW:
+            for part in parts:
+                self._add(_insert(part.table, part.columns), literals(kinds(part.table, part.columns), part.lines))
+            return
+        self.finish()
+        for part in parts:
+            with self._cursor.copy(_copy(part.table, part.columns)) as copy:
+                for line in part.lines:
+                    copy.write_row(line)
 
-    def put(self, table: str, key: Sequence[str], columns: Sequence[str], lines: Sequence[Cell]) -> None:
-        self.many(_put(table, tuple(key), tuple(columns)), lines)
+    def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
+        for part, key in parts:
+            if part.lines:
+                self._add(_put(part.table, key, part.columns), literals(kinds(part.table, part.columns), part.lines))
 
-    def matching(self, table: str, key: Sequence[str], columns: Sequence[str], keys: Sequence[Cell]) -> list[Cell]:
-        if not keys:
-            return []
-        kinds = ["text" if isinstance(value, str) else "bigint" for value in keys[0]]
-        unnested = ", ".join(f"%s::{kind}[]" for kind in kinds)
-        query = f"SELECT {', '.join(columns)} FROM {table} WHERE ({', '.join(key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
-        return self.raw.execute(sql.SQL(query), [list(values) for values in zip(*keys, strict=True)]).fetchall()
+    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
+        there = [each for each in wanted if each.keys]
+        lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, there)])[1:])
+        return [next(lines) if each.keys else [] for each in wanted]
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
-        return f"{column} = ANY(?{'::uuid[]' if column in _UUIDS else ''})", [list(values)]
+        kind = "uuid" if column in _UUIDS else "text" if values and isinstance(values[0], str) else "bigint"
+        return f"{column} = ANY(?::{kind}[])", [*literals([kind], [(value,) for value in values])]
 
     def contains(self, column: str) -> str:
         return f"strpos({column}, ?) > 0"
 
-    def run_keys(self, count: int) -> Sequence[int]:
-        return [line[0] for line in self.all("SELECT nextval('run_keys') FROM generate_series(1, ?)", (count,))] if count else ()
+    def new_keys(self, count: int) -> Question:
+        return "SELECT nextval('run_keys') FROM generate_series(1, ?)", (count,)
+
+    def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:  # noqa: ARG002 - there are so many
+        return [line[0] for line in lines]
 
     def hold_schema(self) -> None:
-        self._lock([_SCHEMA], "pg_advisory_xact_lock")
+        self.ask(self._locks([_SCHEMA], _ALONE))
+
+    def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
+        return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _ALONE if alone else _SHARED)
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
-        self._lock([f"rows/{namespace}/{name}" for namespace, name in apps], f"pg_advisory_xact_lock{'' if alone else '_shared'}")
+        self.ask(self.rows_held(apps, alone=alone))
 
     def hold_rollups(self, apps: Sequence[int]) -> None:
-        self._lock([f"rollups/{app}" for app in apps], "pg_advisory_xact_lock")
+        self.ask(self._locks([f"rollups/{app}" for app in apps], _ALONE))
 
-    def _lock(self, names: Sequence[str], function: str) -> None:
-        if names:
-            numbers = sorted(_number(name) for name in names)
-            self.all(f"SELECT {function}(number) FROM unnest(?::bigint[]) number", (numbers,))  # noqa: S608 - our own names
+    def _locks(self, names: Sequence[str], function: str) -> list[Question]:
+        """In one order for all, so that nobody waits for whoever waits for it."""
+        numbers = sorted(_number(name) for name in names)
+        question = f"SELECT count({function}(number)) FROM unnest(?::bigint[]) number"  # noqa: S608 - our own names
+        return [(question, literals(["bigint"], [(number,) for number in numbers]))]
 
 
 class PostgresDatabase:
@@ -113,7 +163,12 @@ class PostgresDatabase:
         for again in range(TRIES):
             try:
                 with _named(), self._writers.connection() as raw:
-                    return work(PostgresConnection(raw))
+                    connection = PostgresConnection(raw)
+                    connection.tell("BEGIN", [()])
+                    done = work(connection)
+                    connection.tell("COMMIT", [()])
+                    connection.finish()
+                    return done
             except _AGAIN:
                 if again == TRIES - 1:
                     raise
@@ -181,17 +236,24 @@ def _pool(address: str, size: int, configure: Callable[[Raw], None]) -> Connecti
         reconnect_timeout=PATIENCE,
         kwargs={"application_name": "dynamiq-recorder", "connect_timeout": int(PATIENCE)},
         configure=configure,
-        check=ConnectionPool.check_connection,
+        check=_check,
         open=True,
     )
 
 
+def _check(raw: Raw) -> None:
+    """A server that goes says so, and it says nothing else unasked: only where there is something to be read a question is worth its time."""
+    if select.select([raw.fileno()], [], [], 0)[0]:
+        ConnectionPool.check_connection(raw)
+
+
 def _as_writer(raw: Raw) -> None:
     raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
+    raw.autocommit = True  # BEGIN and COMMIT go with other statements
 
 
 def _as_reader(raw: Raw) -> None:
-    _as_writer(raw)
+    raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
     raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     raw.read_only = True
     raw.execute(f"SET statement_timeout = {LONGEST}")
@@ -213,9 +275,11 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-@lru_cache
-def _written(text: str) -> sql.SQL:
-    return sql.SQL(text.replace("?", "%s"))
+def _matching(wanted: Wanted) -> Question:
+    types = ["text" if isinstance(value, str) else "bigint" for value in wanted.keys[0]]
+    unnested = ", ".join(f"?::{kind}[]" for kind in types)
+    query = f"SELECT {', '.join(wanted.columns)} FROM {wanted.table} WHERE ({', '.join(wanted.key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
+    return query, literals(types, wanted.keys)
 
 
 @lru_cache
@@ -224,7 +288,12 @@ def _copy(table: str, columns: tuple[str, ...]) -> sql.SQL:
 
 
 @lru_cache
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"?::{kind}[]" for kind in kinds(table, columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
+
+
+@lru_cache
 def _put(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
     changed = ", ".join(f"{column} = excluded.{column}" for column in columns[len(key) :])
-    places = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"  # noqa: S608
+    return f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from dynamiq_recorder import sketch
-from dynamiq_recorder.store.database import Cell, Connection, pieces
+from dynamiq_recorder.store.database import Cell, Connection, Lines, Wanted
 from dynamiq_recorder.store.tally import KEY, MEASURES, NODE_KEY, NODE_MEASURES, Entry, Tally, merge
 
 
@@ -30,9 +30,8 @@ NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES)
 
 def apply(connection: Connection, tally: Tally) -> None:
     """Brings the tables to what they are with the tally. The last of a transaction: others wait for the rollups of these Apps."""
-    connection.hold_rollups(tally.apps())
-    _bring(connection, RUNS, dict(tally.runs()), {})
-    _bring(connection, NODES, tally.nodes, tally.names)
+    if apps := tally.apps():
+        _bring(connection, apps, {RUNS: dict(tally.runs()), NODES: tally.nodes}, tally.names)
 
 
 def rekey(connection: Connection, table: Table, where: str, values: tuple[object, ...], other: Callable[[Cell], Cell]) -> None:
@@ -48,21 +47,25 @@ def rekey(connection: Connection, table: Table, where: str, values: tuple[object
         merge(added.setdefault(key, ([0] * len(measures), {})), measures, sketch.unpacked(data))
         if table.beside:
             names[key] = line[width]
-    _bring(connection, table, added, names)
+    _bring(connection, sorted({key[0] for key in added}), {table: added}, names)
 
 
-def _bring(connection: Connection, table: Table, added: Mapping[Cell, Entry], names: Mapping[Cell, str]) -> None:
-    width, before = len(table.key), len(table.key) + len(table.beside)
-    for part in pieces(sorted(added)):
-        have = {line[:width]: line[before:] for line in connection.matching(table.name, table.key, table.columns, part)}
-        put, gone = [], []
-        for key in part:
-            entry = added[key]
+def _bring(connection: Connection, apps: Sequence[int], added: Mapping[Table, Mapping[Cell, Entry]], names: Mapping[Cell, str]) -> None:
+    wanted = [Wanted(table.name, table.key, table.columns, sorted(entries)) for table, entries in added.items()]
+    put = []
+    for (table, entries), each, lines in zip(added.items(), wanted, connection.rollups(apps, wanted), strict=True):
+        width, before = len(table.key), len(table.key) + len(table.beside)
+        have = {line[:width]: line[before:] for line in lines}
+        made, gone = [], []
+        for key in each.keys:
+            entry = entries[key]
             if (old := have.get(key)) is not None:
                 merge(entry, list(old[:-1]), sketch.unpacked(old[-1]))
             if entry[0][0] > 0:
-                put.append((*key, *((names[key],) if table.beside else ()), *entry[0], sketch.packed(entry[1])))
+                made.append((*key, *((names[key],) if table.beside else ()), *entry[0], sketch.packed(entry[1])))
             elif old is not None:
                 gone.append(key)
-        connection.put(table.name, table.key, table.columns, put)
-        connection.many(f"DELETE FROM {table.name} WHERE {' AND '.join(f'{name} = ?' for name in table.key)}", gone)  # noqa: S608 - our own names
+        put.append((Lines(table.name, table.columns, made), table.key))
+        if gone:
+            connection.tell(f"DELETE FROM {table.name} WHERE {' AND '.join(f'{name} = ?' for name in table.key)}", gone)  # noqa: S608
+    connection.put(put)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
 from dynamiq_recorder.store import attribution, deleting, paging, reading, schema, writing
-from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.database import Connection, Database, Lines
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.texts import clean
@@ -84,7 +84,8 @@ class SqlStore:
             if key is None:
                 return False
             row = connection.all(f"SELECT row_key FROM runs WHERE key = ?{self._database.locking}", (key,))[0][0]  # noqa: S608
-            connection.put("scores", columns[:3], columns, [(key, clean(score.name), clean(score.by), score.value, comment, score.at, row)])
+            line = (key, clean(score.name), clean(score.by), score.value, comment, score.at, row)
+            connection.put([(Lines("scores", columns, [line]), columns[:3])])
             return True
 
         return self._database.transact(work)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from dynamiq_recorder.store.database import Cell, Connection, T
+from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
 from dynamiq_recorder.store.interface import Unavailable, WrongStore
 
 READERS = 4
@@ -39,24 +39,32 @@ class SqliteConnection:
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
 
+    def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
+        return [self.raw.execute(sql, parameters).fetchall() for sql, parameters in questions]
+
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
         return self.raw.execute(sql, parameters).fetchall()
 
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
         return self.raw.execute(sql, parameters).rowcount
 
-    def many(self, sql: str, lines: Sequence[Cell]) -> None:
+    def tell(self, sql: str, lines: Sequence[Sequence[object]]) -> None:
         self.raw.executemany(sql, lines)
 
-    def insert(self, table: str, columns: Sequence[str], lines: Sequence[Cell]) -> None:
-        self.raw.executemany(_insert(table, tuple(columns)), lines)
+    def insert(self, parts: Sequence[Lines]) -> None:
+        for part in parts:
+            self.raw.executemany(_insert(part.table, part.columns), part.lines)
 
-    def put(self, table: str, key: Sequence[str], columns: Sequence[str], lines: Sequence[Cell]) -> None:  # noqa: ARG002 - the table knows its key
-        self.raw.executemany(_put(table, tuple(columns)), lines)
+    def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
+        for part, _ in parts:
+            self.raw.executemany(_put(part.table, part.columns), part.lines)
 
-    def matching(self, table: str, key: Sequence[str], columns: Sequence[str], keys: Sequence[Cell]) -> list[Cell]:
-        sql = _matching(table, tuple(key), tuple(columns))
-        return [line for one in keys for line in self.raw.execute(sql, one)]
+    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:  # noqa: ARG002 - nobody else writes at all
+        found = []
+        for each in wanted:
+            sql = _matching(each.table, each.key, each.columns)
+            found.append([line for key in each.keys for line in self.raw.execute(sql, key)])
+        return found
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
         return f"{column} IN ({', '.join('?' * len(values))})", list(values)
@@ -64,12 +72,18 @@ class SqliteConnection:
     def contains(self, column: str) -> str:
         return f"instr({column}, ?) > 0"
 
-    def run_keys(self, count: int) -> Sequence[int]:
-        last = self.raw.execute("SELECT coalesce(max(key), 0) FROM runs").fetchone()[0]
+    def new_keys(self, count: int) -> Question:  # noqa: ARG002 - they follow the last one
+        return "SELECT coalesce(max(key), 0) FROM runs", ()
+
+    def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:
+        last = int(lines[0][0])
         return range(last + 1, last + count + 1)
 
     def hold_schema(self) -> None:
         """Nobody else writes at all."""
+
+    def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:  # noqa: ARG002
+        return []
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
         """Nobody else writes at all."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dynamiq_operator.model.runs import NodeStatus, RunStatus
 from dynamiq_recorder import sketch
-from dynamiq_recorder.model import MICROSECONDS, NodeSums, Run, Sketch, Span, Sums, Tokens
+from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, NodeSums, Run, Sketch, Span, Sums, Tokens
 from dynamiq_recorder.store.database import Cell
 
 MINUTE, HOUR = 60, 3600
@@ -51,13 +51,15 @@ class Tally:
         measures, buckets = entry
         measures[0] += sign
         measures[1] += sign * run.duration
-        _count_tokens(measures, 2, run.tokens, sign)
+        tokens = run.tokens
+        if tokens is not NO_TOKENS:
+            _count_tokens(measures, 2, tokens, sign)
         cost, unpriced = run.cost, run.unpriced
         if cost is not None:
             measures[10] += sign * cost
             measures[11] += sign
         measures[12] += sign * unpriced
-        given, made = run.tokens.input, run.tokens.output
+        given, made = tokens.input, tokens.output
         if given is not None or made is not None:
             measures[13] += sign
             measures[14] += sign * float((given or 0) + (made or 0)) ** 2
@@ -88,7 +90,8 @@ class Tally:
                     measures[2] += sign
             measures[3] += sign * span.duration
             measures[4] += sign * max(0, span.duration - inside.get(span.span_id, 0))
-            _count_tokens(measures, 5, span.tokens, sign)
+            if span.tokens is not NO_TOKENS:
+                _count_tokens(measures, 5, span.tokens, sign)
             if span.cost is not None:
                 measures[13] += sign * span.cost
                 measures[14] += sign

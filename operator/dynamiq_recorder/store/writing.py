@@ -10,14 +10,17 @@ import msgspec
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Batch, Instance, Run
 from dynamiq_recorder.store import rollups
-from dynamiq_recorder.store.columns import Lines, add_lines
-from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
+from dynamiq_recorder.store.columns import Gathered, add_lines
+from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.periods import Periods, Times
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.texts import clean, storable
 
+Pinned = tuple[int, str | None]
+"""An App's key, and pins."""
+_TIMES = "app_key, pins, key, sequence, began, succeeded, ended"
 _BESIDE_OF_A_MERGE = ("spans", "contents", "extras", "labels", "errors")
 
 
@@ -40,8 +43,9 @@ class _Note(msgspec.Struct):
     ended: bool = False
     seen_at: int = 0
 
-    def line(self, name: str) -> Cell:
-        return (name, self.app, self.pod_uid, self.last_seq, self.highest, self.stored, self.dropped, int(self.ended), self.seen_at)
+    def line(self) -> Cell:
+        largest = (self.last_seq, self.highest, self.dropped, int(self.ended), self.seen_at)
+        return (self.stored, self.pod_uid, *(value for each in largest for value in (each, each)))
 
 
 def write(database: Database, batches: Sequence[Batch]) -> int:
@@ -65,28 +69,69 @@ def _once(run: Run) -> Run:
 
 
 def _write(database: Database, connection: Connection, given: _Given) -> int:
-    connection.hold_rows(sorted({(run.namespace, run.app) for run in given.runs.values()}), alone=False)
-    apps = app_keys(connection, {(run.app_uid, run.namespace, run.app) for run in given.runs.values()}, given.instances)
-    rows = periods(connection, {(apps[run.app_uid], run.pins) for run in given.runs.values()})
-    there = _there(database, connection, list(given.runs))
-    new = {identity: run for identity, run in given.runs.items() if identity not in there} if there else given.runs
-    instances = _instances(connection, given.instances, new.values(), apps)
-    tally, lines = Tally(), Lines()
-    for (identity, run), key in zip(new.items(), connection.run_keys(len(new)), strict=True):
-        app = apps[run.app_uid]
-        row = row_of(run, app, rows)
+    known = _known(database, connection, given)
+    new = {identity: run for identity, run in given.runs.items() if identity not in known.there} if known.there else given.runs
+    instances = _instances(connection, given.instances, new.values(), known.apps, known.instances)
+    tally, lines = Tally(), Gathered()
+    for (identity, run), key in zip(new.items(), known.keys, strict=False):
+        app = known.apps[run.app_uid]
+        row = row_of(run, app, known.rows)
         add_lines(lines, run, key, app, row, instances.get(run.instance or ""), identity)
         tally.add(run, app, row)
-    if there:
-        _merge(database, connection, {key: given.runs[identity] for identity, key in there.items()}, apps, tally, lines)
-    for table, columns, made in lines.tables():
-        if made:
-            connection.insert(table, columns, made)
+    if known.there:
+        _merge(database, connection, {key: given.runs[identity] for identity, key in known.there.items()}, known.apps, tally, lines)
+    connection.insert(lines.tables())
     rollups.apply(connection, tally)
     return len(new)
 
 
-def row_of(run: Run, app: int, rows: Mapping[tuple[int, str | None], Periods]) -> int | None:
+class _Known(msgspec.Struct, frozen=True):
+    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; and keys for new runs."""
+
+    apps: Mapping[str, int]
+    rows: Mapping[Pinned, Periods]
+    there: Mapping[Any, int]
+    instances: Mapping[str, int]
+    keys: Sequence[int]
+
+
+def _known(database: Database, connection: Connection, given: _Given) -> _Known:
+    """Asked at once: on the way to a database the waits are what takes time."""
+    runs = given.runs.values()
+    names = {(run.app_uid, run.namespace, run.app) for run in runs}
+    wanted = sorted({uid for uid, _, _ in names} | {instance.app_uid for instance in given.instances})
+    held = connection.rows_held(sorted({(namespace, name) for _, namespace, name in names}), alone=False) if names else []
+    within, values = connection.within("uid", wanted)
+    apps_of = f"SELECT coalesce(became, key) FROM apps WHERE {within}"  # noqa: S608 - our own names
+    questions: list[Question] = [
+        *held,
+        (f"SELECT uid, coalesce(became, key) FROM apps WHERE {within}", values),  # noqa: S608 - our own names
+        (f"SELECT {_TIMES} FROM app_rows WHERE app_key IN ({apps_of})", values),  # noqa: S608 - our own names
+        connection.new_keys(len(given.runs)),
+    ]
+    processes = sorted({run.instance for run in runs if run.instance is not None} | {clean(instance.id) for instance in given.instances})
+    parts = list(pieces(processes))
+    for part in parts:
+        condition, ids = connection.within("instance_id", part)
+        questions.append((f"SELECT instance_id, key FROM instances WHERE {condition}", ids))  # noqa: S608 - our own names
+    for piece in pieces(list(given.runs)):
+        condition, ids = connection.within("id", piece)
+        questions.append((f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{database.locking}", ids))  # noqa: S608 - our own names
+    apps, rows, keys, *there = connection.ask(questions)[len(held) :]
+    found: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
+    if len(found) < len(wanted):
+        found = app_keys(connection, names, given.instances)
+    asked = {(found[run.app_uid], run.pins) for run in runs}
+    return _Known(
+        found,
+        _periods(asked, rows),
+        {identity: key for lines in there[len(parts) :] for identity, key in lines},
+        {name: key for lines in there[: len(parts)] for name, key in lines},
+        connection.keys_of(keys, len(given.runs)),
+    )
+
+
+def row_of(run: Run, app: int, rows: Mapping[Pinned, Periods]) -> int | None:
     """The key of the row that a run is of."""
     return rows[app, run.pins].at(run.started_at) if run.pins is not None and run.source is not RunSource.SDK else None
 
@@ -113,29 +158,27 @@ def _known_apps(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def periods(connection: Connection, wanted: Iterable[tuple[int, str | None]]) -> dict[tuple[int, str | None], Periods]:
+def periods(connection: Connection, wanted: Iterable[Pinned]) -> dict[Pinned, Periods]:
     """Of each App's key and pins, which row runs are of."""
-    asked = {one for one in wanted if one[1] is not None}
-    rows: dict[tuple[int, str | None], list[Times]] = {one: [] for one in asked}
+    asked = set(wanted)
+    lines: list[Cell] = []
     for part in pieces(sorted({app for app, _ in asked})):
         condition, values = connection.within("app_key", part)
-        lines = connection.all(f"SELECT app_key, pins, key, sequence, began, succeeded, ended FROM app_rows WHERE {condition}", values)  # noqa: S608 - our own names
-        for app, pins, key, sequence, began, succeeded, ended in lines:
-            if (app, pins) in rows:
-                rows[app, pins].append(Times(key, sequence, began, None if succeeded is None else bool(succeeded), ended))
+        lines += connection.all(f"SELECT {_TIMES} FROM app_rows WHERE {condition}", values)  # noqa: S608 - our own names
+    return _periods(asked, lines)
+
+
+def _periods(asked: Iterable[Pinned], lines: Iterable[Cell]) -> dict[Pinned, Periods]:
+    rows: dict[Pinned, list[Times]] = {one: [] for one in asked if one[1] is not None}
+    for app, pins, key, sequence, began, succeeded, ended in lines:
+        if (app, pins) in rows:
+            rows[app, pins].append(Times(key, sequence, began, None if succeeded is None else bool(succeeded), ended))
     return {one: Periods(times) for one, times in rows.items()}
 
 
-def _there(database: Database, connection: Connection, ids: Sequence[Any]) -> dict[Any, int]:
-    """Keys of the runs that are stored already."""
-    found: dict[object, int] = {}
-    for part in pieces(ids):
-        condition, values = connection.within("id", part)
-        found.update(connection.all(f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{database.locking}", values))  # noqa: S608 - our own names
-    return found
-
-
-def _instances(connection: Connection, given: Sequence[Instance], new: Iterable[Run], apps: Mapping[str, int]) -> dict[str, int]:
+def _instances(
+    connection: Connection, given: Sequence[Instance], new: Iterable[Run], apps: Mapping[str, int], known: Mapping[str, int]
+) -> Mapping[str, int]:
     """Notes what processes said, and what of theirs is stored now. Returns their keys by their ids."""
     notes: dict[str, _Note] = {}
     for run in new:
@@ -149,27 +192,28 @@ def _instances(connection: Connection, given: Sequence[Instance], new: Iterable[
         note.pod_uid = note.pod_uid or instance.pod_uid
         note.last_seq, note.dropped = max(note.last_seq, instance.last_seq), max(note.dropped, instance.dropped)
         note.ended, note.seen_at = note.ended or instance.ended, max(note.seen_at, instance.at)
-    connection.many(_NOTE_INSTANCE, [notes[name].line(name) for name in sorted(notes)])
-    keys: dict[str, int] = {}
-    for part in pieces(sorted(notes)):
-        condition, values = connection.within("instance_id", part)
-        keys.update(connection.all(f"SELECT instance_id, key FROM instances WHERE {condition}", values))  # noqa: S608 - our own names
-    return keys
+    missing = sorted(set(notes) - set(known))
+    if missing:  # with nothing counted, which comes with the rest
+        lines = connection.ask([(_NEW_INSTANCE, (name, notes[name].app)) for name in missing])
+        known = {**known, **{name: key for ((name, key),) in lines}}
+    connection.tell(_NOTE_INSTANCE, [(*notes[name].line(), known[name]) for name in sorted(notes)])
+    return known
 
 
-def _larger(column: str) -> str:
-    return f"{column} = CASE WHEN excluded.{column} > instances.{column} THEN excluded.{column} ELSE instances.{column} END"
-
-
+_NEW_INSTANCE = (
+    "INSERT INTO instances (instance_id, app_key, last_seq, highest, stored, dropped, ended, seen_at) VALUES (?, ?, 0, 0, 0, 0, 0, 0) "
+    "ON CONFLICT (instance_id) DO UPDATE SET stored = instances.stored RETURNING instance_id, key"
+)
+_LARGEST = ("last_seq", "highest", "dropped", "ended", "seen_at")
 _NOTE_INSTANCE = (
-    "INSERT INTO instances (instance_id, app_key, pod_uid, last_seq, highest, stored, dropped, ended, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - our own names
-    "ON CONFLICT (instance_id) DO UPDATE SET stored = instances.stored + excluded.stored, pod_uid = coalesce(instances.pod_uid, excluded.pod_uid), "
-    + ", ".join(_larger(column) for column in ("last_seq", "highest", "dropped", "ended", "seen_at"))
+    "UPDATE instances SET stored = stored + ?, pod_uid = coalesce(pod_uid, ?), "  # noqa: S608 - our own names
+    + ", ".join(f"{column} = CASE WHEN {column} < ? THEN ? ELSE {column} END" for column in _LARGEST)
+    + " WHERE key = ?"
 )
 
 
 def _merge(
-    database: Database, connection: Connection, again: Mapping[int, Run], apps: Mapping[str, int], tally: Tally, lines: Lines
+    database: Database, connection: Connection, again: Mapping[int, Run], apps: Mapping[str, int], tally: Tally, lines: Gathered
 ) -> None:
     """Brings runs that are stored to the union of what was sent. A run that is another App's stays as that App sent it."""
     changed: list[tuple[Stored, Run]] = []
