@@ -9,12 +9,13 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
+from math import ceil, log
 
 from dynamiq_recorder.model import Sketch
 
 GAMMA = 1.02
 LAST = 65_535
-"""Of the buckets; nothing takes that long."""
+"""Of the buckets, which 16 bits hold."""
 _PER_LOG = 1.0 / math.log(GAMMA)
 _NUMBER, _COUNT = "H", "I"
 _ENTRY = array(_NUMBER).itemsize + array(_COUNT).itemsize
@@ -22,7 +23,7 @@ _ENTRY = array(_NUMBER).itemsize + array(_COUNT).itemsize
 
 def bucket(duration: int) -> int:
     """The bucket of a duration in microseconds."""
-    return min(LAST, math.ceil(math.log(duration) * _PER_LOG - 1e-9)) if duration > 1 else 0
+    return min(LAST, ceil(log(duration) * _PER_LOG - 1e-9)) if duration > 1 else 0
 
 
 def middle(number: int) -> float:
@@ -48,8 +49,9 @@ def added(sketches: Iterable[Mapping[int, int]]) -> dict[int, int]:
 
 def add(total: dict[int, int], buckets: Mapping[int, int], sign: int = 1) -> None:
     """Adds buckets to a total, or with sign -1 takes them out of it; a bucket that comes to nothing is gone."""
+    get = total.get
     for number, count in buckets.items():
-        if left := total.get(number, 0) + sign * count:
+        if left := get(number, 0) + sign * count:
             total[number] = left
         else:
             total.pop(number, None)
@@ -71,8 +73,8 @@ def quantile(buckets: Mapping[int, int], fraction: float) -> float | None:
 
 def packed(buckets: Mapping[int, int]) -> bytes:
     """Bytes for a column: the numbers in order as 16 bits each, then the counts as 32, little-endian."""
-    numbers = sorted(number for number, count in buckets.items() if count > 0)
-    halves = array(_NUMBER, numbers), array(_COUNT, [buckets[number] for number in numbers])
+    there = sorted((number, count) for number, count in buckets.items() if count > 0)
+    halves = array(_NUMBER, [number for number, _ in there]), array(_COUNT, [count for _, count in there])
     return b"".join(_little(half).tobytes() for half in halves)
 
 

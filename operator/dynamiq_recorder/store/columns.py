@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -69,34 +70,35 @@ class Gathered(msgspec.Struct):
 def add_lines(lines: Gathered, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
     """The lines of a run and of all that is beside it."""
     tokens = run.tokens
-    tags = tuple(dict.fromkeys(run.tags))
-    models = tuple(dict.fromkeys(run.models))
     kept = _add_content(lines, run, key, app)
     started = run.started_at
     line = (
-        *(key, run_id, app, row, instance, run.seq, run.source._value_, run.status._value_, run.reason, run.trigger),
-        *(run.session_id, run.user_id),
-        msgspec.json.encode(tags).decode() if tags else None,
-        msgspec.json.encode(models).decode() if models else None,
-        *(run.pins, run.workflow_version, run.workflow_hash, run.trace_id, started, run.duration),
-        *(run.first_chunk, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, run.cost, run.unpriced, run.model_calls),
-        *(max(run.node_count, len(run.spans)), 1 if kept else 0),
-    )
+        key, run_id, app, row, instance, run.seq, run.source._value_, run.status._value_, run.reason, run.trigger, run.session_id, run.user_id,
+        _listed(run.tags), _listed(run.models), run.pins, run.workflow_version, run.workflow_hash, run.trace_id, started, run.duration,
+        run.first_chunk, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, run.cost, run.unpriced, run.model_calls,
+        max(run.node_count, len(run.spans)), 1 if kept else 0,
+    )  # fmt: skip
     lines.runs.append(line)
-    lines.labels.extend((app, TAG, tag, started, key) for tag in tags)
-    lines.labels.extend((app, MODEL, model, started, key) for model in models)
+    for tag in dict.fromkeys(run.tags):
+        lines.labels.append((app, TAG, tag, started, key))
+    for model in dict.fromkeys(run.models):
+        lines.labels.append((app, MODEL, model, started, key))
     lines.spans.extend([_span_line(span, key, n) for n, span in enumerate(run.spans, 1)])
 
 
 def _span_line(span: Span, key: int, n: int) -> Cell:
-    tokens = span.tokens
-    source = span.cost_source
+    tokens, source = span.tokens, span.cost_source
     return (
-        *(key, n, span.span_id, span.parent_id, span.node_id, span.name, span.type, span.model),
-        *(span.provider, 1 if span.is_model else 0, span.status._value_, span.error_type, span.attempts),
-        *(1 if span.cached else 0, span.started_at, span.duration),
-        *(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, span.cost, source._value_ if source is not None else None),
-    )
+        key, n, span.span_id, span.parent_id, span.node_id, span.name, span.type, span.model, span.provider, 1 if span.is_model else 0,
+        span.status._value_, span.error_type, span.attempts, 1 if span.cached else 0, span.started_at, span.duration,
+        tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, span.cost, source._value_ if source is not None else None,
+    )  # fmt: skip
+
+
+@lru_cache
+def _listed(values: tuple[str, ...]) -> str | None:
+    """JSON; each value once."""
+    return msgspec.json.encode(tuple(dict.fromkeys(values))).decode() if values else None
 
 
 def _add_content(lines: Gathered, run: Run, key: int, app: int) -> bool:

@@ -11,12 +11,14 @@ import hashlib
 import select
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.pq import Escaping
 from psycopg_pool import ConnectionPool
 
 from dynamiq_recorder.store.arrays import kinds, literals
@@ -32,6 +34,8 @@ PATIENCE = 5.0
 """Seconds that a call waits for a connection."""
 FEW = 400
 """Lines that go in one message; for more, a COPY for each table is quicker."""
+OFTEN = 3
+"""Times after which a statement is prepared."""
 TRIES = 6
 LONGEST = 30_000
 """Milliseconds of one statement of a reader."""
@@ -41,6 +45,25 @@ _ALONE, _SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _SCHEMA = "dynamiq-recorder/schema"
 
 
+class Plans:
+    """Statements of one connection that came often, prepared there: to plan one takes longer than to carry it out."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def name(self, cursor: psycopg.Cursor[Cell], text: str) -> bytes | None:
+        """What it is prepared as. One without parameters is not, since that is a command about the transaction."""
+        seen = self._seen[text] = self._seen.get(text, 0) + 1
+        if seen < OFTEN or "?" not in text:
+            return None
+        name = f"p{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        if seen == OFTEN:
+            first, *parts = text.split("?")
+            numbered = first + "".join(f"${number}{part}" for number, part in enumerate(parts, 1))
+            cursor.execute(sql.SQL(f"PREPARE {name} AS {numbered}"))
+        return name.encode()
+
+
 class PostgresConnection:
     """A transaction on a connection of a pool.
 
@@ -48,10 +71,10 @@ class PostgresConnection:
     a database the waits are what takes time.
     """
 
-    def __init__(self, raw: Raw) -> None:
-        self._cursor = psycopg.ClientCursor(raw)
-        self._told: list[str] = []
-        self._values: list[object] = []
+    def __init__(self, raw: Raw, plans: Plans | None = None) -> None:
+        self._cursor, self._plans = raw.cursor(), plans
+        self._escaping = Escaping(raw.pgconn)
+        self._told: list[bytes] = []
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
         before = len(self._told)
@@ -67,15 +90,31 @@ class PostgresConnection:
         return found
 
     def _add(self, text: str, parameters: Sequence[object]) -> None:
-        self._told.append(text.replace("?", "%s"))
-        self._values.extend(parameters)
+        name = self._plans.name(self._cursor, text) if self._plans is not None else None
+        values = [self._literal(value) for value in parameters]
+        if name is not None:
+            self._told.append(b"EXECUTE " + name + b"(" + b",".join(values) + b")")
+        else:
+            first, *parts = text.encode().split(b"?")
+            self._told.append(first + b"".join(value + part for value, part in zip(values, parts, strict=True)))
+
+    def _literal(self, value: object) -> bytes:
+        if value is None:
+            return b"NULL"
+        if isinstance(value, str):
+            if "\0" in value:
+                raise ValueError("no text of PostgreSQL has a NUL in it")
+            return self._escaping.escape_literal(value.encode())
+        if isinstance(value, (int, float)):
+            return repr(value).encode()
+        raise TypeError(f"{type(value).__name__} is nothing to tell a database")
 
     def finish(self) -> None:
         """Sends what is told."""
         if self._told:
-            told, values = ";\n".join(self._told), self._values
-            self._told, self._values = [], []
-            self._cursor.execute(sql.SQL(told), values)
+            told = b";".join(self._told)
+            self._told = []
+            self._cursor.execute(told)
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
         return self.ask([(sql, parameters)])[0]
@@ -151,6 +190,7 @@ class PostgresDatabase:
     def __init__(self, address: str, *, readers: int = READERS, writers: int = WRITERS) -> None:
         _try(address)
         self._address = address
+        self._plans: weakref.WeakKeyDictionary[Raw, Plans] = weakref.WeakKeyDictionary()
         self._writers = _pool(address, writers, _as_writer)
         self._readers = _pool(address, readers, _as_reader)
 
@@ -163,7 +203,7 @@ class PostgresDatabase:
         for again in range(TRIES):
             try:
                 with _named(), self._writers.connection() as raw:
-                    connection = PostgresConnection(raw)
+                    connection = PostgresConnection(raw, self._plans.setdefault(raw, Plans()))
                     connection.tell("BEGIN", [()])
                     done = work(connection)
                     connection.tell("COMMIT", [()])
@@ -234,7 +274,7 @@ def _pool(address: str, size: int, configure: Callable[[Raw], None]) -> Connecti
         max_size=size,
         timeout=PATIENCE,
         reconnect_timeout=PATIENCE,
-        kwargs={"application_name": "dynamiq-recorder", "connect_timeout": int(PATIENCE)},
+        kwargs={"application_name": "dynamiq-recorder", "connect_timeout": int(PATIENCE), "client_encoding": "utf8"},
         configure=configure,
         check=_check,
         open=True,

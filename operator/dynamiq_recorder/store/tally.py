@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dynamiq_operator.model.runs import NodeStatus, RunStatus
 from dynamiq_recorder import sketch
 from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, NodeSums, Run, Sketch, Span, Sums, Tokens
+from dynamiq_recorder.sketch import bucket
 from dynamiq_recorder.store.database import Cell
 
 MINUTE, HOUR = 60, 3600
@@ -67,7 +68,8 @@ class Tally:
             measures[15] += sign
             measures[16] += sign * (cost or 0)
             measures[17] += sign * float(cost or 0) ** 2
-        _count(buckets, run.duration, sign)
+        number = bucket(run.duration)
+        buckets[number] = buckets.get(number, 0) + sign
         if nodes and run.spans:
             self._add_nodes(run, app, row or 0, at // HOUR * HOUR, sign)
 
@@ -88,8 +90,9 @@ class Tally:
                 measures[1] += sign
                 if span.span_id not in failed_inside:
                     measures[2] += sign
-            measures[3] += sign * span.duration
-            measures[4] += sign * max(0, span.duration - inside.get(span.span_id, 0))
+            duration = span.duration
+            measures[3] += sign * duration
+            measures[4] += sign * (max(0, duration - inside.get(span.span_id, 0)) if inside else duration)
             if span.tokens is not NO_TOKENS:
                 _count_tokens(measures, 5, span.tokens, sign)
             if span.cost is not None:
@@ -97,7 +100,8 @@ class Tally:
                 measures[14] += sign
             elif span.is_model:
                 measures[15] += sign
-            _count(buckets, span.duration, sign)
+            number = bucket(duration)
+            buckets[number] = buckets.get(number, 0) + sign
 
     def runs(self) -> Iterator[tuple[Cell, Entry]]:
         """By the minute, and by the hour."""
@@ -138,14 +142,6 @@ def _count_tokens(measures: Measures, place: int, tokens: Tokens, sign: int) -> 
     if write is not None:
         measures[place + 6] += sign * write
         measures[place + 7] += sign
-
-
-def _count(buckets: Buckets, duration: int, sign: int) -> None:
-    number = sketch.bucket(duration)
-    if left := buckets.get(number, 0) + sign:
-        buckets[number] = left
-    else:
-        del buckets[number]
 
 
 def _inside(spans: tuple[Span, ...]) -> tuple[dict[str, int], set[str]]:
