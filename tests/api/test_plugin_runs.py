@@ -1,0 +1,106 @@
+"""Runs by the plugin, through the API server's proxy of the recorder's Service: the same as the API has, for who logs in with a token."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE
+from local.clusters import Cluster
+from tests.support import rest_rehearsal
+from tests.support.plugin import Plugin
+from tests.support.recorded_app import APP, RUNS, Recorded, recorded
+from tests.support.waiting import eventually
+
+As = Callable[[str], Plugin]
+
+
+@pytest.fixture(scope="module")
+def at(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    with recorded(cluster, account, tmp_path_factory.mktemp("runs"), "plugin runs") as made:
+        yield made
+
+
+@pytest.fixture
+def by(at: Recorded, tmp_path: Path) -> As:
+    """The plugin, logged in by a token as one of the callers."""
+
+    def logged_in(who: str) -> Plugin:
+        path = rest_rehearsal.login(at.stage, at.token(who), tmp_path / f"{who}.kubeconfig")
+        return Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(path)})
+
+    return logged_in
+
+
+def test_runs_are_those_of_the_api(at: Recorded, by: As) -> None:
+    plugin = by("viewer")
+    assert plugin.data("runs", APP, "--limit", "500") == at.runs("viewer", "?page_size=500")
+    assert plugin.data("runs", APP, "--row", "1", "--status", "failed") == at.runs("viewer", f"?deployment_id={at.rows[0]}&status=failed")
+    lines = plugin.said("runs", APP).splitlines()
+    assert lines[0].split() == ["RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER"]
+    newest = at.runs("viewer")[0]
+    assert lines[1].split()[0] == newest["id"]
+    assert re.search(r" 100\+20 +\$0\.0010 +#2$", lines[1]), lines[1]
+    exported = [json.loads(line) for line in plugin.said("runs", APP, "-o", "jsonl", "--session", "v2-0").splitlines()]
+    assert {each["id"] for each in exported} == {each["id"] for each in at.runs("viewer", "?session_id=v2-0")}
+
+
+def test_a_run_is_that_of_the_api_and_its_contents_are_for_who_may(at: Recorded, by: As) -> None:
+    run = at.runs("viewer", "?status=failed")[0]["id"]
+    assert by("viewer").data("run", run) == at.callers["viewer"].get(f"/v1/runs/{run}")
+    assert "dynamiq-deployer" in by("viewer").said("run", run, "--content")
+    assert '"q": "hi"' in by("deployer").said("run", run, "--content")
+    assert "Node 1" in by("viewer").said("run", run)
+
+
+def test_who_may_not_see_the_app_sees_no_run_of_it(at: Recorded, by: As) -> None:
+    run = at.runs("viewer")[0]["id"]
+    assert "there is no run" in by("stranger").refused("run", run)
+    assert "forbidden" in by("stranger").refused("runs", APP)
+
+
+def test_a_score_and_a_deletion(at: Recorded, by: As) -> None:
+    run = at.runs("viewer")[0]["id"]
+    assert "has the score helpful 1 by" in by("deployer").said("score", run, "helpful", "1")
+    assert "update" in by("viewer").refused("score", run, "helpful", "1")
+    shown = by("editor").said("delete-runs", APP, "--session", "v1-0", "--preview")
+    assert f"delete 10 runs of {APP}" in shown
+    assert len(at.runs("viewer", "?session_id=v1-0")) == 10
+    assert "delete" in by("deployer")("delete-runs", APP, "--session", "v1-0", "--yes").stderr
+    assert by("editor").data("delete-runs", APP, "--session", "v1-0", "--yes") == {"deleted": 10}
+    assert at.runs("viewer", "?session_id=v1-0") == []
+    assert [each["session_id"] for each in by("viewer").data("sessions", APP)][:1] == ["v2-3"]
+
+
+def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> None:
+    admin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path)
+    said = admin.refused("runs", APP)
+    assert 'give --token "$(kubectl create token ACCOUNT)"' in said
+    done = admin("history", APP, "-o", "wide")
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "--token" in done.stderr
+    with_token = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, (f"--token={at.token('viewer')}",))
+    assert len(with_token.data("runs", APP, "--limit", "500")) >= RUNS
+
+
+def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
+    kubectl = at.stage.kubectl
+    kept = json.loads(kubectl("get", "service", RECORDER_SERVICE, "-o", "json", namespace=RECORDER_NAMESPACE).stdout)
+    kubectl("delete", "service", RECORDER_SERVICE, namespace=RECORDER_NAMESPACE)
+    try:
+        assert "no recorder is installed in this cluster" in by("viewer").refused("runs", APP)
+        done = by("viewer")("history", APP, "-o", "wide")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+        assert "no recorder is installed" in done.stderr
+    finally:
+        for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+            kept["metadata"].pop(field, None)
+        for field in ("clusterIP", "clusterIPs"):
+            kept["spec"].pop(field, None)
+        kubectl("create", "-f", "-", input=[kept], namespace=RECORDER_NAMESPACE)
+    eventually("the recorder is there again", lambda: by("viewer")("runs", APP).returncode == 0)

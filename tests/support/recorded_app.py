@@ -1,0 +1,87 @@
+"""An App with two rows and runs of each, an API and a recorder in front of a real API server, and people with other rights each."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support import factories, history_stage, rest, rest_rehearsal
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator
+from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
+from tests.support.rest import Client
+from tests.support.waiting import eventually
+
+APP = "support"
+RUNS = 40
+"""Of each row."""
+WHO: Mapping[str, tuple[str, ...]] = {
+    "viewer": ("dynamiq-view",),
+    "deployer": ("dynamiq-view", "dynamiq-deployer"),
+    "editor": ("dynamiq-view", "dynamiq-deployer", "dynamiq-edit"),
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`callers`: by who they are; `stranger` has no right here. `rows`: ids, the oldest first."""
+
+    stage: HistoryStage
+    recorder: Recorder
+    url: str
+    callers: Mapping[str, Client]
+    app: str
+    rows: tuple[str, str]
+
+    @property
+    def path(self) -> str:
+        return f"/v1/apps/{self.app}"
+
+    def token(self, who: str) -> str:
+        token = self.callers[who].token
+        assert token is not None
+        return token
+
+    def runs(self, who: str, query: str = "") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.callers[who].get(f"{self.path}/runs{query}")
+        return found
+
+
+@contextlib.contextmanager
+def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Iterator[Recorded]:
+    """`account`: the operator's kubeconfig."""
+    with (
+        recording(cluster, folder) as recorder,
+        history_stage.stage(cluster, purpose) as stage,
+        Operator(account, folder, [stage.namespace], ["--recorder", recorder.url]),
+        rest.serving(rest.install(cluster, folder), folder, "--recorder", recorder.url) as url,
+    ):
+        stage.app(APP, factories.with_spec(runs={"content": True}), workflow=history_stage.APP)
+        app = rest.uid(stage.api, kinds.APP.kind, APP, stage.namespace)
+        rows = (_row(stage, recorder, "v1", 100.0), _row(stage, recorder, "v2", 200.0))
+        callers = {name: rest_rehearsal.new_caller(stage, url, name, *roles) for name, roles in WHO.items()}
+        callers["stranger"] = rest.client(stage.api, url, stage.namespace, "stranger")
+        made = Recorded(stage, recorder, url, callers, app, rows)
+        eventually(
+            "every run is of its row", lambda: {each["deployment_id"] for each in made.runs("viewer", "?page_size=500")} == set(rows)
+        )
+        yield made
+
+
+def _row(stage: HistoryStage, recorder: Recorder, version: str, milliseconds: float) -> str:
+    """Deploys a version, and records runs of it: of one session each ten, and every tenth failed. The row's id."""
+    row = stage.live(APP, version, runtime=stage.default_runtime)
+    pod = a_pod(stage.api, stage.namespace, APP, version)
+    instance = str(uuid.uuid4())
+    for at in range(0, RUNS, 10):
+        named: dict[str, Any] = {"session__id": f"{version}-{at // 10}", "user__id": "u-1", "content": True, "milliseconds": milliseconds}
+        good = runs_of(9, first=at + 1, **named)
+        bad = runs_of(1, first=at + 10, outcome="failed", dynamiq__run__reason="node_failed", dynamiq__error="quota exceeded", **named)
+        recorder.send(pod, *good, *bad, instance=instance)
+    return rest.uid(stage.api, kinds.RECORD.kind, row, stage.namespace)

@@ -1,0 +1,179 @@
+"""The recorder as a process of this checkout, under its own account and behind its Service; and runs that pods of Apps send to it.
+
+Pods are simulated, so what they would send is sent here, with the token that a pod of the App would have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.recorder import RECORDER_AUDIENCE, RECORDER_NAMESPACE, RECORDER_SERVICE
+from local.clusters import Cluster
+from tests.support import otlp_runs
+from tests.support.admission import made
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.recorder_stage import free_port
+from tests.support.waiting import eventually
+
+MANIFESTS = REPOSITORY / "manifests" / "recorder"
+ANY_ADDRESS = ("192.0.2.1", 9)
+"""Of a network that is nowhere: nothing is sent to it."""
+READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A recorder that is ready. `url`: where this machine and the API server reach it."""
+
+    cluster: Cluster
+    url: str
+    log: Path
+
+    def send(self, pod: Manifest, *runs: dict[str, Any], instance: str) -> None:
+        """Sends runs as this pod, and waits until they are stored."""
+        headers = {"Authorization": f"Bearer {token_of(Api.of(self.cluster), pod)}"}
+        last = max(seq_of(each) for each in runs)
+
+        def sent() -> bool:
+            answer = requests.post(
+                f"{self.url}/v1/traces", json=otlp_runs.request(*runs, instance=instance, last_seq=last), headers=headers, timeout=60
+            )
+            # The recorder hears of a new App a moment later.
+            assert answer.status_code in (200, 403, 503), answer.text
+            return answer.status_code == 200
+
+        eventually("the recorder has taken the runs", sent)
+
+    def get(self, path: str, token: str) -> Any:
+        """The JSON of a good answer, asked without anything between."""
+        answer = requests.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def seq_of(run: dict[str, Any]) -> int:
+    found = next(each["value"]["intValue"] for each in run["spans"][0]["attributes"] if each["key"] == "dynamiq.run.seq")
+    return int(found)
+
+
+def token_of(api: Api, pod: Manifest) -> str:
+    """The token that is projected into a pod of an App."""
+    account, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    spec = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 3600, "boundObjectRef": bound}
+    url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    answer = api.request("POST", url, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+    return str(made(answer)["status"]["token"])
+
+
+def a_pod(api: Api, namespace: str, app: str, version: str) -> Manifest:
+    """A pod of the App that runs this version."""
+
+    def seen() -> Manifest | None:
+        for pod in api.get("Pod", "", namespace).body["items"]:
+            meta, (container, *_) = pod["metadata"], pod["spec"]["containers"]
+            known = {each["name"]: each.get("value") for each in container.get("env") or ()}
+            if meta.get("labels", {}).get(names.APP_LABEL) == app and known.get("DYNAMIQ_WORKFLOW_VERSION") == version:
+                return pod if not meta.get("deletionTimestamp") else None
+        return None
+
+    found: Manifest = eventually(f"a pod of {app} runs {version}", seen)
+    return found
+
+
+@contextlib.contextmanager
+def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
+    """A recorder while the block runs, with its namespace, its account and its rights; then all of it is gone."""
+    kubectl, port = Kubectl(cluster), free_port()
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / "namespace.yaml"))
+    for name in ("service-account.yaml", "rbac.yaml", "proxy.yaml"):
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / name), namespace=RECORDER_NAMESPACE)
+    try:
+        kubeconfig = login_of(cluster, "dynamiq-recorder", RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
+        for each in _service(port):
+            kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
+        with _process(kubeconfig, folder, port):
+            yield Recorder(cluster, f"http://{own_address()}:{port}", folder / "recorder.log")
+    finally:
+        kubectl("delete", "--ignore-not-found", "namespace", RECORDER_NAMESPACE)
+
+
+def own_address() -> str:
+    """An address of this machine that is not its loopback, to which the API server is no proxy."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(ANY_ADDRESS)
+        return str(asking.getsockname()[0])
+
+
+def _service(port: int) -> list[Manifest]:
+    """The Service, which no pod is behind: its endpoint is this machine."""
+    meta = {"name": RECORDER_SERVICE, "namespace": RECORDER_NAMESPACE}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 8080, "targetPort": port}]}},
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**meta, "labels": {"kubernetes.io/service-name": RECORDER_SERVICE}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": meta,
+            "subsets": [{"addresses": [{"ip": own_address()}], "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}],
+        },
+    ]
+
+
+@contextlib.contextmanager
+def _process(kubeconfig: Path, folder: Path, port: int) -> Iterator[None]:
+    log = folder / "recorder.log"
+    options = [f"--store=sqlite://{folder}/runs.db", f"--port={port}", f"--metrics-port={free_port()}", f"--kubeconfig={kubeconfig}"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dynamiq_recorder", "serve", *options], env=environment, stdout=output, stderr=output
+        )
+    try:
+        eventually(f"the recorder is ready: see {log}", lambda: process.poll() is None and _is_ready(port), READY_WITHIN)
+        yield
+    finally:
+        process.terminate()
+        try:
+            code = process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert code == 0, log.read_text()[-2000:]
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def runs_of(count: int, *, first: int, milliseconds: float, **more: Any) -> list[dict[str, Any]]:
+    """Runs that begin now, one after the other, each a little slower than the one before."""
+    now = time.time_ns()
+    return [
+        otlp_runs.a_run(seq=first + at, began=now + at * 1_000_000, milliseconds=milliseconds * (1 + at / 100), **more)
+        for at in range(count)
+    ]
