@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import yaml
 from local.clusters import Cluster
 from tests.support import documents
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
+from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator, install_rights
@@ -26,30 +25,6 @@ APPS = REPOSITORY / "docs" / "apps.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
-
-
-def blocks(document: Path) -> list[str]:
-    """What stands in the document's blocks of commands, one after the other; those marked as another language are none."""
-    found, inside, marked = [], False, False
-    for line in document.read_text().splitlines():
-        if line.startswith("```"):
-            marked = not inside and line not in ("```", "```sh")
-            inside = not inside
-            if inside and not marked:
-                found.append("")
-        elif inside and not marked:
-            found[-1] += f"{line}\n"
-    return found
-
-
-def shell(script: str, cluster: Cluster, folder: Path, kubeconfig: Path | None = None) -> str:
-    """What the script says, with kubectl and this Python first on its PATH. Raises AssertionError where it fails."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(cluster.kubectl.parent), os.environ["PATH"]])
-    env = os.environ | {"PATH": path, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
-    command = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
-    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 # README.md.
@@ -147,7 +122,8 @@ def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, 
 
 
 def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    session, types = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
+    # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
+    session, types, _runs, _verdict = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
     stage.until_condition(APP, "ChildrenApplied", "True")
     said = shell(session, stage.cluster, tmp_path, logged_in)
     assert re.search(f"^{stage.namespace} +{APP} ", said, re.MULTILINE)

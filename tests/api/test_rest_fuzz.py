@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from tests.support import factories, rest, rest_rehearsal
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import APP, counted
+from tests.support.otlp_runs import run_id_of
+from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
 from tests.support.rest_rehearsal import Rehearsal
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
@@ -76,10 +79,12 @@ class Place:
     production: str
     """The namespace's id."""
 
+    recorder: Recorder
+
 
 @pytest.fixture
 def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
-    with rest_rehearsal.rehearsal(cluster, account, tmp_path, "fuzz") as at:
+    with recording(cluster, tmp_path) as recorder, rest_rehearsal.rehearsal(cluster, account, tmp_path, "fuzz", recorder.url) as at:
         api, home = at.stage.api, at.stage.namespace
         at.stage.runtime("newest", image=factories.IMAGE, by_default=True)  # for an App's first row in production
         labels = {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: "production"}
@@ -91,7 +96,7 @@ def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
             readers = {"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list"]}
             assert api.apply({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": READERS}, "rules": [readers]}).ok
             rest.bind(api, "", "anna", READERS, home)
-            yield Place(at, rest.uid(api, "Namespace", production))
+            yield Place(at, rest.uid(api, "Namespace", production), recorder)
 
 
 def configuration(place: Place) -> str:
@@ -107,6 +112,7 @@ def configuration(place: Place) -> str:
     configured = rest.uid(at.stage.api, kinds.APP.kind, "configured", at.stage.namespace)
     version = at.caller.get(f"/v1/apps/{configured}/configuration")["object_version"]
     keys = [at.caller.post(f"/v1/apps/{kept[0]}/access-keys")["name"] for _ in range(KEYS)]
+    runs, spent_runs = (_recorded(place, app, SPENT) for app in kept[:2])
     rows_of_first = [row["id"] for row in at.history(kept[0])]
     known = {
         "app": kept,
@@ -127,6 +133,9 @@ def configuration(place: Place) -> str:
         "triggered": kept[:1],
         "trigger": triggers[: TRIGGERS // 2],
         "spent_trigger": triggers[TRIGGERS // 2 :],
+        "run": runs,
+        "spent_run": spent_runs,
+        "recorded_before": kept[2:],
     }
     bound = {
         "path.app_id": "app",
@@ -135,6 +144,7 @@ def configuration(place: Place) -> str:
         "path.org_id": "organisation",
         "path.version_id": "version",
         "path.deployment_id": "first_row",
+        "path.run_id": "run",
         "query.with": "compared",
         "query.project_id": "project",
         "query.workflow_id": "workflow",
@@ -155,6 +165,10 @@ def configuration(place: Place) -> str:
         if "{trigger_id}" in path:
             drawn = "spent_trigger" if method == "DELETE" else "trigger"
             lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.trigger_id": drawn})
+        elif (method, path) == ("DELETE", "/v1/runs/{run_id}"):
+            lines += _of(f"{method} {path}", {"path.run_id": "spent_run"})
+        elif (method, path) == ("DELETE", "/v1/apps/{app_id}/runs"):
+            lines += _of(f"{method} {path}", {"path.app_id": "recorded_before"})
         elif path.endswith("/configuration"):
             lines += _of(f"{method} {path}", {"path.app_id": "configured", "body.object_version": "configuration"})
         elif path.endswith("/access-keys/{name}"):
@@ -170,6 +184,15 @@ def calls(at: Rehearsal) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Method, path and description of every call of the document."""
     document = at.caller("GET", "/openapi.json").json()
     return [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
+
+
+def _recorded(place: Place, app: str, count: int) -> list[str]:
+    """The ids of runs that a pod of an App has sent."""
+    at = place.at
+    pod = a_pod(at.stage.api, at.stage.namespace, at.named(app), "v1")
+    made = runs_of(count, first=1, milliseconds=50.0)
+    place.recorder.send(pod, *made, instance=str(uuid.uuid4()))
+    return [run_id_of(each) for each in made]
 
 
 def _trigger(at: Rehearsal, app: str, number: int) -> str:

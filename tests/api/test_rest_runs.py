@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dynamiq_operator.model.runs import RecorderState, RunDetail, RunMetrics, RunPage, RunTrace, SessionPage
+from dynamiq_operator.model.runs import RecorderState, RunComparison, RunDetail, RunMetrics, RunPage, RunTrace, SessionPage
 from local.clusters import Cluster
 from tests.support import rest
 from tests.support.recorded_app import RUNS, Recorded, recorded
@@ -66,6 +66,22 @@ def test_a_run_an_export_and_a_trace_are_of_the_models_shapes(at: Recorded) -> N
     SessionPage.model_validate(viewer("GET", f"{at.path}/sessions").json())
     state = RecorderState.model_validate(viewer.get(f"{at.path}/recorder"))
     assert (state.instances, state.missing, state.unattributed) == (2, 0, 0)
+
+
+def test_a_row_that_is_twice_as_slow_has_regressed(at: Recorded) -> None:
+    viewer, (before, after) = at.callers["viewer"], at.rows
+    found = RunComparison.model_validate(viewer.get(f"{at.path}/deployments/{after}/comparison"))
+    assert found.baseline is not None
+    assert found.p95_ms is not None
+    assert (found.verdict, found.p95_ms.verdict, found.baseline.deployment_id) == ("regressed", "regressed", before)
+    assert 1.9 < (found.p95_ms.ratio or 0) < 2.1
+    assert viewer.get(f"{at.path}/deployments/{after}/comparison?baseline={before}") == found.model_dump(mode="json")
+    turned = viewer.get(f"{at.path}/deployments/{before}/comparison?baseline={after}")
+    assert turned["p95_ms"]["verdict"] == "improved"
+    verdicts = viewer.get(f"{at.path}/verdicts?deployment_id={after}&deployment_id={before}")
+    assert [(each["deployment_id"], each["verdict"]) for each in verdicts] == [(after, "regressed"), (before, "unknown")]
+    problem(viewer("GET", f"{at.path}/deployments/{UNKNOWN}/comparison"), 404)
+    problem(at.callers["stranger"]("GET", f"{at.path}/deployments/{after}/comparison"), 404)
 
 
 # Who may.

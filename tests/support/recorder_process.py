@@ -32,6 +32,15 @@ from tests.support.waiting import eventually
 MANIFESTS = REPOSITORY / "manifests" / "recorder"
 ANY_ADDRESS = ("192.0.2.1", 9)
 """Of a network that is nowhere: nothing is sent to it."""
+RESTRICTED = {
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+}
+"""As the namespace wants containers."""
 READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
 
 
@@ -104,8 +113,7 @@ def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
         kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / name), namespace=RECORDER_NAMESPACE)
     try:
         kubeconfig = login_of(cluster, "dynamiq-recorder", RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
-        for each in _service(port):
-            kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
+        _put_behind_service(cluster, port)
         with _process(kubeconfig, folder, port):
             yield Recorder(cluster, f"http://{own_address()}:{port}", folder / "recorder.log")
     finally:
@@ -119,26 +127,26 @@ def own_address() -> str:
         return str(asking.getsockname()[0])
 
 
-def _service(port: int) -> list[Manifest]:
-    """The Service, which no pod is behind: its endpoint is this machine."""
+def _put_behind_service(cluster: Cluster, port: int) -> None:
+    """Makes the Service, whose endpoint is this machine.
+
+    The API server is a proxy to addresses of pods alone: one that nobody schedules has this machine's.
+    """
+    api, kubectl = Api.of(cluster), Kubectl(cluster)
     meta = {"name": RECORDER_SERVICE, "namespace": RECORDER_NAMESPACE}
-    return [
+    spec = {"schedulerName": "nobody", "containers": [{"name": "recorder", "image": "recorder", **RESTRICTED}]}
+    pod = made(api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}))
+    address = own_address()
+    pod["status"] = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    made(api.request("PUT", f"/api/v1/namespaces/{RECORDER_NAMESPACE}/pods/{RECORDER_SERVICE}/status", pod))
+    target = {"kind": "Pod", **meta, "uid": pod["metadata"]["uid"]}
+    ports = [{"name": "http", "port": port, "protocol": "TCP"}]
+    subset = {"addresses": [{"ip": address, "targetRef": target}], "ports": ports}
+    for each in (
         {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 8080, "targetPort": port}]}},
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {**meta, "labels": {"kubernetes.io/service-name": RECORDER_SERVICE}},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Endpoints",
-            "metadata": meta,
-            "subsets": [{"addresses": [{"ip": own_address()}], "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}],
-        },
-    ]
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]},
+    ):
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
 
 
 @contextlib.contextmanager

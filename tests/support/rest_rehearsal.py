@@ -96,13 +96,14 @@ class Rehearsal:
 
 
 @contextlib.contextmanager
-def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Iterator[Rehearsal]:
-    """The API ready and the operator at work while the block runs. `account`: the operator's kubeconfig."""
+def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recorder: str | None = None) -> Iterator[Rehearsal]:
+    """The API ready and the operator at work while the block runs. `account`: the operator's kubeconfig. `recorder`: its URL."""
     kubeconfig = rest.install(cluster, folder)
+    told = ("--recorder", recorder) if recorder is not None else ()
     with (
         history_stage.stage(cluster, purpose) as stage,
-        Operator(account, folder, [stage.namespace]),
-        rest.serving(kubeconfig, folder) as url,
+        Operator(account, folder, [stage.namespace], told),
+        rest.serving(kubeconfig, folder, *told) as url,
     ):
         stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
         caller = new_caller(stage, url, "anna")
