@@ -16,6 +16,7 @@ from tests.support.cluster import REPOSITORY
 from tests.support.commands import blocks, shell
 from tests.support.plugin import Plugin
 from tests.support.recorded_app import APP, RUNS, Recorded, recorded
+from tests.support.waiting import eventually
 
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 As = Callable[[str], Plugin]
@@ -68,8 +69,8 @@ def test_a_slower_row_is_found_and_a_script_can_stop_at_it(at: Recorded, by: As)
     assert plugin.data("compare", APP, "2", "1") == at.callers["viewer"].get(f"{at.path}/deployments/{at.rows[1]}/comparison")
     assert plugin("compare", APP, "1", "--exit-code").returncode == 4, "there is no row before it"
     newest, oldest = plugin.said("history", APP, "-o", "wide").splitlines()[1:]
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0400 +regressed +\S+$", newest), newest
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0400 +unknown +\S+$", oldest), oldest
+    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +regressed +\S+$", newest), newest
+    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +unknown +\S+$", oldest), oldest
 
 
 def test_the_commands_of_the_plugins_page(at: Recorded, by: As, tmp_path: Path) -> None:
@@ -114,10 +115,14 @@ def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> N
 
 
 def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
-    gone = at.stage.kubectl("delete", "endpoints", RECORDER_SERVICE, "-o", "name", namespace=RECORDER_NAMESPACE)
-    assert gone.stdout
-    said = by("viewer").refused("runs", APP)
-    assert "no recorder is installed in this cluster" in said
-    done = by("viewer")("history", APP, "-o", "wide")
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
-    assert "no recorder is installed" in done.stderr
+    """It takes the way to the recorder away, and is the last of the module."""
+    for kind, name, says in (
+        ("endpoints", RECORDER_SERVICE, "no recorder answers"),
+        ("rolebinding", f"{RECORDER_SERVICE}-proxy", "no recorder is installed in this cluster, or you may not reach it"),
+    ):
+        at.stage.kubectl("delete", kind, name, namespace=RECORDER_NAMESPACE)
+        eventually("it says that there is none", lambda says=says: says in by("viewer")("runs", APP).stderr)  # type: ignore[misc]
+        assert "docs/runs.md" in by("viewer").refused("runs", APP)
+        done = by("viewer")("history", APP, "-o", "wide")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+        assert says in done.stderr

@@ -19,7 +19,7 @@ from tests.support.rest import Client
 from tests.support.waiting import eventually
 
 APP = "support"
-RUNS = 40
+RUNS = 80
 """Of each row."""
 WHO: Mapping[str, tuple[str, ...]] = {
     "viewer": ("dynamiq-view",),
@@ -75,7 +75,7 @@ def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Ite
 
 
 def _row(stage: HistoryStage, recorder: Recorder, version: str, milliseconds: float) -> str:
-    """Deploys a version, and records runs of it: of one session each ten, and every tenth failed. The row's id."""
+    """Deploys a version, and records runs of it: each ten of one session, and the tenth of them failed. The row's id."""
     row = stage.live(APP, version, runtime=stage.default_runtime)
     pod = a_pod(stage.api, stage.namespace, APP, version)
     instance = str(uuid.uuid4())

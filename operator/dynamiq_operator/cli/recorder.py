@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROXY = f"/api/v1/namespaces/{RECORDER_NAMESPACE}/services/http:{RECORDER_SERVICE}:http/proxy"
 PAGE_MOST = 500
 Query = Sequence[tuple[str, str]]
-HOW = "docs/runs.md says how to install it, and who may read what"
+HOW = "docs/runs.md says how to install one, and who may read what"
 
 
 class NoRecorder(Refusal):
@@ -130,7 +130,7 @@ def _refusal(status: int, raw: bytes) -> Refusal:
         return NoRecorder(f"no recorder is installed in this cluster, or you may not reach it ({said or status}): {HOW}")
     if status == 401:
         return NoRecorder(f"the cluster does not accept your login ({said or status}): log in again")
-    return NoRecorder(f"the recorder does not answer ({said or status}): see `kubectl get pods -n {RECORDER_NAMESPACE}`")
+    return NoRecorder(f"no recorder answers ({said or status}): `kubectl get pods -n {RECORDER_NAMESPACE}` shows its pods; {HOW}")
 
 
 def _parsed(raw: bytes) -> Any:

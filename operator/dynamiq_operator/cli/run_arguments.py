@@ -88,7 +88,8 @@ def _compare(commands: Any) -> None:
         "compare",
         "say whether a row made an App slower, dearer or more often fail, by its runs",
         "Without a row it is the live one; without a second one it is compared with the row before it that went live. A ratio over 1 is more than"
-        " before; that of 1 within its 95 % interval may be chance. A row with fewer than 30 runs is not judged.",
+        " before; that of 1 within its 95 % interval may be chance. A row with fewer than 30 runs is not judged, nor its"
+        " p95 with fewer than 60.",
         ("support", "support 12", "support 12 9", "support 12 --exit-code", "support -o jsonpath='{.verdict}'"),
         COMPARE_EXITS,
     )

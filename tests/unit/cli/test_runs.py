@@ -340,10 +340,10 @@ def test_a_deletion_names_one_kind_of_runs(plugin: ScriptedPlugin, options: tupl
     [
         (failure(404, "NotFound", 'services "dynamiq-recorder" not found'), "no recorder is installed in this cluster"),
         (failure(403, "Forbidden", "forbidden"), "or you may not reach it"),
-        (failure(503, "ServiceUnavailable", "no endpoints available"), "does not answer"),
+        (failure(503, "ServiceUnavailable", "no endpoints available"), "no recorder answers (no endpoints available)"),
         (made.problem(401, "the token is not valid", "unauthorized"), "does not accept your token"),
         (made.problem(403, "this takes get apps/runs", "forbidden"), "this takes get apps/runs"),
-        (Reply(502, b"<html>"), "does not answer (502)"),
+        (Reply(502, b"<html>"), "no recorder answers (502)"),
         (Reply(200, b"null"), "another version"),
     ],
 )
