@@ -185,6 +185,18 @@ def test_callers_reach_every_port_that_a_sleeping_app_may_have() -> None:
     assert {"port": PORTS[0], "endPort": PORTS[-1], "protocol": "TCP"} in policy["spec"]["ingress"][0]["ports"]
 
 
+@pytest.mark.parametrize("pods", ["base/deployment.yaml", "api/deployment.yaml", "gate/deployment.yaml", "recorder/statefulset.yaml"])
+def test_prometheus_finds_and_reaches_the_port_of_metrics(pods: str) -> None:
+    (template,) = (each["spec"]["template"] for each in documents(pods))
+    (container,) = template["spec"]["containers"]
+    assert {"name": "metrics", "containerPort": 9090, "protocol": "TCP"} in container["ports"]
+    (policy,) = documents(f"{pods.partition('/')[0]}/network-policy.yaml")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (rule,) = policy["spec"]["ingress"]
+    assert "from" not in rule
+    assert {"port": "metrics", "protocol": "TCP"} in rule["ports"]
+
+
 def test_a_gate_that_ends_has_time_for_the_calls_that_it_lets_end() -> None:
     (deployment,) = documents("gate/deployment.yaml")
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > float(parser().parse_args(["gate"]).finish_within)

@@ -19,7 +19,15 @@ from local import images
 REPOSITORY = Path(__file__).parents[3]
 IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
 TAG = re.compile(r"(?:dynamiq\.local|registry\.example/dynamiq)/(?:operator|runtime|runtime-sdk):([\w.-]+\w)")
-DOCUMENTS = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/architecture.md", "docs/design/*.md", "tests/README.md")
+DOCUMENTS = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/alerts.md",
+    "docs/architecture.md",
+    "docs/design/*.md",
+    "tests/README.md",
+)
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
 PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
