@@ -154,10 +154,10 @@ def _down() -> Iterator[str]:
 
 
 @contextmanager
-def _both(folder: Path, flow: str, url: str) -> Iterator[tuple[Served, Served]]:
+def _both(folder: Path, flow: str, url: str, **variables: str) -> Iterator[tuple[Served, Served]]:
     """Two servers of one flow: one that records, and one that does not."""
     (folder / "plain").mkdir()
-    with serving(folder, flow, DYNAMIQ_RECORDER=url) as recorded, serving(folder / "plain", flow) as plain:
+    with serving(folder, flow, DYNAMIQ_RECORDER=url, **variables) as recorded, serving(folder / "plain", flow) as plain:
         yield recorded, plain
 
 
@@ -201,6 +201,32 @@ def test_what_recording_adds_to_a_run_that_takes_no_time(tmp_path: Path, state: 
         f"p50 {_at(ours, 0.5) * 1e6:.0f} µs, added {p50 * 1e6:.0f} µs; p95 {_at(ours, 0.95) * 1e6:.0f} µs, added {p95 * 1e6:.0f} µs; failed 0"
     )
     assert (p50 < P50_ADDED, p95 < P95_ADDED) == (True, True)
+
+
+@pytest.mark.timeout(900)
+def test_how_far_two_servers_that_do_the_same_are_apart(tmp_path: Path) -> None:
+    """What the figures above are worth on this machine, now."""
+    with _both(tmp_path, ECHO, "") as sides:
+        ours, theirs = _in_turn(*sides, ECHOED)
+    p50, p95 = (_at(ours, share) - _at(theirs, share) for share in (0.5, 0.95))
+    _write(
+        f"recording, none in either, a run of no time, {ECHOED} pairs, load {os.getloadavg()[0]:.1f}: "
+        f"p50 apart {p50 * 1e6:.0f} µs; p95 apart {p95 * 1e6:.0f} µs"
+    )
+
+
+@pytest.mark.timeout(900)
+def test_what_recording_inputs_and_outputs_adds_to_a_run_that_takes_no_time(tmp_path: Path) -> None:
+    """A figure and no limit: an App asks for it, and what it takes depends on what is in there."""
+    redact = {"fields": ["password"], "patterns": [r"\b\d{4}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}\b", r"[\w.+-]{1,31}@[\w-]{1,31}\.[a-z]{2,10}"]}
+    runs = json.dumps({"content": True, "redact": redact})
+    with _up(0) as url, _both(tmp_path, ECHO, url, DYNAMIQ_RUNS=runs) as sides:
+        ours, theirs = _in_turn(*sides, ECHOED)
+    p50, p95 = (_at(ours, share) - _at(theirs, share) for share in (0.5, 0.95))
+    _write(
+        f"recording with content and two patterns, a run of no time, {ECHOED} pairs, load {os.getloadavg()[0]:.1f}: "
+        f"p50 added {p50 * 1e6:.0f} µs; p95 added {p95 * 1e6:.0f} µs; failed 0"
+    )
 
 
 @pytest.mark.timeout(900)
