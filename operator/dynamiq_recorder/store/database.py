@@ -37,7 +37,9 @@ MANY = 500
 
 
 class Connection(Protocol):
-    """One transaction."""
+    """One transaction. `again`: whether another one was in its way before, so that it had better be alone."""
+
+    again: bool
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
         """The lines of each, one after the other, with one wait for all."""

@@ -1,7 +1,7 @@
 """PostgreSQL, from 15 on, for several recorders at once.
 
 Those that write one App's rollups wait for each other's commit, at the end of a transaction, by advisory locks in one order: so there is no
-deadlock. Two that store the same new run at once: one of them begins again, and finds it there.
+deadlock. Two that store the same new run at once: one of them begins again, alone, and finds it there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OFTEN = 3
 TRIES = 6
 LONGEST = 30_000
 """Milliseconds of one statement of a reader."""
-_AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
+_AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure, errors.InvalidSqlStatementName)
 _UUIDS = ("id", "r.id")
 _ALONE, _SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
 _SCHEMA = "dynamiq-recorder/schema"
@@ -71,7 +71,8 @@ class PostgresConnection:
     a database the waits are what takes time.
     """
 
-    def __init__(self, raw: Raw, plans: Plans | None = None) -> None:
+    def __init__(self, raw: Raw, plans: Plans | None = None, *, again: bool = False) -> None:
+        self.again = again
         self._cursor, self._plans = raw.cursor(), plans
         self._escaping = Escaping(raw.pgconn)
         self._told: list[bytes] = []
@@ -203,16 +204,23 @@ class PostgresDatabase:
         for again in range(TRIES):
             try:
                 with _named(), self._writers.connection() as raw:
-                    connection = PostgresConnection(raw, self._plans.setdefault(raw, Plans()))
-                    connection.tell("BEGIN", [()])
-                    done = work(connection)
-                    connection.tell("COMMIT", [()])
-                    connection.finish()
-                    return done
+                    return self._transact(raw, work, again=again > 0)
             except _AGAIN:
                 if again == TRIES - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def _transact(self, raw: Raw, work: Callable[[Connection], T], *, again: bool) -> T:
+        connection = PostgresConnection(raw, self._plans.setdefault(raw, Plans()), again=again)
+        try:
+            connection.tell("BEGIN", [()])
+            done = work(connection)
+            connection.tell("COMMIT", [()])
+            connection.finish()
+        except errors.InvalidSqlStatementName:  # something between us has taken what was prepared
+            raw.close()
+            raise
+        return done
 
     def id_in(self, run_id: str) -> str:
         return str(uuid.UUID(run_id))
@@ -290,6 +298,7 @@ def _check(raw: Raw) -> None:
 def _as_writer(raw: Raw) -> None:
     raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
     raw.autocommit = True  # BEGIN and COMMIT go with other statements
+    raw.prepare_threshold = None  # the driver, where it prepares, forgets all that is prepared after an error, Plans' too
 
 
 def _as_reader(raw: Raw) -> None:

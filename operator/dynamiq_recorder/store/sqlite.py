@@ -36,6 +36,8 @@ GIVEN_BACK = 2_000
 class SqliteConnection:
     """A transaction on one of the connections."""
 
+    again = False
+
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
 

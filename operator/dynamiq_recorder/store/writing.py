@@ -100,7 +100,7 @@ def _known(database: Database, connection: Connection, given: _Given) -> _Known:
     runs = given.runs.values()
     names = {(run.app_uid, run.namespace, run.app) for run in runs}
     wanted = sorted({uid for uid, _, _ in names} | {instance.app_uid for instance in given.instances})
-    held = connection.rows_held(sorted({(namespace, name) for _, namespace, name in names}), alone=False) if names else []
+    held = connection.rows_held(sorted({(namespace, name) for _, namespace, name in names}), alone=connection.again) if names else []
     within, values = connection.within("uid", wanted)
     apps_of = f"SELECT coalesce(became, key) FROM apps WHERE {within}"  # noqa: S608 - our own names
     questions: list[Question] = [

@@ -17,6 +17,9 @@ import pytest
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store.interface import Store, Unavailable, WrongStore
 from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.postgres import PostgresDatabase
+from dynamiq_recorder.store.schema import migrations
+from dynamiq_recorder.store.sql_store import SqlStore
 from tests.support import postgres
 from tests.support.stored_runs import APP, a_row, a_run, answers, batch
 from tests.support.waiting import eventually
@@ -193,6 +196,17 @@ def test_connections_that_are_cut_are_made_again(server: postgres.Server) -> Non
     eventually("the store is there again", lambda: _is_there(store), seconds=10)
     assert store.write([batch(a_run(2))]) == 1
     assert store.page(Filter(app_uid=APP)).total == 2
+    store.close()
+
+
+def test_what_was_prepared_on_a_connection_may_be_gone(server: postgres.Server) -> None:
+    database = PostgresDatabase(server.database())
+    store = SqlStore(database, migrations("postgres"))
+    for number in range(10):
+        store.write([batch(a_run(number))])
+    database.transact(lambda connection: connection.tell("DEALLOCATE ALL", [()]))
+
+    assert store.write([batch(a_run(20))]) == 1
     store.close()
 
 
