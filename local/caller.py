@@ -14,7 +14,7 @@ from local.progress import wait_for
 from local.transcript import Transcript
 
 SHOWN = 5  # failed calls that are shown
-SETTLED = 20  # equal responses in a row, after which no other pod responds any more
+SETTLED = 80  # equal responses in a row, after which no other pod responds any more, and which are enough runs to compare two rows by
 
 
 @dataclass
@@ -66,7 +66,7 @@ def following(kubectl: Transcript, namespace: str, pod: str) -> Iterator[Respons
 def wait_for_response(responses: Responses, begins: str) -> None:
     """Waits until the caller gets only responses that begin so. Raises LocalError."""
     try:
-        wait_for(f"answers of {begins}", lambda: responses.last.startswith(begins) and responses.in_a_row >= SETTLED, seconds=20)
+        wait_for(f"answers of {begins}", lambda: responses.last.startswith(begins) and responses.in_a_row >= SETTLED, seconds=30)
     except LocalError as error:
         raise LocalError(f"{error}: the last one was {responses.last!r}") from None
 

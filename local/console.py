@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from local import clusters, console_build, controlplane, demo, gateway, pki, prepare, steps
+from local import clusters, console_build, controlplane, demo, gateway, pki, prepare, recorder, steps
 from local.builds import BuildError
 from local.clusters import Cluster
 from local.errors import LocalError
@@ -184,7 +184,7 @@ def _serve(console: Console, address: Address) -> None:
     _require_free(address.port)
     console.let_in()
     heading("The management API, which serves it")
-    with console.serving(address, _settings(console.cluster)) as api:
+    with console.serving(address, _settings(console)) as api:
         console.say_how(address.origin)
         api.wait()
 
@@ -195,7 +195,7 @@ def _develop(console: Console, address: Address) -> None:
     console.let_in()
     heading("The management API, and Vite in front of it")
     api = Address(_free_port())
-    with console.serving(api, _settings(console.cluster)):
+    with console.serving(api, _settings(console)):
         environment = console_build.environment() | {"DYNAMIQ_API": f"http://127.0.0.1:{api.port}"}
         program = console_build.SOURCE / "node_modules" / "vite" / "bin" / "vite.js"
         vite = subprocess.Popen(
@@ -215,12 +215,13 @@ def _develop(console: Console, address: Address) -> None:
             _end(vite)
 
 
-def _settings(cluster: Cluster) -> dict[str, str]:
-    """What the API is told of the gateway in front of the Apps."""
-    if cluster.profile != "node":
+def _settings(console: Console) -> dict[str, str]:
+    """What the API is told of the gateway in front of the Apps, and of the recorder of their runs."""
+    if console.cluster.profile != "node":
         return {}
-    found = gateway.start(cluster).settings
-    return {name: found[name] for name in ("domain", "public-scheme", "public-port")}
+    found = gateway.start(console.cluster).settings
+    url = recorder.reached(console.cluster, console.kubectl)
+    return {name: found[name] for name in ("domain", "public-scheme", "public-port")} | ({"recorder": url} if url else {})
 
 
 def _answers(url: str, authority: Path | None = None) -> bool:

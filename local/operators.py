@@ -1,6 +1,7 @@
-"""Installs the operator in a cluster as its user would, by `kubectl apply -k`, with its image loaded before.
+"""Installs the operator, the gate and the recorder in a cluster as its user would, by `kubectl apply -k`, with their images loaded before.
 
-Where a gateway of ours is in front, it is told so by an overlay of `manifests/`, and Apps without a hostname get one. Where pods are simulated it runs the operator as a process of this machine that ends with the cluster.
+An overlay of `manifests/` names the recorder, and the gateway where one of ours is in front, so that Apps without a hostname get one. Where
+pods are simulated it runs the operator as a process of this machine that ends with the cluster, and no recorder, since there are no runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from local import images, processes, state
+from local import images, processes, recorder, state
 from local.clusters import Cluster
 from local.errors import LocalError
 from local.gateway import Gateway
@@ -47,12 +48,18 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     archives = images.ensure()
     digests = {reference: images.digest_of(archive) for reference, archive in archives.items()}
     _load(cluster, kubectl, archives, digests)
-    parts = ((WORKLOAD, NAMESPACE, SELECTOR), (GATE, GATE_NAMESPACE, GATE_SELECTOR))
+    parts = {
+        (WORKLOAD, NAMESPACE, SELECTOR): images.OPERATOR,
+        (GATE, GATE_NAMESPACE, GATE_SELECTOR): images.OPERATOR,
+        (recorder.WORKLOAD, recorder.NAMESPACE, recorder.SELECTOR): images.RECORDER,
+    }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
-    kubectl.run("apply", "-k", MANIFESTS if in_front is None else _overlay(cluster, in_front))
+    kubectl.run("apply", "-k", _overlay(cluster, in_front.settings if in_front is not None else {}))
     kubectl.run("apply", "-k", GATE_MANIFESTS)
-    for part in parts:
-        if any(not image.endswith(digests[images.OPERATOR.reference]) for image in before[part]):
+    recorder.provide_volume(cluster, kubectl)
+    kubectl.run("apply", "-k", recorder.MANIFESTS)
+    for part, image_of in parts.items():
+        if any(not image.endswith(digests[image_of.reference]) for image in before[part]):
             say("# pods of another build run: they are replaced")
             kubectl.run("rollout", "restart", part[0], "-n", part[1])
     for workload, namespace, _ in parts:
@@ -60,11 +67,12 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
 
 
-def _overlay(cluster: Cluster, in_front: Gateway) -> str:
-    """The folder of an overlay that tells operator and management API how Apps are called from outside."""
+def _overlay(cluster: Cluster, settings: Mapping[str, str]) -> str:
+    """The folder of an overlay that tells operator and management API how Apps are called from outside, and where the recorder is."""
     folder = cluster.kubeconfig.parent / "installation"
     folder.mkdir(exist_ok=True)
-    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in in_front.settings.items()}
+    told = {**settings, "recorder": recorder.URL}
+    variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in told.items()}
     patch = [
         {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": name, "value": value}}
         for name, value in variables.items()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.clusters import Cluster
 from local.errors import LocalError
@@ -24,12 +26,13 @@ class Transcript:
     cluster: Cluster
     root: os.PathLike[str]
 
-    def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "") -> str:
+    def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "", shown: str = "") -> str:
         """Prints `$ kubectl …`, its output as it comes, and a line of progress (with `still()`) where it is silent for long.
 
-        Returns its output. Raises LocalError where it fails or takes longer than `seconds`.
+        `shown` is printed in the place of a command that holds a token. Returns its output. Raises LocalError where it fails or takes
+        longer than `seconds`.
         """
-        say(f"$ {shlex.join(['kubectl', *arguments])}")
+        say(f"$ {shown or shlex.join(['kubectl', *arguments])}")
         started = silent_since = time.monotonic()
         limit = QUIET
         with self.started(*arguments) as process:
@@ -86,7 +89,8 @@ class Transcript:
 
     @property
     def _env(self) -> dict[str, str]:
-        return os.environ | self.cluster.env
+        found = os.environ | self.cluster.env
+        return found | {"PATH": f"{found['PATH']}{os.pathsep}{Path(sys.executable).parent}"}  # where the plugin of kubectl is
 
 
 def heading(text: str) -> None:

@@ -106,6 +106,18 @@ def test_it_ends_with_a_rollback_that_starts_no_pod_and_a_call_that_wakes_an_app
     assert re.search(r'^{"answer":"v1: .*"}\nanswered after \d+\.\d s; the next call', output, re.MULTILINE)
 
 
+def test_its_last_step_says_what_the_last_deploy_did(told: tuple[Cluster, str]) -> None:
+    cluster, output = told
+    if not cluster.real_pods:
+        assert "kubectl dynamiq compare" not in output
+        return
+    counts = re.search(r"^runs +(\d+) +(\d+)$", output, re.MULTILINE)
+    assert counts
+    assert min(map(int, counts.groups())) >= 60
+    assert sum(int(number) for number in re.findall(r"^ +(\d+)  v\d: ", output, re.MULTILINE)) >= 200
+    assert re.search(r'^improved: row #3 lowered p95 by \d+ %; node "answer" did it$', output, re.MULTILINE)
+
+
 def test_it_says_how_to_go_on_and_keeps_keys_to_itself(told: tuple[Cluster, str]) -> None:
     output = told[1]
     assert 'eval "$(.venv/bin/python -m local env' in output
@@ -208,7 +220,7 @@ def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it
     kubectl("delete", "app", "told", namespace="demo")  # what follows shows every App of the namespace
 
 
-@pytest.mark.parametrize("document", ["docs/rollouts.md", "docs/serverless.md", "README.md"])
+@pytest.mark.parametrize("document", ["docs/rollouts.md", "docs/serverless.md", "docs/runs.md", "README.md"])
 def test_every_command_of_a_document_says_what_the_document_shows(told: tuple[Cluster, str], document: str) -> None:
     """README.md comes last: it ends with the removal of everything."""
     cluster = told[0]

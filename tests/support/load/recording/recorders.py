@@ -1,0 +1,155 @@
+"""Recorders of this checkout as processes, which a test kills and starts as a kubelet would; and a volume that can be full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.support.cluster import REPOSITORY
+from tests.support.waiting import eventually
+
+READY_WITHIN = 60.0  # seconds
+ENDS_WITHIN = 30.0
+
+
+@dataclass
+class RecorderProcess:
+    """One recorder at one port; whenever it has ended, it is started again, until it is stopped."""
+
+    folder: Path
+    options: Sequence[str]
+    port: int = field(default_factory=lambda: free_port())
+    metrics_port: int = field(default_factory=lambda: free_port())
+    kills: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"recorder-{self.port}.log"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns once it is ready. Raises AssertionError with its log."""
+        self._begin()
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        def ready() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, f"the recorder ended: {self.log.read_text()[-3000:]}"
+            return answers(f"{self.url}/readyz")
+
+        eventually("the recorder is ready", ready, READY_WITHIN)
+
+    def kill(self, *_: object) -> None:
+        """kill -9, and a start at once, as after a crash; it does not wait until it is ready."""
+        with self._lock:
+            assert self._process is not None
+            self._process.kill()
+            self._process.wait()
+            self.kills += 1
+        self._begin()
+
+    def stop(self) -> int:
+        """As Kubernetes ends it; returns its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            return self._process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def _begin(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "dynamiq_recorder",
+            "serve",
+            f"--port={self.port}",
+            f"--metrics-port={self.metrics_port}",
+            "--host=127.0.0.1",
+            *self.options,
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=log, stderr=log)
+
+
+@contextmanager
+def recording(folder: Path, options: Sequence[str], replicas: int = 1) -> Iterator[list[RecorderProcess]]:
+    """Recorders that are ready; they are stopped at the end."""
+    with contextlib.ExitStack() as running:
+        started = []
+        for _ in range(replicas):
+            recorder = RecorderProcess(folder, options)
+            running.callback(lambda recorder=recorder: recorder._process and recorder._process.kill())  # type: ignore[misc]
+            recorder.start()
+            started.append(recorder)
+        yield started
+        for recorder in started:
+            recorder.until_ready()
+            assert recorder.stop() == 0, recorder.log.read_text()[-3000:]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk of its own, in memory, that can be made full."""
+
+    path: Path
+
+    @property
+    def ballast(self) -> Path:
+        return self.path / "ballast"
+
+    def fill(self) -> None:
+        """Until nothing more goes in."""
+        with self.ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 65536)
+
+    def empty(self) -> None:
+        self.ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def volume(path: Path, mebibytes: int) -> Iterator[Volume]:
+    """Needs root, as a cluster with real pods does."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(path)], check=True)
+    try:
+        yield Volume(path)
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

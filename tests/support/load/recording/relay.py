@@ -1,0 +1,119 @@
+"""Stands between pods and the recorders, and keeps the ids of the runs that a recorder has acknowledged; loses an answer now and then.
+
+Requests go to the recorders in turn. A recorder that is not there is a connection that is closed, as without this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import itertools
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+WITHIN = 30.0  # seconds
+PASSED_ON = ("Content-Type", "Content-Encoding", "Authorization")
+
+
+class Relay:
+    """`acknowledged`: ids of runs whose batch was answered 200, also where that answer was then lost, as every `lose`th is.
+
+    `goodbyes`: processes whose last batch was. `statuses`: how often each status was answered; 0 where nothing was.
+    """
+
+    def __init__(self, lose: int) -> None:
+        self.url = ""
+        self.acknowledged: set[str] = set()
+        self.goodbyes: set[str] = set()
+        self.statuses: dict[int, int] = {}
+        self.lost = 0
+        self._lose = lose
+        self._taken = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def note(self, status: int, body: bytes) -> bool:
+        """Notes an answer to a batch, and says whether it is to reach the sender."""
+        ids, goodbye = read(body) if status == 200 else ([], None)
+        with self._lock:
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+            if status != 200:
+                return bool(status)
+            self.acknowledged.update(ids)
+            self.goodbyes.update([goodbye] if goodbye else [])
+            if next(self._taken) % self._lose:
+                return True
+            self.lost += 1
+            return False
+
+
+@contextmanager
+def relaying(recorders: Sequence[str], *, lose: int = 50) -> Iterator[Relay]:
+    """A relay on a loopback port, in front of recorders at these URLs."""
+    relay, turn = Relay(lose), itertools.cycle([urlsplit(url).netloc for url in recorders])
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, retry_after, said = _forward(
+                next(turn), self.path, body, {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
+            )
+            if not relay.note(status, body):
+                self.close_connection = True
+                return
+            with contextlib.suppress(ConnectionError):  # of a sender that was killed
+                self.send_response(status)
+                if retry_after:
+                    self.send_header("Retry-After", retry_after)
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            return  # a sender that was killed while it was answered
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        relay.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield relay
+        finally:
+            server.shutdown()
+
+
+def read(body: bytes) -> tuple[list[str], str | None]:
+    """Of a compressed request of the runtime: the ids of its runs, and the process that says goodbye with it."""
+    (group,) = json.loads(gzip.decompress(body))["resourceSpans"]
+    resource = _attributes(group["resource"])
+    runs = [_attributes(span) for scope in group["scopeSpans"] for span in scope["spans"] if span["name"] == "run"]
+    goodbye = resource["service.instance.id"]["stringValue"] if "dynamiq.instance.ended" in resource else None
+    return [each["dynamiq.run.id"]["stringValue"] for each in runs], goodbye
+
+
+def _attributes(of: dict[str, Any]) -> dict[str, Any]:
+    return {entry["key"]: entry["value"] for entry in of["attributes"]}
+
+
+def _forward(to: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str | None, bytes]:
+    connection = http.client.HTTPConnection(to, timeout=WITHIN)
+    try:
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Retry-After"], answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, None, b""
+    finally:
+        connection.close()
