@@ -15,6 +15,7 @@ from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.operator import install_rights
 from tests.support.prometheus import definitions as prometheus
+from tests.support.waiting import eventually
 
 FOLDERS = sorted(
     path.parent.relative_to(REPOSITORY)
@@ -54,6 +55,7 @@ def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
     yield
     for each in wanted:
         api.delete(each)
+    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))
 
 
 def test_none_is_overlooked() -> None:

@@ -24,6 +24,8 @@ ANSWER_MAX = 1 << 20
 WITHIN = 60.0
 """Seconds for one call, from its first byte to the answer's last."""
 CONNECT_WITHIN = 3.0
+ANSWER_WITHIN = 10.0
+"""Seconds that the recorder may be silent once it has the whole body: the SDK waits for this at the end of a workflow."""
 ABOUT_THE_BODY = ("Content-Type", "Content-Encoding")
 OF_THE_ANSWER = ("Content-Type", "Retry-After")
 
@@ -44,7 +46,7 @@ class Relay:
 
     async def __aenter__(self) -> Relay:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=WITHIN, sock_connect=CONNECT_WITHIN),
+            timeout=aiohttp.ClientTimeout(total=WITHIN, sock_connect=CONNECT_WITHIN, sock_read=ANSWER_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding", "Content-Type"),
             auto_decompress=False,
