@@ -59,12 +59,13 @@ RESOURCES = {each.kind: each for each in (APPS, NAMESPACES, RECORDS, RUNTIMES, V
 
 @dataclass(frozen=True)
 class Answered:
-    """What the API answered. `cookies`: the headers Set-Cookie, of which there may be several."""
+    """What the API answered. `cookies`: the headers Set-Cookie, of which there may be several. `is_whole`: whether it had an end."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     cookies: Sequence[str] = ()
+    is_whole: bool = True
 
     @property
     def json(self) -> Any:
@@ -288,7 +289,9 @@ async def _send(
     await app(scope, receive, send)
     content = b"".join(message.get("body", b"") for message in messages[1:])
     answered: list[tuple[str, str]] = [(name.decode(), value.decode()) for name, value in messages[0]["headers"]]
-    return Answered(messages[0]["status"], dict(answered), content, [value for name, value in answered if name == "set-cookie"])
+    return Answered(
+        messages[0]["status"], dict(answered), content, [value for name, value in answered if name == "set-cookie"], ended.is_set()
+    )
 
 
 def created(sent: Sent) -> Reply:

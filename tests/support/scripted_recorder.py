@@ -179,6 +179,7 @@ def _score(sent: Sent) -> Reply:
 
 _APP, _ID = "/v1/apps/[^/]+", "[^/]+"
 _WORLD: tuple[tuple[str, str, Callable[[Sent], Reply]], ...] = (
+    ("GET", "/healthz", lambda _: Reply()),
     ("GET", f"{_APP}/runs", lambda _: Reply(body=a_page(a_failed_run(), a_run()))),
     (
         "GET",

@@ -58,6 +58,12 @@ class Recorder:
             find_app(self._context.api, namespace, name)
             raise
 
+    def reach(self) -> None:
+        """Asks whether there is a recorder, which takes no token: nobody is to log in where there is none."""
+        status, raw = self._context.api.exchange("GET", f"{PROXY}/healthz", headers={})
+        if status >= 300:
+            raise _refusal(status, raw)
+
     def ask(self, method: str, path: str, query: Query = (), body: Any = None) -> Any:
         """The JSON of an answer; None where it has no body."""
         sent = json.dumps(body).encode() if body is not None else None
@@ -109,6 +115,7 @@ class Recorder:
             try:
                 self._headers = {TOKEN_HEADER: bearer.token(self._context.given)}
             except bearer.NoToken as error:
+                self.reach()
                 raise NoRecorder(str(error)) from None
         return self._headers
 

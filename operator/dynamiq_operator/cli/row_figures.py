@@ -38,6 +38,7 @@ class RowFigures:
         recorder = Recorder(context)
         uids = [raw["metadata"]["uid"] for raw in newest_first(rows)][:MOST]
         try:
+            recorder.reach()
             path = _path(context, recorder, rows) if uids else ""
             for at in range(0, len(uids), AT_ONCE):
                 asked = [("deployment_id", uid) for uid in uids[at : at + AT_ONCE]]

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.model.recorder import TOKEN_HEADER
+from tests.support import factories as given
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.scripted_recorder import RUN
 
@@ -24,10 +26,10 @@ def sent(plugin: ScriptedPlugin, *options: str) -> str:
 
 
 def refused(plugin: ScriptedPlugin, *options: str) -> str:
-    """What is said where there is none: one sentence, and nothing was asked."""
+    """What is said where there is none: one sentence, and nothing was asked but whether there is a recorder."""
     plugin.script.has_recorder = True
     done = plugin("run", RUN, *options)
-    assert (done.code, plugin.script.recorded) == (1, [])
+    assert (done.code, {sent.path for sent in plugin.script.recorded}) == (1, {f"{PROXY}/healthz"})
     assert done.err.count("\n") == 1
     return done.err
 
@@ -110,6 +112,16 @@ def test_who_has_no_token_is_told_how_to_get_one(plugin: ScriptedPlugin, user: d
     said = refused(plugin)
     assert says in said
     assert '--token "$(kubectl create token ACCOUNT)"' in said
+
+
+def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin) -> None:
+    seen = plugin.folder / "seen"
+    plugin.logs_in({"client-certificate-data": "x"})
+    assert "no recorder is installed in this cluster" in plugin("run", RUN).err
+    plugin.logs_in({"exec": {"apiVersion": V1, "command": program(plugin, f"touch {seen}\n{gives(token='t')}")}})
+    plugin.rows(given.stored(given.row_manifest("chat-a", given.live(1, "v1"))))
+    assert "no recorder is installed in this cluster" in plugin("history", "chat", "-o", "wide").err
+    assert not seen.exists()
 
 
 def test_nobody_is_asked_for_as_somebody_else(plugin: ScriptedPlugin) -> None:

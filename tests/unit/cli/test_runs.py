@@ -284,6 +284,7 @@ def test_a_history_without_a_recorder_is_whole_but_for_them(plugin: ScriptedPlug
     assert [line.split()[-6:-1] for line in done.out.splitlines()[1:]] == [["-"] * 5] * 2
     assert done.err.count("\n") == 1
     assert "no recorder is installed in this cluster" in done.err
+    plugin.script.has_recorder = True
     plugin.logs_in({"client-certificate": "/x"})
     assert "--token" in plugin("history", "chat", "-o", "wide").err
     plugin.records()

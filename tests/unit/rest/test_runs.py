@@ -238,6 +238,21 @@ def test_an_export_comes_line_by_line_as_it_is_read(recorded: Recorded) -> None:
     assert len(parts) >= 2
 
 
+def test_an_answer_that_the_recorder_breaks_off_is_none_that_is_whole(recorded: Recorded) -> None:
+    begun = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"4\r\n{}\n\n\r"
+        assert begun.wait(20)
+        yield b"what is no chunk"
+
+    broken = Reply(headers={"Transfer-Encoding": "chunked"}, stream=chunks())
+    recorded.recorder.on("GET", f"{recorded.app}/runs.jsonl", broken)
+    answered = recorded.stage.run(recorded.stage.ask("GET", f"{recorded.app}/runs.jsonl", heard=lambda _: begun.set()))
+    assert (answered.status, answered.is_whole) == (200, False)
+    assert recorded.stage.call("GET", f"{recorded.app}/runs").is_whole
+
+
 def test_an_answer_brings_no_header_of_the_recorders(recorded: Recorded) -> None:
     headers = {"Set-Cookie": "a=b", "X-Powered-By": "x", "Content-Type": "text/html", "Connection": "keep-alive", "Keep-Alive": "timeout=5"}
     recorded.recorder.on("GET", f"/v1/runs/{RUN}", Reply(body={"data": made.a_detail()}, headers=headers))

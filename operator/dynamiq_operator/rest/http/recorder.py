@@ -126,7 +126,7 @@ class Recorder:
 
 
 class _Passed(StreamingResponse):
-    """An answer of the recorder as it comes. Whoever asked and leaves ends it."""
+    """An answer of the recorder as it comes. Whoever asked and leaves ends it; where the recorder breaks off, the connection breaks, too."""
 
     def __init__(self, answer: aiohttp.ClientResponse, media_type: str) -> None:
         headers = {"Content-Length": str(answer.content_length)} if answer.content_length is not None else {}
@@ -136,6 +136,9 @@ class _Passed(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # The answer has begun: without its end the server closes the connection.
+            LOG.warning("the recorder broke off an answer: %s", type(error).__name__)
         finally:
             self._answer.close()
 
