@@ -244,7 +244,7 @@ def test_an_answer_that_the_recorder_breaks_off_is_none_that_is_whole(recorded: 
     def chunks() -> Iterator[bytes]:
         yield b"4\r\n{}\n\n\r"
         assert begun.wait(20)
-        yield b"what is no chunk"
+        yield b"ff\r\nand no more of it"
 
     broken = Reply(headers={"Transfer-Encoding": "chunked"}, stream=chunks())
     recorded.recorder.on("GET", f"{recorded.app}/runs.jsonl", broken)
