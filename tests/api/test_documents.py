@@ -136,7 +136,7 @@ def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, log
 
 
 def test_the_commands_of_the_page_on_rollouts(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    policy, _shown, by_hand = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(ROLLOUTS))
+    policy, _shown, _slower, by_hand = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(ROLLOUTS))
     assert "patched" in shell(policy, stage.cluster, tmp_path, logged_in)
     assert stage.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
     assert re.search(r"is Live after \d+ s$", shell(by_hand, stage.cluster, tmp_path, logged_in).strip())
