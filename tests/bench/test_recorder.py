@@ -1,0 +1,181 @@
+"""Runs through the recorder, from HTTP to the commit, and by its stages: how many a second on each store, how long until the
+acknowledgement, and how much memory a process takes for it.
+
+The recorder is a process of its own; so is each sender, with bodies that were made and packed before, as pods send them: one request at a
+time, 200 runs of five nodes in each. API server: scripted, since tokens and pods are asked for once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from dynamiq_recorder.identity.senders import Sender
+from dynamiq_recorder.ingest import otlp, spans
+from dynamiq_recorder.model import Batch
+from dynamiq_recorder.pricing import Prices
+from dynamiq_recorder.store.opening import opened
+from tests.support import postgres
+from tests.support.cluster import REPOSITORY
+from tests.support.measured import MEASURED, Say, kept
+from tests.support.otlp_runs import a_run, request
+from tests.support.recorder_stage import APP_UID, HOST, NAMESPACE, PINS, POD_TOKEN, RecorderStage
+from tests.support.waiting import eventually
+
+LOG = MEASURED / "recorder.txt"
+EACH, NODES = 200, 5
+SENDERS, REQUESTS = 4, int(os.environ.get("REQUESTS", "25"))
+LEAST = 1_500
+"""Runs a second, from HTTP to the commit, on the two cores that the senders have, too."""
+MEMORY_MOST = 200 * 1024 * 1024
+SENDER = Sender(app_uid=APP_UID, namespace=NAMESPACE, app="chat", pod_uid="pod-uid-1", pins=PINS)
+
+
+def a_body(instance: str, first: int) -> bytes:
+    runs = (a_run(seq=seq, nodes=NODES, session__id=f"s-{seq % 50}") for seq in range(first, first + EACH))
+    return orjson.dumps(request(*runs, instance=instance))
+
+
+def send(port: int, bodies: list[bytes], into: Any) -> None:
+    """One pod: each request once the one before was acknowledged."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    headers = {"Authorization": f"Bearer {POD_TOKEN}", "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    took = []
+    for body in bodies:
+        began = time.perf_counter()
+        while True:
+            connection.request("POST", "/v1/traces", body, headers)
+            answer = connection.getresponse()
+            said = answer.read()
+            if answer.status == 200:
+                break
+            assert answer.status in (429, 503), said
+            time.sleep(0.05)
+        took.append(time.perf_counter() - began)
+    into.put(took)
+
+
+@pytest.fixture(scope="module")
+def say() -> Iterator[Say]:
+    with kept(LOG) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    with postgres.running() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/runs.db"
+    running: postgres.Server = request.getfixturevalue("server")
+    return running.database()
+
+
+def test_from_http_to_the_commit(address: str, tmp_path: Path, say: Say) -> None:
+    bodies = [
+        [gzip.compress(a_body(instance, 1 + EACH * number), 1) for number in range(REQUESTS)]
+        for instance in (str(uuid.uuid4()) for _ in range(SENDERS))
+    ]
+    with RecorderStage(tmp_path) as stage, as_process(stage, address) as process:
+        warm = [gzip.compress(a_body(str(uuid.uuid4()), 1), 1)]
+        _all_at_once(stage.port, [warm])
+        began = time.perf_counter()
+        took = _all_at_once(stage.port, bodies)
+        seconds = time.perf_counter() - began
+        memory = _peak(process.pid)
+        found = stage.metrics()
+        commits = found["dynamiq_recorder_commit_duration_seconds_count"]
+        stored = found["dynamiq_recorder_runs_stored_total"] - EACH
+    rate = SENDERS * REQUESTS * EACH / seconds
+    kind = address.partition(":")[0]
+    acks = statistics.quantiles(took, n=20)
+    say(
+        f"{kind}: {rate:,.0f} runs/s of {NODES} nodes, {SENDERS} senders of {EACH} runs a request; acknowledged after p50 "
+        f"{statistics.median(took) * 1000:.0f} ms, p95 {acks[-1] * 1000:.0f} ms; {commits:.0f} commits; most memory {memory / 2**20:.0f} MiB",
+    )
+    assert stored == SENDERS * REQUESTS * EACH
+    assert rate >= LEAST
+    assert memory <= MEMORY_MOST
+
+
+def test_by_stages(address: str, say: Say) -> None:
+    """Of one thread: reading a body, making runs of it, and the store's commits of 500 runs."""
+    raw = [a_body(str(uuid.uuid4()), 1) for _ in range(20)]
+    prices, now = Prices(), time.time_ns() // 1000
+    began = time.perf_counter()
+    groups = [spans.from_json(each) for each in raw]
+    read = time.perf_counter()
+    batches: list[Batch] = [otlp.parse(each, SENDER, prices, now).batch for each in groups]
+    made = time.perf_counter()
+    store = opened(address)
+    written = time.perf_counter()
+    for place in range(0, len(batches), 2):
+        store.write(batches[place : place + 2])
+    stored = time.perf_counter()
+    store.close()
+    count = len(raw) * EACH
+    kind = address.partition(":")[0]
+    say(
+        f"{kind}, one thread: JSON {count / (read - began):,.0f} runs/s ({len(raw[0]) / EACH:,.0f} bytes each), "
+        f"runs of it {count / (made - read):,.0f}/s, store {count / (stored - written):,.0f}/s",
+    )
+
+
+class as_process:  # noqa: N801 - used as a function
+    """The recorder of a stage as a process."""
+
+    def __init__(self, stage: RecorderStage, address: str) -> None:
+        self._stage, self._address = stage, address
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        import yaml
+
+        from tests.support.scripted import kubeconfig
+
+        stage = self._stage
+        path = stage.folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(stage._server)))
+        ports = ["--host", HOST, "--port", str(stage.port), "--metrics-port", str(stage.metrics_port)]
+        command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", self._address, "--kubeconfig", str(path), *ports]
+        self._process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")})
+        eventually("the recorder is ready", lambda: self._process.poll() is not None or stage._answers(ready=True))
+        assert self._process.poll() is None
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        assert self._process.wait(60) == 0
+
+
+def _all_at_once(port: int, bodies: list[list[bytes]]) -> list[float]:
+    """How long each request took."""
+    queue: Any = multiprocessing.Queue()
+    senders = [multiprocessing.Process(target=send, args=(port, each, queue)) for each in bodies]
+    for each in senders:
+        each.start()
+    took = [seconds for _ in senders for seconds in queue.get(timeout=300)]
+    for each in senders:
+        each.join()
+    return took
+
+
+def _peak(pid: int) -> int:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
