@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import logging
 import sys
 
@@ -15,8 +17,14 @@ from dynamiq_recorder.serve import Options, serve
 from dynamiq_recorder.store.interface import Retention, Store, Unavailable, WrongStore
 from dynamiq_recorder.store.opening import opened
 
+ARENAS = 2
+_M_ARENA_MAX = -8
+"""Of glibc's mallopt: each thread would get a heap of its own, and what it frees there is no other's."""
+
 
 def main() -> int:
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
     options = parser()
     given = options.parse_args()
     if given.store is None:

@@ -53,7 +53,7 @@ def _serving(to: argparse.ArgumentParser) -> None:
     setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
     setting(to, "--gate-account", GATE, "user name of the gate's account, which relays for Apps that sleep")
     setting(to, "--queue-runs", "4000", "runs that wait for their commit at most; beyond them senders get 429", kind=count)
-    setting(to, "--queue-bytes", str(32 << 20), "bytes of bodies that wait for their commit at most", kind=count)
+    setting(to, "--queue-bytes", str(12 << 20), "bytes of bodies that wait for their commit at most", kind=count)
 
 
 def _keeping(to: argparse.ArgumentParser) -> None:

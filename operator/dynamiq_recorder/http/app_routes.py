@@ -17,7 +17,7 @@ from dynamiq_recorder.http.queries import DeleteQueryOf, ExportQueryOf, MetricsQ
 from dynamiq_recorder.model import Run
 from dynamiq_recorder.reads import figures, runs
 
-TOGETHER = 50
+TOGETHER = 20
 """Runs of an export that are read, and sent, at once."""
 
 router = APIRouter(prefix="/v1/apps/{uid}")

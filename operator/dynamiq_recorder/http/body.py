@@ -12,6 +12,7 @@ from dynamiq_recorder.http.errors import CLOSES, HttpProblem
 
 BODY_MAX = 8 * 1024 * 1024
 """Bytes, decompressed."""
+LARGE = 1024 * 1024
 SILENT_MOST, WITHIN = 15.0, 60.0
 """Seconds between two parts of a body, and for all of it."""
 
@@ -43,6 +44,16 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX) -> byte
                     return bytes(body)
     except TimeoutError:
         raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
+
+
+def is_large(headers: Headers, body: bytes) -> bool:
+    """Whether a body has more than `LARGE` bytes without its compression: what is parsed takes ten times the memory of its text."""
+    if len(body) > LARGE or headers.get("content-encoding", "identity") == "identity":
+        return len(body) > LARGE
+    try:
+        return len(zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, LARGE + 1)) > LARGE
+    except zlib.error:
+        return False
 
 
 def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:

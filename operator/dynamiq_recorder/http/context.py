@@ -29,7 +29,7 @@ READS, EXPORTS = 8, 2
 """Questions to the store at a time, and exports."""
 PARSERS = 2
 """Bodies that are parsed at a time."""
-ARRIVING_MOST = 48 * 1024 * 1024
+ARRIVING_MOST = 32 * 1024 * 1024
 INSTANCES_MOST = 50_000
 _T = TypeVar("_T")
 
@@ -80,6 +80,8 @@ class Context:
     reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     exports: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTS))
     parsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PARSERS))
+    large: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """Held by a large body from its parsing to its commit."""
     instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """The pod of each instance that was seen lately."""
     active: dict[str, None] = field(default_factory=dict)

@@ -34,8 +34,7 @@ log = logging.getLogger(__name__)
 async def take(request: Request) -> Response:
     context = context_of(request)
     user = await context.user(request)
-    named = request.headers.get(APP_ID_HEADER)
-    sender = await context.writers.sender(user, named)
+    sender = await context.writers.sender(user, request.headers.get(APP_ID_HEADER))
     if context.health.fullness is not None and context.health.fullness >= context.full_at:
         raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -45,22 +44,31 @@ async def take(request: Request) -> Response:
         packed = await body.read(request.headers, request.receive)
         began = time.monotonic()
         async with context.parsers:
-            raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed)
-            del packed
-            given = await anyio.to_thread.run_sync(_read, raw, kind)
-            if sender is None:
-                sender = await context.writers.account(user, named or _claimed(given))
-            await _check_instances(context, sender, given, user)
-            parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
-        size = len(raw)
-        del given, raw
-    if parsed.batch.runs or parsed.batch.instances:
-        await context.queue.put(_fitting(context, parsed.batch), size)
-    context.active[sender.app_uid] = None
+            is_large = await anyio.to_thread.run_sync(body.is_large, request.headers, packed)
+        async with context.large if is_large else contextlib.nullcontext():
+            parsed = await _stored(context, request, packed, kind, user, sender)
     context.metrics.ack_seconds.observe(time.monotonic() - began)
     if parsed.rejected:
         context.metrics.refused.inc(parsed.rejected)
     return _answer(kind, parsed)
+
+
+async def _stored(context: Context, request: Request, packed: bytes, kind: str, user: User, sender: Sender | None) -> Parsed:
+    """What came of a body, once its runs are committed."""
+    async with context.parsers:
+        raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed)
+        size = len(raw)
+        given = await anyio.to_thread.run_sync(_read, raw, kind)
+        del raw
+        if sender is None:
+            sender = await context.writers.account(user, request.headers.get(APP_ID_HEADER) or _claimed(given))
+        await _check_instances(context, sender, given, user)
+        parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
+        del given
+    if parsed.batch.runs or parsed.batch.instances:
+        await context.queue.put(_fitting(context, parsed.batch), size)
+        context.active[sender.app_uid] = None
+    return parsed
 
 
 class _Given(msgspec.Struct):

@@ -42,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Runs and bytes (of bodies) that wait for their commit at most."""
 
     runs: int = 4000
-    bytes: int = 32 * 1024 * 1024
+    bytes: int = 12 * 1024 * 1024
 
 
 class _Waiting(msgspec.Struct):

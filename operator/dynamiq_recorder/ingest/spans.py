@@ -101,13 +101,15 @@ def from_json(body: bytes) -> list[Group]:
         raise NotReadable(f"the body is no ExportTraceServiceRequest: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         request = _leniently(body, error)
-    groups = [
-        Group(
-            _attributes(each.resource.attributes if each.resource else None),
-            [_span(span) for scope in each.scope_spans or () for span in scope.spans or ()],
-        )
-        for each in request.resource_spans or ()
-    ]
+    groups = []
+    for each in request.resource_spans or ():
+        found = []
+        for scope in each.scope_spans or ():
+            there, scope.spans = scope.spans or [], None
+            there.reverse()
+            while there:  # each is given free as it is read: there are many
+                found.append(_span(there.pop()))
+        groups.append(Group(_attributes(each.resource.attributes if each.resource else None), found))
     return _bounded(groups)
 
 
