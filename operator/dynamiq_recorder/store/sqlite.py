@@ -25,7 +25,7 @@ from dynamiq_recorder.store.interface import Unavailable, WrongStore
 READERS = 4
 BUSY = 10.0
 """Seconds that a connection waits for another."""
-CACHE = 64 << 20
+CACHE = 16 << 20
 """Bytes of pages that the writer keeps; each reader a quarter."""
 CHECKPOINT = 4_000
 """Pages of the log, 16 MiB, from which on a commit moves them to the file."""
