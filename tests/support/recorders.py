@@ -1,0 +1,172 @@
+"""A recorder as a process of this checkout, on a real API server, under its own account; Apps with pods, and everybody's tokens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.runs import RECORDER_NAMESPACE
+from local.clusters import Cluster
+from tests.support import factories
+from tests.support.api import Api, Manifest
+from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.recorder_stage import HOST, free_port
+from tests.support.waiting import eventually
+
+ACCOUNT = "dynamiq-recorder"
+PINS = "0123456789abcdef"
+ENDS_WITHIN = 60.0
+
+
+def install(cluster: Cluster, folder: Path) -> Path:
+    """Installs the recorder's account with the rights that its manifests give it; returns a kubeconfig that logs in as it."""
+    kubectl = Kubectl(cluster)
+    manifests = REPOSITORY / "manifests" / "recorder"
+    for name in ("namespace.yaml", "service-account.yaml", "rbac.yaml"):
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifests / name))
+    return login_of(cluster, ACCOUNT, RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
+
+
+@dataclass
+class Recorder:
+    """A recorder that is started, killed and started again over one store."""
+
+    kubeconfig: Path
+    folder: Path
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it is ready."""
+        command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", f"sqlite://{self.folder}/runs.db"]
+        command += [
+            "--host",
+            HOST,
+            "--port",
+            str(self.port),
+            "--metrics-port",
+            str(self.metrics_port),
+            "--kubeconfig",
+            str(self.kubeconfig),
+        ]
+        with (self.folder / "recorder.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
+            )
+        eventually(f"the recorder is ready: see {self.folder}/recorder.log", lambda: self._runs() and self.status("/readyz") == 200)
+
+    def _runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(ENDS_WITHIN)
+
+    def stop(self) -> None:
+        """SIGTERM; it has to end well, and to have met no surprise."""
+        assert self.process is not None
+        self.process.terminate()
+        assert self.process.wait(ENDS_WITHIN) == 0
+        log = (self.folder / "recorder.log").read_text()
+        assert "Traceback" not in log, log[-4000:]
+
+    def status(self, path: str) -> int:
+        try:
+            return requests.get(self.url + path, timeout=5).status_code
+        except requests.ConnectionError:
+            return 0
+
+    def send(self, token: str | None, body: Any, app_id: str | None = None, **headers: str) -> requests.Response:
+        given = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"X-Dynamiq-App-Id": app_id} if app_id else {}), **headers}
+        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=30)
+
+    def call(self, method: str, path: str, token: str | None, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
+    made = Recorder(install(cluster, folder), folder)
+    made.start()
+    try:
+        yield made
+    finally:
+        if made._runs():
+            made.stop()
+
+
+def token(api: Api, namespace: str, account: str, *, audience: str | None = None, pod: Manifest | None = None) -> str:
+    """A token as a kubelet gives it to a pod, or, without `pod`, as `kubectl create token` does."""
+    spec: Manifest = {"audiences": [audience]} if audience else {}
+    if pod is not None:
+        spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    answer = api.request("POST", url, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+    assert answer.ok, answer.message
+    return str(answer.body["status"]["token"])
+
+
+def an_app(api: Api, namespace: str, *, content: bool = False, name: str = factories.NAME) -> Manifest:
+    """An App; without an operator nothing is made of it."""
+    runs = [factories.with_spec(runs={"content": True})] if content else []
+    answer = api.create(factories.app_manifest(factories.in_namespace(namespace), *runs, name=name))
+    assert answer.ok, answer.message
+    return answer.body
+
+
+def a_pod(
+    api: Api,
+    namespace: str,
+    app: Manifest,
+    *,
+    name: str = factories.NAME,
+    label: str | None = None,
+    owner: Manifest | None = None,
+    pins: str = PINS,
+) -> Manifest:
+    """A pod of an App's workload, which the cluster's controllers make. `label`, `owner`: what it claims instead of what is so."""
+    meta = (owner or app)["metadata"]
+    labels = {names.APP_LABEL: label or app["metadata"]["name"], "workload": name}
+    owners = [{"apiVersion": API_VERSION, "kind": "App", "name": meta["name"], "uid": meta["uid"], "controller": True}]
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "runtime",
+        "image": "example.test/runtime:1",
+        "env": [{"name": "DYNAMIQ_PINS", "value": pins}, {"name": "DYNAMIQ_WORKFLOW_VERSION", "value": "v1"}],
+        "securityContext": security,
+    }
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, "containers": [container]},
+    }
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "ownerReferences": owners},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"workload": name}}, "template": template},
+    }
+    answer = api.create(workload)
+    assert answer.ok, answer.message
+    url = f"/api/v1/namespaces/{namespace}/pods"
+    found: Manifest = eventually(
+        f"the pod of {name} is there",
+        lambda: next(iter(api.request("GET", url, query={"labelSelector": f"workload={name}"}).body["items"]), None),
+    )
+    return found
