@@ -41,11 +41,12 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
         lines = connection.all("SELECT DISTINCT pins FROM app_rows WHERE app_key = ?", (app,))
         affected |= {(app, pins) for (pins,) in lines}
     after = periods(connection, affected)
+    touched = _keys(connection, rows)
     tally = Tally()
     for app, pins in sorted(affected):
         now = after[app, pins]
         for since, until, row in now.all() if app in restored else changed(before[app, pins], now):
-            moved += _move(database, connection, tally, (app, pins, since, until), row)
+            moved += _move(database, connection, tally, (app, pins, since, until), row, touched)
     rollups.apply(connection, tally)
     return moved
 
@@ -71,17 +72,48 @@ def _affected(connection: Connection, rows: Sequence[Row], apps: Mapping[str, in
     return affected
 
 
-def _move(database: Database, connection: Connection, tally: Tally, which: tuple[int, str, int, int], row: int | None) -> int:
-    """Makes runs of an App with these pins, that started in this time, a row's."""
-    condition = "app_key = ? AND pins = ? AND started_at >= ? AND started_at < ? AND row_key IS DISTINCT FROM ? AND source <> 'sdk'"
+def _keys(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, int]]:
+    """Of Apps and rows."""
+    found: set[tuple[int, int]] = set()
+    for part in pieces(rows):
+        condition, values = connection.within("uid", [row.uid for row in part])
+        found |= {(app, key) for app, key in connection.all(f"SELECT app_key, key FROM app_rows WHERE {condition}", values)}  # noqa: S608
+    return found
+
+
+def _move(
+    database: Database,
+    connection: Connection,
+    tally: Tally,
+    which: tuple[int, str, int, int],
+    row: int | None,
+    touched: set[tuple[int, int]],
+) -> int:
+    """Makes runs of an App with these pins, that started in this time, a row's: those of other rows that have these pins, or may have had
+    them, and those of none.
+    """
+    app, pins, since, until = which
+    with_pins = connection.all("SELECT key FROM app_rows WHERE app_key = ? AND pins = ?", (app, pins))
+    others = {key for (key,) in with_pins} | {key for of_app, key in touched if of_app == app}
+    times = "pins = ? AND started_at >= ? AND started_at < ?"
     moved = 0
-    while keys := [line[0] for line in connection.all(f"SELECT key FROM runs WHERE {condition} LIMIT {MANY}", (*which, row))]:  # noqa: S608
+    for other in sorted(others - ({row} if row is not None else set())):
+        moved += _move_all(database, connection, tally, f"app_key = ? AND row_key = ? AND {times}", (app, other, pins, since, until), row)
+    if row is not None:
+        of_none = f"app_key = ? AND source IN ('runtime', 'otlp') AND row_key IS NULL AND source <> 'sdk' AND {times}"
+        moved += _move_all(database, connection, tally, of_none, which, row)
+    return moved
+
+
+def _move_all(database: Database, connection: Connection, tally: Tally, where: str, values: Sequence[object], row: int | None) -> int:
+    moved = 0
+    while keys := [line[0] for line in connection.all(f"SELECT key FROM runs WHERE {where} LIMIT {MANY}", values)]:  # noqa: S608
         for have in stored(database, connection, keys, content=False):
             tally.add(have.run, have.app, have.row, -1)
             tally.add(have.run, have.app, row)
         for table, column in (("runs", "key"), ("scores", "run_key")):
-            within, values = connection.within(column, keys)
-            connection.do(f"UPDATE {table} SET row_key = ? WHERE {within}", [row, *values])  # noqa: S608 - our own names
+            within, ids = connection.within(column, keys)
+            connection.do(f"UPDATE {table} SET row_key = ? WHERE {within}", [row, *ids])  # noqa: S608 - our own names
         moved += len(keys)
     return moved
 

@@ -40,6 +40,8 @@ class Connection(Protocol):
     """One transaction. `again`: whether another one was in its way before, so that it had better be alone."""
 
     again: bool
+    straight: str
+    """A JOIN whose left side is walked, and looked up in the right."""
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
         """The lines of each, one after the other, with one wait for all."""
@@ -73,6 +75,10 @@ class Connection(Protocol):
 
     def contains(self, column: str) -> str:
         """A condition: the column's text has the parameter's in it."""
+        ...
+
+    def by(self, index: str) -> str:
+        """After the name of a table: read by this index. "" where the database finds out by itself."""
         ...
 
     def new_keys(self, count: int) -> Question:

@@ -71,6 +71,8 @@ class PostgresConnection:
     a database the waits are what takes time.
     """
 
+    straight = "JOIN"
+
     def __init__(self, raw: Raw, plans: Plans | None = None, *, again: bool = False) -> None:
         self.again = again
         self._cursor, self._plans = raw.cursor(), plans
@@ -148,7 +150,7 @@ class PostgresConnection:
 
     def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
         there = [each for each in wanted if each.keys]
-        lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, there)])[1:])
+        lines = iter(self.ask([*map(_matching, there)]))
         return [next(lines) if each.keys else [] for each in wanted]
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
@@ -157,6 +159,9 @@ class PostgresConnection:
 
     def contains(self, column: str) -> str:
         return f"strpos({column}, ?) > 0"
+
+    def by(self, index: str) -> str:  # noqa: ARG002 - it has statistics
+        return ""
 
     def new_keys(self, count: int) -> Question:
         return "SELECT nextval('run_keys') FROM generate_series(1, ?)", (count,)
@@ -168,7 +173,7 @@ class PostgresConnection:
         self.ask(self._locks([_SCHEMA], _ALONE))
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
-        return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _ALONE if alone else _SHARED)
+        return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _SHARED)
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
         self.ask(self.rows_held(apps, alone=alone))

@@ -219,7 +219,9 @@ def wholeness(connection: Connection, app_uid: str, now: int, alive: Sequence[st
         count += 1
         missing += max(0, (highest if going else max(last, highest)) - stored, dropped)
         cut_off += not ended and not going
-    loose = connection.all("SELECT count(*) FROM runs WHERE app_key = ? AND row_key IS NULL AND source = 'runtime'", (app,))[0][0]
+    loose = connection.all(
+        "SELECT count(*) FROM runs WHERE app_key = ? AND row_key IS NULL AND source <> 'sdk' AND source = 'runtime'", (app,)
+    )[0][0]
     first = connection.all("SELECT min(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
     last = connection.all("SELECT max(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
     return Wholeness(instances=count, missing=missing, cut_off=cut_off, unattributed=int(loose), first_at=first, last_at=last)

@@ -72,7 +72,7 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_id ON runs (id);
 CREATE INDEX runs_time ON runs (app_key, started_at);
-CREATE INDEX runs_pins ON runs (app_key, pins, started_at) WHERE pins IS NOT NULL;
+CREATE INDEX runs_row ON runs (app_key, row_key, started_at) WHERE row_key IS NOT NULL;
 CREATE INDEX runs_version ON runs (app_key, workflow_version, started_at) WHERE workflow_version IS NOT NULL;
 CREATE INDEX runs_status ON runs (app_key, status, started_at) WHERE status <> 'succeeded';
 CREATE INDEX runs_trigger ON runs (app_key, trigger_name, started_at) WHERE trigger_name IS NOT NULL;
@@ -80,7 +80,7 @@ CREATE INDEX runs_session ON runs (app_key, session_id, started_at) WHERE sessio
 CREATE INDEX runs_user ON runs (app_key, user_id, started_at) WHERE user_id IS NOT NULL;
 CREATE INDEX runs_duration ON runs (app_key, duration);
 CREATE INDEX runs_cost ON runs (app_key, cost) WHERE cost IS NOT NULL;
-CREATE INDEX runs_unattributed ON runs (app_key, started_at) WHERE row_key IS NULL AND source = 'runtime';
+CREATE INDEX runs_of_none ON runs (app_key, source, pins, started_at) WHERE row_key IS NULL AND source <> 'sdk';
 
 CREATE TABLE labels (
     app_key INTEGER NOT NULL,
