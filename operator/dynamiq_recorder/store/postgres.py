@@ -150,7 +150,7 @@ class PostgresConnection:
 
     def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
         there = [each for each in wanted if each.keys]
-        lines = iter(self.ask([*map(_matching, there)]))
+        lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, there)])[1:])
         return [next(lines) if each.keys else [] for each in wanted]
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
@@ -173,7 +173,7 @@ class PostgresConnection:
         self.ask(self._locks([_SCHEMA], _ALONE))
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
-        return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _SHARED)
+        return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _ALONE if alone else _SHARED)
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
         self.ask(self.rows_held(apps, alone=alone))

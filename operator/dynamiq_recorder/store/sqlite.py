@@ -155,7 +155,7 @@ class SqliteDatabase:
             pass
         with self._writing, _named():
             deadline = time.monotonic() + BUSY
-            while self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] and time.monotonic() < deadline:
+            while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
                 time.sleep(0.05)
 
     def _give_back(self) -> bool:
@@ -238,7 +238,7 @@ def _opened(path: Path, cache: int, *, reading: bool = False) -> sqlite3.Connect
     raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("PRAGMA synchronous = FULL")
-    raw.execute("PRAGMA secure_delete = OFF")
+    raw.execute("PRAGMA secure_delete = ON")
     raw.execute("PRAGMA temp_store = MEMORY")
     raw.execute(f"PRAGMA cache_size = -{cache >> 10}")
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
