@@ -109,7 +109,10 @@ def _found(look: _Look, after: Place | None, limit: int, offset: int) -> tuple[l
         elif way.by == STARTED and some and (oldest < 0 or some[-1][0] < oldest):
             sparsest, oldest = way, some[-1][0]
     if short is None:
-        return _walked(look, sparsest, after, limit, offset)
+        total = COUNTED if any(look.is_all(way) for way in look.ways) else _counted(look, sparsest)
+        return _walked(look, sparsest, after, limit, offset, total)
+    if not look.asked:
+        return _walked(look, short, after, limit, offset, len(entries))
     places = sorted(_all_on(look, short, entries), key=lambda place: _order(place, look.sort))
     first = offset if after is None else sum(_order(place, look.sort) <= _order(after, look.sort) for place in places)
     found = places[first : first + limit]
@@ -128,9 +131,8 @@ def _order(place: Place, sort: Sort) -> tuple[bool, int, int]:
     return (place.rest, -place.value, -place.key) if sort.descending else (place.rest, place.value, place.key)
 
 
-def _walked(look: _Look, sparsest: Way, after: Place | None, limit: int, offset: int) -> tuple[list[Place], int, Place | None]:
-    """Where no way is short: along one in the page's order."""
-    total = COUNTED if any(look.is_all(way) for way in look.ways) else _counted(look, sparsest)
+def _walked(look: _Look, sparsest: Way, after: Place | None, limit: int, offset: int, total: int) -> tuple[list[Place], int, Place | None]:
+    """Where no way is short, or all runs are asked for: along one in the page's order."""
     needed = offset + limit + 1
     found: list[Place] = []
     until: Place | None = None
