@@ -19,7 +19,7 @@ from tests.support import factories, postgres
 from tests.support import stage as stages
 from tests.support.cluster import REPOSITORY
 from tests.support.collector import attributes_of
-from tests.support.history_stage import counted
+from tests.support.history_stage import counted, in_full
 from tests.support.load.recording.accounts import Books, Told
 from tests.support.load.recording.identities import Reader, RecordedPod, account, app_uid, pods_of
 from tests.support.load.recording.recorders import RecorderProcess, Volume, recording, volume
@@ -39,6 +39,7 @@ QUEUE = 11_000  # runs that a process may have in its hands: its queue, and the 
 KILLS, ROLLS, RESTARTS = 20, 20, 5
 REPLICAS = 3
 DISK = 1024  # MiB
+SILENT = 200.0  # seconds, for which a process may be silent before it counts as cut off
 FULL_FOR = 2000  # runs
 NOWHERE = "http://127.0.0.1:9"
 """The operator's recorder: pods that stand in for those of the App name the one that is tested."""
@@ -142,6 +143,8 @@ def _storm(
     for run in reader.lines(f"/v1/apps/{uid}/runs.jsonl"):
         if run["instance"] in ours:
             stored.setdefault(run["instance"], []).append(run["id"])
+    if in_full():
+        _leave(stage, reader, uid)
     state = reader.get(f"/v1/apps/{uid}/recorder")["data"]
     books = Books(told, stored, frozenset(relay.acknowledged), frozenset(relay.goodbyes), state["missing"], state["cut_off"])
     FIGURES.note(
@@ -151,6 +154,14 @@ def _storm(
         f"  {relay.lost} answers of the recorder were lost on their way; answers by status: {dict(sorted(relay.statuses.items()))}",
     )
     assert not (wrong := books.wrong(QUEUE)), wrong
+
+
+def _leave(stage: Stage, reader: Reader, uid: str) -> None:
+    """Has the pods go whose processes were killed: until then these may have more to say."""
+    for pod in stage.pods(APP):
+        stage.delete("Pod", pod["metadata"]["name"])
+    eventually("processes that were killed count as cut off", lambda: reader.get(f"/v1/apps/{uid}/recorder")["data"]["cut_off"], SILENT, 5)
+    stage.until_settled(APP)
 
 
 def _fill(disk: Volume, relay: Relay, pods: Pods) -> None:

@@ -23,6 +23,7 @@ from tests.support.history_stage import HistoryStage, counted
 from tests.support.load.recording import costs
 from tests.support.load.recording.identities import Reader, RecordedPod, account, app_uid, pods_of
 from tests.support.load.recording.recorders import RecorderProcess, recording
+from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
 from tests.support.runtime import OPERATOR, SDK_START, Served, serving
 from tests.support.waiting import eventually
@@ -32,6 +33,7 @@ KEY = "a-key-of-the-app"
 WITHIN = 300.0  # seconds for one answer on a busy machine
 CONCURRENT = 8
 RUNS = 1000
+FIGURES = Figures("run-costs")
 AGENT = yaml.safe_load((REPOSITORY / "examples" / "agent" / "helpdesk-v1.yaml").read_text())["spec"]["flow"]
 CONTENT = ("input", "output", "error")
 
@@ -148,7 +150,11 @@ def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: str
     stored = [run for run in recorded.reader.lines(f"/v1/apps/{uid}/runs.jsonl") if run["id"] in ids]
     total = recorded.reader.get(f"/v1/apps/{uid}/metrics")["data"]["series"][0]["total"]
     given, cached, output = costs.tokens()
-    print(f"{len(stored)} runs: {sum(run['cost_usd'] for run in stored):.6f} US dollars, by hand {runs * costs.price():.6f}")
+    FIGURES.note(
+        f"{len(stored)} runs of the SDK's engine, 7 calls of 5 models in each, an agent whose tool is an agent, cached tokens, calls tried again:",
+        f"  {sum(run['cost_usd'] for run in stored):.6f} US dollars, by hand {runs * costs.price():.6f}; {total['unpriced_calls']} calls of a model"
+        " without a price, whose cost is null",
+    )
     assert len(stored) == runs == total["runs"]
     assert sum(run["cost_usd"] for run in stored) == pytest.approx(runs * costs.price(), rel=1e-9)
     assert total["cost_usd"] == pytest.approx(runs * costs.price(), rel=1e-9)

@@ -1,0 +1,109 @@
+"""The recorder as it is installed: its manifests on a cluster with real pods, and callers of an App who keep the ids of their runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPException
+
+from dynamiq_operator.model.runs import RECORDER_NAMESPACE
+from local import images, recorder
+from local.clusters import Cluster
+from local.gateway import Gateway
+from local.transcript import Transcript
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.gateway import ThroughTheGateway
+from tests.support.waiting import eventually
+
+RUN_ID = "X-Dynamiq-Run-Id"
+CALLERS = 8
+GONE_WITHIN = 180.0  # seconds
+
+
+@dataclass(frozen=True)
+class Installed:
+    """`inside`: its URL for pods, `outside`: for this machine."""
+
+    cluster: Cluster
+    kubectl: Kubectl
+    outside: str
+    inside: str = recorder.URL
+
+    def until_ready(self) -> None:
+        self.kubectl("rollout", "status", recorder.WORKLOAD, "--timeout=110s", namespace=RECORDER_NAMESPACE)
+
+    def kill(self, *_: object) -> None:
+        """Its pod, at once; the StatefulSet makes it anew on the same volume."""
+        self.kubectl("delete", "pod", "dynamiq-recorder-0", "--grace-period=0", "--force", "--wait=false", namespace=RECORDER_NAMESPACE)
+
+
+@contextmanager
+def installed(cluster: Cluster) -> Iterator[Installed]:
+    """Gone at the end, with its volume."""
+    kubectl, api, transcript = Kubectl(cluster), Api.of(cluster), Transcript(cluster, REPOSITORY)
+    cluster.load_images(images.ensure([images.RECORDER]).values())
+    folder = str(REPOSITORY / recorder.MANIFESTS)
+    volume = f"{cluster.name}-recorder"
+    try:
+        recorder.provide_volume(cluster, transcript)
+        kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
+        outside = eventually("the recorder's Service is there", lambda: recorder.reached(cluster, transcript))
+        made = Installed(cluster, kubectl, outside)
+        made.until_ready()
+        yield made
+    finally:
+        kubectl("delete", "--ignore-not-found", "-k", folder, timeout=GONE_WITHIN)
+        kubectl("delete", "pv", volume, "--ignore-not-found")
+        eventually("the recorder is gone", lambda: not api.get("Namespace", RECORDER_NAMESPACE, "").ok, GONE_WITHIN)
+
+
+@dataclass
+class Calls:
+    """What callers were told: ids of runs, in no order; `failed`: calls without an answer, or with another one than 200."""
+
+    ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        return len(self.ids) + len(self.failed)
+
+
+@contextmanager
+def calling(at: Gateway, host: str, rate: float) -> Iterator[Calls]:
+    """Calls all along at this rate, on new connections, while the block runs."""
+    calls, end = Calls(), threading.Event()
+    threads = [threading.Thread(target=_call, args=(at, host, CALLERS / rate, calls, end), daemon=True) for _ in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield calls
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def _call(at: Gateway, host: str, every: float, calls: Calls, end: threading.Event) -> None:
+    due = time.monotonic()
+    while not end.wait(max(0.0, due - time.monotonic())):
+        due = max(due + every, time.monotonic() - every)
+        connection = ThroughTheGateway(host, at, timeout=20)
+        with contextlib.closing(connection):
+            try:
+                connection.request("POST", "/", json.dumps({"input": {}}), {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, HTTPException) as error:
+                calls.failed.append(repr(error))
+                continue
+        if answer.status == 200 and (run_id := answer.headers[RUN_ID]):
+            calls.ids.append(run_id)
+        else:
+            calls.failed.append(str(answer.status))
