@@ -23,7 +23,8 @@ DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
 """How long a pod goes on answering after it was told to end: endpoints and gateways need that time to forget the pod."""
-EXIT_SECONDS = 5
+EXIT_SECONDS = 8
+"""After the drain: the last connections are let go, and the last runs are sent to the recorder."""
 MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
 """The limit where neither the row nor its Runtime has one: without it, one workflow could take the memory of its whole node."""
 STORAGE_LIMIT = "1Gi"
