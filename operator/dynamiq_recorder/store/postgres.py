@@ -303,6 +303,8 @@ def _check(raw: Raw) -> None:
 def _as_writer(raw: Raw) -> None:
     raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
     raw.autocommit = True  # BEGIN and COMMIT go with other statements
+    # A plan that was made while a table was empty is kept: it has to be by an index, which is right whenever there is more.
+    raw.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
     raw.prepare_threshold = None  # the driver, where it prepares, forgets all that is prepared after an error, Plans' too
 
 
