@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 def _serving(to: argparse.ArgumentParser) -> None:
     setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str)
     setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start; it is in no log", kind=Path)
-    setting(to, "--host", "0.0.0.0", "address to listen on")  # noqa: S104 - the pod's own
+    setting(to, "--host", None, "address to listen on (default: every one)")
     setting(to, "--port", "8080", "port of runs, reads and probes", kind=port)
     setting(to, "--metrics-port", "9090", "port of /metrics", kind=port)
     setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 import msgspec
 import prometheus_client
@@ -43,11 +45,11 @@ log = logging.getLogger(__name__)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one process. `kind`: of the store, sqlite or postgresql."""
+    """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address."""
 
     store: Store
     kind: str
-    host: str = "0.0.0.0"  # noqa: S104 - the pod's own address
+    host: str | None = None
     port: int = 8080
     metrics_port: int = 9090
     prices: Path | None = None
@@ -83,7 +85,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     try:
         async with await connect(options.kubeconfig, options.kube_context) as client:
             context = _context(client, options, queue, metrics, prices)
-            exposed, _ = prometheus_client.start_http_server(options.metrics_port, options.host, metrics.registry)
+            exposed = _expose(options, metrics)
             upkeep = Upkeep(context, options.keep, options.retains_every)
             upkeep.start()
             try:
@@ -124,7 +126,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
 async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
     config = uvicorn.Config(
         create_app(context),
-        host=options.host,
+        host=options.host,  # type: ignore[arg-type] # None is every address of every family
         port=options.port,
         loop="none",
         http=LimitedProtocol,
@@ -162,6 +164,13 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
         for task in (*beside, stopped, served):
             task.cancel()
         await asyncio.gather(*beside, stopped, served, return_exceptions=True)
+
+
+def _expose(options: Options, metrics: Metrics) -> WSGIServer:
+    """Serves the metrics. Raises OSError where the port is taken."""
+    if options.host is None and socket.has_dualstack_ipv6():
+        return prometheus_client.start_http_server(options.metrics_port, "::", metrics.registry)[0]
+    return prometheus_client.start_http_server(options.metrics_port, options.host or "0.0.0.0", metrics.registry)[0]  # noqa: S104 - the pod's own
 
 
 async def _served(server: Server) -> None:

@@ -30,7 +30,7 @@ from dynamiq_recorder.serve import Options, serve
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.otlp_runs import a_run, request
-from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
 from tests.support.waiting import eventually
 
 HOST = "127.0.0.1"
@@ -274,7 +274,3 @@ def _listed(kept: list[Manifest], _: Sent) -> dict[str, Any]:
 
 def _same(raw: Manifest, _: Sent) -> Manifest:
     return raw
-
-
-def gone(plural: str) -> Reply:
-    return failure(404, "NotFound", f"{plural} not found")

@@ -20,6 +20,7 @@ from tests.support.recorder_stage import (
     ADMIN,
     APP_UID,
     GATE,
+    NAMESPACE,
     OTHER_UID,
     POD_TOKEN,
     STRANGER,
@@ -28,6 +29,7 @@ from tests.support.recorder_stage import (
     pod_of,
     pod_user,
 )
+from tests.support.scripted import missing
 from tests.support.waiting import eventually
 from tests.unit.recorder.test_otlp import as_protobuf
 from tests.unit.recorder.test_upkeep import a_row, pins_of
@@ -296,6 +298,21 @@ def test_a_process_belongs_to_the_pod_that_used_it_first(recorder: RecorderStage
         recorder.script.on("GET", path, raw)
     problem(recorder.send(request(a_run()), "second-pod"), 403, "another pod")
     assert recorder.send(request(a_run(), instance=str(uuid.uuid4())), "second-pod").status_code == 200
+
+
+def test_runs_of_an_app_that_is_gone_are_for_those_who_may_everywhere(recorder: RecorderStage) -> None:
+    """Its namespace's name may be another tenant's by now."""
+    run = a_run()
+    recorder.record(run)
+    recorder.script.on("GET", f"/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{NAMESPACE}/apps/chat", missing("apps", "chat"))
+    recorder.put("apps", recorder.apps[0], "DELETED")
+    eventually("the App is gone", lambda: recorder.call("GET", RUNS).status_code == 404)
+    problem(recorder.call("GET", f"/v1/runs/{run_id_of(run)}"), 404)
+    recorder.rights = lambda spec: spec["user"] == "admin"
+    recorder.users["everywhere"] = {"username": "admin", "groups": ["fresh"]}
+    assert [each["id"] for each in recorder.get(RUNS, "everywhere")] == [run_id_of(run)]
+    problem(recorder.call("GET", f"/v1/apps/{uuid.uuid4()}/runs", "everywhere"), 404)
+    problem(recorder.send(request(a_run(seq=2))), 403, "that there is not")
 
 
 def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> None:
