@@ -144,7 +144,9 @@ class Plain:
         time = run.started_at
         succeeded = [row for row in rows if row.succeeded and row.ended is not None and row.ended <= time]
         progressing = [row for row in rows if row.began <= time and (row.ended is None or row.ended > time)]
-        return max(succeeded or progressing, key=lambda row: row.sequence, default=None)
+        began = [row for row in rows if row.began <= time]
+        first = sorted(rows, key=lambda row: (row.began, row.sequence))[:1]
+        return max(succeeded or progressing or began or first, key=lambda row: row.sequence, default=None)
 
     def matching(self, wanted: Filter) -> list[Run]:
         return [run for run in self.runs.values() if self._matches(run, wanted)]

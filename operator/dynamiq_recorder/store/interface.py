@@ -79,7 +79,8 @@ class Store(Protocol):
         """Notes rows, and moves the runs that they decide: those of their App with their pins. Returns how many runs moved.
 
         A run of pins P that started at t is of the newest row (by sequence) of its App with pins P that succeeded and ended at t or before;
-        else of the newest with P that was progressing at t, so began before and had not ended; else of none. Runs of source sdk are of none.
+        else of the newest with P that was progressing at t, so began before and had not ended; else of the newest with P that began
+        before, and before all of them of the first: no pod is older. Without a row with P it is of none. Runs of source sdk are of none.
         A row with a digest that another App of the same name and namespace has is that App, restored: its runs and rows become this one's,
         and what comes later under the old uid, too.
         """

@@ -24,7 +24,8 @@ class Times(msgspec.Struct, frozen=True):
 
 class Periods:
     """A run that started at t is of the newest row that succeeded and ended at t or before; else of the newest that was progressing at t, so
-    began before and had not ended; else of none.
+    began before and had not ended; else of the newest that began before: its pods still end. Before all of them it is of the first: no pod
+    is older than the first row that it was made for, so that node's clock is behind the API server's.
     """
 
     def __init__(self, rows: Iterable[Times]) -> None:
@@ -33,9 +34,11 @@ class Periods:
         first = succeeded[0][0] if succeeded else END
         self.starts: list[int] = []
         self.keys: list[int | None] = []
+        if rows:
+            self._begin(BEGIN, min(rows, key=lambda row: (row.began, row.sequence)).key)
         edges = {row.began for row in rows} | {row.ended for row in rows if row.ended is not None}
         for edge in sorted(edge for edge in edges if edge < first):
-            self._begin(edge, _progressing(rows, edge))
+            self._begin(edge, _before_success(rows, edge, self.keys[-1]))
         newest = (-1, -1)
         for ended, sequence, key in succeeded:
             newest = max(newest, (sequence, key))
@@ -55,18 +58,22 @@ class Periods:
 
     def all(self) -> Iterator[tuple[int, int, int | None]]:
         """Since, until and the row's key; together they are all times."""
-        for since, until in zip((BEGIN, *self.starts), (*self.starts, END), strict=True):
+        edges = sorted({BEGIN, *self.starts, END})
+        for since, until in pairwise(edges):
             yield since, until, self.at(since)
 
 
-def _progressing(rows: Sequence[Times], time: int) -> int | None:
-    progressing = [row for row in rows if row.began <= time and (row.ended is None or row.ended > time)]
-    return max(progressing, key=lambda row: row.sequence).key if progressing else None
+def _before_success(rows: Sequence[Times], time: int, otherwise: int | None) -> int | None:
+    """The key of the row at a time at which none has succeeded."""
+    began = [row for row in rows if row.began <= time]
+    progressing = [row for row in began if row.ended is None or row.ended > time]
+    newest = max(progressing or began, key=lambda row: row.sequence, default=None)
+    return newest.key if newest is not None else otherwise
 
 
 def changed(before: Periods, after: Periods) -> Iterator[tuple[int, int, int | None]]:
     """The times in which runs are of another row than before, and that row."""
-    edges = [BEGIN, *sorted({*before.starts, *after.starts}), END]
+    edges = sorted({BEGIN, END, *before.starts, *after.starts})
     for since, until in pairwise(edges):
         row = after.at(since)
         if row != before.at(since):

@@ -24,14 +24,15 @@ def _at(row: Row, after: int) -> int:
 
 
 CASES = [
-    pytest.param([FIRST], FIRST.began - 1, None, id="before its row began"),
+    pytest.param([FIRST], FIRST.began - 1, "row-1", id="by a clock that is behind, before its row began"),
+    pytest.param([FAILED, OPEN], FAILED.began - 1, "row-5", id="before all of its rows: of the first"),
     pytest.param([FIRST], _at(FIRST, 5), "row-1", id="while its row progresses"),
     pytest.param([FIRST], FIRST.ended, "row-1", id="at the end of its row's deploy"),
     pytest.param([FIRST, AGAIN], _at(AGAIN, 5), "row-1", id="a newer row with its pins progresses, and its pods are the older's"),
     pytest.param([FIRST, AGAIN], AGAIN.ended, "row-3", id="from the newer row's success on"),
     pytest.param([FIRST, AGAIN], _at(FIRST, 60), "row-1", id="between the two"),
     pytest.param([FAILED], _at(FAILED, 5), "row-5", id="while a row progresses that will fail"),
-    pytest.param([FAILED], FAILED.ended, None, id="after a row failed"),
+    pytest.param([FAILED], FAILED.ended, "row-5", id="after a row failed, whose pods still end"),
     pytest.param([FIRST, FAILED], FAILED.ended, "row-1", id="after a row with the pins of the live one failed"),
     pytest.param([FAILED, OPEN], _at(OPEN, 500), "row-7", id="while the first that works progresses"),
     pytest.param(
