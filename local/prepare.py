@@ -35,7 +35,8 @@ def for_demo(profile: Profile) -> None:
 
 def for_tests() -> None:
     """What `make test` needs. Raises BuildError, ImageError, LocalError."""
-    _run(builds.missing(FOR_TESTS), [*envoy.missing(), *images.missing(), *builds.missing(components.GATEWAY)])
+    beside = [*envoy.missing(), *images.missing(), *builds.missing((*components.GATEWAY, components.OTELCOL))]
+    _run(builds.missing(FOR_TESTS), beside)
 
 
 def _run(*lanes: list[Step]) -> None:
