@@ -1,4 +1,5 @@
 import preact from "@preact/preset-vite";
+import { minify } from "@swc/core";
 import { defineConfig, type Plugin } from "vite";
 
 /** Where `npm run dev` sends what is not the console's own: the API, by its address. */
@@ -11,12 +12,44 @@ const short: Plugin = {
   enforce: "pre",
   config: () => ({ oxc: { jsx: { runtime: "classic", pragma: "_h", pragmaFrag: "_F" } } }),
   transform: (code, id) =>
-    id.endsWith(".tsx") ? `import { h as _h, Fragment as _F } from "preact"; ${code}` : undefined,
+    id.endsWith(".tsx") ? { code: `import { h as _h, Fragment as _F } from "preact"; ${code}`, map: null } : undefined,
 };
+
+/** What Vite's minifier leaves for swc, 1.2 kB gzipped; and 0.3 kB of names under which one script has what the other gives. */
+const small: Plugin = {
+  name: "small-scripts",
+  apply: "build",
+  renderChunk: (code) =>
+    minify(code, { module: true, ecma: 2023, compress: { passes: 3, toplevel: true }, mangle: { toplevel: true } }),
+  generateBundle(_, bundle) {
+    const chunks = Object.values(bundle).filter((each) => each.type === "chunk");
+    for (const from of chunks.filter((each) => each.isEntry)) {
+      const own = new Map<string, string>();
+      from.code = from.code.replace(/export\{([^{}]*)\};?\s*$/, (_, given: string) => {
+        for (const [name, alias] of pairsOf(given)) own.set(alias, name);
+        return `export{${[...own.values()].sort()}};`;
+      });
+      for (const to of chunks.filter((each) => each.imports.includes(from.fileName))) {
+        to.code = to.code.replace(/import\{([^{}]*)\}from/, (_, taken: string) => {
+          const named = pairsOf(taken).map(([name, alias]) => `${own.get(name) ?? name} as ${alias}`);
+          return `import{${named}}from`;
+        });
+      }
+    }
+  },
+};
+
+/** `a as b,c`: by what name, and under which. */
+function pairsOf(names: string): [string, string][] {
+  return names.split(",").map((each) => {
+    const [name = "", alias = name] = each.split(" as ");
+    return [name, alias];
+  });
+}
 
 export default defineConfig({
   base: "/console/",
-  plugins: [preact({ devToolsEnabled: false, prefreshEnabled: true }), short],
+  plugins: [preact({ devToolsEnabled: false, prefreshEnabled: true }), short, small],
   build: {
     outDir: "../dynamiq_operator/rest/static",
     emptyOutDir: true,

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from local.clusters import Cluster
 from tests.console.conftest import PageAs
-from tests.support.browser import portrait
+from tests.support.browser import portrait, runs
 from tests.support.browser.pages import Windows, settled
 from tests.support.browser.portrait import Portrait
 from tests.support.browser.served import Served, User
@@ -44,6 +44,9 @@ SHOWN: dict[str, tuple[str, str]] = {
     "rollout": ("Rollout of v2", "Pods"),
     "deploy": ("Deploy", "refund"),
     "promote": ("Promote deployment", "App support will be made in"),
+    "runs": ("Runs", "Succeeded"),
+    "run": ("Run ", "summarize"),
+    "monitoring": ("Monitoring", "Did the deploy make it worse?"),
     "configuration": ("Access Keys", "mobile-app"),
     "triggers": ("Triggers", "none"),
     "workflows": ("Workflows", "Answers customers' questions"),
@@ -70,8 +73,11 @@ def drawn(look: str) -> list[str]:
 def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as: PageAs, windows: Windows) -> None:
     assert SHOWN.keys() == project.screens.keys()
     signed_in = page_as("anna", "/console/", **LOOKS[look])
+    runs.given(signed_in.page, project.recorded)
     for screen in drawn(look):
         window = windows.open(**LOOKS[look]) if screen == "sign-in" else signed_in
+        if screen == "monitoring":
+            runs.dated(window.page, project.recorded)
         page = window.goto(project.screens[screen])
         if screen == "promote":
             page.get_by_label("Hostname").fill("answers.example.com")
@@ -91,7 +97,7 @@ def shows(page: Page, heading: str, text: str) -> None:
 
 def on_top(page: Page) -> Locator:
     dialog = page.get_by_role("dialog")
-    if re.search("/(deploy|promote|roll-back)$|/history/", page.url):
+    if re.search("/(deploy|promote|roll-back)$|/(history|runs)/", page.url):
         expect(dialog).to_be_visible()
         return dialog
     return page.locator("body")

@@ -1,5 +1,4 @@
 import { useEffect, useState } from "preact/hooks";
-import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { type Problem, problemOf } from "./api/problem.ts";
 import { AppScreen } from "./screens/app/index.tsx";
 import { DeploymentsScreen } from "./screens/deployments/index.tsx";
@@ -8,6 +7,7 @@ import { rest, WorkflowScreen, WorkflowsScreen } from "./screens/parts.ts";
 import { SignInScreen } from "./screens/sign-in.tsx";
 import { UnknownScreen } from "./screens/unknown.tsx";
 import { readSession, session } from "./state/session.ts";
+import { LocationProvider, useLocation, useTop } from "./ui/location.tsx";
 import { Failure } from "./ui/states.tsx";
 
 const ASKED_AGAIN_AFTER = 3_000;
@@ -16,7 +16,7 @@ const REST_AFTER = 1_000;
 /** The console: who is signed in decides between the sign-in and the screens. */
 export function App() {
   return (
-    <LocationProvider scope="/console">
+    <LocationProvider>
       <Screens />
     </LocationProvider>
   );
@@ -65,15 +65,18 @@ function Screens() {
   if (!known?.user) return <Frame />;
   return (
     <Frame>
-      <Router>
-        <Route path="/console/" component={DeploymentsScreen} />
-        <Route path="/console/apps/:id/*" component={AppScreen} />
-        <Route path="/console/apps/:id" component={AppScreen} />
-        <Route path="/console/workflows" component={WorkflowsScreen} />
-        <Route path="/console/workflows/:id/*" component={WorkflowScreen} />
-        <Route path="/console/workflows/:id" component={WorkflowScreen} />
-        <Route default component={UnknownScreen} />
-      </Router>
+      <Screen />
     </Frame>
   );
+}
+
+/** The screen of the address. */
+function Screen() {
+  const { path } = useLocation();
+  const [, , kind, id] = path.split("/");
+  useTop();
+  if (kind === undefined) return <DeploymentsScreen />;
+  if (kind === "apps" && id) return <AppScreen id={id} />;
+  if (kind === "workflows") return id ? <WorkflowScreen id={id} /> : <WorkflowsScreen />;
+  return <UnknownScreen />;
 }

@@ -33,6 +33,11 @@ READ_CONFIGURATION = f"GET {APP_PATH}/configuration"
 READ_KEYS = f"GET {APP_PATH}/access-keys"
 READ_TRIGGERS = f"GET {APP_PATH}/triggers"
 READ_EVENTS = f"GET {APP_PATH}/triggers/{{trigger_id}}/events"
+READ_RUNS = f"GET {APP_PATH}/runs"
+READ_RUN = "GET /v1/runs/{run_id}"
+READ_METRICS = f"GET {APP_PATH}/metrics"
+READ_VERDICTS = f"GET {APP_PATH}/verdicts"
+READ_RUN_COMPARISON = f"GET {ROW_PATH}/comparison"
 READ_WORKFLOWS = "GET /v1/workflows"
 READ_WORKFLOW = f"GET {WORKFLOW_PATH}"
 READ_VERSIONS = f"GET {WORKFLOW_PATH}/versions"
@@ -82,6 +87,7 @@ WORKFLOW: str = data(READ_WORKFLOW)["id"]
 VERSION: str = data(READ_VERSIONS)[0]["id"]
 BEFORE: str = data(READ_FLOW_DIFF)["from"]["id"]
 TRIGGER: str = data(READ_TRIGGERS)[0]["id"]
+RUN: str = data(READ_RUN)["id"]
 PROJECT: str = data(READ_PROJECTS)[0]["id"]
 
 
@@ -238,6 +244,33 @@ def events() -> list[Json]:
     return [first | {"id": uid(41), "status": "failed", "message": LONG}, first]
 
 
+def some_runs(found: list[Json]) -> Json:
+    """A list of runs that is on one page."""
+    told = {"page": 1, "page_size": 100, "page_count": 1, "total_count": len(found), "next_cursor": None, "counted_to": 10_000}
+    return {"data": found, "pagination": told}
+
+
+def runs() -> list[Json]:
+    """One that succeeded, one with the longest texts."""
+    first: Json = example("GET", f"{APP_PATH}/runs")["data"][0]
+    said = {
+        "status": "failed",
+        "reason": "node_failed",
+        "error": LONG,
+        "session_id": UNBROKEN,
+        "user_id": SOMEBODY,
+        "tags": [UNBROKEN[:64]],
+    }
+    return [first | {"id": RUN}, first | {"id": uid(71)} | said]
+
+
+def run(**parts: Any) -> Json:
+    """A run as it is read by itself, with long texts."""
+    found: Json = data(READ_RUN)
+    scores = [{"name": "helpful", "value": 0.5, "comment": LONG, "by": SOMEBODY, "at": found["started_at"]}]
+    return found | {"error": LONG, "session_id": UNBROKEN, "content": "left_out", "scores": scores} | parts
+
+
 def workflows() -> list[Json]:
     first: Json = data(READ_WORKFLOWS)[0]
     return [first, first | {"id": uid(51), "name": f"a-workflow-of-{UNBROKEN[7:50]}", "description": LONG, "newest_version": None}]
@@ -276,6 +309,11 @@ def usual() -> dict[str, Any]:
         READ_KEYS: {"data": keys()},
         READ_TRIGGERS: some(triggers()),
         READ_EVENTS: some(events()),
+        READ_RUNS: some_runs(runs()),
+        READ_RUN: one(run()),
+        READ_METRICS: one(data(READ_METRICS)),
+        READ_VERDICTS: one([data(READ_VERDICTS)[0] | {"deployment_id": ROW}]),
+        READ_RUN_COMPARISON: one(data(READ_RUN_COMPARISON) | {"sentence": LONG}),
         READ_WORKFLOWS: some(workflows()),
         READ_WORKFLOW: one(data(READ_WORKFLOW)),
         READ_VERSIONS: some(versions()),

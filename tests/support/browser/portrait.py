@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from tests.support.browser.served import User
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import OPERATOR_ACCOUNT, Operator, logged_in
+from tests.support.recorder_answers import Recorded
+from tests.support.recorder_runs import Row
 from tests.support.waiting import eventually
 
 SUPPORT, TRIAGE, FAQ = "support", "triage", "faq"
@@ -30,6 +33,7 @@ ANNA, BEN = "anna@example.com", "ben@example.com"
 IMAGE = f"registry.example.com/dynamiq/runtime@sha256:{hashlib.sha256(b'1.4.0').hexdigest()}"
 LARGER = {"requests": {"cpu": "100m", "memory": "256Mi"}}
 SCALED = {"autoscaling": {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 70}, "resources": LARGER}
+HOURS = timedelta(hours=5)
 NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin", "input": '{"question": "What is still open?"}'}
 
 
@@ -40,6 +44,9 @@ class Portrait:
     user: User
     screens: Mapping[str, str]
     """The address of each screen, by the name of its picture."""
+
+    recorded: Recorded
+    """Runs of its rows, made up: each served for some hours, the newest one's are slower than those of the row before."""
 
 
 @contextlib.contextmanager
@@ -58,7 +65,9 @@ def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portra
                 _apps(stage, ending)
                 rows = _history(stage, runtime)
                 _key(stage, "mobile-app")
-                yield Portrait(_somebody(api, home, production), _screens(stage, rows))
+                recorded = _recorded(stage, rows)
+                failed = next(run for run in recorded.runs if run.status == "failed")
+                yield Portrait(_somebody(api, home, production), _screens(stage, rows, failed.id), recorded)
             finally:
                 stage.delete(kinds.RUNTIME.kind, runtime)
 
@@ -161,7 +170,23 @@ def _somebody(api: Api, home: str, production: str) -> User:
     return User("anna", token)
 
 
-def _screens(stage: HistoryStage, rows: list[Manifest]) -> dict[str, str]:
+def _recorded(stage: HistoryStage, rows: list[Manifest]) -> Recorded:
+    now = datetime.now(UTC)
+    served = [row["spec"] | {"uid": row["metadata"]["uid"]} for row in rows if row["spec"].get("outcome", {}).get("result") == "Succeeded"]
+    made = [
+        Row(
+            each["uid"],
+            each["sequence"],
+            each["pinned"]["workflowVersion"],
+            now - HOURS * (len(served) - place),
+            1.4 if each is served[-1] else 1,
+        )
+        for place, each in enumerate(served)
+    ]
+    return Recorded(stage.get(kinds.APP.kind, SUPPORT)["metadata"]["uid"], made, count=900, apart=timedelta(minutes=2), now=now)
+
+
+def _screens(stage: HistoryStage, rows: list[Manifest], run: str) -> dict[str, str]:
     """Those of tests/support/browser/screens.py that are drawn, by the names of their pictures."""
     ids = {
         "app": stage.get(kinds.APP.kind, SUPPORT),
@@ -173,4 +198,5 @@ def _screens(stage: HistoryStage, rows: list[Manifest]) -> dict[str, str]:
     found = addresses(**{name: each["metadata"]["uid"] for name, each in {**ids, "version": version}.items()})
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
     left_out = {"unknown", "deploy of a workflow", "workflow"}
+    found["run"] = found["runs"] + f"/{run}"
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

@@ -15,6 +15,9 @@ SCREENS: Mapping[str, str] = {
     "rollout": "/console/apps/{app}/rollouts/{row}",
     "deploy": "/console/apps/{app}/deploy",
     "promote": "/console/apps/{app}/promote",
+    "runs": "/console/apps/{app}/runs",
+    "run": "/console/apps/{app}/runs/{row}",
+    "monitoring": "/console/apps/{app}/monitoring",
     "configuration": "/console/apps/{app}/configuration",
     "triggers": "/console/apps/{app}/triggers",
     "workflows": "/console/workflows",
@@ -23,9 +26,9 @@ SCREENS: Mapping[str, str] = {
     "version": "/console/workflows/{workflow}/versions/{version}",
     "unknown": "/console/nowhere/{app}",
 }
-"""By name; ids stand in braces: app, row and an older one of it, workflow, version."""
+"""By name; ids stand in braces: app, row and an older one of it, workflow, version. A run has any id."""
 
-DIALOGS = frozenset({"row", "roll back", "deploy", "promote", "deploy of a workflow"})
+DIALOGS = frozenset({"row", "roll back", "run", "deploy", "promote", "deploy of a workflow"})
 """Those that lie over another screen."""
 
 

@@ -171,6 +171,33 @@ SCREENS = (
         barred=Barred(("logs",), ("Show the last 200 lines",)),
     ),
     Screen(
+        "runs",
+        f"{APP}/runs",
+        reads=cast.READ_RUNS,
+        shows=cast.RUN[:8],
+        nothing=(
+            Nothing({cast.READ_RUNS: cast.some_runs([])}, "No run is recorded yet"),
+            Nothing({cast.READ_RUNS: cast.some_runs([])}, "No run fits these filters", "?tag=no-such-tag"),
+        ),
+    ),
+    Screen(
+        "run",
+        f"{APP}/runs/{cast.RUN}",
+        reads=cast.READ_RUN,
+        shows="summarize",
+        nothing=(Nothing({cast.READ_RUN: cast.one(cast.run(nodes=[], nodes_kept=False))}, "Its nodes were too old to be kept."),),
+        barred=Barred(("runs_delete", "runs_score", "run_contents"), ("Delete…", "Score", "Show inputs and outputs")),
+        over=cast.RUN[:8],
+        below=f"{APP}/runs",
+    ),
+    Screen(
+        "monitoring",
+        f"{APP}/monitoring",
+        reads=cast.READ_METRICS,
+        shows="Invocations",
+        nothing=(Nothing({cast.READ_METRICS: cast.one(cast.data(cast.READ_METRICS) | {"series": []})}, "No run in the last 24 h"),),
+    ),
+    Screen(
         "workflows",
         "/console/workflows",
         reads=cast.READ_WORKFLOWS,

@@ -20,6 +20,7 @@ test.each([
   [a("Trial", "False", "Reverted"), "warn"],
   [a("Trial", "False", "Kept"), "past"],
   [a("Asleep", "True", "NoCalls"), "calm"],
+  [a("Recorded", "False", "PodsNotRestarted"), "warn"],
 ])("%o is %s news", (condition, tone) => {
   expect(toneOf(condition)).toBe(tone);
 });

@@ -10,6 +10,7 @@ const OTHERS: Record<string, { True: Tone; False: Tone; worse?: Record<string, T
   DeploySpecOverridden: { True: "warn", False: "past" },
   Asleep: { True: "calm", False: "past" },
   Warm: { True: "good", False: "past" },
+  Recorded: { True: "good", False: "warn" },
   Trial: {
     True: "busy",
     False: "past",

@@ -1,15 +1,11 @@
 /** Cron expressions of five fields as Kubernetes reads them (robfig/cron's ParseStandard): said in words, and when they are due next. Pure. */
 import { sentence } from "./texts.ts";
 
-const MONTHS = ["January", "February", "March", "April", "May", "June"].concat([
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December",
-]);
-const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const named = (how: Intl.DateTimeFormatOptions, count: number, at: (each: number) => Date) =>
+  Array.from({ length: count }, (_, each) => at(each).toLocaleString("en", how));
+const MONTHS = named({ month: "long" }, 12, (month) => new Date(2023, month));
+// The first of January 2023 was a Sunday.
+const DAYS = named({ weekday: "long" }, 7, (day) => new Date(2023, 0, 1 + day));
 const TIMES_TOLD = 6;
 const DAY = 86_400_000;
 const DAYS_LOOKED_AT = 366 * 9;

@@ -1,6 +1,6 @@
 /** Which screen an address of an App means, and which dialog lies over it. Pure. */
 
-export type AppTab = "overview" | "history" | "configuration" | "triggers";
+export type AppTab = "overview" | "history" | "runs" | "monitoring" | "configuration" | "triggers";
 
 export interface AppPlace {
   /** What fills the page; undefined: whatever was there before, else `tab`. */
@@ -8,9 +8,11 @@ export interface AppPlace {
   /** The tab that is marked. */
   tab: AppTab;
   /** The dialog over it. It lets the screen below stay as it is. */
-  dialog?: "deploy" | "promote" | "row" | "roll-back";
+  dialog?: "deploy" | "promote" | "row" | "roll-back" | "run";
   /** The row that the screen or the dialog is about. */
   rowId?: string;
+  /** The run that the dialog is about. */
+  runId?: string;
 }
 
 /** Reads what follows `/console/apps/:id`, without the query. */
@@ -28,10 +30,11 @@ export function appPlace(rest: string): AppPlace {
       ? { screen: "history", tab: "history" }
       : { screen: "history", tab: "history", dialog: "row", rowId: second };
   }
+  if (first === "runs") return { screen: first, tab: first, ...(!isAlone && { dialog: "run", runId: second }) };
   if (first === "rollouts" && !isAlone) return { screen: "rollout", tab: "history", rowId: second };
   if (!isAlone) return UNKNOWN;
   if (first === "compare") return { screen: "compare", tab: "history" };
-  if (first === "configuration" || first === "triggers") return { screen: first, tab: first };
+  if (first === "monitoring" || first === "configuration" || first === "triggers") return { screen: first, tab: first };
   if (first === "deploy" || first === "promote") return { screen: "overview", tab: "overview", dialog: first };
   return UNKNOWN;
 }

@@ -23,28 +23,28 @@ export function pauseAfter(
 
 /** The tries of one read. */
 export class Retries {
-  private tries = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly again: () => void) {}
 
   /** It failed: it is tried again where that may help. */
   failed(problem: Failed): void {
     this.wait();
-    const pause = pauseAfter(problem, this.tries, Math.random());
+    const pause = pauseAfter(problem, this.#tries, Math.random());
     if (pause === undefined) return;
-    this.tries += 1;
-    this.timer = setTimeout(this.again, pause);
+    this.#tries += 1;
+    this.#timer = setTimeout(this.again, pause);
   }
 
   /** It was read. */
   done(): void {
-    this.tries = 0;
+    this.#tries = 0;
     this.wait();
   }
 
   /** It is not tried again before it has failed once more. */
   wait(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
   }
 }

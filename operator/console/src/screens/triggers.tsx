@@ -1,9 +1,9 @@
 import { useEffect, useRef } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { type App, readRights } from "../api/read.ts";
 import { readTriggers, type Trigger } from "../api/triggers.ts";
 import { refresh, useQuery } from "../state/query.ts";
 import { Action, type Right } from "../ui/action.tsx";
+import { useLocation } from "../ui/location.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { TriggerActions } from "./triggers/actions.tsx";
 import { TriggerDialog } from "./triggers/dialog.tsx";

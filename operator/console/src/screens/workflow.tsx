@@ -1,10 +1,10 @@
 import { useMemo, useRef } from "preact/hooks";
-import { useLocation, useRoute } from "preact-iso";
 import { readApps } from "../api/read.ts";
 import { readVersions, readWorkflow, type Versions, type Workflow } from "../api/workflows.ts";
 import { type WorkflowPlace, workflowPlace } from "../pure/workflow-place.ts";
 import { type Query, useQuery } from "../state/query.ts";
 import { useProjectEvents } from "../state/watch.ts";
+import { useLocation } from "../ui/location.tsx";
 import { Loaded, Trouble } from "../ui/states.tsx";
 import { useTitle } from "../ui/title.ts";
 import { DeployDialog } from "./deploy/deploy.tsx";
@@ -13,9 +13,7 @@ import { WorkflowOverview } from "./workflow/overview.tsx";
 import { VersionScreen } from "./workflow/version.tsx";
 
 /** One workflow: its versions and its draft, one version with what changed, and the Deploy dialog over either. */
-export function WorkflowScreen() {
-  const { params } = useRoute();
-  const id = params.id as string;
+export function WorkflowScreen({ id }: { id: string }) {
   return <OneWorkflow key={id} id={id} />;
 }
 

@@ -1,5 +1,4 @@
 import { useMemo } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { type AppOfList, type Project, readApps, readProjects } from "../api/read.ts";
 import { type ListedWorkflow, readWorkflows } from "../api/workflows.ts";
 import { project } from "../state/project.ts";
@@ -8,6 +7,7 @@ import { useProjectEvents } from "../state/watch.ts";
 import { Command } from "../ui/copy.tsx";
 import { useGrowing } from "../ui/growing.ts";
 import { Icon } from "../ui/icons.tsx";
+import { useLocation } from "../ui/location.tsx";
 import { Empty, Loaded, Trouble } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
 import { useTitle } from "../ui/title.ts";

@@ -28,100 +28,100 @@ export function listen(source: Source, listener: Listener): () => void {
 
 class Feed {
   readonly listeners = new Set<Listener>();
-  private readonly name: string;
-  private readonly channel: BroadcastChannel;
+  readonly #name: string;
+  readonly #channel: BroadcastChannel;
   /** Withdraws the candidacy, or gives up the stream. */
-  private candidacy: AbortController | undefined;
-  private isHolding = false;
-  private isOver = false;
-  private isBehind = false;
-  private unseenSince: number | undefined;
-  private unseen: ReturnType<typeof setTimeout> | undefined;
-  private readonly forget: () => void;
+  #candidacy: AbortController | undefined;
+  #isHolding = false;
+  #isOver = false;
+  #isBehind = false;
+  #unseenSince: number | undefined;
+  #unseen: ReturnType<typeof setTimeout> | undefined;
+  readonly #forget: () => void;
 
   constructor(private readonly source: Source) {
-    this.name = `dynamiq-watch ${source.address}`;
-    this.channel = new BroadcastChannel(this.name);
-    this.channel.onmessage = (event: MessageEvent<Message>) => this.hear(event.data);
-    document.addEventListener("visibilitychange", this.look);
-    this.forget = isExpired.subscribe((is) => {
-      if (is) this.withdraw();
-      else this.look();
+    this.#name = `dynamiq-watch ${source.address}`;
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = (event: MessageEvent<Message>) => this.#hear(event.data);
+    document.addEventListener("visibilitychange", this.#look);
+    this.#forget = isExpired.subscribe((is) => {
+      if (is) this.#withdraw();
+      else this.#look();
     });
   }
 
   stop(): void {
-    this.isOver = true;
-    this.withdraw();
-    clearTimeout(this.unseen);
-    this.forget();
-    document.removeEventListener("visibilitychange", this.look);
-    this.channel.close();
+    this.#isOver = true;
+    this.#withdraw();
+    clearTimeout(this.#unseen);
+    this.#forget();
+    document.removeEventListener("visibilitychange", this.#look);
+    this.#channel.close();
   }
 
   /** Whether this tab is seen has changed: who is seen stands for election, who is not makes room. */
-  private readonly look = (): void => {
-    clearTimeout(this.unseen);
+  readonly #look = (): void => {
+    clearTimeout(this.#unseen);
     if (document.hidden) {
-      this.unseenSince = Date.now();
-      if (!this.isHolding) this.withdraw();
-      else void this.makeRoom();
+      this.#unseenSince = Date.now();
+      if (!this.#isHolding) this.#withdraw();
+      else void this.#makeRoom();
       return;
     }
-    if (this.unseenSince !== undefined && Date.now() - this.unseenSince > KEPT_UNSEEN) this.isBehind = true;
-    this.unseenSince = undefined;
-    this.stand();
-    if (this.isBehind) this.pass({ kind: "again" });
+    if (this.#unseenSince !== undefined && Date.now() - this.#unseenSince > KEPT_UNSEEN) this.#isBehind = true;
+    this.#unseenSince = undefined;
+    this.#stand();
+    if (this.#isBehind) this.#pass({ kind: "again" });
   };
 
-  private stand(): void {
-    if (this.candidacy || this.isOver || isExpired.value) return;
+  #stand(): void {
+    if (this.#candidacy || this.#isOver || isExpired.value) return;
     const mine = new AbortController();
-    this.candidacy = mine;
-    this.channel.postMessage({ kind: "wanted" });
-    navigator.locks.request(this.name, { signal: mine.signal }, () => this.hold(mine.signal)).catch(() => undefined);
+    this.#candidacy = mine;
+    this.#channel.postMessage({ kind: "wanted" });
+    navigator.locks.request(this.#name, { signal: mine.signal }, () => this.#hold(mine.signal)).catch(() => undefined);
   }
 
   /** Holds the stream until the candidacy is withdrawn. */
-  private hold(given: AbortSignal): Promise<void> {
+  #hold(given: AbortSignal): Promise<void> {
     if (given.aborted) return Promise.resolve();
-    this.isHolding = true;
+    this.#isHolding = true;
     const stream = new Stream(this.source, (told) => {
-      if (!this.isOver) this.channel.postMessage(told);
-      this.pass(told);
+      if (!this.#isOver) this.#channel.postMessage(told);
+      this.#pass(told);
     });
     return new Promise((resolve) => {
       given.addEventListener("abort", () => {
         stream.stop();
-        this.isHolding = false;
+        this.#isHolding = false;
         resolve();
       });
     });
   }
 
-  private withdraw(): void {
-    const before = this.candidacy;
-    this.candidacy = undefined;
+  #withdraw(): void {
+    const before = this.#candidacy;
+    this.#candidacy = undefined;
     before?.abort();
   }
 
-  private async makeRoom(): Promise<void> {
+  async #makeRoom(): Promise<void> {
     const { pending } = (await navigator.locks?.query()) ?? {};
     if (!document.hidden) return;
-    if (pending?.some((each) => each.name === this.name)) this.withdraw();
-    else this.unseen = setTimeout(() => document.hidden && this.withdraw(), KEPT_UNSEEN);
+    if (pending?.some((each) => each.name === this.#name)) this.#withdraw();
+    else this.#unseen = setTimeout(() => document.hidden && this.#withdraw(), KEPT_UNSEEN);
   }
 
-  private hear(message: Message): void {
-    if (message.kind !== "wanted") this.pass(message);
-    else if (this.isHolding && document.hidden) this.withdraw();
+  #hear(message: Message): void {
+    if (message.kind !== "wanted") this.#pass(message);
+    else if (this.#isHolding && document.hidden) this.#withdraw();
   }
 
-  private pass(told: Told): void {
+  #pass(told: Told): void {
     if (told.kind === "again" || told.kind === "polled") {
       // What nobody sees is read when it is seen.
-      this.isBehind = document.hidden;
-      if (this.isBehind) return;
+      this.#isBehind = document.hidden;
+      if (this.#isBehind) return;
     }
     for (const listener of [...this.listeners]) listener(told);
   }

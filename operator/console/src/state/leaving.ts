@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useLocation } from "preact-iso";
+import { useLocation } from "../ui/location.tsx";
 import { keep } from "./keeper.ts";
 
 /** The way out of a dialog that has an address of its own. */
@@ -20,7 +20,7 @@ export interface Leaving {
 
 /** Leads back to what the dialog was opened from, else to `below`; or does what `below` does. `hasEdits`: there is something to lose. */
 export function useLeaving(hasEdits: boolean, below: string | (() => void)): Leaving {
-  const { route, wasPush } = useLocation() as ReturnType<typeof useLocation> & { wasPush: boolean };
+  const { route, wasPush } = useLocation();
   const isOpenedHere = useRef(wasPush).current;
   const [asks, ask] = useState(false);
   const [isUncertain, tellUncertain] = useState(false);

@@ -25,11 +25,11 @@ class Entry<T> implements Query<T> {
   readonly problem: Signal<Problem | undefined> = signal(undefined);
   readonly isReading = signal(false);
   users = 0;
-  private running: { abort: AbortController; since: number; ends: Promise<void> } | undefined;
-  private isWantedAgain = false;
-  private isTold = false;
+  #running: { abort: AbortController; since: number; ends: Promise<void> } | undefined;
+  #isWantedAgain = false;
+  #isTold = false;
   // While nobody answers at all, the return of the API has it read again.
-  private readonly retries = new Retries(() => {
+  readonly #retries = new Retries(() => {
     if (this.users > 0 && connection.value === "online") void this.refresh();
   });
 
@@ -37,52 +37,52 @@ class Entry<T> implements Query<T> {
 
   /** While one is under way, the next follows it: reads that come faster than their answers would show none if each ended the one before. */
   readonly refresh = (): Promise<void> => {
-    if (this.running && performance.now() - this.running.since < ANSWERED_WITHIN) {
-      this.isWantedAgain = true;
-      return this.running.ends;
+    if (this.#running && performance.now() - this.#running.since < ANSWERED_WITHIN) {
+      this.#isWantedAgain = true;
+      return this.#running.ends;
     }
-    this.running?.abort.abort();
-    this.retries.wait();
+    this.#running?.abort.abort();
+    this.#retries.wait();
     const abort = new AbortController();
-    const ends = this.readAll(abort);
-    this.running = { abort, since: performance.now(), ends };
+    const ends = this.#readAll(abort);
+    this.#running = { abort, since: performance.now(), ends };
     return ends;
   };
 
   /** Puts what was told meanwhile in the place of what is known. An answer that is under way may be older: it is left out. */
   tell(data: T): void {
     this.data.value = data;
-    if (this.running === undefined) return;
-    this.isTold = true;
-    this.isWantedAgain = true;
+    if (this.#running === undefined) return;
+    this.#isTold = true;
+    this.#isWantedAgain = true;
   }
 
-  private async readAll(abort: AbortController): Promise<void> {
+  async #readAll(abort: AbortController): Promise<void> {
     this.isReading.value = true;
     do {
-      this.isWantedAgain = false;
-      this.isTold = false;
-      await this.readOnce(abort.signal);
-    } while (this.isWantedAgain && !abort.signal.aborted);
+      this.#isWantedAgain = false;
+      this.#isTold = false;
+      await this.#readOnce(abort.signal);
+    } while (this.#isWantedAgain && !abort.signal.aborted);
     if (abort.signal.aborted) return;
-    this.running = undefined;
+    this.#running = undefined;
     this.isReading.value = false;
   }
 
-  private async readOnce(signal: AbortSignal): Promise<void> {
+  async #readOnce(signal: AbortSignal): Promise<void> {
     try {
       const found = await this.read(signal);
       if (signal.aborted) return;
-      if (!this.isTold) this.data.value = found;
+      if (!this.#isTold) this.data.value = found;
       this.problem.value = undefined;
-      this.retries.done();
+      this.#retries.done();
     } catch (thrown) {
       const problem = problemOf(thrown);
       // Whether it is this read alone, or whether nobody answers, is told otherwise.
       if (problem.isAway) await known();
       if (signal.aborted) return;
       this.problem.value = problem;
-      this.retries.failed(problem);
+      this.#retries.failed(problem);
     }
   }
 }

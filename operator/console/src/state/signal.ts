@@ -8,21 +8,21 @@ interface Reader {
 }
 
 /** Preact's own hooks, by the names that its addons know them by, and the component of a node. */
-type Hooks = Record<"__b" | "__r" | "diffed" | "unmount" | "__e", ((...given: never[]) => void) | undefined>;
+type Hooks = Record<"__b" | "__r" | "diffed" | "unmount", ((...given: never[]) => void) | undefined>;
 type Node = VNode & { __c?: Component & { reads?: Reader } };
 
 /** What is being drawn now. */
 let reader: Reader | undefined;
 
 export class Signal<T> {
-  private readonly readers = new Set<Reader>();
+  readonly #readers = new Set<Reader>();
 
   constructor(private held: T) {}
 
   get value(): T {
     if (reader) {
       reader.read.add(this as Signal<unknown>);
-      this.readers.add(reader);
+      this.#readers.add(reader);
     }
     return this.held;
   }
@@ -30,19 +30,19 @@ export class Signal<T> {
   set value(next: T) {
     if (Object.is(next, this.held)) return;
     this.held = next;
-    for (const each of [...this.readers]) each.draw();
+    for (const each of [...this.#readers]) each.draw();
   }
 
   /** Calls back with what it is, now and at each change. Returns how to stop. */
   subscribe(says: (value: T) => void): () => void {
     const mine = { draw: () => says(this.held), read: new Set<Signal<unknown>>() };
-    this.readers.add(mine);
+    this.#readers.add(mine);
     says(this.held);
-    return () => this.readers.delete(mine);
+    return () => this.#readers.delete(mine);
   }
 
   leave(reader: Reader): void {
-    this.readers.delete(reader);
+    this.#readers.delete(reader);
   }
 }
 
@@ -59,8 +59,7 @@ function hook(name: keyof Hooks, does: (node: Node) => void): void {
   const hooks = options as unknown as Hooks;
   const before = hooks[name];
   hooks[name] = (...given: never[]) => {
-    // An error comes first, and the node that threw it after it.
-    does((name === "__e" ? given[1] : given[0]) as unknown as Node);
+    does(given[0] as unknown as Node);
     before?.(...given);
   };
 }
@@ -70,7 +69,6 @@ const drawsNothing = () => {
 };
 hook("__b", drawsNothing);
 hook("diffed", drawsNothing);
-hook("__e", drawsNothing);
 hook("__r", ({ __c: component }) => {
   if (!component) return;
   leave(component.reads);

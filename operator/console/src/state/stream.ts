@@ -30,64 +30,64 @@ const DEAD_AFTER = 40_000;
 const POLLED_WITHIN = 10_000;
 
 export class Stream {
-  private misses = 0;
-  private readySince: number | undefined;
-  private request: AbortController | undefined;
-  private leave: (() => void) | undefined;
-  private silence: ReturnType<typeof setTimeout> | undefined;
-  private retry: ReturnType<typeof setTimeout> | undefined;
-  private isPolling = false;
-  private polls: ReturnType<typeof setTimeout> | undefined;
-  private polling: AbortController | undefined;
-  private pollsFailed = 0;
-  private readonly stopped = new AbortController();
-  private readonly forget: () => void;
+  #misses = 0;
+  #readySince: number | undefined;
+  #request: AbortController | undefined;
+  #leave: (() => void) | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #isPolling = false;
+  #polls: ReturnType<typeof setTimeout> | undefined;
+  #polling: AbortController | undefined;
+  #pollsFailed = 0;
+  readonly #stopped = new AbortController();
+  readonly #forget: () => void;
 
   constructor(
     private readonly source: Source,
     private readonly tell: (told: Told) => void,
   ) {
-    this.forget = onReturn(() => this.retry !== undefined && this.open());
-    void this.open();
+    this.#forget = onReturn(() => this.#retry !== undefined && this.#open());
+    void this.#open();
   }
 
   /** Ends it for good. */
   stop(): void {
-    this.stopped.abort();
-    this.forget();
-    this.isPolling = false;
-    this.close();
-    clearTimeout(this.retry);
+    this.#stopped.abort();
+    this.#forget();
+    this.#isPolling = false;
+    this.#close();
+    clearTimeout(this.#retry);
   }
 
-  private async open(): Promise<void> {
-    clearTimeout(this.retry);
-    this.retry = undefined;
+  async #open(): Promise<void> {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     const leave = await takePlace();
-    if (this.stopped.signal.aborted) leave?.();
-    else if (leave === undefined) this.end("full");
+    if (this.#stopped.signal.aborted) leave?.();
+    else if (leave === undefined) this.#end("full");
     else {
-      this.leave = leave;
-      await this.follow();
+      this.#leave = leave;
+      await this.#follow();
     }
   }
 
   /** Reads the stream to its end. EventSource would hide the pings, and with them a connection that died. */
-  private async follow(): Promise<void> {
+  async #follow(): Promise<void> {
     const mine = new AbortController();
-    this.request = mine;
-    this.listenFor(SILENT_AFTER, "silent");
+    this.#request = mine;
+    this.#listenFor(SILENT_AFTER, "silent");
     try {
       const headers = { ...OWN, Accept: "text/event-stream" };
       const response = await fetch(this.source.address, { headers, cache: "no-store", signal: mine.signal });
-      if (response.ok && response.body) await this.readAll(response.body, mine.signal);
+      if (response.ok && response.body) await this.#readAll(response.body, mine.signal);
     } catch {
       // It broke: told below, as an end without an error is.
     }
-    if (!mine.signal.aborted) this.end(this.readySince === undefined ? "refused" : "lost");
+    if (!mine.signal.aborted) this.#end(this.#readySince === undefined ? "refused" : "lost");
   }
 
-  private async readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>, aborted: AbortSignal): Promise<void> {
+  async #readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>, aborted: AbortSignal): Promise<void> {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
@@ -95,29 +95,29 @@ export class Stream {
       if (done || aborted.aborted) return;
       const step = readOn(rest, value);
       rest = step.rest;
-      if (this.readySince !== undefined) this.listenFor(DEAD_AFTER, "lost");
+      if (this.#readySince !== undefined) this.#listenFor(DEAD_AFTER, "lost");
       for (const event of step.events) {
-        this.take(event);
+        this.#take(event);
         if (aborted.aborted) return;
       }
     }
   }
 
-  private take(event: Event): void {
+  #take(event: Event): void {
     switch (event.kind) {
       case "ready":
-        this.readySince = performance.now();
-        this.isPolling = false;
-        this.endPoll();
-        this.listenFor(DEAD_AFTER, "lost");
+        this.#readySince = performance.now();
+        this.#isPolling = false;
+        this.#endPoll();
+        this.#listenFor(DEAD_AFTER, "lost");
         this.tell({ kind: "again" });
         break;
       case "ending":
-        this.end("ending");
+        this.#end("ending");
         break;
       case "deleted":
       case "expired":
-        this.finish(event.kind);
+        this.#finish(event.kind);
         break;
       case "app":
       case "deployment":
@@ -126,76 +126,76 @@ export class Stream {
     }
   }
 
-  private listenFor(time: number, how: End): void {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.end(how), time);
+  #listenFor(time: number, how: End): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#end(how), time);
   }
 
   /** It is over, and there is nothing to open again. */
-  private finish(kind: "deleted" | "expired"): void {
+  #finish(kind: "deleted" | "expired"): void {
     this.stop();
     this.tell({ kind });
   }
 
-  private end(how: End): void {
-    const lived = this.readySince === undefined ? undefined : performance.now() - this.readySince;
-    this.close();
-    const step = afterEnd(this.misses, how, lived, Math.random());
-    this.misses = step.misses;
-    this.retry = setTimeout(() => void this.open(), step.after);
-    this.isPolling ||= step.polls;
+  #end(how: End): void {
+    const lived = this.#readySince === undefined ? undefined : performance.now() - this.#readySince;
+    this.#close();
+    const step = afterEnd(this.#misses, how, lived, Math.random());
+    this.#misses = step.misses;
+    this.#retry = setTimeout(() => void this.#open(), step.after);
+    this.#isPolling ||= step.polls;
     // A refused stream does not say why: the answer to a read does.
-    if (how !== "ending") void this.poll();
-    else if (this.isPolling) this.pollLater();
+    if (how !== "ending") void this.#poll();
+    else if (this.#isPolling) this.#pollLater();
   }
 
   /** Reads once what a stream would have told, and the next time only when this is over: a slow answer would come after a newer one. */
-  private async poll(): Promise<void> {
-    this.endPoll();
+  async #poll(): Promise<void> {
+    this.#endPoll();
     const mine = new AbortController();
-    this.polling = mine;
+    this.#polling = mine;
     const tooLong = setTimeout(() => mine.abort(new DOMException("", "TimeoutError")), POLLED_WITHIN);
     try {
       // While nobody answers, all is read as soon as somebody does.
       const told = connection.value === "online" ? await this.source.poll(mine.signal) : [];
-      if (this.polling !== mine) return;
-      this.pollsFailed = 0;
+      if (this.#polling !== mine) return;
+      this.#pollsFailed = 0;
       for (const each of told) this.tell(each);
-      if (this.polling === mine && this.isPolling) this.pollLater();
+      if (this.#polling === mine && this.#isPolling) this.#pollLater();
     } catch (thrown) {
-      if (this.polling === mine) this.missPoll(problemOf(thrown));
+      if (this.#polling === mine) this.#missPoll(problemOf(thrown));
     } finally {
       clearTimeout(tooLong);
     }
   }
 
-  private missPoll(problem: Problem): void {
+  #missPoll(problem: Problem): void {
     if (problem.isUnknown) {
-      this.finish("deleted");
+      this.#finish("deleted");
       return;
     }
-    if (this.isPolling) this.pollLater(pauseAfter(problem, this.pollsFailed, Math.random()));
-    this.pollsFailed += 1;
+    if (this.#isPolling) this.#pollLater(pauseAfter(problem, this.#pollsFailed, Math.random()));
+    this.#pollsFailed += 1;
   }
 
-  private pollLater(atLeast = 0): void {
-    this.polls = setTimeout(() => void this.poll(), Math.max(this.source.pollEvery, atLeast));
+  #pollLater(atLeast = 0): void {
+    this.#polls = setTimeout(() => void this.#poll(), Math.max(this.source.pollEvery, atLeast));
   }
 
   /** What is being polled is older than what comes now. */
-  private endPoll(): void {
-    clearTimeout(this.polls);
-    this.polling?.abort();
-    this.polling = undefined;
+  #endPoll(): void {
+    clearTimeout(this.#polls);
+    this.#polling?.abort();
+    this.#polling = undefined;
   }
 
-  private close(): void {
-    clearTimeout(this.silence);
-    this.endPoll();
-    this.request?.abort();
-    this.request = undefined;
-    this.readySince = undefined;
-    this.leave?.();
-    this.leave = undefined;
+  #close(): void {
+    clearTimeout(this.#silence);
+    this.#endPoll();
+    this.#request?.abort();
+    this.#request = undefined;
+    this.#readySince = undefined;
+    this.#leave?.();
+    this.#leave = undefined;
   }
 }

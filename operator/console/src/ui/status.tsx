@@ -1,3 +1,4 @@
+import { sentence } from "../pure/texts.ts";
 import { Icon } from "./icons.tsx";
 
 type Look = {
@@ -21,17 +22,27 @@ const LOOKS: Record<string, Look> = {
   Expired: { tone: "past", shape: "cross" },
   Running: { tone: "busy", shape: "ring", spins: true },
   Succeeded: { tone: "good", shape: "check" },
+  refused: { tone: "warn", shape: "warning" },
+  timed_out: { tone: "bad", shape: "clock" },
+  cut_off: { tone: "bad", shape: "ring" },
+  abandoned: { tone: "past", shape: "circle" },
+  skipped: { tone: "past", shape: "circle" },
+  regressed: { tone: "bad", shape: "warning" },
+  improved: { tone: "good", shape: "check" },
+  unchanged: { tone: "past", shape: "circle" },
+  too_few_runs: { tone: "past", shape: "clock" },
+  unknown: { tone: "past", shape: "circle", says: "Nothing to compare" },
   NotDeployed: { tone: "past", shape: "circle", says: "Not deployed" },
 };
 
-/** A status as it is read: `Not deployed`. */
+/** A status as it is read: `Not deployed`, `Timed out`. */
 export function wordOf(word: string): string {
-  return LOOKS[word]?.says ?? word;
+  return LOOKS[word]?.says ?? sentence(word.replaceAll("_", " "));
 }
 
 /** A status: icon, word and colour, never colour alone. */
 export function Status({ word }: { word: string }) {
-  const look = LOOKS[word] ?? { tone: "past" as const, shape: "circle" as const };
+  const look = LOOKS[word] ?? LOOKS[wordOf(word)] ?? { tone: "past" as const, shape: "circle" as const };
   return (
     <span class={`status ${look.tone}`}>
       <Icon shape={look.shape} spins={look.spins} />

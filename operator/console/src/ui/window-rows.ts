@@ -4,6 +4,8 @@ interface Options {
   /** What the rows are of: with another one, all that was measured is forgotten. */
   of: unknown;
   count: number;
+  /** The place of the last row, where others come in below it: lower by each of them. */
+  last?: number;
   /** Height of a row that was not measured yet, in pixels. */
   estimate: number;
   /** An index that stays rendered wherever the reader is: the row that has the focus. */
@@ -20,10 +22,11 @@ const INPUTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 
 /** What is known of the rows of one list. */
 class Heights {
-  /** By place, which is counted from the last row: it stays with a row when others come in at the top. */
+  /** By place: it stays with a row when others come in at the top, where the last one has the same place, or below, where it has a lower one. */
   readonly measured = new Map<number, number>();
   /** Where each row begins, in pixels from the top of the list, and where the last one ends. */
   tops = new Float64Array(1);
+  #last = 0;
 
   constructor(
     readonly of: unknown,
@@ -38,22 +41,23 @@ class Heights {
     return this.tops[this.count] as number;
   }
 
-  lay(count: number): void {
+  lay(count = this.count, last = this.#last): void {
+    this.#last = last;
     this.tops = new Float64Array(count + 1);
     for (let index = 0; index < count; index += 1) {
-      this.tops[index + 1] = (this.tops[index] as number) + (this.measured.get(count - 1 - index) ?? this.estimate);
+      this.tops[index + 1] = (this.tops[index] as number) + (this.measured.get(this.other(index)) ?? this.estimate);
     }
+  }
+
+  /** The place of an index, and the index of a place. */
+  other(either: number): number {
+    return this.#last + this.count - 1 - either;
   }
 
   /** The row at so many pixels from the top of the list. */
   at(pixels: number): number {
-    let [low, high] = [0, Math.max(this.count - 1, 0)];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.tops[middle + 1] as number) > pixels) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    const next = this.tops.findIndex((top) => top > pixels);
+    return Math.max(next < 0 ? this.count - 1 : next - 1, 0);
   }
 }
 
@@ -61,7 +65,7 @@ class Heights {
  * Rows of a long list of which only those in the window are rendered; the window itself scrolls, and rows may be of any height. Rows
  * that come in at the top, or are measured above the window, do not move what is read. A row has to have `data-place`.
  */
-export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
+export function useWindowRows({ of, count, last = 0, estimate, keep, covered }: Options) {
   const [, redraw] = useReducer((times: number) => times + 1, 0);
   const [begin, setBegin] = useState(0);
   const list = useRef<HTMLDivElement | null>(null);
@@ -76,12 +80,12 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
     // It begins anew with other rows, and with rows of another height.
     all = new Heights(of, estimate);
     heights.current = all;
-    all.lay(count);
+    all.lay(count, last);
   } else if (all.count !== count) {
-    const [before, isMore] = [all.whole, count > all.count];
-    all.lay(count);
+    const first = all.other(0);
+    all.lay(count, last);
     // What is read stays where it is when rows come in above it; at the top they are to be seen.
-    if (isMore && scrollY > begin) moved.current += all.whole - before;
+    if (scrollY > begin) moved.current += all.tops[Math.max(all.other(first), 0)] ?? 0;
   }
 
   const watch = useRef<ResizeObserver | undefined>(undefined);
@@ -98,10 +102,10 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
       known.measured.set(place, height);
       if (height === before) continue;
       isOther = true;
-      if ((known.tops[known.count - place] as number) <= isAbove) moved.current += height - before;
+      if ((known.tops[known.other(place) + 1] as number) <= isAbove) moved.current += height - before;
     }
     if (!isOther) return;
-    known.lay(known.count);
+    known.lay();
     redraw(undefined);
   });
   const measure = useCallback((row: HTMLElement | null) => {
@@ -138,7 +142,7 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
     moved.current = 0;
     const { current } = held;
     if (current && performance.now() < current.until) {
-      const index = count - 1 - current.place;
+      const index = all.other(current.place);
       const top = begin + (all.tops[index] ?? 0);
       const bottom = begin + (all.tops[index + 1] ?? 0);
       const isAbove = current.align === "start" || bottom - top > innerHeight - covered || top < scrollY + covered;
@@ -150,10 +154,10 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
   // Where the window will be once what came in above is made up for.
   const from = scrollY + moved.current - begin;
   const first = all.at(from);
-  const last = all.at(from + innerHeight);
+  const final = all.at(from + innerHeight);
   latest.current = { begin, covered, first };
   const indexes = new Set<number>();
-  for (let index = Math.max(first - BEYOND, 0); index <= Math.min(last + BEYOND, count - 1); index += 1) {
+  for (let index = Math.max(first - BEYOND, 0); index <= Math.min(final + BEYOND, count - 1); index += 1) {
     indexes.add(index);
   }
   if (keep !== undefined && keep < count) indexes.add(keep);
@@ -165,15 +169,15 @@ export function useWindowRows({ of, count, estimate, keep, covered }: Options) {
     /** Those to render; `top` is from the top of the list, in pixels. */
     rows: [...indexes]
       .sort((one, other) => one - other)
-      .map((index) => ({ index, place: count - 1 - index, top: all.tops[index] as number })),
+      .map((index) => ({ index, place: all.other(index), top: all.tops[index] as number })),
     height: all.whole,
     /** Where the list begins in the page. */
     begin,
     /** The indexes that are in the window. */
     first,
-    last,
+    last: final,
     scrollTo: (index: number, align: "auto" | "start") => {
-      held.current = { place: count - 1 - index, align, until: performance.now() + HELD_FOR };
+      held.current = { place: all.other(index), align, until: performance.now() + HELD_FOR };
       redraw(undefined);
     },
   };

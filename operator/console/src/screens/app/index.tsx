@@ -1,9 +1,9 @@
 import { useRef } from "preact/hooks";
-import { useLocation, useRoute } from "preact-iso";
 import { type App, type AppRights, readApp, readRights } from "../../api/read.ts";
 import { type AppPlace, appPlace } from "../../pure/place.ts";
 import { useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
+import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
 import { HistoryTab } from "../history/history.tsx";
@@ -11,10 +11,13 @@ import {
   CompareScreen,
   ConfigurationTab,
   DeployDialog,
+  MonitoringTab,
   PromoteDialog,
   RollBackDialog,
   RolloutScreen,
   RowDialog,
+  RunDialog,
+  RunsTab,
   TriggersTab,
 } from "../parts.ts";
 import { UnknownScreen } from "../unknown.tsx";
@@ -27,6 +30,8 @@ const SCREENS: Record<AppPlace["screen"], string> = {
   history: "History",
   compare: "Compare",
   rollout: "Rollout",
+  runs: "Runs",
+  monitoring: "Monitoring",
   configuration: "Configuration",
   triggers: "Triggers",
   unknown: "No such page",
@@ -35,13 +40,12 @@ const DIALOGS: Record<string, string> = {
   deploy: "Deploy",
   promote: "Promote deployment",
   row: "Details",
+  run: "Run",
   "roll-back": "Roll back",
 };
 
 /** One App: what it is, its tabs, and the dialogs that lie over them. */
-export function AppScreen() {
-  const { params } = useRoute();
-  const id = params.id as string;
+export function AppScreen({ id }: { id: string }) {
   return <OneApp key={id} id={id} />;
 }
 
@@ -61,7 +65,7 @@ function OneApp({ id }: { id: string }) {
           <AppHeading app={found} rights={rights} />
           <AppTabs id={id} current={shown.tab} />
           <Screen app={found} place={shown} rights={rights} />
-          <Over app={found} place={place} />
+          <Over app={found} place={place} rights={rights} />
         </>
       )}
     </Loaded>
@@ -72,7 +76,7 @@ function OneApp({ id }: { id: string }) {
 function useShown(place: AppPlace): AppPlace {
   const last = useRef<AppPlace | undefined>(undefined);
   if (!place.dialog || last.current === undefined) last.current = { ...place, dialog: undefined };
-  if (place.dialog === "row") last.current = { screen: "history", tab: "history" };
+  if (place.dialog === "row" || place.dialog === "run") last.current = { screen: place.screen, tab: place.tab };
   return last.current;
 }
 
@@ -84,6 +88,10 @@ function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: Ap
       return <CompareScreen app={app} />;
     case "rollout":
       return <RolloutScreen key={place.rowId} app={app} rowId={place.rowId as string} rights={rights} />;
+    case "runs":
+      return <RunsTab app={app} />;
+    case "monitoring":
+      return <MonitoringTab app={app} />;
     case "configuration":
       return <ConfigurationTab app={app} />;
     case "triggers":
@@ -93,7 +101,7 @@ function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: Ap
   }
 }
 
-function Over({ app, place }: { app: App; place: AppPlace }) {
+function Over({ app, place, rights }: { app: App; place: AppPlace; rights?: AppRights }) {
   const rowId = place.rowId as string;
   switch (place.dialog) {
     case "deploy":
@@ -102,6 +110,8 @@ function Over({ app, place }: { app: App; place: AppPlace }) {
       return <PromoteDialog app={app} />;
     case "row":
       return <RowDialog key={rowId} app={app} rowId={rowId} />;
+    case "run":
+      return <RunDialog key={place.runId} app={app} runId={place.runId as string} rights={rights} />;
     case "roll-back":
       return <RollBackDialog key={rowId} app={app} rowId={rowId} />;
     default:

@@ -1,10 +1,14 @@
 import { readHistory } from "../../api/history.ts";
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
+import { readMetrics } from "../../api/runs.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
 import { NO_FILTERS } from "../../pure/history-filters.ts";
 import { canComeBack } from "../../pure/row-words.ts";
+import { figuresInWords } from "../../pure/run-words.ts";
 import { type Query, useQuery } from "../../state/query.ts";
+import { useVerdict } from "../../state/verdicts.ts";
 import { Action } from "../../ui/action.tsx";
+import { RunsOfRow } from "../../ui/runs-of-row.tsx";
 import { Failure, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 
@@ -112,6 +116,7 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
         <dd>
           <Pods app={app} row={row} />
         </dd>
+        <RecentRuns app={app} row={row} />
         <dt>Access</dt>
         <dd>
           {app.access_control.access_type === "private" ? (
@@ -124,6 +129,28 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
         </dd>
       </dl>
     </div>
+  );
+}
+
+/** The last day's runs, and what this row did to them, where a recorder says so. */
+function RecentRuns({ app, row }: { app: App; row: OneDeployment }) {
+  const isRecorded = useVerdict(app.id, row.id) !== undefined;
+  const recent = useQuery(isRecorded ? `recent ${app.id}` : undefined, (signal) => readMetrics(app.id, {}, signal));
+  if (!isRecorded) return null;
+  const total = recent.data.value?.series[0]?.total;
+  return (
+    <>
+      <dt>Runs</dt>
+      <dd>
+        <RunsOfRow app={app.id} row={row.id} />
+        {recent.data.value && (
+          <p class="small muted">
+            Last 24 hours:{" "}
+            <a href={`/console/apps/${app.id}/monitoring`}>{total ? figuresInWords(total) : "no runs"}</a>
+          </p>
+        )}
+      </dd>
+    </>
   );
 }
 

@@ -3,6 +3,8 @@ import type { AppTab } from "../../pure/place.ts";
 const TABS: [AppTab, string, string][] = [
   ["overview", "", "Overview"],
   ["history", "/history", "History"],
+  ["runs", "/runs", "Runs"],
+  ["monitoring", "/monitoring", "Monitoring"],
   ["configuration", "/configuration", "Configuration"],
   ["triggers", "/triggers", "Triggers"],
 ];

@@ -1,5 +1,4 @@
 import { useState } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { deleteApp } from "../../api/configuration.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
@@ -10,6 +9,7 @@ import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { toast } from "../../ui/toasts.tsx";
 

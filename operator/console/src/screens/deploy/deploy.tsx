@@ -1,5 +1,4 @@
 import { useRef } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { readAppsOf, readRuntimes } from "../../api/deploying.ts";
 import { type App, type AppOfList, readApps, readProjects } from "../../api/read.ts";
 import { readVersion, readVersions, readWorkflow, type Version, type Workflow } from "../../api/workflows.ts";
@@ -10,6 +9,7 @@ import { useLeaving } from "../../state/leaving.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { DeployForm } from "./deploy-form.tsx";
 import type { First } from "./deploying.ts";

@@ -1,11 +1,11 @@
 import { useMemo } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { readApps } from "../../api/read.ts";
 import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
 import { inProject, project } from "../../state/project.ts";
 import { useQuery } from "../../state/query.ts";
 import { useProjectEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
 import { NoApps, NoMatch } from "./empty.tsx";

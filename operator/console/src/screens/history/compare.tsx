@@ -1,5 +1,4 @@
 import { useEffect } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { readComparison, type WholeRow } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { type ComparedField, compareRows } from "../../pure/compare-rows.ts";
@@ -10,9 +9,11 @@ import { useRow } from "../../state/row.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Empty, Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
+import { ComparedRuns } from "../monitoring/compare.tsx";
 import "./history.css";
 import { kept } from "./kept.ts";
 
@@ -60,6 +61,7 @@ function Pair({ app, a, b }: { app: App; a: string; b: string }) {
           {(right) => (
             <>
               <Fields app={app} from={left} to={right} />
+              <ComparedRuns app={app} row={b} baseline={a} isQuiet />
               <div class="inside">
                 <FlowChange app={app} from={left} to={right} />
               </div>

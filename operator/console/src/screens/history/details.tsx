@@ -1,5 +1,4 @@
 import type { ComponentChildren } from "preact";
-import { useLocation } from "preact-iso";
 import { readComparison, type WholeRow } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { rollBackLine } from "../../pure/commands.ts";
@@ -24,6 +23,7 @@ import { Action } from "../../ui/action.tsx";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Diff } from "../../ui/diff.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { Flow } from "./flow.tsx";

@@ -1,4 +1,4 @@
-import type { RefObject } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Counted, readFilterChoices } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
@@ -6,6 +6,7 @@ import { type HistoryFilters, isFiltered, NO_FILTERS, SEARCH_MOST, STATUSES } fr
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { useQuery } from "../../state/query.ts";
 import { Icon } from "../../ui/icons.tsx";
+import { wordOf } from "../../ui/status.tsx";
 
 interface Props {
   app: App;
@@ -27,7 +28,12 @@ export function FilterBar({ app, filters, onChange }: Props) {
       <button type="button" class="button more" aria-expanded={isOpen} onClick={() => open(!isOpen)}>
         Filters
       </button>
-      <StatusFilter filters={filters} counted={choices?.statuses} set={set} />
+      <StatusFilter
+        all={STATUSES}
+        chosen={filters.status}
+        counted={choices?.statuses}
+        onChoose={(status) => set({ status })}
+      />
       <Choice
         label="Created by"
         value={filters.created_by}
@@ -100,43 +106,57 @@ function Search({ filters, onChange }: Omit<Props, "app">) {
   );
 }
 
-function StatusFilter({
-  filters,
-  counted,
-  set,
-}: {
-  filters: HistoryFilters;
+interface StatusProps {
+  all: readonly string[];
+  chosen: readonly string[];
   counted?: Counted[];
-  set: (part: Partial<HistoryFilters>) => void;
-}) {
+  onChoose: (chosen: string[]) => void;
+}
+
+/** One, several or all statuses. */
+export function StatusFilter({ all, chosen, counted, onChoose }: StatusProps) {
   const count = new Map(counted?.map((each) => [each.value, each.count]));
+  const words = chosen.map(wordOf).join(", ");
+  return (
+    <Choices label="Status" says={words || "Status"} note={words ? " (status)" : ": all"} isSet={chosen.length > 0}>
+      {all.map((status) => (
+        <label key={status} class="tick-line">
+          <input
+            type="checkbox"
+            checked={chosen.includes(status)}
+            onChange={(event) => {
+              const { checked } = event.currentTarget;
+              onChoose(all.filter((each) => (each === status ? checked : chosen.includes(each))));
+            }}
+          />
+          {wordOf(status)}
+          {counted && <span class="muted count">{count.get(status) ?? 0}</span>}
+        </label>
+      ))}
+    </Choices>
+  );
+}
+
+interface ChoicesProps {
+  label: string;
+  /** What its button says, and what it says to screen readers beside. */
+  says: string;
+  note?: string;
+  isSet: boolean;
+  children: ComponentChildren;
+}
+
+/** What drops down from the bar of filters. */
+export function Choices({ label, says, note, isSet, children }: ChoicesProps) {
   const details = useRef<HTMLDetailsElement>(null);
   useClosing(details);
   return (
-    <details ref={details} class={filters.status.length > 0 ? "choices set" : "choices"}>
+    <details ref={details} class={isSet ? "choices set" : "choices"}>
       <summary class="input">
-        <span>{filters.status.length === 0 ? "Status" : filters.status.join(", ")}</span>
-        <span class="hidden-label">{filters.status.length === 0 ? ": all" : " (status)"}</span>
+        <span>{says}</span>
+        <span class="hidden-label">{note}</span>
       </summary>
-      <fieldset aria-label="Status">
-        {STATUSES.map((status) => (
-          <label key={status} class="tick-line">
-            <input
-              type="checkbox"
-              checked={filters.status.includes(status)}
-              onChange={(event) =>
-                set({
-                  status: STATUSES.filter((each) =>
-                    each === status ? event.currentTarget.checked : filters.status.includes(each),
-                  ),
-                })
-              }
-            />
-            {status}
-            {counted && <span class="muted count">{count.get(status) ?? 0}</span>}
-          </label>
-        ))}
-      </fieldset>
+      <fieldset aria-label={label}>{children}</fieldset>
     </details>
   );
 }
@@ -169,11 +189,12 @@ function useClosing(details: RefObject<HTMLDetailsElement | null>): void {
 interface ChoiceProps {
   label: string;
   value: string;
-  counted?: Counted[];
+  counted?: { value: string; count?: number; label?: string }[];
   onChoose: (value: string) => void;
 }
 
-function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
+/** One of the values that there are, or all. */
+export function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
   const isKnown = value === "" || counted.some((each) => each.value === value);
   return (
     <label>
@@ -187,7 +208,7 @@ function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
         {!isKnown && <option value={value}>{value}</option>}
         {counted.map((each) => (
           <option key={each.value} value={each.value}>
-            {each.value} ({each.count})
+            {each.label ?? `${each.value} (${each.count})`}
           </option>
         ))}
       </select>
@@ -195,7 +216,15 @@ function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
   );
 }
 
-function Moment({ label, value, onChoose }: { label: string; value: string; onChoose: (moment: string) => void }) {
+export function Moment({
+  label,
+  value,
+  onChoose,
+}: {
+  label: string;
+  value: string;
+  onChoose: (moment: string) => void;
+}) {
   return (
     <label class="moment">
       <span class="small muted">{label}</span>

@@ -1,5 +1,4 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import { type Row, readHistory, type Verification } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
@@ -7,6 +6,7 @@ import { connection, onReturn } from "../../state/connection.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
 import { KeysDialog, VerifyPanel } from "../parts.ts";
 import { FilterBar } from "./filters.tsx";

@@ -34,14 +34,14 @@ export class HistoryPages {
   readonly moved = signal(0);
   /** Rows that came in at the top since the reader was last there. */
   readonly arrived = signal(0);
-  private readonly kept = new Map<number, Kept>();
-  private readonly running = new Map<number, AbortController>();
-  private reading = 0;
-  private isNewestDue = false;
-  private looked: [number, number] = [0, AHEAD];
+  readonly #kept = new Map<number, Kept>();
+  readonly #running = new Map<number, AbortController>();
+  #reading = 0;
+  #isNewestDue = false;
+  #looked: [number, number] = [0, AHEAD];
   /** Pages that were asked for and not read. */
-  private readonly failing = new Set<number>();
-  private readonly retries = new Retries(() => this.mayTry() && this.again());
+  readonly #failing = new Set<number>();
+  readonly #retries = new Retries(() => this.mayTry() && this.again());
 
   constructor(
     readonly app: string,
@@ -50,19 +50,19 @@ export class HistoryPages {
     /** Whether what failed is to be tried again by itself now. */
     private readonly mayTry: () => boolean = () => true,
   ) {
-    void this.readPage(1);
+    void this.#readPage(1);
   }
 
   /** Ends what is being read. */
   readonly stop = (): void => {
-    for (const each of this.running.values()) each.abort();
-    this.running.clear();
-    this.retries.wait();
+    for (const each of this.#running.values()) each.abort();
+    this.#running.clear();
+    this.#retries.wait();
   };
 
   /** The row at an index from the newest one, where it is kept. */
   at(index: number): Row | undefined {
-    return this.kept.get(this.placeOf(index))?.row;
+    return this.#kept.get(this.placeOf(index))?.row;
   }
 
   /** The place of an index, which stays with a row when newer ones come. */
@@ -72,52 +72,52 @@ export class HistoryPages {
 
   /** Reads what lacks between two indexes, which are looked at now. */
   look(first: number, last: number): void {
-    this.looked = [first, last];
+    this.#looked = [first, last];
     const total = this.total.value;
     if (total === undefined) return;
     const wanted = new Set<number>();
     const end = Math.min(last + AHEAD, total - 1);
     for (let index = Math.max(0, first - AHEAD); index <= end; index += 1) {
-      const found = this.kept.get(this.placeOf(index));
-      if (found === undefined || found.reading < this.reading) wanted.add(Math.floor(index / SIZE) + 1);
+      const found = this.#kept.get(this.placeOf(index));
+      if (found === undefined || found.reading < this.#reading) wanted.add(Math.floor(index / SIZE) + 1);
     }
-    for (const [page, running] of this.running) {
+    for (const [page, running] of this.#running) {
       // What was asked for while the reader went past it is not waited for.
       if (wanted.has(page) || page === 1) continue;
       running.abort();
-      this.running.delete(page);
+      this.#running.delete(page);
     }
-    for (const page of this.failing) if (!wanted.has(page) && page !== 1) this.failing.delete(page);
-    for (const page of wanted) if (!this.running.has(page)) void this.readPage(page);
+    for (const page of this.#failing) if (!wanted.has(page) && page !== 1) this.#failing.delete(page);
+    for (const page of wanted) if (!this.#running.has(page)) void this.#readPage(page);
   }
 
   /** Reads again what is looked at, and the newest rows: something may have changed. */
   readonly again = (): void => {
-    this.reading += 1;
-    this.retries.wait();
-    this.readNewest();
-    this.look(...this.looked);
+    this.#reading += 1;
+    this.#retries.wait();
+    this.#readNewest();
+    this.look(...this.#looked);
   };
 
   /** Takes in what an event told of a row. */
   readonly take = (row: Row): void => {
-    for (const [place, kept] of this.kept) {
+    for (const [place, kept] of this.#kept) {
       if (kept.row.id !== row.id) continue;
-      this.kept.set(place, { row: { ...kept.row, ...row }, reading: kept.reading });
+      this.#kept.set(place, { row: { ...kept.row, ...row }, reading: kept.reading });
       this.moved.value += 1;
-      if (isFiltered(this.filters)) this.readNewest();
+      if (isFiltered(this.filters)) this.#readNewest();
       return;
     }
     const newest = this.at(0);
     const isNewer = newest === undefined || row.created_at >= newest.created_at;
-    if (isNewer) this.readNewest();
+    if (isNewer) this.#readNewest();
   };
 
   /** A page by its number; it is kept as well. Throws Problem, or an AbortError. */
   async page(number: number, signal?: AbortSignal): Promise<Row[]> {
-    const { reading } = this;
+    const reading = this.#reading;
     const found = await this.read(this.filters, number, SIZE, signal);
-    this.keep(number, found, reading);
+    this.#keep(number, found, reading);
     return found.rows;
   }
 
@@ -142,60 +142,60 @@ export class HistoryPages {
   static readonly size = SIZE;
 
   /** Reads the newest rows once more; where they are being read, after that: what is on its way may be old already. */
-  private readNewest(): void {
-    if (this.running.has(1)) this.isNewestDue = true;
-    else void this.readPage(1);
+  #readNewest(): void {
+    if (this.#running.has(1)) this.#isNewestDue = true;
+    else void this.#readPage(1);
   }
 
-  private async readPage(number: number): Promise<void> {
+  async #readPage(number: number): Promise<void> {
     const mine = new AbortController();
-    this.running.set(number, mine);
+    this.#running.set(number, mine);
     try {
       await this.page(number, mine.signal);
-      this.failing.delete(number);
-      if (this.failing.size === 0) {
+      this.#failing.delete(number);
+      if (this.#failing.size === 0) {
         this.problem.value = undefined;
-        this.retries.done();
+        this.#retries.done();
       }
     } catch (thrown) {
       if (!mine.signal.aborted) {
         const problem = problemOf(thrown);
         this.problem.value = problem;
-        this.failing.add(number);
-        this.retries.failed(problem);
+        this.#failing.add(number);
+        this.#retries.failed(problem);
       }
     } finally {
-      if (this.running.get(number) === mine) this.running.delete(number);
+      if (this.#running.get(number) === mine) this.#running.delete(number);
     }
     if (mine.signal.aborted) return;
-    if (number === 1 && this.isNewestDue) {
-      this.isNewestDue = false;
-      void this.readPage(1);
-    } else if (!this.problem.value) this.look(...this.looked);
+    if (number === 1 && this.#isNewestDue) {
+      this.#isNewestDue = false;
+      void this.#readPage(1);
+    } else if (!this.problem.value) this.look(...this.#looked);
   }
 
-  private keep(number: number, { rows, total }: Page, reading: number): void {
+  #keep(number: number, { rows, total }: Page, reading: number): void {
     const before = this.total.value;
-    const isOld = reading < this.reading;
+    const isOld = reading < this.#reading;
     if (before !== undefined && before !== total) {
       if (total > before && !isFiltered(this.filters)) this.arrived.value += total - before;
       // Rows may have gone from below, or from among those of a filter: then places are others.
-      else this.reading += 1;
+      else this.#reading += 1;
     }
     this.total.value = total;
     rows.forEach((row, each) => {
-      this.kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: isOld ? reading : this.reading });
+      this.#kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: isOld ? reading : this.#reading });
     });
-    this.forget();
+    this.#forget();
     this.moved.value += 1;
   }
 
   /** Forgets what is farthest from what is looked at. */
-  private forget(): void {
-    if (this.kept.size <= KEPT_MOST) return;
-    const middle = this.placeOf((this.looked[0] + this.looked[1]) / 2);
-    for (const place of [...this.kept.keys()]) {
-      if (Math.abs(place - middle) > KEPT_MOST / 4) this.kept.delete(place);
+  #forget(): void {
+    if (this.#kept.size <= KEPT_MOST) return;
+    const middle = this.placeOf((this.#looked[0] + this.#looked[1]) / 2);
+    for (const place of [...this.#kept.keys()]) {
+      if (Math.abs(place - middle) > KEPT_MOST / 4) this.#kept.delete(place);
     }
   }
 }

@@ -5,6 +5,7 @@ import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { memo } from "../../ui/memo.ts";
+import { RunsOfRow } from "../../ui/runs-of-row.tsx";
 import { Status } from "../../ui/status.tsx";
 import { now, Time } from "../../ui/time.tsx";
 
@@ -72,6 +73,7 @@ export const HistoryRow = memo(
         </div>
         <div role="cell" class="details">
           <Details row={row} misfit={misfit} like={like} />
+          {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
         </div>
         <div role="cell" class="outcome">
           <Outcome row={row} app={app} />

@@ -1,10 +1,10 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useLocation } from "preact-iso";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
+import { useLocation } from "../../ui/location.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
 import { JumpBar } from "./jump.tsx";

@@ -1,4 +1,3 @@
-import { useLocation } from "preact-iso";
 import type { AppOfList } from "../../api/read.ts";
 import { readDifference, type Version, type Versions, type Workflow } from "../../api/workflows.ts";
 import { inProject } from "../../state/project.ts";
@@ -6,6 +5,7 @@ import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
+import { useLocation } from "../../ui/location.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { differenceKey } from "./draft.tsx";

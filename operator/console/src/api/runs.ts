@@ -1,0 +1,61 @@
+/** The runs of an App, from its recorder: read and written, by name. Each throws Problem. */
+import { call, DELETE, GET, POST } from "./client.ts";
+import type { Problem } from "./problem.ts";
+import type { Schemas } from "./read.ts";
+
+export type Run = Schemas["RunSummary"];
+export type WholeRun = Schemas["RunDetail"];
+export type RunNode = Schemas["RunNode"];
+export type Score = Schemas["RunScore"];
+export type Figures = Schemas["Figures"];
+export type Metrics = Schemas["RunMetrics"];
+export type Series = Schemas["MetricsSeries"];
+export type GroupBy = Schemas["MetricsGroup"];
+export type Interval = Schemas["MetricsInterval"];
+export type RowVerdict = Schemas["RowVerdict"];
+export type RunComparison = Schemas["RunComparison"];
+export type ComparedFigure = Schemas["ComparedFigure"];
+export type RunPage = Schemas["RunPage"];
+/** What a list is asked for: filters, order, page or cursor, by their names in the API. */
+export type RunQuery = Record<string, string | string[] | number | undefined>;
+
+/** Whether the API has no recorder to ask, and will have none soon. */
+export const isUnrecorded = (problem: Problem | undefined) => problem?.code === "no_recorder";
+
+export const readRuns = (app: string, query: RunQuery, signal?: AbortSignal): Promise<RunPage> =>
+  call(GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }));
+
+export const readRun = async (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
+  const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };
+  return (await call(GET("/v1/runs/{run_id}", { params, signal }))).data;
+};
+
+export const deleteRun = async (run: string): Promise<void> => {
+  await call(DELETE("/v1/runs/{run_id}", { params: { path: { run_id: run } } }));
+};
+
+export const scoreRun = async (run: string, body: Schemas["NewScore"]): Promise<Score> =>
+  (await call(POST("/v1/runs/{run_id}/scores", { params: { path: { run_id: run } }, body }))).data;
+
+/** Of the last 24 hours, where no time is named. */
+export const readMetrics = async (
+  app: string,
+  query: { from?: string; interval?: Interval; group_by?: GroupBy },
+  signal: AbortSignal,
+): Promise<Metrics> =>
+  (await call(GET("/v1/apps/{app_id}/metrics", { params: { path: { app_id: app }, query }, signal }))).data;
+
+export const readVerdicts = async (app: string, rows: string[], signal?: AbortSignal): Promise<RowVerdict[]> => {
+  const params = { path: { app_id: app }, query: { deployment_id: rows } };
+  return (await call(GET("/v1/apps/{app_id}/verdicts", { params, signal }))).data;
+};
+
+export const readRunComparison = async (
+  app: string,
+  row: string,
+  baseline: string | undefined,
+  signal: AbortSignal,
+): Promise<RunComparison> => {
+  const params = { path: { app_id: app, deployment_id: row }, query: { baseline } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/comparison", { params, signal }))).data;
+};

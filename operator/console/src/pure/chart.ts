@@ -1,0 +1,48 @@
+/** Where the marks of a chart lie. Pure. */
+
+export interface Point {
+  at: number;
+  value: number | null;
+}
+
+/** Milliseconds. */
+export const STEPS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+export type Interval = keyof typeof STEPS;
+
+/** The beginnings of all intervals in a time, in milliseconds since 1970: those without a run, too. */
+export function moments(since: string, until: string, interval: Interval): number[] {
+  const step = STEPS[interval];
+  const found: number[] = [];
+  for (let at = Math.floor(Date.parse(since) / step) * step; at < Date.parse(until); at += step) found.push(at);
+  return found;
+}
+
+/** Round numbers from 0 to `most` or above it, at most five. */
+export function ticks(most: number): number[] {
+  if (!(most > 0)) return [0, 1];
+  const rough = most / 4;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 2.5, 5].find((each) => each * size >= rough) ?? 10) * size;
+  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, each) => each * step);
+}
+
+/** The line through points, with a gap where there is no value: a path of SVG. */
+export function line(points: readonly Point[], x: (at: number) => number, y: (value: number) => number): string {
+  let path = "";
+  let isDown = false;
+  for (const { at, value } of points) {
+    if (value !== null) path += `${isDown ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+    isDown = value !== null;
+  }
+  return path;
+}
+
+/** Of a row of labels the indexes of those that have `room` pixels to the one before. */
+export function readable(places: readonly number[], room: number): number[] {
+  let last = Number.NEGATIVE_INFINITY;
+  return places.flatMap((place, index) => {
+    if (place - last < room) return [];
+    last = place;
+    return [index];
+  });
+}

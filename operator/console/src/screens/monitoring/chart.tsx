@@ -1,0 +1,199 @@
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { line, readable, ticks } from "../../pure/chart.ts";
+import { FigureTable } from "../../ui/figures.tsx";
+
+export interface Line {
+  label: string;
+  /** One for each moment; null where nothing is known. */
+  values: (number | null)[];
+}
+
+/** A deploy, on the axis of time. */
+export interface Deploy {
+  id: string;
+  at: number;
+  label: string;
+}
+
+interface Props {
+  title: string;
+  /** A value as it is read. */
+  says: (value: number | null) => string;
+  lines: Line[];
+  /** Where each interval begins, in milliseconds since 1970. */
+  moments: number[];
+  until: number;
+  deploys: Deploy[];
+  /** The address of a deploy. */
+  addressOf: (deploy: Deploy) => string;
+  /** The interval that the reader looks at, in all charts; and who says so. */
+  at: number | undefined;
+  onAt: (index: number | undefined) => void;
+}
+
+const HEIGHT = 156;
+const [LEFT, RIGHT, TOP, BOTTOM] = [48, 12, 20, 22];
+const DAY = 86_400_000;
+const SHAPES = [
+  "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
+  "M-3-3h6v6h-6z",
+  "M0-4l4 7h-8z",
+  "M0-4l4 4-4 4-4-4z",
+  "M0 4l4-7h-8z",
+];
+const MARKS_SHAPED = 40;
+
+/** Lines over time, with a mark at each deploy, and the same figures as a table. Lines differ by dashes and marks, too, not by colour alone. */
+export function Chart({ title, says, lines, moments, until, deploys, addressOf, at, onAt }: Props) {
+  const [box, width] = useWidth();
+  const begin = moments[0] ?? 0;
+  const most = Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
+  const steps = ticks(most);
+  const x = (time: number) => LEFT + ((time - begin) / Math.max(until - begin, 1)) * (width - LEFT - RIGHT);
+  const y = (value: number) => TOP + (1 - value / (steps.at(-1) as number)) * (HEIGHT - TOP - BOTTOM);
+  const hours = moments.map((moment) => timeOf(moment, until - begin));
+  const step = (moments[1] ?? until) - begin;
+  // Of several days each is named where it begins.
+  const days = moments.filter(
+    (moment) => until - begin < 1.5 * DAY || step >= DAY || new Date(moment).getHours() === 0,
+  );
+  const marks = deploys.filter((deploy) => deploy.at >= begin && deploy.at <= until);
+  const named = new Set(
+    readable(
+      marks.map((deploy) => x(deploy.at)),
+      26,
+    ),
+  );
+  const look = (event: PointerEvent & { currentTarget: Element }) => {
+    const { left } = event.currentTarget.getBoundingClientRect();
+    const part = (event.clientX - left - LEFT) / (width - LEFT - RIGHT);
+    onAt(Math.max(0, Math.min(Math.floor(part * moments.length), moments.length - 1)));
+  };
+  const isShown = at !== undefined && at < moments.length;
+  return (
+    <figure class="chart panel">
+      <figcaption>
+        <h3>{title}</h3>
+        <span class="legend small">
+          {isShown && <b>{hours[at]}</b>}
+          {lines.map(({ label, values }, each) => (
+            <span key={label} class={`look-${each}`}>
+              <svg width="22" height="10" viewBox="0 0 22 10" aria-hidden="true">
+                <path d="M0 5h22" />
+                <path class="mark" d={SHAPES[each % SHAPES.length]} transform="translate(11 5)" />
+              </svg>
+              {label} {isShown && <b>{says(values[at] ?? null)}</b>}
+            </span>
+          ))}
+        </span>
+      </figcaption>
+      <div class="plot" ref={box}>
+        <svg
+          width={width}
+          height={HEIGHT}
+          role="img"
+          aria-label={`${title} over time: the table below has the same figures`}
+          onPointerMove={look}
+          onPointerLeave={() => onAt(undefined)}
+        >
+          {steps.map((step) => (
+            <g key={step} class="step">
+              <path d={`M${LEFT} ${y(step)}H${width - RIGHT}`} />
+              <text x={LEFT - 6} y={y(step) + 4} text-anchor="end">
+                {says(step)}
+              </text>
+            </g>
+          ))}
+          {readable(days.map(x), 56).map((index) => {
+            const moment = days[index] as number;
+            return (
+              x(moment) < width - 20 && (
+                <text key={moment} x={x(moment)} y={HEIGHT - 6} text-anchor="middle">
+                  {timeOf(moment, until - begin, true)}
+                </text>
+              )
+            );
+          })}
+          {marks.map((deploy) => (
+            <path key={deploy.id} class="deploy" d={`M${x(deploy.at)} ${TOP - 4}V${HEIGHT - BOTTOM}`} />
+          ))}
+          {lines.map(({ label, values }, each) => {
+            const points = values.map((value, index) => ({ at: moments[index] as number, value }));
+            const isAlone = (index: number) => values[index - 1] == null && values[index + 1] == null;
+            return (
+              <g key={label} class={`look-${each}`}>
+                <path d={line(points, x, y)} />
+                {points.map(
+                  (point, index) =>
+                    point.value !== null &&
+                    (index === at || isAlone(index) || points.length <= MARKS_SHAPED) && (
+                      <path
+                        key={point.at}
+                        class="mark"
+                        d={SHAPES[each % SHAPES.length]}
+                        transform={`translate(${x(point.at)} ${y(point.value)})`}
+                      />
+                    ),
+                )}
+              </g>
+            );
+          })}
+          {isShown && <path class="cursor" d={`M${x(moments[at] as number)} ${TOP}V${HEIGHT - BOTTOM}`} />}
+        </svg>
+        {marks.map(
+          (deploy, index) =>
+            named.has(index) && (
+              <a key={deploy.id} class="deploy small" style={{ left: `${x(deploy.at)}px` }} href={addressOf(deploy)}>
+                <span class="hidden-label">Deploy </span>
+                {deploy.label}
+              </a>
+            ),
+        )}
+      </div>
+      <details>
+        <summary>
+          Show as table<span class="hidden-label">: {title}</span>
+        </summary>
+        <FigureTable
+          label={`${title} as a table`}
+          head={["FROM", ...lines.map(({ label }) => label), "DEPLOYED"]}
+          rows={moments.map((moment, index) => [
+            hours[index],
+            ...lines.map(({ values }) => says(values[index] ?? null)),
+            marks
+              .filter((deploy) => deploy.at >= moment && deploy.at < (moments[index + 1] ?? until + 1))
+              .map((deploy) => deploy.label)
+              .join(", "),
+          ])}
+        />
+      </details>
+    </figure>
+  );
+}
+
+/** `14:05` of a day, `24 Nov 14:00` of a week, `24 Nov` of a month, and of a week where it `isShort`. Days are UTC's. */
+function timeOf(moment: number, whole: number, isShort = false): string {
+  const isMonth = whole > 8 * DAY;
+  const isDay = whole < 1.5 * DAY;
+  return new Date(moment)
+    .toLocaleString("en-GB", {
+      ...(!isDay && { day: "numeric", month: "short" }),
+      ...((isDay || !(isMonth || isShort)) && { hour: "2-digit", minute: "2-digit" }),
+      timeZone: isMonth ? "UTC" : undefined,
+    })
+    .replace(",", "");
+}
+
+/** How wide an element is, in pixels. */
+function useWidth() {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(320);
+  useLayoutEffect(() => {
+    const look = () => setWidth(box.current?.clientWidth || 320);
+    const observer = new ResizeObserver(look);
+    if (box.current) observer.observe(box.current);
+    look();
+    return () => observer.disconnect();
+  }, []);
+  return [box, width] as const;
+}

@@ -1,0 +1,92 @@
+import { useEffect, useRef } from "preact/hooks";
+import type { App } from "../../api/read.ts";
+import { isUnrecorded, readRuns } from "../../api/runs.ts";
+import { asRunQuery, asRunSearch, isRunFiltered, type RunFilters, readRunFilters } from "../../pure/run-filters.ts";
+import { count } from "../../pure/run-words.ts";
+import { onReturn } from "../../state/connection.ts";
+import { useLocation } from "../../ui/location.tsx";
+import { usePoll } from "../../ui/poll.ts";
+import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
+import { Unrecorded } from "../monitoring/unrecorded.tsx";
+import { RunFilterBar } from "./filters.tsx";
+import { RunList } from "./list.ts";
+import "./runs.css";
+import { RunTable } from "./table.tsx";
+
+const LOOKED_AGAIN_AFTER = 4_000;
+/** The list that is on the screen: a run that is deleted in the dialog over it goes from it. */
+export let shownList: RunList | undefined;
+
+/** The Runs tab: every run of an App that was recorded. */
+export function RunsTab({ app }: { app: App }) {
+  const { route } = useLocation();
+  const filters = useFilters(app.id);
+  const list = useList(app.id, filters);
+  const change = (next: RunFilters) => route(`/console/apps/${app.id}/runs${asRunSearch(next)}`);
+  const total = list.total.value;
+  const problem = list.problem.value;
+  const unrecorded = app.conditions.find(({ type, status }) => type === "Recorded" && status === "False");
+  if (isUnrecorded(problem)) return <Unrecorded />;
+  return (
+    <section class="panel history runs" aria-label="Runs">
+      <header>
+        <h2>
+          Runs{" "}
+          {total && (
+            <span class="muted small total" role="status">
+              {count(total.count)}
+              {total.isMore && "+"} {total.count === 1 ? "run" : "runs"}
+            </span>
+          )}
+        </h2>
+      </header>
+      <RunFilterBar app={app} filters={filters} onChange={change} />
+      {unrecorded && <p class="notice warn trouble">{unrecorded.message}</p>}
+      {total && <Trouble query={list} retry={list.again} />}
+      {!total ? (
+        problem ? (
+          <Failure problem={problem} retry={list.again} />
+        ) : (
+          <Skeleton lines={10} />
+        )
+      ) : list.runs.value.length > 0 ? (
+        <RunTable app={app} list={list} search={asRunSearch(filters)} />
+      ) : isRunFiltered(filters) ? (
+        <Empty title="No run fits these filters">
+          <button type="button" class="button" onClick={() => change({})}>
+            Clear the filters
+          </button>
+        </Empty>
+      ) : (
+        <Empty title="No run is recorded yet">
+          <p class="muted">Each call of this App becomes a row here.</p>
+        </Empty>
+      )}
+    </section>
+  );
+}
+
+/** The filters of the address; under a dialog that another tab's link opened, those that were there. */
+function useFilters(app: string): RunFilters {
+  const { path, query } = useLocation();
+  const last = useRef<RunFilters>({});
+  if (path.startsWith(`/console/apps/${app}/runs`)) last.current = readRunFilters(query);
+  return last.current;
+}
+
+function useList(app: string, filters: RunFilters): RunList {
+  const key = `${app} ${asRunSearch(filters)}`;
+  const kept = useRef<{ key: string; list: RunList } | undefined>(undefined);
+  if (kept.current?.key !== key) {
+    kept.current?.list.stop();
+    const list = new RunList(asRunQuery(filters), (query, signal) => readRuns(app, query, signal));
+    kept.current = { key, list };
+  }
+  const { list } = kept.current;
+  shownList = list;
+  useEffect(() => () => kept.current?.list.stop(), []);
+  useEffect(() => onReturn(list.again), [list]);
+  // In another order what is new is somewhere: it is there when the list is read anew.
+  usePoll(LOOKED_AGAIN_AFTER, () => !filters.sort && void list.look());
+  return list;
+}

@@ -1,0 +1,21 @@
+import { useEffect, useRef } from "preact/hooks";
+
+/** Does something every so many milliseconds while the page is seen, and at once when it is seen again after longer. */
+export function usePoll(every: number, does: () => void): void {
+  const latest = useRef(does);
+  latest.current = does;
+  useEffect(() => {
+    let last = Date.now();
+    const look = () => {
+      if (document.hidden || Date.now() - last < every * 0.9) return;
+      last = Date.now();
+      latest.current();
+    };
+    const timer = setInterval(look, every);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [every]);
+}

@@ -1,0 +1,115 @@
+"""The console over a recorder at work, on SQLite: what was sent to it is what the pages show, as far as the reader may see it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.runs import APP_ID_HEADER
+from local.clusters import Cluster
+from tests.support import factories, rest
+from tests.support.browser import names, served
+from tests.support.browser.chromium import Places
+from tests.support.browser.pages import Windows, settled, sign_in
+from tests.support.browser.served import Served, User
+from tests.support.cluster import REPOSITORY
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.otlp_runs import a_run, request, run_id_of
+from tests.support.recorder_stage import free_port
+from tests.support.waiting import eventually
+
+RUNS, FAILED = 40, 5
+ORIGIN = f"https://{names.REPLICA}"
+
+
+@pytest.fixture(scope="module")
+def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a recorder, which asks the cluster who reads and writes."""
+    folder, port = tmp_path_factory.mktemp("recorder"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--metrics-port", str(free_port()), "--store", f"sqlite://{folder}/runs.db", "--kubeconfig", str(cluster.kubeconfig)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=log, stderr=log)
+    try:
+        eventually("the recorder is ready", lambda: process.poll() is None and is_ready(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/readyz", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def recorded(recorder: str, stage: HistoryStage) -> tuple[str, list[str]]:
+    """An App and the ids of its runs, sent by an account that may write them."""
+    stage.app("sent", factories.public(), workflow=APP)
+    app = rest.uid(stage.api, kinds.APP.kind, "sent", stage.namespace)
+    token = rest.account(stage.api, stage.namespace, "run-writer", "dynamiq-run-writer")
+    runs = [
+        a_run(seq=seq, outcome="failed" if seq <= FAILED else "succeeded", session__id=f"talk-{seq % 4}", user__id="anna", content=True)
+        for seq in range(1, RUNS + 1)
+    ]
+    headers = {"Authorization": f"Bearer {token}", APP_ID_HEADER: app}
+
+    def is_taken() -> bool:
+        return requests.post(f"{recorder}/v1/traces", json=request(*runs), headers=headers, timeout=60).ok
+
+    eventually("the runs are taken", is_taken)
+    return app, [run_id_of(run) for run in runs]
+
+
+@pytest.fixture(scope="module")
+def console_of_it(
+    console: Served, login: Path, places: Places, recorder: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    with served.serving(login, tmp_path_factory.mktemp("api"), places, names.REPLICA, "--recorder", recorder) as made:
+        yield made
+
+
+def test_what_was_sent_is_what_the_pages_show(
+    console_of_it: Served, recorded: tuple[str, list[str]], windows: Windows, users: dict[str, User]
+) -> None:
+    app, ids = recorded
+    window = windows.open(origin=ORIGIN)
+    window.goto("/console/sign-in")
+    sign_in(window, users["admin"].token)
+    page = window.goto(f"/console/apps/{app}/runs?status=failed")
+    expect(page.get_by_role("heading", name=re.compile("^Runs")).get_by_role("status")).to_have_text(f"{FAILED} runs")
+    page.goto(f"{ORIGIN}/console/apps/{app}/runs/{ids[0]}")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("table", name="Nodes").get_by_role("rowheader")).to_contain_text(["Node 0", "Node 1"])
+    expect(dialog.get_by_text("120 tokens in", exact=False).or_(dialog.get_by_text("100 tokens in", exact=False))).to_be_visible()
+    dialog.get_by_role("button", name="👎 Bad").click()
+    expect(dialog.get_by_role("listitem")).to_contain_text("bad")
+    page.goto(f"{ORIGIN}/console/apps/{app}/monitoring")
+    settled(page)
+    expect(page.get_by_role("definition").first).to_have_text(str(RUNS))
+
+
+def test_who_may_not_read_contents_sees_the_run_without_them(
+    console_of_it: Served, recorded: tuple[str, list[str]], windows: Windows, users: dict[str, User]
+) -> None:
+    app, ids = recorded
+    window = windows.open(origin=ORIGIN)
+    window.goto("/console/sign-in")
+    sign_in(window, users["viewer"].token)
+    page = window.goto(f"/console/apps/{app}/runs/{ids[-1]}")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("table", name="Nodes")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Delete…")).to_have_attribute("aria-disabled", "true")
