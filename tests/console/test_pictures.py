@@ -104,6 +104,6 @@ def on_top(page: Page) -> Locator:
 
 
 def draw(page: Page, to: Path) -> None:
-    """Writes what the page shows, without the caret and what moves: a dialog as it lies over a window, any other screen in all its length."""
+    """Writes what the page shows, without the caret and what moves: all its length, but for dialogs over it and for a list without end."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=to, full_page=not page.get_by_role("dialog").count(), animations="disabled")
+    page.screenshot(path=to, full_page=not page.get_by_role("dialog").or_(runs.table(page)).count(), animations="disabled")
