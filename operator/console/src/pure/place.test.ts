@@ -9,6 +9,9 @@ test.each([
   ["/history/r1/roll-back", { screen: "history", tab: "history", dialog: "roll-back", rowId: "r1" }],
   ["/compare", { screen: "compare", tab: "history" }],
   ["/rollouts/r1", { screen: "rollout", tab: "history", rowId: "r1" }],
+  ["/runs", { screen: "runs", tab: "runs" }],
+  ["/runs/u1", { screen: "runs", tab: "runs", dialog: "run", runId: "u1" }],
+  ["/monitoring", { screen: "monitoring", tab: "monitoring" }],
   ["/configuration", { screen: "configuration", tab: "configuration" }],
   ["/triggers", { screen: "triggers", tab: "triggers" }],
   ["/deploy", { screen: "overview", tab: "overview", dialog: "deploy" }],
@@ -17,9 +20,15 @@ test.each([
   expect(appPlace(rest)).toEqual(place);
 });
 
-test.each(["/rollouts", "/other", "/history/r1/else", "/history/r1/roll-back/x", "/deploy/x", "/triggers/x"])(
-  "%s is no screen",
-  (rest) => {
-    expect(appPlace(rest).screen).toBe("unknown");
-  },
-);
+test.each([
+  "/rollouts",
+  "/other",
+  "/history/r1/else",
+  "/history/r1/roll-back/x",
+  "/deploy/x",
+  "/triggers/x",
+  "/runs/u1/x",
+  "/monitoring/x",
+])("%s is no screen", (rest) => {
+  expect(appPlace(rest).screen).toBe("unknown");
+});
