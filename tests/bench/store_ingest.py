@@ -2,7 +2,8 @@
 
 Raw: the lines of runs and spans, in batches of one durable transaction each, into tables of the same columns with their primary keys alone: by
 `executemany` on SQLite, by COPY on PostgreSQL. The store: ids looked up, indexes, labels, instances, attribution, and rollups by the minute, the
-hour and the node, in the same transaction. Both by turns, several times; the median counts.
+hour and the node, in the same transaction. Both by turns, several times; the median counts, of the
+rates and of their ratios.
 """
 
 from __future__ import annotations
@@ -188,8 +189,9 @@ def measured(name: str, size: int, count: int, addresses: Iterator[str], recorde
         address = next(addresses)
         rates.append(store_rate([opened(address) for _ in range(recorders)], parts))
     raw, rate = statistics.median(raws), statistics.median(rates)
+    part = statistics.median(rate / raw for raw, rate in zip(raws, rates, strict=True))
     beside = f", {recorders} recorders" if recorders > 1 else ""
-    return f"{name}{beside}, batches of {size}: raw {raw:,.0f} runs/s, store {rate:,.0f} runs/s, {rate / raw:.2f} of raw"
+    return f"{name}{beside}, batches of {size}: raw {raw:,.0f} runs/s, store {rate:,.0f} runs/s, {part:.2f} of raw"
 
 
 def main() -> None:

@@ -33,7 +33,11 @@ class WrongStore(Exception):  # noqa: N818
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs without their spans and content. `total`: counted up to COUNTED. `cursor`: of the next page, None at the end."""
+    """Runs without their spans, with the error's text and no other content. `cursor`: of what follows, None at the end.
+
+    `total`: counted up to COUNTED. Of a filter whose every part many runs match, but few or none all of it, a page ends after a tenth of a
+    second with what is found (fewer than asked for, even none, and a cursor with which to look on), and `total` is how many were counted by then.
+    """
 
     runs: tuple[Run, ...]
     total: int

@@ -310,6 +310,7 @@ def _as_writer(raw: Raw) -> None:
 
 def _as_reader(raw: Raw) -> None:
     raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
+    raw.prepare_threshold = None
     raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     raw.read_only = True
     raw.execute(f"SET statement_timeout = {LONGEST}")
