@@ -40,8 +40,10 @@ class Connection(Protocol):
     """One transaction. `again`: whether another one was in its way before, so that it had better be alone."""
 
     again: bool
-    straight: str
-    """A JOIN whose left side is walked, and looked up in the right."""
+    looked_up: str
+    """After a list of keys `i`: JOIN runs r, each by its key, whatever the database thinks of how many there are."""
+    fence: str
+    """At the end of a subquery that is to be asked for each line, by its index."""
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
         """The lines of each, one after the other, with one wait for all."""

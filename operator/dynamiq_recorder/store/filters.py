@@ -8,8 +8,10 @@ from dynamiq_recorder.store.columns import MODEL, TAG
 from dynamiq_recorder.store.database import Connection
 from dynamiq_recorder.store.texts import clean, folded
 
-_LABELLED = "EXISTS (SELECT 1 FROM labels l WHERE l.app_key = r.app_key AND l.kind = ? AND l.value = ? AND l.started_at = r.started_at AND l.run_key = r.key)"
-_FAILING = "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {found})"
+_LABELLED = "EXISTS (SELECT 1 FROM labels l WHERE l.app_key = r.app_key AND l.kind = ? AND l.value = ? AND l.started_at = r.started_at AND l.run_key = r.key{fence})"
+_FAILING = (
+    "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {found}{fence})"
+)
 
 
 class Conditions:
@@ -61,9 +63,9 @@ def conditions(connection: Connection, wanted: Filter) -> Conditions | None:
     if wanted.status:
         _add_status(made, wanted.status)
     for kind, value in [*((TAG, tag) for tag in wanted.tags), *(((MODEL, wanted.model),) if wanted.model is not None else ())]:
-        made.add(_LABELLED, kind, clean(value))
+        made.add(_LABELLED.format(fence=connection.fence), kind, clean(value))
     if wanted.error is not None:
-        made.add(_FAILING.format(found=connection.contains("e.folded")), folded(wanted.error))
+        made.add(_FAILING.format(found=connection.contains("e.folded"), fence=connection.fence), folded(wanted.error))
     for sql, bound in (
         ("r.started_at >= ?", wanted.since),
         ("r.started_at < ?", wanted.until),

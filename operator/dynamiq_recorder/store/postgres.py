@@ -71,7 +71,8 @@ class PostgresConnection:
     a database the waits are what takes time.
     """
 
-    straight = "JOIN"
+    looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
+    fence = " OFFSET 0"
 
     def __init__(self, raw: Raw, plans: Plans | None = None, *, again: bool = False) -> None:
         self.again = again
@@ -314,6 +315,7 @@ def _as_reader(raw: Raw) -> None:
     raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     raw.read_only = True
     raw.execute(f"SET statement_timeout = {LONGEST}")
+    raw.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")  # few lines of a page are looked up in large tables
     raw.commit()
 
 

@@ -37,7 +37,8 @@ class SqliteConnection:
     """A transaction on one of the connections."""
 
     again = False
-    straight = "CROSS JOIN"
+    looked_up = "CROSS JOIN runs r ON r.key = i.key"
+    fence = ""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw

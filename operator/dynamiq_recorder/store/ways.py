@@ -55,7 +55,7 @@ class Way(msgspec.Struct, frozen=True):
         bounded = f"{text} LIMIT {walk}" if walk is not None else text
         order = "DESC" if descending else "ASC"
         return connection.all(
-            f"SELECT {', '.join(f'r.{name}' for name in wanted)} FROM ({bounded}) i {connection.straight} runs r ON r.key = i.key "  # noqa: S608
+            f"SELECT {', '.join(f'r.{name}' for name in wanted)} FROM ({bounded}) i {connection.looked_up} "  # noqa: S608
             f"WHERE {where.sql} ORDER BY i.place {order}, i.key {order} LIMIT ?",
             [*values, *where.values, limit],
         )

@@ -297,3 +297,75 @@ def test_runs_of_the_sdk_and_of_a_foreign_program_have_their_source(store: Store
     store.write([batch(*runs)])
 
     assert {run.source for run in store.page(Filter(app_uid=APP)).runs} == set(RunSource)
+
+
+MANY = 24_000
+EACH = 1_000
+"""One in so many has what half of all have and what the other half has."""
+
+
+def _halves(store: Store) -> list[Run]:
+    """Runs of which each half is too many to be looked at one by one."""
+    runs = [
+        a_run(
+            number,
+            trigger="nightly" if number % 2 == 0 else None,
+            tags=("eu",) if number % 2 == 1 or number % EACH == 0 else (),
+            started_at=NOON + number // 3 * SECOND,
+            duration=1_000 + number * 7_919 % 5_003,
+            cost=number * 31 % 997 if number % 3 else None,
+        )
+        for number in range(MANY)
+    ]
+    for start in range(0, MANY, 4_000):
+        store.write([batch(*runs[start : start + 4_000])])
+    return runs
+
+
+def _walked(store: Store, wanted: Filter, sort: Sort) -> list[Run]:
+    found: list[Run] = []
+    cursor = None
+    while True:
+        page = store.page(wanted, sort, limit=10, cursor=cursor)
+        found += page.runs
+        if (cursor := page.cursor) is None:
+            return found
+
+
+def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_however_many_pages_it_takes(store: Store) -> None:
+    runs = _halves(store)
+    wanted = Filter(app_uid=APP, trigger="nightly", tags=("eu",))
+    expected = [run for run in runs if run.trigger and run.tags]
+
+    for by in ("started_at", "duration", "cost"):
+        for descending in (True, False):
+            found = _walked(store, wanted, Sort(by, descending))
+            values = [getattr(run, by) for run in found]
+            priced = [value for value in values if value is not None]
+            assert sorted(run.id for run in found) == sorted(run.id for run in expected)
+            assert values == [*sorted(priced, reverse=descending), *[None] * (len(values) - len(priced))]
+    assert {run.id for run in store.every(wanted, content=False)} == {run.id for run in expected}
+    assert store.page(wanted, limit=10, offset=20).runs == tuple(_walked(store, wanted, Sort())[20:])
+
+
+def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(store: Store) -> None:
+    runs = _halves(store)
+    newest = sorted((run for run in runs if run.tags), key=lambda run: run.started_at, reverse=True)
+
+    page = store.page(Filter(app_uid=APP, tags=("eu",)), limit=500)
+    dearest = store.page(Filter(app_uid=APP), Sort("cost"), limit=500)
+    last = store.page(Filter(app_uid=APP), Sort("cost", descending=False), limit=20, offset=16_000 - 10)
+
+    assert page.total == COUNTED
+    assert [run.started_at for run in page.runs] == [run.started_at for run in newest[:500]]
+    assert [run.cost for run in dearest.runs] == sorted((run.cost for run in runs if run.cost is not None), reverse=True)[:500]
+    assert [run.cost for run in last.runs] == [*[996] * 10, *[None] * 10]
+
+
+def test_what_none_of_many_runs_has_ends_with_no_run(store: Store) -> None:
+    _halves(store)
+
+    assert _walked(store, Filter(app_uid=APP, trigger="nightly", tags=("eu",), min_duration=10**9), Sort()) == []
+    assert (
+        _walked(store, Filter(app_uid=APP, trigger="nightly", status=(RunStatus.SUCCEEDED, RunStatus.FAILED), user_id="zoe"), Sort()) == []
+    )
