@@ -24,6 +24,8 @@ from dynamiq_recorder.store.ways import COST, DURATION, STARTED, Entry, Way, ask
 
 PATIENCE = 0.05
 """Seconds that a page is looked for where no way is short, and as many to count it."""
+WITH_OFFSET = 2.0
+"""The same for a page by its number: what stands before it has to be found, too."""
 SHORT = 300
 """Entries that are looked at rather than to look for a way that is shorter."""
 STRIDE = 2_000
@@ -138,21 +140,23 @@ def _walked(look: _Look, sparsest: Way, after: Place | None, limit: int, offset:
     until: Place | None = None
     if after is None or not after.rest:
         way = sparsest if look.sort.by == STARTED else of_value(look.connection, look.sort.by, look.app)
-        found, until = _walk(look, way, look.where, after, needed, rest=False)
+        found, until = _walk(look, way, look.where, after, needed, rest=False, with_offset=offset > 0)
         after = None
     if look.sort.by == COST and len(found) < needed and until is None:
         unpriced = Conditions()
         unpriced.add(f"{look.where.sql} AND r.cost IS NULL", *look.where.values)
-        more, until = _walk(look, sparsest, unpriced, after, needed - len(found), rest=True)
+        more, until = _walk(look, sparsest, unpriced, after, needed - len(found), rest=True, with_offset=offset > 0)
         found += more
     if len(found) == needed:
         until = found[-2]
     return found[offset : offset + limit], max(total, min(len(found), COUNTED)), until
 
 
-def _walk(look: _Look, way: Way, where: Conditions, after: Place | None, needed: int, *, rest: bool) -> tuple[list[Place], Place | None]:
+def _walk(
+    look: _Look, way: Way, where: Conditions, after: Place | None, needed: int, *, rest: bool, with_offset: bool
+) -> tuple[list[Place], Place | None]:
     """What is found, and where the walk ended; None at the way's end."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + (WITH_OFFSET if with_offset else PATIENCE)
     at = (after.value, after.key) if after is not None else None
     descending = look.sort.descending
     if look.is_all(way) and not rest:
