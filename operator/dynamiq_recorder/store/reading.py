@@ -14,7 +14,7 @@ from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, 
 DAY = 86_400
 SILENT = 120 * MICROSECONDS
 """After which a process that said no goodbye and is not known to run is taken for cut off."""
-SCANNED = 50_000
+SCANNED = 20_000
 """Runs that are looked through for the newest sessions."""
 _WIDTHS = {MetricsInterval.MINUTE: MINUTE, MetricsInterval.HOUR: HOUR, MetricsInterval.DAY: DAY}
 _KEYS = {

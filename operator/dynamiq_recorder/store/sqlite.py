@@ -27,6 +27,8 @@ BUSY = 10.0
 """Seconds that a connection waits for another."""
 CACHE = 16 << 20
 """Bytes of pages that the writer keeps; each reader a quarter."""
+LOADING = 1 << 30
+"""The same while very much is written at once: of ids, which come in no order."""
 CHECKPOINT = 4_000
 """Pages of the log, 16 MiB, from which on a commit moves them to the file."""
 GIVEN_BACK = 2_000
@@ -105,7 +107,7 @@ class SqliteDatabase:
     locking = ""
 
     def __init__(self, path: Path, *, cache: int = CACHE) -> None:
-        self._path = path
+        self._path, self._cache = path, cache
         self._writing = threading.RLock()
         self._lock_file = _locked(path)
         try:
@@ -178,6 +180,8 @@ class SqliteDatabase:
             )
             indexes = [(name, sql) for name, sql in made.fetchall() if name != "runs_id"]
             self._writer.execute("PRAGMA synchronous = OFF")
+            self._writer.execute(f"PRAGMA cache_size = -{LOADING >> 10}")
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {8 * CHECKPOINT}")
             for name, _ in indexes:
                 self._writer.execute(f"DROP INDEX {name}")
             try:
@@ -186,6 +190,8 @@ class SqliteDatabase:
                 for _, sql in indexes:
                     self._writer.execute(sql)
                 self._writer.execute("PRAGMA synchronous = FULL")
+                self._writer.execute(f"PRAGMA cache_size = -{self._cache >> 10}")
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def bytes(self) -> int:
