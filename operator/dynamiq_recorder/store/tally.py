@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import add
 
 from dynamiq_operator.model.runs import NodeStatus, RunStatus
 from dynamiq_recorder import sketch
@@ -122,9 +123,7 @@ class Tally:
 
 def merge(into: Entry, measures: Measures, buckets: Buckets) -> None:
     """Adds an entry to another."""
-    have = into[0]
-    for place, value in enumerate(measures):
-        have[place] += value
+    into[0][:] = map(add, into[0], measures)
     sketch.add(into[1], buckets)
 
 
