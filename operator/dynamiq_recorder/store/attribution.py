@@ -166,8 +166,8 @@ def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str
 
 def _one_row(connection: Connection, app: int, gone: int, stays: int) -> None:
     connection.hold_rollups([app])
-    for name in ("runs", "scores"):
-        connection.do(f"UPDATE {name} SET row_key = ? WHERE row_key = ?", (stays, gone))  # noqa: S608 - our own names
+    connection.do("UPDATE runs SET row_key = ? WHERE app_key = ? AND row_key = ?", (stays, app, gone))
+    connection.do("UPDATE scores SET row_key = ? WHERE row_key = ?", (stays, gone))
     connection.do("DELETE FROM app_rows WHERE key = ?", (gone,))
     for table in (rollups.RUNS, rollups.NODES):
         place = table.key.index("row_key")

@@ -28,8 +28,6 @@ EXTRA_COLUMNS = ("run_key", "n", "extra")
 LABEL_COLUMNS = ("app_key", "kind", "value", "started_at", "run_key")
 ERROR_COLUMNS = ("app_key", "started_at", "run_key", "folded")
 TAG, MODEL = "tag", "model"
-BESIDE = ("spans", "contents", "extras", "labels", "errors", "scores")
-"""The tables that have lines of a run, by its run_key."""
 
 RUN_READ = (
     ", ".join(f"r.{name}" for name in RUN_COLUMNS) + ", a.uid, a.namespace, a.name, w.uid, w.sequence, w.digest, i.instance_id, c.error "

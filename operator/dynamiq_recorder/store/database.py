@@ -63,6 +63,10 @@ class Connection(Protocol):
         """New lines, in bulk. A line that is there makes the transaction fail, or begin again where another one put it there meanwhile."""
         ...
 
+    def take(self, table: str, key: tuple[str, ...], keys: Sequence[Cell]) -> None:
+        """Deletes the lines of these keys, by an index that begins with the key."""
+        ...
+
     def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
         """Lines in the place of those of the same key, with the columns of each key."""
         ...

@@ -144,6 +144,12 @@ class PostgresConnection:
                 for line in part.lines:
                     copy.write_row(line)
 
+    def take(self, table: str, key: tuple[str, ...], keys: Sequence[Cell]) -> None:
+        if keys:
+            types = kinds(table, key)
+            unnested = ", ".join(f"?::{kind}[]" for kind in types)
+            self._add(f"DELETE FROM {table} WHERE ({', '.join(key)}) IN (SELECT * FROM unnest({unnested}))", literals(types, keys))  # noqa: S608
+
     def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
         for part, key in parts:
             if part.lines:

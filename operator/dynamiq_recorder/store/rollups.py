@@ -66,6 +66,5 @@ def _bring(connection: Connection, apps: Sequence[int], added: Mapping[Table, Ma
             elif old is not None:
                 gone.append(key)
         put.append((Lines(table.name, table.columns, made), table.key))
-        if gone:
-            connection.tell(f"DELETE FROM {table.name} WHERE {' AND '.join(f'{name} = ?' for name in table.key)}", gone)  # noqa: S608
+        connection.take(table.name, table.key, gone)
     connection.put(put)

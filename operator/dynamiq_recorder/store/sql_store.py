@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
-from dynamiq_recorder.store import attribution, deleting, paging, reading, schema, writing
+from dynamiq_recorder.store import attribution, deleting, paging, reading, rebuilding, retention, schema, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort
 from dynamiq_recorder.store.loading import stored
@@ -118,10 +118,10 @@ class SqlStore:
         return deleting.delete_run(self._database, run_id)
 
     def retain(self, now: int, keep: Retention) -> int:
-        return deleting.retain(self._database, now, keep)
+        return retention.retain(self._database, now, keep)
 
     def rebuild_rollups(self) -> None:
-        self._database.transact(lambda connection: deleting.rebuild(self._database, connection))
+        self._database.transact(lambda connection: rebuilding.rebuild(self._database, connection))
 
     def bytes(self) -> int:
         return self._database.bytes()

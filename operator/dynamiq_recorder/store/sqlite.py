@@ -61,6 +61,9 @@ class SqliteConnection:
         for part in parts:
             self.raw.executemany(_insert(part.table, part.columns), part.lines)
 
+    def take(self, table: str, key: tuple[str, ...], keys: Sequence[Cell]) -> None:
+        self.raw.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in key)}", keys)  # noqa: S608 - our own names
+
     def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
         for part, _ in parts:
             self.raw.executemany(_put(part.table, part.columns), part.lines)

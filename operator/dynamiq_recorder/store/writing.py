@@ -12,6 +12,7 @@ from dynamiq_recorder.model import Batch, Instance, Run
 from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.columns import Gathered, add_lines
 from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
+from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.periods import Periods, Times
@@ -21,7 +22,6 @@ from dynamiq_recorder.store.texts import clean, storable
 Pinned = tuple[int, str | None]
 """An App's key, and pins."""
 _TIMES = "app_key, pins, key, sequence, began, succeeded, ended"
-_BESIDE_OF_A_MERGE = ("spans", "contents", "extras", "labels", "errors")
 
 
 class _Given(msgspec.Struct, frozen=True):
@@ -221,20 +221,9 @@ def _merge(
         if have.app == apps[again[have.key].app_uid] and (both := union(have.run, again[have.key])) != have.run:
             changed.append((have, both))
     rows = periods(connection, {(have.app, both.pins) for have, both in changed})
-    for table in _BESIDE_OF_A_MERGE:
-        forget(connection, table, "run_key", [have.key for have, _ in changed])
-    forget(connection, "runs", "key", [have.key for have, _ in changed])
+    forget(connection, [have.key for have, _ in changed], ("spans", "contents", "extras", "labels", "errors", "runs"))
     for have, both in changed:
         row = row_of(both, have.app, rows)
         tally.add(have.run, have.app, have.row, -1)
         tally.add(both, have.app, row)
         add_lines(lines, both, have.key, have.app, row, have.instance, database.id_in(both.id))
-
-
-def forget(connection: Connection, table: str, column: str, keys: Sequence[int]) -> int:
-    """Deletes lines whose column is one of these keys."""
-    gone = 0
-    for part in pieces(keys):
-        condition, values = connection.within(column, part)
-        gone += connection.do(f"DELETE FROM {table} WHERE {condition}", values)  # noqa: S608 - our own names
-    return gone

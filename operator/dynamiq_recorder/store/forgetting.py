@@ -1,0 +1,42 @@
+"""Takes runs out of tables, each by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dynamiq_recorder.store.columns import LABEL_COLUMNS, MODEL, TAG
+from dynamiq_recorder.store.database import Connection, pieces
+
+EVERYWHERE = ("scores", "spans", "contents", "extras", "labels", "errors", "runs")
+"""Runs last: they tell where their labels and errors are."""
+
+
+def forget(connection: Connection, keys: Sequence[int], tables: Sequence[str] = EVERYWHERE) -> int:
+    """Deletes what these tables have of runs. Returns how many lines, those of labels and errors not counted."""
+    gone = 0
+    for part in pieces(keys):
+        if "labels" in tables or "errors" in tables:
+            _forget_found_by(connection, part, tables)
+        for table in tables:
+            if table not in ("labels", "errors"):
+                condition, values = connection.within("key" if table == "runs" else "run_key", part)
+                gone += connection.do(f"DELETE FROM {table} WHERE {condition}", values)  # noqa: S608 - our own names
+    return gone
+
+
+def _forget_found_by(connection: Connection, keys: Sequence[int], tables: Sequence[str]) -> None:
+    """What runs are found by is in order of App and time, and nothing else leads there."""
+    condition, values = connection.within("key", keys)
+    lines = connection.all(f"SELECT key, app_key, started_at, tags, models FROM runs WHERE {condition}", values)  # noqa: S608 - our own names
+    if "labels" in tables:
+        labels = [
+            (app, kind, value, started, key)
+            for key, app, started, tags, models in lines
+            for kind, listed in ((TAG, tags), (MODEL, models))
+            for value in (msgspec.json.decode(listed) if listed else ())
+        ]
+        connection.take("labels", LABEL_COLUMNS, labels)
+    if "errors" in tables:
+        connection.take("errors", ("app_key", "started_at", "run_key"), [(app, started, key) for key, app, started, _, _ in lines])

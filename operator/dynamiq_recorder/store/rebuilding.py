@@ -1,0 +1,38 @@
+"""Rollups made anew from the runs that are there."""
+
+from __future__ import annotations
+
+from dynamiq_recorder.model import MICROSECONDS
+from dynamiq_recorder.store import rollups
+from dynamiq_recorder.store.database import MANY, Connection, Database
+from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.retention import notes, thinned_until
+from dynamiq_recorder.store.tally import HOUR, Tally
+
+
+def rebuild(database: Database, connection: Connection) -> None:
+    """See Store.rebuild_rollups. Of nodes, the hours whose spans are not all there stay, too."""
+    thinned = thinned_until(notes(connection))
+    named = connection.all("SELECT DISTINCT namespace, name FROM apps")
+    connection.hold_rows(sorted((namespace, name) for namespace, name in named), alone=True)
+    for (app,) in connection.all("SELECT key FROM apps ORDER BY key"):
+        connection.hold_rollups([app])
+        first = connection.all("SELECT min(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
+        if first is not None:
+            hour = first // MICROSECONDS // HOUR * HOUR
+            connection.do("DELETE FROM rollups WHERE app_key = ? AND at >= ?", (app, hour))
+            connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at >= ?", (app, max(hour, thinned)))
+            _count_again(database, connection, app, thinned)
+
+
+def _count_again(database: Database, connection: Connection, app: int, thinned: int) -> None:
+    last = 0
+    while keys := [
+        line[0]
+        for line in connection.all(f"SELECT key FROM runs WHERE app_key = ? AND key > ? ORDER BY key LIMIT {MANY}", (app, last))  # noqa: S608
+    ]:
+        tally = Tally()
+        for have in stored(database, connection, keys, content=False):
+            tally.add(have.run, have.app, have.row, nodes=have.run.started_at >= thinned * MICROSECONDS)
+        rollups.apply(connection, tally)
+        last = keys[-1]

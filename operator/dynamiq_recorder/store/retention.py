@@ -1,0 +1,146 @@
+"""What is too old goes, in pieces that hold nobody up. Rollups say what runs were that are gone."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from dynamiq_operator.model.runs import FAILED_STATUSES
+from dynamiq_recorder.model import MICROSECONDS
+from dynamiq_recorder.store.database import MANY, Connection, Database
+from dynamiq_recorder.store.forgetting import forget
+from dynamiq_recorder.store.interface import Retention
+from dynamiq_recorder.store.tally import HOUR, MINUTE
+
+_OF_SPANS = ("spans", "contents", "extras")
+_OLD, _BY_RATIO = "thinned_until", "thinned_by_ratio_until"
+"""Notes of the hour, in seconds, before which spans have been thinned out."""
+
+
+class _Cut(msgspec.Struct, frozen=True):
+    """Seconds since 1970, whole hours: what is from before them goes. So of an hour all runs are there, or none."""
+
+    runs: int
+    spans: int
+    rollups: int
+    ripe: int
+    """Hours that are over, and whose runs have arrived."""
+
+
+def retain(database: Database, now: int, keep: Retention) -> int:
+    """See Store.retain."""
+    seconds = now // MICROSECONDS
+
+    def before(kept: int) -> int:
+        return (seconds - kept) // HOUR * HOUR
+
+    cut = _Cut(before(keep.runs), before(keep.spans), before(keep.rollups), before(2 * HOUR))
+    with database.reading() as connection:
+        apps = [line[0] for line in connection.all("SELECT key FROM apps ORDER BY key")]
+    gone = sum(_old_runs(database, app, cut) + _old_rollups(database, app, cut) for app in apps)
+    gone += _thin(database, apps, _OLD, cut.spans, cut, 0.0, keep.slowest)
+    if keep.ratio < 1.0:
+        gone += _thin(database, apps, _BY_RATIO, cut.ripe, cut, keep.ratio, keep.slowest)
+    if gone:
+        database.deleted()
+    return gone
+
+
+def _old_runs(database: Database, app: int, cut: _Cut) -> int:
+    sql = f"SELECT key FROM runs WHERE app_key = ? AND started_at < ? ORDER BY started_at LIMIT {MANY}"  # noqa: S608 - our own names
+
+    def work(connection: Connection) -> int:
+        keys = [line[0] for line in connection.all(sql, (app, cut.runs * MICROSECONDS))]
+        return forget(connection, keys)
+
+    gone = 0
+    while piece := database.transact(work):
+        gone += piece
+    return gone
+
+
+def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
+    """Those of minutes go with the runs."""
+
+    def work(connection: Connection) -> int:
+        by_width = "DELETE FROM rollups WHERE app_key = ? AND width = ? AND at < ?"
+        return (
+            connection.do(by_width, (app, MINUTE, cut.runs))
+            + connection.do(by_width, (app, HOUR, cut.rollups))
+            + connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at < ?", (app, cut.rollups))
+            + connection.do("DELETE FROM instances WHERE app_key = ? AND seen_at < ?", (app, cut.rollups * MICROSECONDS))
+        )
+
+    return database.transact(work)
+
+
+def notes(connection: Connection) -> dict[str, int]:
+    return {name: value for name, value in connection.all("SELECT name, value FROM notes")}  # noqa: C416 - typed
+
+
+def thinned_until(given: Mapping[str, int]) -> int:
+    """By a store's notes, the second from which on all spans are there."""
+    return max(given.get(_OLD, 0), given.get(_BY_RATIO, 0))
+
+
+def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _Cut, ratio: float, slowest: float) -> int:
+    """Takes spans and content of runs that neither failed nor are among the slowest of their App's hour, but for so many as the ratio says;
+    hour by hour, from where the last look ended.
+    """
+    with database.reading() as connection:
+        begun = max(cut.runs, notes(connection).get(note, 0))
+    gone = 0
+    for app in apps:
+        with database.reading() as connection:
+            hours = connection.all(
+                "SELECT DISTINCT at FROM rollups WHERE app_key = ? AND width = ? AND at >= ? AND at < ? ORDER BY at",
+                (app, HOUR, begun, until),
+            )
+        gone += sum(_thin_hour(database, app, hour, ratio, slowest) for (hour,) in hours)
+    put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    database.transact(lambda connection: connection.do(put, (note, max(begun, until))))
+    return gone
+
+
+def _thin_hour(database: Database, app: int, hour: int, ratio: float, slowest: float) -> int:
+    failed = ", ".join(f"'{status.value}'" for status in FAILED_STATUSES)
+    times = (app, hour * MICROSECONDS, (hour + HOUR) * MICROSECONDS)
+    gone = last = 0
+    while True:
+        with database.reading() as connection:
+            source = f"FROM runs{connection.by('runs_time')} WHERE app_key = ? AND started_at >= ? AND started_at < ?"
+            slow = _slow_from(connection, source, times, slowest)
+            lines = connection.all(
+                f"SELECT key, id {source} AND key > ? AND duration <= ? AND status NOT IN ({failed}) ORDER BY key LIMIT {MANY}",
+                (*times, last, slow),
+            )
+        gone += _bare(database, [key for key, run_id in lines if _share(database.id_out(run_id)) >= ratio])
+        if len(lines) < MANY:
+            return gone
+        last = lines[-1][0]
+
+
+def _slow_from(connection: Connection, source: str, times: Sequence[int], slowest: float) -> int:
+    """The duration above which the runs are the slowest."""
+    count = connection.all(f"SELECT count(*) {source}", times)[0][0]
+    lines = connection.all(f"SELECT duration {source} ORDER BY duration DESC LIMIT 1 OFFSET ?", (*times, math.ceil(count * slowest)))
+    return int(lines[0][0]) if lines else -1
+
+
+def _bare(database: Database, keys: Sequence[int]) -> int:
+    """Leaves the runs and takes what is beside them. Returns how many lines."""
+
+    def work(connection: Connection) -> int:
+        within, values = connection.within("key", keys)
+        connection.do(f"UPDATE runs SET content_kept = 0 WHERE {within}", values)  # noqa: S608 - our own names
+        return forget(connection, keys, _OF_SPANS)
+
+    return database.transact(work) if keys else 0
+
+
+def _share(run_id: str) -> float:
+    """From 0 to 1, the same at each look."""
+    return zlib.crc32(run_id.encode()) / 2**32
