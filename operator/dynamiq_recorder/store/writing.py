@@ -55,7 +55,10 @@ def write(database: Database, batches: Sequence[Batch]) -> int:
         for run in batch.runs:
             identity = database.id_in(run.id)
             before, now = runs.get(identity), storable(_once(run))
-            runs[identity] = now if before is None else union(before, now)
+            if before is None:
+                runs[identity] = now
+            elif before.app_uid == now.app_uid:
+                runs[identity] = union(before, now)
     given = _Given(dict(sorted(runs.items())), [instance for batch in batches for instance in batch.instances])
     if not runs and not given.instances:
         return 0

@@ -117,6 +117,15 @@ def test_the_run_of_another_app_is_not_changed_by_whoever_knows_its_id(store: St
     assert store.page(Filter(app_uid=OTHER)).total == 0
 
 
+def test_neither_is_it_where_both_come_at_once(store: Store) -> None:
+    forged = msgspec.structs.replace(EVERYTHING, app_uid=OTHER, app="beside", status=RunStatus.SUCCEEDED)
+
+    assert store.write([batch(EVERYTHING), batch(forged)]) == 1
+
+    assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
+    assert store.page(Filter(app_uid=OTHER)).total == 0
+
+
 def test_text_that_no_database_takes_is_stored_all_the_same(store: Store) -> None:
     run = a_run(error="half \ud800 and \0 nothing", session_id="a\0b", spans=(a_span(name="\0"),), node_count=1)
 
