@@ -93,3 +93,16 @@ it("says why it could not be read, and goes on where it was", async () => {
   list.drop("250");
   expect(ids(list)[0]).toBe(249);
 });
+
+it("leaves out what was asked for before it began anew", async () => {
+  const { read } = recorder(250);
+  const list = new RunList({}, read);
+  await settled();
+  list.more();
+  list.again();
+  await settled();
+  expect(ids(list)).toHaveLength(100);
+  list.more();
+  await settled();
+  expect(ids(list)).toEqual(Array.from({ length: 200 }, (_, each) => 250 - each));
+});

@@ -41,6 +41,8 @@ export class RunList {
 
   /** Reads it from its begin. */
   readonly again = (): void => {
+    this.stop();
+    this.#stopped = new AbortController();
     this.#isReading = false;
     void this.#page(undefined, (found) => {
       this.older = 0;
@@ -66,8 +68,10 @@ export class RunList {
   readonly look = async (): Promise<void> => {
     if (this.#isReading || this.#isLooking || this.total.value === undefined) return;
     this.#isLooking = true;
+    const { signal } = this.#stopped;
     try {
-      const found = await this.read({ ...this.query, page_size: SIZE }, this.#stopped.signal);
+      const found = await this.read({ ...this.query, page_size: SIZE }, signal);
+      if (signal.aborted) return;
       this.#told(found);
       const known = new Set(this.runs.value.map(({ id }) => id));
       const fresh = found.data.filter(({ id }) => !known.has(id));
@@ -100,15 +104,18 @@ export class RunList {
   async #page(cursor: string | undefined, take: (found: RunPage) => void): Promise<void> {
     if (this.#isReading) return;
     this.#isReading = true;
+    const { signal } = this.#stopped;
     try {
-      const found = await this.read({ ...this.query, page_size: SIZE, cursor }, this.#stopped.signal);
+      const found = await this.read({ ...this.query, page_size: SIZE, cursor }, signal);
+      // It was begun anew meanwhile, or nobody looks any more.
+      if (signal.aborted) return;
       this.problem.value = undefined;
       take(found);
       this.#told(found);
     } catch (thrown) {
-      if (!this.#stopped.signal.aborted) this.problem.value = problemOf(thrown);
+      if (!signal.aborted) this.problem.value = problemOf(thrown);
     } finally {
-      this.#isReading = false;
+      if (!signal.aborted) this.#isReading = false;
     }
   }
 
