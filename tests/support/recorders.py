@@ -140,21 +140,31 @@ def a_pod(
     label: str | None = None,
     owner: Manifest | None = None,
     pins: str = PINS,
+    container: Manifest | None = None,
+    volumes: list[Manifest] | None = None,
 ) -> Manifest:
-    """A pod of an App's workload, which the cluster's controllers make. `label`, `owner`: what it claims instead of what is so."""
+    """A pod of an App's workload, which the cluster's controllers make. `label`, `owner`: what it claims instead of what is so.
+
+    `container`, `volumes`: fields of one that really runs.
+    """
     meta = (owner or app)["metadata"]
     labels = {names.APP_LABEL: label or app["metadata"]["name"], "workload": name}
     owners = [{"apiVersion": API_VERSION, "kind": "App", "name": meta["name"], "uid": meta["uid"], "controller": True}]
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {
+    made: Manifest = {
         "name": "runtime",
         "image": "example.test/runtime:1",
         "env": [{"name": "DYNAMIQ_PINS", "value": pins}, {"name": "DYNAMIQ_WORKFLOW_VERSION", "value": "v1"}],
         "securityContext": security,
+        **(container or {}),
     }
     template = {
         "metadata": {"labels": labels},
-        "spec": {"securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, "containers": [container]},
+        "spec": {
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [made],
+            "volumes": volumes or [],
+        },
     }
     workload = {
         "apiVersion": "apps/v1",

@@ -1,0 +1,188 @@
+"""What the recorder answers: lists by filter, runs with their content, comparisons, each in its shape; and what is no question."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from dynamiq_operator.model import runs as shapes
+from tests.support.factories import failed, live
+from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
+from tests.support.recorder_stage import (
+    APP_UID,
+    STRANGER,
+    VIEWER,
+    RecorderStage,
+    pod_of,
+    pod_user,
+)
+from tests.unit.recorder.test_requests import problem
+from tests.unit.recorder.test_upkeep import a_row, pins_of
+
+RUNS = f"/v1/apps/{APP_UID}/runs"
+
+
+def test_content_is_there_for_who_asks_and_may(recorder: RecorderStage) -> None:
+    kept, bare = a_run(content=True), a_run(seq=2)
+    recorder.record(kept, bare)
+    path = f"/v1/runs/{run_id_of(kept)}"
+    assert (recorder.get(path)["content"], recorder.get(path)["input"]) == ("left_out", None)
+    detail = recorder.get(f"{path}?include=content")
+    assert (detail["content"], detail["input"], detail["nodes"][0]["input"]) == ("included", {"q": "hi"}, {"n": 1})
+    assert recorder.get(f"/v1/runs/{run_id_of(bare)}?include=content")["content"] == "not_recorded"
+    lines = [orjson.loads(line) for line in recorder.call("GET", f"{RUNS}.jsonl?include=content").text.splitlines()]
+    assert [line["input"] for line in lines] == [{"q": "hi"}, None]
+    for line in lines:
+        shapes.RunDetail.model_validate(line)
+    tree = recorder.get(f"{path}/trace?include=content")["runs"]
+    assert [each["type"] for each in tree] == ["workflow", "flow", "node", "node"]
+    assert (tree[0]["input"], tree[3]["metadata"]["usage"]["prompt_tokens"]) == ({"q": "hi"}, 100)
+    assert "input" not in recorder.get(f"{path}/trace")["runs"][0]
+
+
+def test_what_the_sdk_sent_comes_back_equal(recorder: RecorderStage) -> None:
+    sent = sdk_runs(content="hällo")
+    assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    found = recorder.get(f"/v1/runs/{sent[0]['id']}/trace?include=content")["runs"]
+    assert sorted(found, key=lambda each: each["id"]) == sorted(sent, key=lambda each: each["id"])
+
+
+def test_every_answer_has_its_shape(recorder: RecorderStage) -> None:
+    run = a_run(session__id="s", user__id="u", dynamiq__tags=["t"], dynamiq__trigger="nightly")
+    recorder.record(run, a_run(seq=2, outcome="failed"))
+    listed = recorder.call("GET", RUNS).json()
+    for each in listed["data"]:
+        shapes.RunSummary.model_validate(each)
+    assert set(listed["pagination"]) == {"page", "page_size", "page_count", "total_count", "next_cursor", "counted_to"}
+    shapes.RunDetail.model_validate(recorder.get(f"/v1/runs/{run_id_of(run)}"))
+    shapes.RunTrace.model_validate(recorder.get(f"/v1/runs/{run_id_of(run)}/trace"))
+    for group in ("", *(f"?group_by={each.value}" for each in shapes.MetricsGroup)):
+        shapes.RunMetrics.model_validate(recorder.get(f"/v1/apps/{APP_UID}/metrics{group}"))
+    shapes.SessionSummary.model_validate(recorder.get(f"/v1/apps/{APP_UID}/sessions")[0])
+    shapes.RecorderState.model_validate(recorder.get(f"/v1/apps/{APP_UID}/recorder"))
+    scored = recorder.call("POST", f"/v1/runs/{run_id_of(run)}/scores", json={"name": "helpful", "value": 0.5, "comment": "ok"})
+    assert scored.status_code == 201
+    shapes.RunScore.model_validate(scored.json()["data"])
+    assert recorder.get(f"/v1/runs/{run_id_of(run)}")["scores"][0]["by"] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 3),
+        ("status=failed", 1),
+        ("status=failed&status=succeeded", 3),
+        ("session_id=s-1", 1),
+        ("user_id=u-1", 1),
+        ("tag=beta&tag=eu", 1),
+        ("tag=beta&tag=us", 0),
+        ("trigger=nightly", 1),
+        ("model=gpt-4o-mini", 2),
+        ("workflow_version=v1", 3),
+        ("min_duration_ms=1000", 1),
+        ("min_cost_usd=0.01", 1),
+        ("from=2020-01-01T00:00:00Z&to=2021-01-01T00:00:00%2B02:00", 0),
+        ("deployment_id=nobody", 0),
+        ("page_size=2&page=2", 1),
+        ("sort=-duration_ms&page_size=1", 1),
+    ],
+)
+def test_lists_are_filtered(recorder: RecorderStage, query: str, count: int) -> None:
+    recorder.record(
+        a_run(seq=1, session__id="s-1", user__id="u-1", dynamiq__tags=["beta", "eu"], dynamiq__trigger="nightly"),
+        a_run(seq=2, outcome="failed", milliseconds=2000, cost=0.05),
+        a_run(seq=3, model="other"),
+    )
+    assert len(recorder.get(f"{RUNS}?{query}")) == count
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("runs?colour=red", "colour"),
+        ("runs?page=0", "page"),
+        ("runs?page_size=501", "page_size"),
+        ("runs?status=exploded", "status"),
+        ("runs?from=yesterday", "RFC 3339"),
+        ("runs?from=2026-01-01", "RFC 3339"),
+        ("runs?from=2026-01-01T00:00:00", "RFC 3339"),
+        ("runs?sort=colour", "sort"),
+        ("runs?cursor=nobody-gave-it", "cursor"),
+        ("runs?min_cost_usd=nan", "min_cost_usd"),
+        ("runs?min_duration_ms=-1", "min_duration_ms"),
+        ("runs?model=", "model"),
+        ("metrics?interval=minute&from=2020-01-01T00:00:00Z", "interval"),
+        ("metrics?from=2030-01-01T00:00:00Z", "before"),
+        ("metrics?group_by=colour", "group_by"),
+        ("sessions?page=x", "page"),
+    ],
+)
+def test_questions_that_are_none_are_told_so(recorder: RecorderStage, path: str, says: str) -> None:
+    problem(recorder.call("GET", f"/v1/apps/{APP_UID}/{path}"), 422, says)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"name": "", "value": 1}',
+        b'{"name": "a", "value": "1"}',
+        b'{"name": "a", "value": NaN}',
+        b'{"name": "a", "value": 1, "x": 2}',
+        b"[" * 5000,
+    ],
+)
+def test_scores_that_are_none(recorder: RecorderStage, body: bytes) -> None:
+    run = a_run()
+    recorder.record(run)
+    problem(recorder.call("POST", f"/v1/runs/{run_id_of(run)}/scores", data=body), 422)
+
+
+def test_pages_follow_one_another_by_their_cursor(recorder: RecorderStage) -> None:
+    recorder.record(*(a_run(seq=number) for number in range(1, 8)))
+    seen: list[str] = []
+    query = "page_size=3"
+    while query:
+        answer = recorder.call("GET", f"{RUNS}?{query}").json()
+        seen += [each["id"] for each in answer["data"]]
+        cursor = answer["pagination"]["next_cursor"]
+        query = f"page_size=3&cursor={cursor}" if cursor else ""
+    assert len(seen) == len(set(seen)) == 7
+
+
+def test_runs_are_deleted_by_one_thing_at_a_time(recorder: RecorderStage) -> None:
+    recorder.record(a_run(seq=1, session__id="s"), a_run(seq=2, user__id="u"), a_run(seq=3))
+    problem(recorder.call("DELETE", RUNS), 422, "exactly one")
+    problem(recorder.call("DELETE", f"{RUNS}?session_id=s&user_id=u"), 422)
+    assert recorder.call("DELETE", f"{RUNS}?session_id=s").json() == {"data": {"deleted": 1}}
+    assert recorder.call("DELETE", f"{RUNS}?user_id=u").json() == {"data": {"deleted": 1}}
+    assert recorder.call("DELETE", f"{RUNS}?before=2020-01-01T00:00:00Z").json() == {"data": {"deleted": 0}}
+    assert recorder.call("DELETE", f"{RUNS}?before=2100-01-01T00:00:00Z").json() == {"data": {"deleted": 1}}
+    assert recorder.get(RUNS) == []
+
+
+def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: RecorderStage) -> None:
+    stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
+    for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
+        stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
+        for each, path in pod_of("team", f"chat-{number}", f"pod-uid-{number}", "chat", APP_UID, pins_of(raw))[:1]:
+            stage.script.on("GET", path, each)
+    stage.start()
+    for number, milliseconds in ((1, 100), (3, 300)):
+        sent = [a_run(seq=seq, milliseconds=milliseconds + seq, cost=0.001 * number) for seq in range(1, 101)]
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+    path = f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison"
+    compared = shapes.RunComparison.model_validate(stage.get(path))
+    assert (compared.verdict, compared.deployment.sequence, compared.baseline and compared.baseline.sequence) == ("regressed", 3, 1)
+    assert compared.cost_usd is not None
+    assert compared.cost_usd.ratio == pytest.approx(3)
+    assert stage.get(f"{path}?baseline=uid-of-one") == stage.get(path, VIEWER)
+    problem(stage.call("GET", f"{path}?baseline=nobody"), 404, "deployment")
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/deployments/nobody/comparison"), 404)
+    problem(stage.call("GET", path, STRANGER), 404, "App")
+    query = "&".join(f"deployment_id=uid-of-{each}" for each in ("three", "nobody", "one", "two"))
+    verdicts = [shapes.RowVerdict.model_validate(each) for each in stage.get(f"/v1/apps/{APP_UID}/verdicts?{query}")]
+    assert [(each.sequence, each.verdict) for each in verdicts] == [(3, "regressed"), (1, "unknown"), (2, "too_few_runs")]
+    problem(stage.call("GET", f"/v1/apps/{APP_UID}/verdicts"), 422)
