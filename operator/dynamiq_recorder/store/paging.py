@@ -22,7 +22,7 @@ from dynamiq_recorder.store.interface import COUNTED, Page, Sort
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.ways import COST, DURATION, STARTED, Entry, Way, asked, of_value, ways
 
-PATIENCE = 0.05
+PATIENCE = 0.04
 """Seconds that a page is looked for where no way is short, and as many to count it."""
 WITH_OFFSET = 2.0
 """The same for a page by its number: what stands before it has to be found, too."""
