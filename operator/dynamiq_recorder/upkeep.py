@@ -25,6 +25,8 @@ class Upkeep:
     def __init__(self, context: Context, keep: Retention, retains_every: float = RETAINS_EVERY) -> None:
         self._context, self._keep, self._retains_every = context, keep, retains_every
         self._stopping = threading.Event()
+        self._counted: set[tuple[str, str]] = set()
+        """Apps by namespace and name, of which metrics say what is missing."""
         self._threads = [threading.Thread(target=each, name=each.__name__, daemon=True) for each in (self._look_on, self._retain_on)]
 
     def start(self) -> None:
@@ -74,8 +76,12 @@ class Upkeep:
         return True
 
     def count(self) -> None:
-        """Notes of each App that sent runs lately what of it is missing."""
+        """Notes of each App that sent runs lately what of it is missing, and nothing any more of one that is gone."""
         context = self._context
+        for namespace, name in [each for each in self._counted if context.apps.named(*each) is None]:
+            self._counted.discard((namespace, name))
+            context.metrics.lost.remove(namespace, name)
+            context.metrics.unattributed.remove(namespace, name)
         apps = list(context.active)
         for uid in apps:
             context.active.pop(uid, None)
@@ -83,6 +89,7 @@ class Upkeep:
             if app is None:
                 continue
             found = context.store.wholeness(uid)
+            self._counted.add((app.namespace, app.name))
             context.metrics.lost.labels(app.namespace, app.name).set(found.missing)
             context.metrics.unattributed.labels(app.namespace, app.name).set(found.unattributed)
 

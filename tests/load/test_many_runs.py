@@ -70,7 +70,7 @@ def _measured(title: str, store: Store) -> None:
         *times.report(),
     )
     assert stored == RUNS
-    assert not times.too_slow
     if in_full():
+        assert not times.too_slow
         assert took <= WITHIN
         assert store.bytes() <= DISK

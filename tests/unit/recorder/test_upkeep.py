@@ -14,7 +14,7 @@ import pytest
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record
-from dynamiq_recorder import options
+from dynamiq_recorder import options, upkeep
 from dynamiq_recorder.attribution import row_of
 from dynamiq_recorder.model import NO_TOKENS, Tokens
 from dynamiq_recorder.store.interface import Retention
@@ -24,7 +24,7 @@ from local.pki import Authority
 from tests.support.cluster import REPOSITORY
 from tests.support.factories import live, progressing, row_manifest, with_meta
 from tests.support.otlp_runs import a_run, request, run_id_of
-from tests.support.recorder_stage import APP_UID, NAMESPACE, RecorderStage, pod_of
+from tests.support.recorder_stage import APP, APP_UID, NAMESPACE, RecorderStage, pod_of
 from tests.support.waiting import eventually
 from tests.unit.recorder.test_committing import Held
 
@@ -159,6 +159,18 @@ def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
     eventually("the old one is gone", lambda: stage.call("GET", f"/v1/runs/{run_id_of(old)}").status_code == 404)
     assert stage.call("GET", f"/v1/runs/{run_id_of(new)}").status_code == 200
     assert stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0
+
+
+def test_metrics_say_what_an_app_lacks_until_it_is_gone(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LOOKS_EVERY", 0.05)
+    monkeypatch.setattr(upkeep, "COUNTS_EVERY", 0.05)
+    stage.start()
+    stage.record(a_run())
+    of_app = f'{{app="{APP}",namespace="{NAMESPACE}"}}'
+    names = {f"dynamiq_recorder_{what}_runs{of_app}" for what in ("lost", "unattributed")}
+    eventually("the App is there", lambda: names <= stage.metrics().keys())
+    stage.put("apps", stage.apps[0], "DELETED")
+    eventually("it is gone", lambda: not names & stage.metrics().keys())
 
 
 def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: Path) -> None:
