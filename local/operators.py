@@ -54,8 +54,9 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
         (recorder.WORKLOAD, recorder.NAMESPACE, recorder.SELECTOR): images.RECORDER,
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
-    kubectl.run("apply", "-k", _overlay(cluster, in_front.settings if in_front is not None else {}))
-    kubectl.run("apply", "-k", GATE_MANIFESTS)
+    told = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
+    kubectl.run("apply", "-k", _overlay(cluster, MANIFESTS, "dynamiq-(operator|api)", told))
+    kubectl.run("apply", "-k", _overlay(cluster, GATE_MANIFESTS, "dynamiq-gate", {"recorder": recorder.URL}))
     recorder.provide_volume(cluster, kubectl)
     kubectl.run("apply", "-k", recorder.MANIFESTS)
     for part, image_of in parts.items():
@@ -67,11 +68,10 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
 
 
-def _overlay(cluster: Cluster, settings: Mapping[str, str]) -> str:
-    """The folder of an overlay that tells operator and management API how Apps are called from outside, and where the recorder is."""
-    folder = cluster.kubeconfig.parent / "installation"
-    folder.mkdir(exist_ok=True)
-    told = {**settings, "recorder": recorder.URL}
+def _overlay(cluster: Cluster, manifests: str, workloads: str, told: Mapping[str, str]) -> str:
+    """The folder of an overlay of `manifests` that tells `workloads`, a pattern of names, how Apps are called from outside or where the recorder is."""
+    folder = cluster.kubeconfig.parent / "installation" / Path(manifests).name
+    folder.mkdir(parents=True, exist_ok=True)
     variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in told.items()}
     patch = [
         {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": name, "value": value}}
@@ -80,11 +80,11 @@ def _overlay(cluster: Cluster, settings: Mapping[str, str]) -> str:
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(images.REPOSITORY.resolve() / MANIFESTS, folder.resolve())],
-        "patches": [{"target": {"kind": "Deployment", "name": "dynamiq-(operator|api)"}, "patch": yaml.safe_dump(patch)}],
+        "resources": [os.path.relpath(images.REPOSITORY.resolve() / manifests, folder.resolve())],
+        "patches": [{"target": {"kind": "Deployment", "name": workloads}, "patch": yaml.safe_dump(patch)}],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
-    say(f"# {MANIFESTS} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
+    say(f"# {manifests} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
     return str(folder)
 
 
