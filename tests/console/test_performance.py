@@ -26,7 +26,7 @@ JS_MOST, CSS_MOST = 60_000, 12_000
 ALL_JS_MOST, ALL_CSS_MOST = 90_000, 16_000
 """Bytes, gzipped, with all that comes after the first screen."""
 REQUESTS_MOST = 8
-REST = "performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/rest-'))"
+REST = "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/rest-'))"
 """Whether the script of all that comes after the first screen is there."""
 
 LATENCY, LINE = 20, 10_000_000  # milliseconds, bits per second

@@ -181,7 +181,7 @@ def test_without_a_recorder_each_tab_says_so_and_the_others_are_as_they_were(pag
     paths.clear()
     page = window.goto(f"/console/apps/{history.app_id}/history")
     expect(row_of(page, ROWS)).to_be_visible()
-    page.wait_for_function("performance.getEntriesByType('resource').some(({ name }) => name.includes('/verdicts'))")
+    page.wait_for_function("() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/verdicts'))")
     page.get_by_role("link", name="Overview").click()
     page.get_by_role("navigation", name="App").get_by_role("link", name="History").click()
     expect(row_of(page, ROWS)).to_be_visible()
