@@ -2,6 +2,7 @@ import { useRef } from "preact/hooks";
 import { scoreRun, type WholeRun } from "../../api/runs.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
+import { Icon } from "../../ui/icons.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { Time } from "../../ui/time.tsx";
 
@@ -26,7 +27,7 @@ export function Scores({ run, right, onScored }: { run: WholeRun; right?: Right;
         <ul class="scores">
           {run.scores.map((each) => (
             <li key={`${each.name} ${each.by}`}>
-              <b>{each.name === THUMBS ? (each.value > 0 ? "👍 good" : "👎 bad") : `${each.name} ${each.value}`}</b>{" "}
+              <b>{each.name === THUMBS ? (each.value > 0 ? "Good" : "Bad") : `${each.name} ${each.value}`}</b>{" "}
               <span class="small muted">
                 by {each.by}, <Time at={each.at} />
               </span>
@@ -46,10 +47,10 @@ export function Scores({ run, right, onScored }: { run: WholeRun; right?: Right;
         <input class="input" name="comment" aria-label="Comment" placeholder="Comment" maxLength={1024} />
         <div class="buttons">
           <Action right={right} disabled={write.isBusy} onClick={() => void score(THUMBS, 1)}>
-            👍 Good
+            <Icon shape="check" /> Good
           </Action>
           <Action right={right} disabled={write.isBusy} onClick={() => void score(THUMBS, 0)}>
-            👎 Bad
+            <Icon shape="cross" /> Bad
           </Action>
           <span class="muted">or</span>
           <input
