@@ -5,26 +5,20 @@ Objects are handed on and not kept: who needs something of them keeps that alone
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 from typing import Protocol
 
-from dynamiq_operator.kube import errors, watching
 from dynamiq_operator.kube.api import in_a_pod
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.credentials import Credentials
+from dynamiq_operator.kube.following import Following
 from dynamiq_operator.kube.resources import ApiResource
-from dynamiq_operator.kube.watching import BRIEF, EXPIRED, GRACE, WATCH_FOR
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_recorder.store.interface import Unavailable
 
 PAUSE_MAX = 5.0
-
-log = logging.getLogger(__name__)
+"""Seconds between two attempts at most."""
 
 
 class NoCluster(Exception):  # noqa: N818
@@ -64,64 +58,21 @@ class Follower(Protocol):
         """An object is gone."""
 
 
-class Informer:
+class Informer(Following):
     """Lists and watches one resource, in all namespaces."""
 
     def __init__(self, client: Client, resource: ApiResource, follower: Follower) -> None:
-        self._client, self._resource, self._follower = client, resource, follower
-        self._path = resource.path()
-        self._version = ""
-        self._failures = 0
-        self.listed = asyncio.Event()
-        """Set once it was listed."""
+        super().__init__(client, resource.path(), pause_max=PAUSE_MAX, lists_again=(Unavailable,))
+        self._resource, self._follower = resource, follower
 
-    async def run(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            began = monotonic()
-            try:
-                await (self._watch() if self._version else self._list())
-                if self._failures > 1:
-                    log.warning("%s is read again, after %d failures", self._path, self._failures)
-                self._failures = 0
-            except Unavailable as error:
-                self._version = ""
-                await self._pause(error)
-            except errors.ApiError as error:
-                has_lasted = bool(self._version) and monotonic() - began >= WATCH_FOR
-                if isinstance(error, errors.Unavailable) and error.status != EXPIRED and has_lasted:
-                    continue  # a watch that went silent: another one begins where it was
-                if error.status == EXPIRED or not isinstance(error, errors.Unavailable):
-                    self._version = ""
-                await self._pause(error)
-
-    async def _pause(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures > 1:
-            log.warning("%s cannot be read, trying again: %s", self._path, error)
-            await asyncio.sleep(min(errors.backoff(self._failures - 1), PAUSE_MAX) * random.uniform(0.7, 1.0))  # noqa: S311
-
-    async def _list(self) -> None:
+    async def _list(self) -> str:
         version = ""
         self._follower.begin()
         async for page in self._client.pages(self._resource):
             version = version or str(page["metadata"]["resourceVersion"])
             await self._follower.page(page["items"])
         await self._follower.end()
-        self._version = version
-        self.listed.set()
+        return version
 
-    async def _watch(self) -> None:
-        began, heard = monotonic(), False
-        async with self._client.watch(self._path, watching.query(self._version), WATCH_FOR + GRACE) as lines:
-            async for line in lines:
-                event = watching.event_of(line, self._path)
-                heard = True
-                raw = event["object"]
-                if event["type"] == "DELETED":
-                    await self._follower.deleted(raw)
-                elif event["type"] != "BOOKMARK":
-                    await self._follower.changed(raw)
-                self._version = str(raw["metadata"]["resourceVersion"])
-        if not heard and monotonic() - began < BRIEF:
-            raise errors.Unavailable(f"watch {self._path}: it ended at once")
+    async def _carry_out(self, kind: str, raw: Manifest) -> None:
+        await (self._follower.deleted(raw) if kind == "DELETED" else self._follower.changed(raw))
