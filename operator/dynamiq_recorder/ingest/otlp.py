@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
+from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, sums, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
 from dynamiq_recorder.ingest.spans import Group, InSpan
 from dynamiq_recorder.model import Batch, Instance, Run, Span
 
@@ -109,7 +110,7 @@ class _Reader:
         nodes = self._nodes(root, below, started_at)
         if not below and own is None and _is_call(attributes):  # a call of a model that nothing is around is its own node
             nodes = self._nodes(root, [root], started_at)
-        summed = sums(nodes)
+        calls = calls_of(nodes)
         is_own = own is not None and sender.pod_uid is not None
         status = _OUTCOMES.get(_word(attributes, "dynamiq.run.outcome"), RunStatus.FAILED if root.is_error else RunStatus.SUCCEEDED)
         keeps = sender.records_content
@@ -133,11 +134,11 @@ class _Reader:
             user_id=clean.text(attributes.get("user.id")),
             tags=clean.tags(attributes.get("dynamiq.tags")),
             first_chunk=_milliseconds(attributes.get("dynamiq.run.first_chunk_ms")),
-            tokens=summed.tokens,
-            cost=summed.cost,
-            unpriced=summed.unpriced,
-            model_calls=summed.calls,
-            models=summed.models,
+            tokens=calls.tokens,
+            cost=calls.cost,
+            unpriced=calls.unpriced,
+            model_calls=calls.count,
+            models=calls.models[:MODELS_OF_A_RUN],
             instance=self._instance if is_own else None,
             seq=(clean.count(attributes.get("dynamiq.run.seq")) or None) if is_own and self._instance else None,
             spans=tuple(nodes),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from dynamiq_operator.model.runs import CostSource
-from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, Batch, Span, Tokens
+from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, Batch, Tokens
 
 AHEAD_MAX = 600 * MICROSECONDS
 """By how much a sender's clock may be ahead of this one."""
 OLDEST = 365 * 86400 * MICROSECONDS
 LONGEST = 30 * 86400 * MICROSECONDS
+MODELS_OF_A_RUN = 20
 SPANS_OF_A_RUN = 5000
 """Those that began first are kept."""
 
@@ -30,16 +30,6 @@ class Parsed(msgspec.Struct):
     batch: Batch
     rejected: int = 0
     says: str = ""
-
-
-class Sums(msgspec.Struct):
-    """What a run has of its leaf calls of models."""
-
-    tokens: Tokens
-    cost: int | None
-    unpriced: int
-    calls: int
-    models: tuple[str, ...]
 
 
 class Refusals:
@@ -71,35 +61,6 @@ def wrong_time(started_at: int, now: int) -> str:
 def duration(started_at: int, ended_at: int) -> int:
     """Microseconds; 0 where it ended before it began."""
     return min(max(ended_at - started_at, 0), LONGEST)
-
-
-def sums(spans: Iterable[Span]) -> Sums:
-    """Over the leaf calls of models among the spans of one run."""
-    calls = [span for span in spans if span.is_model]
-    known = [call.cost for call in calls if call.cost is not None]
-    return Sums(
-        total([call.tokens for call in calls]),
-        sum(known) if known else None,
-        len(calls) - len(known),
-        len(calls),
-        tuple(dict.fromkeys(call.model for call in calls if call.model))[:20],
-    )
-
-
-def total(given: Sequence[Tokens]) -> Tokens:
-    if not given:
-        return NO_TOKENS
-    return Tokens(
-        input=_sum([each.input for each in given]),
-        output=_sum([each.output for each in given]),
-        cache_read=_sum([each.cache_read for each in given]),
-        cache_write=_sum([each.cache_write for each in given]),
-    )
-
-
-def _sum(given: Sequence[int | None]) -> int | None:
-    known = [each for each in given if each is not None]
-    return sum(known) if known else None
 
 
 def tokens_of(given: int | None, output: int | None, read: int | None, write: int | None) -> Tokens:

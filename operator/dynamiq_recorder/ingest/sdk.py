@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
+from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, sums, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.model import MICROSECONDS, Batch, Run, Span
 from dynamiq_recorder.sdk_runs import without_content
@@ -96,7 +97,7 @@ def _run(root: _Given, tree: list[_Given], sender: Sender, prices: Prices) -> Ru
     if root.get("type") == "node":  # one node by itself, run outside of any workflow
         tree = [root, *tree]
     spans = _spans(root, tree, sender, prices, began)
-    summed = sums(spans)
+    calls = calls_of(spans)
     keeps = sender.records_content
     metadata = _mapping(root.get("metadata"))
     return Run(
@@ -113,11 +114,11 @@ def _run(root: _Given, tree: list[_Given], sender: Sender, prices: Prices) -> Ru
         session_id=clean.text(root.get("session_id")),
         user_id=clean.text(metadata.get("user_id")),
         tags=clean.tags(root.get("tags")),
-        tokens=summed.tokens,
-        cost=summed.cost,
-        unpriced=summed.unpriced,
-        model_calls=summed.calls,
-        models=summed.models,
+        tokens=calls.tokens,
+        cost=calls.cost,
+        unpriced=calls.unpriced,
+        model_calls=calls.count,
+        models=calls.models[:MODELS_OF_A_RUN],
         spans=tuple(spans),
         node_count=len(spans),
         **_content(root, keeps),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import msgspec
 
-from dynamiq_recorder.model import Run, Span, Tokens
+from dynamiq_recorder.calls import calls_of
+from dynamiq_recorder.model import Run, Span
 
 _FIGURES = ("cost", "unpriced", "model_calls", "models", "tokens", "node_count", "spans")
 _IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept")
@@ -18,31 +17,15 @@ def with_sums(run: Run) -> Run:
     """The run with tokens, cost, models and counts of its spans; without spans, as it is."""
     if not run.spans:
         return run
-    calls = [span for span in run.spans if span.is_model]
-    prices = [span.cost for span in calls if span.cost is not None]
+    calls = calls_of(run.spans)
     return msgspec.structs.replace(
         run,
-        tokens=_sum(span.tokens for span in calls),
-        cost=sum(prices) if prices else None,
-        unpriced=len(calls) - len(prices),
-        model_calls=len(calls),
-        models=tuple(dict.fromkeys(span.model for span in calls if span.model)),
+        tokens=calls.tokens,
+        cost=calls.cost,
+        unpriced=calls.unpriced,
+        model_calls=calls.count,
+        models=calls.models,
         node_count=len(run.spans),
-    )
-
-
-def _sum(parts: Iterable[Tokens]) -> Tokens:
-    given = list(parts)
-
-    def of(values: Sequence[int | None]) -> int | None:
-        known = [value for value in values if value is not None]
-        return sum(known) if known else None
-
-    return Tokens(
-        input=of([tokens.input for tokens in given]),
-        output=of([tokens.output for tokens in given]),
-        cache_read=of([tokens.cache_read for tokens in given]),
-        cache_write=of([tokens.cache_write for tokens in given]),
     )
 
 
