@@ -46,21 +46,26 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX) -> byte
         raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
 
 
-def is_large(headers: Headers, body: bytes) -> bool:
-    """Whether a body has more than `LARGE` bytes without its compression: what is parsed takes ten times the memory of its text."""
-    if len(body) > LARGE or headers.get("content-encoding", "identity") == "identity":
-        return len(body) > LARGE
-    try:
-        return len(zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, LARGE + 1)) > LARGE
-    except zlib.error:
-        return False
+def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
+    """The body without its compression; None where it has more than `LARGE` bytes: what is parsed takes ten times the memory of its text.
+
+    Raises HttpProblem 400, 415.
+    """
+    return _unpacked(headers, body, LARGE)
 
 
 def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
     """The body without its compression, never more than `most` bytes of it. Raises HttpProblem 400, 413, 415."""
+    found = _unpacked(headers, body, most)
+    if found is None:
+        raise _too_large(most)
+    return found
+
+
+def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
-        return body
+        return body if len(body) <= most else None
     if encoding not in ("gzip", "deflate"):
         raise HttpProblem(415, f"Content-Encoding is {encoding[:32]}, and has to be gzip or none")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
@@ -69,7 +74,7 @@ def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
     except zlib.error as error:
         raise HttpProblem(400, f"the body is not {encoding}: {error}") from None
     if len(found) > most:
-        raise _too_large(most)
+        return None
     if not unpacker.eof:
         raise HttpProblem(400, f"the body ends before its {encoding} does")
     return found

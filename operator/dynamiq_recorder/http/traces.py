@@ -44,19 +44,21 @@ async def take(request: Request) -> Response:
         packed = await body.read(request.headers, request.receive)
         began = time.monotonic()
         async with context.parsers:
-            is_large = await anyio.to_thread.run_sync(body.is_large, request.headers, packed)
-        async with context.large if is_large else contextlib.nullcontext():
-            parsed = await _stored(context, request, packed, kind, user, sender)
+            small = await anyio.to_thread.run_sync(body.unpacked_if_small, request.headers, packed)
+        async with contextlib.nullcontext() if small is not None else context.large:
+            parsed = await _stored(context, request, packed, small, kind, user, sender)
     context.metrics.ack_seconds.observe(time.monotonic() - began)
     if parsed.rejected:
         context.metrics.refused.inc(parsed.rejected)
     return _answer(kind, parsed)
 
 
-async def _stored(context: Context, request: Request, packed: bytes, kind: str, user: User, sender: Sender | None) -> Parsed:
-    """What came of a body, once its runs are committed."""
+async def _stored(
+    context: Context, request: Request, packed: bytes, small: bytes | None, kind: str, user: User, sender: Sender | None
+) -> Parsed:
+    """What came of a body, once its runs are committed. `small`: the body unpacked, where it is small."""
     async with context.parsers:
-        raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed)
+        raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed) if small is None else small
         size = len(raw)
         given = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw
