@@ -12,11 +12,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import TracebackType
 
 import aiohttp
 from yarl import URL
 
+from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
 from dynamiq_operator.plan.observed.activity import Activity
@@ -89,26 +89,12 @@ class Readings:
         return max(due, asked_at + timedelta(seconds=pause))
 
 
-class ActivityReader:
+class ActivityReader(Background):
     """Reads what pods say. Use it as an async context manager. `now`: the time; `requeue`: called with an App of which there is news."""
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], port: int = METRICS_PORT) -> None:
         self._now, self._requeue, self._port = now, requeue, port
-        self._session: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
-
-    async def __aenter__(self) -> ActivityReader:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._is_closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        super().__init__(AT_ONCE)
 
     def schedule(self, app: AppKey, readings: Readings, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
         """Reads, when it is due, what the pods with these uids say. It takes the place of what was scheduled for the App before."""
@@ -132,9 +118,7 @@ class ActivityReader:
         asked = {uid: each for uid, each in readings.wanted.items() if each.at <= until and uid not in readings.reading}
         readings.timer = None
         readings.reading |= asked.keys()
-        task = asyncio.create_task(self._read_all(app, readings, asked))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._read_all(app, readings, asked))
 
     async def _read_all(self, app: AppKey, readings: Readings, asked: Mapping[str, _Asked]) -> None:
         try:
@@ -154,7 +138,7 @@ class ActivityReader:
             async with self._slots:
                 at = self._now()
                 async with self._opened().get(url, allow_redirects=False) as response:
-                    return Activity.of(await _body(response), asked.pod, at)
+                    return Activity.of(await body_of(response, BYTES_MAX), asked.pod, at)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             log.debug("App %s/%s: pod %s says nothing of its calls: %s", *app, asked.pod, type(error).__name__)
             return None
@@ -171,18 +155,6 @@ class ActivityReader:
                 auto_decompress=False,
             )
         return self._session
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer. Raises ValueError where it is none, or too long."""
-    if response.status != 200:
-        raise ValueError(f"status {response.status}")
-    body = b""
-    async for chunk in response.content.iter_chunked(BYTES_MAX):
-        body += chunk
-        if len(body) > BYTES_MAX:
-            raise ValueError("the answer is too long")
-    return body
 
 
 def _is_ip(text: str) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 
 import aiohttp
 
+from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.plan.observed.comparison import Comparison
 
@@ -60,26 +60,12 @@ class Asking:
             self.row, self.said, self.problem, self.not_before = row, None, "", None
 
 
-class ComparisonReader:
+class ComparisonReader(Background):
     """Asks the recorder; without `access` it asks nobody. Use it as an async context manager. `now`: the time; `requeue`: called with an App of which there is news."""
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], access: RecorderAccess | None = None) -> None:
         self._now, self._requeue, self._access = now, requeue, access
-        self._session: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
-
-    async def __aenter__(self) -> ComparisonReader:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._is_closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        super().__init__(AT_ONCE)
 
     def schedule(self, app: AppKey, app_uid: str, asking: Asking, row: str | None) -> None:
         """Asks about a row when that is due, and about none where `row` is None. It takes the place of what was scheduled for the App before."""
@@ -98,9 +84,7 @@ class ComparisonReader:
         if self._is_closed or self._access is None:
             return
         asking.is_asking = True
-        task = asyncio.create_task(self._ask(app, app_uid, asking, row, self._access))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._ask(app, app_uid, asking, row, self._access))
 
     async def _ask(self, app: AppKey, app_uid: str, asking: Asking, row: str, access: RecorderAccess) -> None:
         said, problem = None, ""
@@ -125,7 +109,7 @@ class ComparisonReader:
             async with self._opened().get(url, params={"baseline": "previous"}, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _NoAnswerError(f"status {response.status}")
-                return Comparison.of(await _body(response))
+                return Comparison.of(await body_of(response, BYTES_MAX))
         except TimeoutError:
             raise _NoAnswerError(f"it takes longer than {WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):
@@ -149,13 +133,3 @@ def _token(file: Path) -> str:
         return file.read_text().strip()
     except (OSError, ValueError):
         raise _NoAnswerError("the operator has no token for it") from None
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer. Raises ValueError where it is too long."""
-    body = b""
-    async for chunk in response.content.iter_chunked(65536):
-        body += chunk
-        if len(body) > BYTES_MAX:
-            raise ValueError("the answer is too long")
-    return body

@@ -1,0 +1,48 @@
+"""Requests that nobody waits for, of a reader that is a context manager: they are cancelled at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+
+class Background:
+    """`at_once`: requests at a time."""
+
+    def __init__(self, at_once: int) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._slots = asyncio.Semaphore(at_once)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def body_of(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of an answer, of at most so many bytes. Raises ValueError where it is longer, or its status is not 200."""
+    if response.status != 200:
+        raise ValueError(f"status {response.status}")
+    body = b""
+    async for chunk in response.content.iter_chunked(most):
+        body += chunk
+        if len(body) > most:
+            raise ValueError("the answer is too long")
+    return body
