@@ -105,7 +105,7 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 soak: $(READY) $(SDK_READY) ## the full counts of all that runs long, an hour or two; what it says is kept in docs/measured
 	@$(BIN)/python -m tests.run soak
 
-dist: $(READY) ## what a release consists of: the wheel, and the manifests in one file, in build/dist
+dist: $(READY) ## what a release consists of: the wheel, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay

@@ -1,4 +1,4 @@
-"""Builds what a release consists of: the wheel, and the installation as one file of manifests for each range of Kubernetes versions.
+"""Builds what a release consists of: the wheel, the manifests of an installation for each range of Kubernetes versions, and the recorder's.
 
 The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: the wheel is built from a
 copy without caches and leftovers of older builds, with fixed times and modes. The console is built for it where it is not built yet, which
@@ -21,9 +21,9 @@ from local.images import REPOSITORY, version
 
 OUT = REPOSITORY / "build" / "dist"
 SUMS = "SHA256SUMS"
-BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36"}
+BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36", "-recorder": "manifests/recorder"}
 """What a bundle's name ends with, and the kustomization that it is made of."""
-PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), images.OPERATOR.source, images.RUNTIME.source)
+PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), *(image.source for image in images.ALWAYS))
 ZIP_EPOCH = "315532800"
 """1980-01-01 in Unix seconds: the first moment that a zip file can hold."""
 BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -43,7 +43,7 @@ def build(out: Path) -> list[Path]:
 
 
 def build_wheel(out: Path) -> Path:
-    """The wheel with both packages, the operator's with the console and the reference runtime's. Raises DistError, BuildError."""
+    """The wheel with the packages of operator, reference runtime and recorder, and the console. Raises DistError, BuildError."""
     with tempfile.TemporaryDirectory(prefix="dynamiq-dist-") as folder:
         source = Path(folder)
         for path in PACKAGED:

@@ -175,14 +175,14 @@ def test_the_role_that_is_named_is_the_one_that_has_the_right(place: Place) -> N
 
 def test_each_role_does_what_it_is_for_and_no_more(place: Place) -> None:
     may = {
-        "dynamiq-view": {"pods"},
-        "dynamiq-deployer": {"deploy", "roll_back", "pods", "logs"},
-        "dynamiq-edit": {"deploy", "roll_back", "configure", "delete", "triggers"},
+        "dynamiq-view": {"pods", "runs_read"},
+        "dynamiq-deployer": {"deploy", "roll_back", "pods", "logs", "run_contents", "runs_score"},
+        "dynamiq-edit": {"deploy", "roll_back", "configure", "delete", "triggers", "runs_delete"},
         "dynamiq-keys": {"keys_read", "keys_write"},
     }
     for role, rights in may.items():
         who = place.caller(f"only-{role}", role, *(["dynamiq-view"] if role in ("dynamiq-edit", "dynamiq-keys") else []))
-        wanted = rights | {"pods"}
+        wanted = rights | {"pods", "runs_read"}
         eventually(f"{role} applies", lambda who=who, wanted=wanted: _allowed(who, place) == wanted)  # type: ignore[misc]
     assert _allowed(place.at.caller, place) == {*AppRights.model_fields} - {"promote"}, "the cluster's edit has all but the other namespace"
 

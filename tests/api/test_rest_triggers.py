@@ -311,7 +311,9 @@ def test_a_run_that_is_asked_for_is_a_job_that_begins_now(place: Callers) -> Non
     assert [(each["kind"], each["name"]) for each in job["metadata"]["ownerReferences"]] == [("App", "now")]
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == TRIGGER_IMAGE
-    assert container["env"] == [{"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": 1}'}]
+    inputs, trigger = container["env"]
+    assert inputs == {"name": "DYNAMIQ_TRIGGER_INPUT_1", "value": '{"a": 1}'}
+    assert trigger == {"name": "DYNAMIQ_TRIGGER", "value": "nightly"}, "the run's record names what started it"
     assert APP_LABEL not in job["spec"]["template"]["metadata"]["labels"]
 
     twice = [place.anna("POST", f"{one}/run", headers={"Idempotency-Key": "k"}) for _ in range(2)]

@@ -38,10 +38,10 @@ def test_the_wheel_has_the_version_and_what_the_operator_needs(wheel: zipfile.Zi
     assert b"kubectl-dynamiq = dynamiq_operator.cli:main" in metadata(wheel, "entry_points.txt")
 
 
-def test_the_wheel_has_every_module_of_both_packages_the_console_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_every_module_of_the_packages_their_schemas_the_console_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     source = images.REPOSITORY / "operator"
-    modules = {str(path.relative_to(source)) for path in source.glob("dynamiq_*/**/*.py")}
-    typed = {"dynamiq_operator/py.typed", "dynamiq_runtime/py.typed"}
+    modules = {str(path.relative_to(source)) for ending in ("py", "sql") for path in source.glob(f"dynamiq_*/**/*.{ending}")}
+    typed = {f"dynamiq_{name}/py.typed" for name in ("operator", "runtime", "recorder")}
     built = console_build.ensure()
     static = {f"dynamiq_operator/rest/static/{path.relative_to(built)}": path.read_bytes() for path in built.rglob("*") if path.is_file()}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == modules | typed | static.keys()
@@ -61,9 +61,9 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str
     ).stdout
     bundle = (made / f"dynamiq-operator-{images.version()}{suffix}.yaml").read_text()
     assert bundle == rendered
-    deployments = [each for each in yaml.safe_load_all(bundle) if each["kind"] == "Deployment"]
-    used = {container["image"] for each in deployments for container in each["spec"]["template"]["spec"]["containers"]}
-    assert used == {images.OPERATOR.reference}
+    workloads = [each for each in yaml.safe_load_all(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
+    used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
+    assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
 
 
 def test_the_sums_are_those_of_all_that_was_made(made: Path) -> None:

@@ -117,8 +117,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> None:
-    assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "runtime")]
-    for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 275e6)):
+    assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "recorder", "runtime")]
+    for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 275e6), (images.RECORDER, 135e6)):
         layout = Layout(archives[image.reference])
         assert len(layout.layer) < limit
         assert layout.image["config"]["User"] == "65532"

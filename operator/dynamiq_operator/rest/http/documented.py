@@ -39,10 +39,15 @@ _REQUEST_ID = {
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
-def documented(model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.") -> Responses:
-    """The documented responses of a route that can fail with the statuses `problems`, and with those of every route."""
+def documented(
+    model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.", shown: BaseModel | None = None
+) -> Responses:
+    """The documented responses of a route that can fail with the statuses `problems`, and with those of every route.
+
+    `shown`: the example of a model, or of what is in it, that carries none itself.
+    """
     found: Responses = {status: {"description": says, "headers": _REQUEST_ID, **({"model": model} if model else {})}}
-    if model is not None and (example := _example(model)) is not None:
+    if model is not None and (example := _example(model, shown)) is not None:
         found[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
         says = _RECORDER_AWAY if code == 503 and 501 in problems else _SAYS[code]
@@ -52,11 +57,11 @@ def documented(model: type[BaseModel] | None, *problems: int, status: int = 200,
     return found
 
 
-def _example(model: type[BaseModel]) -> Any:
+def _example(model: type[BaseModel], shown: BaseModel | None) -> Any:
     """The example of a model, or of `One`, `All` or `Many` of a model that has one."""
     (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
     extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
-    if not (examples := extra.get("examples")):
+    if not (examples := [shown.model_dump(mode="json")] if shown is not None else extra.get("examples")):
         return None
     if inner is model:
         return examples[0]

@@ -106,8 +106,9 @@ def _call(made: Document, method: str, path: str, call: Mapping[str, Any]) -> It
         yield f"<tr><td><code>{escape(status)}</code></td><td>{escape(answer.get('description', ''))}</td></tr>"
     yield "</table>"
     good: Mapping[str, Any] = next((answer for status, answer in sorted(call["responses"].items()) if status < "300"), {})
-    if (stream := good.get("content", {}).get("text/event-stream")) is not None:
-        yield f"<p>Answer:</p><pre>{escape(stream['example'])}</pre>"
+    for kind in ("text/event-stream", "application/jsonl"):
+        if (lines := good.get("content", {}).get(kind)) is not None:
+            yield f"<p>Answer:</p><pre>{escape(lines['example'])}</pre>"
     content = good.get("content", {}).get("application/json", {})
     if (example := _example(made, content)) is not None:
         yield f"<p>Answer:</p><pre>{escape(json.dumps(example, indent=2, ensure_ascii=False))}</pre>"

@@ -13,6 +13,7 @@ from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN, All, IdInput, One
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.runs import examples
 from dynamiq_operator.rest.runs.asking import path_of
 from dynamiq_operator.rest.runs.filters import FromOf, PageOfRuns, Pairs, Text, ToOf, times
 from dynamiq_operator.rest.shared.requests import AppId
@@ -23,7 +24,7 @@ VERDICTS_MOST = 100
 PREVIOUS = "previous"
 
 
-@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501))
+@router.get("/metrics", responses=documented(One[RunMetrics], 404, 501, shown=examples.METRICS))
 async def metrics(
     context: ContextOf,
     session: SessionOf,
@@ -40,7 +41,7 @@ async def metrics(
     return await _asked(context, session, app_id, "metrics", pairs)
 
 
-@router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501))
+@router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501, shown=examples.COMPARISON))
 async def comparison(
     context: ContextOf,
     session: SessionOf,
@@ -61,7 +62,7 @@ async def comparison(
     return await _asked(context, session, app_id, f"deployments/{deployment_id.lower()}/comparison", pairs)
 
 
-@router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501))
+@router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501, shown=examples.VERDICT))
 async def verdicts(
     context: ContextOf,
     session: SessionOf,
@@ -74,7 +75,7 @@ async def verdicts(
     return await _asked(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
 
 
-@router.get("/sessions", responses=documented(SessionPage, 404, 501))
+@router.get("/sessions", responses=documented(SessionPage, 404, 501, shown=examples.SESSIONS))
 async def sessions(
     context: ContextOf,
     session: SessionOf,
@@ -89,7 +90,7 @@ async def sessions(
     return await _asked(context, session, app_id, "sessions", pairs)
 
 
-@router.get("/recorder", responses=documented(One[RecorderState], 404, 501))
+@router.get("/recorder", responses=documented(One[RecorderState], 404, 501, shown=examples.STATE))
 async def recorder_state(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
     """How whole the record of the App's runs is: what is known to be missing, and what may be."""
     return await _asked(context, session, app_id, "recorder", [])

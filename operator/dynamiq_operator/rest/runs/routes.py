@@ -14,6 +14,7 @@ from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
 from dynamiq_operator.rest.http.models import Id, One
 from dynamiq_operator.rest.http.recorder import JSON_LINES
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.runs import examples
 from dynamiq_operator.rest.runs.asking import filtered, path_of
 from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, written
 from dynamiq_operator.rest.runs.requests import NewScore
@@ -30,11 +31,11 @@ def _exported() -> Responses:
     for answer in found.values():
         if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as lines, too
             answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
-    found[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}}}
+    found[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}, "example": f"{examples.RUN.model_dump_json()}\n"}}
     return found
 
 
-@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501))
+@router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501, shown=examples.PAGE))
 async def every_run(
     context: ContextOf,
     session: SessionOf,
@@ -57,7 +58,7 @@ async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, ask
     return await context.recorder.export(session.api.credentials[0], f"{path}/runs.jsonl", [*pairs, *_given("include", include)])
 
 
-@router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501))
+@router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501, shown=examples.DELETED))
 async def delete_runs(
     context: ContextOf,
     session: SessionOf,
@@ -79,7 +80,7 @@ async def delete_runs(
     return await context.recorder.forward(session.api.credentials[0], "DELETE", f"{path}/runs", chosen)
 
 
-@router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501))
+@router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501, shown=examples.RUN))
 async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
     """One run with its nodes, their times, tokens and cost. `content` says whether inputs and outputs are in it, and if not, why."""
     return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _given("include", include))
@@ -91,7 +92,7 @@ async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId) -> R
     return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id))
 
 
-@router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501))
+@router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501, shown=examples.TRACE))
 async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
     """The run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
     path = f"{_path(context, run_id)}/trace"
@@ -99,7 +100,9 @@ async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: 
 
 
 @router.post(
-    "/runs/{run_id}/scores", status_code=201, responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score.")
+    "/runs/{run_id}/scores",
+    status_code=201,
+    responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score.", shown=examples.SCORE),
 )
 async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: NewScore) -> Response:
     """Scores the run: the caller's score of this name, set or replaced. Needs update apps/runs."""
