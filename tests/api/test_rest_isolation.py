@@ -112,7 +112,7 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
         mine = _ids(at.caller, at.ids, app)
         confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
         of_others["run_id"] = _run(recorder, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
-        mine["run_id"] = _run(recorder, a_pod(at.stage.api, at.stage.namespace, at.named(app), "v1"))
+        mine["run_id"] = _run(recorder, a_pod(at.stage.api, at.stage.namespace, at.named(app), "v2"))
         yield Two(at, others, otto, mine, of_others, calls, document["components"]["schemas"])
 
 
