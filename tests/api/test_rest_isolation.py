@@ -48,6 +48,9 @@ TIMED = re.compile(r'"(since|until|at)":"[^"]*"')
 ONE_OF: Mapping[tuple[str, str], Mapping[str, str]] = {("DELETE", "/v1/apps/{app_id}/runs"): {"user_id": "u-1"}}
 """What a call's query has to have that the document cannot require: one of several."""
 
+COMPARED = "/v1/apps/{app_id}/deployments/{deployment_id}/comparison"
+"""The recorder knows rows that were rolled out; that of the others waits, since no operator is at work there."""
+
 PATH_ID = re.compile(r"{(\w+)}")
 SETTLED = ("App", "Deployment", "Workflow", "WorkflowVersion")
 
@@ -202,7 +205,7 @@ def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchange
 def test_their_owner_is_answered(two: Two) -> None:
     """The calls before are refused for whom they are from, not for how they are made."""
     for method, path, call in two.calls:
-        if (names := PATH_ID.findall(path)) and method != "DELETE" and not set(names) & set(NAMED):
+        if (names := PATH_ID.findall(path)) and method != "DELETE" and path != COMPARED and not set(names) & set(NAMED):
             query, body = two.query(method, path, call, two.theirs), two.body(call, two.theirs)
             with two.otto(method, path.format(**two.theirs), body, params=query, stream=True) as answer:  # some have no end
                 assert answer.status_code not in (404, 501), (method, path, answer.text)
@@ -306,7 +309,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "compare": (OTHERS_APP, "1"),
     "sessions": (OTHERS_APP,),
     "score": (RUN, "helpful", "1"),
-    "delete-runs": (OTHERS_APP, "--user", "u-1", "--yes"),
+    "delete-runs": (OTHERS_APP, "--user-id", "u-1", "--yes"),
 }
 OF_NOBODYS = {"version"}
 """What tells of the cluster alone."""

@@ -6,10 +6,7 @@ Pods are simulated, so what they would send is sent here, with the token that a 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,11 +19,10 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.recorder import RECORDER_AUDIENCE, RECORDER_NAMESPACE, RECORDER_SERVICE
 from local.clusters import Cluster
-from tests.support import otlp_runs
+from tests.support import otlp_runs, recorders
 from tests.support.admission import made
 from tests.support.api import Api
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
-from tests.support.recorder_stage import free_port
+from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.waiting import eventually
 
 MANIFESTS = REPOSITORY / "manifests" / "recorder"
@@ -41,7 +37,7 @@ RESTRICTED = {
     }
 }
 """As the namespace wants containers."""
-READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
+EVERYWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True)
@@ -107,15 +103,12 @@ def a_pod(api: Api, namespace: str, app: str, version: str) -> Manifest:
 @contextlib.contextmanager
 def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
     """A recorder while the block runs, with its namespace, its account and its rights; then all of it is gone."""
-    kubectl, port = Kubectl(cluster), free_port()
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / "namespace.yaml"))
-    for name in ("service-account.yaml", "rbac.yaml", "proxy.yaml"):
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / name), namespace=RECORDER_NAMESPACE)
+    kubectl = Kubectl(cluster)
     try:
-        kubeconfig = login_of(cluster, "dynamiq-recorder", RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
-        _put_behind_service(cluster, port)
-        with _process(kubeconfig, folder, port):
-            yield Recorder(cluster, f"http://{own_address()}:{port}", folder / "recorder.log")
+        with recorders.running(cluster, folder, host=EVERYWHERE) as running:
+            kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / "proxy.yaml"), namespace=RECORDER_NAMESPACE)
+            _put_behind_service(cluster, running.port)
+            yield Recorder(cluster, f"http://{own_address()}:{running.port}", running.log)
     finally:
         kubectl("delete", "--ignore-not-found", "namespace", RECORDER_NAMESPACE)
 
@@ -147,35 +140,6 @@ def _put_behind_service(cluster: Cluster, port: int) -> None:
         {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]},
     ):
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
-
-
-@contextlib.contextmanager
-def _process(kubeconfig: Path, folder: Path, port: int) -> Iterator[None]:
-    log = folder / "recorder.log"
-    options = [f"--store=sqlite://{folder}/runs.db", f"--port={port}", f"--metrics-port={free_port()}", f"--kubeconfig={kubeconfig}"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dynamiq_recorder", "serve", *options], env=environment, stdout=output, stderr=output
-        )
-    try:
-        eventually(f"the recorder is ready: see {log}", lambda: process.poll() is None and _is_ready(port), READY_WITHIN)
-        yield
-    finally:
-        process.terminate()
-        try:
-            code = process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    assert code == 0, log.read_text()[-2000:]
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    except requests.ConnectionError:
-        return False
 
 
 def runs_of(count: int, *, first: int, milliseconds: float, **more: Any) -> list[dict[str, Any]]:

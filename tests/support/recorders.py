@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-recorder"
 PINS = "0123456789abcdef"
-ENDS_WITHIN = 60.0
+READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
@@ -45,30 +45,30 @@ class Recorder:
     folder: Path
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
+    host: str = HOST
+    """The addresses that it listens at."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        return self.folder / "recorder.log"
+
     def start(self) -> None:
         """Starts it and waits until it is ready."""
-        command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", f"sqlite://{self.folder}/runs.db"]
-        command += [
-            "--host",
-            HOST,
-            "--port",
-            str(self.port),
-            "--metrics-port",
-            str(self.metrics_port),
-            "--kubeconfig",
-            str(self.kubeconfig),
-        ]
-        with (self.folder / "recorder.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
-            )
-        eventually(f"the recorder is ready: see {self.folder}/recorder.log", lambda: self._runs() and self.status("/readyz") == 200)
+        options = [f"--host={self.host}", f"--port={self.port}", f"--metrics-port={self.metrics_port}", f"--kubeconfig={self.kubeconfig}"]
+        command = [sys.executable, "-m", "dynamiq_recorder", "serve", f"--store=sqlite://{self.folder}/runs.db", *options]
+        with self.log.open("ab") as output:
+            environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        eventually(f"the recorder is ready: see {self.log}", self._is_ready, READY_WITHIN)
+
+    def _is_ready(self) -> bool:
+        assert self._runs(), self.log.read_text()[-4000:]
+        return self.status("/readyz") == 200
 
     def _runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -83,7 +83,7 @@ class Recorder:
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(ENDS_WITHIN) == 0
-        log = (self.folder / "recorder.log").read_text()
+        log = self.log.read_text()
         assert "Traceback" not in log, log[-4000:]
 
     def status(self, path: str) -> int:
@@ -102,8 +102,9 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def running(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
-    made = Recorder(install(cluster, folder), folder)
+def running(cluster: Cluster, folder: Path, **more: Any) -> Iterator[Recorder]:
+    """A recorder with its account and its rights while the block runs. `more`: fields of it."""
+    made = Recorder(install(cluster, folder), folder, **more)
     made.start()
     try:
         yield made

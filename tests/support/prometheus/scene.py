@@ -19,11 +19,10 @@ import requests
 import yaml
 
 from dynamiq_operator.model import kinds, names
-from local.clusters import Cluster
-from tests.support import gates, otlp_runs, rest
+from tests.support import gates, otlp_runs, recorders, rest
 from tests.support.admission import made
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.cluster import REPOSITORY
 from tests.support.gates import GateProcess
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
@@ -75,11 +74,11 @@ def playing(stage: HistoryStage, login: Path, folder: Path) -> Iterator[Scene]:
     cluster, api = stage.cluster, stage.api
     ports = {job: free_port() for job in ("dynamiq-apps", *PLATFORM)}
     with contextlib.ExitStack() as stack:
-        recorder = stack.enter_context(_recorder(cluster, folder, ports[RECORDER]))
+        recorder = stack.enter_context(recorders.running(cluster, folder, metrics_port=ports[RECORDER]))
         stack.enter_context(Operator(login, folder, [stage.namespace], [f"--metrics-port={ports['dynamiq-operator']}"]))
         stage.apply(stage.declared("v1"))
         stage.until_served("v1")
-        _record(stage, recorder)  # what is missing of an App's runs is counted half a minute later
+        _record(stage, recorder.url)  # what is missing of an App's runs is counted half a minute later
         stage.apply(stage.declared("v2"))
         stage.until_served("v2")
         api_login = rest.install(cluster, folder)
@@ -115,23 +114,6 @@ def _pod(api: Api, job: str, file: str) -> Iterator[Manifest]:
         yield pod
     finally:
         api.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0")
-
-
-@contextlib.contextmanager
-def _recorder(cluster: Cluster, folder: Path, metrics_port: int) -> Iterator[str]:
-    """Its URL, once it is ready."""
-    kubectl = Kubectl(cluster)
-    for name in ("namespace", "service-account", "rbac"):
-        text = (REPOSITORY / "manifests" / "recorder" / f"{name}.yaml").read_text()
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
-    login, port, log = login_of(cluster, RECORDER, RECORDER, folder / "recorder.kubeconfig"), free_port(), folder / "recorder.log"
-    command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--kubeconfig", str(login), "--host", HERE]
-    command += [f"--port={port}", f"--metrics-port={metrics_port}", f"--store=sqlite://{folder}/runs.db"]
-    with _process(command, log) as process:
-        url = f"http://{HERE}:{port}"
-        eventually(f"the recorder is ready: see {log}", lambda: process.poll() is not None or _status(f"{url}/readyz") == 200)
-        assert process.poll() is None, log.read_text()
-        yield url
 
 
 def _record(stage: HistoryStage, recorder: str) -> None:
