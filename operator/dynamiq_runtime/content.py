@@ -109,7 +109,9 @@ class Content:
 
     def error(self, text: str) -> str:
         """What may leave of an error's text."""
-        shown = self._redaction.text(text[:ERROR_LIMIT])
+        shown = self._redaction.text(text[: ERROR_LIMIT + OVERLAP])
+        if len(text) > ERROR_LIMIT:
+            shown = shown[:-OVERLAP][:ERROR_LIMIT]  # what would match may be cut in two at the end
         self.bytes += len(shown)
         return shown
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import time
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -31,13 +32,15 @@ SHORT = 300
 STRIDE = 2_000
 """Entries of a way that are looked at in one step."""
 
+_Stored = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
 
 class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Where a run stands. By cost those without one are the rest, in order of time."""
 
     rest: bool
-    value: int
-    key: int
+    value: _Stored
+    key: _Stored
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):

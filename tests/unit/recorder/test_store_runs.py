@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import uuid
 from collections.abc import Callable
@@ -215,7 +216,8 @@ def test_a_cursor_that_no_page_gave_is_refused(store: Store) -> None:
     store.write([batch(*(a_run(number) for number in range(5)))])
     cursor = store.page(Filter(app_uid=APP), limit=2).cursor
 
-    for wrong, sort in ((cursor, Sort("cost")), ("x", Sort()), ("bm9uZQ", Sort()), (cursor, Sort("started_at", descending=False))):
+    huge = base64.urlsafe_b64encode(f'["started_at",true,[false,{2**63},1]]'.encode()).decode()
+    for wrong, sort in ((cursor, Sort("cost")), ("x", Sort()), ("bm9uZQ", Sort()), (huge, Sort()), (cursor, Sort(descending=False))):
         with pytest.raises(ValueError, match="cursor"):
             store.page(Filter(app_uid=APP), sort, cursor=wrong)
     with pytest.raises(ValueError, match="sort"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_runtime.content import RUN_LIMIT, VALUE_LIMIT, Content, Redaction
+from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, VALUE_LIMIT, Content, Redaction
 from tests.support.flows import a_flow
 from tests.support.recorder import attributes_of, recording
 from tests.support.runtime import DEADLINE, serving
@@ -91,6 +91,17 @@ def test_what_a_cut_leaves_of_a_match_does_not_leave() -> None:
     assert excerpt is not None
     assert excerpt.cut
     assert "4" not in excerpt.text
+
+
+@pytest.mark.parametrize("room", [0, 1, 10, 19, 20, 512])
+def test_a_secret_across_the_cut_of_an_error_does_not_leave(room: int) -> None:
+    text = "x" * (ERROR_LIMIT - room) + " 4111-1111-1111-1111 " + "z" * 1000
+    shortened = "4111 1111 1111 1111 " * 400 + text
+    for given in (text, shortened, shortened[: ERROR_LIMIT + room]):
+        shown = Content(Redaction(patterns=[CARD])).error(given)
+        assert "4" not in shown
+        assert len(shown) <= ERROR_LIMIT
+    assert Content(Redaction()).error("x" * ERROR_LIMIT) == "x" * ERROR_LIMIT
 
 
 def test_values_that_json_does_not_have_are_named_and_none_fails() -> None:
