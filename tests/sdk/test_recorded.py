@@ -199,6 +199,8 @@ def _without_content(run: dict[str, Any]) -> dict[str, Any]:
     """What is no content: an agent's prompt to its model is made of what the caller wrote."""
     kept = {name: value for name, value in run.items() if name not in CONTENT}
     kept["executions"] = [{name: value for name, value in each.items() if name not in CONTENT} for each in run["executions"]]
+    if failed := run["metadata"].get("failed_nodes"):
+        kept["metadata"] = run["metadata"] | {"failed_nodes": [{"id": each["id"], "name": each["name"]} for each in failed]}
     node = run["metadata"].get("node", {})
     if isinstance(prompt := node.get("prompt"), dict):
         prompt = {name: value for name, value in prompt.items() if name != "messages"}

@@ -142,4 +142,4 @@ def _metadata(run: Run, shows: bool) -> dict[str, Any] | None:
         return None
     kept = found if shows else without_content(found)
     metadata = kept.get("metadata", kept)
-    return metadata if isinstance(metadata, dict) else None
+    return metadata if isinstance(metadata, dict) and metadata else None

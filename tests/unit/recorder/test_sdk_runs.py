@@ -56,20 +56,56 @@ def test_what_was_sent_comes_back_equal() -> None:
 
 
 def test_without_the_right_to_content_nothing_of_it_comes_back() -> None:
-    sent = sdk_runs(content="SECRET", status="failed")
-    sent[2]["metadata"]["tool_data"] = {"x": "SECRET"}
-    text = str(trace(the_run(sent), shows=False).runs)
+    text = str(trace(the_run(with_secrets()), shows=False).runs)
     assert "SECRET" not in text
     assert "it broke" not in text
     assert "gpt-4o-mini" in text
 
 
 def test_what_an_app_does_not_record_is_not_kept() -> None:
-    sent = sdk_runs(content="SECRET", status="failed")
+    sent = with_secrets()
     run = the_run(sent, DROPS)
     assert "SECRET" not in str(run)
     assert "it broke" not in str(run)
     assert len(trace(run, shows=True).runs) == 4
+
+
+def with_secrets() -> list[dict[str, Any]]:
+    """A run with callers' words wherever the SDK's tracing handler puts them, and where a later one may."""
+    sent = sdk_runs(content="SECRET", status="failed")
+    for each in sent[:2]:
+        each["metadata"]["failed_nodes"] = [{"id": "llm", "name": "LLM", "error_message": "no answer to SECRET"}]
+    tool, llm = sent[2:]
+    nested = {"llm": {"prompt": {"id": "p", "messages": [{"content": "SECRET"}]}}}
+    tool["metadata"] |= {"human_feedback": "not SECRET", "skip": {"reason": "SECRET"}, "tool_data": {"x": "SECRET"}}
+    tool["metadata"]["run_depends"] = [{"node": {"id": "agent", **nested}, "option": None}]
+    llm["metadata"] |= {"hooks": [{"event": "SECRET"}], "of-a-later-version": "SECRET"}
+    llm["metadata"]["node"]["inner"] = nested
+    llm["executions"] += [{**llm["executions"][0], "status": "failed", "error": {"message": "SECRET"}, "metadata": {"retried": "SECRET"}}]
+    llm["of-a-later-version"] = "SECRET"
+    return sent
+
+
+def test_what_is_no_content_stays_as_it_was_sent() -> None:
+    sent = with_secrets()
+    found = the_run(sent, DROPS)
+    plain = (trace(found, shows=True).runs, trace(the_run(sent), shows=False).runs)
+    assert by_id(plain[0]) == by_id(plain[1])
+    workflow, _, tool, llm = (next(each for each in plain[0] if each["id"] == one["id"]) for one in sent)
+    gone = {"input", "output", "error", "of-a-later-version"}
+    for shown, was in zip((workflow, tool, llm), (sent[0], *sent[2:]), strict=True):
+        assert {name: shown[name] for name in shown if name not in ("metadata", "executions")} == {
+            name: was[name] for name in was if name not in ("metadata", "executions", *gone)
+        }
+    assert workflow["metadata"]["failed_nodes"] == [{"id": "llm", "name": "LLM"}]
+    assert tool["metadata"]["run_depends"] == [{"node": {"id": "agent", "llm": {"prompt": {"id": "p"}}}, "option": None}]
+    assert tool["metadata"]["is_output_from_cache"] is False
+    assert llm["metadata"]["usage"] == sent[3]["metadata"]["usage"]
+    assert llm["metadata"]["node"]["model"] == "gpt-4o-mini"
+    kept = ("id", "start_time", "end_time", "status")
+    assert [{name: each[name] for name in kept} for each in llm["executions"]] == [
+        {name: each[name] for name in kept} for each in sent[3]["executions"]
+    ]
 
 
 def test_a_reused_handler_sends_what_it_sent_before_under_the_same_ids() -> None:
