@@ -17,12 +17,13 @@ RESOURCE = replace(APPS, label_selector="")
 
 
 class KnownApp(msgspec.Struct, frozen=True):
-    """`records_content`: App.spec.runs.content."""
+    """`records_content`: App.spec.runs.content. `redacts`: App.spec.runs.redact names something, which its pods take out of their own runs."""
 
     uid: str
     namespace: str
     name: str
     records_content: bool
+    redacts: bool = False
 
 
 class Apps:
@@ -80,8 +81,14 @@ class Apps:
 
 def _app(raw: Manifest) -> KnownApp | None:
     meta, spec = raw["metadata"], raw.get("spec")
-    runs = spec.get("runs") if isinstance(spec, dict) else None
-    content = runs.get("content") if isinstance(runs, dict) else None
     if not meta.get("uid") or not meta.get("namespace"):
         return None
-    return KnownApp(meta["uid"], meta["namespace"], meta["name"], content is True)
+    runs = _part(spec, "runs")
+    redact = _part(runs, "redact")
+    redacts = bool(redact.get("fields") or redact.get("patterns"))
+    return KnownApp(meta["uid"], meta["namespace"], meta["name"], runs.get("content") is True, redacts)
+
+
+def _part(of: object, name: str) -> Manifest:
+    found = of.get(name) if isinstance(of, dict) else None
+    return found if isinstance(found, dict) else {}

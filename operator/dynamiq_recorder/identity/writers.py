@@ -86,4 +86,6 @@ class Writers:
 
 
 def _of(app: KnownApp) -> Sender:
-    return Sender(app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=app.records_content)
+    """Of what is no pod's own word: no pod took out of it what the App wants to be taken out, so its content is not kept where it names any."""
+    records = app.records_content and not app.redacts
+    return Sender(app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=records)

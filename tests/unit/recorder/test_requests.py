@@ -10,6 +10,7 @@ import zlib
 from typing import Any
 
 import orjson
+import pytest
 
 from dynamiq_recorder.http.body import BODY_MAX
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
@@ -188,6 +189,24 @@ def test_what_is_relayed_is_no_word_of_the_pod(recorder: RecorderStage) -> None:
     assert recorder.send(request(run), POD_TOKEN, X_Dynamiq_App_Id=APP_UID).status_code == 200
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
     assert (found["source"], found["instance"], found["seq"], found["pins"]) == ("otlp", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("redact", "content"), [({"fields": ["email"]}, "not_recorded"), ({"patterns": ["x"]}, "not_recorded"), ({}, "included")]
+)
+def test_content_that_no_pod_took_anything_out_of_is_not_kept_where_the_app_wants_that(
+    stage: RecorderStage, redact: dict[str, Any], content: str
+) -> None:
+    stage.apps[0]["spec"]["runs"]["redact"] = redact
+    stage.start()
+    own, relayed, sent = a_run(content=True), a_run(seq=2, content=True), sdk_runs()
+    stage.record(own)
+    assert stage.send(request(relayed), POD_TOKEN, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    for token in (POD_TOKEN, GATE, ADMIN):
+        assert stage.send({"runs": sent}, token, X_Dynamiq_App_Id=APP_UID).status_code == 200
+    found = [stage.get(f"/v1/runs/{run}?include=content") for run in (run_id_of(own), run_id_of(relayed), sent[0]["id"])]
+    assert [each["content"] for each in found] == ["included", content, content]
+    assert [each["input"] is None for each in found] == [False, *[content == "not_recorded"] * 2]
 
 
 def test_the_api_server_is_away(recorder: RecorderStage) -> None:
