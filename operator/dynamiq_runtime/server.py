@@ -129,6 +129,10 @@ class Server:
 
     async def _take_traces(self, request: web.Request) -> web.StreamResponse:
         """Not a call: whoever traces runs elsewhere keeps no pod awake."""
+        if self._keys is None:
+            raise HttpError(
+                403, "public_app", "this App is public and has no Access Keys: only those of a private App may send runs from outside"
+            )
         require_key(request, self._keys)
         return await self._relay.pass_on(request)
 

@@ -59,6 +59,10 @@ def malformed() -> Refusal:
     return Refusal(400, "bad_request", "the path and the headers have to be UTF-8")
 
 
+def public_app() -> Refusal:
+    return Refusal(403, "public_app", "this App is public and has no Access Keys: only those of a private App may send runs from outside")
+
+
 def no_recorder() -> Refusal:
     return Refusal(501, "no_recorder", "no recorder is installed: runs that are sent here are kept nowhere")
 

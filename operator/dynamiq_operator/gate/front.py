@@ -222,6 +222,8 @@ class Front:
             self._require_key(request, backend.sleeper)
         with self._counted():
             if self._relay.takes(request):
+                if not backend.sleeper.note.private:
+                    raise answers.public_app()
                 return await self._relay.relay(request, backend.sleeper.note.app_id)
             return await self._forward(request, backend, is_probe)
 

@@ -73,12 +73,23 @@ async def test_any_other_call_wakes_as_ever(stage: GateStage, token: Path) -> No
 
 
 async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: GateStage) -> None:
-    port = stage.asleep()
+    port = stage.asleep(private=True)
+    stage.keys("chat", "right")
     stage.wakeable()
     await stage.start()
     status, said, _ = await sent(stage, port)
     assert (status, said["error"]["code"]) == (501, "no_recorder")
     assert not stage.wakes()
+
+
+async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) -> None:
+    """Nobody has shown a key, and anybody could."""
+    port = stage.asleep()
+    stage.wakeable()
+    recorder = await stage.pod(9)
+    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token))
+    status, said, _ = await sent(stage, port)
+    assert (status, said["error"]["code"], recorder.calls, stage.wakes()) == (403, "public_app", [], [])
 
 
 def answering(status: int, **headers: str) -> Any:

@@ -46,6 +46,14 @@ def test_traces_go_on_to_the_recorder_with_the_pods_token(tmp_path: Path, keys: 
         assert served.activity["runs"] == {"succeeded": 0, "failed": 0, "refused": 2}
 
 
+def test_of_a_public_app_nobody_sends_runs(tmp_path: Path) -> None:
+    """Nobody has shown a key, and anybody could."""
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        answer = sent(served)
+        assert (answer.status, answer.body["error"]["code"], recorder.posts) == (403, "public_app", [])
+        assert served.run({"n": 1}).status == 200
+
+
 def test_what_the_recorder_answers_is_passed_on_but_for_what_it_thinks_of_the_pod(tmp_path: Path, keys: dict[str, str]) -> None:
     with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
         recorder.told = Told(429, {"Retry-After": "7"})
