@@ -38,6 +38,25 @@ class Recorder:
         return ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
 
 
+class Trust:
+    """How the recorder is trusted, for one event loop: made once, and again when the file of its authority changes."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._seen: tuple[int, ...] | None = None
+        self._made: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """For a new connection; None for http. Raises OSError."""
+        seen: tuple[int, ...] = ()
+        if self._recorder.ca is not None:
+            stat = self._recorder.ca.stat()
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if seen != self._seen:
+            self._made, self._seen = self._recorder.tls(), seen
+        return self._made
+
+
 @dataclass(frozen=True)
 class RecorderAnswer:
     """`retry_after`: seconds, None where nothing is said."""

@@ -2,12 +2,15 @@
 
 Its key was checked, and the recorder sees the pod's token instead, with the App's id: by that it knows that these are not the pod's own
 words, and belong to no process and no row. The SDK waits for this answer at the end of a workflow and never asks
-again: it is answered at once where it can be, and after 15 s in any case.
+again: it is answered at once where it can be, and 15 s after its last byte in any case. Bodies are bounded by what they hold, all of them
+together, and a caller whose body comes slowly is in nobody's way.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -17,12 +20,13 @@ from dynamiq_runtime.errors import HttpError
 if TYPE_CHECKING:
     import aiohttp
 
-    from dynamiq_runtime.recorder_client import Recorder
+    from dynamiq_runtime.recorder_client import Recorder, Trust
 
 BODY_LIMIT = 8 << 20
-AT_ONCE = 4  # requests that are passed on at the same time: each may hold a body of BODY_LIMIT
+HELD_LIMIT = 4 * BODY_LIMIT  # bytes of all bodies that are here
+AT_ONCE = 4  # requests that are passed on at the same time, each once its body is here
 TURN_WITHIN = 5.0  # seconds for one of these places
-BODY_WITHIN = 60.0
+BODY_WITHIN = 20.0
 ANSWER_WITHIN = 10.0
 RETRY_AFTER = "5"
 UNWELCOME = (401, 403)
@@ -37,39 +41,66 @@ class Relay:
         self._recorder = recorder
         self._app_id = app_id
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._held = 0
         self._session: aiohttp.ClientSession | None = None
+        self._trust: Trust | None = None
 
     async def pass_on(self, request: web.Request) -> web.Response:
         """The recorder's answer, or why there is none: no failure of the App, and no run of it."""
         if self._recorder is None:
             return HttpError(501, "no_recorder", "no recorder is installed: runs of this App are not recorded").response()
+        body = bytearray()
         try:
-            async with asyncio.timeout(TURN_WITHIN):
-                await self._turns.acquire()
-        except TimeoutError:
-            return HttpError(503, "busy", "too many traces come at once: send them again", retry_after=RETRY_AFTER).response()
-        try:
-            return await self._forward(request, self._recorder)
+            await self._read(request, body)
+            async with self._turn():
+                return await self._forward(request.headers.get("Content-Type", "application/json"), body, self._recorder)
         except HttpError as error:
             return error.response()
         finally:
-            self._turns.release()
+            self._held -= len(body)
 
     async def close(self) -> None:
         """Ends its connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _forward(self, request: web.Request, recorder: Recorder) -> web.Response:
+    async def _read(self, request: web.Request, body: bytearray) -> None:
+        """Reads the body, decompressed. Raises HttpError: 408 for one that does not come, 413 for one that is too large, 503 for one too many."""
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > BODY_LIMIT:
+                        raise HttpError(413, "body_too_large", f"the body is larger than {BODY_LIMIT} bytes", {"limit": BODY_LIMIT})
+                    if self._held > HELD_LIMIT:
+                        raise _busy()
+        except TimeoutError:
+            raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the places. Raises HttpError: 503 where none is free in time."""
+        try:
+            async with asyncio.timeout(TURN_WITHIN):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise _busy() from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _forward(self, content_type: str, body: bytearray, recorder: Recorder) -> web.Response:
         import aiohttp
 
-        from dynamiq_runtime.recorder_client import PATH
+        from dynamiq_runtime.recorder_client import PATH, Trust
 
-        body = await _body(request)
+        self._trust = self._trust or Trust(recorder)
         self._session = self._session or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN))
         try:
-            headers = {"Content-Type": request.headers.get("Content-Type", "application/json"), APP_ID: self._app_id, **recorder.headers()}
-            tls = recorder.tls()
+            headers = {"Content-Type": content_type, APP_ID: self._app_id, **recorder.headers()}
+            tls = self._trust.context()
             url = recorder.url.rstrip("/") + PATH
             async with self._session.post(url, data=body, headers=headers, ssl=tls or True, allow_redirects=False) as answer:
                 text = await answer.read()
@@ -81,15 +112,5 @@ class Relay:
             raise HttpError(503, "recorder_away", "the recorder does not answer: send it again", retry_after=RETRY_AFTER) from None
 
 
-async def _body(request: web.Request) -> bytes:
-    """The body, decompressed. Raises HttpError: 408 for one that does not come, 413 for one that is too large."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise HttpError(413, "body_too_large", f"the body is larger than {BODY_LIMIT} bytes", {"limit": BODY_LIMIT})
-    except TimeoutError:
-        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
-    return bytes(body)
+def _busy() -> HttpError:
+    return HttpError(503, "busy", "too many traces come at once: send them again", retry_after=RETRY_AFTER)

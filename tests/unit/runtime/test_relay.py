@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from dynamiq_runtime.recorder_client import Recorder, Trust
+from tests.support.certificates import self_signed
 from tests.support.recorder import Told, recording
 from tests.support.runtime import DEADLINE, ECHO, Answer, Served, serving
 from tests.support.waiting import eventually
@@ -94,3 +98,47 @@ def test_a_recorder_that_does_not_answer_is_given_up_and_runs_go_on_meanwhile(tm
         assert served.run({"n": 1}, key="right").status == 200
         assert [answer.result().status for answer in waiting] == [503] * 6
         assert time.monotonic() - began < 20
+
+
+@contextlib.contextmanager
+def unfinished(served: Served, senders: int, missing: int, length: int) -> Iterator[None]:
+    """So many callers with the right key, each of whom has sent all of a body of `length` bytes but the last `missing`, and waits."""
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer right\r\nContent-Length: {length}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(senders):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=DEADLINE))
+            connection.sendall(head + b"x" * (length - missing))
+        yield
+
+
+def test_callers_whose_bodies_come_slowly_are_in_nobodys_way(tmp_path: Path, keys: dict[str, str]) -> None:
+    with (
+        recording() as recorder,
+        serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served,
+        unfinished(served, 20, 10, 100),
+    ):
+        assert [sent(served).status for _ in range(3)] == [200] * 3
+
+
+def test_bodies_are_bounded_by_what_they_hold_together(tmp_path: Path, keys: dict[str, str]) -> None:
+    with recording() as recorder, serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url, **keys) as served:
+        with unfinished(served, 4, 1, 8 << 20):
+            eventually("no more is taken", lambda: sent(served).status == 503, DEADLINE)
+            answer = sent(served)
+            assert (answer.body["error"]["code"], answer.headers["Retry-After"]) == ("busy", "5")
+        eventually("it is, when they have left", lambda: sent(served).status == 200, DEADLINE)
+
+
+def test_a_context_of_tls_is_made_once_and_again_when_the_authority_changes(tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(self_signed("an authority")[0])
+    trust = Trust(Recorder("https://recorder.test", None, authority))
+    first = trust.context()
+    assert first is not None
+    assert trust.context() is first
+    authority.write_bytes(authority.read_bytes() + self_signed("an authority")[0])
+    renewed = trust.context()
+    assert renewed is not None
+    assert renewed is not first
+    assert len(renewed.get_ca_certs()) == 2
+    assert Trust(Recorder("http://recorder.test", None, None)).context() is None
