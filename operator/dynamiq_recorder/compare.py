@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dynamiq_operator.model.runs import (
+    FEWEST_FOR_P95,
     FEWEST_RUNS,
     ComparedFigure,
     ComparedRow,
@@ -29,8 +30,8 @@ from dynamiq_recorder.statistics import Estimate, Mean, holm, mean_ratio, propor
 LEVEL = 0.05
 P95, FAILURES, COST = "p95_ms", "failure_rate", "cost_usd"
 _NAMES = {P95: "p95", FAILURES: "failures", COST: "cost"}
-BEYOND = 3
-"""Runs beyond a quantile, below which too few have said where it is: 60 runs for p95."""
+BEYOND = round(FEWEST_FOR_P95 * 0.05)
+"""Runs beyond a quantile, below which too few have said where it is."""
 _LEAST = math.log(GAMMA)
 """Of a quantile's change: within a bucket there is nothing to be seen."""
 

@@ -65,7 +65,7 @@ class RevertPolicy(Part):
         Field(
             ge=1.05,
             le=100,
-            description="How many times p95 of the version before its own may be, by its first minRuns runs, 30 at least, as the recorder has them. More, and not by chance: it is taken back. Left out: not looked at.",
+            description="How many times p95 of the version before its own may be, by its first minRuns runs, 60 at least, as the recorder has them. More, and not by chance: it is taken back. Left out: not looked at.",
         ),
     ] = None
     max_cost_ratio: Annotated[
@@ -73,7 +73,7 @@ class RevertPolicy(Part):
         Field(
             ge=1.05,
             le=100,
-            description="How many times what a run of the version before cost one of its own may, in the same way. Left out: not looked at.",
+            description="How many times what a run of the version before cost one of its own may, in the same way, by 30 runs whose price is known at least. Left out: not looked at.",
         ),
     ] = None
 

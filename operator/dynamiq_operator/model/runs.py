@@ -22,6 +22,8 @@ from dynamiq_operator.model.recorder import Verdict as Verdict
 
 FEWEST_RUNS = 30
 """Of a row, below which nothing is said of it."""
+FEWEST_FOR_P95 = 60
+"""Of a row, below which nothing is said of its p95."""
 
 
 FAILED_STATUSES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CUT_OFF)

@@ -237,3 +237,9 @@ async def test_what_was_said_stays_while_there_is_no_new_answer(process: Process
         await process.queue.get()
     snapshot = await process.observer.observe(KEY)
     assert (snapshot.comparison, snapshot.unanswered) == (READ, "status 503")
+
+
+def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdict() -> None:
+    few = COMPARISON.model_copy(update={"p95_ms": figure(1.42, Verdict.TOO_FEW_RUNS), "cost_usd": figure(1.5, Verdict.REGRESSED)})
+    read = Comparison.of(json.dumps({"data": few.model_dump(mode="json")}).encode())
+    assert (read.too_few, read.p95.too_few, read.cost) == (False, True, Figure(1.5, regressed=True))

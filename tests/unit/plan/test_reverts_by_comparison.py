@@ -121,6 +121,79 @@ def test_it_waits_for_enough_runs(before: Any, policy: Any) -> None:
     assert BACK in world.rows
 
 
+FEW = Figure(10.0, too_few=True)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "policy"),
+    [
+        ({"p95": FEW, "runs": 59}, {"p95": WORSE, "runs": 60}, {}),
+        ({"cost": FEW, "runs": 45}, {"cost": Figure(2.0, True), "runs": 46}, {"maxP95Ratio": None}),
+    ],
+    ids=["p95 has no verdict below 60 runs", "few of the runs have a price"],
+)
+def test_a_figure_with_a_limit_is_waited_for(early: Any, late: Any, policy: Any) -> None:
+    world = watched(minRuns=20, **policy)
+    said(world, **early)
+    trial = world.app.status.trial
+    assert (trial and trial.compared, asked(world) is not None) == (None, True)
+    said(world, **late)
+    assert BACK in world.rows
+
+
+def test_a_figure_that_has_no_limit_is_not_waited_for() -> None:
+    world = watched(minRuns=20, maxP95Ratio=None)
+    said(world, p95=FEW, runs=31)
+    assert compared(world) == ("Kept", 31)
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"p95": FEW}, "a verdict on p95 takes 60 runs of each version that were neither refused nor abandoned"),
+        ({"cost": FEW}, "a verdict on cost takes 30 runs of each version whose price is known"),
+    ],
+    ids=["p95", "cost"],
+)
+def test_a_figure_without_a_verdict_when_the_watch_is_over_was_not_compared(figures: Any, why: str) -> None:
+    world = watched()
+    said(world, **figures)
+    world.later(UNTIL)
+    world.settle()
+    assert (world.condition("Trial"), compared(world)[0], set(world.rows)) == (("False", "NotCompared"), "NotCompared", {"a", "b"})
+    assert message(world).endswith(f"could not be compared: {why}")
+
+
+def test_a_figure_that_is_worse_counts_in_the_end_though_of_another_one_nothing_is_known() -> None:
+    world = watched()
+    said(world, p95=WORSE, cost=FEW)
+    assert BACK not in world.rows
+    world.later(UNTIL)
+    world.run()
+    assert BACK in world.rows
+
+
+def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_same() -> None:
+    world = watched()
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.later(UNTIL - 30)
+    world.perform(world.plan().operations)
+    assert (compared(world)[0], BACK in world.rows) == ("Regressed", False)
+    world.later(3600)
+    world.run()
+    assert (world.rows[BACK].spec.restores, world.condition("Trial")) == ("a", ("False", "Reverted"))
+
+
+def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:
+    world = watched()
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.perform(world.plan().operations)
+    world.deploy("c", "v3")
+    world.later(3600)
+    world.settle()
+    assert BACK not in world.rows
+
+
 def test_it_is_looked_at_once() -> None:
     """Looked at again and again, chance alone would take some version back."""
     world = watched()
@@ -204,11 +277,11 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     world = watched(maxCostRatio=None, minRuns=20)
     world.settle()
     assert message(world).endswith(
-        ": where more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 30 runs is more than 1.20 "
+        ": where more than 20 % of at least 20 runs fail, its pods crash again and again, or p95 of its first 60 runs is more than 1.20 "
         "times that of the version before, what ran before comes back"
     )
-    said(world, runs=31)
-    assert message(world).endswith("comes back; p95 of its first 31 runs is 1.02 times that of #1")
+    said(world, runs=61)
+    assert message(world).endswith("comes back; p95 of its first 61 runs is 1.02 times that of #1")
 
 
 def test_newer_row_is_never_passed() -> None:

@@ -14,10 +14,14 @@ from dynamiq_operator.model.runs import Verdict
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the row as a part of the one before's, None where it is not known; `regressed`: by more than chance explains."""
+    """A figure of the row as a part of the one before's, None where it is not known; `regressed`: by more than chance explains.
+
+    `too_few`: whether either row has too few runs for a verdict on this figure, though it may have enough for others.
+    """
 
     ratio: float | None = None
     regressed: bool = False
+    too_few: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,4 +98,6 @@ class _Answer(_Said):
 
 
 def _figure(said: _Figure | None) -> Figure:
-    return Figure(said.ratio, said.verdict == Verdict.REGRESSED) if said is not None else Figure()
+    if said is None:
+        return Figure()
+    return Figure(said.ratio, said.verdict == Verdict.REGRESSED, said.verdict == Verdict.TOO_FEW_RUNS)

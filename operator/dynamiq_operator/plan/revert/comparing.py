@@ -1,8 +1,8 @@
 """Whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
 
-It is looked at once, when enough of its runs are recorded: looked at again and again, chance alone would take some version back. A figure
-that is worse, and not by chance, and by more than the App allows, takes it back. What is not known takes nothing back: without a recorder, or
-without its answer, the App says that nothing was compared.
+It is looked at once, when enough of its runs are recorded for a verdict on every figure that has a limit, or else when its watch is over:
+looked at again and again, chance alone would take some version back. A figure that is worse, and not by chance, and by more than the App
+allows, takes it back. What is not known takes nothing back: without a recorder, or without its answer, the App says that nothing was compared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from dynamiq_operator.model.objects import App, format_time
 from dynamiq_operator.model.rollout import RevertPolicy
-from dynamiq_operator.model.runs import FEWEST_RUNS
+from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
 from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
@@ -39,15 +39,15 @@ def noted_trial(context: Context) -> Trial | None:
     found = context.snapshot.comparison
     if found is not None and found.row != live.meta.uid:
         found = None
-    if not is_running(watched, live, context.now):
-        return watched.model_copy(update={"compared": _not_compared(context, policy, found)})
-    is_enough = found is not None and found.runs >= runs_needed(policy) and not found.too_few
-    return watched.model_copy(update={"compared": _decided(context, policy, found)}) if found is not None and is_enough else watched
+    is_over = not is_running(watched, live, context.now)
+    if found is not None and (_is_enough(found, policy) or (is_over and _is_known_bad(found, policy))):
+        return watched.model_copy(update={"compared": _decided(context, policy, found)})
+    return watched.model_copy(update={"compared": _not_compared(context, policy, found)}) if is_over else watched
 
 
 def runs_needed(policy: RevertPolicy) -> int:
     """Recorded runs of a row, before it is compared."""
-    return max(policy.min_runs, FEWEST_RUNS)
+    return max(policy.min_runs, FEWEST_RUNS if policy.max_p95_ratio is None else FEWEST_FOR_P95)
 
 
 def limits(policy: RevertPolicy) -> Iterator[str]:
@@ -64,8 +64,30 @@ def compared_figures(policy: RevertPolicy) -> str:
     return " and ".join(named)
 
 
+def _is_enough(found: Comparison, policy: RevertPolicy) -> bool:
+    """Whether there is a verdict on each figure that has a limit."""
+    return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
+
+
+def _too_few(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
+    """For each figure that has a limit and too few runs for a verdict: what it takes, in words."""
+    if policy.max_p95_ratio is not None and found.p95.too_few:
+        yield f"a verdict on p95 takes {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
+    if policy.max_cost_ratio is not None and found.cost.too_few:
+        yield f"a verdict on cost takes {FEWEST_RUNS} runs of each version whose price is known"
+
+
+def _is_known_bad(found: Comparison, policy: RevertPolicy) -> bool:
+    """Whether a figure is too bad, though of another one nothing can be said."""
+    return found.runs >= policy.min_runs and not found.too_few and any(_faults(found, policy))
+
+
+def _faults(found: Comparison, policy: RevertPolicy) -> list[str]:
+    return [said for said in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if said]
+
+
 def _decided(context: Context, policy: RevertPolicy, found: Comparison) -> Compared:
-    bad = [said for said in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if said]
+    bad = _faults(found, policy)
     return Compared(
         at=format_time(context.now),
         result=ComparisonResult.REGRESSED if bad else ComparisonResult.KEPT,
@@ -138,4 +160,6 @@ def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -
         return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
     if found.runs < runs_needed(policy):
         return f"the recorder had {found.runs} of its runs, and it takes {runs_needed(policy)}"
-    return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
+    if found.too_few:
+        return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
+    return "; ".join(_too_few(found, policy))

@@ -3,7 +3,8 @@
 The limit is the App's `maxFailedPercent`, or, where the version before did worse than that, how that one did. In the end of the watch any
 rate above it is too much. Before that it has to be so far above it that chance does not explain it: else a version of which nearly as many
 runs may fail as do would be taken back some day, since it is looked at every few seconds, and after 20 runs two more or less are 10 %.
-What is not known counts for nothing: pods that say nothing of their runs take no version back.
+What is not known counts for nothing: pods that say nothing of their runs take no version back. What the recorder said is noted, and counts on
+after the watch: it may be found in its last second.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ CRASH_LOOP = "CrashLoopBackOff"
 def fault(context: Context) -> str:
     """Why the live row is bad, in words with figures; empty where it is not, or is not watched."""
     policy, live, watched = context.app.spec.rollout.revert, context.history.live, context.app.status.trial
-    if policy is None or live is None or live.outcome is None or watched is None or not is_running(watched, live, context.now):
+    if policy is None or live is None or live.outcome is None or watched is None or watched.row != live.name:
         return ""
-    return _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at)) or _regressed(policy, watched)
+    seen = ""
+    if is_running(watched, live, context.now):
+        seen = _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
+    return seen or _regressed(policy, watched)
 
 
 def silent_pods(context: Context) -> tuple[Pod, ...]:

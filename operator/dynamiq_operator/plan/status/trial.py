@@ -32,7 +32,7 @@ def trial_condition(context: Context) -> Condition | None:
     watched = noted_trial(context)
     if live is None or watched is None:
         return condition(TRIAL, False, "NotWatched", "nothing is watched: the next version that goes live will be")
-    if not is_running(watched, live, context.now):
+    if not is_running(watched, live, context.now) and not fault(context):
         return _kept(policy, live, watched)
     return _newer(context, live) or _watching(context, live, watched)
 
