@@ -2,7 +2,8 @@
 
 Only an App that asks for it has any. A pattern sees text in pieces of 2,048 characters that overlap by 512, so that a match of up to 512 is
 found wherever it stands. `re` holds up the whole process while it looks: a pattern that takes too long for that is refused at start
-where it can be told, and where one shows later that it does, every text is taken out whole from then on.
+where it can be told, and where one shows later that it does, every text is taken out whole from then on. A pattern that RE2 and Python read
+otherwise is refused as well: the App's author may have meant either.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -30,6 +32,7 @@ PIECE, OVERLAP = 2048, 512
 SLOW = 0.02  # seconds of CPU for one piece, which every other run of the pod waits for
 TRIAL = 0.1  # seconds of CPU for all the texts that a pattern is tried on
 REDACTED = "[redacted]"
+POSIX_CLASS = r"\[:\^?\w+:\]"
 MANY = 32  # a repeat of so many is one without a bound
 
 
@@ -184,10 +187,14 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """The pattern, if it is quick enough to be used while others wait. Raises PatternError."""
+    if re.search(POSIX_CLASS, pattern):
+        raise PatternError(f"{pattern!r} has a POSIX class, which Python reads otherwise than RE2: write \\d for [[:digit:]]")
     try:
-        compiled = re.compile(pattern)
-        parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            compiled = re.compile(pattern)
+            parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
+    except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         raise PatternError(f"{pattern!r} is no regular expression of Python: {error}") from None
     if _has_nested_repeats(parsed, inside=False):
         raise PatternError(f"{pattern!r} repeats a repeat, which may take for ever: give the inner one a bound below {MANY}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dynamiq_runtime.engine_choice import ENGINES
+from dynamiq_runtime.logs import log
 
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Redaction
@@ -109,7 +110,7 @@ def _recorder(environment: Mapping[str, str]) -> Recorder | None:
 
 
 def _redaction(text: str | None) -> Redaction | None:
-    """What is taken out of inputs and outputs; None where DYNAMIQ_RUNS does not say that they are recorded."""
+    """What is taken out of inputs and outputs; None where none is recorded, since DYNAMIQ_RUNS does not say so, or has a pattern of no use."""
     if not text:
         return None
     try:
@@ -122,13 +123,15 @@ def _redaction(text: str | None) -> Redaction | None:
     if not isinstance(redact, dict):
         raise SettingsError("DYNAMIQ_RUNS: `redact` is not an object")
     fields, patterns = (_texts(redact, name) for name in ("fields", "patterns"))
+    if not runs.get("content", False):
+        return None
     from dynamiq_runtime.content import PatternError, Redaction
 
     try:
-        redaction = Redaction(fields, patterns)
+        return Redaction(fields, patterns)
     except PatternError as error:
-        raise SettingsError(f"DYNAMIQ_RUNS: `redact.patterns`: {error}") from None
-    return redaction if runs.get("content", False) else None
+        log("a redact pattern cannot be used: no input, output or error text is recorded", level="error", reason=str(error))
+        return None
 
 
 def _texts(redact: dict[str, Any], name: str) -> list[str]:

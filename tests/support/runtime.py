@@ -165,7 +165,7 @@ def listening(folder: Path, flow: str, *, python: str = sys.executable, **variab
     try:
         eventually("it listens", lambda: '"listening"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        said = json.loads(log.read_text().splitlines()[0])
+        said = next(line for line in map(json.loads, log.read_text().splitlines()) if line["message"] == "listening")
         yield Served(said["port"], said["metrics_port"], process, log)
     finally:
         process.kill()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from dynamiq_operator.model.base import RULES, Part, rule
+from dynamiq_operator.model.redaction import POSIX_CLASS, problem_of
 
 _OWN_PORTS = {"http": 80, "https": 443}
 
@@ -18,7 +19,12 @@ Pattern = Annotated[
     Field(
         min_length=1,
         max_length=200,
-        json_schema_extra={RULES: [rule("''.matches(self) in [true, false]", "this is no regular expression that RE2 takes")]},
+        json_schema_extra={
+            RULES: [
+                rule("''.matches(self) in [true, false]", "this is no regular expression that RE2 takes"),
+                rule(f'!self.matches(r"{POSIX_CLASS}")', "POSIX classes are read otherwise by the pods: write \\d for [[:digit:]]"),
+            ]
+        },
     ),
 ]
 
@@ -30,8 +36,18 @@ class Redaction(Part):
         tuple[FieldName, ...] | None, Field(max_length=100, description="Names of fields, at any depth, whose values are taken out.")
     ] = None
     patterns: Annotated[
-        tuple[Pattern, ...] | None, Field(max_length=20, description="Regular expressions (RE2): what matches in a text is taken out.")
+        tuple[Pattern, ...] | None,
+        Field(
+            max_length=20,
+            description="Regular expressions that RE2 and Python both read: what matches in a text is taken out. Where pods cannot use one, no content is recorded.",
+        ),
     ] = None
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """For each pattern that pods cannot use: which and why, in words."""
+        found = ((place, pattern, problem_of(pattern)) for place, pattern in enumerate(self.patterns or ()))
+        return tuple(f"runs.redact.patterns[{place}] ({pattern}) {why}" for place, pattern, why in found if why is not None)
 
 
 class RunsPolicy(Part):

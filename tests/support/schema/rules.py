@@ -44,6 +44,7 @@ FOR_INGRESS = "className, tls and annotations are for type Ingress: remove them,
 NO_AUTOSCALING = "autoscaling is for type server: use maxReplicas, or use type server"
 KEEP_WARM = "replicas is live, for as many as the live version has, or a number from 0 to 1000"
 NO_PATTERN = "this is no regular expression that RE2 takes"
+POSIX = "POSIX classes are read otherwise by the pods: write \\d for [[:digit:]]"
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
@@ -219,6 +220,7 @@ APP_RULES = (
     _app("how much dearer", _revert(maxCostRatio=100), _revert(maxCostRatio=100.5), "spec.rollout.revert.maxCostRatio", "should be less than or equal to 100"),
     _app("a field to take out", _redact(fields=["email"]), _redact(fields=[""]), "spec.runs.redact.fields[0]", "should be at least 1 chars long"),
     _app("a pattern to take out", _redact(patterns=["(?i)[0-9]{4}"]), _redact(patterns=["(?=a)"]), "spec.runs.redact.patterns[0]", NO_PATTERN),
+    _app("a pattern that all read alike", _redact(patterns=["[:;]+[0-9]{4}"]), _redact(patterns=["[[:digit:]]{16}"]), "spec.runs.redact.patterns[0]", POSIX),
     _app("patterns to take out", _redact(patterns=["a" * 200] * 20), _redact(patterns=["a"] * 21), "spec.runs.redact.patterns", "must have at most 20 items"),
     _app("version in Git", with_deploy(workflowVersion="v1"), with_deploy(workflowVersion="1"), "spec.deploy.workflowVersion", VERSION_NAME),
     _app("config in Git", with_deploy(config=_scaling(1, 1)), with_deploy(config=_scaling(2, 1)), "spec.deploy.config.autoscaling.minReplicas", MIN_MAX),

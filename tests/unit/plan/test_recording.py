@@ -164,3 +164,25 @@ def test_the_condition_has_the_time_from_which_a_restart_counts() -> None:
     (after,) = (each for each in world.app.status.conditions if each.type == "Recorded")
     assert after.message.startswith("2 of 2 pods")
     assert after.last_transition_time == before.last_transition_time == format_time(world.now - timedelta(seconds=60))
+
+
+def redacting(content: bool, *patterns: str) -> World:
+    world = serving("v1", given.with_spec(runs={"content": content, "redact": {"patterns": list(patterns)}}))
+    told(world, RECORDER)
+    world.run()
+    return world
+
+
+def test_a_pattern_that_pods_cannot_use_is_told_of_and_what_runs_goes_on() -> None:
+    world = redacting(True, "[0-9]{16}", "[[:digit:]]{16}", r"\pL+", "(a+)+b")
+    assert world.condition("RedactionReady") == ("False", "PatternRefused")
+    assert world.condition("Ready")[0] == "True"
+    message = next(each.message for each in world.app.status.conditions if each.type == "RedactionReady")
+    assert message.startswith("no input, output or error text is recorded: runs.redact.patterns[1] ([[:digit:]]{16}) has a POSIX class")
+    assert all(f"patterns[{place}]" in message for place in (2, 3))
+    assert "patterns[0]" not in message
+
+
+@pytest.mark.parametrize(("content", "pattern"), [(True, "[0-9]{16}"), (False, "[[:digit:]]{16}")], ids=["all can be used", "no content"])
+def test_where_content_is_recorded_as_it_is_asked_for_nothing_is_said(content: bool, pattern: str) -> None:
+    assert "RedactionReady" not in {each.type for each in redacting(content, pattern).app.status.conditions}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, VALUE_LIMIT, Content, Redaction
+from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
 from tests.support.recorder import attributes_of, recording
 from tests.support.runtime import DEADLINE, serving
@@ -129,3 +130,38 @@ def test_a_pattern_that_is_slow_after_all_takes_out_every_text_and_ends_in_time(
     assert shown(["xyyx" * 500, "x"], redaction) == ["[redacted]", "[redacted]"]
     assert time.thread_time() - began < 5
     assert shown({"y": "z"}, redaction) == {"[redacted]": "[redacted]"}
+
+
+REFUSED = [
+    ("(", "'(' is no regular expression"),
+    ("(a+)+b", "'(a+)+b' repeats a repeat"),
+    ("(x|xx){1,31}y", "takes too long"),
+    ("[[:digit:]]{16}", "has a POSIX class"),
+    ("[x[:^alpha:]]", "has a POSIX class"),
+    (r"\pL+", "bad escape"),
+    (r"\d{16}\z", "bad escape"),
+    (r"\Q4111\E", "bad escape"),
+    ("(?U)[0-9]+", "unknown extension"),
+    ("[[a]", "Possible nested set"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "said"), REFUSED)
+def test_where_a_pattern_cannot_be_used_no_content_leaves_and_the_pod_runs(
+    pattern: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {"content": True, "redact": {"patterns": [CARD, pattern]}}
+    assert from_environment({"DYNAMIQ_RUNS": json.dumps(runs)}).redaction is None
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["level"], line["message"].endswith("no input, output or error text is recorded")) == ("error", True)
+    assert said in line["reason"]
+    assert from_environment({"DYNAMIQ_RUNS": json.dumps(runs | {"content": False})}).redaction is None
+    assert not capsys.readouterr().out, "without content nothing is looked for"
+
+
+def test_a_pod_with_a_pattern_that_cannot_be_used_records_its_runs_without_content(tmp_path: Path) -> None:
+    runs = json.dumps({"content": True, "redact": {"patterns": ["[[:digit:]]{4}"]}})
+    with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RUNS=runs) as served:
+        assert served.run(GIVEN).status == 200
+        eventually("it is recorded", lambda: len(recorder.runs) == 1, DEADLINE)
+    assert not any(b"4111" in post.body or b"dynamiq.input" in post.body for post in recorder.posts)

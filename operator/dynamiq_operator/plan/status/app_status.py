@@ -34,7 +34,7 @@ from dynamiq_operator.plan.status.conditions import (
 )
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
 from dynamiq_operator.plan.status.problems import AppProblems, held_back
-from dynamiq_operator.plan.status.recorded import recorded_condition
+from dynamiq_operator.plan.status.recorded import recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
@@ -61,6 +61,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *strategy_conditions(context),
         *([watch] if (watch := trial_condition(context)) is not None else []),
         *([told] if (told := recorded_condition(context)) is not None else []),
+        *([refused] if (refused := redaction_condition(context)) is not None else []),
         *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]
     return AppStatus(

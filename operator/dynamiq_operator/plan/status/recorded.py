@@ -1,4 +1,4 @@
-"""What an App says of whether its runs are recorded, where the operator was told of a recorder. Ready does not depend on it."""
+"""What an App says of whether its runs are recorded, and their content, where the operator was told of a recorder. Ready does not depend on it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from dynamiq_operator.desired.pod_template import recorder_of
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.plan.children.recording import RECORDED
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.status.conditions import condition
+from dynamiq_operator.plan.status.conditions import REDACTION, condition
 
 _FROM_NOW = "they are recorded from their next restart, which a deploy of another version brings, or `kubectl rollout restart`"
 _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
+
+
+def redaction_condition(context: Context) -> Condition | None:
+    """Only where pods cannot use a pattern by which content is redacted: they run all the same, and record none."""
+    policy = context.app.spec.runs
+    if context.settings.recorder is None or policy is None or not policy.content or policy.redact is None or not policy.redact.refused:
+        return None
+    return condition(REDACTION, False, "PatternRefused", f"no input, output or error text is recorded: {'; '.join(policy.redact.refused)}")
 
 
 def recorded_condition(context: Context) -> Condition | None:

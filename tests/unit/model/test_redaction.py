@@ -1,0 +1,39 @@
+"""The operator says of a pattern what the pods say of it: neither imports the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.model.redaction import MANY, POSIX_CLASS, problem_of
+from dynamiq_runtime import content
+
+USED = ["[0-9]{13,16}", r"\b\d{4}[ -]?\d{4}\b", "(?i)secret", "[:;]", "a{3,}", "(?:ab){1,31}c+", r"\[:x:", "x?y*z+?"]
+REFUSED = [
+    "(",
+    "[[:digit:]]",
+    "[a[:^space:]]",
+    r"\pL",
+    r"\z",
+    r"\Qa\E",
+    "(?U)a+",
+    "(a+)+",
+    "(a{1,40}){1,40}",
+    "[[a]",
+    "[a--b]",
+    "a**",
+    "(?i:a)(?i)b",
+]
+
+
+@pytest.mark.parametrize("pattern", USED + REFUSED)
+def test_operator_and_pods_take_the_same_patterns(pattern: str) -> None:
+    try:
+        content.compile_pattern(pattern)
+        taken = True
+    except content.PatternError:
+        taken = False
+    assert (taken, problem_of(pattern) is None) == (pattern in USED, pattern in USED)
+
+
+def test_the_rules_have_the_same_bounds() -> None:
+    assert (POSIX_CLASS, MANY) == (content.POSIX_CLASS, content.MANY)
