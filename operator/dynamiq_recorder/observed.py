@@ -51,7 +51,8 @@ class Metrics:
         )
         self.queue_depth = Gauge("dynamiq_recorder_queue_depth", "Runs that wait for their commit.", registry=made)
         self.store_bytes = Gauge("dynamiq_recorder_store_bytes", "What the store takes on its disk.", registry=made)
-        self.store_fullness = Gauge("dynamiq_recorder_store_fullness", "How full the store's disk is, from 0 to 1.", registry=made)
+        self._fullness = Gauge("dynamiq_recorder_store_fullness", "How full the store's disk is, from 0 to 1.", registry=None)
+        self._fullness_is_told = False
         self.store_is_ready = Gauge("dynamiq_recorder_store_ready", "1 while the store can be written.", registry=made)
         self.rows_are_known = Gauge("dynamiq_recorder_rows_read", "1 once all rows of the cluster were read.", registry=made)
         self.retained_at = Gauge(
@@ -65,6 +66,15 @@ class Metrics:
         self.stored.inc(new)
         self.repeated.inc(max(runs - new, 0))
         self.commit_seconds.observe(seconds)
+
+    def filled(self, part: float | None) -> None:
+        """How full the store's disk is, from 0 to 1; there is no series where it was never known."""
+        if part is None:
+            return
+        self._fullness.set(part)
+        if not self._fullness_is_told:
+            self._fullness_is_told = True
+            self.registry.register(self._fullness)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -54,8 +54,8 @@ class Upkeep:
         if bool(wrong) != bool(health.wrong):
             log.warning("the store cannot be written: %s", wrong) if wrong else log.info("the store can be written")
         health.wrong = wrong
+        metrics.filled(health.fullness)
         metrics.store_is_ready.set(0 if wrong else 1)
-        metrics.store_fullness.set(health.fullness or 0.0)
         metrics.rows_are_known.set(1 if context.attribution.is_listed else 0)
 
     def retain(self) -> bool:
@@ -76,22 +76,22 @@ class Upkeep:
         return True
 
     def count(self) -> None:
-        """Notes of each App that sent runs lately what of it is missing, and nothing any more of one that is gone."""
+        """Notes of each App that has sent runs here what of it is missing, wherever its last ones went; nothing any more of one that is gone."""
         context = self._context
-        for namespace, name in [each for each in self._counted if context.apps.named(*each) is None]:
-            self._counted.discard((namespace, name))
-            context.metrics.lost.remove(namespace, name)
-            context.metrics.unattributed.remove(namespace, name)
-        apps = list(context.active)
-        for uid in apps:
+        for uid in list(context.active):
             context.active.pop(uid, None)
-            app = context.apps.get(uid)
+            if (app := context.apps.get(uid)) is not None:
+                self._counted.add((app.namespace, app.name))
+        for namespace, name in list(self._counted):
+            app = context.apps.named(namespace, name)
             if app is None:
+                self._counted.discard((namespace, name))
+                context.metrics.lost.remove(namespace, name)
+                context.metrics.unattributed.remove(namespace, name)
                 continue
-            found = context.store.wholeness(uid)
-            self._counted.add((app.namespace, app.name))
-            context.metrics.lost.labels(app.namespace, app.name).set(found.missing)
-            context.metrics.unattributed.labels(app.namespace, app.name).set(found.unattributed)
+            found = context.store.wholeness(app.uid)
+            context.metrics.lost.labels(namespace, name).set(found.missing)
+            context.metrics.unattributed.labels(namespace, name).set(found.unattributed)
 
     def _look_on(self) -> None:
         counted_at = time.monotonic()
@@ -101,7 +101,7 @@ class Upkeep:
                 counted_at = time.monotonic()
                 try:
                     self.count()
-                except Exception as error:  # it is counted again with the App's next runs
+                except Exception as error:  # all are counted again in the next round
                     log.warning("what is missing cannot be counted: %s", error)
             if self._stopping.wait(LOOKS_AGAIN if self._context.health.wrong else LOOKS_EVERY):
                 return

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dynamiq_operator.desired.pins import Pins
@@ -16,7 +18,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record
 from dynamiq_recorder import options, upkeep
 from dynamiq_recorder.attribution import row_of
-from dynamiq_recorder.model import NO_TOKENS, Tokens
+from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.table import PriceFile
@@ -151,6 +153,19 @@ def test_a_disk_that_fills_up_first_costs_nodes_and_then_runs(stage: RecorderSta
         assert int(answer.headers["Retry-After"]) >= 10
 
 
+@pytest.mark.parametrize("fullness", [0.5, None])
+def test_a_disk_of_which_nothing_is_known_is_not_told_as_empty(stage: RecorderStage, fullness: float | None) -> None:
+    class Somewhere(Held):
+        def fullness(self) -> float | None:
+            return fullness
+
+    store = Somewhere(opened(stage.store_url))
+    store.go.set()
+    stage.start(store=store)
+    eventually("it has looked", lambda: stage.metrics()["dynamiq_recorder_store_ready"] == 1)
+    assert stage.metrics().get("dynamiq_recorder_store_fullness") == fullness
+
+
 def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
     stage.start(keep=Retention(runs=3600), retains_every=0.2)
     old = a_run(began=time.time_ns() - 7200 * 10**9)
@@ -171,6 +186,25 @@ def test_metrics_say_what_an_app_lacks_until_it_is_gone(stage: RecorderStage, mo
     eventually("the App is there", lambda: names <= stage.metrics().keys())
     stage.put("apps", stage.apps[0], "DELETED")
     eventually("it is gone", lambda: not names & stage.metrics().keys())
+
+
+def test_metrics_follow_an_app_whose_runs_go_to_another_recorder_now(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LOOKS_EVERY", 0.05)
+    monkeypatch.setattr(upkeep, "COUNTS_EVERY", 0.05)
+    missing = 0
+
+    class Shared(Held):
+        def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
+            return msgspec.structs.replace(self._store.wholeness(app_uid, alive), missing=missing)
+
+    store = Shared(opened(stage.store_url))
+    store.go.set()
+    stage.start(store=store)
+    stage.record(a_run())
+    lost = f'dynamiq_recorder_lost_runs{{app="{APP}",namespace="{NAMESPACE}"}}'
+    eventually("the App is there", lambda: stage.metrics().get(lost) == 0)
+    missing = 5
+    eventually("it is counted again, without a run of it", lambda: stage.metrics()[lost] == 5)
 
 
 def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: Path) -> None:
