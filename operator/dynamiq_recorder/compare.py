@@ -119,6 +119,7 @@ def figures_of(sums: Sums) -> Figures:
         runs=sums.runs,
         failed=sums.failed,
         refused=sums.refused,
+        abandoned=sums.abandoned,
         p50_ms=p50 / 1000 if p50 is not None else None,
         p95_ms=p95 / 1000 if p95 is not None else None,
         cost_usd=sums.cost / NANO_USD if sums.cost is not None else None,

@@ -108,7 +108,7 @@ def _posted(api: Api, url: str, group: str, kind: str, spec: Manifest) -> Manife
 
 
 def _row(uid: str, sequence: int, runs: int) -> ComparedRow:
-    figures = Figures(runs=runs, failed=0, refused=0, p50_ms=10.0, p95_ms=20.0, cost_usd=None, unpriced_calls=0)
+    figures = Figures(runs=runs, failed=0, refused=0, abandoned=0, p50_ms=10.0, p95_ms=20.0, cost_usd=None, unpriced_calls=0)
     return ComparedRow(deployment_id=uid, sequence=sequence, workflow_version=f"v{sequence}", figures=figures)
 
 

@@ -93,6 +93,7 @@ def figures(runs: Sequence[RunSummary]) -> Figures:
         runs=len(runs),
         failed=sum(run.status in model.FAILED_STATUSES for run in runs),
         refused=sum(run.status is RunStatus.REFUSED for run in runs),
+        abandoned=sum(run.status is RunStatus.ABANDONED for run in runs),
         p50_ms=times[len(times) // 2] if times else None,
         p95_ms=times[int(len(times) * 0.95)] if times else None,
         cost_usd=round(sum(priced), 6) if priced else None,

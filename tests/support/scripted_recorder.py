@@ -19,7 +19,17 @@ ROW = "22222222-0000-4000-8000-000000000002"
 BEFORE = "22222222-0000-4000-8000-000000000001"
 TOKENS = {"input_tokens": 1200, "output_tokens": 300, "cache_read_tokens": 1000, "cache_write_tokens": None}
 NO_TOKENS: dict[str, Any] = dict.fromkeys(TOKENS)
-FIGURES = {"runs": 500, "failed": 4, "refused": 1, "p50_ms": 800.0, "p95_ms": 2100.0, "cost_usd": 1.25, "unpriced_calls": 0, **TOKENS}
+FIGURES = {
+    "runs": 500,
+    "failed": 4,
+    "refused": 1,
+    "abandoned": 2,
+    "p50_ms": 800.0,
+    "p95_ms": 2100.0,
+    "cost_usd": 1.25,
+    "unpriced_calls": 0,
+    **TOKENS,
+}
 SENTENCE = "#2 (v2) is slower than #1 (v1): p95 2.1 s against 1.5 s, +40 % (+28 % to +53 %); most of it is the node Answer"
 
 

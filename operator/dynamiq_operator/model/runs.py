@@ -219,6 +219,9 @@ class Figures(RunTokens):
     runs: int
     failed: int
     refused: int
+    abandoned: Annotated[
+        int, Field(description="Their caller left. A rate of failures is of the runs that were neither refused nor abandoned.")
+    ]
     p50_ms: float | None
     p95_ms: float | None
     cost_usd: float | None

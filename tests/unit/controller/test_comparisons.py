@@ -33,7 +33,7 @@ TOKEN = "of-the-operator"
 
 
 def row(uid: str, sequence: int, runs: int) -> ComparedRow:
-    figures = Figures(runs=runs, failed=0, refused=0, p50_ms=1.0, p95_ms=2.0, cost_usd=None, unpriced_calls=0)
+    figures = Figures(runs=runs, failed=0, refused=0, abandoned=0, p50_ms=1.0, p95_ms=2.0, cost_usd=None, unpriced_calls=0)
     return ComparedRow(deployment_id=uid, sequence=sequence, workflow_version="v1", figures=figures)
 
 

@@ -133,7 +133,10 @@ def test_of_a_p95_nothing_is_said_below_60_runs_and_of_the_rest_it_is() -> None:
 def test_runs_that_the_caller_refused_or_left_do_not_make_enough() -> None:
     row = _with(_row(12, EQUAL, 29), runs=500, refused=400, abandoned=71)
 
-    assert compare(row, _row(11)).verdict is Verdict.TOO_FEW_RUNS
+    compared = compare(row, _row(11))
+
+    figures = compared.deployment.figures
+    assert (compared.verdict, figures.refused, figures.abandoned) == (Verdict.TOO_FEW_RUNS, 400, 71)
 
 
 def test_a_row_without_another_is_unknown() -> None:

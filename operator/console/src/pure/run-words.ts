@@ -2,6 +2,7 @@
 import type { Figures, Run, RunComparison } from "../api/runs.ts";
 import { duration } from "./time.ts";
 
+type Counts = Pick<Figures, "runs" | "failed" | "refused" | "abandoned">;
 type RunTokens = Pick<Run, "input_tokens" | "output_tokens" | "cache_read_tokens">;
 
 export const NONE = "—";
@@ -45,8 +46,9 @@ export function percent(share: number | null | undefined): string {
   return share == null ? NONE : `${digits(share * 100, share < 0.0995 ? 1 : 0)} %`;
 }
 
-export function failureRate({ runs, failed, refused }: Pick<Figures, "runs" | "failed" | "refused">) {
-  return runs > refused ? failed / (runs - refused) : null;
+export function failureRate({ runs, failed, refused, abandoned }: Counts) {
+  const counted = runs - refused - abandoned;
+  return counted > 0 ? failed / counted : null;
 }
 
 export function tokensOf({ input_tokens, output_tokens }: Pick<Run, "input_tokens" | "output_tokens">) {

@@ -51,13 +51,15 @@ describe("figures in words", () => {
     expect(costOf({ cost_usd: null, unpriced_calls: 0 })).toBe("—");
   });
 
-  it("counts as failed neither what was refused nor what nobody ran", () => {
-    expect(percent(failureRate({ runs: 110, failed: 1, refused: 10 }))).toBe("1 %");
-    expect(failureRate({ runs: 3, failed: 0, refused: 3 })).toBeNull();
+  it("leaves out of the rate of failures what was refused and what its caller left", () => {
+    expect(percent(failureRate({ runs: 110, failed: 1, refused: 10, abandoned: 0 }))).toBe("1 %");
+    expect(percent(failureRate({ runs: 110, failed: 5, refused: 10, abandoned: 50 }))).toBe("10 %");
+    expect(failureRate({ runs: 3, failed: 0, refused: 1, abandoned: 2 })).toBeNull();
   });
 
   it("says what a row's runs came to in one line", () => {
-    const figures = { runs: 1204, failed: 5, refused: 0, p50_ms: 1, p95_ms: 812, cost_usd: 0.42, unpriced_calls: 0 };
+    const counts = { runs: 1204, failed: 5, refused: 0, abandoned: 0 };
+    const figures = { ...counts, p50_ms: 1, p95_ms: 812, cost_usd: 0.42, unpriced_calls: 0 };
     const tokens = { input_tokens: 1, output_tokens: 1, cache_read_tokens: null, cache_write_tokens: null };
     expect(figuresInWords({ ...figures, ...tokens })).toBe("1,204 runs · 0.4 % failed · p95 812 ms · $0.42");
     expect(figuresInWords({ ...figures, ...tokens, runs: 0 })).toBe("no runs");

@@ -11,7 +11,17 @@ from dynamiq_operator.rest.shared.examples import APP, ROW
 RUN_ID, BEFORE = "11b20c3e-8d3f-4be3-9a55-0c7e5c1d2a01", "0d0c4dbd-6f0a-4a53-9f0e-6a3f0d3f7c11"
 _BEGAN, _ENDED, _FROM = "2026-11-24T22:31:02.104000Z", "2026-11-24T22:31:03.338000Z", "2026-11-24T22:00:00.000000Z"
 _TOKENS: dict[str, Any] = {"input_tokens": 1200, "output_tokens": 300, "cache_read_tokens": 1000, "cache_write_tokens": None}
-_FIGURES = {"runs": 500, "failed": 4, "refused": 1, "p50_ms": 800.0, "p95_ms": 2100.0, "cost_usd": 1.25, "unpriced_calls": 0, **_TOKENS}
+_FIGURES = {
+    "runs": 500,
+    "failed": 4,
+    "refused": 1,
+    "abandoned": 2,
+    "p50_ms": 800.0,
+    "p95_ms": 2100.0,
+    "cost_usd": 1.25,
+    "unpriced_calls": 0,
+    **_TOKENS,
+}
 _SAME = {"value": 0.0025, "baseline": 0.0025, "ratio": 1.0, "low": 0.96, "high": 1.04, "p_value": 0.9, "verdict": Verdict.UNCHANGED}
 _SENTENCE = "#2 (v2) is slower than #1 (v1): p95 2.1 s against 1.5 s, +40 % (+28 % to +53 %); most of it is the node Answer"
 _RUN: dict[str, Any] = {
