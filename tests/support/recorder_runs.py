@@ -188,7 +188,7 @@ def compared(value: float | None, baseline: float | None, few: bool) -> Compared
 
 
 def rate(of: Figures) -> float | None:
-    counted = of.runs - of.refused
+    counted = of.runs - of.refused - of.abandoned
     return of.failed / counted if counted else None
 
 
