@@ -65,8 +65,9 @@ def test_each_chart_has_the_same_figures_as_a_table_and_a_mark_at_each_row(
     told = recorded.answer("GET", f"/v1/apps/{history.app_id}/metrics", [("interval", "hour"), ("from", begin)])[1]["data"]
     chart(page, "Invocations").get_by_text("Show as table").click()
     table = chart(page, "Invocations").get_by_role("table")
-    for point in told["series"][0]["points"]:
-        at = point["at"][11:16]
+    points = told["series"][0]["points"]
+    for point in points:
+        at = point["at"][11:16] + (", so far" if point is points[-1] else "")
         line = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=at, exact=True))
         expect(line.get_by_role("cell").first).to_have_text(str(point["runs"]))
     newest = history.rows[0]
@@ -82,7 +83,7 @@ def test_the_pointer_tells_the_figures_of_one_time_in_all_charts(page_as: PageAs
     drawing.scroll_into_view_if_needed()
     box = drawing.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] - 30, box["y"] + 60)
+    page.mouse.move(box["x"] + box["width"] - 60, box["y"] + 60)
     for name in CHARTS:
         told = chart(page, name).locator(".legend b")
         expect(told.first).to_have_text(re.compile(r"^\d\d:00$"))

@@ -17,6 +17,12 @@ export function moments(since: string, until: string, interval: Interval): numbe
   return found;
 }
 
+/** How many of them have ended: what the last one comes to is not known where it is still going on. */
+export function ended(moments: readonly number[], until: number): number {
+  const [first = until, second = until] = moments;
+  return moments.filter((at) => at + second - first <= until).length;
+}
+
 /** Round numbers from 0 to `most` or above it, at most five. */
 export function ticks(most: number): number[] {
   if (!(most > 0)) return [0, 1];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunComparison, RunNode } from "../api/runs.ts";
-import { line, moments, readable, ticks } from "./chart.ts";
+import { ended, line, moments, readable, ticks } from "./chart.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, readRunFilters } from "./run-filters.ts";
 import { treeOf } from "./run-tree.ts";
 import {
@@ -121,6 +121,12 @@ describe("a chart", () => {
   it("has a place for each interval, those without runs too", () => {
     const found = moments("2026-11-24T12:34:56Z", "2026-11-24T15:00:00Z", "hour");
     expect(found.map((at) => new Date(at).toISOString().slice(11, 16))).toEqual(["12:00", "13:00", "14:00"]);
+  });
+
+  it("knows which interval is still going on", () => {
+    const hours = moments("2026-11-24T12:00:00Z", "2026-11-24T14:20:00Z", "hour");
+    expect(ended(hours, Date.parse("2026-11-24T14:20:00Z"))).toBe(2);
+    expect(ended(hours, Date.parse("2026-11-24T15:00:00Z"))).toBe(3);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { line, readable, ticks } from "../../pure/chart.ts";
+import { ended, line, readable, ticks } from "../../pure/chart.ts";
 import { FigureTable } from "../../ui/figures.tsx";
 
 export interface Line {
@@ -51,7 +51,9 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
   const steps = ticks(most);
   const x = (time: number) => LEFT + ((time - begin) / Math.max(until - begin, 1)) * (width - LEFT - RIGHT);
   const y = (value: number) => TOP + (1 - value / (steps.at(-1) as number)) * (HEIGHT - TOP - BOTTOM);
-  const hours = moments.map((moment) => timeOf(moment, until - begin));
+  // What is going on is less than it will be: it is a mark alone, to which no line falls.
+  const whole = ended(moments, until);
+  const hours = moments.map((moment, index) => timeOf(moment, until - begin) + (index < whole ? "" : ", so far"));
   const step = (moments[1] ?? until) - begin;
   // Of several days each is named where it begins.
   const days = moments.filter(
@@ -119,10 +121,11 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           ))}
           {lines.map(({ label, values }, each) => {
             const points = values.map((value, index) => ({ at: moments[index] as number, value }));
-            const isAlone = (index: number) => values[index - 1] == null && values[index + 1] == null;
+            const isAlone = (index: number) =>
+              index >= whole || (values[index - 1] == null && values[index + 1] == null);
             return (
               <g key={label} class={`look-${each}`}>
-                <path d={line(points, x, y)} />
+                <path d={line(points.slice(0, whole), x, y)} />
                 {points.map(
                   (point, index) =>
                     point.value !== null &&
