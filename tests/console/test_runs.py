@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
@@ -23,7 +23,7 @@ from tests.support.recorder_runs import Row
 
 RENDERED_MOST = 60
 ROWS, RUNS = 12, 12_000
-LOOKED_AGAIN_AFTER = 4_000
+LOOKED_AGAIN_AFTER, LOOKED_AT_FIGURES_AFTER = 4_000, 30_000
 """Milliseconds."""
 
 
@@ -143,6 +143,25 @@ def test_errors_are_searched_and_the_slowest_come_first(opened: Opened, few: Rec
     expect(links(page).first).to_have_text(*short(max(few.runs, key=lambda run: run.duration_ms)))
 
 
+def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history: LongHistory) -> None:
+    recorded = runs.of_history(history, looks=50)
+    oldest = recorded.runs[-1]
+    recorded.runs[-1] = oldest.model_copy(update={"duration_ms": 500_000.0})
+    window = page_as("viewer", "/console/workflows")
+    history.serve(window.page)
+    runs.given(window.page, recorded)
+    held: list[Route] = []
+    third = re.compile(rf"/runs\?.*cursor={recorded.runs[99].id}")
+    window.page.route(third, lambda route: held.append(route))
+    page = window.goto(f"/console/apps/{history.app_id}/runs?min_duration_ms=500000")
+    expect(page.get_by_role("heading", name="Searching older runs…")).to_be_visible()
+    expect(runs.total(page)).to_have_text("0+ runs")
+    held[0].fallback()
+    expect(links(page)).to_have_text(short(oldest))
+    expect(runs.total(page)).to_have_text("1 run")
+    assert len(asked(recorded, "/runs")) == 10
+
+
 def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, few: Recorded) -> None:
     page = opened(few, clock=True)
     first = few.runs[0].id[:8]
@@ -188,6 +207,20 @@ def test_without_a_recorder_each_tab_says_so_and_the_others_are_as_they_were(pag
     settled(page)
     expect(page.get_by_role("alert")).to_have_count(0)
     assert len(paths) == 1, "who was told that there is no recorder does not ask again"
+
+
+def test_who_was_told_that_there_is_no_recorder_does_not_ask_again(page_as: PageAs, history: LongHistory) -> None:
+    window = page_as("viewer", "/console/workflows")
+    history.serve(window.page)
+    paths = runs.refused(window.page)
+    window.page.clock.install()
+    page = window.goto(f"/console/apps/{history.app_id}/monitoring")
+    expect(page.get_by_role("heading", name="No recorder is installed")).to_be_visible()
+    settled(page)
+    before = len(paths)
+    page.clock.run_for(LOOKED_AT_FIGURES_AFTER + 2_000)
+    settled(page)
+    assert len(paths) == before
 
 
 def test_who_may_not_see_runs_is_told_so(page_as: PageAs, history: LongHistory) -> None:

@@ -61,6 +61,8 @@ class Recorded:
     instances: int = 2
     asked: list[tuple[str, str, Query]] = field(default_factory=list)
     """Method, path and query of each request."""
+    looks: int | None = None
+    """How many runs a page looks at most: it may be short, and its cursor behind them."""
     newer: int = 0
     """Runs that came since; see `add`."""
     gone: set[str] = field(default_factory=set)
@@ -153,16 +155,26 @@ class Recorded:
         size, page = int(asked.get("page_size", "25")), int(asked.get("page", "1"))
         begin = next((at + 1 for at, run in enumerate(found) if run.id == asked["cursor"]), 0) if "cursor" in asked else (page - 1) * size
         shown = found[begin : begin + size]
-        total = min(len(found), COUNTED)
+        following = shown[-1].id if begin + size < len(found) else None
+        if self.looks is not None:
+            shown, following = self._looked(found, asked.get("cursor"), self.looks)
+        total = min(len(found), COUNTED) if following is None or self.looks is None else len(shown)
         pagination = RunPagination(
             page=page,
             page_size=size,
             page_count=-(-total // size),
             total_count=total,
-            next_cursor=shown[-1].id if begin + size < len(found) else None,
+            next_cursor=following,
             counted_to=COUNTED,
         )
         return 200, RunPage(data=tuple(shown), pagination=pagination).model_dump(mode="json")
+
+    def _looked(self, found: list[RunSummary], cursor: str | None, most: int) -> tuple[list[RunSummary], str | None]:
+        """Those of the next `most` runs that a page has, and where it stopped."""
+        ids = [run.id for run in self.runs]
+        begin = ids.index(cursor) + 1 if cursor is not None else 0
+        looked = set(ids[begin : begin + most])
+        return [run for run in found if run.id in looked], ids[begin + most - 1] if begin + most < len(ids) else None
 
     def _metrics(self, query: Query) -> Answer:
         asked = dict(query)

@@ -44,6 +44,7 @@ export function MonitoringTab({ app }: { app: App }) {
     route(`/console/apps/${app.id}/monitoring?${search}`, true);
   };
   usePoll(LOOKED_AGAIN_AFTER, () => {
+    if (isUnrecorded(whole.problem.value)) return;
     void whole.refresh();
     if (group) void grouped.refresh();
   });

@@ -42,15 +42,17 @@ export function RunsTab({ app }: { app: App }) {
       </header>
       <RunFilterBar app={app} filters={filters} onChange={change} />
       {unrecorded && <p class="notice warn trouble">{unrecorded.message}</p>}
-      {total && <Trouble query={list} retry={list.again} />}
-      {!total ? (
-        problem ? (
-          <Failure problem={problem} retry={list.again} />
-        ) : (
-          <Skeleton lines={10} />
-        )
-      ) : list.runs.value.length > 0 ? (
-        <RunTable app={app} list={list} search={asRunSearch(filters)} />
+      {list.runs.value.length > 0 ? (
+        <>
+          <Trouble query={list} retry={list.again} />
+          <RunTable app={app} list={list} search={asRunSearch(filters)} />
+        </>
+      ) : problem ? (
+        <Failure problem={problem} retry={list.again} />
+      ) : !total ? (
+        <Skeleton lines={10} />
+      ) : list.isSearching.value ? (
+        <Empty title="Searching older runs…" />
       ) : isRunFiltered(filters) ? (
         <Empty title="No run fits these filters">
           <button type="button" class="button" onClick={() => change({})}>

@@ -3,19 +3,27 @@ import { Problem } from "../../api/problem.ts";
 import type { Run, RunPage, RunQuery } from "../../api/runs.ts";
 import { RunList } from "./list.ts";
 
-/** Runs by number, the highest is the newest; a page begins after its cursor. */
-function recorder(count: number) {
+/** When a run of a number began. */
+const at = (id: number) => `2026-11-24T12:00:${id.toFixed(3).padStart(10, "0")}Z`;
+
+/**
+ * Runs by number, the highest is the newest; a page begins after its cursor. Of `gone` ones none is told, and `late` ones stand between
+ * others. With `fits` a page looks at as many runs as it has places, and is short where few of them fit.
+ */
+function recorder(count: number, fits: (id: number) => boolean = () => true) {
   const asked: RunQuery[] = [];
-  const state = { count, asked, fails: false };
+  const state = { count, asked, fails: false, gone: new Set<number>(), late: [] as number[], fits };
   const read = async (query: RunQuery): Promise<RunPage> => {
     asked.push(query);
     if (state.fails) throw new Problem(503, "unavailable", "away");
     const from = query.cursor === undefined ? state.count : Number(query.cursor);
     const size = query.page_size as number;
-    const ids = Array.from({ length: Math.min(size, from) }, (_, each) => from - each);
-    const next = from - size;
+    const all = Array.from({ length: state.count }, (_, each) => state.count - each).concat(state.late);
+    const behind = all.filter((id) => id <= from && !state.gone.has(id)).sort((one, other) => other - one);
+    const looked = behind.slice(0, size);
+    const next = behind[size] ?? 0;
     return {
-      data: ids.map((id) => ({ id: String(id) }) as Run),
+      data: looked.filter((id) => state.fits(id)).map((id) => ({ id: String(id), started_at: at(id) }) as Run),
       pagination: {
         page: 1,
         page_size: size,
@@ -64,6 +72,83 @@ it("keeps what is new aside until it is taken", async () => {
   list.take();
   expect(ids(list).slice(0, 4)).toEqual([123, 122, 121, 120]);
   expect(list.fresh.value).toEqual([]);
+});
+
+it("takes for new only what is newer than the oldest that it knows", async () => {
+  const { read, state } = recorder(250);
+  const list = new RunList({}, read);
+  await settled();
+  state.gone.add(200);
+  list.drop("200");
+  await list.look();
+  expect(list.fresh.value).toEqual([]);
+  state.count = 251;
+  await list.look();
+  list.take();
+  list.more();
+  await settled();
+  expect(ids(list)).toEqual(Array.from({ length: 201 }, (_, each) => 251 - each).filter((id) => id !== 200));
+});
+
+it("puts a run that took long where it began", async () => {
+  const { read, state } = recorder(120);
+  const list = new RunList({}, read);
+  await settled();
+  state.count = 121;
+  state.late = [60.5];
+  await list.look();
+  list.take();
+  expect(ids(list).slice(0, 2)).toEqual([121, 120]);
+  expect(ids(list).indexOf(60.5)).toBe(ids(list).indexOf(61) + 1);
+});
+
+it("has a run that began before all that it knows, where these are all", async () => {
+  const { read, state } = recorder(3);
+  const list = new RunList({}, read);
+  await settled();
+  state.late = [0.5];
+  await list.look();
+  list.take();
+  expect(ids(list)).toEqual([3, 2, 1, 0.5]);
+});
+
+it("reads on while pages are short or empty, and says that it does", async () => {
+  const { read, state, asked } = recorder(950, (id) => id < 40);
+  const list = new RunList({ tag: "rare" }, read);
+  const seen: [boolean, number, unknown][] = [];
+  list.total.subscribe((total) => seen.push([list.isSearching.value, list.runs.value.length, total?.isMore]));
+  await settled();
+  expect(ids(list)).toEqual(Array.from({ length: 39 }, (_, each) => 39 - each));
+  expect(asked).toHaveLength(10);
+  expect(seen.slice(-2)).toEqual([
+    [true, 0, true],
+    [false, 39, false],
+  ]);
+  state.fits = (id) => id % 50 === 0;
+  list.again();
+  await settled();
+  expect(ids(list)).toHaveLength(19);
+});
+
+it("reads on below what is known, where the next pages are empty", async () => {
+  const { read } = recorder(650, (id) => id > 550 || id <= 100);
+  const list = new RunList({}, read);
+  await settled();
+  expect(ids(list)).toHaveLength(100);
+  list.more();
+  await settled();
+  expect(ids(list)).toHaveLength(200);
+  expect(list.isSearching.value).toBe(false);
+});
+
+it("searches no further once nobody looks any more", async () => {
+  const { read, asked } = recorder(10_000, () => false);
+  const list = new RunList({}, (query) => {
+    if (asked.length === 3) list.stop();
+    return read(query);
+  });
+  await settled();
+  expect(asked).toHaveLength(4);
 });
 
 it("begins anew where more came than it can tell apart", async () => {

@@ -21,11 +21,15 @@ export class RunList {
   readonly runs: Signal<Run[]> = signal([]);
   readonly total: Signal<Total | undefined> = signal(undefined);
   readonly problem: Signal<Problem | undefined> = signal(undefined);
+  /** Whether a page came short, and the next one is read at once. */
+  readonly isSearching = signal(false);
   /** Runs that ended since, newest first. */
   readonly fresh: Signal<Run[]> = signal([]);
   /** Older runs that were read after the first page. */
   older = 0;
   #cursor: string | null = null;
+  /** Whether there may be others between the fresh ones and those that are known. */
+  #isApart = false;
   #isReading = false;
   #isLooking = false;
   #stopped = new AbortController();
@@ -44,24 +48,13 @@ export class RunList {
     this.stop();
     this.#stopped = new AbortController();
     this.#isReading = false;
-    void this.#page(undefined, (found) => {
-      this.older = 0;
-      this.fresh.value = [];
-      this.runs.value = found.data;
-      this.#cursor = found.pagination.next_cursor;
-    });
+    void this.#fill();
   };
 
   /** Reads the next page, where there is one. */
   readonly more = (): void => {
     if (this.#cursor === null || this.problem.value) return;
-    void this.#page(this.#cursor, (found) => {
-      const known = new Set(this.runs.value.map(({ id }) => id));
-      const added = found.data.filter(({ id }) => !known.has(id));
-      this.older += added.length;
-      this.#cursor = found.pagination.next_cursor;
-      this.runs.value = [...this.runs.value, ...added];
-    });
+    void this.#fill(this.#cursor);
   };
 
   /** Looks what has ended since. */
@@ -73,10 +66,12 @@ export class RunList {
       const found = await this.read({ ...this.query, page_size: SIZE }, signal);
       if (signal.aborted) return;
       this.#told(found);
-      const known = new Set(this.runs.value.map(({ id }) => id));
-      const fresh = found.data.filter(({ id }) => !known.has(id));
+      // What is older than all that are known comes with the next page, where there is one.
+      const oldest = this.#cursor === null ? "" : (this.runs.value.at(-1)?.started_at ?? "");
+      const fresh = this.#unknown(found).filter(({ started_at }) => started_at > oldest);
+      this.#isApart = fresh.length === found.data.length && found.pagination.next_cursor !== null;
       this.fresh.value = fresh;
-      if (known.size === 0 && fresh.length > 0) this.again();
+      if (this.runs.value.length === 0 && fresh.length > 0) this.again();
     } catch {
       // What is shown was read: the next look tells whether it can be again.
     } finally {
@@ -84,16 +79,17 @@ export class RunList {
     }
   };
 
-  /** Puts what came meanwhile at the top. */
+  /** Puts what came meanwhile in its place: one that took long began before others that ended earlier. */
   readonly take = (): void => {
-    const { value } = this.fresh;
-    // More came than one page has: they are not next to those that are known.
-    if (value.length >= SIZE) {
+    if (this.#isApart) {
       this.again();
       return;
     }
+    const runs = [...this.fresh.value, ...this.runs.value];
     this.fresh.value = [];
-    this.runs.value = [...value, ...this.runs.value];
+    this.runs.value = runs.sort(
+      (one, other) => Number(one.started_at < other.started_at) - Number(one.started_at > other.started_at),
+    );
   };
 
   /** Takes out a run that was deleted. */
@@ -101,25 +97,55 @@ export class RunList {
     this.runs.value = this.runs.value.filter((each) => each.id !== id);
   }
 
-  async #page(cursor: string | undefined, take: (found: RunPage) => void): Promise<void> {
+  /** Reads on until so many came as a page has: the recorder looks for each only for a moment, and says where it stopped. */
+  async #fill(from?: string): Promise<void> {
     if (this.#isReading) return;
     this.#isReading = true;
     const { signal } = this.#stopped;
+    let cursor = from;
+    let wanted = SIZE;
     try {
-      const found = await this.read({ ...this.query, page_size: SIZE, cursor }, signal);
-      // It was begun anew meanwhile, or nobody looks any more.
-      if (signal.aborted) return;
-      this.problem.value = undefined;
-      take(found);
-      this.#told(found);
+      do {
+        const found = await this.read({ ...this.query, page_size: SIZE, cursor }, signal);
+        // It was begun anew meanwhile, or nobody looks any more.
+        if (signal.aborted) return;
+        this.problem.value = undefined;
+        wanted -= this.#add(found, cursor === undefined);
+        this.#cursor = found.pagination.next_cursor;
+        cursor = this.#cursor ?? undefined;
+        this.isSearching.value = wanted > 0 && cursor !== undefined;
+        this.#told(found);
+      } while (this.isSearching.value);
     } catch (thrown) {
-      if (!signal.aborted) this.problem.value = problemOf(thrown);
+      if (!signal.aborted) {
+        this.problem.value = problemOf(thrown);
+        this.isSearching.value = false;
+      }
     } finally {
       if (!signal.aborted) this.#isReading = false;
     }
   }
 
-  #told({ pagination: { total_count, counted_to } }: RunPage): void {
-    this.total.value = { count: total_count, isMore: total_count >= counted_to };
+  /** Puts a page below what is known, or in its place; how many runs are new. */
+  #add(found: RunPage, isFirst: boolean): number {
+    const added = isFirst ? found.data : this.#unknown(found);
+    this.older = isFirst ? 0 : this.older + added.length;
+    if (isFirst) this.fresh.value = [];
+    this.runs.value = isFirst ? added : [...this.runs.value, ...added];
+    return added.length;
+  }
+
+  #unknown({ data }: RunPage): Run[] {
+    const known = new Set(this.runs.value.map(({ id }) => id));
+    return data.filter(({ id }) => !known.has(id));
+  }
+
+  /** Where a page came short, the rest is not counted. */
+  #told({ data, pagination: { total_count, counted_to, next_cursor } }: RunPage): void {
+    const isCounted = data.length >= SIZE || next_cursor === null || this.#cursor === null;
+    this.total.value = {
+      count: Math.max(total_count, this.runs.value.length),
+      isMore: total_count >= counted_to || !isCounted,
+    };
   }
 }
