@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import pytest
 
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE
 from local.clusters import Cluster
-from tests.support import rest_rehearsal
+from tests.support import history_stage, rest_rehearsal
 from tests.support.cluster import REPOSITORY
 from tests.support.commands import blocks, shell
 from tests.support.plugin import Plugin
 from tests.support.recorded_app import APP, RUNS, Recorded, recorded
+from tests.support.recorder_process import a_pod, runs_of
 from tests.support.waiting import eventually
 
-PLUGIN = REPOSITORY / "docs" / "plugin.md"
+PLUGIN, RUNS_PAGE = REPOSITORY / "docs" / "plugin.md", REPOSITORY / "docs" / "runs.md"
 As = Callable[[str], Plugin]
 
 
@@ -100,6 +102,26 @@ def test_a_score_and_a_deletion(at: Recorded, by: As) -> None:
     assert by("editor").data("delete-runs", APP, "--session", "v1-0", "--yes") == {"deleted": 10}
     assert at.runs("viewer", "?session_id=v1-0") == []
     assert [each["session_id"] for each in by("viewer").data("sessions", APP)][:1] == [f"v2-{RUNS // 10 - 1}"]
+
+
+def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: Path) -> None:
+    name, stage = "gone", at.stage
+    stage.app(name, workflow=history_stage.APP)
+    stage.live(name, "v1", runtime=stage.default_runtime)
+    pod = a_pod(stage.api, stage.namespace, name, "v1")
+    at.recorder.send(pod, *runs_of(3, first=1, milliseconds=5.0, user__id="user-4711"), instance=str(uuid.uuid4()))
+    uid = by("viewer").data("runs", name)[0]["app_id"]
+    stage.kubectl("delete", "app", name, namespace=stage.namespace)
+    assert by("editor").refused("runs", "--app-id", uid), "of every namespace, and not of the one that it was in"
+    (block,) = [each for each in blocks(RUNS_PAGE) if "--app-id" in each]
+    block = block.replace("demo:reader", f"{stage.namespace}:viewer").replace("reader -n demo", f"viewer -n {stage.namespace}")
+    try:
+        said = shell(f"app={uid}\n{block}", stage.cluster, tmp_path)
+        assert said.count(" succeeded ") == 3
+        assert f"delete 3 runs of the App with the id {uid}: of user user-4711" in said
+        assert by("viewer").refused("runs", "--app-id", uid), "nothing of it is left"
+    finally:
+        stage.kubectl("delete", "clusterrolebinding/privacy", "clusterrole/runs-of-every-app")
 
 
 def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ STATUS_COLOURS: dict[str, str] = {
 }
 """Of rows, of runs and their nodes, and of verdicts; grey for any other."""
 DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_NOT_PLAIN = re.compile(r"[^\t\x20-\x7e]+")
 
 
 def safe(text: object, keep: str = "") -> str:
@@ -165,6 +167,13 @@ def as_json(data: Any, *, compact: bool = False) -> str:
     import json
 
     return json.dumps(data, indent=None if compact else 2)
+
+
+def in_ascii(line: str) -> str:
+    """JSON text on one line, its control characters and what is not ASCII as JSON's escapes: it says the same, and cannot control a terminal."""
+    import json
+
+    return _NOT_PLAIN.sub(lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), line)
 
 
 def as_yaml(data: Any) -> str:

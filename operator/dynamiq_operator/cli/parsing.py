@@ -12,14 +12,24 @@ KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as
 
 
 class Parser(argparse.ArgumentParser):
+    """`check`: what is wrong with options that fit one by one and not together; empty where nothing is."""
+
+    check: Callable[[argparse.Namespace], str] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed = super().parse_known_args(args, namespace)
+        if self.check is not None and (wrong := self.check(parsed[0])):
+            self.error(wrong)
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """One sentence and the next step, in place of the whole usage."""
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
 
-def command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> argparse.ArgumentParser:
+def command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> Parser:
     shown = "\n".join(f"  {PROG} {name} {example}".rstrip() for example in examples)
-    made: argparse.ArgumentParser = commands.add_parser(
+    made: Parser = commands.add_parser(
         name,
         help=says,
         description=f"{says[0].upper()}{says[1:]}.{' ' + more if more else ''}",

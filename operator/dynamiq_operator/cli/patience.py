@@ -10,12 +10,14 @@ from dynamiq_operator.cli.output import Screen
 
 FIRST, THEN = 2.0, 10.0
 """Seconds until it is said for the first time, and from then on."""
+WAITING = "waiting for the API server"
 
 
 class Patience:
-    """Around each request: it counts from when the command began to wait, over as many requests as it takes."""
+    """Around each request: it counts from when the command began to wait, over as many requests as it takes. `doing`: what it says."""
 
     def __init__(self, screen: Screen) -> None:
+        self.doing = WAITING
         self._screen = screen
         self._began: float | None = None
         self._next = FIRST
@@ -48,6 +50,6 @@ class Patience:
     def _say(self, began: float) -> None:
         if not self._is_waiting or self._began != began:
             return
-        self._screen.lines([f"waiting for the API server, {round(time.monotonic() - began)} s so far"])
+        self._screen.lines([f"{self.doing}, {round(time.monotonic() - began)} s so far"])
         self._next += THEN
         self._arm()

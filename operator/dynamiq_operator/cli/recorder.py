@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import bearer
+from dynamiq_operator.cli.patience import WAITING
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE, TOKEN_HEADER
 
@@ -38,6 +39,11 @@ class Recorder:
     def app(self, name: str) -> str:
         """The recorder's path of an App."""
         return path_of(self._app(name)["metadata"]["uid"])
+
+    def chosen_app(self) -> str:
+        """That of the App that the options name; by --app-id it need not be there any more, so the cluster is not asked for it."""
+        options = self._context.options
+        return path_of(options.app_id) if options.app_id is not None else self.app(options.app)
 
     def live_row(self, name: str) -> str | None:
         """The name of the row that an App serves; None where nothing is live."""
@@ -92,16 +98,20 @@ class Recorder:
         return int(self.ask("DELETE", path, [chosen])["data"]["deleted"])
 
     def listed(self, path: str, query: Query, most: int) -> Iterator[dict[str, Any]]:
-        """The items of a list, `most` of them, page after page."""
-        cursor = ""
-        while most > 0:
-            size = min(most, PAGE_MOST)
-            answer = self.ask("GET", path, [*query, ("page_size", str(size)), *([("cursor", cursor)] if cursor else [])])
-            yield from answer["data"][:size]
-            most -= size
-            cursor = answer["pagination"].get("next_cursor") or ""
-            if not cursor:
-                return
+        """The items of a list, `most` of them. A page may be short, or empty, where what fits is rare: the list ends where no cursor is given."""
+        cursor, found, patience = "", 0, self._context.api.patience
+        try:
+            while found < most:
+                size = min(most - found, PAGE_MOST)
+                answer = self.ask("GET", path, [*query, ("page_size", str(size)), *([("cursor", cursor)] if cursor else [])])
+                page, before, cursor = answer["data"][:size], cursor, answer["pagination"].get("next_cursor") or ""
+                yield from page
+                found += len(page)
+                if cursor in ("", before):
+                    return
+                patience.doing = f"looking through the runs, {found} found"
+        finally:
+            patience.doing = WAITING
 
     def lines(self, path: str, query: Query) -> Iterator[bytes]:
         """The lines of an export, as they come."""

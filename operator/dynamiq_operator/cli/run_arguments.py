@@ -13,6 +13,9 @@ from dynamiq_operator.model.recorder import RunSort, RunStatus
 SORTS = {sort.name.lower(): sort for sort in RunSort}
 SHOWN = 25
 LIMIT_MOST = 100_000
+OVERTAKEN, WATCHED_MOST = 500, 5_000
+"""Of --watch: runs that are known, one after the other, behind which it looks for no new ones; and how many it looks at each time."""
+UID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 CONTENT = "with inputs, outputs and texts of errors, where the App records them and you may read them (dynamiq-deployer)"
 COMPARE_EXITS = (
     "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 it regressed, 4 too few runs"
@@ -36,7 +39,8 @@ def _runs(commands: Any) -> None:
         "show the runs of an App, the newest first",
         "TOKENS are those of the input and of the output; a cost of which a part is not known begins with ≥. -o wide adds version, models,"
         " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: every run that the options take, whole and on a"
-        " line of its own, as it is read.",
+        " line of its own, as it is read. --watch looks every two seconds. It does not see a run that ends over a day after it began, or after"
+        f" {OVERTAKEN} that began later, nor more than {WATCHED_MOST} at a time.",
         (
             "support --since 1h --status failed --status timed_out",
             "support --row 12 --sort slowest --limit 10",
@@ -44,9 +48,11 @@ def _runs(commands: Any) -> None:
             "support --min-duration 5s --model gpt-4o -o json",
             "support --since 7d --content -o jsonl | gzip > runs.jsonl.gz",
             "support --watch",
+            "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
         ),
     )
-    parsing.app(runs)
+    runs.check = _wrong_of_runs
+    _app_or_id(runs)
     runs.add_argument("--row", metavar="ROW", help="of this row, by its sequence (12) or its name")
     runs.add_argument("--version", metavar="VERSION", help="of this version, such as v4")
     runs.add_argument("--status", action="append", choices=[each.value for each in RunStatus], metavar="STATUS", help=_statuses())
@@ -136,14 +142,47 @@ def _delete_runs(commands: Any) -> None:
         "delete-runs",
         "delete runs of an App for good, with their contents and scores",
         "It shows how many there are, and asks.",
-        ("support --before 720h --preview", "support --before 2026-11-01", "support --user-id u-7 --yes"),
+        (
+            "support --before 720h --preview",
+            "support --before 2026-11-01",
+            "support --user-id u-7 --yes",
+            "--app-id 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --user-id u-7",
+        ),
         f"{parsing.EXITS}; 2 also where there is no terminal and no --yes",
     )
-    parsing.app(delete)
+    delete.check = _wrong_of_app
+    _app_or_id(delete)
     chosen = delete.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--before", type=moment, metavar="TIME", help="that began before this time or date, or longer ago, such as 30d")
     _whose(chosen)
     parsing.add_preview_flags(delete)
+
+
+def _app_or_id(to: argparse.ArgumentParser) -> None:
+    to.add_argument("app", metavar="APP", nargs="?", help="name of the App")
+    to.add_argument(
+        "--app-id",
+        type=_app_id,
+        metavar="UID",
+        help="in place of APP, the uid of one that is gone: for those who may list, or delete, apps/runs in every namespace",
+    )
+
+
+def _wrong_of_app(options: argparse.Namespace) -> str:
+    if (options.app is None) is (options.app_id is None):
+        return "name the App, or one that is gone by --app-id" + ("" if options.app is None else ", and not both")
+    return ""
+
+
+def _wrong_of_runs(options: argparse.Namespace) -> str:
+    is_export = options.output == "jsonl" and not options.watch
+    if is_export and options.sort is not None:
+        return "-o jsonl has the oldest run first: it takes no --sort"
+    if options.content and not is_export:
+        return "--content is of an export: give -o jsonl, without --watch"
+    if options.app_id is not None and options.row is not None:
+        return "the rows of an App that is gone are gone, too: --app-id takes no --row"
+    return _wrong_of_app(options)
 
 
 def _whose(to: Any) -> None:
@@ -183,8 +222,14 @@ def moment(text: str, now: datetime | None = None) -> str:
 
 
 def _run_id(text: str) -> str:
-    if re.fullmatch("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is None:
+    if re.fullmatch(UID, text) is None:
         raise argparse.ArgumentTypeError(f"{text} is no id of a run: `kubectl dynamiq runs APP` shows them")
+    return text.lower()
+
+
+def _app_id(text: str) -> str:
+    if re.fullmatch(UID, text) is None:
+        raise argparse.ArgumentTypeError(f"{text} is no id of an App: it was its metadata.uid, and is the app_id of each of its runs")
     return text.lower()
 
 

@@ -104,12 +104,14 @@ class CountedPagination(Shape):
     page: int
     page_size: int
     page_count: int
-    total_count: Annotated[int, Field(description="Of the filter; where it is counted_to, there may be more.")]
+    total_count: Annotated[
+        int, Field(description="Of the filter; there may be more where it is counted_to, or a page is short and names a next one.")
+    ]
     counted_to: int = COUNTED
 
 
 class RunPagination(CountedPagination):
-    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end."""
+    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end; a page before may be short, or empty."""
 
     next_cursor: str | None
 

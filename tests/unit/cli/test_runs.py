@@ -14,7 +14,7 @@ from dynamiq_operator.model.runs import Verdict
 from tests.support import factories as given
 from tests.support import scripted_recorder as made
 from tests.support.scripted import Reply, failure, missing
-from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
+from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.scripted_recorder import FAILED_RUN, RUN
 
 UID = given.an_app().meta.uid
@@ -109,19 +109,38 @@ def test_as_data_a_run_has_the_recorders_fields(plugin: ScriptedPlugin) -> None:
     assert plugin("runs", "chat", "-o", "jsonpath={range [*]}{.status} {end}").out == "failed succeeded \n"
 
 
-def test_many_runs_come_in_pages(plugin: ScriptedPlugin) -> None:
-    first = made.a_page(*(made.a_run(),) * 500, total=600, cursor="more")
-    plugin.script.on("GET", RUNS, first).on("GET", RUNS, made.a_page(*(made.a_run(),) * 100), query={"cursor": "more"})
-    assert len(plugin("runs", "chat", "--limit", "600", "-o", "name").out.splitlines()) == 600
-    assert [dict(sent.pairs)["page_size"] for sent in plugin.script.recorded] == ["500", "100"]
-
-
 def test_an_export_is_every_run_on_a_line(plugin: ScriptedPlugin) -> None:
     done = plugin("runs", "chat", "-o", "jsonl", "--content", "--status", "failed")
     assert [json.loads(line) for line in done.out.splitlines()] == [made.a_detail(), made.a_detail(id=FAILED_RUN)]
     (asked,) = plugin.script.recorded
     assert (asked.path, list(asked.pairs)) == (f"{RUNS}.jsonl", [("status", "failed"), ("include", "content")])
     assert len(plugin("runs", "chat", "-o", "jsonl", "--limit", "1").out.splitlines()) == 1
+
+
+def test_an_export_is_json_whatever_a_caller_wrote(plugin: ScriptedPlugin) -> None:
+    detail = made.a_detail(session_id="a\u00a0b\u0085 \x7f \U0001fae9 \\u00e9 \u2028", content="included", input={"é": "\x1b\n"})
+    plugin.script.on("GET", f"{RUNS}.jsonl", Reply(body=json.dumps(detail, ensure_ascii=False).encode() + b"\n"))
+    (line,) = plugin("runs", "chat", "-o", "jsonl").out.splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == detail
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-o", "jsonl", "--sort", "slowest"),
+        ("--content",),
+        ("--content", "-o", "json"),
+        ("--content", "-o", "jsonl", "--watch"),
+        ("--app-id", UID),
+        ("--app-id", "chat"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(plugin: ScriptedPlugin, options: tuple[str, ...]) -> None:
+    done = plugin("runs", "chat", *options)
+    assert (done.code, done.out, plugin.script.recorded) == (2, "", [])
+    assert "kubectl dynamiq runs --help" in done.err
 
 
 def test_what_a_caller_wrote_cannot_steer_a_terminal(plugin: ScriptedPlugin) -> None:
@@ -140,18 +159,6 @@ def test_what_a_caller_wrote_cannot_steer_a_terminal(plugin: ScriptedPlugin) -> 
         assert done.code == 0, done.err
         assert not {"\x1b", "\r"} & set(done.out + done.err)
     assert len(plugin("runs", "chat", "-o", "wide").out.splitlines()) == 2
-
-
-def test_watching_prints_each_run_once_when_it_comes(plugin: ScriptedPlugin, ctrl_c: CtrlC, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynamiq_operator.cli.commands import runs
-
-    monkeypatch.setattr(runs, "EVERY", 0.01)
-    newer = made.a_run(id="11111111-0000-4000-8000-000000000009")
-    plugin.script.on(
-        "GET", RUNS, made.a_page(made.a_run()), made.a_page(newer, made.a_run()), ctrl_c(Reply(body=made.a_page(newer, made.a_run())))
-    )
-    done = plugin("runs", "chat", "--watch", "-o", "name")
-    assert (done.code, done.out.splitlines()) == (130, [RUN, newer["id"]])
 
 
 def test_an_app_without_runs_says_so(plugin: ScriptedPlugin) -> None:
@@ -331,6 +338,40 @@ def test_runs_are_deleted_once_it_was_said_how_many(plugin: ScriptedPlugin) -> N
 @pytest.mark.parametrize("options", [(), ("--before", "1h", "--session", "s")])
 def test_a_deletion_names_one_kind_of_runs(plugin: ScriptedPlugin, options: tuple[str, ...]) -> None:
     assert plugin("delete-runs", "chat", *options).code == 2
+
+
+# An App that is gone.
+
+
+@pytest.fixture
+def gone(plugin: ScriptedPlugin) -> str:
+    """The uid of one, which the cluster knows nothing of."""
+    uid = "55555555-0000-4000-8000-000000000001"
+    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat"))
+    return uid
+
+
+def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
+    assert plugin("runs", "chat").code == 1
+    plugin.script.on("GET", f"{PROXY}/v1/apps/{gone}/runs", made.a_page(made.a_run()))
+    done = plugin("runs", "--app-id", gone, "--user-id", "u-1", "-o", "name")
+    assert (done.code, done.out) == (0, f"{RUN}\n")
+    for options in (("--row", "2"), ("chat",)):
+        assert plugin("runs", "--app-id", gone, *options).code == 2
+    assert plugin("runs").code == 2
+
+
+def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
+    path = f"{PROXY}/v1/apps/{gone}/runs"
+    plugin.script.on("GET", path, made.a_page(made.a_run())).on("DELETE", path, {"data": {"deleted": 1}})
+    done = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes")
+    assert (done.code, done.err) == (0, f"runs of {gone} that are deleted: 1\n")
+    assert done.out.splitlines()[0] == f"delete 1 run of the App with the id {gone}: of user u-1"
+    shown = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--preview", "-o", "json").out
+    assert json.loads(shown) == {"app_id": gone, "runs": 1, "user_id": "u-1"}
+    assert plugin("delete-runs", "--user-id", "u-1", "--yes").code == 2
+    plugin.script.on("GET", path, made.problem(404, "there is no App with this id, or you may not see it", "not_found"))
+    assert plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes").code == 1
 
 
 # Errors.

@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     options = context.options
     recorder = Recorder(context)
-    path = f"{recorder.app(options.app)}/runs"
+    path = f"{recorder.chosen_app()}/runs"
+    app = options.app or options.app_id
     chosen, counted, which = _chosen(context)
     count = recorder.count(path, [counted])
     many = f"{count}{' or more' if count >= COUNTED else ''} run{'s' if count != 1 else ''}"
     lines = [
-        f"delete {many} of {options.app} in {context.namespace}: {which}",
+        f"delete {many} of {app} in {context.namespace}: {which}"
+        if options.app
+        else f"delete {many} of the App with the id {app}: {which}",
         "  with their contents and scores; nothing brings them back",
     ]
-    data = {"namespace": context.namespace, "app": options.app, "runs": count, chosen[0]: chosen[1]}
+    named = {"namespace": context.namespace, "app": app} if options.app else {"app_id": app}
+    data = {**named, "runs": count, chosen[0]: chosen[1]}
     if not confirm.agreed(context, lines, data):
         return 0 if options.preview else confirm.declined(context)
     deleted = recorder.delete(path, chosen)
     if output.is_data(options.output):
         context.out.lines([output.formatted({"deleted": deleted}, options.output)])
     else:
-        context.err.lines([f"runs of {safe(options.app)} that are deleted: {deleted}"])
+        context.err.lines([f"runs of {safe(app)} that are deleted: {deleted}"])
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.new_runs import NewRuns
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Query, Recorder
 from dynamiq_operator.cli.run_arguments import SHOWN, SORTS
@@ -19,27 +20,28 @@ COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRI
 WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
 EVERY = 2.0
 """Seconds between two looks for new runs."""
-LOOKED_AT = 100
-"""Of the newest runs, when looking for new ones."""
 
 
 def run(context: CommandContext) -> int:
     options = context.options
     recorder = Recorder(context)
     query = _query(context)
-    path = f"{recorder.app(options.app)}/runs"
+    path = f"{recorder.chosen_app()}/runs"
     if options.output == "jsonl" and not options.watch:
         return _export(context, recorder, path, query)
     sort = [("sort", SORTS[options.sort or "newest"].value)]
+    # Looked at before what is shown: a run that comes between the two is shown, and would be missed the other way round.
+    new = NewRuns(recorder, path, query) if options.watch else None
     found = list(recorder.listed(path, [*query, *sort], options.limit or SHOWN))
     table = _table(context, found)
-    if options.watch:
+    if new is not None:
         _print(context, table, found[::-1] if options.sort is None else found)
-        _follow(context, recorder, path, query, table, {each["id"] for each in found})
+        new.know(found)
+        _follow(context, new, table)
     elif output.is_data(options.output):
         context.out.lines([output.formatted(found, options.output)])
     elif not found:
-        context.err.lines([f"no run of {safe(options.app)} is recorded{' that these options take' if query else ''}"])
+        context.err.lines([f"no run of {safe(options.app or options.app_id)} is recorded{' that these options take' if query else ''}"])
     else:
         _print(context, table, found)
     return 0
@@ -81,7 +83,7 @@ def _export(context: CommandContext, recorder: Recorder, path: str, query: Query
     for count, line in enumerate(lines):
         if options.limit is not None and count >= options.limit:
             break
-        context.out.write(safe(line.decode(errors="replace").rstrip("\n")) + "\n")
+        context.out.write(output.in_ascii(line.decode(errors="replace").rstrip("\n")) + "\n")
     return 0
 
 
@@ -125,12 +127,9 @@ def _cells(run_: view.Data, is_wide: bool) -> list[str]:
     return [safe(cell or "") for cell in cells]
 
 
-def _follow(context: CommandContext, recorder: Recorder, path: str, query: Query, table: Table, seen: set[str]) -> None:
-    """Prints each run that comes; until interrupted. A run comes when it has ended, so it may have begun before one that is shown."""
+def _follow(context: CommandContext, new: NewRuns, table: Table) -> None:
+    """Prints each run that comes; until interrupted."""
     while True:
         context.api.patience.heard()
         time.sleep(EVERY)
-        newest = list(recorder.listed(path, [*query, ("sort", SORTS["newest"].value)], LOOKED_AT))
-        fresh = [each for each in reversed(newest) if each["id"] not in seen]
-        seen.update(each["id"] for each in fresh)
-        context.out.lines(_line(context, table, each) for each in fresh)
+        context.out.lines(_line(context, table, each) for each in new.look())

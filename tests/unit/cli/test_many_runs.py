@@ -1,0 +1,122 @@
+"""Lists of runs whose pages are many, short or empty, and a watch: each run is printed once, in whatever page it stands."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.cli import new_runs, patience
+from dynamiq_operator.cli.recorder import PROXY
+from tests.support import factories as given
+from tests.support import scripted_recorder as made
+from tests.support.scripted import Reply
+from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
+from tests.support.scripted_recorder import FAILED_RUN, RUN
+
+RUNS = f"{PROXY}/v1/apps/{given.an_app().meta.uid}/runs"
+BEGUN = datetime.now(UTC) - timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def app(plugin: ScriptedPlugin) -> None:
+    """App chat, and a recorder."""
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.records()
+
+
+def test_many_runs_come_in_pages(plugin: ScriptedPlugin) -> None:
+    first = made.a_page(*(made.a_run(),) * 500, total=600, cursor="more")
+    plugin.script.on("GET", RUNS, first).on("GET", RUNS, made.a_page(*(made.a_run(),) * 100), query={"cursor": "more"})
+    assert len(plugin("runs", "chat", "--limit", "600", "-o", "name").out.splitlines()) == 600
+    assert [dict(sent.pairs)["page_size"] for sent in plugin.script.recorded] == ["500", "100"]
+
+
+def test_pages_that_are_short_or_empty_are_no_end(plugin: ScriptedPlugin) -> None:
+    few = made.a_page(made.a_run(), total=1, cursor="b")
+    plugin.script.on("GET", RUNS, made.a_page(total=0, cursor="a")).on("GET", RUNS, few, query={"cursor": "a"})
+    plugin.script.on("GET", RUNS, made.a_page(made.a_failed_run(), made.a_run(), made.a_run(), cursor="c"), query={"cursor": "b"})
+    assert plugin("runs", "chat", "--limit", "4", "-o", "name").out.splitlines() == [RUN, FAILED_RUN, RUN, RUN]
+    assert [dict(sent.pairs)["page_size"] for sent in plugin.script.recorded] == ["4", "4", "3"]
+
+
+def test_a_cursor_that_leads_nowhere_is_followed_once(plugin: ScriptedPlugin) -> None:
+    plugin.script.on("GET", RUNS, made.a_page(cursor="a"))
+    assert "no run of chat" in plugin("runs", "chat").err
+    assert len(plugin.script.recorded) == 2
+
+
+def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST", 0.05)
+    said = threading.Event()
+
+    def late(_: object) -> dict[str, object]:
+        said.wait(0.3)  # nobody sets it: the answer comes late
+        return made.a_page()
+
+    plugin.script.on("GET", RUNS, made.a_page(made.a_run(), cursor="a")).on("GET", RUNS, late, query={"cursor": "a"})
+    done = plugin("runs", "chat", "-o", "name")
+    assert (done.code, done.out) == (0, f"{RUN}\n")
+    assert done.err.startswith("looking through the runs, 1 found, 0 s so far\n")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch does not wait between two looks."""
+    from dynamiq_operator.cli.commands import runs
+
+    monkeypatch.setattr(runs, "EVERY", 0.01)
+
+
+def numbered(*numbers: int) -> list[dict[str, Any]]:
+    """Runs by when they began, one each 100 microseconds of the last hour, the newest first."""
+    times = {number: f"{BEGUN + timedelta(microseconds=100 * number):%Y-%m-%dT%H:%M:%S.%f}Z" for number in numbers}
+    return [made.a_run(id=f"11111111-0000-4000-8000-{number:012}", started_at=times[number]) for number in sorted(numbers, reverse=True)]
+
+
+def ids(runs: list[dict[str, Any]]) -> list[str]:
+    return [each["id"] for each in runs]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_watching_prints_each_run_once_when_it_comes(plugin: ScriptedPlugin, ctrl_c: CtrlC) -> None:
+    now, later = made.a_page(*numbered(1, 2)), made.a_page(*numbered(1, 2, 3))
+    plugin.script.on("GET", RUNS, now, now, later, ctrl_c(Reply(body=later)))
+    done = plugin("runs", "chat", "--watch", "-o", "name")
+    assert (done.code, done.out.splitlines()) == (130, ids(numbered(3, 2, 1))[::-1])
+
+
+@pytest.mark.usefixtures("at_once")
+def test_watching_takes_no_run_that_was_there_for_a_new_one(plugin: ScriptedPlugin, ctrl_c: CtrlC) -> None:
+    """Neither one behind those that are shown, nor one behind those that were looked at first; here it looks there for 701, which ends late."""
+    first, shown = made.a_page(*numbered(*range(600, 1600, 2)), cursor="old"), made.a_page(*numbered(*range(1550, 1600, 2)), cursor="old")
+    later = made.a_page(*numbered(701, *range(602, 1600, 2)), cursor="old")
+    plugin.script.on("GET", RUNS, first, shown, later, ctrl_c(Reply(body=later)))
+    plugin.script.on("GET", RUNS, made.a_page(*numbered(*range(2, 602, 2))), query={"cursor": "old"})
+    done = plugin("runs", "chat", "--watch", "-o", "name")
+    assert done.out.splitlines() == [*ids(numbered(*range(1550, 1600, 2)))[::-1], *ids(numbered(701))]
+    assert dict(plugin.script.recorded[-1].pairs)["from"] == numbered(600)[0]["started_at"]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_long_watch_forgets_the_oldest_and_prints_none_of_them_again(
+    plugin: ScriptedPlugin, ctrl_c: CtrlC, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_runs, "REMEMBERED", 4)
+    pages = [made.a_page(*numbered(*range(2, count, 2))) for count in (5, 5, 7, 9, 11, 13)]
+    late = made.a_page(*numbered(1, 11, *range(2, 13, 2)))
+    plugin.script.on("GET", RUNS, *pages, late, ctrl_c(Reply(body=late)))
+    done = plugin("runs", "chat", "--watch", "-o", "name")
+    assert done.out.splitlines() == [*ids(numbered(*range(2, 13, 2)))[::-1], *ids(numbered(11))]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_watching_finds_more_new_runs_than_a_page_has_and_those_that_ended_late(plugin: ScriptedPlugin, ctrl_c: CtrlC) -> None:
+    now = made.a_page(*numbered(1, 3))
+    first, second = made.a_page(*numbered(*range(201, 701)), cursor="more"), made.a_page(*numbered(*range(1, 201)))
+    plugin.script.on("GET", RUNS, now, now, first, ctrl_c(Reply(body=first)))
+    plugin.script.on("GET", RUNS, second, query={"cursor": "more"})
+    done = plugin("runs", "chat", "--watch", "-o", "name")
+    assert done.out.splitlines() == ids(numbered(1, 3))[::-1] + ids(numbered(2, *range(4, 701)))[::-1]
