@@ -104,7 +104,8 @@ def recorder_url(text: str) -> str:
     found = urlsplit(text)
     try:
         _ = found.port
-    except ValueError:
+        (found.hostname or "").encode("idna")
+    except ValueError:  # UnicodeError is one: of a host with a label that is empty or too long
         found = urlsplit("")
     if (
         found.scheme not in ("http", "https")

@@ -1,4 +1,7 @@
-"""Delivers a batch: sends it again and again until the recorder took it, or refused it for good, or there is no time left."""
+"""Delivers a batch: sends it again and again until the recorder took it, or refused it for good, or there is no time left.
+
+Nothing that goes wrong on the way ends the thread that delivers: it is said, and the batch sent again.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from enum import Enum
 
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.recorder_client import Recorder, RecorderAnswer, RecorderConnection
+from dynamiq_runtime.records import Record, has_content
 
 ANSWER_WITHIN = 10.0  # seconds
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds from one attempt to the next, doubled each time
@@ -17,19 +22,33 @@ UNWELCOME_FIRST, UNWELCOME_LONGEST = 5.0, 60.0  # the same, while the recorder a
 CLOSING_WAIT = 0.1
 SAID_EVERY = 60.0  # seconds from one line of the log to the next that says the same
 REFUSED_FOR_GOOD = (400, 413, 415, 422)
+TOO_LARGE = 413
 BUSY = 429
 SERVER_ERROR = 500
 HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
 
+class Outcome(Enum):
+    """What became of a batch. REFUSED: for good, or the time was over. TOO_LARGE: it is to be made smaller."""
+
+    TAKEN = 1
+    REFUSED = 2
+    TOO_LARGE = 3
+
+
 @dataclass(frozen=True)
 class Batch:
-    """An encoded request. `runs`: how many are in it. `is_last`: it says goodbye. `is_full`: it took no more."""
+    """An encoded request. `runs`: those that are in it. `is_last`: it says goodbye. `is_full`: it took no more."""
 
     body: bytes
-    runs: int
+    runs: list[Record]
     is_last: bool
     is_full: bool
+
+    @property
+    def may_shrink(self) -> bool:
+        """Whether what is in it can be sent as something smaller."""
+        return len(self.runs) > 1 or any(has_content(run) for run in self.runs)
 
 
 class Delivery:
@@ -52,24 +71,26 @@ class Delivery:
         """Whether the time is over."""
         return self._until is not None and time.monotonic() >= self._until
 
-    def deliver(self, batch: Batch) -> bool:
-        """Whether the recorder took it; False where it is refused for good, or the time is over."""
+    def deliver(self, batch: Batch) -> Outcome:
+        """Whether the recorder took it, refused it, or the time is over."""
         wait, unwelcome = FIRST_WAIT, UNWELCOME_FIRST
         while not self.is_over:
             answer = self._attempt(batch)
             if answer is not None and 200 <= answer.status < 300:
-                return True
+                return Outcome.TAKEN
+            if answer is not None and answer.status == TOO_LARGE and batch.may_shrink:
+                return Outcome.TOO_LARGE
             if answer is not None and answer.status in REFUSED_FOR_GOOD:
-                self._say(f"the recorder refuses a batch of runs ({answer.status}): it is dropped", runs=batch.runs)
-                return False
+                self._say(f"the recorder refuses a batch of runs ({answer.status}): it is dropped", runs=len(batch.runs))
+                return Outcome.REFUSED
+            known = (answer.retry_after if answer is not None else None) or 0.0
             if answer is not None and answer.status != BUSY and answer.status < SERVER_ERROR:
-                self._pause(answer.retry_after or unwelcome)
+                self._pause(max(known, unwelcome))
                 unwelcome = min(unwelcome * 2, UNWELCOME_LONGEST)
                 continue
-            known = answer.retry_after if answer is not None else None
-            self._pause(wait * random.uniform(0.5, 1.0) if known is None else known)  # noqa: S311 - pods that were refused together come back apart
+            self._pause(max(known, wait * random.uniform(0.5, 1.0)))  # noqa: S311 - pods that were refused together come back apart
             wait = min(wait * 2, LONGEST_WAIT)
-        return False
+        return Outcome.REFUSED
 
     def close(self) -> None:
         """Ends the connection."""
@@ -87,6 +108,10 @@ class Delivery:
             answer = self._connection.post(batch.body, {**HEADERS, **headers}, left)
         except (OSError, http.client.HTTPException) as error:
             self._say(f"the recorder does not answer ({type(error).__name__}): runs wait")
+            return None
+        except Exception as error:
+            self._connection.close()
+            self._say(f"the recorder cannot be asked ({type(error).__name__}): runs wait")
             return None
         if answer.status >= 300 and answer.status not in REFUSED_FOR_GOOD:
             self._say(f"the recorder answers {answer.status}: runs wait")

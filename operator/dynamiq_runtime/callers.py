@@ -18,7 +18,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
 class CallerFacts(NamedTuple):
-    """As they came, but for their length. `trace_id`, `span_id`: hexadecimal, of the caller's own span. `tags` is one text."""
+    """As they came, but for their length. `trace_id`, `span_id`: hexadecimal, of the caller's own span. `tags` is one text, with commas."""
 
     trace_id: str | None
     span_id: str | None
@@ -32,13 +32,18 @@ def facts_of(headers: Mapping[str, str]) -> CallerFacts:
     """Of a request's headers, which are found whatever their case."""
     trace_id, span_id = _trace(headers.get("traceparent"))
     session, user, trigger = _cut(headers.get(SESSION)), _cut(headers.get(USER)), _cut(headers.get(TRIGGER))
-    return CallerFacts(trace_id, span_id, session, user, trigger, (headers.get(TAGS) or "")[:TAGS_TEXT_LIMIT] or None)
+    return CallerFacts(trace_id, span_id, session, user, trigger, _tags(headers.get(TAGS)))
 
 
 def tags_of(text: str | None) -> list[str]:
     """The tags in a text with commas: each once, those too long or too many cut."""
     stripped = (tag.strip()[:TAG_LIMIT] for tag in (text or "").split(","))
     return list(dict.fromkeys(tag for tag in stripped if tag))[:TAGS_LIMIT]
+
+
+def _tags(text: str | None) -> str | None:
+    """Those that are kept, and no more of the text: it waits in a queue."""
+    return ",".join(tags_of(text[:TAGS_TEXT_LIMIT])) or None if text else None
 
 
 def as_label(trigger: str) -> str | None:

@@ -110,8 +110,10 @@ class Content:
         self.bytes += min(len(raw), VALUE_LIMIT)
         return Excerpt(raw[:VALUE_LIMIT].decode("utf-8", "ignore"), cut)
 
-    def error(self, text: str) -> str:
-        """What may leave of an error's text."""
+    def error(self, text: str) -> str | None:
+        """What may leave of an error's text; None where the run has no room left."""
+        if self.bytes >= RUN_LIMIT:
+            return None
         shown = self._redaction.text(text[: ERROR_LIMIT + OVERLAP])
         if len(text) > ERROR_LIMIT:
             shown = shown[:-OVERLAP][:ERROR_LIMIT]  # what would match may be cut in two at the end

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.callers import TRIGGER
@@ -73,15 +74,9 @@ class RunExecutor:
     @asynccontextmanager
     async def start(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
         """The response's body, JSON, to await once the run has begun. Raises HttpError, on entering where it is refused."""
-
-        def work() -> str:
-            output = self._executed(run, engine)
-            record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
-            return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
-
         began = time.perf_counter()
         try:
-            async with self._threads.start(work) as answer:
+            async with self._threads.start(partial(self._answered, run, engine)) as answer:
                 run.began_running = True
                 try:
                     with self._metrics.in_flight.track_inprogress():
@@ -96,12 +91,23 @@ class RunExecutor:
                     raise  # of the caller's connection: engines raise none
                 except Exception as error:
                     run.outcome = "failed"
-                    _note_error(run, "internal", f"{type(error).__name__}: {error}")
+                    _note_error(run, "internal", type(error).__name__)
                     raise
                 finally:
                     self._record(run, time.perf_counter() - began)
         except BusyError:
             raise _busy(self._settings) from None
+
+    def _answered(self, run: Run, engine: Engine) -> str:
+        """The response's body, in the run's thread; what may be recorded of an error is taken down here, since patterns take their time."""
+        try:
+            output = self._executed(run, engine)
+            record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
+            return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
+        except Exception as error:
+            if run.report.content is not None:
+                run.error = run.report.content.error(self._text(error))
+            raise
 
     def _executed(self, run: Run, engine: Engine) -> Any:
         """The output, in the run's thread; what may be recorded of input and output is taken down around it."""
@@ -127,6 +133,12 @@ class RunExecutor:
         version = self._settings.workflow_version
         log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
 
+    def _text(self, error: Exception) -> str:
+        """What is recorded of an error of a run's thread."""
+        if isinstance(error, (RunFailedError, _NotJSONError)):
+            return self._failed(error)[1].message
+        return f"{type(error).__name__}: {error}"
+
     def _failed(self, error: Exception) -> tuple[str, HttpError]:
         if isinstance(error, RunFailedError):
             nodes = [{"id": node.node, "name": node.name, "message": node.message} for node in error.failures]
@@ -143,8 +155,9 @@ class RunExecutor:
 
 
 def _note_error(run: Run, code: str, message: str) -> None:
+    """For the event loop: of an error of the run's thread the text is there already, and any other message is a short one of ours."""
     run.reason = code
-    if run.report.content is not None:
+    if run.report.content is not None and run.error is None:
         run.error = run.report.content.error(message)
 
 

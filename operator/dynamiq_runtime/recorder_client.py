@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -120,9 +122,7 @@ def seconds_of(retry_after: str | None) -> float | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(retry_after)
-        except ValueError:
+            seconds = (when - datetime.now(when.tzinfo)).total_seconds()
+        except (ValueError, OverflowError, TypeError, IndexError):  # what `email` makes of dates that are none
             return None
-        from datetime import datetime
-
-        seconds = (when - datetime.now(when.tzinfo)).total_seconds()
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_LIMIT)

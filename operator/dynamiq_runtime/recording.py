@@ -10,17 +10,17 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from dynamiq_runtime.batches import Batch, Delivery
+from dynamiq_runtime.batches import Batch, Delivery, Outcome
 from dynamiq_runtime.callers import facts_of
 from dynamiq_runtime.content import Content
 from dynamiq_runtime.engine import Report, given_up
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.otlp import HEAD, SpanWriter, tail
 from dynamiq_runtime.recorder_client import Recorder
-from dynamiq_runtime.records import Record, RecordQueue, bytes_of
+from dynamiq_runtime.records import RECORD_LIMIT, Record, RecordQueue, bytes_of, without_content
 from dynamiq_runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,13 +87,12 @@ class Recording:
         self._last_seq += 1
         nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
         nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
-        size = bytes_of(len(nodes), report.content.bytes if report.content else 0)
-        self._queue.put(
-            Record(
-                self._last_seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
-                run.error, run.input, run.output, size,
-            )
+        size = bytes_of(len(nodes), caller, report.content.bytes if report.content else 0)
+        record = Record(
+            self._last_seq, run.id, run.outcome, run.reason, run.began, run.ended, run.first_chunk, trace_id, caller, nodes,
+            run.error, run.input, run.output, size,
         )  # fmt: skip
+        self._queue.put(record if size <= RECORD_LIMIT else without_content(record))
         if len(self._queue) == FULL:
             self._wake.set()
         return trace_id or caller.trace_id or run.id.replace("-", "")
@@ -113,31 +112,51 @@ class Recording:
             self._wake.wait(PERIOD)
             self._wake.clear()
             while len(self._queue) and not self._closing:
-                batch = self._encode()
-                self._send(batch)
-                if len(self._queue) < FULL and not batch.is_full:
+                batch = self._next()
+                if len(self._queue) < FULL and not (batch is not None and batch.is_full):
                     break
         while not self._delivery.is_over:
-            batch = self._encode()
-            self._send(batch)
-            if batch.is_last:
+            batch = self._next()
+            if batch is None or batch.is_last:
                 break
         self._delivery.close()
 
+    def _next(self) -> Batch | None:
+        """The next batch, delivered or refused; None where that went wrong in a way that nobody thought of: the thread goes on."""
+        try:
+            batch = self._taken()
+            self._send(batch)
+        except Exception as error:
+            log("runs could not be sent to the recorder", level="error", error=type(error).__name__)
+            time.sleep(PERIOD)
+            return None
+        return batch
+
     def _send(self, batch: Batch) -> None:
-        if not self._delivery.deliver(batch):
-            self._refuse(batch.runs)
+        outcome = self._delivery.deliver(batch)
+        if outcome is Outcome.TOO_LARGE and len(batch.runs) > 1:
+            half = len(batch.runs) // 2
+            self._send(self._encoded(iter(batch.runs[:half]), is_last=False))
+            self._send(self._encoded(iter(batch.runs[half:]), is_last=batch.is_last))
+        elif outcome is Outcome.TOO_LARGE:
+            self._send(self._encoded(map(without_content, batch.runs), is_last=batch.is_last))
+        elif outcome is Outcome.REFUSED:
+            self._refuse(len(batch.runs))
 
     def _refuse(self, runs: int) -> None:
         self._refused += runs
         self._on_drop(runs)
 
-    def _encode(self) -> Batch:
+    def _taken(self) -> Batch:
         """The oldest of the queue as a request."""
+        return self._encoded(iter(self._queue.take, None), is_last=None)
+
+    def _encoded(self, records: Iterator[Record], *, is_last: bool | None) -> Batch:
+        """As many of the records as a request takes. `is_last`: whether it says goodbye; None: if nothing is left in the queue of a stop."""
         body = _Body()
         body.write([HEAD])
-        runs = 0
-        while runs < BATCH_LIMIT and body.size < BATCH_BYTES and (record := self._queue.take()) is not None:
+        runs: list[Record] = []
+        while len(runs) < BATCH_LIMIT and body.size < BATCH_BYTES and (record := next(records, None)) is not None:
             pieces = [","] if runs else []
             try:
                 for piece in self._writer.spans(record):
@@ -148,8 +167,8 @@ class Recording:
                 self._refuse(1)
                 continue
             body.write(pieces)
-            runs += 1
-        is_last = self._closing and not len(self._queue)
+            runs.append(record)
+        is_last = self._closing and not len(self._queue) if is_last is None else is_last
         dropped = self._queue.dropped + self._refused
         body.write([tail(self._resource, last_seq=self._last_seq, dropped=dropped, ended=is_last)])
         return Batch(body.close(), runs, is_last, body.size >= BATCH_BYTES)

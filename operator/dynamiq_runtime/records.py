@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 
 from dynamiq_runtime.engine import NodeRun
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 RUNS_LIMIT = 10_000
 BYTES_LIMIT = 16 << 20
-RECORD_BYTES, NODE_BYTES = 660, 290  # what one takes in memory, as measured; beside it, its content
+RECORD_LIMIT = BYTES_LIMIT // 4  # of one record with its content: one run does not put out all others
+EMPTY = getsizeof("")
+RECORD_BYTES, NODE_BYTES = 660, 290  # what one takes in memory, as measured; beside it, its content, and what its caller says of it
 
 
 class Record(NamedTuple):
@@ -39,9 +42,23 @@ class Record(NamedTuple):
     bytes: int
 
 
-def bytes_of(nodes: int, content: int) -> int:
+def bytes_of(nodes: int, caller: CallerFacts, content: int) -> int:
     """About what a record takes in memory: characters of content have one or two bytes each, and are counted as two."""
-    return RECORD_BYTES + NODE_BYTES * nodes + 2 * content
+    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(said) - EMPTY for said in caller if said) + 2 * content
+
+
+def has_content(record: Record) -> bool:
+    """Whether any of what the run was given, answered, or said of its errors is in it."""
+    parts: list[Record | NodeRun] = [record, *record.nodes]
+    return any(part.input is not None or part.output is not None or part.error is not None for part in parts)
+
+
+def without_content(record: Record) -> Record:
+    """The same, and nothing of what the run was given, answered, or said of its errors."""
+    for node in record.nodes:
+        node.input = node.output = node.error = None
+    size = bytes_of(len(record.nodes), record.caller, 0)
+    return record._replace(input=None, output=None, error=None, bytes=size)
 
 
 class RecordQueue:

@@ -98,8 +98,8 @@ def _recorder(environment: Mapping[str, str]) -> Recorder | None:
         return None
     try:
         found = urlsplit(url)
-        known = found.scheme in ("http", "https") and found.hostname and found.port != 0
-    except ValueError:
+        known = found.scheme in ("http", "https") and found.hostname and found.port != 0 and found.hostname.encode("idna")
+    except ValueError:  # UnicodeError is one: of a host with a label that is empty or too long
         known = False
     if not known:
         raise SettingsError(f"DYNAMIQ_RECORDER is {url!r}, not a URL of http or https")

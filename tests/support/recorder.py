@@ -36,11 +36,12 @@ class Post:
 
 @dataclass
 class Told:
-    """How it answers: `status` with `headers`, after `seconds`."""
+    """How it answers: `status` with `headers`, after `seconds`; 413 to what has more than `spans_most` spans."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    spans_most: int | None = None
 
 
 class Recorder:
@@ -107,6 +108,8 @@ def recording() -> Iterator[Recorder]:
                 (group,) = parsed(body).resource_spans
                 post.resource = attributes_of(group.resource)
                 post.spans = [span for scope in group.scope_spans for span in scope.spans]
+            if told.spans_most is not None and len(post.spans) > told.spans_most:
+                told = Told(413)
             (recorder.posts if told.status == 200 else recorder.refused).append(post)
             if told.seconds:
                 recorder.ending.wait(told.seconds)

@@ -112,6 +112,8 @@ def test_how_the_gateway_is_called_from_outside(command: str, monkeypatch: pytes
     ("arguments", "told"),
     [
         (("run", "--recorder", "recorder:8080"), "is not http://HOST:PORT"),
+        (("run", "--recorder", "http://recorder..svc:8080"), "is not http://HOST:PORT"),
+        (("run", "--recorder", f"http://{'a' * 64}.svc:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", "http://user@recorder:8080"), "is not http://HOST:PORT"),
         (("run", "--metrics-from", "monitoring/prometheus"), "monitoring/prometheus is not NAMESPACE or NAMESPACE/LABEL=VALUE"),
         (("run", "--metrics-from", "a,B"), "B is not NAMESPACE"),

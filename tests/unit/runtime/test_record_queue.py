@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dynamiq_runtime.content import RUN_LIMIT, Content, Redaction
+import pytest
+
+from dynamiq_runtime.callers import SESSION, TAGS, TRIGGER, USER
+from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, Content, Excerpt, Redaction
 from dynamiq_runtime.engine import NodeRun
 from dynamiq_runtime.execution import Run
 from dynamiq_runtime.recording import Recording
-from dynamiq_runtime.records import BYTES_LIMIT, RUNS_LIMIT
+from dynamiq_runtime.records import BYTES_LIMIT, RECORD_LIMIT, RUNS_LIMIT
 from dynamiq_runtime.settings import from_environment
 from tests.support.recorder import Recorder, Told, recording
 from tests.support.runtime import DEADLINE
@@ -79,6 +83,56 @@ def test_content_is_bounded_by_its_size() -> None:
             )
     assert fitting - 2 <= len(recorder.records) <= fitting + 1
     assert len(recorder.records) + sum(dropped) == 3 * fitting
+
+
+def saying(number: int, text: str) -> Run:
+    """A run whose caller says as much as it may."""
+    run = ended_run(number)
+    run.headers = {SESSION: text * 500, USER: text * 500, TRIGGER: text * 500, TAGS: ",".join(f"{at:04}{text * 100}" for at in range(40))}
+    return run
+
+
+@pytest.mark.parametrize("text", ["x", "\N{GRINNING FACE}"])
+def test_what_callers_say_is_bounded_with_the_rest(text: str) -> None:
+    """Of what they hold as well, whatever they count: memory is taken by what is there."""
+    queued: list[int] = []
+    with recording() as recorder:
+        settings = from_environment({"DYNAMIQ_RECORDER": recorder.url})
+        assert settings.recorder is not None
+        sender = Recording(settings, settings.recorder, queued.append)  # it is not started: nothing is taken
+        tracemalloc.start()
+        for number in range(RUNS_LIMIT // 2):
+            sender.add(saying(number, text), None)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert held < 1.5 * BYTES_LIMIT
+    assert sum(queued) > 0
+
+
+def test_a_run_that_is_too_large_loses_its_content_and_puts_out_no_other() -> None:
+    dropped: list[int] = []
+    with recording() as recorder:
+        recorder.told = Told(503, {"Retry-After": "1"})
+        with sending(recorder, dropped) as sender:
+            for number in range(100):
+                sender.add(ended_run(number), None)
+            content = Content(Redaction())
+            large = ended_run(100)
+            large.report.nodes[0].input, large.error, large.report.content = Excerpt("x" * RECORD_LIMIT, False), "wrong", content
+            content.bytes = RECORD_LIMIT
+            sender.add(large, None)
+            recorder.told = Told()
+            eventually("all arrive", lambda: len(recorder.records) == 101, DEADLINE)
+    assert not dropped
+    assert "dynamiq.error" not in recorder.records[-1]
+
+
+def test_errors_of_a_run_are_content_of_it() -> None:
+    content = Content(Redaction())
+    errors = [content.error("e" * ERROR_LIMIT) for _ in range(5000)]
+    assert errors[0] is not None
+    assert errors[-1] is None
+    assert sum(len(error) for error in errors if error) <= RUN_LIMIT + ERROR_LIMIT
 
 
 def test_a_run_is_added_without_waiting_for_the_recorder() -> None:

@@ -99,7 +99,7 @@ def test_a_secret_across_the_cut_of_an_error_does_not_leave(room: int) -> None:
     text = "x" * (ERROR_LIMIT - room) + " 4111-1111-1111-1111 " + "z" * 1000
     shortened = "4111 1111 1111 1111 " * 400 + text
     for given in (text, shortened, shortened[: ERROR_LIMIT + room]):
-        shown = Content(Redaction(patterns=[CARD])).error(given)
+        shown = Content(Redaction(patterns=[CARD])).error(given) or ""
         assert "4" not in shown
         assert len(shown) <= ERROR_LIMIT
     assert Content(Redaction()).error("x" * ERROR_LIMIT) == "x" * ERROR_LIMIT

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dynamiq_runtime.execution import Run
+from dynamiq_runtime.recorder_client import RecorderConnection
+from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.server import Server
-from dynamiq_runtime.settings import from_environment
+from dynamiq_runtime.settings import SettingsError, from_environment
 from tests.support.flows import a_flow
 from tests.support.recorder import Recorder, Told, attributes_of, recording
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, refused, serving
@@ -33,6 +39,32 @@ TAKES_AN_ORDER["nodes"]["input"]["input_transformer"] = {"path": "$.order"}
 def recorder() -> Iterator[Recorder]:
     with recording() as answering:
         yield answering
+
+
+@contextmanager
+def refusing_content() -> Iterator[tuple[str, list[bytes]]]:
+    """A recorder to which whatever has content is too large; where it is, and the runs that it took."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+            has_content = b'"dynamiq.input"' in body
+            if not has_content and b'"dynamiq.run.id"' in body:
+                bodies.append(body)
+            self.send_response(413 if has_content else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", bodies
+        finally:
+            server.shutdown()
 
 
 def until_recorded(recorder: Recorder, runs: int) -> None:
@@ -230,6 +262,60 @@ def test_a_batch_that_is_refused_for_good_is_counted_and_the_next_is_taken(tmp_p
     assert [record["dynamiq.run.seq"] for record in recorder.records] == [2]
     assert (recorder.posts[0].resource["dynamiq.instance.dropped"], recorder.posts[0].resource["dynamiq.instance.last_seq"]) == (1, 2)
     assert f"refuses a batch of runs ({status})" in log
+
+
+def test_a_batch_that_is_too_large_comes_in_parts_and_no_run_is_lost(tmp_path: Path, recorder: Recorder) -> None:
+    recorder.told = Told(503, {"Retry-After": "1"})
+    with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        for number in range(30):
+            served.run({"n": number})
+        recorder.told = Told(spans_most=5)  # a run has four
+        until_recorded(recorder, 30)
+        stopped(served)
+        assert "it is dropped" not in served.log.read_text()
+    assert [record["dynamiq.run.seq"] for record in recorder.records] == list(range(1, 31))
+    assert recorder.posts[-1].resource["dynamiq.instance.dropped"] == 0
+    assert [post.resource.get("dynamiq.instance.ended", False) for post in recorder.posts].count(True) == 1
+
+
+def test_a_run_that_is_too_large_for_the_recorder_comes_without_its_content(tmp_path: Path) -> None:
+    runs = json.dumps({"content": True})
+    with refusing_content() as (url, bodies), serving(tmp_path, ECHO, DYNAMIQ_RECORDER=url, DYNAMIQ_RUNS=runs) as served:
+        served.run({"text": "a word"})
+        eventually("it is taken", lambda: len(bodies) == 1, DEADLINE)
+        assert served.metric("dynamiq_runtime_records_dropped_total") == 0
+    assert b'"dynamiq.run.id"' in bodies[0]
+
+
+def test_an_error_that_nobody_thought_of_ends_no_thread_and_loses_no_run(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = from_environment({"DYNAMIQ_RECORDER": recorder.url})
+    assert settings.recorder is not None
+    failures = iter([OverflowError("s3cr3t"), UnicodeError("s3cr3t")])
+    posting = RecorderConnection.post
+
+    def failing(self: RecorderConnection, *given: Any) -> Any:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return posting(self, *given)
+
+    monkeypatch.setattr(RecorderConnection, "post", failing)
+    sender = Recording(settings, settings.recorder, lambda _: None)
+    sender.start()
+    run = Run({}, lambda output, _: output, {})
+    run.outcome, run.ended = "succeeded", run.began
+    sender.add(run, None)
+    until_recorded(recorder, 1)
+    sender.close()
+    said = capsys.readouterr().out
+    assert ("(OverflowError)" in said, "(UnicodeError)" in said, "s3cr3t" in said) == (True, True, False)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".svc", ".svc"])
+def test_a_recorder_whose_host_is_no_name_ends_the_start(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"DYNAMIQ_RECORDER is .*, not a URL"):
+        from_environment({"DYNAMIQ_RECORDER": f"http://{host}:8080"})
 
 
 def test_a_recorder_that_is_away_costs_no_answer_and_comes_back_to_every_run(tmp_path: Path) -> None:

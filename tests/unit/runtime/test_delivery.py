@@ -1,0 +1,38 @@
+"""When a batch is sent again: what a recorder says of that lengthens the wait, and never makes it none."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from dynamiq_runtime.batches import Batch, Delivery, Outcome
+from dynamiq_runtime.recorder_client import Recorder
+from tests.support.recorder import Told, recording
+
+
+class Patient(Delivery):
+    """Notes its pauses and does not make them; after four there is no time left."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Recorder(url, None, None))
+        self.pauses: list[float] = []
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if len(self.pauses) == 4:
+            self.hurry(0.0)
+
+
+@pytest.mark.parametrize("status", [503, 429, 401])
+@pytest.mark.parametrize("said", ["0", "-5", "nan", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "soon", "inf"])
+def test_what_a_recorder_says_of_when_to_come_again_brings_nobody_back_at_once(status: int, said: str) -> None:
+    with recording() as recorder:
+        recorder.told = Told(status, {"Retry-After": said})
+        delivery = Patient(recorder.url)
+        assert delivery.deliver(Batch(gzip.compress(b"{}"), [], is_last=False, is_full=False)) is Outcome.REFUSED
+        delivery.close()
+        assert len(recorder.refused) == 4
+    assert len(delivery.pauses) == 4
+    assert min(delivery.pauses) >= 0.25
+    assert max(delivery.pauses) <= 60
