@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynamiq_runtime.content import ERROR_LIMIT, RUN_LIMIT, VALUE_LIMIT, Content, Redaction
+from dynamiq_runtime.engine import Failure, RunFailedError
+from dynamiq_runtime.errors import HttpError
+from dynamiq_runtime.execution import Run, RunExecutor
+from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.recording import Recording
 from dynamiq_runtime.settings import from_environment
+from dynamiq_runtime.threads import RunThreads
 from tests.support.flows import a_flow
 from tests.support.recorder import attributes_of, recording
 from tests.support.runtime import DEADLINE, serving
@@ -165,3 +173,36 @@ def test_a_pod_with_a_pattern_that_cannot_be_used_records_its_runs_without_conte
         assert served.run(GIVEN).status == 200
         eventually("it is recorded", lambda: len(recorder.runs) == 1, DEADLINE)
     assert not any(b"4111" in post.body or b"dynamiq.input" in post.body for post in recorder.posts)
+
+
+class _Noting(Redaction):
+    """Notes in which threads it looks."""
+
+    def __init__(self) -> None:
+        super().__init__(patterns=[CARD])
+        self.threads: set[str] = set()
+
+    def text(self, text: str) -> str:
+        self.threads.add(threading.current_thread().name)
+        return super().text(text)
+
+
+class _Failing:
+    nodes = 1
+
+    def execute(self, given: Any, report: Any) -> Any:
+        raise RunFailedError([Failure("pay", "pay", "card 4111 1111 1111 1111")])
+
+
+async def test_the_text_of_an_error_is_looked_at_in_its_runs_thread() -> None:
+    """Patterns take their time, and every other run waits for the event loop."""
+    redaction = _Noting()
+    settings = replace(from_environment({"DYNAMIQ_RECORDER": "http://127.0.0.1:9"}), redaction=redaction)
+    assert settings.recorder is not None
+    sender = Recording(settings, settings.recorder, lambda _: None)
+    executor = RunExecutor(settings, RunThreads(DEADLINE, 1, 1), Metrics(settings, lambda: 0), None, sender)
+    run = Run({}, lambda output, _: output, {})
+    with pytest.raises(HttpError):
+        async with executor.start(run, _Failing()) as answer:
+            await answer
+    assert (run.error, redaction.threads) == ('node "pay" failed: card [redacted]', {"run"})
