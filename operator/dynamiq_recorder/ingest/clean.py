@@ -6,6 +6,7 @@ import json
 import math
 import re
 import uuid
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -18,11 +19,15 @@ EXTRA_MAX = 256 * 1024
 """Bytes of what the SDK sends beside of one run."""
 DEPTH_MAX = 100
 """Levels of lists and objects: what is deeper is kept as a text, or refused."""
+WEIGHT_MAX = 600_000
+"""Values of a JSON text that is parsed whole: each counts as one, and a list or an object as three more, for the memory that they take."""
+PIECE = 256 * 1024
 COUNT_MAX = 2**53 - 1
 TOKENS_MAX = 2**40
 COST_MAX = 1_000_000.0
 """US dollars of one call."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_WHOLE = re.compile(rb'(?:[^"]*+"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -106,8 +111,43 @@ def depth(raw: bytes) -> int:
     """Levels of a JSON text, without parsing it."""
     if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
         return 0
-    brackets = _STRING.sub(b"", raw).translate(None, delete=_NO_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    level = deepest = 0
+    for piece in _outside_strings(raw):
+        levels = list(accumulate(map(_STEP.__getitem__, piece.translate(None, delete=_NO_BRACKETS)), initial=level))
+        level, deepest = levels[-1], max(deepest, max(levels))
+        if deepest > DEPTH_MAX:
+            break
+    return deepest
+
+
+def has_more_objects(raw: bytes, most: int) -> bool:
+    """Whether a JSON text has more objects, without parsing it."""
+    return raw.count(b"{") > most and sum(piece.count(b"{") for piece in _outside_strings(raw)) > most
+
+
+def is_heavy(raw: bytes) -> bool:
+    """Whether a JSON text has more values than `WEIGHT_MAX`, without parsing it."""
+    return _weight(raw) > WEIGHT_MAX and sum(map(_weight, _outside_strings(raw))) > WEIGHT_MAX
+
+
+def _weight(raw: bytes) -> int:
+    return raw.count(b",") + 3 * (raw.count(b"[") + raw.count(b"{"))
+
+
+def _outside_strings(raw: bytes) -> Iterator[bytes]:
+    """A JSON text without its strings, in pieces: what is made of it all at once takes twenty times its memory."""
+    begin, size = 0, PIECE
+    while begin + size < len(raw):
+        piece = raw[begin : begin + size]
+        end = found.end() if (found := _WHOLE.match(piece)) else 0
+        if b'"' not in piece[end:]:
+            end = len(piece)
+        if end:
+            yield _STRING.sub(b"", piece[:end])
+            begin, size = begin + end, PIECE
+        else:  # a string that is longer
+            size *= 2
+    yield _STRING.sub(b"", raw[begin:])
 
 
 def content(value: Any) -> str | None:

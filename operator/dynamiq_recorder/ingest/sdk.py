@@ -33,6 +33,8 @@ def from_json(body: bytes) -> list[_Given]:
     """The runs of a body. Raises NotReadable."""
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
+    if clean.is_heavy(body):
+        raise NotReadable("the body has more values, lists and objects than are read at once: send fewer runs")
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):

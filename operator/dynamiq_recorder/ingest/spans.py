@@ -7,14 +7,19 @@ from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from dynamiq_recorder.ingest import clean
+from dynamiq_recorder.ingest.wire import GROUPS_MAX, TooMuch, Walk
 
 ATTRIBUTES_MAX = 128
 """Of a span, or of a resource; further ones are left out."""
-SPANS_MAX = 100_000
+SPANS_MAX = 40_000
 """Of one request."""
+OBJECTS_MAX = 400_000
+"""Of a request of JSON. One span has two for each of its attributes."""
+FEWER = "send fewer spans at once"
 ERROR = 2
 """Status code of a span that failed."""
 
@@ -95,14 +100,18 @@ _DECODER = msgspec.json.Decoder(_Request)
 
 def from_json(body: bytes) -> list[Group]:
     """Raises NotReadable."""
+    if clean.has_more_objects(body, OBJECTS_MAX):
+        raise NotReadable(f"the request has more than {OBJECTS_MAX} objects of JSON: {FEWER}")
     try:
         request = _DECODER.decode(body)
     except msgspec.ValidationError as error:
         raise NotReadable(f"the body is no ExportTraceServiceRequest: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         request = _leniently(body, error)
+    resources = request.resource_spans or []
+    _check_count(len(resources), sum(len(scope.spans or ()) for each in resources for scope in each.scope_spans or ()))
     groups = []
-    for each in request.resource_spans or ():
+    for each in resources:
         found = []
         for scope in each.scope_spans or ():
             there, scope.spans = scope.spans or [], None
@@ -110,13 +119,15 @@ def from_json(body: bytes) -> list[Group]:
             while there:  # each is given free as it is read: there are many
                 found.append(_span(there.pop()))
         groups.append(Group(_attributes(each.resource.attributes if each.resource else None), found))
-    return _bounded(groups)
+    return groups
 
 
 def _leniently(body: bytes, error: Exception) -> _Request:
     """JSON that has half of a surrogate pair: Python's own parser takes it, and each text is cleaned later."""
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
+    if clean.is_heavy(body):
+        raise NotReadable(f"the body has more values than are read at once, and half of a surrogate pair: {FEWER}")
     try:
         return msgspec.convert(json.loads(body.decode(errors="replace")), _Request)
     except (ValueError, msgspec.ValidationError):
@@ -163,32 +174,31 @@ def _value(given: _Value) -> Any:
 
 def from_protobuf(body: bytes) -> list[Group]:
     """Raises NotReadable."""
-    request = ExportTraceServiceRequest()
+    walk = Walk(body)
     try:
-        request.ParseFromString(body)
+        places = walk.groups()
+        _check_count(len(places), sum(len(spans) for _, spans in places))
+        return [
+            Group(_of_protobuf(walk.resource(resource).attributes), [_span_of(walk.span(place)) for place in spans])
+            for resource, spans in places
+        ]
     except DecodeError:
         raise NotReadable("the body is no ExportTraceServiceRequest of protobuf") from None
-    groups = [
-        Group(
-            _of_protobuf(each.resource.attributes),
-            [
-                InSpan(
-                    span.trace_id.hex()[:64],
-                    span.span_id.hex()[:64],
-                    span.parent_span_id.hex()[:64],
-                    span.name,
-                    span.start_time_unix_nano,
-                    span.end_time_unix_nano,
-                    span.status.code == ERROR,
-                    _of_protobuf(span.attributes),
-                )
-                for scope in each.scope_spans
-                for span in scope.spans
-            ],
-        )
-        for each in request.resource_spans
-    ]
-    return _bounded(groups)
+    except TooMuch as error:
+        raise NotReadable(f"{error}: {FEWER}") from None
+
+
+def _span_of(span: Span) -> InSpan:
+    return InSpan(
+        span.trace_id.hex()[:64],
+        span.span_id.hex()[:64],
+        span.parent_span_id.hex()[:64],
+        span.name,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        span.status.code == ERROR,
+        _of_protobuf(span.attributes),
+    )
 
 
 def _of_protobuf(pairs: Any) -> dict[str, Any]:
@@ -202,10 +212,11 @@ def _of_protobuf(pairs: Any) -> dict[str, Any]:
     return found
 
 
-def _bounded(groups: list[Group]) -> list[Group]:
-    if (there := sum(len(group.spans) for group in groups)) > SPANS_MAX:
-        raise NotReadable(f"the request has {there} spans: send at most {SPANS_MAX} at once")
-    return groups
+def _check_count(groups: int, spans: int) -> None:
+    if groups > GROUPS_MAX:
+        raise NotReadable(f"the request has {groups} resources: send at most {GROUPS_MAX} at once")
+    if spans > SPANS_MAX:
+        raise NotReadable(f"the request has {spans} spans: send at most {SPANS_MAX} at once")
 
 
 def protobuf_answer(rejected: int, message: str) -> bytes:

@@ -1,0 +1,132 @@
+"""Bodies of a few compressed bytes that would be hundreds of megabytes once they are read: refused, or read, within the recorder's means."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dynamiq_recorder.http.body import BODY_MAX
+from dynamiq_recorder.ingest import clean, sdk, spans
+from dynamiq_recorder.ingest.wire import GROUPS_MAX
+from tests.support.cluster import REPOSITORY
+
+MEMORY = 100
+"""MiB that reading one body may take."""
+
+
+def within(number: int, message: bytes) -> bytes:
+    """A field of protobuf that has a message."""
+    size, length = len(message), b""
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + message
+
+
+def filled(before: bytes, one: bytes, after: bytes) -> bytes:
+    """As many as a body has room for."""
+    room = BODY_MAX - len(before) - len(after) - len(one)
+    return before + (one + b",") * (room // (len(one) + 1)) + one + after
+
+
+SPANS = b'{"resourceSpans":[{"scopeSpans":[{"spans":['
+INPUT = b'{"runs":[{"id":"a","status":"succeeded","input":['
+MANY, MEBI = BODY_MAX // 2 - 50, 2**19 - 50
+PROTOBUF: dict[str, Callable[[], bytes]] = {
+    "spans": lambda: within(1, within(2, b"\x12\0" * MANY)),
+    "scopes": lambda: within(1, b"\x12\0" * MANY),
+    "resources": lambda: b"\x0a\0" * MANY,
+    "attributes of a resource": lambda: within(1, within(1, b"\x0a\0" * MANY)),
+    "attributes of some resources": lambda: within(1, within(1, b"\x0a\0" * MEBI)) * 7,
+    "attributes of one resource in pieces": lambda: within(1, within(1, b"\x0a\0" * MEBI) * 7),
+    "attributes of a span": lambda: within(1, within(2, within(2, b"\x4a\0" * MANY))),
+    "attributes of some spans": lambda: within(1, within(2, within(2, b"\x4a\0" * MEBI) * 7)),
+    "events": lambda: within(1, within(2, within(2, b"\x5a\0" * MEBI) * 7)),
+    "what nobody knows": lambda: b"\x78\0" * MANY,
+}
+OTLP: dict[str, Callable[[], bytes]] = {
+    "spans": lambda: filled(SPANS, b"{}", b"]}]}]}"),
+    "resources": lambda: filled(b'{"resourceSpans":[', b"{}", b"]}"),
+    "strings": lambda: filled(b'{"resourceSpans":[],"x":[', b'"{{{{{"', b"]}"),
+    "what is read leniently": lambda: filled(b'{"resourceSpans":[],"y":"\\ud800","x":[', b"[]", b"]}"),
+}
+SDK: dict[str, Callable[[], bytes]] = {
+    "runs": lambda: filled(b'{"runs":[', b"{}", b"]}"),
+    "objects": lambda: filled(INPUT, b'{"":0}', b"]}]}"),
+    "lists": lambda: filled(INPUT, b"[]", b"]}]}"),
+    "texts": lambda: filled(INPUT, '"😀a"'.encode(), b"]}]}"),
+    "numbers": lambda: filled(INPUT, b"1.5", b"]}]}"),
+    "texts as many as may be": lambda: INPUT + b",".join(['"😀a"'.encode()] * (clean.WEIGHT_MAX - 50)) + b"]}]}",
+}
+READ: dict[str, tuple[Callable[[bytes], Any], dict[str, Callable[[], bytes]]]] = {
+    "protobuf": (spans.from_protobuf, PROTOBUF),
+    "otlp": (spans.from_json, OTLP),
+    "sdk": (sdk.from_json, SDK),
+}
+
+
+def read_all(form: str) -> None:
+    """Prints by how many MiB the process grew over each of a form's bodies."""
+    read, bodies = READ[form]
+    grown = {}
+    for name, made in bodies.items():
+        body = made()
+        before = _peak(reset=True)
+        try:
+            read(body)
+        except spans.NotReadable as error:
+            assert "send" in str(error)
+        grown[name] = _peak() - before
+    print(json.dumps(grown))
+
+
+def _peak(*, reset: bool = False) -> float:
+    if reset:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+
+@pytest.mark.parametrize("form", READ)
+def test_no_body_takes_more_memory_than_the_recorder_has(form: str) -> None:
+    command = [sys.executable, "-c", f"from tests.unit.recorder.test_bombs import read_all; read_all({form!r})"]
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"}
+    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    grown = json.loads(done.stdout)
+    assert grown.keys() == READ[form][1].keys()
+    assert all(each < MEMORY for each in grown.values()), grown
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (spans.from_protobuf, b"\x0a\0" * (GROUPS_MAX + 1)),
+        (spans.from_protobuf, within(1, within(2, b"\x12\0" * (spans.SPANS_MAX + 1)))),
+        (spans.from_json, SPANS + b"{}," * spans.SPANS_MAX + b"{}]}]}]}"),
+        (spans.from_json, b'{"resourceSpans":[' + b"{}," * GROUPS_MAX + b"{}]}"),
+        (sdk.from_json, INPUT + b"0," * clean.WEIGHT_MAX + b"0]}]}"),
+    ],
+)
+def test_more_than_one_request_may_have_is_refused_with_a_sentence(read: Callable[[bytes], Any], body: bytes) -> None:
+    with pytest.raises(spans.NotReadable, match="send"):
+        read(body)
+
+
+def test_what_stands_in_texts_does_not_count() -> None:
+    began = str(time.time_ns())
+    said = json.dumps('{[,\\"' * 200_000 + "é")
+    sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": said} for number in range(3)]
+    (group,) = spans.from_json(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": sent}]}]}).encode())
+    assert [span.name for span in group.spans] == [said] * 3
+    (run,) = sdk.from_json(json.dumps({"runs": [{"id": "a", "input": said, "output": [[said]]}]}).encode())
+    assert run["output"] == [[said]]
+    deep = b"[" * clean.DEPTH_MAX + b'"' + b'[\\"' * 300_000 + b'",[0]' + b"]" * clean.DEPTH_MAX
+    assert clean.depth(deep) == clean.DEPTH_MAX + 1
