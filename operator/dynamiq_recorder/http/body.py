@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
@@ -25,10 +26,10 @@ def announced(headers: Headers) -> int | None:
     return int(length) if length.isdecimal() and len(length) < 16 else None
 
 
-async def read(headers: Headers, receive: Receive, most: int = BODY_MAX) -> bytes:
-    """The bytes as they come. Raises HttpProblem 400, 408, 413."""
+async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
+    """The bytes as they come. `came`: hears how many, of each part. Raises HttpProblem 400, 408, 413, and what `came` raises."""
     if (announced(headers) or 0) > most:
-        raise _too_large(most)
+        raise too_large(most)
     body = bytearray()
     try:
         async with asyncio.timeout(WITHIN):
@@ -37,9 +38,11 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX) -> byte
                     message = await receive()
                 if message["type"] == "http.disconnect":
                     raise HttpProblem(400, "the body ended early", headers=CLOSES)
-                body += message.get("body", b"")
-                if len(body) > most:
-                    raise _too_large(most)
+                part = message.get("body", b"")
+                if len(body) + len(part) > most:
+                    raise too_large(most)
+                came(len(part))
+                body += part
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
@@ -58,7 +61,7 @@ def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
     """The body without its compression, never more than `most` bytes of it. Raises HttpProblem 400, 413, 415."""
     found = _unpacked(headers, body, most)
     if found is None:
-        raise _too_large(most)
+        raise too_large(most)
     return found
 
 
@@ -80,5 +83,5 @@ def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
     return found
 
 
-def _too_large(most: int) -> HttpProblem:
+def too_large(most: int) -> HttpProblem:
     return HttpProblem(413, f"a body is at most {most} bytes, decompressed: send fewer runs at once", headers=CLOSES)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,13 +13,14 @@ from fastapi import Request
 
 from dynamiq_operator.model.runs import TOKEN_HEADER
 from dynamiq_recorder.attribution import Attribution
+from dynamiq_recorder.http.arriving import Arriving
 from dynamiq_recorder.http.errors import HttpProblem, unauthorized, unknown
 from dynamiq_recorder.identity.apps import Apps, KnownApp
 from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
 from dynamiq_recorder.identity.tokens import NotNow, Tokens, User
 from dynamiq_recorder.identity.writers import Writers
 from dynamiq_recorder.ingest.parsed import Prices
-from dynamiq_recorder.ingest.queue import Full, Queue
+from dynamiq_recorder.ingest.queue import Queue
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.store.interface import Store
@@ -29,8 +29,8 @@ READS, EXPORTS = 8, 2
 """Questions to the store at a time, and exports."""
 PARSERS = 2
 """Bodies that are parsed at a time."""
-ARRIVING_MOST = 32 * 1024 * 1024
-INSTANCES_MOST = 50_000
+INSTANCES_MOST, INSTANCES_OF_A_POD = 50_000, 500
+"""Processes that are remembered, and those that one pod may have: it has another one with each restart of its container."""
 _T = TypeVar("_T")
 
 
@@ -40,24 +40,6 @@ class Health:
 
     fullness: float | None = None
     wrong: str = "it was not looked at yet"
-
-
-class Arriving:
-    """Bytes of bodies that come in, or are parsed, bounded over all requests."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._held = most, 0
-
-    @contextlib.contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Raises Full where there is none."""
-        if self._held + size > self._most:
-            raise Full
-        self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
 
 
 @dataclass
@@ -76,7 +58,7 @@ class Context:
     health: Health
     no_spans_at: float = 0.85
     full_at: float = 0.95
-    arriving: Arriving = field(default_factory=lambda: Arriving(ARRIVING_MOST))
+    arriving: Arriving = field(default_factory=Arriving)
     reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     exports: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTS))
     parsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PARSERS))
@@ -84,6 +66,8 @@ class Context:
     """Held by a large body from its parsing to its commit."""
     instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """The pod of each instance that was seen lately."""
+    instances_of: Counter[str] = field(default_factory=Counter)
+    """How many of them each pod has."""
     active: dict[str, None] = field(default_factory=dict)
     """Apps that sent runs since the upkeep looked last."""
 
@@ -126,14 +110,22 @@ class Context:
         """Whether somebody may read inputs, outputs and errors of an App. Raises NotNow."""
         return await self.rights.may(user, "get", CONTENTS, app.namespace, app.name)
 
-    async def owner_of(self, instance: str, pod: str) -> str:
-        """The pod that an instance belongs to: the first one, so this one where there is none."""
+    async def owner_of(self, instance: str, pod: str) -> str | None:
+        """The pod that an instance belongs to: the first one, so this one where there is none; None where this one has had too many."""
         if (known := self.instances.get(instance)) is None:
             known = await self.ask(self.store.instance_pod, instance)
+            if known is None and self.instances_of[pod] >= INSTANCES_OF_A_POD:
+                return None
             # Of two that ask at once the first one has it.
-            known = self.instances.setdefault(instance, known or pod)
+            if (other := self.instances.get(instance)) is not None:
+                return other
+            known = self.instances[instance] = known or pod
+            self.instances_of[known] += 1
             while len(self.instances) > INSTANCES_MOST:
-                self.instances.popitem(last=False)
+                _, forgotten = self.instances.popitem(last=False)
+                self.instances_of[forgotten] -= 1
+                if not self.instances_of[forgotten]:
+                    del self.instances_of[forgotten]
         return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import anyio.to_thread
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_recorder.http import body
+from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
 from dynamiq_recorder.http.context import Context, context_of
 from dynamiq_recorder.http.errors import CLOSES, HttpProblem, Json, unavailable
 from dynamiq_recorder.identity.senders import Sender
@@ -34,23 +36,44 @@ log = logging.getLogger(__name__)
 async def take(request: Request) -> Response:
     context = context_of(request)
     user = await context.user(request)
-    sender = await context.writers.sender(user, request.headers.get(APP_ID_HEADER))
+    named = request.headers.get(APP_ID_HEADER)
+    sender = await context.writers.sender(user, named)
+    if sender is None and named:
+        sender = await context.writers.account(user, named)
     if context.health.fullness is not None and context.health.fullness >= context.full_at:
         raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (PROTOBUF, JSON):
         raise HttpProblem(415, f"send runs as {JSON} or {PROTOBUF}", headers=CLOSES)
-    with context.arriving.room(body.announced(request.headers) or body.BODY_MAX):
-        packed = await body.read(request.headers, request.receive)
+    with context.arriving.room(is_pod=sender is not None and sender.pod_uid is not None) as came:
+        packed = await _read_body(context, request, user, sender, came)
         began = time.monotonic()
         async with context.parsers:
             small = await anyio.to_thread.run_sync(body.unpacked_if_small, request.headers, packed)
+        if small is None and sender is None:
+            raise _unnamed()
         async with contextlib.nullcontext() if small is not None else context.large:
             parsed = await _stored(context, request, packed, small, kind, user, sender)
     context.metrics.ack_seconds.observe(time.monotonic() - began)
     if parsed.rejected:
         context.metrics.refused.inc(parsed.rejected)
     return _answer(kind, parsed)
+
+
+async def _read_body(context: Context, request: Request, user: User, sender: Sender | None, came: Callable[[int], None]) -> bytes:
+    """Of an account that is not known to may send anything only a small one."""
+    most = OF_A_POD if user.is_of_recorder and sender is not None else OF_ONE
+    with context.arriving.coming((user.username, user.pod, sender.app_uid if sender else ""), most):
+        if sender is not None:
+            return await body.read(request.headers, request.receive, came=came)
+        if (body.announced(request.headers) or 0) > body.LARGE:
+            raise _unnamed()
+        return await body.read(request.headers, request.receive, body.LARGE, came)
+
+
+def _unnamed() -> HttpProblem:
+    says = f"name the App by the header {APP_ID_HEADER} to send more than {body.LARGE} bytes, decompressed, at once"
+    return HttpProblem(413, says, headers=CLOSES)
 
 
 async def _stored(
@@ -63,8 +86,8 @@ async def _stored(
         given = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw
         if sender is None:
-            sender = await context.writers.account(user, request.headers.get(APP_ID_HEADER) or _claimed(given))
-        await _check_instances(context, sender, given, user)
+            sender = await context.writers.account(user, _claimed(given))
+        await _check_instance(context, sender, given, user)
         parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
         del given
     if parsed.batch.runs or parsed.batch.instances:
@@ -111,14 +134,23 @@ def _claimed(given: _Given) -> str | None:
     return only if isinstance(only, str) else None
 
 
-async def _check_instances(context: Context, sender: Sender, given: _Given, user: User) -> None:
-    """Raises Forbidden where a process is another pod's: numbers that are forged would hide runs that are missing."""
-    if sender.pod_uid is None:
+async def _check_instance(context: Context, sender: Sender, given: _Given, user: User) -> None:
+    """Raises Forbidden where a process is another pod's: numbers that are forged would hide runs that are missing.
+
+    Raises NotReadable where a pod sends as several processes at once, and Forbidden where it has sent as too many.
+    """
+    if sender.pod_uid is None or not (there := otlp.instances_of(given.groups)):
         return
-    for instance in otlp.instances_of(given.groups):
-        if await context.owner_of(instance, sender.pod_uid) != sender.pod_uid:
-            log.warning("a pod of %s sends as a process of another one", user.username)
-            raise Forbidden(f"the instance {instance} is another pod's")
+    if len(there) > 1:
+        raise spans.NotReadable("a pod sends the runs of one process at once")
+    instance = there.pop()
+    owner = await context.owner_of(instance, sender.pod_uid)
+    if owner is None:
+        log.warning("a pod of %s sends as ever more processes", user.username)
+        raise Forbidden("the pod has sent as too many processes")
+    if owner != sender.pod_uid:
+        log.warning("a pod of %s sends as a process of another one", user.username)
+        raise Forbidden(f"the instance {instance} is another pod's")
 
 
 def _fitting(context: Context, batch: Batch) -> Batch:

@@ -35,10 +35,10 @@ def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int) -> 
     return Parsed(Batch(runs=tuple(runs), instances=tuple(instances)), refusals.count, refusals.says)
 
 
-def instances_of(groups: Sequence[Group]) -> list[str]:
+def instances_of(groups: Sequence[Group]) -> set[str]:
     """The processes that a request says it is from."""
     named = (clean.text(group.resource.get("service.instance.id"), 64) for group in groups)
-    return [each for each in named if each]
+    return {each for each in named if each}
 
 
 def _instance(resource: dict[str, Any], sender: Sender, now: int) -> Instance | None:

@@ -37,7 +37,7 @@ class Walk:
 
     def groups(self) -> list[tuple[Place, list[Place]]]:
         """The places of resources, each with those of its spans."""
-        found = []
+        found: list[tuple[Place, list[Place]]] = []
         for begin, end in self._messages(0, len(self._body), _RESOURCE_SPANS):
             if len(found) == GROUPS_MAX:
                 raise TooMuch(f"the request has more than {GROUPS_MAX} resources")
@@ -52,10 +52,12 @@ class Walk:
         return found
 
     def resource(self, place: Place) -> Resource:
-        return Resource.FromString(self._message(place))
+        made: Resource = Resource.FromString(self._message(place))
+        return made
 
     def span(self, place: Place) -> Span:
-        return Span.FromString(self._message(place))
+        made: Span = Span.FromString(self._message(place))
+        return made
 
     def _message(self, place: Place) -> bytes:
         begin, end = place

@@ -12,6 +12,8 @@ from dynamiq_recorder.store.interface import COUNTED
 from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, Summed, SummedNode
 
 DAY = 86_400
+INSTANCES_MOST = 20_000
+"""Processes of an App that are looked at: the newest."""
 SILENT = 120 * MICROSECONDS
 """After which a process that said no goodbye and is not known to run is taken for cut off."""
 SCANNED = 20_000
@@ -213,7 +215,8 @@ def wholeness(connection: Connection, app_uid: str, now: int, alive: Sequence[st
         return Wholeness(instances=0, missing=0, cut_off=0, unattributed=0, first_at=None, last_at=None)
     count = missing = cut_off = 0
     running = set(alive)
-    sql = "SELECT pod_uid, last_seq, highest, stored, dropped, ended, seen_at FROM instances WHERE app_key = ?"
+    columns = "pod_uid, last_seq, highest, stored, dropped, ended, seen_at"
+    sql = f"SELECT {columns} FROM instances WHERE app_key = ? ORDER BY key DESC LIMIT {INSTANCES_MOST}"  # noqa: S608 - our own names
     for pod, last, highest, stored, dropped, ended, seen in connection.all(sql, (app,)):
         going = not ended and (pod in running or now - seen < SILENT)
         count += 1

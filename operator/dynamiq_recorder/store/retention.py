@@ -16,6 +16,10 @@ from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.tally import HOUR, MINUTE
 
 _OF_SPANS = ("spans", "contents", "extras")
+_WHOLE_INSTANCES = (
+    "DELETE FROM instances WHERE app_key = ? AND seen_at < ? AND ended <> 0 AND dropped = 0 AND stored >= last_seq AND stored >= highest"
+)
+"""Of whom nothing is missing, and whose runs are gone."""
 _OLD, _BY_RATIO = "thinned_until", "thinned_by_ratio_until"
 """Notes of the hour, in seconds, before which spans have been thinned out."""
 
@@ -72,6 +76,7 @@ def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
             + connection.do(by_width, (app, HOUR, cut.rollups))
             + connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at < ?", (app, cut.rollups))
             + connection.do("DELETE FROM instances WHERE app_key = ? AND seen_at < ?", (app, cut.rollups * MICROSECONDS))
+            + connection.do(_WHOLE_INSTANCES, (app, cut.runs * MICROSECONDS))
         )
 
     return database.transact(work)

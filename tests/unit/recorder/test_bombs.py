@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,20 +80,17 @@ def read_all(form: str) -> None:
     for name, made in bodies.items():
         body = made()
         before = _peak(reset=True)
-        try:
+        with contextlib.suppress(spans.NotReadable):
             read(body)
-        except spans.NotReadable as error:
-            assert "send" in str(error)
         grown[name] = _peak() - before
     print(json.dumps(grown))
 
 
 def _peak(*, reset: bool = False) -> float:
     if reset:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 @pytest.mark.parametrize("form", READ)

@@ -7,12 +7,17 @@ import socket
 import time
 import uuid
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import orjson
 import pytest
 
-from dynamiq_recorder.http.body import BODY_MAX
+from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE, Arriving
+from dynamiq_recorder.http.body import BODY_MAX, LARGE
+from dynamiq_recorder.http.context import INSTANCES_OF_A_POD
+from dynamiq_recorder.ingest.queue import Full
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
     ADMIN,
@@ -156,6 +161,17 @@ def test_a_process_belongs_to_the_pod_that_used_it_first(recorder: RecorderStage
     assert recorder.send(request(a_run(), instance=str(uuid.uuid4())), "second-pod").status_code == 200
 
 
+def test_a_pod_is_one_process_at_once_and_few_in_all(recorder: RecorderStage) -> None:
+    one, other = request(a_run()), request(a_run(), instance=str(uuid.uuid4()))
+    problem(recorder.send({"resourceSpans": one["resourceSpans"] + other["resourceSpans"]}), 400, "one process")
+    assert recorder.send({"resourceSpans": one["resourceSpans"] * 2}).status_code == 200
+    for number in range(2, INSTANCES_OF_A_POD + 1):
+        assert recorder.send(request(instance=str(number))).status_code == 200
+    problem(recorder.send(request(instance="more")), 403, "too many processes")
+    recorder.record()
+    assert recorder.get(f"/v1/apps/{APP_UID}/recorder")["instances"] == INSTANCES_OF_A_POD
+
+
 def test_runs_of_an_app_that_is_gone_are_for_those_who_may_everywhere(recorder: RecorderStage) -> None:
     """Its namespace's name may be another tenant's by now."""
     run = a_run()
@@ -251,3 +267,63 @@ def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_not_end_i
             pass
         assert time.monotonic() - began < 15
     recorder.record()
+
+
+@contextmanager
+def beginning(recorder: RecorderStage, token: str, **headers: str) -> Iterator[socket.socket]:
+    """A body of which no more comes than its begin."""
+    given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    given |= {"Content-Length": str(LARGE)} | {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    with socket.create_connection(("127.0.0.1", recorder.port), timeout=20) as connection:
+        connection.sendall(f"POST /v1/traces HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + b"{")
+        yield connection
+
+
+def test_rights_come_before_the_body(recorder: RecorderStage) -> None:
+    for token, headers, status in (
+        (STRANGER, {"X_Dynamiq_App_Id": APP_UID}, b"403"),
+        (ADMIN, {"X_Dynamiq_App_Id": OTHER_UID}, b"403"),
+        (ADMIN, {"Content_Length": str(LARGE + 1)}, b"413"),
+    ):
+        with beginning(recorder, token, **headers) as connection:
+            assert status in connection.recv(4096).split(b"\r\n")[0]
+    large = request(*(a_run() for _ in range(700)), dynamiq__app__id=APP_UID)
+    packed = gzip.compress(orjson.dumps(large))
+    assert len(packed) < LARGE < len(orjson.dumps(large))
+    problem(recorder.send(packed, ADMIN, Content_Encoding="gzip"), 413, "X-Dynamiq-App-Id")
+    assert recorder.send(packed, ADMIN, Content_Encoding="gzip", X_Dynamiq_App_Id=APP_UID).status_code == 200
+    assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
+
+
+def test_bodies_that_do_not_come_hold_up_their_own_sender_alone(recorder: RecorderStage) -> None:
+    recorder.users |= {f"account-{number}": {"username": f"account-{number}"} for number in range(3)}
+    with ExitStack() as slow:
+        for _ in range(OF_ONE):
+            for number in range(3):
+                slow.enter_context(beginning(recorder, f"account-{number}"))
+            slow.enter_context(beginning(recorder, ADMIN, X_Dynamiq_App_Id=APP_UID))
+        for _ in range(OF_A_POD):
+            slow.enter_context(beginning(recorder, GATE, X_Dynamiq_App_Id=APP_UID))
+        named = {"X_Dynamiq_App_Id": APP_UID}
+        eventually("the admin has to wait", lambda: recorder.send({"runs": sdk_runs()}, ADMIN, **named).status_code == 429)
+        eventually("an account has to wait", lambda: recorder.send({"runs": sdk_runs()}, "account-2").status_code == 429)
+        eventually("the gate has to wait", lambda: recorder.send({"runs": sdk_runs()}, GATE, **named).status_code == 429)
+        assert recorder.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=OTHER_UID).status_code == 200
+        recorder.record()
+        assert recorder.send({"runs": sdk_runs()}, POD_TOKEN, **named).status_code == 200
+    eventually("they are done", lambda: recorder.send({"runs": sdk_runs()}, ADMIN, **named).status_code == 200)
+
+
+def test_room_is_taken_by_what_has_come_and_pods_have_some_of_their_own() -> None:
+    arriving = Arriving(most=100, others=60)
+    with arriving.room(is_pod=False) as first, arriving.room(is_pod=False) as second, arriving.room(is_pod=True) as pod:
+        first(40)
+        second(20)
+        with pytest.raises(Full):
+            second(1)
+        pod(40)
+        with pytest.raises(Full):
+            pod(1)
+    with arriving.room(is_pod=True) as pod:
+        pod(100)

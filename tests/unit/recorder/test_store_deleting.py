@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from dynamiq_operator.model.runs import MetricsInterval, RunStatus
-from dynamiq_recorder.model import Filter, Run, Score
+from dynamiq_recorder.model import Filter, Instance, Run, Score
 from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, SECOND, a_call, a_row, a_run, a_span, answers, batch
@@ -193,3 +193,21 @@ def test_disk_is_given_back(tmp_path: Path) -> None:
     assert full > 12_000_000
     assert store.bytes() < empty + 200_000
     store.close()
+
+
+def test_a_process_of_which_nothing_is_missing_goes_with_its_runs_and_others_stay_with_the_figures(store: Store) -> None:
+    def process(name: str, **said: int | bool) -> Instance:
+        given = {"last_seq": 1, "dropped": 0, "ended": True, "at": NOON, **said}
+        return Instance(id=name, app_uid=APP, pod_uid="pod-1", **given)  # type: ignore[arg-type]
+
+    processes = [process("whole"), process("gap", last_seq=2), process("full", dropped=1), process("killed", ended=False)]
+    processes.append(process("young", at=NOON + 2 * DAY))
+    store.write([batch(*(a_run(number, instance=each.id, seq=1) for number, each in enumerate(processes)), instances=processes)])
+    store.retain(NOON + DAY // 2, Retention(runs=86400))
+    assert store.wholeness(APP).instances == 5
+    store.retain(NOON + 2 * DAY, Retention(runs=86400))
+    found = store.wholeness(APP)
+    assert (found.instances, found.missing, found.cut_off) == (4, 2, 1)
+    assert store.instance_pod("whole") is None
+    store.retain(NOON + 500 * DAY, Retention(runs=86400))
+    assert store.wholeness(APP).instances == 0

@@ -173,7 +173,7 @@ def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
     stage.record(old, new)
     eventually("the old one is gone", lambda: stage.call("GET", f"/v1/runs/{run_id_of(old)}").status_code == 404)
     assert stage.call("GET", f"/v1/runs/{run_id_of(new)}").status_code == 200
-    assert stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0
+    eventually("it is told", lambda: stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0)
 
 
 def test_metrics_say_what_an_app_lacks_until_it_is_gone(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
