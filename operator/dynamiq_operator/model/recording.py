@@ -75,10 +75,10 @@ class ClusterService:
 
 
 def service_of(url: str) -> ClusterService | None:
-    """The Service that a URL names by its name in the cluster, `<name>.<namespace>.svc`; None for any other host."""
+    """The Service that a URL names by its name in the cluster, `<name>.<namespace>` or `<name>.<namespace>.svc`; None for any other host."""
     parts = urlsplit(url)
     match (parts.hostname or "").split("."):
-        case [name, namespace, "svc", *_]:
+        case [name, namespace] | [name, namespace, "svc", *_]:
             return ClusterService(name, namespace, parts.port or _OWN_PORTS[parts.scheme])
         case _:
             return None

@@ -88,6 +88,7 @@ def test_metrics_are_for_whom_the_operators_settings_name_and_calls_are_not() ->
     ("url", "namespace", "name", "port"),
     [
         ("http://dynamiq-recorder.dynamiq-recorder.svc:8080", "dynamiq-recorder", "dynamiq-recorder", 8080),
+        ("http://dynamiq-recorder.runs:8080", "runs", "dynamiq-recorder", 8080),
         ("https://dynamiq-recorder.runs.svc.cluster.local:8443", "runs", "dynamiq-recorder", 8443),
         ("http://otel-collector.tools.svc", "tools", "otel-collector", 80),
     ],
