@@ -22,6 +22,7 @@ from dynamiq_operator.arguments import (
     issuer,
     patience,
     port,
+    recorder_ca,
     recorder_token,
     recorder_url,
     recording,
@@ -135,7 +136,7 @@ def _api_parser(commands: Any) -> None:
     setting(
         serving, "--recorder", None, "URL of the recorder, such as http://dynamiq-recorder.dynamiq-recorder.svc:8080", kind=recorder_url
     )
-    setting(serving, "--recorder-ca", None, "certificates (PEM) by which it is trusted (default: those of the system)", kind=Path)
+    recorder_ca(serving)
     _log_level(serving)
 
 
@@ -203,6 +204,7 @@ def _gate_parser(commands: Any) -> None:
     )
     setting(gating, "--recorder", None, "URL of the recorder, to which it hands runs that are sent to sleeping Apps", kind=recorder_url)
     recorder_token(gating)
+    recorder_ca(gating)
     _log_level(gating)
 
 
@@ -230,7 +232,7 @@ def main() -> int:
     given = options.parse_args()
     if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
-    if given.command == "api" and given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
+    if given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
         options.error(f"{given.recorder_ca} cannot be read")
     if given.command == "api" and (wrong := _wrong_console(given)):
         options.error(wrong)
@@ -321,7 +323,7 @@ def _gate(given: argparse.Namespace) -> int:
         Limits(given.held_most, given.calls_most, given.body_limit),
         given.finish_within,
         given.linger,
-        recorder=Recorder(given.recorder, given.recorder_token_file) if given.recorder is not None else None,
+        recorder=Recorder(given.recorder, given.recorder_token_file, given.recorder_ca) if given.recorder is not None else None,
         kubeconfig=given.kubeconfig,
         context=given.context,
     )
@@ -369,6 +371,7 @@ def _run(given: argparse.Namespace) -> int:
         relist_period=given.list_again_every,
         recovers_within=given.recovers_within,
         recorder_token=given.recorder_token_file,
+        recorder_ca=given.recorder_ca,
         metrics_port=given.metrics_port,
     )
     try:

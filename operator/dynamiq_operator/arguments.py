@@ -156,6 +156,7 @@ def recording(to: argparse.ArgumentParser) -> None:
         kind=recorder_url,
     )
     recorder_token(to)
+    recorder_ca(to)
     setting(
         to,
         "--metrics-from",
@@ -170,3 +171,8 @@ def recording(to: argparse.ArgumentParser) -> None:
 def recorder_token(to: argparse.ArgumentParser) -> None:
     text = "file with the token by which the recorder knows this process, read for each request"
     setting(to, "--recorder-token-file", RECORDER_TOKEN, text, kind=Path, variable="DYNAMIQ_RECORDER_TOKEN")
+
+
+def recorder_ca(to: argparse.ArgumentParser) -> None:
+    text = "certificates (PEM) by which an https recorder is trusted (default: those of the system)"
+    setting(to, "--recorder-ca", None, text, kind=Path)

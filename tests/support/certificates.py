@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,3 +32,13 @@ def self_signed(name: str) -> tuple[bytes, bytes]:
     )
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return made.public_bytes(encoding), key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def serving_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """For a server at 127.0.0.1, and the file of the authority by which it is trusted."""
+    ca, key = folder / "authority.pem", folder / "authority.key"
+    for file, content in zip((ca, key), self_signed("a server"), strict=True):
+        file.write_bytes(content)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(ca, key)
+    return context, ca

@@ -16,6 +16,7 @@ import aiohttp
 
 from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.observed.comparison import Comparison
 
 WITHIN = 2.0
@@ -33,10 +34,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecorderAccess:
-    """How the recorder is asked. `token_file`: has the operator's token for it, which changes: it is read for each request."""
+    """How the recorder is asked. `token_file`: has the operator's token for it, which changes: it is read for each request.
+
+    `ca`: certificates by which an https one is trusted, None for those of the system.
+    """
 
     url: str
     token_file: Path
+    ca: Path | None = None
 
 
 class _NoAnswerError(Exception):
@@ -106,7 +111,7 @@ class ComparisonReader(Background):
     async def _answer(self, url: str, access: RecorderAccess) -> Comparison:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
         try:
-            async with self._opened().get(url, params={"baseline": "previous"}, headers=headers, allow_redirects=False) as response:
+            async with self._opened(access).get(url, params={"baseline": "previous"}, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _NoAnswerError(f"status {response.status}")
                 return Comparison.of(await body_of(response, BYTES_MAX))
@@ -117,11 +122,11 @@ class ComparisonReader(Background):
         except ValueError:
             raise _NoAnswerError("what it says cannot be read") from None
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
         """The session, from the first question on."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=AT_ONCE),
+                connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(access.url, access.ca)),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=WITHIN),
             )

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class OperatorOptions:
     """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of every address.
 
-    `recorder_token`: file with the token by which the recorder knows the operator.
+    `recorder_token`: file with the token by which the recorder knows the operator. `recorder_ca`: certificates by which that is trusted.
     """
 
     settings: Settings
@@ -61,6 +61,7 @@ class OperatorOptions:
     recovers_within: float = RECOVERS_WITHIN
     metrics_port: int | None = None
     recorder_token: Path | None = None
+    recorder_ca: Path | None = None
 
 
 async def run(options: OperatorOptions) -> None:
@@ -114,7 +115,7 @@ async def run(options: OperatorOptions) -> None:
 
 def _recorder(options: OperatorOptions) -> RecorderAccess | None:
     url, token = options.settings.recorder, options.recorder_token
-    return RecorderAccess(url, token) if url is not None and token is not None else None
+    return RecorderAccess(url, token, options.recorder_ca) if url is not None and token is not None else None
 
 
 async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:

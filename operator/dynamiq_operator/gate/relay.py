@@ -15,6 +15,7 @@ from yarl import URL
 
 from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.forwarding import Body
+from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.model.runs import APP_ID_HEADER
 
 PATH = "/v1/traces"
@@ -32,10 +33,14 @@ OF_THE_ANSWER = ("Content-Type", "Retry-After")
 
 @dataclass(frozen=True)
 class Recorder:
-    """Where runs are sent. `token_file`: has the gate's token for the recorder, which changes: it is read for each call."""
+    """Where runs are sent. `token_file`: has the gate's token for the recorder, which changes: it is read for each call.
+
+    `ca`: certificates by which an https one is trusted, None for those of the system.
+    """
 
     url: str
     token_file: Path
+    ca: Path | None = None
 
 
 class Relay:
@@ -45,7 +50,9 @@ class Relay:
         self._recorder = recorder
 
     async def __aenter__(self) -> Relay:
+        told = self._recorder
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust_of(told.url, told.ca) if told is not None else True),
             timeout=aiohttp.ClientTimeout(total=WITHIN, sock_connect=CONNECT_WITHIN, sock_read=ANSWER_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding", "Content-Type"),

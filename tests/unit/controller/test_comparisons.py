@@ -22,6 +22,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
+from tests.support.certificates import serving_context
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script
 
@@ -243,3 +244,23 @@ def test_a_figure_with_too_few_runs_is_read_as_one_though_the_rows_have_a_verdic
     few = COMPARISON.model_copy(update={"p95_ms": figure(1.42, Verdict.TOO_FEW_RUNS), "cost_usd": figure(1.5, Verdict.REGRESSED)})
     read = Comparison.of(json.dumps({"data": few.model_dump(mode="json")}).encode())
     assert (read.too_few, read.p95.too_few, read.cost) == (False, True, Figure(1.5, regressed=True))
+
+
+@pytest.mark.parametrize(("is_trusted", "problem"), [(True, ""), (False, "it cannot be reached")])
+async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_named(
+    client: Client, script: Script, recorder: Recorder, token: Path, tmp_path: Path, is_trusted: bool, problem: str
+) -> None:
+    context, ca = serving_context(tmp_path)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", recorder.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    access = RecorderAccess(url, token, ca if is_trusted else None)
+    process = Process(client, script, settings=Settings(recorder=url), recorder=access)
+    async with process.activity, process.comparisons:
+        seen(process)
+        snapshot = await answered(process)
+        assert (snapshot.comparison is not None, snapshot.unanswered) == (is_trusted, problem)
+    await runner.cleanup()

@@ -209,3 +209,9 @@ def test_the_recorder_is_told_by_its_url(monkeypatch: pytest.MonkeyPatch) -> Non
     assert given("run")["recorder"] is None
     monkeypatch.setenv("DYNAMIQ_RECORDER", "http://dynamiq-recorder.dynamiq-recorder.svc:8080/")
     assert given("run")["recorder"] == "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
+
+
+@pytest.mark.parametrize("command", ["run", "api", "gate"])
+def test_whoever_asks_the_recorder_may_be_told_by_which_certificates_it_is_trusted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DYNAMIQ_RECORDER_CA", "/etc/recorder/ca.crt")
+    assert given(command)["recorder_ca"] == Path("/etc/recorder/ca.crt")

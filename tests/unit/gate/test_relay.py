@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.gate.relay import BODY_MAX, Recorder
+from tests.support.certificates import serving_context
 from tests.support.gate_stage import HOST, FakePod, GateStage
 
 RUNS = b'{"runs": []}'
@@ -164,3 +165,19 @@ async def test_a_caller_who_leaves_is_waited_for_no_longer(stage: GateStage, tok
     posting.cancel()
     async with asyncio.timeout(10):
         await left.wait()
+
+
+@pytest.mark.parametrize(("is_trusted", "status"), [(True, 200), (False, 503)])
+async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_named(
+    stage: GateStage, token: Path, tmp_path: Path, is_trusted: bool, status: int
+) -> None:
+    context, ca = serving_context(tmp_path)
+    runner = web.ServerRunner(web.Server(answering(200)))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    port = stage.asleep(private=True)
+    stage.keys("chat", "right")
+    stage.wakeable()
+    await stage.start(recorder=Recorder(f"https://127.0.0.1:{runner.addresses[0][1]}", token, ca if is_trusted else None))
+    assert (await sent(stage, port))[0] == status
+    await runner.cleanup()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
+from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.rest.http import request_log
 from dynamiq_operator.rest.http.encoding import dumps
 from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized, unavailable
@@ -120,8 +120,7 @@ class Recorder:
 
     def _opened(self) -> aiohttp.ClientSession:
         ca = self._options.ca if self._options is not None else None
-        trust = ssl.create_default_context(cafile=str(ca) if ca is not None else None) if self._url.scheme == "https" else True
-        connector = aiohttp.TCPConnector(limit=RUNS + EXPORTS, ssl=trust)
+        connector = aiohttp.TCPConnector(limit=RUNS + EXPORTS, ssl=trust_of(str(self._url), ca))
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
 
