@@ -11,10 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
-import threading
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,22 +19,16 @@ from datetime import time as clock
 from typing import Any
 
 from dynamiq_runtime.logs import log
+from dynamiq_runtime.patterns import PIECE, compile_pattern
 
 VALUE_LIMIT = 64 << 10  # bytes of the JSON text of one input or output
 RUN_LIMIT = 1 << 20  # bytes of all of one run
 ERROR_LIMIT = 8 << 10
 DEPTH_LIMIT = 100
 DIGITS_LIMIT = 10_000  # bits of a number; longer ones are slow to write
-PIECE, OVERLAP = 2048, 512
+OVERLAP = 512  # of two pieces
 SLOW = 0.02  # seconds of CPU for one piece, which every other run of the pod waits for
-TRIAL = 0.1  # seconds of CPU for all the texts that a pattern is tried on
 REDACTED = "[redacted]"
-POSIX_CLASS = r"\[:\^?\w+:\]"
-MANY = 32  # a repeat of so many is one without a bound
-
-
-class PatternError(ValueError):
-    """The pattern is no regular expression, or is one that may take for ever; the message says which."""
 
 
 @dataclass(slots=True)
@@ -185,73 +176,3 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((begin, end))
     return merged
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The pattern, if it is quick enough to be used while others wait. Raises PatternError."""
-    if re.search(POSIX_CLASS, pattern):
-        raise PatternError(f"{pattern!r} has a POSIX class, which Python reads otherwise than RE2: write \\d for [[:digit:]]")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)
-            compiled = re.compile(pattern)
-            parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
-    except (re.error, RecursionError, OverflowError, FutureWarning) as error:
-        raise PatternError(f"{pattern!r} is no regular expression of Python: {error}") from None
-    if _has_nested_repeats(parsed, inside=False):
-        raise PatternError(f"{pattern!r} repeats a repeat, which may take for ever: give the inner one a bound below {MANY}")
-    if threading.current_thread() is threading.main_thread() and not _passes_trial(compiled, parsed):
-        raise PatternError(f"{pattern!r} takes too long on a text of {PIECE} characters")
-    return compiled
-
-
-def _has_nested_repeats(parsed: Any, *, inside: bool) -> bool:
-    """Whether a repeat that backtracks stands in another one, each of many."""
-    for operation, value in parsed:
-        repeats = str(operation) in ("MAX_REPEAT", "MIN_REPEAT") and value[1] >= MANY
-        if (repeats and inside) or any(_has_nested_repeats(part, inside=inside or repeats) for part in _parts(value)):
-            return True
-    return False
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    """The patterns that an operation's value holds."""
-    if isinstance(value, re._parser.SubPattern):  # type: ignore[attr-defined]
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _parts(part)
-
-
-def _letters(parsed: Any) -> set[str]:
-    """The letters that a pattern names."""
-    found: set[str] = set()
-    for operation, value in parsed:
-        if str(operation) == "LITERAL":
-            found.add(chr(value))
-        for part in _parts(value):
-            found |= _letters(part)
-    return found
-
-
-class _TooLong(BaseException):
-    """Ends a match."""
-
-
-def _passes_trial(compiled: re.Pattern[str], parsed: Any) -> bool:
-    """Whether it comes to an end on texts that repeat one letter and then end otherwise. `re` looks for signals while it matches."""
-
-    def end(*_: object) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGVTALRM, end)
-    signal.setitimer(signal.ITIMER_VIRTUAL, TRIAL)
-    try:
-        for letter in [*"a0 .", *sorted(_letters(parsed))[:12]]:
-            compiled.search(letter * (PIECE - 1) + "\0")
-    except _TooLong:
-        return False
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-    return True

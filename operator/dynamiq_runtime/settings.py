@@ -125,7 +125,8 @@ def _redaction(text: str | None) -> Redaction | None:
     fields, patterns = (_texts(redact, name) for name in ("fields", "patterns"))
     if not runs.get("content", False):
         return None
-    from dynamiq_runtime.content import PatternError, Redaction
+    from dynamiq_runtime.content import Redaction
+    from dynamiq_runtime.patterns import PatternError
 
     try:
         return Redaction(fields, patterns)

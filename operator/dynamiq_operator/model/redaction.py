@@ -1,6 +1,6 @@
 """Whether the pods can use a pattern by which content is redacted: the CRD asks for what RE2 takes, and a pod looks with Python's `re`.
 
-The pods have the same rule (dynamiq_runtime/content.py, which nothing here imports), and try each pattern on texts as well. A pod that
+The pods have the same rule (dynamiq_runtime/patterns.py, which nothing here imports), and try each pattern on texts as well. A pod that
 cannot use one of its App's patterns records no content.
 """
 
@@ -31,16 +31,23 @@ def problem_of(pattern: str) -> str | None:
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         return f"is read by RE2 and not by Python: {error}"
     if _has_nested_repeats(parsed, inside=False):
-        return f"repeats a repeat, which may take for ever: give the inner one a bound below {MANY}"
+        return f"repeats a repeat, which may take for ever: give one of them a fixed count, or the outer a bound below {MANY}"
     return None
 
 
 def _has_nested_repeats(parsed: Any, *, inside: bool) -> bool:
+    """Whether what is repeated without a bound is itself repeated so or so often: each way to share out a text is tried."""
     for operation, value in parsed:
-        repeats = str(operation) in ("MAX_REPEAT", "MIN_REPEAT") and value[1] >= MANY
-        if (repeats and inside) or any(_has_nested_repeats(part, inside=inside or repeats) for part in _parts(value)):
+        repeats = _repeats(operation)
+        if repeats and inside and value[0] != value[1] and value[1] > 1:
+            return True
+        if any(_has_nested_repeats(part, inside=inside or (repeats and value[1] >= MANY)) for part in _parts(value)):
             return True
     return False
+
+
+def _repeats(operation: Any) -> bool:
+    return str(operation) in ("MAX_REPEAT", "MIN_REPEAT")
 
 
 def _parts(value: Any) -> Iterable[Any]:
