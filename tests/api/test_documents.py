@@ -12,6 +12,7 @@ import yaml
 
 from local.clusters import Cluster
 from tests.support import documents
+from tests.support.api import Manifest
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
@@ -22,6 +23,7 @@ README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
 APPS = REPOSITORY / "docs" / "apps.md"
+RUNS = REPOSITORY / "docs" / "runs.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
@@ -76,6 +78,45 @@ def test_the_overlay_of_the_installation_names_the_images_that_were_pushed(clust
 
 
 # docs/.
+
+
+def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
+    """Docker, and a server, are not needed: the overlays are made by what stands in the document, and rendered."""
+    shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
+    page = blocks(RUNS)
+    sqlite, postgres, gate = (
+        next(each for each in page if name in each) for name in ("../manifests/recorder]", "recorder-postgres", "gate")
+    )
+    pushed = dict(re.findall(r"docker build --target (\w+) -t (\S+) \. && docker push \2", sqlite))
+    assert re.search("^FROM .* AS recorder$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    (written,) = re.findall("(kubectl create secret .*?)\nmkdir", postgres, re.DOTALL)
+    (secret,) = yaml.safe_load_all(shell(f"{written} --dry-run=client -o yaml", cluster, tmp_path))
+    rendered = {name: _rendered(block, cluster, tmp_path) for name, block in (("sqlite", sqlite), ("postgres", postgres), ("gate", gate))}
+    for name, kind in (("sqlite", "StatefulSet"), ("postgres", "Deployment")):
+        (workload,) = [each for each in rendered[name] if each["kind"] in ("StatefulSet", "Deployment")]
+        (service,) = [each for each in rendered[name] if each["kind"] == "Service"]
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        assert (workload["kind"], container["image"]) == (kind, pushed["recorder"])
+        assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+        if name == "postgres":
+            asked = container["env"][0]["valueFrom"]["secretKeyRef"]
+            assert asked == {"name": secret["metadata"]["name"], "key": next(iter(secret["data"]))}
+            assert secret["metadata"]["namespace"] == workload["metadata"]["namespace"]
+    variable = {"name": "DYNAMIQ_RECORDER", "value": "http://dynamiq-recorder.dynamiq-recorder.svc:8080"}
+    (deployment,) = [each for each in rendered["gate"] if each["kind"] == "Deployment"]
+    assert variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    patches = re.search("^```yaml\n(patches:.*?)^```", RUNS.read_text(), re.MULTILINE | re.DOTALL)
+    assert patches is not None
+    (told,) = yaml.safe_load(patches[1])["patches"]
+    assert yaml.safe_load(told["patch"])[0]["value"] == variable
+    assert told["target"] == {"kind": "Deployment", "name": "dynamiq-(operator|api)"}
+
+
+def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
+    """What an overlay that a block writes has in it."""
+    (written,) = re.findall("^(mkdir .*?^END\n)", block, re.MULTILINE | re.DOTALL)
+    name = written.split()[2]
+    return list(yaml.safe_load_all(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder)))
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_it_is_found_by_the_names_that_others_know() -> None:
     kustomization = yaml.safe_load((MANIFESTS / "recorder/kustomization.yaml").read_text())
     assert service["metadata"]["name"] == RECORDER_SERVICE
     assert kustomization["namespace"] == account["metadata"]["namespace"] == RECORDER_NAMESPACE
-    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 8080, "metrics": 9090}
+    assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 8080}, "metrics have no Service"
     assert f"system:serviceaccount:{GATE_NAMESPACE}:dynamiq-gate" == options.GATE
 
 
@@ -79,6 +79,22 @@ def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPat
     given = options.parser().parse_args(container["args"])
     assert given.store.startswith("sqlite:///var/lib/dynamiq-recorder/" if path == SQLITE else "postgresql://")
     assert str(given.prices).startswith(next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "prices"))
+
+
+@pytest.mark.parametrize("path", [SQLITE, POSTGRES])
+def test_what_one_store_has_is_not_taken_for_the_others(path: str) -> None:
+    """Both may be there at a time, since `kubectl apply -k` removes nothing: then one of them alone serves."""
+    (workload,) = documents(path)
+    (service,), (budget,) = documents("recorder/service.yaml"), documents("overlays/recorder-postgres/disruption-budget.yaml")
+    (policy,) = documents("recorder/network-policy.yaml")
+    overlay = yaml.safe_load((MANIFESTS / "overlays/recorder-postgres/kustomization.yaml").read_text())
+    (patch,) = [made for each in overlay["patches"] if (made := yaml.safe_load(each["patch"]))["kind"] == "Service"]
+    selectors = {SQLITE: service["spec"]["selector"], POSTGRES: service["spec"]["selector"] | patch["spec"]["selector"]}
+    labels = workload["spec"]["template"]["metadata"]["labels"].items()
+    assert {where for where, selector in selectors.items() if selector.items() <= labels} == {path}
+    assert workload["spec"]["selector"]["matchLabels"].items() == labels
+    assert (budget["spec"]["selector"]["matchLabels"].items() <= labels) is (path == POSTGRES)
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
 
 
 def test_sqlite_has_one_recorder() -> None:
