@@ -44,6 +44,7 @@ class Upkeep:
         try:
             health.fullness = context.store.fullness()
             context.store.check()
+            context.queue.is_written()
             metrics.store_bytes.set(context.store.bytes())
             wrong = ""
         except Unavailable as error:

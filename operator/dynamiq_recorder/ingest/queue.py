@@ -71,6 +71,12 @@ class Queue:
         """Runs that wait."""
         return self._runs
 
+    def is_written(self) -> None:
+        """Somebody else has written the store: that a commit failed before says nothing any more. Else it would be for the next commit to say
+        so, and none comes to a recorder that is not ready.
+        """
+        self._note("")
+
     async def put(self, batch: Batch, size: int) -> None:
         """Returns once it is committed. Raises Full and Closed at once, and whatever the store raises, such as Unavailable."""
         loop = asyncio.get_running_loop()
