@@ -118,6 +118,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
         metrics=metrics,
         prices=prices,
         health=Health(),
+        keep=options.keep,
         no_spans_at=options.no_spans_at,
         full_at=options.full_at,
     )

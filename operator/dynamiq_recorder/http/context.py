@@ -23,7 +23,7 @@ from dynamiq_recorder.ingest.parsed import Prices
 from dynamiq_recorder.ingest.queue import Queue
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.observed import Metrics
-from dynamiq_recorder.store.interface import Store
+from dynamiq_recorder.store.interface import Retention, Store
 
 READS, EXPORTS = 8, 2
 """Questions to the store at a time, and exports."""
@@ -44,7 +44,7 @@ class Health:
 
 @dataclass
 class Context:
-    """One per process, of one event loop. `no_spans_at`, `full_at`: of the disk's fullness."""
+    """One per process, of one event loop. `keep`: how old runs may be. `no_spans_at`, `full_at`: of the disk's fullness."""
 
     store: Store
     queue: Queue
@@ -56,6 +56,7 @@ class Context:
     metrics: Metrics
     prices: Prices
     health: Health
+    keep: Retention
     no_spans_at: float = 0.85
     full_at: float = 0.95
     arriving: Arriving = field(default_factory=Arriving)

@@ -28,6 +28,7 @@ from dynamiq_recorder.model import Batch
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 FULL_FOR = 60
 """Seconds that senders wait while the disk is full."""
+NOT_TAKEN = "a run of this id is there from its App's pod or another sender, or was deleted: it stays as it is"
 router = APIRouter()
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,11 @@ async def _stored(
         parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
         del given
     if parsed.batch.runs or parsed.batch.instances:
-        await context.queue.put(_fitting(context, parsed.batch), size)
+        refused = await context.queue.put(_fitting(context, parsed.batch), size)
         context.active[sender.app_uid] = None
+        if refused:
+            parsed.rejected += refused
+            parsed.says = "; ".join(filter(None, (parsed.says, NOT_TAKEN)))
     return parsed
 
 
@@ -122,9 +126,10 @@ def _read(raw: bytes, kind: str) -> _Given:
 
 def _parse(given: _Given, sender: Sender, context: Context) -> Parsed:
     now = time.time_ns() // 1000
+    oldest = context.keep.runs_from(now)
     if given.groups:
-        return otlp.parse(given.groups, sender, context.prices, now)
-    return sdk.parse(given.runs, sender, context.prices, now)
+        return otlp.parse(given.groups, sender, context.prices, now, oldest)
+    return sdk.parse(given.runs, sender, context.prices, now, oldest)
 
 
 def _claimed(given: _Given) -> str | None:

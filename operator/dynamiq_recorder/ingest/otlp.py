@@ -24,14 +24,14 @@ _CALLS = frozenset({"chat", "completion", "text_completion", "generate_content",
 """`gen_ai.operation.name` of what calls a model; an agent's spans have others, and repeat the tokens of their calls."""
 
 
-def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int) -> Parsed:
-    """The runs of a request. `now`: microseconds."""
+def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int, oldest: int = 1) -> Parsed:
+    """The runs of a request. `now`, `oldest`: microseconds; what began before the latter is refused."""
     refusals, runs, instances = Refusals(), [], []
     for group in groups:
         instance = _instance(group.resource, sender, now) if sender.pod_uid is not None else None
         if instance is not None:
             instances.append(instance)
-        runs += _Reader(group, sender, prices, now, refusals, instance.id if instance else None).runs()
+        runs += _Reader(group, sender, prices, (now, oldest), refusals, instance.id if instance else None).runs()
     return Parsed(Batch(runs=tuple(runs), instances=tuple(instances)), refusals.count, refusals.says)
 
 
@@ -59,8 +59,11 @@ def _instance(resource: dict[str, Any], sender: Sender, now: int) -> Instance | 
 class _Reader:
     """The runs of one group."""
 
-    def __init__(self, group: Group, sender: Sender, prices: Prices, now: int, refusals: Refusals, instance: str | None) -> None:
-        self._sender, self._prices, self._now, self._refusals, self._instance = sender, prices, now, refusals, instance
+    def __init__(
+        self, group: Group, sender: Sender, prices: Prices, times: tuple[int, int], refusals: Refusals, instance: str | None
+    ) -> None:
+        self._sender, self._prices, self._refusals, self._instance = sender, prices, refusals, instance
+        self._now, self._oldest = times
         self._spans = {(span.trace_id, span.span_id): span for span in group.spans}
         self._below: dict[tuple[str, str], list[InSpan]] = {}
         self._roots: list[InSpan] = []
@@ -76,7 +79,7 @@ class _Reader:
         for root in self._roots:
             below = self._tree(root)
             taken += 1 + len(below)
-            if says := wrong_time(root.start // 1000, self._now):
+            if says := wrong_time(root.start // 1000, self._now, self._oldest):
                 self._refusals.add(1 + len(below), says)
                 continue
             if len(below) > SPANS_OF_A_RUN:

@@ -11,7 +11,6 @@ from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, Batch, Tokens
 
 AHEAD_MAX = 600 * MICROSECONDS
 """By how much a sender's clock may be ahead of this one."""
-OLDEST = 365 * 86400 * MICROSECONDS
 LONGEST = 30 * 86400 * MICROSECONDS
 MODELS_OF_A_RUN = 20
 SPANS_OF_A_RUN = 5000
@@ -49,12 +48,12 @@ class Refusals:
         return "; ".join(self._says)
 
 
-def wrong_time(started_at: int, now: int) -> str:
+def wrong_time(started_at: int, now: int, oldest: int) -> str:
     """Why a run of this start is not taken; empty where it is."""
     if started_at > now + AHEAD_MAX:
         return "a run began more than ten minutes from now: the sender's clock is wrong"
-    if started_at < now - OLDEST:
-        return "a run began more than a year ago, or says no time: the sender's clock is wrong"
+    if started_at < oldest:
+        return "a run began longer ago than runs are kept, or says no time: it is not recorded any more, or the sender's clock is wrong"
     return ""
 
 

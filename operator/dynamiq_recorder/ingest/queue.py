@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -77,8 +78,8 @@ class Queue:
         """
         self._note("")
 
-    async def put(self, batch: Batch, size: int) -> None:
-        """Returns once it is committed. Raises Full and Closed at once, and whatever the store raises, such as Unavailable."""
+    async def put(self, batch: Batch, size: int) -> int:
+        """Returns once it is committed, with how many of its spans the store refused. Raises Full and Closed at once, and whatever the store raises, such as Unavailable."""
         loop = asyncio.get_running_loop()
         entry = _Waiting(batch, size, loop, loop.create_future())
         with self._changed:
@@ -91,7 +92,7 @@ class Queue:
             self._runs += len(batch.runs)
             self._bytes += size
             self._changed.notify()
-        await entry.done
+        return await entry.done
 
     def close(self) -> None:
         """Commits what waits, and ends."""
@@ -124,22 +125,22 @@ class Queue:
     def _commit(self, taken: list[_Waiting]) -> None:
         began = monotonic()
         try:
-            new = self._store.write([each.batch for each in taken])
+            written = self._store.write([each.batch for each in taken])
         except Unavailable as error:
             self._note(str(error) or "the store is not available")
-            self._answer(taken, error)
+            self._answer(taken, [0] * len(taken), error)
         except Exception as error:
             # One batch that the store does not take must not take the others with it.
             if len(taken) == 1:
                 log.exception("a batch cannot be stored")
-                self._answer(taken, error)
+                self._answer(taken, [0], error)
                 return
             for each in taken:
                 self._commit([each])
         else:
             self._note("")
-            self._observer.committed(sum(len(each.batch.runs) for each in taken), new, monotonic() - began)
-            self._answer(taken, None)
+            self._observer.committed(sum(len(each.batch.runs) for each in taken), written.new, monotonic() - began)
+            self._answer(taken, written.refused, None)
 
     def _note(self, failed: str) -> None:
         if bool(failed) != bool(self.failed):
@@ -147,16 +148,16 @@ class Queue:
         self.failed = failed
 
     @staticmethod
-    def _answer(taken: list[_Waiting], error: Exception | None) -> None:
-        for each in taken:
+    def _answer(taken: list[_Waiting], refused: Sequence[int], error: Exception | None) -> None:
+        for each, count in zip(taken, refused, strict=True):
             with contextlib.suppress(RuntimeError):  # its loop has ended
-                each.loop.call_soon_threadsafe(_settle, each.done, error)
+                each.loop.call_soon_threadsafe(_settle, each.done, count, error)
 
 
-def _settle(done: asyncio.Future[int], error: Exception | None) -> None:
+def _settle(done: asyncio.Future[int], refused: int, error: Exception | None) -> None:
     if done.done():
         return
     if error is None:
-        done.set_result(0)
+        done.set_result(refused)
     else:
         done.set_exception(error)

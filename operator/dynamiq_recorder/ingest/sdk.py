@@ -50,8 +50,8 @@ def from_json(body: bytes) -> list[_Given]:
     return runs
 
 
-def parse(given: list[_Given], sender: Sender, prices: Prices, now: int) -> Parsed:
-    """The runs of a request. `now`: microseconds."""
+def parse(given: list[_Given], sender: Sender, prices: Prices, now: int, oldest: int = 1) -> Parsed:
+    """The runs of a request. `now`, `oldest`: microseconds; what began before the latter is refused."""
     refusals, runs = Refusals(), []
     there = {each["id"]: each for each in given if isinstance(each.get("id"), str) and 0 < len(each["id"]) <= 64}
     if len(there) < len(given) and (without := sum(not isinstance(each.get("id"), str) or not 0 < len(each["id"]) <= 64 for each in given)):
@@ -71,7 +71,7 @@ def parse(given: list[_Given], sender: Sender, prices: Prices, now: int) -> Pars
         began, ended = _time(root.get("start_time")), _time(root.get("end_time"))
         if ended is None and root.get("status") is None:
             continue  # under way: it is sent again when it has ended
-        if says := wrong_time(began or 0, now):
+        if says := wrong_time(began or 0, now, oldest):
             refusals.add(1 + len(tree), says)
             continue
         if len(tree) > SPANS_OF_A_RUN:

@@ -42,6 +42,8 @@ class Connection(Protocol):
     again: bool
     looked_up: str
     """After a list of keys `i`: JOIN runs r, each by its key, whatever the database thinks of how many there are."""
+    locking: str
+    """What follows a SELECT whose lines are about to be changed."""
     fence: str
     """At the end of a subquery that is to be asked for each line, by its index."""
 
@@ -114,9 +116,6 @@ class Connection(Protocol):
 
 class Database(Protocol):
     """All of it raise Unavailable."""
-
-    locking: str
-    """What follows a SELECT whose lines are about to be changed."""
 
     def reading(self) -> AbstractContextManager[Connection]:
         """What is there at its begin."""

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store import rollups
-from dynamiq_recorder.store.database import MANY, Connection, Database
-from dynamiq_recorder.store.filters import conditions
+from dynamiq_recorder.store.database import MANY, Connection, Database, Lines
+from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.tally import Tally
 
 
-def delete(database: Database, wanted: Filter) -> int:
-    """See Store.delete. In pieces: what came first is gone even if a later piece fails."""
+def delete(database: Database, wanted: Filter, now: int) -> int:
+    """See Store.delete. In pieces: what came first is gone even if a later piece fails. `now`: microseconds."""
     gone = 0
-    while piece := database.transact(lambda connection: _delete_some(database, connection, wanted)):
-        gone += piece
-    if gone:
+    try:
+        while piece := database.transact(lambda connection: _delete_some(connection, database, wanted, now)):
+            gone += piece.gone
+    finally:
         database.deleted()
     return gone
 
 
-def _delete_some(database: Database, connection: Connection, wanted: Filter) -> int:
+class _Piece(msgspec.Struct, frozen=True):
+    gone: int
+
+
+def _delete_some(connection: Connection, database: Database, wanted: Filter, now: int) -> _Piece | None:
+    """None where there is no run of the filter any more. Those that retention deletes at the same time are not counted."""
+    _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, wanted.app_uid),))
     where = conditions(connection, wanted)
     if where is None:
-        return 0
+        return None
     keys = [line[0] for line in connection.all(f"SELECT r.key FROM runs r WHERE {where.sql} LIMIT {MANY}", where.values)]  # noqa: S608
-    return delete_keys(database, connection, keys)
+    return _Piece(_delete_keys(database, connection, keys, now)) if keys else None
 
 
-def delete_run(database: Database, run_id: str) -> bool:
+def delete_run(database: Database, run_id: str, now: int) -> bool:
     """See Store.delete_run."""
     try:
         identity = database.id_in(run_id)
@@ -39,26 +48,29 @@ def delete_run(database: Database, run_id: str) -> bool:
         return False
 
     def work(connection: Connection) -> int:
+        _hold(connection, "SELECT a.namespace, a.name FROM runs r JOIN apps a ON a.key = r.app_key WHERE r.id = ?", (identity,))
         keys = [line[0] for line in connection.all("SELECT key FROM runs WHERE id = ?", (identity,))]
-        return delete_keys(database, connection, keys)
+        return _delete_keys(database, connection, keys, now)
 
-    gone = database.transact(work)
-    if gone:
+    try:
+        return database.transact(work) > 0
+    finally:
         database.deleted()
-    return gone > 0
 
 
-def delete_keys(database: Database, connection: Connection, keys: Sequence[int]) -> int:
-    """Runs with all that is beside them, out of the rollups, too."""
-    if not keys:
-        return 0
-    within, values = connection.within("r.key", keys)
-    named = connection.all(f"SELECT DISTINCT a.namespace, a.name FROM runs r JOIN apps a ON a.key = r.app_key WHERE {within}", values)  # noqa: S608
-    connection.hold_rows(sorted((namespace, name) for namespace, name in named), alone=True)
+def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
+    """Before runs are looked for: those that are found are as they are until the end."""
+    connection.hold_rows([(namespace, name) for namespace, name in connection.all(named, values)], alone=True)
+
+
+def _delete_keys(database: Database, connection: Connection, keys: Sequence[int], now: int) -> int:
+    """Runs with all that is beside them, out of the rollups, too; that they were deleted is kept, so that nobody brings them back."""
     tally = Tally()
     found = stored(database, connection, keys, content=False)
     for have in found:
         tally.add(have.run, have.app, have.row, -1)
     forget(connection, [have.key for have in found])
+    ids = [(database.id_in(have.run.id), now) for have in found]
+    connection.put([(Lines("deleted", ("id", "at"), ids), ("id",))])
     rollups.apply(connection, tally)
     return len(found)

@@ -9,6 +9,7 @@ import msgspec
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import (
+    MICROSECONDS,
     Batch,
     Filter,
     Point,
@@ -30,6 +31,13 @@ class Unavailable(Exception):  # noqa: N818 - named as the errors of kube/
 
 class WrongStore(Exception):  # noqa: N818
     """The store is of a newer version, is used by another recorder, or cannot be opened. The message says what to do."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of batches. `new`: runs that were not there. `refused`: of each batch, the spans (a run is one, too) of runs not taken."""
+
+    new: int
+    refused: tuple[int, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,17 +73,25 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     slowest: float = 0.01
     ratio: float = 1.0
 
+    def runs_from(self, now: int) -> int:
+        """Microseconds: what began before is deleted, and is not taken. A whole hour, so that of an hour all runs are there, or none."""
+        return max(1, (now // MICROSECONDS - self.runs) // 3600 * 3600 * MICROSECONDS)
+
 
 class Store(Protocol):
     """A store of runs. Every call raises Unavailable."""
 
-    def write(self, batches: Sequence[Batch]) -> int:
-        """Stores what is new of them, with rollups and instances, and returns how many runs were new. Integers are of 62 bits and not negative.
+    def write(self, batches: Sequence[Batch]) -> Written:
+        """Stores what is new of them, with rollups and instances. Integers are of 62 bits and not negative.
 
-        Runs are given to rows by what `put_rows` says, whatever row they come with. A run whose id another App's run has is left out.
+        Runs are given to rows by what `put_rows` says, whatever row they come with.
 
-        A run whose id is there is the same run again: its spans are merged by span_id (a later one wins), and its figures and the rollups
-        are brought to what the union says. What comes twice, in one call or two, counts once.
+        A run whose id is there is the same run again where it is of the same App and source, and one of source runtime of the same instance:
+        its spans are merged by span_id (a later one wins), and its figures and the rollups are brought to what the union says. What comes
+        twice, in one call or two, counts once. Otherwise one of source runtime takes the place of one of another source, and is new; all
+        others are refused, so that nobody who knows an id changes what a pod said. A run that was deleted is refused, too.
+
+        What `retain` takes of runs of an hour it takes of those that come later for it.
         """
         ...
 

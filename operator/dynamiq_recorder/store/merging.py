@@ -1,9 +1,12 @@
-"""A run that was sent again: the union of what was sent, and what it comes to."""
+"""A run that was sent again: whether it is taken, the union of what was sent, and what it comes to."""
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 import msgspec
 
+from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.model import Run, Span
 
@@ -11,6 +14,31 @@ _FIGURES = ("cost", "unpriced", "model_calls", "models", "tokens", "node_count",
 _IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept")
 """Stay as they were first."""
 _SAID = tuple(name for name in Run.__struct_fields__ if name not in (*_FIGURES, *_IDENTITY))
+
+
+class Meeting(Enum):
+    """What a run is to the one that has its id already."""
+
+    SAME = auto()
+    INSTEAD = auto()
+    REFUSED = auto()
+
+
+def meeting(have: Run, given: Run, *, same_app: bool) -> Meeting:
+    """Ids are told to callers, so an id alone proves nothing: what a pod said only its own process changes, and it takes the place of what
+    anybody else has sent under its id, whichever App that was for.
+    """
+    is_pods = have.source is RunSource.RUNTIME
+    if same_app and have.source is given.source and (not is_pods or have.instance == given.instance):
+        return Meeting.SAME
+    return Meeting.INSTEAD if given.source is RunSource.RUNTIME and not is_pods else Meeting.REFUSED
+
+
+def bare(run: Run) -> Run:
+    """Without its spans and content."""
+    return msgspec.structs.replace(
+        run, spans=(), node_count=max(run.node_count, len(run.spans)), error=None, input=None, output=None, extra=None
+    )
 
 
 def with_sums(run: Run) -> Run:

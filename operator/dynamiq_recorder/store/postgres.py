@@ -72,6 +72,7 @@ class PostgresConnection:
     """
 
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
+    locking = " FOR UPDATE"
     fence = " OFFSET 0"
 
     def __init__(self, raw: Raw, plans: Plans | None = None, *, again: bool = False) -> None:
@@ -190,15 +191,13 @@ class PostgresConnection:
 
     def _locks(self, names: Sequence[str], function: str) -> list[Question]:
         """In one order for all, so that nobody waits for whoever waits for it."""
-        numbers = sorted(_number(name) for name in names)
+        numbers = sorted(lock_number(name) for name in names)
         question = f"SELECT count({function}(number)) FROM unnest(?::bigint[]) number"  # noqa: S608 - our own names
         return [(question, literals(["bigint"], [(number,) for number in numbers]))]
 
 
 class PostgresDatabase:
     """Connections to a database. Raises WrongStore where the server is too old, Unavailable where it is away or lets nobody in."""
-
-    locking = " FOR UPDATE"
 
     def __init__(self, address: str, *, readers: int = READERS, writers: int = WRITERS) -> None:
         _try(address)
@@ -336,7 +335,8 @@ def _named() -> Iterator[None]:
         raise Unavailable(f"PostgreSQL: {error}") from error
 
 
-def _number(name: str) -> int:
+def lock_number(name: str) -> int:
+    """Of an advisory lock."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 

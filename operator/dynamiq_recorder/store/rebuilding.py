@@ -6,13 +6,13 @@ from dynamiq_recorder.model import MICROSECONDS
 from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.database import MANY, Connection, Database
 from dynamiq_recorder.store.loading import stored
-from dynamiq_recorder.store.retention import notes, thinned_until
+from dynamiq_recorder.store.retention import thinned
 from dynamiq_recorder.store.tally import HOUR, Tally
 
 
 def rebuild(database: Database, connection: Connection) -> None:
     """See Store.rebuild_rollups. Of nodes, the hours whose spans are not all there stay, too."""
-    thinned = thinned_until(notes(connection))
+    whole_from = thinned(connection).until
     named = connection.all("SELECT DISTINCT namespace, name FROM apps")
     connection.hold_rows(sorted((namespace, name) for namespace, name in named), alone=True)
     for (app,) in connection.all("SELECT key FROM apps ORDER BY key"):
@@ -21,11 +21,11 @@ def rebuild(database: Database, connection: Connection) -> None:
         if first is not None:
             hour = first // MICROSECONDS // HOUR * HOUR
             connection.do("DELETE FROM rollups WHERE app_key = ? AND at >= ?", (app, hour))
-            connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at >= ?", (app, max(hour, thinned)))
-            _count_again(database, connection, app, thinned)
+            connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at >= ?", (app, max(hour, whole_from)))
+            _count_again(database, connection, app, whole_from)
 
 
-def _count_again(database: Database, connection: Connection, app: int, thinned: int) -> None:
+def _count_again(database: Database, connection: Connection, app: int, whole_from: int) -> None:
     last = 0
     while keys := [
         line[0]
@@ -33,6 +33,6 @@ def _count_again(database: Database, connection: Connection, app: int, thinned: 
     ]:
         tally = Tally()
         for have in stored(database, connection, keys, content=False):
-            tally.add(have.run, have.app, have.row, nodes=have.run.started_at >= thinned * MICROSECONDS)
+            tally.add(have.run, have.app, have.row, nodes=have.run.started_at >= whole_from * MICROSECONDS)
         rollups.apply(connection, tally)
         last = keys[-1]

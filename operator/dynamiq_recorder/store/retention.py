@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,14 +12,13 @@ from dynamiq_recorder.store.database import MANY, Connection, Database
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.tally import HOUR, MINUTE
+from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from
 
-_OF_SPANS = ("spans", "contents", "extras")
+_OF_SPANS = ("spans", "contents", "extras", "errors")
 _WHOLE_INSTANCES = (
     "DELETE FROM instances WHERE app_key = ? AND seen_at < ? AND ended <> 0 AND dropped = 0 AND stored >= last_seq AND stored >= highest"
 )
 """Of whom nothing is missing, and whose runs are gone."""
-_OLD, _BY_RATIO = "thinned_until", "thinned_by_ratio_until"
-"""Notes of the hour, in seconds, before which spans have been thinned out."""
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -41,13 +38,14 @@ def retain(database: Database, now: int, keep: Retention) -> int:
     def before(kept: int) -> int:
         return (seconds - kept) // HOUR * HOUR
 
-    cut = _Cut(before(keep.runs), before(keep.spans), before(keep.rollups), before(2 * HOUR))
+    cut = _Cut(keep.runs_from(now) // MICROSECONDS, before(keep.spans), before(keep.rollups), before(2 * HOUR))
     with database.reading() as connection:
         apps = [line[0] for line in connection.all("SELECT key FROM apps ORDER BY key")]
     gone = sum(_old_runs(database, app, cut) + _old_rollups(database, app, cut) for app in apps)
-    gone += _thin(database, apps, _OLD, cut.spans, cut, 0.0, keep.slowest)
+    gone += _old_ids(database, cut)
+    gone += _thin(database, apps, OLD, cut.spans, cut, 0.0, keep.slowest)
     if keep.ratio < 1.0:
-        gone += _thin(database, apps, _BY_RATIO, cut.ripe, cut, keep.ratio, keep.slowest)
+        gone += _thin(database, apps, BY_RATIO, cut.ripe, cut, keep.ratio, keep.slowest)
     if gone:
         database.deleted()
     return gone
@@ -66,6 +64,12 @@ def _old_runs(database: Database, app: int, cut: _Cut) -> int:
     return gone
 
 
+def _old_ids(database: Database, cut: _Cut) -> int:
+    """Of runs that people deleted before the time from which on runs are taken: by then nobody's are taken again."""
+    until = (cut.runs - HOUR) * MICROSECONDS  # a sender's clock may be ahead
+    return database.transact(lambda connection: connection.do("DELETE FROM deleted WHERE at < ?", (until,)))
+
+
 def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
     """Those of minutes go with the runs."""
 
@@ -82,13 +86,8 @@ def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
     return database.transact(work)
 
 
-def notes(connection: Connection) -> dict[str, int]:
-    return {name: value for name, value in connection.all("SELECT name, value FROM notes")}  # noqa: C416 - typed
-
-
-def thinned_until(given: Mapping[str, int]) -> int:
-    """By a store's notes, the second from which on all spans are there."""
-    return max(given.get(_OLD, 0), given.get(_BY_RATIO, 0))
+def thinned(connection: Connection) -> Thinned:
+    return Thinned.of(dict(connection.all(*NOTES)))
 
 
 def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _Cut, ratio: float, slowest: float) -> int:
@@ -96,7 +95,8 @@ def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _
     hour by hour, from where the last look ended.
     """
     with database.reading() as connection:
-        begun = max(cut.runs, notes(connection).get(note, 0))
+        before = thinned(connection)
+    begun = max(cut.runs, before.old if note == OLD else before.by_ratio)
     gone = 0
     for app in apps:
         with database.reading() as connection:
@@ -105,34 +105,27 @@ def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _
                 (app, HOUR, begun, until),
             )
         gone += sum(_thin_hour(database, app, hour, ratio, slowest) for (hour,) in hours)
+    kept = [(note, max(begun, until)), (SLOWEST, round(slowest * WHOLE)), *([(RATIO, round(ratio * WHOLE))] if note == BY_RATIO else [])]
     put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    database.transact(lambda connection: connection.do(put, (note, max(begun, until))))
+    database.transact(lambda connection: connection.tell(put, kept))
     return gone
 
 
 def _thin_hour(database: Database, app: int, hour: int, ratio: float, slowest: float) -> int:
     failed = ", ".join(f"'{status.value}'" for status in FAILED_STATUSES)
-    times = (app, hour * MICROSECONDS, (hour + HOUR) * MICROSECONDS)
     gone = last = 0
     while True:
         with database.reading() as connection:
-            source = f"FROM runs{connection.by('runs_time')} WHERE app_key = ? AND started_at >= ? AND started_at < ?"
-            slow = _slow_from(connection, source, times, slowest)
+            source, times = of_hour(connection, app, hour)
+            slow = slow_from(connection, source, times, slowest)
             lines = connection.all(
                 f"SELECT key, id {source} AND key > ? AND duration <= ? AND status NOT IN ({failed}) ORDER BY key LIMIT {MANY}",
                 (*times, last, slow),
             )
-        gone += _bare(database, [key for key, run_id in lines if _share(database.id_out(run_id)) >= ratio])
+        gone += _bare(database, [key for key, run_id in lines if share(database.id_out(run_id)) >= ratio])
         if len(lines) < MANY:
             return gone
         last = lines[-1][0]
-
-
-def _slow_from(connection: Connection, source: str, times: Sequence[int], slowest: float) -> int:
-    """The duration above which the runs are the slowest."""
-    count = connection.all(f"SELECT count(*) {source}", times)[0][0]
-    lines = connection.all(f"SELECT duration {source} ORDER BY duration DESC LIMIT 1 OFFSET ?", (*times, math.ceil(count * slowest)))
-    return int(lines[0][0]) if lines else -1
 
 
 def _bare(database: Database, keys: Sequence[int]) -> int:
@@ -144,8 +137,3 @@ def _bare(database: Database, keys: Sequence[int]) -> int:
         return forget(connection, keys, _OF_SPANS)
 
     return database.transact(work) if keys else 0
-
-
-def _share(run_id: str) -> float:
-    """From 0 to 1, the same at each look."""
-    return zlib.crc32(run_id.encode()) / 2**32

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import msgspec
 
 from dynamiq_recorder import sketch
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Wanted
-from dynamiq_recorder.store.tally import KEY, MEASURES, NODE_KEY, NODE_MEASURES, Entry, Tally, merge
+from dynamiq_recorder.store.tally import HOUR, KEY, MEASURES, NODE_KEY, NODE_MEASURES, Entry, Tally, merge
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One of the two tables: its key, what a line has by name alone, and its measures; a sketch ends it."""
+    """One of the two tables: its key, what a line has by name alone, and its measures; a sketch ends it.
+
+    `named`: of the key, what senders choose. An App has lines of so many of them in an hour as `most` says; those that come later are OTHER.
+    `hours`: what more a line of an hour is asked for by.
+    """
 
     name: str
     key: tuple[str, ...]
     beside: tuple[str, ...]
     measures: tuple[str, ...]
+    named: tuple[str, ...]
+    most: int
+    hours: str
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.key, *self.beside, *self.measures, "sketch")
 
 
-RUNS = Table("rollups", KEY, (), MEASURES)
-NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES)
+OTHER = "other"
+TRIGGERS, NODES_AND_MODELS = 100, 500
+RUNS = Table("rollups", KEY, (), MEASURES, ("trigger_name",), TRIGGERS, f" AND width = {HOUR}")
+NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES, ("node_id", "model"), NODES_AND_MODELS, "")
 
 
 def apply(connection: Connection, tally: Tally) -> None:
     """Brings the tables to what they are with the tally. The last of a transaction: others wait for the rollups of these Apps."""
     if apps := tally.apps():
-        _bring(connection, apps, {RUNS: dict(tally.runs()), NODES: tally.nodes}, tally.names)
+        _bring(connection, apps, {RUNS: dict(tally.runs()), NODES: tally.nodes}, tally.names, bounded=True)
 
 
 def rekey(connection: Connection, table: Table, where: str, values: tuple[object, ...], other: Callable[[Cell], Cell]) -> None:
@@ -50,21 +59,84 @@ def rekey(connection: Connection, table: Table, where: str, values: tuple[object
     _bring(connection, sorted({key[0] for key in added}), {table: added}, names)
 
 
-def _bring(connection: Connection, apps: Sequence[int], added: Mapping[Table, Mapping[Cell, Entry]], names: Mapping[Cell, str]) -> None:
+def _bring(
+    connection: Connection,
+    apps: Sequence[int],
+    added: Mapping[Table, Mapping[Cell, Entry]],
+    names: Mapping[Cell, str],
+    *,
+    bounded: bool = False,
+) -> None:
     wanted = [Wanted(table.name, table.key, table.columns, sorted(entries)) for table, entries in added.items()]
+    there = [
+        {line[: len(table.key)]: line[len(table.key) :] for line in lines}
+        for table, lines in zip(added, connection.rollups(apps, wanted), strict=True)
+    ]
+    if bounded and any(others := [_others(connection, table, added[table], have) for table, have in zip(added, there, strict=True)]):
+        folded = {table: _folded(entries, other) for (table, entries), other in zip(added.items(), others, strict=True)}
+        _bring(connection, apps, folded, {**names, **{new: OTHER for other in others for new in other.values()}})
+        return
     put = []
-    for (table, entries), each, lines in zip(added.items(), wanted, connection.rollups(apps, wanted), strict=True):
+    for (table, entries), each, have in zip(added.items(), wanted, there, strict=True):
         width, before = len(table.key), len(table.key) + len(table.beside)
-        have = {line[:width]: line[before:] for line in lines}
         made, gone = [], []
         for key in each.keys:
             entry = entries[key]
+            beside: Cell = (names[key],) if table.beside and key in names else ()
             if (old := have.get(key)) is not None:
-                merge(entry, list(old[:-1]), sketch.unpacked(old[-1]))
+                merge(entry, list(old[before - width : -1]), sketch.unpacked(old[-1]))
+                beside = beside or old[: before - width]
             if entry[0][0] > 0:
-                made.append((*key, *((names[key],) if table.beside else ()), *entry[0], sketch.packed(entry[1])))
+                made.append((*key, *beside, *entry[0], sketch.packed(entry[1])))
             elif old is not None:
                 gone.append(key)
         put.append((Lines(table.name, table.columns, made), table.key))
         connection.take(table.name, table.key, gone)
     connection.put(put)
+
+
+def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], there: Container[Cell]) -> dict[Cell, Cell]:
+    """By the keys of names for which there is no room, the keys in their place.
+
+    A name that has a line in the hour keeps it. One that has none, and of which something is taken away, was among the others.
+    """
+    places = [table.key.index(name) for name in table.named]
+    at = table.key.index("at")
+    found: dict[tuple[int, int], dict[Cell, bool]] = {}
+    known: set[tuple[int, int, Cell]] = set()
+    for key, (measures, _) in entries.items():
+        app, hour, names = key[0], key[at] // HOUR * HOUR, tuple(key[place] for place in places)
+        if key in there:
+            known.add((app, hour, names))
+        elif names[0]:
+            comes = found.setdefault((app, hour), {})
+            comes[names] = comes.get(names, True) and measures[0] > 0
+    new = {hour: {names: comes for names, comes in each.items() if (*hour, names) not in known} for hour, each in found.items()}
+    missing = {hour: each for hour, each in new.items() if each}
+    if not missing:
+        return {}
+    sql = f"SELECT DISTINCT {', '.join(table.named)} FROM {table.name} WHERE app_key = ?{table.hours} AND at = ?"  # noqa: S608
+    over: set[tuple[int, int, Cell]] = set()
+    for hour, lines in zip(missing, connection.ask([(sql, hour) for hour in missing]), strict=True):
+        have = set(lines)
+        for names, is_added in missing[hour].items():
+            if names not in have and is_added and len(have) < table.most:
+                have.add(names)
+            elif names not in have:
+                over.add((*hour, names))
+    others: dict[Cell, Cell] = {}
+    for key in entries if over else ():
+        if (key[0], key[at] // HOUR * HOUR, tuple(key[place] for place in places)) in over:
+            others[key] = tuple(OTHER if place in places and value else value for place, value in enumerate(key))
+    return others
+
+
+def _folded(entries: Mapping[Cell, Entry], others: Mapping[Cell, Cell]) -> dict[Cell, Entry]:
+    made: dict[Cell, Entry] = {}
+    for key, entry in entries.items():
+        new = others.get(key, key)
+        if new in made:
+            merge(made[new], *entry)
+        else:
+            made[new] = (list(entry[0]), dict(entry[1]))
+    return made

@@ -9,7 +9,7 @@ from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
 from dynamiq_recorder.store import attribution, deleting, paging, reading, rebuilding, retention, schema, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
-from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort
+from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort, Written
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.texts import clean
 
@@ -30,13 +30,13 @@ class SqlStore:
             database.close()
             raise
 
-    def write(self, batches: Sequence[Batch]) -> int:
+    def write(self, batches: Sequence[Batch]) -> Written:
         return writing.write(self._database, batches)
 
     def load(self, pieces: Iterator[Sequence[Batch]]) -> int:
         """Writes all that comes to a store that nobody else uses, with its indexes made at the end: for a soak."""
         with self._database.loading():
-            return sum(self.write(piece) for piece in pieces)
+            return sum(self.write(piece).new for piece in pieces)
 
     def put_rows(self, rows: Sequence[Row]) -> int:
         return attribution.put_rows(self._database, rows)
@@ -76,14 +76,19 @@ class SqlStore:
 
     def add_score(self, run_id: str, score: Score) -> bool:
         columns = ("run_key", "name", "by_whom", "value", "comment", "at", "row_key")
-
+        try:
+            identity = self._database.id_in(run_id)
+        except ValueError:
+            return False
         comment = clean(score.comment) if score.comment is not None else None
 
         def work(connection: Connection) -> bool:
-            key = self._key(connection, run_id)
-            if key is None:
+            sql = f"SELECT key, row_key FROM runs WHERE id = ?{connection.locking}"  # noqa: S608 - our own names
+            # Whoever changed the run while it was waited for has put a line of it in the old one's place, which only a second look finds.
+            found = connection.all(sql, (identity,)) or connection.all(sql, (identity,))
+            if not found:
                 return False
-            row = connection.all(f"SELECT row_key FROM runs WHERE key = ?{self._database.locking}", (key,))[0][0]  # noqa: S608
+            ((key, row),) = found
             line = (key, clean(score.name), clean(score.by), score.value, comment, score.at, row)
             connection.put([(Lines("scores", columns, [line]), columns[:3])])
             return True
@@ -112,10 +117,10 @@ class SqlStore:
         return lines[0][0] if lines else None
 
     def delete(self, wanted: Filter) -> int:
-        return deleting.delete(self._database, wanted)
+        return deleting.delete(self._database, wanted, self._clock())
 
     def delete_run(self, run_id: str) -> bool:
-        return deleting.delete_run(self._database, run_id)
+        return deleting.delete_run(self._database, run_id, self._clock())
 
     def retain(self, now: int, keep: Retention) -> int:
         return retention.retain(self._database, now, keep)

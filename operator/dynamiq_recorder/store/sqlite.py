@@ -40,7 +40,7 @@ class SqliteConnection:
 
     again = False
     looked_up = "CROSS JOIN runs r ON r.key = i.key"
-    fence = ""
+    locking = fence = ""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
@@ -106,8 +106,6 @@ class SqliteConnection:
 
 class SqliteDatabase:
     """A file and its connections. Raises WrongStore where another process writes it, or where it can't be opened."""
-
-    locking = ""
 
     def __init__(self, path: Path, *, cache: int = CACHE) -> None:
         self._path, self._cache = path, cache

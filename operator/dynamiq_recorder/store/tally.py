@@ -80,11 +80,12 @@ class Tally:
         for span in spans:
             if span.status is _SKIPPED:
                 continue
-            key = (app, at, row, span.node_id, span.model or "")
+            key = (app, at, row, span.node_id, (span.model or "") if span.is_model else "")
             entry = self.nodes.get(key)
             if entry is None:
                 entry = self.nodes[key] = ([0] * len(NODE_MEASURES), {})
-            self.names[key] = span.name
+            if sign > 0:
+                self.names[key] = span.name
             measures, buckets = entry
             measures[0] += sign
             if span.status is _FAILED:
@@ -94,13 +95,13 @@ class Tally:
             duration = span.duration
             measures[3] += sign * duration
             measures[4] += sign * (max(0, duration - inside.get(span.span_id, 0)) if inside else duration)
-            if span.tokens is not NO_TOKENS:
+            if span.is_model:  # what is around a call has its tokens, too, and what came from a cache had those of another run
                 _count_tokens(measures, 5, span.tokens, sign)
-            if span.cost is not None:
-                measures[13] += sign * span.cost
-                measures[14] += sign
-            elif span.is_model:
-                measures[15] += sign
+                if span.cost is not None:
+                    measures[13] += sign * span.cost
+                    measures[14] += sign
+                else:
+                    measures[15] += sign
             number = bucket(duration)
             buckets[number] = buckets.get(number, 0) + sign
 

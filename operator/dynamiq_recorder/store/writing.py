@@ -13,11 +13,13 @@ from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.columns import Gathered, add_lines
 from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.forgetting import forget
+from dynamiq_recorder.store.interface import Written
 from dynamiq_recorder.store.loading import Stored, stored
-from dynamiq_recorder.store.merging import union
+from dynamiq_recorder.store.merging import Meeting, bare, meeting, union
 from dynamiq_recorder.store.periods import Periods, Times
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.texts import clean, storable
+from dynamiq_recorder.store.thinning import NOTES, Thinned, Thinning
 
 Pinned = tuple[int, str | None]
 """An App's key, and pins."""
@@ -48,21 +50,33 @@ class _Note(msgspec.Struct):
         return (self.stored, self.pod_uid, *(value for each in largest for value in (each, each)))
 
 
-def write(database: Database, batches: Sequence[Batch]) -> int:
+def write(database: Database, batches: Sequence[Batch]) -> Written:
     """See Store.write."""
     runs: dict[Any, Run] = {}
-    for batch in batches:
+    of_batches: list[dict[Any, int]] = []
+    refused: set[tuple[int, Any]] = set()
+    for place, batch in enumerate(batches):
+        of_batches.append({})
         for run in batch.runs:
             identity = database.id_in(run.id)
             before, now = runs.get(identity), storable(_once(run))
-            if before is None:
-                runs[identity] = now
-            elif before.app_uid == now.app_uid:
-                runs[identity] = union(before, now)
+            of_batches[place][identity] = 1 + len(now.spans)
+            how = Meeting.INSTEAD if before is None else meeting(before, now, same_app=before.app_uid == now.app_uid)
+            if how is Meeting.REFUSED:
+                refused.add((place, identity))
+                continue
+            if before is not None and how is Meeting.INSTEAD:
+                refused |= {(other, identity) for other in range(place) if identity in of_batches[other]}
+            runs[identity] = union(before, now) if before is not None and how is Meeting.SAME else now
     given = _Given(dict(sorted(runs.items())), [instance for batch in batches for instance in batch.instances])
     if not runs and not given.instances:
-        return 0
-    return database.transact(lambda connection: _write(database, connection, given))
+        return Written(0, (0,) * len(batches))
+    new, not_taken = database.transact(lambda connection: _write(database, connection, given))
+    refused |= {(place, identity) for identity in not_taken for place, brought in enumerate(of_batches) if identity in brought}
+    counts = [0] * len(batches)
+    for place, identity in refused:
+        counts[place] += of_batches[place][identity]
+    return Written(new, tuple(counts))
 
 
 def _once(run: Run) -> Run:
@@ -71,34 +85,45 @@ def _once(run: Run) -> Run:
     return run if len(spans) == len(run.spans) else msgspec.structs.replace(run, spans=tuple(spans.values()))
 
 
-def _write(database: Database, connection: Connection, given: _Given) -> int:
-    known = _known(database, connection, given)
-    new = {identity: run for identity, run in given.runs.items() if identity not in known.there} if known.there else given.runs
+def _write(database: Database, connection: Connection, given: _Given) -> tuple[int, set[Any]]:
+    """How many runs were new, and the ids of those that are not taken."""
+    known = _known(connection, given)
+    thinning = Thinning(connection, known.thinned)
+    met = _meet(database, connection, given, known, thinning) if known.there else _Met()
+    new = given.runs
+    if known.there or known.deleted:
+        new = {identity: run for identity, run in new.items() if identity not in known.there and identity not in known.deleted}
+        new |= {database.id_in(run.id): run for _, run in met.instead}
     instances = _instances(connection, given.instances, new.values(), known.apps, known.instances)
     tally, lines = Tally(), Gathered()
     for (identity, run), key in zip(new.items(), known.keys, strict=False):
         app = known.apps[run.app_uid]
         row = row_of(run, app, known.rows)
-        add_lines(lines, run, key, app, row, instances.get(run.instance or ""), identity)
+        kept = bare(run) if known.thinned.reaches(run) and thinning.takes(run, app) else run
+        add_lines(lines, kept, key, app, row, instances.get(run.instance or ""), identity)
         tally.add(run, app, row)
-    if known.there:
-        _merge(database, connection, {key: given.runs[identity] for identity, key in known.there.items()}, known.apps, tally, lines)
+    if met.again or met.instead:
+        _change(database, connection, met, tally, lines)
     connection.insert(lines.tables())
     rollups.apply(connection, tally)
-    return len(new)
+    return len(new), met.refused | known.deleted
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; and keys for new runs."""
+    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; ids of runs that people deleted; what
+    is thinned out; and keys for new runs.
+    """
 
     apps: Mapping[str, int]
     rows: Mapping[Pinned, Periods]
     there: Mapping[Any, int]
     instances: Mapping[str, int]
+    deleted: set[Any]
+    thinned: Thinned
     keys: Sequence[int]
 
 
-def _known(database: Database, connection: Connection, given: _Given) -> _Known:
+def _known(connection: Connection, given: _Given) -> _Known:
     """Asked at once: on the way to a database the waits are what takes time."""
     runs = given.runs.values()
     names = {(run.app_uid, run.namespace, run.app) for run in runs}
@@ -111,6 +136,7 @@ def _known(database: Database, connection: Connection, given: _Given) -> _Known:
         (f"SELECT uid, coalesce(became, key) FROM apps WHERE {within}", values),  # noqa: S608 - our own names
         (f"SELECT {_TIMES} FROM app_rows WHERE app_key IN ({apps_of})", values),  # noqa: S608 - our own names
         connection.new_keys(len(given.runs)),
+        NOTES,
     ]
     processes = sorted({run.instance for run in runs if run.instance is not None} | {clean(instance.id) for instance in given.instances})
     parts = list(pieces(processes))
@@ -119,8 +145,9 @@ def _known(database: Database, connection: Connection, given: _Given) -> _Known:
         questions.append((f"SELECT instance_id, key FROM instances WHERE {condition}", ids))  # noqa: S608 - our own names
     for piece in pieces(list(given.runs)):
         condition, ids = connection.within("id", piece)
-        questions.append((f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{database.locking}", ids))  # noqa: S608 - our own names
-    apps, rows, keys, *there = connection.ask(questions)[len(held) :]
+        questions.append((f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{connection.locking}", ids))  # noqa: S608 - our own names
+        questions.append((f"SELECT id FROM deleted WHERE {condition}", ids))  # noqa: S608 - our own names
+    apps, rows, keys, notes, *there = connection.ask(questions)[len(held) :]
     found: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
     if len(found) < len(wanted):
         found = app_keys(connection, names, given.instances)
@@ -128,8 +155,10 @@ def _known(database: Database, connection: Connection, given: _Given) -> _Known:
     return _Known(
         found,
         _periods(asked, rows),
-        {identity: key for lines in there[len(parts) :] for identity, key in lines},
+        {identity: key for lines in there[len(parts) :: 2] for identity, key in lines},
         {name: key for lines in there[: len(parts)] for name, key in lines},
+        {identity for lines in there[len(parts) + 1 :: 2] for (identity,) in lines},
+        Thinned.of(dict(notes)),
         connection.keys_of(keys, len(given.runs)),
     )
 
@@ -215,18 +244,42 @@ _NOTE_INSTANCE = (
 )
 
 
-def _merge(
-    database: Database, connection: Connection, again: Mapping[int, Run], apps: Mapping[str, int], tally: Tally, lines: Gathered
-) -> None:
-    """Brings runs that are stored to the union of what was sent. A run that is another App's stays as that App sent it."""
-    changed: list[tuple[Stored, Run]] = []
-    for have in stored(database, connection, sorted(again), content=True):
-        if have.app == apps[again[have.key].app_uid] and (both := union(have.run, again[have.key])) != have.run:
-            changed.append((have, both))
-    rows = periods(connection, {(have.app, both.pins) for have, both in changed})
-    forget(connection, [have.key for have, _ in changed], ("spans", "contents", "extras", "labels", "errors", "runs"))
-    for have, both in changed:
-        row = row_of(both, have.app, rows)
+class _Met(msgspec.Struct):
+    """Of runs whose ids are there: those that are the same run with what they are now, those in whose place a pod's run comes, and the ids of
+    those that are not taken.
+    """
+
+    again: list[tuple[Stored, Run]] = []
+    instead: list[tuple[Stored, Run]] = []
+    refused: set[Any] = set()
+
+
+def _meet(database: Database, connection: Connection, given: _Given, known: _Known, thinning: Thinning) -> _Met:
+    met = _Met()
+    identities = {key: identity for identity, key in known.there.items()}
+    for have in stored(database, connection, sorted(identities), content=True):
+        run = given.runs[identities[have.key]]
+        how = meeting(have.run, run, same_app=have.app == known.apps[run.app_uid])
+        if how is Meeting.REFUSED:
+            met.refused.add(identities[have.key])
+        elif how is Meeting.INSTEAD:
+            met.instead.append((have, run))
+        elif (both := union(have.run, bare(run) if thinning.took(have.run) else run)) != have.run:
+            met.again.append((have, both))
+    beside = {(have.run.namespace, have.run.app) for have, run in met.instead if have.run.app_uid != run.app_uid}
+    if beside:  # where somebody holds these and waits for the runs, one of both begins again
+        connection.hold_rows(sorted(beside), alone=False)
+    return met
+
+
+def _change(database: Database, connection: Connection, met: _Met, tally: Tally, lines: Gathered) -> None:
+    """Brings runs that are stored to what they are now, and takes away those whose place a pod's run has."""
+    rows = periods(connection, {(have.app, both.pins) for have, both in met.again})
+    forget(connection, [have.key for have, _ in met.again], ("spans", "contents", "extras", "labels", "errors", "runs"))
+    forget(connection, [have.key for have, _ in met.instead])
+    for have, _ in (*met.again, *met.instead):
         tally.add(have.run, have.app, have.row, -1)
+    for have, both in met.again:
+        row = row_of(both, have.app, rows)
         tally.add(both, have.app, row)
         add_lines(lines, both, have.key, have.app, row, have.instance, database.id_in(both.id))

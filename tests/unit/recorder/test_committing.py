@@ -17,7 +17,7 @@ import pytest
 
 from dynamiq_recorder.ingest.queue import Closed, Full, Limits, Queue
 from dynamiq_recorder.model import Batch
-from dynamiq_recorder.store.interface import Store, Unavailable
+from dynamiq_recorder.store.interface import Store, Unavailable, Written
 from dynamiq_recorder.store.opening import opened
 from tests.support.cluster import REPOSITORY
 from tests.support.otlp_runs import a_run, request, run_id_of
@@ -40,7 +40,7 @@ class Held:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def write(self, batches: Sequence[Batch]) -> int:
+    def write(self, batches: Sequence[Batch]) -> Written:
         self.begun.set()
         assert self.go.wait(PATIENCE)
         if self.wrong is not None:

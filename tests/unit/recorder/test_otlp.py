@@ -20,6 +20,7 @@ from dynamiq_recorder.ingest import clean, otlp, spans
 from dynamiq_recorder.ingest.parsed import Parsed
 from dynamiq_recorder.model import Run
 from dynamiq_recorder.pricing import Prices
+from dynamiq_recorder.store.interface import Retention
 from tests.support import otlp_runs
 from tests.support.otlp_runs import INSTANCE, a_run, attributes, request, run_id_of, span
 
@@ -33,7 +34,8 @@ IDS = ("traceId", "spanId", "parentSpanId")
 
 def parsed(body: Any, sender: Sender = POD) -> Parsed:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    return otlp.parse(spans.from_json(raw), sender, TABLE, time.time_ns() // 1000)
+    now = time.time_ns() // 1000
+    return otlp.parse(spans.from_json(raw), sender, TABLE, now, Retention().runs_from(now))
 
 
 def the_run(body: Any, sender: Sender = POD) -> Run:
@@ -235,7 +237,7 @@ def test_content_is_cut_to_its_limit_in_bytes() -> None:
     ("began", "says"),
     [
         (3600, "ten minutes from now"),
-        (-400 * 86400, "a year ago"),
+        (-400 * 86400, "than runs are kept"),
         (None, "says no time"),
         (2**30, "ten minutes from now"),
     ],

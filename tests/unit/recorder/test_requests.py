@@ -73,6 +73,18 @@ def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
     assert recorder.metrics()["dynamiq_recorder_runs_refused_total"] == 6
 
 
+def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderStage) -> None:
+    """A caller is told the run's id, and the App's pod passes on what a key's owner sends."""
+    run = a_run(outcome="failed")
+    recorder.record(run)
+    forged = [sdk_runs()[0] | {"id": run_id_of(run)}]
+    for body in ({"runs": forged}, request(a_run(run_id_of(run)))):
+        said = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
+        assert (int(said["rejectedSpans"]) > 0, "stays as it is" in said["errorMessage"]) == (True, True)
+    found = recorder.get(f"/v1/runs/{run_id_of(run)}")
+    assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
+
+
 def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
     packed = {"Content_Encoding": "gzip"}
     bomb = gzip.compress(b" " * (BODY_MAX * 20))

@@ -151,7 +151,7 @@ def test_a_full_disk_is_unavailable_loses_nothing_and_is_used_again_when_there_i
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     store.check()
-    assert store.write([batch(a_run(20_000), a_run(0))]) == 1
+    assert store.write([batch(a_run(20_000), a_run(0))]).new == 1
     said = answers(store, APP, ())
     store.rebuild_rollups()
     assert answers(store, APP, ()) == said
@@ -194,7 +194,7 @@ def test_connections_that_are_cut_are_made_again(server: postgres.Server) -> Non
         raw.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dynamiq-recorder'")
 
     eventually("the store is there again", lambda: _is_there(store), seconds=10)
-    assert store.write([batch(a_run(2))]) == 1
+    assert store.write([batch(a_run(2))]).new == 1
     assert store.page(Filter(app_uid=APP)).total == 2
     store.close()
 
@@ -206,7 +206,7 @@ def test_what_was_prepared_on_a_connection_may_be_gone(server: postgres.Server) 
         store.write([batch(a_run(number))])
     database.transact(lambda connection: connection.tell("DEALLOCATE ALL", [()]))
 
-    assert store.write([batch(a_run(20))]) == 1
+    assert store.write([batch(a_run(20))]).new == 1
     store.close()
 
 

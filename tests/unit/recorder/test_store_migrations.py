@@ -54,7 +54,7 @@ def test_and_goes_on(first: str) -> None:
     before = store.page(Filter(app_uid=APP)).total
     old = first_store.held().runs[0]
 
-    assert store.write([batch(a_run(5_000, instance="i-1", seq=9), a_run(5_001, app_uid="new-app", app="new"), old)]) == 2
+    assert store.write([batch(a_run(5_000, instance="i-1", seq=9), a_run(5_001, app_uid="new-app", app="new"), old)]).new == 2
 
     assert store.page(Filter(app_uid=APP)).total == before + 1
     store.rebuild_rollups()

@@ -77,12 +77,12 @@ def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(s
         if what == "write":
             runs = [drawn(chance, sent + number) for number in range(chance.randrange(60))]
             sent += len(runs)
-            assert store.write([batch(*runs[::2]), batch(*runs[1::2], *runs[:5])]) == len(runs)
+            assert store.write([batch(*runs[::2]), batch(*runs[1::2], *runs[:5])]).new == len(runs)
             plain.write(runs)
         elif what == "again" and plain.runs:
             for run in chance.sample(list(plain.runs.values()), min(5, len(plain.runs))):
                 more = msgspec.structs.replace(run, spans=(*run.spans[1:], a_call(70, cost=9)), status=RunStatus.CUT_OFF)
-                assert store.write([batch(more)]) == 0
+                assert store.write([batch(more)]).new == 0
                 plain.write([union(run, more)])
         elif what == "row":
             rows = chance.sample(_drawn_rows(chance, 8), 3)
@@ -178,7 +178,7 @@ def test_writers_at_once_of_the_same_runs_count_each_once(address: str, processe
         mine: Sequence[Run] = order.sample(runs, len(runs))
         try:
             for start in range(0, len(mine), 20):
-                new.append(own.write([batch(*mine[start : start + 20])]))
+                new.append(own.write([batch(*mine[start : start + 20])]).new)
                 if start % 100 == 0:
                     own.put_rows([order.choice(rows)])
             own.put_rows(rows)

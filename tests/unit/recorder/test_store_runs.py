@@ -50,7 +50,7 @@ def _as_read(run: Run, **changes: Any) -> Run:
 
 
 def test_a_run_comes_back_as_it_was_written(store: Store) -> None:
-    assert store.write([batch(EVERYTHING)]) == 1
+    assert store.write([batch(EVERYTHING)]).new == 1
 
     assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
 
@@ -85,9 +85,9 @@ def test_a_run_that_is_not_there_is_none(store: Store, name: str) -> None:
 def test_a_run_that_is_sent_twice_is_there_once_and_other_spellings_of_its_id_are_it(store: Store) -> None:
     again = msgspec.structs.replace(EVERYTHING, id=EVERYTHING.id.upper())
 
-    assert store.write([batch(EVERYTHING, EVERYTHING), batch(again)]) == 1
-    assert store.write([batch(EVERYTHING)]) == 0
-    assert store.write([batch(again, a_run(2))]) == 1
+    assert store.write([batch(EVERYTHING, EVERYTHING), batch(again)]).new == 1
+    assert store.write([batch(EVERYTHING)]).new == 0
+    assert store.write([batch(again, a_run(2))]).new == 1
 
     assert store.page(Filter(app_uid=APP)).total == 2
     assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
@@ -98,7 +98,7 @@ def test_a_run_that_is_sent_again_with_more_is_the_union_and_a_later_span_wins(s
     second = a_run(spans=(a_call(1, cost=8), a_call(3, cost=None)), node_count=2, status=RunStatus.FAILED, reason="late", duration=90_000)
     store.write([batch(first)])
 
-    assert store.write([batch(second)]) == 0
+    assert store.write([batch(second)]).new == 0
 
     both = store.run(first.id, content=True)
     assert both is not None
@@ -112,7 +112,7 @@ def test_the_run_of_another_app_is_not_changed_by_whoever_knows_its_id(store: St
     store.write([batch(EVERYTHING)])
     forged = msgspec.structs.replace(EVERYTHING, app_uid=OTHER, app="beside", status=RunStatus.SUCCEEDED, input='"mine"')
 
-    assert store.write([batch(forged)]) == 0
+    assert store.write([batch(forged)]).new == 0
 
     assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
     assert store.page(Filter(app_uid=OTHER)).total == 0
@@ -121,7 +121,7 @@ def test_the_run_of_another_app_is_not_changed_by_whoever_knows_its_id(store: St
 def test_neither_is_it_where_both_come_at_once(store: Store) -> None:
     forged = msgspec.structs.replace(EVERYTHING, app_uid=OTHER, app="beside", status=RunStatus.SUCCEEDED)
 
-    assert store.write([batch(EVERYTHING), batch(forged)]) == 1
+    assert store.write([batch(EVERYTHING), batch(forged)]).new == 1
 
     assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
     assert store.page(Filter(app_uid=OTHER)).total == 0

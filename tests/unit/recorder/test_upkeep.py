@@ -23,6 +23,7 @@ from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.table import PriceFile
 from local.pki import Authority
+from tests.support import stored_runs
 from tests.support.cluster import REPOSITORY
 from tests.support.factories import live, progressing, row_manifest, with_meta
 from tests.support.otlp_runs import a_run, request, run_id_of
@@ -167,13 +168,24 @@ def test_a_disk_of_which_nothing_is_known_is_not_told_as_empty(stage: RecorderSt
 
 
 def test_what_is_too_old_is_deleted_and_told(stage: RecorderStage) -> None:
-    stage.start(keep=Retention(runs=3600), retains_every=0.2)
-    old = a_run(began=time.time_ns() - 7200 * 10**9)
-    new = a_run(seq=2)
-    stage.record(old, new)
-    eventually("the old one is gone", lambda: stage.call("GET", f"/v1/runs/{run_id_of(old)}").status_code == 404)
+    old, new = stored_runs.a_run(app_uid=APP_UID, started_at=time.time_ns() // 1000 - 7200 * 10**6), a_run(seq=2)
+    store = opened(stage.store_url)
+    store.write([stored_runs.batch(old)])
+    stage.start(store=store, keep=Retention(runs=3600), retains_every=0.2)
+    stage.record(new)
+    eventually("the old one is gone", lambda: stage.call("GET", f"/v1/runs/{old.id}").status_code == 404)
     assert stage.call("GET", f"/v1/runs/{run_id_of(new)}").status_code == 200
     eventually("it is told", lambda: stage.metrics()["dynamiq_recorder_retention_last_success_timestamp_seconds"] > 0)
+
+
+def test_what_began_before_runs_are_kept_is_not_taken_however_often_it_comes(stage: RecorderStage) -> None:
+    stage.start(keep=Retention(runs=3600))
+    old, new = (a_run(began=time.time_ns() - round(hours * 3600) * 10**9, seq=2) for hours in (2, 0.5))
+    for _ in range(2):
+        said = stage.send(request(old, new)).json()["partialSuccess"]
+        assert (said["rejectedSpans"], "longer ago than runs are kept" in said["errorMessage"]) == ("3", True)
+    series = stage.get(f"/v1/apps/{APP_UID}/metrics")["series"]
+    assert sum(each["total"]["runs"] for each in series) == 1
 
 
 def test_metrics_say_what_an_app_lacks_until_it_is_gone(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,12 @@ CREATE TABLE scores (
 );
 CREATE INDEX scores_row ON scores (row_key, name, value) WHERE row_key IS NOT NULL;
 
+CREATE TABLE deleted ( -- runs that people deleted: whoever sends one again is refused
+    id uuid PRIMARY KEY,
+    at bigint NOT NULL
+);
+CREATE INDEX deleted_at ON deleted (at);
+
 CREATE TABLE rollups (
     app_key bigint NOT NULL,
     width integer NOT NULL, -- 60 or 3600 seconds

@@ -153,6 +153,12 @@ CREATE TABLE scores (
 ) WITHOUT ROWID;
 CREATE INDEX scores_row ON scores (row_key, name, value) WHERE row_key IS NOT NULL;
 
+CREATE TABLE deleted ( -- runs that people deleted: whoever sends one again is refused
+    id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX deleted_at ON deleted (at);
+
 CREATE TABLE rollups (
     app_key INTEGER NOT NULL,
     width INTEGER NOT NULL, -- 60 or 3600 seconds
