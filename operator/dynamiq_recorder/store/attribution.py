@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dynamiq_recorder.model import Row
 from dynamiq_recorder.store import rollups
@@ -41,12 +41,19 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
         lines = connection.all("SELECT DISTINCT pins FROM app_rows WHERE app_key = ?", (app,))
         affected |= {(app, pins) for (pins,) in lines}
     after = periods(connection, affected)
-    touched = _keys(connection, rows)
+    touched = _keys(connection, rows) if restored else set()
     tally = Tally()
     for app, pins in sorted(affected):
         now = after[app, pins]
-        for since, until, row in now.all() if app in restored else changed(before[app, pins], now):
-            moved += _move(database, connection, tally, (app, pins, since, until), row, touched)
+        if app in restored:  # its runs may be of any row that has these pins, or may have had them
+            with_pins = connection.all("SELECT key FROM app_rows WHERE app_key = ? AND pins = ?", (app, pins))
+            others = {key for (key,) in with_pins} | {key for of_app, key in touched if of_app == app}
+            for since, until, row in now.all():
+                moved += _move(database, connection, tally, (app, pins, since, until), row, others)
+            continue
+        for since, until, row in changed(before[app, pins], now):
+            was = before[app, pins].at(since)
+            moved += _move(database, connection, tally, (app, pins, since, until), row, () if was is None else (was,))
     rollups.apply(connection, tally)
     return moved
 
@@ -87,17 +94,13 @@ def _move(
     tally: Tally,
     which: tuple[int, str, int, int],
     row: int | None,
-    touched: set[tuple[int, int]],
+    others: Iterable[int],
 ) -> int:
-    """Makes runs of an App with these pins, that started in this time, a row's: those of other rows that have these pins, or may have had
-    them, and those of none.
-    """
+    """Makes runs of an App with these pins, that started in this time, a row's: those of these other rows, and those of none."""
     app, pins, since, until = which
-    with_pins = connection.all("SELECT key FROM app_rows WHERE app_key = ? AND pins = ?", (app, pins))
-    others = {key for (key,) in with_pins} | {key for of_app, key in touched if of_app == app}
     times = "pins = ? AND started_at >= ? AND started_at < ?"
     moved = 0
-    for other in sorted(others - ({row} if row is not None else set())):
+    for other in sorted(set(others) - {row}):
         moved += _move_all(database, connection, tally, f"app_key = ? AND row_key = ? AND {times}", (app, other, pins, since, until), row)
     if row is not None:
         of_none = f"app_key = ? AND source IN ('runtime', 'otlp') AND row_key IS NULL AND source <> 'sdk' AND {times}"
@@ -123,12 +126,10 @@ def _earlier_apps(connection: Connection, rows: Sequence[Row], apps: Mapping[str
     found: set[tuple[int, int]] = set()
     for namespace, name, key in sorted({(row.namespace, row.app, apps[row.app_uid]) for row in rows}):
         digests = {row.digest for row in rows if apps[row.app_uid] == key}
-        lines = connection.all(
-            "SELECT a.key, w.digest FROM apps a JOIN app_rows w ON w.app_key = a.key "
-            "WHERE a.namespace = ? AND a.name = ? AND a.key <> ? AND a.became IS NULL",
-            (namespace, name, key),
-        )
-        found.update((old, key) for old, digest in lines if digest in digests)
+        same_name = "SELECT key FROM apps WHERE namespace = ? AND name = ? AND key <> ? AND became IS NULL"
+        for (old,) in connection.all(same_name, (namespace, name, key)):
+            if any(_with(connection, old, "digest", part) for part in pieces(sorted(digests))):
+                found.add((old, key))
     return sorted(found)
 
 
@@ -148,10 +149,11 @@ def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str
     """Where a row has the digest of another one of its App, an object that is gone was restored as it: they are one. Returns such Apps."""
     changed_apps: set[int] = set()
     for app in sorted(set(apps.values())):
-        lines = connection.all("SELECT key, uid, digest FROM app_rows WHERE app_key = ? ORDER BY key", (app,))
-        by_uid = {uid: key for key, uid, _ in lines}
         wanted = {row.digest: row.uid for row in rows if apps[row.app_uid] == app}
-        for key, uid, digest in lines:
+        lines = [line for part in pieces(sorted(wanted)) for line in _with(connection, app, "digest", part)]
+        uids = sorted(set(wanted.values()))
+        by_uid = {uid: key for part in pieces(uids) for key, uid, _ in _with(connection, app, "uid", part)}
+        for key, uid, digest in sorted(lines):
             new = wanted.get(digest, uid)
             if new == uid:
                 continue
@@ -162,6 +164,11 @@ def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str
                 connection.do("UPDATE app_rows SET uid = ? WHERE key = ?", (new, key))
                 by_uid[new] = key
     return changed_apps
+
+
+def _with(connection: Connection, app: int, column: str, values: Sequence[str]) -> list[Cell]:
+    condition, given = connection.within(column, values)
+    return connection.all(f"SELECT key, uid, digest FROM app_rows WHERE app_key = ? AND {condition}", [app, *given])  # noqa: S608
 
 
 def _one_row(connection: Connection, app: int, gone: int, stays: int) -> None:

@@ -24,6 +24,17 @@ from dynamiq_recorder.store.thinning import NOTES, Thinned, Thinning
 Pinned = tuple[int, str | None]
 """An App's key, and pins."""
 _TIMES = "app_key, pins, key, sequence, began, succeeded, ended"
+_ROWS_WITH = f"SELECT {_TIMES} FROM app_rows WHERE app_key = ? AND pins = ?"  # noqa: S608 - our own names
+_OF = "FROM app_rows WHERE app_key = (SELECT coalesce(became, key) FROM apps WHERE uid = ?) AND pins = ?"
+_ROWS_FROM = (
+    f"WITH before AS (SELECT {_TIMES} {_OF} AND succeeded + 0 = 1 AND ended <= ? ORDER BY sequence DESC LIMIT 1) "  # noqa: S608 - our own names
+    f"SELECT {_TIMES} FROM before UNION ALL SELECT {_TIMES} {_OF} AND succeeded = 1 AND ended > ? "
+    f"UNION ALL SELECT {_TIMES} {_OF} AND (succeeded IS NULL OR succeeded = 0 OR ended IS NULL) AND NOT EXISTS (SELECT 1 FROM before)"
+)
+"""Of an App's rows with these pins those that decide of which row runs are that begin at a time or later: the newest that had succeeded by then
+and what succeeded later; the others where none had. Each by an index (`+ 0` leaves that of `ended` out), so that a history of thousands of rows
+is not read for each commit.
+"""
 
 
 class _Given(msgspec.Struct, frozen=True):
@@ -130,14 +141,19 @@ def _known(connection: Connection, given: _Given) -> _Known:
     wanted = sorted({uid for uid, _, _ in names} | {instance.app_uid for instance in given.instances})
     held = connection.rows_held(sorted({(namespace, name) for _, namespace, name in names}), alone=connection.again) if names else []
     within, values = connection.within("uid", wanted)
-    apps_of = f"SELECT coalesce(became, key) FROM apps WHERE {within}"  # noqa: S608 - our own names
+    begins: dict[tuple[str, str], int] = {}
+    for run in runs:
+        if run.pins is not None and run.source is not RunSource.SDK:
+            pinned = (run.app_uid, run.pins)
+            begins[pinned] = min(begins.get(pinned, run.started_at), run.started_at)
     questions: list[Question] = [
         *held,
         (f"SELECT uid, coalesce(became, key) FROM apps WHERE {within}", values),  # noqa: S608 - our own names
-        (f"SELECT {_TIMES} FROM app_rows WHERE app_key IN ({apps_of})", values),  # noqa: S608 - our own names
         connection.new_keys(len(given.runs)),
         NOTES,
     ]
+    by_time = [(_ROWS_FROM, (uid, pins, since, uid, pins, since, uid, pins)) for (uid, pins), since in sorted(begins.items())]
+    questions += by_time
     processes = sorted({run.instance for run in runs if run.instance is not None} | {clean(instance.id) for instance in given.instances})
     parts = list(pieces(processes))
     for part in parts:
@@ -147,7 +163,8 @@ def _known(connection: Connection, given: _Given) -> _Known:
         condition, ids = connection.within("id", piece)
         questions.append((f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{connection.locking}", ids))  # noqa: S608 - our own names
         questions.append((f"SELECT id FROM deleted WHERE {condition}", ids))  # noqa: S608 - our own names
-    apps, rows, keys, notes, *there = connection.ask(questions)[len(held) :]
+    apps, keys, notes, *more = connection.ask(questions)[len(held) :]
+    rows, there = [line for lines in more[: len(by_time)] for line in lines], more[len(by_time) :]
     found: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
     if len(found) < len(wanted):
         found = app_keys(connection, names, given.instances)
@@ -193,11 +210,8 @@ def _known_apps(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
 def periods(connection: Connection, wanted: Iterable[Pinned]) -> dict[Pinned, Periods]:
     """Of each App's key and pins, which row runs are of."""
     asked = set(wanted)
-    lines: list[Cell] = []
-    for part in pieces(sorted({app for app, _ in asked})):
-        condition, values = connection.within("app_key", part)
-        lines += connection.all(f"SELECT {_TIMES} FROM app_rows WHERE {condition}", values)  # noqa: S608 - our own names
-    return _periods(asked, lines)
+    questions = [(_ROWS_WITH, (app, pins)) for app, pins in asked if pins is not None]
+    return _periods(asked, [line for lines in (connection.ask(questions) if questions else ()) for line in lines])
 
 
 def _periods(asked: Iterable[Pinned], lines: Iterable[Cell]) -> dict[Pinned, Periods]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunSource
 from dynamiq_recorder.model import Filter, Row, Run, Score
 from dynamiq_recorder.store.interface import Store
-from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, a_call, a_row, a_run, batch
+from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, Plain, a_call, a_row, a_run, batch
 
 P = PINS[0]
 FIRST = a_row(1, pins=P)
@@ -193,3 +195,26 @@ def test_an_app_that_only_looks_alike_takes_nothing(store: Store, change: dict[s
 
     assert store.page(Filter(app_uid=APP)).total == 3
     assert store.page(Filter(app_uid=OTHER)).total == 0
+
+
+def test_a_long_history_with_the_same_pins_attributes_as_a_short_one_does(store: Store) -> None:
+    """Whatever succeeded, failed or is under way before, between and after the runs, and whichever comes first."""
+    chance = random.Random(12)  # noqa: S311
+    rows = []
+    for sequence in range(1, 121):
+        succeeded = chance.choice([True, True, False, None])
+        began = NOON + sequence * 60 * SECOND
+        ended = began + chance.randrange(300) * SECOND if succeeded is not None else None
+        rows.append(a_row(sequence, pins=PINS[sequence % 2], began=began, succeeded=succeeded, ended=ended))
+    plain = Plain()
+    runs = [a_run(number, pins=PINS[number % 2], started_at=NOON + chance.randrange(130 * 60) * SECOND) for number in range(200)]
+    for start in range(0, 120, 20):
+        part = [*rows[start : start + 20], *chance.sample(rows[: start + 20], 5)]
+        store.put_rows(part)
+        plain.rows |= {row.uid: row for row in part}
+        own = runs[start : start + 20] if start else runs[120:]
+        for piece in (own[:3], own[3:]):
+            store.write([batch(*piece)])
+            plain.write(piece)
+        found = {run.id: run.row_uid for run in store.every(Filter(app_uid=APP), content=False)}
+        assert found == {run.id: row.uid if (row := plain.row_of(run)) else None for run in plain.runs.values()}

@@ -23,6 +23,10 @@ CREATE TABLE app_rows (
     ended INTEGER
 );
 CREATE INDEX app_rows_app ON app_rows (app_key, sequence);
+CREATE INDEX app_rows_digest ON app_rows (app_key, digest);
+CREATE INDEX app_rows_pins ON app_rows (app_key, pins, sequence);
+CREATE INDEX app_rows_ended ON app_rows (app_key, pins, ended) WHERE succeeded = 1;
+CREATE INDEX app_rows_others ON app_rows (app_key, pins) WHERE succeeded IS NULL OR succeeded = 0 OR ended IS NULL;
 
 CREATE TABLE instances (
     key INTEGER PRIMARY KEY,
