@@ -135,6 +135,10 @@ class Database(Protocol):
         """After deletes: what was there is overwritten, and space is given back, as far as this database does it itself."""
         ...
 
+    def scrub(self) -> None:
+        """After deletes by a person: writes anew what may have copies of their text in its gaps. Of a large store it takes long."""
+        ...
+
     def loading(self) -> AbstractContextManager[None]:
         """Within it much is written to a store that nobody else uses."""
         ...

@@ -14,6 +14,11 @@ from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.tally import Tally
 
+SMALL = 32 << 20
+"""Bytes of a store that is scrubbed while whoever deletes waits."""
+_TO_SCRUB = "to_scrub"
+"""Note of when people deleted something, until nothing is left of it."""
+
 
 def delete(database: Database, wanted: Filter, now: int) -> int:
     """See Store.delete. In pieces: what came first is gone even if a later piece fails. `now`: microseconds."""
@@ -22,7 +27,7 @@ def delete(database: Database, wanted: Filter, now: int) -> int:
         while piece := database.transact(lambda connection: _delete_some(connection, database, wanted, now)):
             gone += piece.gone
     finally:
-        database.deleted()
+        _clean(database)
     return gone
 
 
@@ -55,7 +60,25 @@ def delete_run(database: Database, run_id: str, now: int) -> bool:
     try:
         return database.transact(work) > 0
     finally:
-        database.deleted()
+        _clean(database)
+
+
+def _clean(database: Database) -> None:
+    """What is large waits for the next retention."""
+    if database.bytes() <= SMALL:
+        scrub(database)
+    database.deleted()
+
+
+def scrub(database: Database) -> bool:
+    """Takes what is left of text that people deleted, where some did since it was done last. Whether they did."""
+    with database.reading() as connection:
+        lines = connection.all("SELECT value FROM notes WHERE name = ?", (_TO_SCRUB,))
+    if lines:
+        database.scrub()
+        done = "DELETE FROM notes WHERE name = ? AND value = ?"
+        database.transact(lambda connection: connection.do(done, (_TO_SCRUB, lines[0][0])))
+    return bool(lines)
 
 
 def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
@@ -72,5 +95,8 @@ def _delete_keys(database: Database, connection: Connection, keys: Sequence[int]
     forget(connection, [have.key for have in found])
     ids = [(database.id_in(have.run.id), now) for have in found]
     connection.put([(Lines("deleted", ("id", "at"), ids), ("id",))])
+    if found:
+        note = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        connection.do(note, (_TO_SCRUB, now))
     rollups.apply(connection, tally)
     return len(found)

@@ -242,6 +242,11 @@ class PostgresDatabase:
     def deleted(self) -> None:
         """The server's autovacuum gives the space to new rows."""
 
+    def scrub(self) -> None:
+        """Dead lines go. What is of them in free space of pages, in the log and in its archive is the server's to overwrite."""
+        with _named(), psycopg.connect(self._address, autocommit=True) as raw:
+            raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
+
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
         """The indexes of runs are made at the end."""

@@ -26,6 +26,7 @@ class SqlStore:
         self._clock = clock
         try:
             self.version = schema.upgrade(database, migrations)
+            database.deleted()  # whoever deleted something may not have come to it
         except BaseException:
             database.close()
             raise

@@ -31,6 +31,8 @@ LOADING = 1 << 30
 """The same while very much is written at once: of ids, which come in no order."""
 CHECKPOINT = 4_000
 """Pages of the log, 16 MiB, from which on a commit moves them to the file."""
+SMALL = 32 << 20
+"""Bytes of a store that is written anew at once."""
 GIVEN_BACK = 2_000
 """Pages that are given back in one piece, while which nobody writes."""
 
@@ -162,6 +164,20 @@ class SqliteDatabase:
             while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
                 time.sleep(0.05)
 
+    def scrub(self) -> None:
+        """Pages of an index whose lines were moved have copies of them in their gaps, which a delete does not find. A small file is written anew as a
+        whole; of a large one, while which nobody writes, each index by itself, and the tables that are in order of their text.
+        """
+        if self.bytes() <= SMALL:
+            with self._writing, _named():
+                self._writer.execute("VACUUM")
+            return
+        for index in ("runs_user", "runs_session", "runs_trigger"):
+            with self._writing, _named():
+                self._writer.execute(f"REINDEX {index}")
+        for table in ("labels", "errors"):
+            self.transact(lambda connection, table=table: _made_anew(connection, table))  # type: ignore[misc] # of a default
+
     def _give_back(self) -> bool:
         with self._writing, _named():
             before = self._free_pages()
@@ -263,6 +279,14 @@ def _named() -> Iterator[None]:
         if (error.sqlite_errorcode & 0xFF) not in _DISK:
             raise
         raise Unavailable(f"SQLite: {error}") from error
+
+
+def _made_anew(connection: Connection, table: str) -> None:
+    made = connection.all("SELECT sql FROM sqlite_master WHERE name = ?", (table,))[0][0]
+    connection.do(f"CREATE TABLE {table}_anew {made[made.index('(') :]}")
+    connection.do(f"INSERT INTO {table}_anew SELECT * FROM {table}")  # noqa: S608 - our own names
+    connection.do(f"DROP TABLE {table}")
+    connection.do(f"ALTER TABLE {table}_anew RENAME TO {table}")
 
 
 @lru_cache

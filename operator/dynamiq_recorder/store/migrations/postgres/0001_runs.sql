@@ -227,3 +227,11 @@ CREATE TABLE notes ( -- what the store knows of itself
     name text PRIMARY KEY,
     value bigint NOT NULL
 );
+
+-- What people wrote is in no statistics, which outlive it; nothing is planned by them.
+ALTER TABLE runs ALTER COLUMN session_id SET STATISTICS 0, ALTER COLUMN user_id SET STATISTICS 0, ALTER COLUMN tags SET STATISTICS 0;
+ALTER TABLE labels ALTER COLUMN value SET STATISTICS 0;
+ALTER TABLE errors ALTER COLUMN folded SET STATISTICS 0;
+ALTER TABLE contents ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN input SET STATISTICS 0, ALTER COLUMN output SET STATISTICS 0;
+ALTER TABLE extras ALTER COLUMN extra SET STATISTICS 0;
+ALTER TABLE scores ALTER COLUMN comment SET STATISTICS 0, ALTER COLUMN by_whom SET STATISTICS 0;
