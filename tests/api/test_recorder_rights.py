@@ -249,13 +249,22 @@ def forged_pods(place: Place) -> Iterator[tuple[str, str]]:
     api, mine, app = place.api, place.namespaces[MINE], place.apps[THEIRS]
     known = recorders.a_pod(api, mine, app, name="names-their-app")
     yield "names the uid of another namespace's App", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=known)
-    nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
-    unknown = recorders.a_pod(api, mine, place.apps[MINE], name="names-nobody", owner=nobody)
-    yield "names an App that there is not", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=unknown)
+    yield "names an App that there is not", eventually("it has a token before it is collected", partial(_of_nobody, place))
     other = recorders.a_pod(api, mine, place.apps[MINE], name="other-label", label="another")
     yield "has the label of another App", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=other)
     by_hand = made(api.create(_by_hand(mine, place.apps[MINE])))
     yield "is of no workload", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=by_hand)
+
+
+def _of_nobody(place: Place) -> str | None:
+    """The token of a pod whose workload names an App that there is not, which the cluster deletes as soon as it sees it."""
+    api, mine = place.api, place.namespaces[MINE]
+    nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
+    pod = recorders.a_pod(api, mine, place.apps[MINE], name=f"names-nobody-{uuid.uuid4().hex[:6]}", owner=nobody)
+    try:
+        return recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=pod)
+    except AssertionError:
+        return None
 
 
 def _by_hand(namespace: str, app: Manifest) -> Manifest:

@@ -53,9 +53,9 @@ class Scene:
     pods: Mapping[str, Manifest]
 
     def jobs(self) -> list[dict[str, Any]]:
-        """The jobs of our monitors over every pod of the scene's namespaces; the address is the last to be changed."""
-        namespaces = {self.on.namespace, *(pod["metadata"]["namespace"] for pod in self.pods.values())}
-        pods = [pod for namespace in sorted(namespaces) for pod in self.on.api.get("Pod", "", namespace).body["items"]]
+        """The jobs of our monitors over every pod of the scene; the address is the last to be changed."""
+        ours = [self.on.api.read(pod).body for pod in self.pods.values()]  # other modules leave some of theirs beside these
+        pods = [*ours, *self.on.api.get("Pod", "", self.on.namespace).body["items"]]
         monitors = [each for each in yaml.safe_load_all((MONITORING / "pod-monitors.yaml").read_text()) if each]
         found = []
         for each in monitors:
