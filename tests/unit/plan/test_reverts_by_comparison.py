@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dynamiq_operator.model import names
+from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
+from dynamiq_operator.plan.operations import Plan, SetAppStatus
 from dynamiq_operator.plan.revert.comparing import to_compare
+from dynamiq_operator.plan.revert.verdict import GRACE
 from tests.support import factories as given
 from tests.support.world import World, a_world
 
@@ -178,10 +183,72 @@ def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_sam
     world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
     world.perform(world.plan().operations)
-    assert (compared(world)[0], BACK in world.rows) == ("Regressed", False)
-    world.later(3600)
+    assert (compared(world)[0], BACK in world.rows, world.condition("Trial")) == ("Regressed", False, ("False", "Reverting"))
+    world.later(299)
     world.run()
     assert (world.rows[BACK].spec.restores, world.condition("Trial")) == ("a", ("False", "Reverted"))
+
+
+@pytest.mark.parametrize("later", [GRACE.total_seconds(), 14 * 86400], ids=["grace", "weeks"])
+def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: float) -> None:
+    """Else an operator that was down, or that is the first to act on it, takes a version back that has served for weeks."""
+    world = watched()
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.later(UNTIL - 30)
+    world.perform(world.plan().operations)
+    world.later(later)
+    world.settle()
+    assert (set(world.rows), world.serving, world.condition("Trial")) == ({"a", "b"}, "v2", ("False", "Kept"))
+    assert "it is worse, and was not taken back in time; p95 of its first 100 runs is 1.42 times" in message(world)
+
+
+def with_nothing_before() -> World:
+    """Row `a`, the first, was found to be worse, as a row may be whose predecessors were deleted; its watch is over."""
+    world = a_world(given.with_spec(rollout={"revert": {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2}}))
+    world.settings = world.settings.model_copy(update={"recorder": RECORDER})
+    world.deploy("a", "v1")
+    world.run()
+    world.comparison = Comparison(world.rows["a"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.settle()
+    world.later(UNTIL)
+    world.settle()
+    return world
+
+
+def planned_before_the_history_is_read(world: World) -> Plan:
+    return make_plan(replace(world.snapshot(), ledger=Ledger()))
+
+
+def test_an_operator_that_has_not_read_the_history_yet_says_again_what_was_said() -> None:
+    world = with_nothing_before()
+    assert world.condition("Trial") == ("False", "NothingToRestore")
+    assert not planned_before_the_history_is_read(world).operations
+    world.settle()
+    assert world.said("App").count("NotReverted") == 1
+
+
+def test_nothing_is_said_to_be_watched_after_the_watch() -> None:
+    world = watched()
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.perform(world.plan().operations)
+    world.later(UNTIL)
+    world.perform(one for one in planned_before_the_history_is_read(world).operations if isinstance(one, SetAppStatus))
+    assert (world.condition("Trial"), "is to be taken back: p95" in message(world)) == (("False", "Reverting"), True)
+
+
+def test_that_there_is_nothing_to_restore_is_said_until_the_grace_is_over() -> None:
+    world = with_nothing_before()
+    world.later(world.plan().requeue_after or 0)
+    world.settle()
+    assert (world.condition("Trial"), world.plan().requeue_after) == (("False", "Kept"), None)
+
+
+def test_a_row_that_takes_it_back_is_told_of_for_as_long_as_it_takes() -> None:
+    world = watched()
+    said(world, p95=WORSE)
+    world.later(UNTIL + GRACE.total_seconds())
+    world.settle()
+    assert world.condition("Trial") == ("False", "Reverting")
 
 
 def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:

@@ -4,7 +4,7 @@ The limit is the App's `maxFailedPercent`, or, where the version before did wors
 rate above it is too much. Before that it has to be so far above it that chance does not explain it: else a version of which nearly as many
 runs may fail as do would be taken back some day, since it is looked at every few seconds, and after 20 runs two more or less are 10 %.
 What is not known counts for nothing: pods that say nothing of their runs take no version back. What the recorder said is noted, and counts on
-after the watch: it may be found in its last second.
+for GRACE after the watch: it may be found in its last second.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ END = 0.1
 END_LEAST = timedelta(seconds=4)
 """So that pods are read within it."""
 CRASH_LOOP = "CrashLoopBackOff"
+GRACE = timedelta(minutes=5)
+"""For which a noted verdict counts on after the watch: the next operator takes over in less, and nobody expects that a version is taken back later."""
 
 
 def fault(context: Context) -> str:
@@ -40,7 +42,20 @@ def fault(context: Context) -> str:
     seen = ""
     if is_running(watched, live, context.now):
         seen = _crashing(context) or _failing(context, policy, watched, parse_time(live.outcome.at))
-    return seen or _regressed(policy, watched)
+    return seen or regressed(policy, watched, context.now)
+
+
+def regressed(policy: RevertPolicy, watched: Trial, now: datetime) -> str:
+    """What the recorder said of a row that is worse, which is noted once; empty when it does not count any more."""
+    found = watched.compared
+    counts = policy.compares and found is not None and found.result is ComparisonResult.REGRESSED and now < counts_until(watched)
+    return found.message if found is not None and counts else ""
+
+
+def counts_until(watched: Trial) -> datetime:
+    """Until when the row may be taken back: the end of its watch, or, where it was found to be worse, GRACE after that."""
+    is_worse = watched.compared is not None and watched.compared.result is ComparisonResult.REGRESSED
+    return parse_time(watched.until) + (GRACE if is_worse else timedelta())
 
 
 def silent_pods(context: Context) -> tuple[Pod, ...]:
@@ -71,12 +86,6 @@ def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: date
         f"{ended.failed} of {ended.count} runs failed within {seconds} s ({_above(ended.failed_percent, limit)} %), "
         f"at most {policy.max_failed_percent} % may; the version before: {known}"
     )
-
-
-def _regressed(policy: RevertPolicy, watched: Trial) -> str:
-    """What the recorder said of it, which is noted once and for all."""
-    found = watched.compared
-    return found.message if policy.compares and found is not None and found.result is ComparisonResult.REGRESSED else ""
 
 
 def _above(percent: float, limit: float) -> str:

@@ -15,7 +15,7 @@ from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.records.deploy_spec import hold
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial
 from dynamiq_operator.plan.revert.restore import good_row
-from dynamiq_operator.plan.revert.verdict import fault, is_newest, silent_pods
+from dynamiq_operator.plan.revert.verdict import counts_until, fault, is_newest, regressed, silent_pods
 from dynamiq_operator.plan.revert.watch import is_running
 from dynamiq_operator.plan.status.conditions import TRIAL, condition
 
@@ -32,26 +32,38 @@ def trial_condition(context: Context) -> Condition | None:
     watched = noted_trial(context)
     if live is None or watched is None:
         return condition(TRIAL, False, "NotWatched", "nothing is watched: the next version that goes live will be")
-    if not is_running(watched, live, context.now) and not fault(context):
+    why, is_over = fault(context) or regressed(policy, watched, context.now), not is_running(watched, live, context.now)
+    if (followed := _taken_back(context, live)) is not None:
+        return followed
+    if is_over and not why:
         return _kept(policy, live, watched)
-    return _newer(context, live) or _watching(context, live, watched)
+    if not is_newest(context, live):
+        return condition(TRIAL, False, "Overtaken", f"a row was made after {events.title(live)}: it is not taken back")
+    if why and _has_no_good_row(context):
+        said = f"{events.title(live)} would be taken back, and no older row ran another version: deploy one by hand"
+        return condition(TRIAL, False, NOTHING_TO_RESTORE, said)
+    if is_over:
+        return condition(TRIAL, False, "Reverting", f"{events.title(live)} is to be taken back: {why}")
+    return _watching(context, policy, live, watched)
 
 
 def trial_events(context: Context, told: Condition | None) -> tuple[Emit, ...]:
     """An Event where the App is to say, and does not say yet, that there is nothing to take a bad version back to."""
-    before = next((each.reason for each in context.app.status.conditions if each.type == TRIAL), "")
-    live = context.history.live
-    if told is None or live is None or told.reason != NOTHING_TO_RESTORE or before == NOTHING_TO_RESTORE:
+    live, policy, watched = context.history.live, context.app.spec.rollout.revert, noted_trial(context)
+    if told is None or live is None or policy is None or watched is None:
         return ()
-    return events.not_reverted(context.app, live, f"{told.message}: {fault(context)}")
+    if told.reason != NOTHING_TO_RESTORE or _told_before(context) == NOTHING_TO_RESTORE:
+        return ()
+    return events.not_reverted(context.app, live, f"{told.message}: {fault(context) or regressed(policy, watched, context.now)}")
 
 
 def trial_times(context: Context) -> tuple[float, ...]:
-    """Seconds until the watch is over."""
+    """Seconds until the watch is over, and until nothing takes the row back any more."""
     watched, live = context.app.status.trial, context.history.live
-    if watched is None or not is_running(watched, live, context.now):
+    if watched is None or live is None or watched.row != live.name:
         return ()
-    return ((parse_time(watched.until) - context.now).total_seconds(),)
+    ends = (parse_time(watched.until), counts_until(watched))
+    return tuple((end - context.now).total_seconds() for end in ends if context.now < end)
 
 
 def _reverted(context: Context, live: Record) -> str:
@@ -60,8 +72,18 @@ def _reverted(context: Context, live: Record) -> str:
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
 
-def _newer(context: Context, live: Record) -> Condition | None:
-    """Of a row that is not taken back any more, since it is not the newest."""
+def _told_before(context: Context) -> str:
+    """The reason that the App's status gives by now."""
+    return next((each.reason for each in context.app.status.conditions if each.type == TRIAL), "")
+
+
+def _has_no_good_row(context: Context) -> bool:
+    """Whether nothing can be restored; while the history is not known, as the App has said of this row."""
+    return good_row(context) is None if context.ledger.known else _told_before(context) == NOTHING_TO_RESTORE
+
+
+def _taken_back(context: Context, live: Record) -> Condition | None:
+    """Of a row for which one that takes it back was made, also when the watch is over meanwhile."""
     if is_newest(context, live):
         return None
     name = names.revert_row(context.app.meta.name, live.name)
@@ -70,23 +92,20 @@ def _newer(context: Context, live: Record) -> Condition | None:
     failed = context.app.status.failed
     if failed is not None and failed.row == name:
         return condition(TRIAL, False, "NotReverted", f"{events.title(live)} could not be taken back: row {name} failed: {failed.reason}")
-    return condition(TRIAL, False, "Overtaken", f"a row was made after {events.title(live)}: it is not taken back")
+    return None
 
 
 def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
     said, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
     if compared is not None and compared.result is ComparisonResult.NOT_COMPARED:
         return condition(TRIAL, False, "NotCompared", f"{said}; its {compared_figures(policy)} could not be compared: {compared.message}")
+    if compared is not None and compared.result is ComparisonResult.REGRESSED:
+        return condition(TRIAL, False, "Kept", f"{said}: it is worse, and was not taken back in time; {compared.message}")
     return condition(TRIAL, False, "Kept", said + (f"; {compared.message}" if compared is not None else ""))
 
 
-def _watching(context: Context, live: Record, watched: Trial) -> Condition:
+def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
     title = events.title(live)
-    if context.ledger.known and fault(context) and good_row(context) is None:
-        return condition(
-            TRIAL, False, NOTHING_TO_RESTORE, f"{title} would be taken back, and no older row ran another version: deploy one by hand"
-        )
-    policy = context.app.spec.rollout.revert or RevertPolicy()
     if silent_pods(context):
         others = "".join(f", or {limit}" for limit in limits(policy))
         return condition(
