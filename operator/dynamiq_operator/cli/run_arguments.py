@@ -39,8 +39,8 @@ def _runs(commands: Any) -> None:
         "show the runs of an App, the newest first",
         "TOKENS are those of the input and of the output; a cost of which a part is not known begins with ≥. -o wide adds version, models,"
         " session, user, tags and the reason of a failure. -o jsonl is an export, the oldest first: every run that the options take, whole and on a"
-        " line of its own, as it is read. --watch looks every two seconds. It does not see a run that ends over a day after it began, or after"
-        f" {OVERTAKEN} that began later, nor more than {WATCHED_MOST} at a time.",
+        " line of its own, as it is read. --watch looks every two seconds, or waits as long as a look takes where that is more. It does not see a run that"
+        f" ends over a day after it began, or after {OVERTAKEN} that began later, nor more than {WATCHED_MOST} at a time.",
         (
             "support --since 1h --status failed --status timed_out",
             "support --row 12 --sort slowest --limit 10",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dynamiq_operator.cli import new_runs, patience
-from dynamiq_operator.cli.recorder import PROXY
+from dynamiq_operator.cli.commands import runs
+from dynamiq_operator.cli.new_runs import NewRuns
+from dynamiq_operator.cli.recorder import PROXY, Query, Recorder
 from tests.support import factories as given
 from tests.support import scripted_recorder as made
 from tests.support.scripted import Reply
@@ -65,8 +68,6 @@ def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: p
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch does not wait between two looks."""
-    from dynamiq_operator.cli.commands import runs
-
     monkeypatch.setattr(runs, "EVERY", 0.01)
 
 
@@ -120,3 +121,64 @@ def test_watching_finds_more_new_runs_than_a_page_has_and_those_that_ended_late(
     plugin.script.on("GET", RUNS, second, query={"cursor": "more"})
     done = plugin("runs", "chat", "--watch", "-o", "name")
     assert done.out.splitlines() == ids(numbered(1, 3))[::-1] + ids(numbered(2, *range(4, 701)))[::-1]
+
+
+class ListingRecorder:
+    """A recorder that keeps from when on it was asked for runs, and has these."""
+
+    def __init__(self, *runs: dict[str, Any]) -> None:
+        self.runs, self.asked = list(runs), list[str]()
+
+    def listed(self, path: str, query: Query, most: int) -> Iterator[dict[str, Any]]:
+        self.asked.append(dict(query)["from"])
+        yield from self.runs
+
+
+@pytest.mark.parametrize("since", [[], [("from", "2026-11-20T10:00:00.000000Z")]], ids=["all", "since then"])
+def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(since: Query) -> None:
+    """What began a day ago and has ended since the look before is still seen."""
+    began = now = datetime(2026, 11, 27, 10, tzinfo=UTC)
+    recorder = ListingRecorder()
+    new = NewRuns(cast(Recorder, recorder), "/runs", since, now=lambda: now)
+    for hours in (1, 2, 48):
+        now = began + timedelta(hours=hours)
+        assert new.look() == []
+    recorder.runs = [made.a_run(started_at="2026-11-28T10:00:01.000000Z")]
+    now += timedelta(seconds=2)
+    assert new.look() == recorder.runs
+    assert [asked[:16] for asked in recorder.asked] == [
+        "2026-11-26T10:00",
+        "2026-11-26T10:00",
+        "2026-11-26T11:00",
+        "2026-11-26T12:00",
+        "2026-11-28T10:00",
+    ]
+
+
+class SlowTime:
+    """A clock that goes on where somebody waits; Ctrl-C ends what waits once more than `waits` has."""
+
+    def __init__(self, waits: int) -> None:
+        self.now, self.waits, self.waited = 0.0, waits, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        if len(self.waited) == self.waits:
+            raise KeyboardInterrupt
+        self.waited.append(seconds)
+        self.now += seconds
+
+
+def test_a_slow_recorder_is_asked_at_most_half_of_the_time(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    time, looks = SlowTime(waits=4), iter((30.0, 0.5, 7.0))
+
+    def look(_: NewRuns) -> list[dict[str, Any]]:
+        time.now += next(looks, 0.0)
+        return []
+
+    monkeypatch.setattr(runs, "time", time)
+    monkeypatch.setattr(NewRuns, "look", look)
+    plugin.script.on("GET", RUNS, made.a_page())
+    assert (plugin("runs", "chat", "--watch").code, time.waited) == (130, [2.0, 30.0, 2.0, 7.0])
