@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
 
-from dynamiq_recorder.model import Filter
+from dynamiq_recorder.model import MICROSECONDS, Filter
 from dynamiq_recorder.store import rollups
 from dynamiq_recorder.store.database import MANY, Connection, Database, Lines
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
+from dynamiq_recorder.store.interface import Unavailable
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.tally import Tally
 
@@ -18,6 +20,15 @@ SMALL = 32 << 20
 """Bytes of a store that is scrubbed while whoever deletes waits."""
 _TO_SCRUB = "to_scrub"
 """Note of when people deleted something, until nothing is left of it."""
+_BEGAN, _TRIES = "scrub_began", "scrub_tries"
+"""Notes of when that was tried last, and of how often since it went well: whoever is killed by it cannot say so."""
+EVERY = 22 * 3600 * MICROSECONDS
+"""For which a large store is not scrubbed again: with what it takes, and the wait for retention, it is less than a day."""
+TRIES = 3
+"""Of a large store, one after the other."""
+_PUT = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+log = logging.getLogger(__name__)
 
 
 def delete(database: Database, wanted: Filter, now: int) -> int:
@@ -27,7 +38,8 @@ def delete(database: Database, wanted: Filter, now: int) -> int:
         while piece := database.transact(lambda connection: _delete_some(connection, database, wanted, now)):
             gone += piece.gone
     finally:
-        _clean(database)
+        if gone:
+            _clean(database, now)
     return gone
 
 
@@ -57,28 +69,55 @@ def delete_run(database: Database, run_id: str, now: int) -> bool:
         keys = [line[0] for line in connection.all("SELECT key FROM runs WHERE id = ?", (identity,))]
         return _delete_keys(database, connection, keys, now)
 
+    gone = database.transact(work) > 0
+    if gone:
+        _clean(database, now)
+    return gone
+
+
+def _clean(database: Database, now: int) -> None:
+    """What is large waits for retention, and so does what cannot be done now: the runs are gone all the same."""
     try:
-        return database.transact(work) > 0
+        if database.bytes() <= SMALL:
+            scrub(database, now)
+        database.deleted()
+    except Unavailable as error:
+        log.warning("what is left of deleted runs is not overwritten yet: %s", error)
+
+
+def tidy(database: Database, now: int) -> None:
+    """Scrubs the store where it is to be, now. Raises Unavailable for no scrub that failed: it is tried again."""
+    scrubbed = True
+    try:
+        scrubbed = scrub(database, now)
+    except Unavailable as error:
+        log.warning("copies of deleted text in gaps of pages are not overwritten yet: %s", error)
     finally:
-        _clean(database)
+        if scrubbed:
+            database.deleted()
 
 
-def _clean(database: Database) -> None:
-    """What is large waits for the next retention."""
-    if database.bytes() <= SMALL:
-        scrub(database)
-    database.deleted()
+def scrub(database: Database, now: int) -> bool:
+    """Takes what is left of text that people deleted, where some did since it was done last: of a large store once a day. Whether it did.
 
-
-def scrub(database: Database) -> bool:
-    """Takes what is left of text that people deleted, where some did since it was done last. Whether they did."""
+    `now`: microseconds.
+    """
     with database.reading() as connection:
-        lines = connection.all("SELECT value FROM notes WHERE name = ?", (_TO_SCRUB,))
-    if lines:
-        database.scrub()
-        done = "DELETE FROM notes WHERE name = ? AND value = ?"
-        database.transact(lambda connection: connection.do(done, (_TO_SCRUB, lines[0][0])))
-    return bool(lines)
+        notes: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?, ?)", (_TO_SCRUB, _BEGAN, _TRIES)))
+    if _TO_SCRUB not in notes:
+        return False
+    tries = notes.get(_TRIES, 0)
+    if database.bytes() > SMALL and 0 <= now - notes.get(_BEGAN, now - EVERY) < EVERY:
+        if tries >= TRIES:
+            log.error("copies of deleted text in gaps of pages stay for a day: to write them anew failed %d times", tries)
+        if not 0 < tries < TRIES:
+            return False
+    begun = [(_BEGAN, now), (_TRIES, tries % TRIES + 1)]
+    database.transact(lambda connection: connection.tell(_PUT, begun))
+    database.scrub()
+    done = "DELETE FROM notes WHERE name = ? AND value = ?"
+    database.transact(lambda connection: connection.tell(done, [(_TO_SCRUB, notes[_TO_SCRUB]), begun[1]]))
+    return True
 
 
 def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
@@ -96,7 +135,6 @@ def _delete_keys(database: Database, connection: Connection, keys: Sequence[int]
     ids = [(database.id_in(have.run.id), now) for have in found]
     connection.put([(Lines("deleted", ("id", "at"), ids), ("id",))])
     if found:
-        note = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        connection.do(note, (_TO_SCRUB, now))
+        connection.do(_PUT, (_TO_SCRUB, now))
     rollups.apply(connection, tally)
     return len(found)

@@ -244,7 +244,7 @@ class PostgresDatabase:
 
     def scrub(self) -> None:
         """Dead lines go. What is of them in free space of pages, in the log and in its archive is the server's to overwrite."""
-        with _named(), psycopg.connect(self._address, autocommit=True) as raw:
+        with _named(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
             raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ import msgspec
 from dynamiq_operator.model.runs import FAILED_STATUSES
 from dynamiq_recorder.model import MICROSECONDS
 from dynamiq_recorder.store.database import MANY, Connection, Database
-from dynamiq_recorder.store.deleting import scrub
+from dynamiq_recorder.store.deleting import tidy
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.tally import HOUR, MINUTE
@@ -47,8 +47,9 @@ def retain(database: Database, now: int, keep: Retention) -> int:
     gone += _thin(database, apps, OLD, cut.spans, cut, 0.0, keep.slowest)
     if keep.ratio < 1.0:
         gone += _thin(database, apps, BY_RATIO, cut.ripe, cut, keep.ratio, keep.slowest)
-    if scrub(database) or gone:
+    if gone:
         database.deleted()
+    tidy(database, now)
     return gone
 
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from dynamiq_recorder.store import anew
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
 from dynamiq_recorder.store.interface import Unavailable, WrongStore
 
@@ -158,7 +159,7 @@ class SqliteDatabase:
     def deleted(self) -> None:
         """Empties the log, in which the old pages are, and gives free pages back in pieces."""
         while self._give_back():
-            pass
+            time.sleep(anew.REST)
         with self._writing, _named():
             deadline = time.monotonic() + BUSY
             while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
@@ -166,17 +167,31 @@ class SqliteDatabase:
 
     def scrub(self) -> None:
         """Pages of an index whose lines were moved have copies of them in their gaps, which a delete does not find. A small file is written anew as a
-        whole; of a large one, while which nobody writes, each index by itself, and the tables that are in order of their text.
+        whole; of a large one, while which nobody writes, each index by itself, and in pieces the tables that have text in their order.
         """
+        anew.clear(self)
         if self.bytes() <= SMALL:
             with self._writing, _named():
                 self._writer.execute("VACUUM")
             return
         for index in ("runs_user", "runs_session", "runs_trigger"):
-            with self._writing, _named():
+            with self._writing, _named(), self._sorting_beside():
                 self._writer.execute(f"REINDEX {index}")
-        for table in ("labels", "errors"):
-            self.transact(lambda connection, table=table: _made_anew(connection, table))  # type: ignore[misc] # of a default
+            time.sleep(anew.REST)
+        for table in anew.TABLES:
+            anew.write_anew(self, table)
+
+    @contextlib.contextmanager
+    def _sorting_beside(self) -> Iterator[None]:
+        """What is sorted, all keys of an index, goes to files beside the store instead of memory."""
+        folder = str(self._path.parent.absolute()).replace("'", "''")
+        try:
+            self._writer.execute("PRAGMA temp_store = FILE")
+            self._writer.execute(f"PRAGMA temp_store_directory = '{folder}'")
+            yield
+        finally:
+            self._writer.execute("PRAGMA temp_store_directory = ''")
+            self._writer.execute("PRAGMA temp_store = MEMORY")
 
     def _give_back(self) -> bool:
         with self._writing, _named():
@@ -279,14 +294,6 @@ def _named() -> Iterator[None]:
         if (error.sqlite_errorcode & 0xFF) not in _DISK:
             raise
         raise Unavailable(f"SQLite: {error}") from error
-
-
-def _made_anew(connection: Connection, table: str) -> None:
-    made = connection.all("SELECT sql FROM sqlite_master WHERE name = ?", (table,))[0][0]
-    connection.do(f"CREATE TABLE {table}_anew {made[made.index('(') :]}")
-    connection.do(f"INSERT INTO {table}_anew SELECT * FROM {table}")  # noqa: S608 - our own names
-    connection.do(f"DROP TABLE {table}")
-    connection.do(f"ALTER TABLE {table}_anew RENAME TO {table}")
 
 
 @lru_cache
