@@ -20,8 +20,9 @@ def rebuild(database: Database, connection: Connection) -> None:
         first = connection.all("SELECT min(started_at) FROM runs WHERE app_key = ?", (app,))[0][0]
         if first is not None:
             hour = first // MICROSECONDS // HOUR * HOUR
-            connection.do("DELETE FROM rollups WHERE app_key = ? AND at >= ?", (app, hour))
-            connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at >= ?", (app, max(hour, whole_from)))
+            for table, since in (("rollups", hour), ("node_rollups", max(hour, whole_from))):
+                connection.do(f"DELETE FROM {table} WHERE app_key = ? AND at >= ?", (app, since))  # noqa: S608 - our own names
+                connection.do("DELETE FROM notes WHERE name LIKE ? AND value >= ?", (rollups.FULL_OF.format(table=table, app=app), since))
             _count_again(database, connection, app, whole_from)
 
 

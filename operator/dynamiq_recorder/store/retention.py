@@ -12,6 +12,7 @@ from dynamiq_recorder.store.database import MANY, Connection, Database
 from dynamiq_recorder.store.deleting import tidy
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Retention
+from dynamiq_recorder.store.rollups import FULL_OF
 from dynamiq_recorder.store.tally import HOUR, MINUTE
 from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from
 
@@ -81,6 +82,7 @@ def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
             connection.do(by_width, (app, MINUTE, cut.runs))
             + connection.do(by_width, (app, HOUR, cut.rollups))
             + connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at < ?", (app, cut.rollups))
+            + connection.do("DELETE FROM notes WHERE name LIKE ? AND value < ?", (FULL_OF.format(table="%", app=app), cut.rollups))
             + connection.do("DELETE FROM instances WHERE app_key = ? AND seen_at < ?", (app, cut.rollups * MICROSECONDS))
             + connection.do(_WHOLE_INSTANCES, (app, cut.runs * MICROSECONDS))
         )

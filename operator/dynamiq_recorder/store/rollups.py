@@ -32,6 +32,9 @@ class Table(msgspec.Struct, frozen=True):
 
 
 OTHER = "other"
+FULL = "others/{table}/{app}/{hour}"
+"""Note of an hour in which names came for which there was no room. Its value is the hour."""
+FULL_OF = "others/{table}/{app}/%"
 TRIGGERS, NODES_AND_MODELS = 100, 500
 RUNS = Table("rollups", KEY, (), MEASURES, ("trigger_name",), TRIGGERS, f" AND width = {HOUR}")
 NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES, ("node_id", "model"), NODES_AND_MODELS, "")
@@ -98,7 +101,8 @@ def _bring(
 def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], there: Container[Cell]) -> dict[Cell, Cell]:
     """By the keys of names for which there is no room, the keys in their place.
 
-    A name that has a line in the hour keeps it. One that has none, and of which something is taken away, was among the others.
+    A name that has a line in the hour keeps it. One that has none, and of which something is taken away, was among the others. Once there was
+    no room in an hour none gets a line of its own there, though there is room again: runs of it may be among the others.
     """
     places = [table.key.index(name) for name in table.named]
     at = table.key.index("at")
@@ -116,14 +120,21 @@ def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry],
     if not missing:
         return {}
     sql = f"SELECT DISTINCT {', '.join(table.named)} FROM {table.name} WHERE app_key = ?{table.hours} AND at = ?"  # noqa: S608
+    notes = {hour: FULL.format(table=table.name, app=hour[0], hour=hour[1]) for hour in missing}
+    noted = "SELECT 1 FROM notes WHERE name = ?"
+    lines = connection.ask([*((sql, hour) for hour in missing), *((noted, (note,)) for note in notes.values())])
     over: set[tuple[int, int, Cell]] = set()
-    for hour, lines in zip(missing, connection.ask([(sql, hour) for hour in missing]), strict=True):
-        have = set(lines)
+    full: dict[str, int] = {}
+    for hour, there_are, is_full in zip(missing, lines, lines[len(missing) :], strict=False):
+        have = set(there_are)
         for names, is_added in missing[hour].items():
-            if names not in have and is_added and len(have) < table.most:
+            if names not in have and is_added and not is_full and len(have) < table.most:
                 have.add(names)
             elif names not in have:
                 over.add((*hour, names))
+                if is_added and not is_full:
+                    full[notes[hour]] = hour[1]
+    connection.tell("INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", list(full.items()))
     others: dict[Cell, Cell] = {}
     for key in entries if over else ():
         if (key[0], key[at] // HOUR * HOUR, tuple(key[place] for place in places)) in over:

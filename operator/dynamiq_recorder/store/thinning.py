@@ -18,7 +18,7 @@ OLD, BY_RATIO = "thinned_until", "thinned_by_ratio_until"
 RATIO, SLOWEST = "thinned_ratio", "thinned_slowest"
 """Notes of what was kept of them, in parts of WHOLE."""
 WHOLE = 2**32
-NOTES: Question = ("SELECT name, value FROM notes", ())
+NOTES: Question = ("SELECT name, value FROM notes WHERE name IN (?, ?, ?, ?)", (OLD, BY_RATIO, RATIO, SLOWEST))
 
 
 class Thinned(msgspec.Struct, frozen=True):

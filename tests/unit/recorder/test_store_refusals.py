@@ -186,6 +186,34 @@ def test_names_that_callers_make_up_are_bounded_in_an_hour_and_all_their_runs_ar
     assert answers(store, APP, ()) == {key: [] for key in answers(store, APP, ())}
 
 
+def test_a_name_that_was_among_the_others_of_an_hour_gets_no_line_of_its_own_there_when_a_place_is_free(store: Store) -> None:
+    def of(number: int, trigger: str, **changes: Any) -> Run:
+        return a_run(number, **{"started_at": NOON + number, "trigger": trigger, **changes})
+
+    def by_trigger() -> dict[str, int]:
+        found = store.metrics(APP, NOON, NOON + 2 * HOUR, MetricsInterval.HOUR, MetricsGroup.TRIGGER)
+        return {point.key: point.sums.runs for point in found}
+
+    names = [rollups.OTHER, *(f"t{number}" for number in range(1, rollups.TRIGGERS))]  # one that people chose is a name as any
+    for start in range(0, rollups.TRIGGERS, 10):
+        store.write([batch(*(of(start + number, name) for number, name in enumerate(names[start : start + 10])))])
+    assert len(by_trigger()) == rollups.TRIGGERS
+    store.write([batch(of(200, "u"), of(201, "u"))])
+    assert by_trigger()[rollups.OTHER] == 3
+    for number in (3, 4):
+        assert store.delete_run(of(number, "").id)
+
+    store.write([batch(of(202, "u"), of(203, "t5"), of(204, "later", started_at=NOON + HOUR))])
+
+    assert by_trigger() == dict.fromkeys([*names[:3], *names[5:], "later"], 1) | {rollups.OTHER: 4, "t5": 2}
+    for number in (200, 201):
+        assert store.delete_run(of(number, "").id)
+    assert sum(by_trigger().values()) == store.page(Filter(app_uid=APP)).total == 101
+    store.rebuild_rollups()
+    assert by_trigger() == dict.fromkeys([*names[:3], *names[5:], "u", "later"], 1) | {"t5": 2}
+    assert store.retain(NOON + 500 * 24 * HOUR, Retention()) > 0
+
+
 def test_the_name_of_a_node_is_of_a_run_that_is_there(store: Store) -> None:
     def named(number: int, name: str) -> Run:
         return a_run(number, spans=(a_span(1, name=name),), node_count=1)
