@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ READS, EXPORTS = 8, 2
 PARSERS = 2
 """Bodies that are parsed at a time."""
 INSTANCES_MOST, INSTANCES_OF_A_POD = 50_000, 500
-"""Processes that are remembered, and those that one pod may have: it has another one with each restart of its container."""
+"""Processes that are remembered, and of one pod: it has another one with each restart of its container. The oldest are forgotten."""
 _T = TypeVar("_T")
 
 
@@ -66,9 +66,9 @@ class Context:
     large: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """Held by a large body from its parsing to its commit."""
     instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    """The pod of each instance that was seen lately."""
-    instances_of: Counter[str] = field(default_factory=Counter)
-    """How many of them each pod has."""
+    """The pod of each instance that came lately."""
+    instances_of: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Those of each pod, oldest first."""
     active: dict[str, None] = field(default_factory=dict)
     """Apps that sent runs since the upkeep looked last."""
 
@@ -111,23 +111,28 @@ class Context:
         """Whether somebody may read inputs, outputs and errors of an App. Raises NotNow."""
         return await self.rights.may(user, "get", CONTENTS, app.namespace, app.name)
 
-    async def owner_of(self, instance: str, pod: str) -> str | None:
-        """The pod that an instance belongs to: the first one, so this one where there is none; None where this one has had too many."""
-        if (known := self.instances.get(instance)) is None:
-            known = await self.ask(self.store.instance_pod, instance)
-            if known is None and self.instances_of[pod] >= INSTANCES_OF_A_POD:
-                return None
-            # Of two that ask at once the first one has it.
-            if (other := self.instances.get(instance)) is not None:
-                return other
-            known = self.instances[instance] = known or pod
-            self.instances_of[known] += 1
-            while len(self.instances) > INSTANCES_MOST:
-                _, forgotten = self.instances.popitem(last=False)
-                self.instances_of[forgotten] -= 1
-                if not self.instances_of[forgotten]:
-                    del self.instances_of[forgotten]
+    async def owner_of(self, instance: str, pod: str) -> str:
+        """The pod that an instance belongs to: the first one, so this one where there is none."""
+        if (known := self.instances.get(instance)) is not None:
+            return known
+        known = await self.ask(self.store.instance_pod, instance) or pod
+        # Of two that ask at once the first one has it.
+        if (other := self.instances.get(instance)) is not None:
+            return other
+        self.instances[instance] = known
+        of_pod = self.instances_of.setdefault(known, {})
+        of_pod[instance] = None
+        if len(of_pod) > INSTANCES_OF_A_POD:
+            self._forget(next(iter(of_pod)))
+        if len(self.instances) > INSTANCES_MOST:
+            self._forget(next(iter(self.instances)))
         return known
+
+    def _forget(self, instance: str) -> None:
+        pod = self.instances.pop(instance)
+        del self.instances_of[pod][instance]
+        if not self.instances_of[pod]:
+            del self.instances_of[pod]
 
 
 def token_of(request: Request) -> str:

@@ -142,7 +142,7 @@ def _claimed(given: _Given) -> str | None:
 async def _check_instance(context: Context, sender: Sender, given: _Given, user: User) -> None:
     """Raises Forbidden where a process is another pod's: numbers that are forged would hide runs that are missing.
 
-    Raises NotReadable where a pod sends as several processes at once, and Forbidden where it has sent as too many.
+    Raises NotReadable where a pod sends as several processes at once.
     """
     if sender.pod_uid is None or not (there := otlp.instances_of(given.groups)):
         return
@@ -150,9 +150,6 @@ async def _check_instance(context: Context, sender: Sender, given: _Given, user:
         raise spans.NotReadable("a pod sends the runs of one process at once")
     instance = there.pop()
     owner = await context.owner_of(instance, sender.pod_uid)
-    if owner is None:
-        log.warning("a pod of %s sends as ever more processes", user.username)
-        raise Forbidden("the pod has sent as too many processes")
     if owner != sender.pod_uid:
         log.warning("a pod of %s sends as a process of another one", user.username)
         raise Forbidden(f"the instance {instance} is another pod's")

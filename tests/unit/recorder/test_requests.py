@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 import time
@@ -9,14 +10,16 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import MISSING, fields
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
+from dynamiq_recorder.http import context
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE, Arriving
 from dynamiq_recorder.http.body import BODY_MAX, LARGE
-from dynamiq_recorder.http.context import INSTANCES_OF_A_POD
 from dynamiq_recorder.ingest.queue import Full
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
@@ -173,15 +176,43 @@ def test_a_process_belongs_to_the_pod_that_used_it_first(recorder: RecorderStage
     assert recorder.send(request(a_run(), instance=str(uuid.uuid4())), "second-pod").status_code == 200
 
 
-def test_a_pod_is_one_process_at_once_and_few_in_all(recorder: RecorderStage) -> None:
+def test_a_pod_is_one_process_at_once_and_as_many_as_it_is_restarted(recorder: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "INSTANCES_OF_A_POD", 5)
+    monkeypatch.setattr(context, "INSTANCES_MOST", 7)
     one, other = request(a_run()), request(a_run(), instance=str(uuid.uuid4()))
     problem(recorder.send({"resourceSpans": one["resourceSpans"] + other["resourceSpans"]}), 400, "one process")
     assert recorder.send({"resourceSpans": one["resourceSpans"] * 2}).status_code == 200
-    for number in range(2, INSTANCES_OF_A_POD + 1):
+    for number in [*range(2, 9), 2, 8]:
         assert recorder.send(request(instance=str(number))).status_code == 200
-    problem(recorder.send(request(instance="more")), 403, "too many processes")
     recorder.record()
-    assert recorder.get(f"/v1/apps/{APP_UID}/recorder")["instances"] == INSTANCES_OF_A_POD
+    assert recorder.get(f"/v1/apps/{APP_UID}/recorder")["instances"] == 8
+
+
+def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "INSTANCES_OF_A_POD", 3)
+    monkeypatch.setattr(context, "INSTANCES_MOST", 5)
+    store = {"a0": "a"}
+
+    async def ask(call: Any, instance: str) -> str | None:
+        return store.get(instance)
+
+    made = context.Context(
+        **{
+            field.name: SimpleNamespace(instance_pod=None)
+            for field in fields(context.Context)
+            if field.default is MISSING and field.default_factory is MISSING
+        }
+    )
+    monkeypatch.setattr(made, "ask", ask)
+
+    def owner(instance: str, pod: str) -> str:
+        return asyncio.run(made.owner_of(instance, pod))
+
+    assert [owner(f"a{number}", "a") for number in range(5)] == ["a"] * 5
+    assert list(made.instances) == ["a2", "a3", "a4"]
+    assert (owner("a0", "b"), owner("a4", "b"), owner("b0", "b"), owner("b1", "b"), owner("b2", "b")) == ("a", "a", "b", "b", "b")
+    assert list(made.instances) == ["a4", "a0", "b0", "b1", "b2"]
+    assert made.instances_of == {"a": {"a4": None, "a0": None}, "b": {"b0": None, "b1": None, "b2": None}}
 
 
 def test_runs_of_an_app_that_is_gone_are_for_those_who_may_everywhere(recorder: RecorderStage) -> None:
