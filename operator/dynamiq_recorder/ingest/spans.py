@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from dynamiq_recorder.ingest import clean
@@ -179,7 +181,9 @@ def from_protobuf(body: bytes) -> list[Group]:
         places = walk.groups()
         _check_count(len(places), sum(len(spans) for _, spans in places))
         return [
-            Group(_of_protobuf(walk.resource(resource).attributes), [_span_of(walk.span(place)) for place in spans])
+            Group(
+                _of_protobuf(walk.resource(resource, ATTRIBUTES_MAX)[1]), [_span_of(*walk.span(place, ATTRIBUTES_MAX)) for place in spans]
+            )
             for resource, spans in places
         ]
     except DecodeError:
@@ -188,7 +192,7 @@ def from_protobuf(body: bytes) -> list[Group]:
         raise NotReadable(f"{error}: {FEWER}") from None
 
 
-def _span_of(span: Span) -> InSpan:
+def _span_of(span: Span, attributes: Iterable[KeyValue]) -> InSpan:
     return InSpan(
         span.trace_id.hex()[:64],
         span.span_id.hex()[:64],
@@ -197,13 +201,13 @@ def _span_of(span: Span) -> InSpan:
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         span.status.code == ERROR,
-        _of_protobuf(span.attributes),
+        _of_protobuf(attributes),
     )
 
 
-def _of_protobuf(pairs: Any) -> dict[str, Any]:
+def _of_protobuf(pairs: Iterable[KeyValue]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for pair in pairs[:ATTRIBUTES_MAX]:
+    for pair in pairs:
         kind = pair.value.WhichOneof("value")
         if kind == "array_value":
             found[pair.key] = [each.string_value for each in pair.value.array_value.values[: 4 * clean.TAGS_MAX]]

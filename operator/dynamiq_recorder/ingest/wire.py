@@ -5,23 +5,33 @@ All at once, as the library does it, two bytes that say "an empty span" become h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-GROUPS_MAX = 1000
-"""Resources of one request."""
-FIELDS_MAX = 100_000
-"""Of a request, of its resources and scopes, those of spans left out."""
-MESSAGE_MAX = 1024 * 1024
-"""Bytes of one span, or of one resource."""
+_Message = TypeVar("_Message", Resource, Span)
+GROUPS_MAX = 10_000
+"""Resources of one request: a collector sends 8,192 spans together, each of which may have its own."""
+FIELDS_MAX = 200_000
+"""Of a request, of its resources and scopes, and of large spans; those of other spans are left out."""
+LARGE = 256 * 1024
+"""Bytes of a span, a resource or an attribute from which on it is not read before it is known what it is made of."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _RESOURCE_SPANS = _RESOURCE = 1
 _SCOPE_SPANS = _SPANS = 2
+_OF_RESOURCE, _OF_SPAN = 1, 9
+"""Their attributes."""
+_EVENTS_AND_LINKS = (11, 13)
+_VALUE = 2
+_LISTS = (5, 6)
 Place = tuple[int, int]
 """Begin and end of a message in the body."""
+Read = tuple[_Message, Iterable[KeyValue]]
+"""A message and its attributes."""
 
 
 class TooMuch(Exception):  # noqa: N818
@@ -43,7 +53,7 @@ class Walk:
                 raise TooMuch(f"the request has more than {GROUPS_MAX} resources")
             resource: Place = (begin, begin)
             spans: list[Place] = []
-            for number, first, last in self._fields(begin, end):
+            for number, _, first, last in self._fields(begin, end):
                 if number == _RESOURCE:
                     resource = (first, last)
                 elif number == _SCOPE_SPANS:
@@ -51,27 +61,46 @@ class Walk:
             found.append((resource, spans))
         return found
 
-    def resource(self, place: Place) -> Resource:
-        made: Resource = Resource.FromString(self._message(place))
-        return made
+    def resource(self, place: Place, most: int) -> Read[Resource]:
+        return self._read(Resource, place, _OF_RESOURCE, most)
 
-    def span(self, place: Place) -> Span:
-        made: Span = Span.FromString(self._message(place))
-        return made
+    def span(self, place: Place, most: int) -> Read[Span]:
+        return self._read(Span, place, _OF_SPAN, most)
 
-    def _message(self, place: Place) -> bytes:
+    def _read(self, kind: type[_Message], place: Place, attributes: int, most: int) -> Read[_Message]:
+        """A message with so many of its attributes at most. Of a large one events and links are left out, and each attribute is read by itself."""
         begin, end = place
-        if end - begin > MESSAGE_MAX:
-            raise TooMuch(f"one span or resource is larger than {MESSAGE_MAX} bytes")
-        return self._body[begin:end]
+        if end - begin <= LARGE:
+            made = kind.FromString(self._body[begin:end])
+            return made, made.attributes[:most]
+        rest, kept = [], begin
+        found: list[Place] = []
+        for number, start, first, last in self._fields(begin, end):
+            if number == attributes or number in _EVENTS_AND_LINKS:
+                rest.append(self._body[kept:start])
+                kept = last
+                if number == attributes and len(found) < most:
+                    found.append((first, last))
+        rest.append(self._body[kept:end])
+        return kind.FromString(b"".join(rest)), (
+            KeyValue.FromString(self._body[first:last]) for first, last in found if self._is_read(first, last)
+        )
+
+    def _is_read(self, begin: int, end: int) -> bool:
+        """Whether an attribute is small, or a text: a large list is not read."""
+        if end - begin <= LARGE:
+            return True
+        values = [(first, last) for number, _, first, last in self._fields(begin, end) if number == _VALUE]
+        return not any(number in _LISTS for first, last in values for number, *_ in self._fields(first, last))
 
     def _messages(self, begin: int, end: int, wanted: int) -> Iterator[Place]:
-        return ((first, last) for number, first, last in self._fields(begin, end) if number == wanted)
+        return ((first, last) for number, _, first, last in self._fields(begin, end) if number == wanted)
 
-    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Number, begin and end of what has a length; what has none is passed over."""
+    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Number, begin with it, begin and end of what has a length; what has none is passed over."""
         body = self._body
         while at < end:
+            start = at
             self._left -= 1
             if self._left < 0:
                 raise TooMuch(f"the request has more than {FIELDS_MAX} parts")
@@ -81,7 +110,7 @@ class Walk:
                 size, at = (body[at], at + 1) if at < end and body[at] < 0x80 else self._varint(at, end)
                 if size > end - at:
                     raise DecodeError("a field ends after what it is in")
-                yield tag >> 3, at, at + size
+                yield tag >> 3, start, at, at + size
                 at += size
             elif kind == _VARINT:
                 _, at = self._varint(at, end)

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
 from dynamiq_recorder.http.body import BODY_MAX
 from dynamiq_recorder.ingest import clean, sdk, spans
-from dynamiq_recorder.ingest.wire import GROUPS_MAX
+from dynamiq_recorder.ingest.wire import GROUPS_MAX, LARGE
 from tests.support.cluster import REPOSITORY
 
 MEMORY = 100
@@ -40,6 +44,9 @@ def filled(before: bytes, one: bytes, after: bytes) -> bytes:
 SPANS = b'{"resourceSpans":[{"scopeSpans":[{"spans":['
 INPUT = b'{"runs":[{"id":"a","status":"succeeded","input":['
 MANY, MEBI = BODY_MAX // 2 - 50, 2**19 - 50
+_LIST = within(2, within(5, b"\x0a\0" * (LARGE // 2 - 50)))
+_LISTED = within(9, _LIST)
+"""An attribute with as many values as are read at once."""
 PROTOBUF: dict[str, Callable[[], bytes]] = {
     "spans": lambda: within(1, within(2, b"\x12\0" * MANY)),
     "scopes": lambda: within(1, b"\x12\0" * MANY),
@@ -50,6 +57,11 @@ PROTOBUF: dict[str, Callable[[], bytes]] = {
     "attributes of a span": lambda: within(1, within(2, within(2, b"\x4a\0" * MANY))),
     "attributes of some spans": lambda: within(1, within(2, within(2, b"\x4a\0" * MEBI) * 7)),
     "events": lambda: within(1, within(2, within(2, b"\x5a\0" * MEBI) * 7)),
+    "lists of attributes of one span": lambda: within(1, within(2, within(2, _LISTED * (BODY_MAX // len(_LISTED) - 1)))),
+    "lists of attributes of spans": lambda: within(1, within(2, within(2, _LISTED) * (BODY_MAX // len(_LISTED) - 1))),
+    "lists of attributes of a resource": lambda: within(1, within(1, within(1, _LIST) * (BODY_MAX // len(_LISTED) - 1))),
+    "one list": lambda: within(1, within(2, within(2, within(9, within(2, within(5, b"\x0a\0" * MANY)))))),
+    "a resource for each span": lambda: within(1, within(2, b"\x12\0")) * (BODY_MAX // 6),
     "what nobody knows": lambda: b"\x78\0" * MANY,
 }
 OTLP: dict[str, Callable[[], bytes]] = {
@@ -117,6 +129,41 @@ def test_no_body_takes_more_memory_than_the_recorder_has(form: str) -> None:
 def test_more_than_one_request_may_have_is_refused_with_a_sentence(read: Callable[[bytes], Any], body: bytes) -> None:
     with pytest.raises(spans.NotReadable, match="send"):
         read(body)
+
+
+def test_a_large_text_is_taken_with_its_span_and_with_those_beside_it() -> None:
+    """As JSON takes it, too. Of a large span events and links are left out, and a list of a quarter of a mebibyte is not read."""
+    text = "ä" * (3 * 2**20)
+    pair = KeyValue(key="dynamiq.output", value=AnyValue(string_value=text))
+    listed = KeyValue(key="list", value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value="long" * 30)] * 4000)))
+    more = [KeyValue(key=str(number), value=AnyValue(int_value=number)) for number in range(2 * spans.ATTRIBUTES_MAX)]
+    status = Status(code=Status.STATUS_CODE_ERROR, message=text[:99])
+    large = Span(
+        span_id=b"\1" * 8, name="large", attributes=[pair, listed, *more], status=status, end_time_unix_nano=7, start_time_unix_nano=5
+    )
+    large.events.add(name=text[: 2**18])
+    small = Span(span_id=b"\2" * 8, name="small", attributes=more)
+    resource = Resource(attributes=[pair, *more])
+    sent = TracesData(resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[small, large, small])])])
+
+    (group,) = spans.from_protobuf(sent.SerializeToString())
+
+    assert group.resource == {"dynamiq.output": text} | {str(number): number for number in range(spans.ATTRIBUTES_MAX - 1)}
+    assert [span.name for span in group.spans] == ["small", "large", "small"]
+    found = group.spans[1]
+    assert found.attributes == {"dynamiq.output": text} | {str(number): number for number in range(spans.ATTRIBUTES_MAX - 2)}
+    assert (found.span_id, found.start, found.end, found.is_error) == ("01" * 8, 5, 7, True)
+
+
+@pytest.mark.parametrize("read", [spans.from_protobuf, spans.from_json])
+def test_each_span_of_a_collectors_batch_may_have_a_resource_of_its_own(read: Callable[[bytes], Any]) -> None:
+    scope = ScopeSpans(scope=InstrumentationScope(name="s"), spans=[Span(name="n")], schema_url="u")
+    of_one = ResourceSpans(
+        resource=Resource(attributes=[KeyValue(key="k", value=AnyValue(string_value="v"))]), scope_spans=[scope], schema_url="u"
+    )
+    sent = TracesData(resource_spans=[of_one] * 8192)
+    body = sent.SerializeToString() if read is spans.from_protobuf else json_format.MessageToJson(sent, indent=None).encode()
+    assert len(read(body)) == 8192
 
 
 def test_what_stands_in_texts_does_not_count() -> None:

@@ -196,13 +196,8 @@ def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_
     async def ask(call: Any, instance: str) -> str | None:
         return store.get(instance)
 
-    made = context.Context(
-        **{
-            field.name: SimpleNamespace(instance_pod=None)
-            for field in fields(context.Context)
-            if field.default is MISSING and field.default_factory is MISSING
-        }
-    )
+    given = {field.name: None for field in fields(context.Context) if field.default is MISSING and field.default_factory is MISSING}
+    made = context.Context(**{**given, "store": SimpleNamespace(instance_pod=None)})  # type: ignore[arg-type]
     monkeypatch.setattr(made, "ask", ask)
 
     def owner(instance: str, pod: str) -> str:
