@@ -260,8 +260,9 @@ def _of_nobody(place: Place) -> str | None:
     """The token of a pod whose workload names an App that there is not, which the cluster deletes as soon as it sees it."""
     api, mine = place.api, place.namespaces[MINE]
     nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
-    pod = recorders.a_pod(api, mine, place.apps[MINE], name=f"names-nobody-{uuid.uuid4().hex[:6]}", owner=nobody)
+    name = f"names-nobody-{uuid.uuid4().hex[:6]}"
     try:
+        pod = recorders.a_pod(api, mine, place.apps[MINE], name=name, owner=nobody, seconds=3.0)
         return recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=pod)
     except AssertionError:
         return None

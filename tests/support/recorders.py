@@ -21,7 +21,7 @@ from tests.support import factories
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.recorder_stage import HOST, free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-recorder"
 PINS = "0123456789abcdef"
@@ -143,6 +143,7 @@ def a_pod(
     pins: str = PINS,
     container: Manifest | None = None,
     volumes: list[Manifest] | None = None,
+    seconds: float = IN_TIME,
 ) -> Manifest:
     """A pod of an App's workload, which the cluster's controllers make. `label`, `owner`: what it claims instead of what is so.
 
@@ -179,5 +180,6 @@ def a_pod(
     found: Manifest = eventually(
         f"the pod of {name} is there",
         lambda: next(iter(api.request("GET", url, query={"labelSelector": f"workload={name}"}).body["items"]), None),
+        seconds,
     )
     return found
