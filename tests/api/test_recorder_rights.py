@@ -246,23 +246,22 @@ def test_no_word_counts_for_what_it_is_not(place: Place) -> None:
 
 def forged_pods(place: Place) -> Iterator[tuple[str, str]]:
     """Pods that somebody makes in a namespace of theirs, and what is wrong with each."""
-    api, mine, app = place.api, place.namespaces[MINE], place.apps[THEIRS]
-    known = recorders.a_pod(api, mine, app, name="names-their-app")
-    yield "names the uid of another namespace's App", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=known)
-    yield "names an App that there is not", eventually("it has a token before it is collected", partial(_of_nobody, place))
+    api, mine = place.api, place.namespaces[MINE]
+    nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
+    for what, owner in (("names the uid of another namespace's App", place.apps[THEIRS]), ("names an App that there is not", nobody)):
+        yield what, eventually("it has a token before it is collected", partial(_of_owner_elsewhere, place, owner))
     other = recorders.a_pod(api, mine, place.apps[MINE], name="other-label", label="another")
     yield "has the label of another App", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=other)
     by_hand = made(api.create(_by_hand(mine, place.apps[MINE])))
     yield "is of no workload", recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=by_hand)
 
 
-def _of_nobody(place: Place) -> str | None:
-    """The token of a pod whose workload names an App that there is not, which the cluster deletes as soon as it sees it."""
+def _of_owner_elsewhere(place: Place, owner: Manifest) -> str | None:
+    """The token of a pod whose workload has an owner that is not in its namespace; the cluster deletes it as soon as it sees that."""
     api, mine = place.api, place.namespaces[MINE]
-    nobody = {"metadata": {"name": "chat", "uid": str(uuid.uuid4())}}
-    name = f"names-nobody-{uuid.uuid4().hex[:6]}"
+    name = f"stray-{uuid.uuid4().hex[:6]}"
     try:
-        pod = recorders.a_pod(api, mine, place.apps[MINE], name=name, owner=nobody, seconds=3.0)
+        pod = recorders.a_pod(api, mine, place.apps[MINE], name=name, owner=owner, seconds=3.0)
         return recorders.token(api, mine, "default", audience=RECORDER_AUDIENCE, pod=pod)
     except AssertionError:
         return None
