@@ -84,9 +84,9 @@ def asked(recorded: Recorded, path: str) -> list[dict[str, str]]:
 
 
 def test_of_ten_thousand_runs_few_are_rendered_and_the_next_come_as_one_reads_on(opened: Opened, many: Recorded) -> None:
+    many.asked.clear()
     page = opened(many)
     expect(runs.total(page)).to_have_text("10,000+ runs")
-    many.asked.clear()
     for _ in range(12):
         before = page.evaluate("document.documentElement.scrollHeight")
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")

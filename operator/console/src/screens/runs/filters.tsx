@@ -89,8 +89,9 @@ interface TextProps {
   isSearch?: boolean;
 }
 
-/** A filter that is written: it counts when the field is left, or by Enter. */
+/** A filter that is written: it counts when the field is left, or by Enter. Until then an answer that comes in between takes nothing away. */
 function Text({ label, name, filters, set, placeholder, isSearch = false }: TextProps) {
+  const [draft, write] = useState<string>();
   const isNumber = name === "min_duration_ms";
   return (
     <label class={isSearch ? "search" : "field"}>
@@ -102,8 +103,12 @@ function Text({ label, name, filters, set, placeholder, isSearch = false }: Text
         inputMode={isNumber ? "numeric" : undefined}
         maxLength={256}
         placeholder={placeholder}
-        value={filters[name] ?? ""}
-        onChange={(event) => set({ [name]: event.currentTarget.value.trim() })}
+        value={draft ?? filters[name] ?? ""}
+        onInput={(event) => write(event.currentTarget.value)}
+        onChange={(event) => {
+          write(undefined);
+          set({ [name]: event.currentTarget.value.trim() });
+        }}
       />
     </label>
   );
