@@ -176,6 +176,17 @@ def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, f
     expect(runs.total(page)).to_have_text("503 runs")
 
 
+def test_what_is_being_written_stays_when_an_answer_comes_in_between(opened: Opened, few: Recorded) -> None:
+    page = opened(few, clock=True)
+    expect(links(page).first).to_be_visible()
+    errors = page.get_by_role("searchbox", name="Error")
+    errors.fill("did not")
+    few.add(3)
+    page.clock.run_for(LOOKED_AGAIN_AFTER + 500)
+    expect(page.get_by_role("button", name="3 new runs")).to_be_visible()
+    expect(errors).to_have_value("did not")
+
+
 def test_a_page_that_nobody_sees_does_not_ask(opened: Opened, few: Recorded) -> None:
     page = opened(few, clock=True)
     expect(links(page).first).to_be_visible()
