@@ -47,6 +47,12 @@ def said(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SA
     world.settle()
 
 
+def noted(world: World) -> None:
+    """The recorder says that row `b` is worse, the operator notes it, and has not acted on it yet."""
+    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
+    world.perform(world.plan().operations)
+
+
 def message(world: World) -> str:
     return next(each.message for each in world.app.status.conditions if each.type == "Trial")
 
@@ -229,8 +235,7 @@ def test_an_operator_that_has_not_read_the_history_yet_says_again_what_was_said(
 
 def test_nothing_is_said_to_be_watched_after_the_watch() -> None:
     world = watched()
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
-    world.perform(world.plan().operations)
+    noted(world)
     world.later(UNTIL)
     world.perform(one for one in planned_before_the_history_is_read(world).operations if isinstance(one, SetAppStatus))
     assert (world.condition("Trial"), "is to be taken back: p95" in message(world)) == (("False", "Reverting"), True)
@@ -253,8 +258,7 @@ def test_a_row_that_takes_it_back_is_told_of_for_as_long_as_it_takes() -> None:
 
 def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:
     world = watched()
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
-    world.perform(world.plan().operations)
+    noted(world)
     world.deploy("c", "v3")
     world.later(3600)
     world.settle()
@@ -282,8 +286,7 @@ def test_what_the_recorder_says_of_another_row_counts_for_nothing() -> None:
 
 def test_operator_that_is_killed_after_the_look_takes_it_back_by_what_was_noted() -> None:
     world = watched()
-    world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
-    world.perform(world.plan().operations)
+    noted(world)
     assert (compared(world)[0], BACK in world.rows) == ("Regressed", False)
     world.comparison = None
     world.settle()

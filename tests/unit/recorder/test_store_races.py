@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -11,7 +11,6 @@ import pytest
 
 from dynamiq_recorder.model import Filter, Score
 from dynamiq_recorder.store.interface import Store
-from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import lock_number
 from tests.support import postgres
 from tests.support.stored_runs import APP, NOON, a_run, batch
@@ -23,13 +22,6 @@ GOOD = Score(name="good", value=1, comment="so so", by="ann", at=NOON)
 @pytest.fixture
 def address(server: postgres.Server) -> str:
     return server.database()
-
-
-@pytest.fixture
-def store(address: str) -> Iterator[Store]:
-    made = opened(address)
-    yield made
-    made.close()
 
 
 class Other:

@@ -10,20 +10,17 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dynamiq_operator.rest.http.connections import LimitedProtocol, Limits
 from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
+from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
 
 PATIENCE = 20.0  # seconds
@@ -264,23 +261,9 @@ def test_what_two_servers_would_read_differently_is_no_request(request_: bytes) 
 
 def _write(folder: Path, name: str) -> tuple[Path, Path]:
     """A certificate of this name and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
     cert_file, key_file = folder / "tls.crt", folder / "tls.key"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+    for file, content in zip((cert_file, key_file), self_signed(name), strict=True):
+        file.write_bytes(content)
     return cert_file, key_file
 
 
