@@ -62,6 +62,15 @@ time.sleep(3)
 for child in children:
     os.kill(child, signal.SIGKILL)
 """
+LEFT = """
+import json, pathlib, time
+def ended():
+    return sum(each.read_text().rpartition(")")[2].split()[0] == "Z" for each in pathlib.Path("/proc").glob("[0-9]*/stat"))
+until = time.monotonic() + 10
+while (count := ended()) and time.monotonic() < until:
+    time.sleep(0.1)
+print(json.dumps(count))
+"""
 TOKENS = """
 import json, os
 print(json.dumps([os.path.exists("/var/run/secrets/kubernetes.io"), os.getuid()]))
@@ -120,6 +129,7 @@ def test_a_workflow_that_forks_runs_out_of_processes_by_itself(street: Street) -
     assert said == "BlockingIOError"
     assert forked < 1024
     street.on.until_answer(WILD, "v1")
+    assert street.inside(WILD, LEFT) == 0, "a process that has ended still counts as one of the pod's"
 
 
 def test_a_workflow_that_takes_all_memory_is_killed_and_the_app_says_so(street: Street) -> None:

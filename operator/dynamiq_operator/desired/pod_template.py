@@ -53,6 +53,9 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: s
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            # A process that a workflow starts and leaves behind is waited for by the pod's first one. The runtime waits for its own alone, and
+            # as the first it would keep each until the pod has no process left.
+            "shareProcessNamespace": True,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [_container(app, pins, drain, recorder, tells_standby=bool(label))],
