@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check test test-sdk ci bench soak dist clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci bench soak dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,8 +86,11 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json --check
 
-check: $(READY) ## lint, the tests that need no cluster, and what they reach of each layer, in under a minute
+check: $(READY) ## lint, and those tests without a cluster that take no time: under a minute, before each commit
 	@$(BIN)/python -m tests.run check
+
+coverage: $(READY) ## all tests without a cluster, and what they reach of each layer; five minutes
+	@$(BIN)/python -m tests.run coverage
 
 test: $(READY) ## every test, on clusters that are started for them and stopped after them; what is missing is built first, once
 	@$(BIN)/python -m tests.run test

@@ -1,4 +1,5 @@
-"""`python -m tests.run check|console|test|ci|soak`: the suites side by side, as `make check`, `make console-test`, `make test`, `.ci/run` and `make soak` want them.
+"""`python -m tests.run check|coverage|console|test|ci|soak`: the suites side by side, as `make check`, `make coverage`, `make console-test`, `make test`,
+`.ci/run` and `make soak` want them.
 
 Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
 what pytest would say of all of them together.
@@ -15,12 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import results
+from tests.support import longer, results
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
 
 OUT = Path("build", "tests")
 PARALLEL = ("-n", "3", "--dist", "loadfile")
 """Unit tests wait for processes of their own now and then: more workers than cores."""
+QUICK = ("-n", "4", "--dist", "loadfile")
+"""Each worker more takes seconds until it has found all tests: of 2, 4, 6 and 8 this number was the fastest on two cores."""
 IN_BROWSERS = ("-n", "2", "--dist", "loadfile")
 """Tests of the console wait for pages and rollouts half of the time: two browsers, each on a cluster of its own."""
 
@@ -59,9 +62,13 @@ def suite(name: str, *arguments: str) -> Command:
 
 
 def check() -> Plan:
-    """Lint beside the unit tests, whose coverage is then looked at."""
-    covered = (suite("unit", *PARALLEL, *COVERED), python("coverage", "tests.support.layer_coverage", shown=True))
-    return Plan(((make("lint", "lint"),), covered))
+    """Lint beside the unit tests that take no time: all of them take minutes."""
+    return Plan(((make("lint", "lint"),), (suite("unit", *QUICK, *(f"--ignore={file}" for file in longer.FILES)),)))
+
+
+def coverage() -> Plan:
+    """All unit tests, and what they reach of each layer."""
+    return Plan(((suite("unit", *PARALLEL, *COVERED), python("coverage", "tests.support.layer_coverage", shown=True)),))
 
 
 def vitest() -> Command:
@@ -115,7 +122,7 @@ def soak() -> Plan:
     return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"check": check, "console": console, "test": test, "ci": ci, SOAK: soak}
+PLANS: dict[str, Callable[[], Plan]] = {"check": check, "coverage": coverage, "console": console, "test": test, "ci": ci, SOAK: soak}
 
 
 def borrows() -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import run
-from tests.support import layer_coverage, results
+from tests.support import layer_coverage, longer, results
 from tests.support.cluster import REPOSITORY
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
 from tests.support.waiting import eventually
@@ -222,3 +222,8 @@ def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
     found.write_text(f'<testsuites><testsuite name="a" tests="1" failures="0" errors="0" skipped="0">{case}</testsuite></testsuites>')
     whole = results.read(found)
     assert (whole.counts(), whole.seconds) == ("1 passed", {"src/pure/time.test.ts::ago": 0.5})
+
+
+def test_what_make_check_leaves_out_is_there() -> None:
+    """Pytest ignores a file that is not there in silence: a test that was moved would take of the minute again."""
+    assert [file for file in longer.FILES if not (REPOSITORY / file).is_file()] == []

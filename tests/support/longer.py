@@ -1,0 +1,26 @@
+"""Which unit tests `make check` leaves to `make test`: each of these files would take seconds of its minute."""
+
+from __future__ import annotations
+
+_BY_FOLDER = {
+    "cli": ["deploy", "history", "keys", "runs"],
+    "controller": ["activity", "client", "comparisons", "informers", "leader_election", "process", "reconcile", "run"],
+    "entry": ["arguments"],
+    "gate": ["directory", "forwarding", "membership", "waking"],
+    "model": ["chain", "flows_as_json"],
+    "plan": ["interruptions", "strategies"],
+    "recorder": [
+        "answers", "bombs", "committing", "compare", "requests", "store_deleting", "store_faults", "store_migrations", "store_refusals",
+        "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
+    ],
+    "repository": ["child_kinds", "layers", "run"],
+    "rest": [
+        "access_keys", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
+    ],
+    "runtime": [
+        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces",
+        "trigger",
+    ],
+}  # fmt: skip
+FILES = tuple(f"tests/unit/{folder}/test_{name}.py" for folder, names in _BY_FOLDER.items() for name in names)
+"""They start servers, processes or databases, wait for time, or try thousands of cases; from the folder of the repository."""
