@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from playwright.sync_api import Page
+
+REDRAWN = 5.0
 
 CUT = """() => {
   const found = [];
@@ -82,9 +85,16 @@ def magnified(page: Page, width: int, scale: int = 1) -> Iterator[None]:
 
 
 def cut(page: Page) -> list[str]:
-    """Texts and controls that do not fit the width of the page: cut, or to be reached by scrolling sideways, but for what is meant to."""
-    found: list[str] = page.evaluate(CUT)
-    return found
+    """Texts and controls that do not fit the width of the page: cut, or to be reached by scrolling sideways, but for what is meant to.
+
+    A chart is drawn anew a moment after its width has changed: what is cut is looked at again until nothing is, or for `REDRAWN` seconds.
+    """
+    until = time.monotonic() + REDRAWN
+    while True:
+        found: list[str] = page.evaluate(CUT)
+        if not found or time.monotonic() > until:
+            return found
+        page.wait_for_timeout(50)
 
 
 def tabbed(page: Page) -> list[dict[str, Any]]:
