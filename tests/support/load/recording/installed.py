@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,16 @@ class Installed:
     inside: str = recorder.URL
 
     def until_ready(self) -> None:
+        """Its own word counts as well: the status of its StatefulSet may be the one from before a pod was deleted by force."""
         self.kubectl("rollout", "status", recorder.WORKLOAD, "--timeout=110s", namespace=RECORDER_NAMESPACE)
+        eventually("the recorder says that it is ready", self._answers, every=0.5)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.outside}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (OSError, HTTPException):
+            return False
 
     def kill(self, *_: object) -> None:
         """Its pod, at once; the StatefulSet makes it anew on the same volume."""
