@@ -14,6 +14,7 @@ SOME, MOST = 150, 2.0
 
 @pytest.mark.timeout(300)
 def test_slow_connections_keep_nobody_out(cluster: Cluster, tmp_path: Path) -> None:
-    """Every call is answered; what it took is printed, and says little beside other suites on the same cores."""
+    """Every call is answered, and half of them in twice the time at most. Few calls beside other suites say too little of a p95."""
     found = slow.measure(cluster, tmp_path, SOME)
-    print("\n".join(found.lines(SOME, MOST)))
+    print(found)
+    assert found.beside[0] / found.alone[0] <= MOST

@@ -6,7 +6,6 @@ import contextlib
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from local.transcript import Transcript
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.gateway import ThroughTheGateway
+from tests.support.load.recording.recorders import answers
 from tests.support.waiting import eventually
 
 RUN_ID = "X-Dynamiq-Run-Id"
@@ -39,14 +39,7 @@ class Installed:
     def until_ready(self) -> None:
         """Its own word counts as well: the status of its StatefulSet may be the one from before a pod was deleted by force."""
         self.kubectl("rollout", "status", recorder.WORKLOAD, "--timeout=110s", namespace=RECORDER_NAMESPACE)
-        eventually("the recorder says that it is ready", self._answers, every=0.5)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.outside}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (OSError, HTTPException):
-            return False
+        eventually("the recorder says that it is ready", lambda: answers(f"{self.outside}/readyz"), every=0.5)
 
     def kill(self, *_: object) -> None:
         """Its pod, at once; the StatefulSet makes it anew on the same volume."""
