@@ -141,7 +141,7 @@ def _seal(spec: Manifest) -> None:
         spec["pinned"]["digest"] = digests.row_digest(spec)
     if outcome := spec.get("outcome"):
         digest = spec["pinned"]["digest"] if "pinned" in spec else digests.row_digest(spec)
-        outcome["digest"] = digests.outcome_digest(digest, outcome)
+        outcome["digest"] = digests.outcome_digest(digest, outcome, spec)
 
 
 # Modifiers of any kind.

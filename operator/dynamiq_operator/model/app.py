@@ -23,6 +23,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.guards import RowOf, StandingGuard
 from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.record import Config
 from dynamiq_operator.model.recording import RunsPolicy
@@ -282,6 +283,12 @@ class AppSpec(Part):
         Field(description="What of its runs is recorded. Left out: how they went, and nothing of what callers sent or got."),
     ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
+    suspend: Annotated[
+        bool | None,
+        Field(
+            description="True: nothing of the App is deployed until it is taken off, a bypass included. What runs is kept in order. Left out: false."
+        ),
+    ] = None
     history: Annotated[HistoryPolicy | None, Field(description="What is kept of the history.")] = None
     deploy: Annotated[
         DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")
@@ -351,6 +358,8 @@ class AppStatus(Part):
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
     failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
     trial: Annotated[Trial | None, Field(description="The live row while it is watched, where the App takes bad versions back.")] = None
+    holds: Annotated[RowOf | None, Field(description="The rollback after which what Git asks for waits.")] = None
+    guards: Annotated[tuple[StandingGuard, ...], Field(max_length=64, description="What would hold a deploy that is asked for now.")] = ()
     hostname: Annotated[str | None, Field(description="Name that callers use.")] = None
     url: Annotated[
         str | None, Field(description="What callers outside the cluster call, where the operator was told how its gateway is reached.")

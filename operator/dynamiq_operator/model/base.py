@@ -1,4 +1,4 @@
-"""What all five kinds share: JSON names, bounds, and how a validation rule is attached to a schema."""
+"""What all kinds share: JSON names, bounds, and how a validation rule is attached to a schema."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _alone(spec: Mapping[str, Any]) -> Iterator[str]:
         return
     try:
         digest = digests.row_digest(spec)
-        ended = digests.outcome_digest(pinned.get("digest", "") if pinned else digest, outcome) if outcome else ""
+        ended = digests.outcome_digest(pinned.get("digest", "") if pinned else digest, outcome, spec) if outcome else ""
     except (rfc8785.CanonicalizationError, TypeError, ValueError):
         yield "its content is no JSON: it was changed"
         return

@@ -19,17 +19,22 @@ def canonical(value: Any) -> str:
     return _sha256(rfc8785.dumps(value))
 
 
+NOT_COVERED = ("released", "verified", "outcome")
+"""Parts of a row's spec that its digest does not cover: they are written after it. `outcome_digest` covers them."""
+
+
 def row_digest(spec: Mapping[str, Any]) -> str:
-    """Digest of a row's spec as stored, without `outcome` and `pinned.digest`; `pinned.previousDigest` is inside."""
-    covered = {key: value for key, value in spec.items() if key != "outcome"}
+    """Digest of a row's spec as stored, without what is written after its pins and `pinned.digest`; `pinned.previousDigest` is inside."""
+    covered = {key: value for key, value in spec.items() if key not in NOT_COVERED}
     if "pinned" in covered:
         covered["pinned"] = {key: value for key, value in covered["pinned"].items() if key != "digest"}
     return canonical(covered)
 
 
-def outcome_digest(digest: str, outcome: Mapping[str, Any]) -> str:
-    """Digest over a row's digest and its outcome."""
-    return canonical({"digest": digest, "outcome": {key: value for key, value in outcome.items() if key != "digest"}})
+def outcome_digest(digest: str, outcome: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """Digest over a row's digest, its outcome, and its release and verification, where its `spec` has them."""
+    between = {name: spec[name] for name in ("released", "verified") if name in spec}
+    return canonical({"digest": digest, "outcome": {key: value for key, value in outcome.items() if key != "digest"}, **between})
 
 
 def _sha256(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The five kinds as the API server knows them: names, columns, selectable fields, and the models of their spec and status."""
+"""Our kinds as the API server knows them: names, columns, selectable fields, and the models of their spec and status."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 from dynamiq_operator.model import history_columns
 from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
+from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
+from dynamiq_operator.model.policy import DeployPolicySpec
 from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS, RecordSpec, RecordStatus
+from dynamiq_operator.model.rejection import RejectionSpec
 from dynamiq_operator.model.runtime import RuntimeSpec
 from dynamiq_operator.model.workflow import WORKFLOW_VERSION_RULES, WorkflowSpec, WorkflowVersionSpec
 
@@ -127,5 +130,50 @@ RUNTIME = Kind(
         _AGE,
     ),
 )
+DEPLOY_POLICY = Kind(
+    kind="DeployPolicy",
+    plural="deploypolicies",
+    description="DeployPolicy says, for the namespaces that it selects, who has to agree to a deploy, and when nothing is deployed.",
+    spec=DeployPolicySpec,
+    short_names=("dpol",),
+    namespaced=False,
+    columns=(
+        Column("APPROVALS", ".spec.approvals.count", "integer", description="How many people have to agree to a deploy."),
+        Column("FREEZES", ".spec.freezes[*].name", description="Times in which nothing is deployed."),
+        Column("SOAK", ".spec.promotion.minLiveSeconds", "integer", description="Seconds that a promoted version has to be live before."),
+        Column("NAMESPACES", ".spec.namespaceSelector", wide=True, description="The namespaces that it selects."),
+        _AGE,
+    ),
+)
+APPROVAL = Kind(
+    kind="Approval",
+    plural="approvals",
+    description="Approval is somebody's word on a row that waits: Approve, Resume, Reject or Withdraw. It never changes.",
+    spec=ApprovalSpec,
+    short_names=("dapr",),
+    columns=(
+        Column("ROW", ".spec.row"),
+        Column("PURPOSE", ".spec.purpose"),
+        Column("BY", ".spec.by"),
+        Column("MESSAGE", ".spec.message"),
+        _AGE,
+    ),
+)
+REJECTION = Kind(
+    kind="Rejection",
+    plural="rejections",
+    description="Rejection is a version that nobody is to deploy, by the hash of its flow. It can be withdrawn once.",
+    spec=RejectionSpec,
+    short_names=("drej",),
+    columns=(
+        Column("WORKFLOW", ".spec.workflow"),
+        Column("VERSION", ".spec.version"),
+        Column("REASON", ".spec.reason"),
+        Column("BY", ".spec.by"),
+        Column("WITHDRAWN", ".spec.withdrawn.by"),
+        Column("HASH", ".spec.workflowHash", wide=True),
+        _AGE,
+    ),
+)
 
-KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME)
+KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME, DEPLOY_POLICY, APPROVAL, REJECTION)

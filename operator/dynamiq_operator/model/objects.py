@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app import AppSpec, AppStatus
+from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
 from dynamiq_operator.model.manifests import parse_time as parse_time
+from dynamiq_operator.model.policy import DeployPolicySpec
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, RecordSpec, RecordStatus
+from dynamiq_operator.model.rejection import RejectionSpec
 from dynamiq_operator.model.runtime import RuntimeSpec
 
 
@@ -150,7 +154,40 @@ class Runtime:
         return cls(Meta.of(raw), RuntimeSpec.model_validate(raw["spec"]))
 
 
-T = TypeVar("T", App, Record, Runtime)
+@dataclass(frozen=True)
+class DeployPolicy:
+    meta: Meta
+    spec: DeployPolicySpec
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> DeployPolicy:
+        """Raises ValueError also where a freeze's cron expression or time zone is none."""
+        found = cls(Meta.of(raw), DeployPolicySpec.model_validate(raw["spec"]))
+        freezes.check(found.spec.freezes)
+        return found
+
+
+@dataclass(frozen=True)
+class Approval:
+    meta: Meta
+    spec: ApprovalSpec
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Approval:
+        return cls(Meta.of(raw), ApprovalSpec.model_validate(raw["spec"]))
+
+
+@dataclass(frozen=True)
+class Rejection:
+    meta: Meta
+    spec: RejectionSpec
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Rejection:
+        return cls(Meta.of(raw), RejectionSpec.model_validate(raw["spec"]))
+
+
+T = TypeVar("T", App, Record, Runtime, DeployPolicy, Approval, Rejection)
 
 
 def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:

@@ -20,8 +20,10 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.guards import Bypass, Guard, Released, RowOf, Verified, Waits
 from dynamiq_operator.model.manifests import Phase as Phase
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
+from dynamiq_operator.model.verification import Verify
 
 
 class ConfigType(StrEnum):
@@ -163,8 +165,24 @@ class Pinned(Part):
     source: Annotated[
         Source, Field(description="App for a row made from App.spec.deploy, Revert for one that took a bad version back, else Record.")
     ]
+    guards: Annotated[
+        tuple[Guard, ...] | None,
+        Field(min_length=1, max_length=128, description="What the row waited for when it was pinned; none where it did not wait."),
+    ] = None
+    base: Annotated[
+        RowOf | None, Field(description="Beside guards: the row that was live then, which what is left out was taken from.")
+    ] = None
+    holds: Annotated[
+        RowOf | None,
+        Field(
+            description="The rollback after which what Git asks for waits while this row is live: this row, or one before it with the same pins."
+        ),
+    ] = None
+    verify: Annotated[Verify | None, Field(description="What its new pods have to answer before a caller reaches them.")] = None
     previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
-    digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest and outcome.")]
+    digest: Annotated[
+        Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest, released, verified and outcome.")
+    ]
 
 
 class Outcome(Part):
@@ -173,11 +191,13 @@ class Outcome(Part):
     result: Annotated[Result, Field(description="Succeeded, Failed or Overtaken.")]
     reason: Annotated[str, Field(max_length=1024, description="Why, in a sentence.")]
     at: Annotated[Moment, Field(description="When it ended.")]
-    digest: Annotated[Digest, Field(description="SHA-256 over the row's digest and this outcome.")]
+    digest: Annotated[
+        Digest, Field(description="SHA-256 over the row's digest, this outcome, and released and verified where there are any.")
+    ]
 
 
-ASKED = ("app", "workflowVersion", "restores", "runtime", "config", "message", "promotedFrom", "createdBy")
-SET_ONCE = ("sequence", "pinned", "outcome")
+ASKED = ("app", "workflowVersion", "restores", "runtime", "config", "message", "promotedFrom", "hold", "bypass", "createdBy")
+SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
 
 
 @validated(
@@ -225,6 +245,11 @@ class RecordSpec(Part):
     config: Annotated[Config | None, Field(description="Deployment config. What is left out keeps the live row's.")] = None
     message: Annotated[str | None, Field(max_length=1024, description="Why this is deployed.")] = None
     promoted_from: Annotated[PromotedFrom | None, Field(description="The row of another App that this promotes.")] = None
+    hold: Annotated[
+        bool | None,
+        Field(description="Of a rollback, false: what Git asks for is deployed on. Left out: as the App's rollout.holdAfterRollback."),
+    ] = None
+    bypass: Annotated[Bypass | None, Field(description="Deploy past every rule; for who has the right to bypass.")] = None
     created_by: Annotated[
         str | None, Field(max_length=1024, description="Who created the row; stamped by the API server, whatever was sent.")
     ] = None
@@ -232,13 +257,23 @@ class RecordSpec(Part):
         None
     )
     pinned: Annotated[Pinned | None, Field(description="What is run, in full. Set once by the operator.")] = None
+    released: Annotated[
+        Released | None, Field(description="When nothing held it any more. Set once by the operator, of rows that waited.")
+    ] = None
+    verified: Annotated[Verified | None, Field(description="That its new pods passed its cases. Set once by the operator.")] = None
     outcome: Annotated[Outcome | None, Field(description="How the deploy ended. Set once by the operator.")] = None
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it only brings back a row: nothing else of it is new."""
+        return self.restores is not None and self.runtime is None and self.config is None and self.promoted_from is None
 
 
 class RecordStatus(Part):
     """Where the deploy is. It can be derived anew from the spec, and is after a restore."""
 
     phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
+    waits: Annotated[Waits | None, Field(description="What the row waits for, where a rule holds it.")] = None
     observed_generation: Annotated[
         int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")
     ] = None

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from dynamiq_operator.model.base import Part, rule, validated
+from dynamiq_operator.model.verification import Verify
 
 
 class Strategy(StrEnum):
@@ -88,7 +89,12 @@ class RevertPolicy(Part):
         "!has(self.keepWarm) || (has(self.strategy) && self.strategy == 'Switch')",
         "keepWarm is for strategy Switch: add it, or remove keepWarm",
         fieldPath=".keepWarm",
-    )
+    ),
+    rule(
+        "!has(self.verify) || (has(self.strategy) && self.strategy == 'Switch')",
+        "verify is for strategy Switch, where new pods are ready before a caller reaches them: add it, or remove verify",
+        fieldPath=".verify",
+    ),
 )
 class Rollout(Part):
     """How a deploy proceeds."""
@@ -108,6 +114,17 @@ class Rollout(Part):
         Field(description="For strategy Switch: what stays of the version that was left. Left out: as many pods as the live one has."),
     ] = None
     revert: Annotated[RevertPolicy | None, Field(description="Take a bad version back by itself. Left out: never.")] = None
+
+    verify: Annotated[
+        Verify | None,
+        Field(description="For strategy Switch: what new pods have to answer before a caller reaches them. Left out: nothing."),
+    ] = None
+    hold_after_rollback: Annotated[
+        bool | None,
+        Field(
+            description="False: what Git asks for is deployed after a rollback by hand, too. Left out: it waits until somebody resumes it."
+        ),
+    ] = None
 
     @property
     def switches(self) -> bool:

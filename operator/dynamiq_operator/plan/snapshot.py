@@ -15,6 +15,7 @@ from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
@@ -94,7 +95,7 @@ class Snapshot:
     `denied`: by kind, why the operator may not list what there is of it: such children are neither made nor changed nor deleted.
     `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
     there was no such time.
-    `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
+    `guards`: what may keep its rows from being deployed. `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
     namespace: str
@@ -134,6 +135,7 @@ class Snapshot:
     gate: Gate = field(default_factory=Gate)
     gate_ports: frozenset[int] = frozenset()
     gate_keys: str | None = None
+    guards: ObservedGuards = field(default_factory=ObservedGuards)
 
     @property
     def unreadable_app(self) -> Unreadable | None:

@@ -239,7 +239,7 @@ def _require_sound(rows: list[Manifest], status: Manifest, expected: Sequence[st
         pins, outcome = spec["pinned"], spec["outcome"]
         assert pins.get("previousDigest") == previous, row["metadata"]["name"]
         assert pins["digest"] == digests.row_digest(spec), row["metadata"]["name"]
-        assert outcome["digest"] == digests.outcome_digest(pins["digest"], outcome), row["metadata"]["name"]
+        assert outcome["digest"] == digests.outcome_digest(pins["digest"], outcome, row["spec"]), row["metadata"]["name"]
         previous = pins["digest"]
 
 

@@ -69,13 +69,13 @@ def test_a_rows_digest_leaves_out_itself_and_the_outcome() -> None:
 def test_an_outcomes_digest_covers(field: str) -> None:
     outcome = spec_of()["outcome"]
     changed = {**outcome, field: "other"}
-    assert digests.outcome_digest("sha256:a", outcome) != digests.outcome_digest("sha256:a", changed)
-    assert digests.outcome_digest("sha256:a", outcome) != digests.outcome_digest("sha256:b", outcome)
+    assert digests.outcome_digest("sha256:a", outcome, {}) != digests.outcome_digest("sha256:a", changed, {})
+    assert digests.outcome_digest("sha256:a", outcome, {}) != digests.outcome_digest("sha256:b", outcome, {})
 
 
 def test_an_outcomes_digest_leaves_out_itself() -> None:
     outcome = spec_of()["outcome"]
-    assert digests.outcome_digest("sha256:a", {**outcome, "digest": "other"}) == digests.outcome_digest("sha256:a", outcome)
+    assert digests.outcome_digest("sha256:a", {**outcome, "digest": "other"}, {}) == digests.outcome_digest("sha256:a", outcome, {})
 
 
 def test_a_history_is_a_chain() -> None:

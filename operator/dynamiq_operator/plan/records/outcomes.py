@@ -26,5 +26,5 @@ def end_row(context: Context, row: Record, result: Result, reason: str) -> tuple
     """The row with its outcome, and the operations that write it."""
     said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
-    outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said)})
+    outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said, row.raw_spec)})
     return completed(row, outcome=outcome), (*events.ended(context.app, row, outcome), EndRecord(row, outcome))

@@ -1,0 +1,39 @@
+"""Approval: somebody's word on one row, by the row's digest, so that it counts for nothing else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Digest, ObjectName, Part, rule, validated
+
+
+class Purpose(StrEnum):
+    """What is said. Approve: deploy it. Resume: deploy what is held. Reject: never deploy it. Withdraw: its author wants it no more."""
+
+    APPROVE = "Approve"
+    RESUME = "Resume"
+    REJECT = "Reject"
+    WITHDRAW = "Withdraw"
+
+
+@validated(
+    rule(
+        "self == oldSelf",
+        "an Approval never changes: create another one, of purpose Reject where the row is not to be deployed",
+        reason="FieldValueForbidden",
+    )
+)
+class ApprovalSpec(Part):
+    """A word on a row that waits."""
+
+    row: Annotated[ObjectName, Field(description="Name of the row, in the same namespace.")]
+    digest: Annotated[Digest, Field(description="Its pinned.digest: the word counts for what the row pins, and nothing else.")]
+    purpose: Annotated[Purpose, Field(description="Approve, Resume, Reject or Withdraw.")]
+    message: Annotated[str | None, Field(max_length=1024, description="Why.")] = None
+    by: Annotated[str | None, Field(max_length=1024, description="Who says it; stamped by the API server, whatever was sent.")] = None
+    restored: Annotated[
+        bool | None, Field(description="True: it came back from a backup, and counts for nothing. Stamped by the API server.")
+    ] = None

@@ -1,0 +1,131 @@
+"""What keeps a pinned row from being deployed, as its pins note it, and what is written once nothing does any more."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import SEQUENCE_MAX, Moment, ObjectName, Part
+
+
+class GuardReason(StrEnum):
+    """Why a row waits.
+
+    Verifying: its own cases are asked. It is no guard of the pins: `pinned.verify` is.
+    """
+
+    AWAITING_APPROVAL = "AwaitingApproval"
+    FROZEN = "Frozen"
+    SOAKING = "Soaking"
+    HELD = "Held"
+    VERIFYING = "Verifying"
+    SUSPENDED = "Suspended"
+    UNKNOWN = "GuardsUnknown"
+
+
+class RowKind(StrEnum):
+    """What a row is to a policy: a deploy by hand, a promotion by hand, a rollback by hand, or what Git or other automation asks for."""
+
+    DEPLOY = "Deploy"
+    PROMOTION = "Promotion"
+    ROLLBACK = "Rollback"
+    GIT = "Git"
+
+
+class AfterFreeze(StrEnum):
+    """What becomes of the rows that waited for the end of a freeze."""
+
+    HOLD = "Hold"
+    DEPLOY = "Deploy"
+
+
+class Bypass(Part):
+    """Goes past every guard but suspension; for who has the right to `bypass`, and for ever in the history."""
+
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Why the rules are gone past.",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "self.trim() != ''",
+                        "message": "say why the rules are gone past: bypass.reason is never empty",
+                    }
+                ]
+            },
+        ),
+    ]
+
+
+class RowOf(Part):
+    """A row, by name and place in its history."""
+
+    row: Annotated[ObjectName, Field(description="Name of the row.")]
+    sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence.")]
+
+
+class Guard(Part):
+    """Something that a row waits for, as it was found when the row was pinned. Each reason has its own fields."""
+
+    reason: Annotated[GuardReason, Field(description="AwaitingApproval, Frozen, Soaking, Held, Suspended or GuardsUnknown.")]
+    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
+    approvals: Annotated[int | None, Field(ge=1, le=16, description="AwaitingApproval: how many people have to agree.")] = None
+    expires_seconds: Annotated[
+        int | None, Field(ge=60, le=31536000, description="AwaitingApproval: seconds for which an Approval counts.")
+    ] = None
+    service_accounts: Annotated[
+        tuple[str, ...] | None,
+        Field(max_length=32, description="AwaitingApproval: service accounts whose Approvals count as a person's."),
+    ] = None
+    window: Annotated[str | None, Field(max_length=63, description="Frozen: name of the freeze.")] = None
+    until: Annotated[Moment | None, Field(description="Frozen and Soaking: the moment until which the row waits.")] = None
+    after_freeze: Annotated[AfterFreeze | None, Field(description="Frozen: Hold where somebody has to resume the row after it.")] = None
+    held_by: Annotated[RowOf | None, Field(description="Held: the rollback after which Git waits.")] = None
+
+
+class Released(Part):
+    """When nothing held the row any more, and what had held it until then."""
+
+    at: Annotated[Moment, Field(description="When the row's deploy could begin.")]
+    guards: Annotated[tuple[GuardReason, ...], Field(min_length=1, max_length=16, description="What it had waited for.")]
+    approvals: Annotated[tuple[ObjectName, ...] | None, Field(max_length=32, description="Names of the Approvals that counted.")] = None
+    by: Annotated[tuple[str, ...] | None, Field(max_length=32, description="Who approved or resumed it.")] = None
+
+
+class Verified(Part):
+    """That the row's new pods passed its cases, before a caller reached them."""
+
+    at: Annotated[Moment, Field(description="When the last one passed.")]
+    cases: Annotated[int, Field(ge=0, le=1000, description="Cases that were asked.")]
+    calls: Annotated[int, Field(ge=0, le=1000000, description="Calls that were made for them, repeats included.")]
+    seconds: Annotated[float, Field(ge=0, le=1000000, description="Seconds that all of them took.")]
+    score: Annotated[float | None, Field(description="What the evaluation Job gave, where it gave one.")] = None
+    message: Annotated[str | None, Field(max_length=512, description="What the evaluation Job said last.")] = None
+
+
+class Waits(Part):
+    """What a row waits for now, as its status says it."""
+
+    reason: Annotated[GuardReason, Field(description="The first thing that it waits for.")]
+    message: Annotated[str, Field(max_length=2048, description="All of it, as a sentence for a person.")]
+    until: Annotated[Moment | None, Field(description="Until when, where time alone ends it.")] = None
+    approvals: Annotated[int | None, Field(description="Approvals that count already.")] = None
+    approvals_needed: Annotated[int | None, Field(description="Approvals that it takes.")] = None
+    resumable: Annotated[bool | None, Field(description="True: who may deploy can resume it now.")] = None
+
+
+class StandingGuard(Part):
+    """What would hold a deploy of the App that is asked for now."""
+
+    reason: Annotated[GuardReason, Field(description="Why it would wait.")]
+    message: Annotated[str, Field(max_length=1024, description="That, as a sentence for a person.")]
+    applies_to: Annotated[
+        tuple[RowKind, ...], Field(max_length=4, description="Rows that it would hold: Deploy, Promotion, Rollback, Git.")
+    ]
+    policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
+    until: Annotated[Moment | None, Field(description="Until when, where time alone ends it.")] = None

@@ -1,0 +1,252 @@
+"""DeployPolicy: who has to agree to a deploy, when nothing is deployed, and who hears of it; for the namespaces that it selects."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from dynamiq_operator.model.base import DNS_LABEL_SAID, GROUP, RULES, Moment, ObjectName, Part, matching, rule, validated
+from dynamiq_operator.model.guards import AfterFreeze
+
+NAME_OF_NAMESPACE = "kubernetes.io/metadata.name"
+LABEL_KEYS = f"self == '{NAME_OF_NAMESPACE}' || self.startsWith('{GROUP}/')"
+LABEL_KEYS_SAID = (
+    f"a policy selects namespaces by {NAME_OF_NAMESPACE} or by labels under {GROUP}/, which only who may update DeployPolicies can change"
+)
+AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccounts:argocd")
+"""Whose rows are Git's where no policy says otherwise: the service accounts of these namespaces."""
+EXPIRES_SECONDS = 86400
+
+
+class Operator(StrEnum):
+    """How the value of a label is compared."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+_Key = Annotated[
+    str, Field(min_length=1, max_length=317, description="Key of a label.", json_schema_extra={RULES: [rule(LABEL_KEYS, LABEL_KEYS_SAID)]})
+]
+_Value = Annotated[str, Field(max_length=63)]
+
+
+@validated(
+    rule(
+        "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
+        "values are for In and NotIn: give at least one there, and none with Exists and DoesNotExist",
+    )
+)
+class LabelRequirement(Part):
+    """One condition on the labels of a namespace."""
+
+    key: _Key
+    operator: Annotated[Operator, Field(description="In, NotIn, Exists or DoesNotExist.")]
+    values: Annotated[tuple[_Value, ...], Field(max_length=64, description="Values, for In and NotIn.")] = ()
+
+
+class NamespaceSelector(Part):
+    """Which namespaces: all conditions have to hold, and an empty selector selects every namespace."""
+
+    match_labels: Annotated[
+        dict[str, _Value] | None,
+        Field(
+            max_length=16,
+            description="Labels and their values.",
+            json_schema_extra={RULES: [rule(f"self.all(key, {LABEL_KEYS.replace('self', 'key')})", LABEL_KEYS_SAID)]},
+        ),
+    ] = None
+    match_expressions: Annotated[tuple[LabelRequirement, ...], Field(max_length=16, description="Further conditions.")] = ()
+
+
+class Approvals(Part):
+    """How many people have to agree before a row is deployed. The author of a row is none of them."""
+
+    count: Annotated[int, Field(ge=1, le=16, description="How many.")]
+    expires_seconds: Annotated[
+        int | None, Field(ge=60, le=31536000, description="Seconds for which an Approval counts. Left out: 86400, a day.")
+    ] = None
+    service_accounts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Field(
+                    max_length=340,
+                    json_schema_extra=matching(
+                        "^system:serviceaccount:[a-z0-9][-a-z0-9]*:[a-z0-9][-.a-z0-9]*$",
+                        "name a service account as system:serviceaccount:<namespace>:<name>",
+                    ),
+                ),
+            ],
+            ...,
+        ],
+        Field(max_length=32, description="Service accounts whose Approvals count as a person's. Left out: none does."),
+    ] = ()
+
+
+@validated(
+    rule(
+        "has(self.cron) ? has(self.duration) && !has(self.from) && !has(self.to) : has(self.from) && has(self.to) && !has(self.duration) && !has(self.timeZone)",
+        "a freeze has either from and to, or cron, duration and, where it is not UTC, timeZone",
+    ),
+    rule("!has(self.from) || !has(self.to) || self.from < self.to", "a freeze ends after it begins: to is later than from"),
+)
+class Freeze(Part):
+    """A time in which nothing is deployed: once, from a moment to another, or again and again by a cron expression and a duration."""
+
+    model_config = ConfigDict(
+        alias_generator=lambda name: "from" if name == "from_" else to_camel(name),
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+    name: Annotated[
+        str,
+        Field(
+            max_length=63,
+            description="Name of the freeze, which messages show.",
+            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a freeze is a DNS label: {DNS_LABEL_SAID}"),
+        ),
+    ]
+    from_: Annotated[Moment | None, Field(description="When it begins.")] = None
+    to: Annotated[Moment | None, Field(description="When it ends.")] = None
+    cron: Annotated[
+        str | None,
+        Field(
+            max_length=128,
+            description="When it begins, again and again: a five-field cron expression, such as 0 17 * * 5.",
+            json_schema_extra=matching(r"^[^\s]+( +[^\s]+){4}$", "cron is a cron expression of five fields, such as 0 17 * * 5"),
+        ),
+    ] = None
+    duration: Annotated[
+        str | None,
+        Field(
+            max_length=16,
+            description="How long it takes each time, such as 62h or 90m; real time, so that a change of the clocks adds no hour and takes none.",
+            json_schema_extra={
+                RULES: [
+                    rule(
+                        r'self.matches(r"^([0-9]{1,5}h)?([0-9]{1,5}m)?$") && size(self) > 0',
+                        "a duration has hours and minutes, such as 62h, 90m or 1h30m",
+                    ),
+                ]
+            },
+        ),
+    ] = None
+    time_zone: Annotated[str | None, Field(max_length=64, description="IANA time zone of cron, such as Europe/Berlin. Left out: UTC.")] = (
+        None
+    )
+
+
+class Promotion(Part):
+    """What a version has to have done elsewhere before it is promoted into the namespaces of the policy."""
+
+    min_live_seconds: Annotated[
+        int, Field(ge=1, le=31536000, description="Seconds for which the source's row has to be live before it is deployed here.")
+    ]
+
+
+class Automation(Part):
+    """Whose rows wait after a rollback as Git's do."""
+
+    users: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64, description="Users, by name.")] = ()
+    groups: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Field(
+                    max_length=340,
+                    json_schema_extra=matching(
+                        "^system:serviceaccounts(:[a-z0-9][-a-z0-9]*)?$",
+                        "a row names its author, and not their groups: use system:serviceaccounts:<namespace>, or users",
+                    ),
+                ),
+            ],
+            ...,
+        ],
+        Field(max_length=64, description="Groups of service accounts, such as system:serviceaccounts:argocd."),
+    ] = ()
+
+
+class Exempt(StrEnum):
+    """Rows that a policy lets pass."""
+
+    ROLLBACK = "Rollback"
+
+
+class SinkFormat(StrEnum):
+    """How a notification is written."""
+
+    CLOUD_EVENTS = "CloudEvents"
+    SLACK = "Slack"
+
+
+class Sink(Part):
+    """Who hears of what becomes of rows. The URL is in a Secret of the operator's namespace, so that nobody reads it here."""
+
+    name: Annotated[
+        str,
+        Field(
+            max_length=63,
+            description="Name of the sink, which metrics show.",
+            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a sink is a DNS label: {DNS_LABEL_SAID}"),
+        ),
+    ]
+    secret_name: Annotated[
+        ObjectName, Field(description="Secret in the operator's namespace: url, and for CloudEvents key, by which each request is signed.")
+    ]
+    format: Annotated[SinkFormat | None, Field(description="CloudEvents (structured JSON) or Slack. Left out: CloudEvents.")] = None
+
+
+class DeployPolicySpec(Part):
+    """Rules for deploys into some namespaces. Several policies that select a namespace add up."""
+
+    namespace_selector: Annotated[NamespaceSelector, Field(description="The namespaces. {}: every one.")]
+    approvals: Annotated[Approvals | None, Field(description="Who has to agree. Left out: nobody.")] = None
+    freezes: Annotated[
+        tuple[Freeze, ...],
+        Field(
+            max_length=32,
+            description="When nothing is deployed.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    after_freeze: Annotated[
+        AfterFreeze | None,
+        Field(
+            description="Hold: a row that waited for the end of a freeze waits on, until who may deploy resumes it. Deploy: it is deployed "
+            "within a minute. Left out: Hold."
+        ),
+    ] = None
+    promotion: Annotated[Promotion | None, Field(description="What promoted versions have to have done before.")] = None
+    automation: Annotated[
+        Automation | None,
+        Field(
+            description="Whose rows are held after a rollback as those of Git. Left out: the service accounts of the namespaces flux-system and argocd."
+        ),
+    ] = None
+    exempt: Annotated[
+        tuple[Exempt, ...] | None,
+        Field(
+            max_length=1,
+            description="Rollback: rollbacks by hand need no Approval and pass freezes. Left out: [Rollback]; []: they wait as others do.",
+        ),
+    ] = None
+    notifications: Annotated[
+        tuple[Sink, ...],
+        Field(
+            max_length=8,
+            description="Who hears of rows of these namespaces.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+
+    @property
+    def exempts_rollbacks(self) -> bool:
+        return self.exempt is None or Exempt.ROLLBACK in self.exempt

@@ -1,0 +1,40 @@
+"""Rejection: a version that nobody is to deploy, by the hash of its flow, so that another name for the same flow helps nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import Digest, DnsLabel, Part, VersionName, rule, validated
+
+
+class Withdrawn(Part):
+    """That the version may be deployed again."""
+
+    by: Annotated[str | None, Field(max_length=1024, description="Who withdrew it; stamped by the API server, whatever was sent.")] = None
+    reason: Annotated[str, Field(min_length=1, max_length=1024, description="Why it may be deployed again.")]
+
+
+@validated(
+    rule(
+        "['workflowHash', 'workflow', 'version', 'reason', 'by'].all(f, dyn(self)[?f] == dyn(oldSelf)[?f])",
+        "a Rejection never changes: withdraw it, and create another one",
+        reason="FieldValueForbidden",
+    ),
+    rule(
+        "!has(oldSelf.withdrawn) || (has(self.withdrawn) && self.withdrawn == oldSelf.withdrawn)",
+        "a Rejection is withdrawn once: create another one to reject the version again",
+        reason="FieldValueForbidden",
+        fieldPath=".withdrawn",
+    ),
+)
+class RejectionSpec(Part):
+    """A version that is known to be bad, in its namespace and for what is promoted from there."""
+
+    workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow, as its rows pin it.")]
+    workflow: Annotated[DnsLabel | None, Field(description="Workflow that it was rejected as; for people.")] = None
+    version: Annotated[VersionName | None, Field(description="Version that it was rejected as; for people.")] = None
+    reason: Annotated[str, Field(min_length=1, max_length=1024, description="Why nobody is to deploy it.")]
+    by: Annotated[str | None, Field(max_length=1024, description="Who rejected it; stamped by the API server, whatever was sent.")] = None
+    withdrawn: Annotated[Withdrawn | None, Field(description="Set once: from then on the version may be deployed again.")] = None

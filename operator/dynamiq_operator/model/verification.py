@@ -1,0 +1,110 @@
+"""`App.spec.rollout.verify`: what new pods have to answer before a caller reaches them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import DNS_LABEL_SAID, Part, matching, rule, validated
+
+CASES_MAX = 32
+INPUT_MAX = 8192
+TIMEOUT_SECONDS = 300
+VERIFY_MAX = 65536
+"""Characters of all inputs and expectations together: the whole of it is pinned with each row."""
+
+
+class JsonPathExpectation(Part):
+    """What stands at a path of the answer."""
+
+    path: Annotated[str, Field(min_length=1, max_length=1024, description="JSONPath of the answer's JSON, such as $.output.total.")]
+    equals: Annotated[
+        str | None, Field(max_length=INPUT_MAX, description="The value there, as JSON text. Left out: something is there.")
+    ] = None
+
+
+@validated(
+    rule(
+        "has(self.status) || has(self.contains) || has(self.jsonPath) || has(self.cel)",
+        "expect at least one of status, contains, jsonPath and cel",
+    )
+)
+class Expectation(Part):
+    """What an answer has to be; all that is given has to hold, and an answer that is no success fails where status is left out."""
+
+    status: Annotated[int | None, Field(ge=100, le=599, description="HTTP status. Left out: any 2xx.")] = None
+    contains: Annotated[str | None, Field(min_length=1, max_length=INPUT_MAX, description="Text that the answer contains.")] = None
+    json_path: Annotated[JsonPathExpectation | None, Field(description="A value in the answer's JSON.")] = None
+    cel: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=2048,
+            description="A CEL expression of status, body (text), json and seconds that is true, such as json.score > 0.8.",
+        ),
+    ] = None
+
+
+class Case(Part):
+    """One input and what is expected of the answer."""
+
+    name: Annotated[
+        str,
+        Field(
+            max_length=63,
+            description="Name of the case, which messages show.",
+            json_schema_extra=matching("^[a-z]([-a-z0-9]*[a-z0-9])?$", f"the name of a case is a DNS label: {DNS_LABEL_SAID}"),
+        ),
+    ]
+    input: Annotated[str, Field(max_length=INPUT_MAX, description="Input of the run, as JSON text.")]
+    repeat: Annotated[int | None, Field(ge=1, le=1000, description="How often it is asked; each answer has to hold. Left out: once.")] = (
+        None
+    )
+    seconds: Annotated[int | None, Field(ge=1, le=600, description="Seconds within which each answer comes. Left out: 30.")] = None
+    expect: Annotated[Expectation, Field(description="What the answer has to be.")]
+
+
+class VerifyJob(Part):
+    """A Job that evaluates the new pods. It gets their address as DYNAMIQ_URL and a key that only they accept as DYNAMIQ_KEY."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512, description="Image that it runs.")]
+    command: Annotated[
+        tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64, description="Command. Left out: the image's.")
+    ] = ()
+    args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64, description="Arguments.")] = ()
+
+
+@validated(
+    rule("has(self.cases) && size(self.cases) > 0 || has(self.job)", "give cases, a job, or both"),
+)
+class Verify(Part):
+    """Asked of a new version's pods while callers are still served by the live one; strategy Switch only."""
+
+    cases: Annotated[
+        tuple[Case, ...],
+        Field(
+            max_length=CASES_MAX,
+            description="Inputs and expected answers.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "x-kubernetes-validations": [
+                    rule(
+                        f"self.map(each, size(each.input) + (has(each.expect.contains) ? size(each.expect.contains) : 0)).sum() <= {VERIFY_MAX}",
+                        f"inputs and expected texts are together longer than {VERIFY_MAX >> 10} KiB: use a job for large ones",
+                    )
+                ],
+            },
+        ),
+    ] = ()
+    job: Annotated[
+        VerifyJob | None, Field(description="A program that evaluates the new pods; whoever sets it needs the right to create Jobs.")
+    ] = None
+    timeout_seconds: Annotated[
+        int | None,
+        Field(ge=5, le=86400, description="Seconds after which it has failed, counted from the new pods being ready. Left out: 300."),
+    ] = None
+    rollbacks: Annotated[
+        bool | None, Field(description="True: rollbacks are verified, too. Left out: they are not, so nothing slows them down.")
+    ] = None
