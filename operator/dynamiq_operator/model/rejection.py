@@ -16,11 +16,18 @@ class Withdrawn(Part):
     reason: Annotated[str, Field(min_length=1, max_length=1024, description="Why it may be deployed again.")]
 
 
+NEVER = ("workflowHash", "workflow", "version", "reason", "by")
+
+
 @validated(
-    rule(
-        "['workflowHash', 'workflow', 'version', 'reason', 'by'].all(f, dyn(self)[?f] == dyn(oldSelf)[?f])",
-        "a Rejection never changes: withdraw it, and create another one",
-        reason="FieldValueForbidden",
+    *(
+        rule(
+            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
+            f"{name} of a Rejection never changes: withdraw it, and create another one",
+            reason="FieldValueForbidden",
+            fieldPath=f".{name}",
+        )
+        for name in NEVER
     ),
     rule(
         "!has(oldSelf.withdrawn) || (has(self.withdrawn) && self.withdrawn == oldSelf.withdrawn)",
