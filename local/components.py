@@ -1,8 +1,8 @@
 """What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
 
-Three Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
+Four Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
 in common once. Contour does not compile with the client-go of that Kubernetes and has `build/contour`. OpenTelemetry's collector,
-which a test alone needs, has `build/collector`.
+which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux`.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
 writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "build"
-COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE = MODULES / "components", MODULES / "contour", MODULES / "collector"
+COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE = (MODULES / name for name in ("components", "contour", "collector", "flux"))
 # `-s -w` drops the debugging information, and `-dwarf=false` does not produce it: the same bytes in less time.
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 LINKER_FLAGS = "-s -w"
@@ -162,12 +162,37 @@ PAUSE = Component("pause", "1", _own("pause"))
 FORWARD = Component("forward", "1", _own("forward"))
 OTELCOL = Component("otelcol", "0.165.0", _own("otelcol"), module=COLLECTOR_MODULE)
 """OpenTelemetry's collector with OTLP in and OTLP out: nothing of a cluster, so it is built where a test asks for it."""
+FLUX_CRDS = "source-crds.yaml", "kustomize-crds.yaml"
+FLUX = tuple(
+    Component(
+        f"{name}-controller",
+        "1.9.6",
+        ((f"{name}-controller", f"github.com/fluxcd/{name}-controller"),),
+        joined=(
+            (
+                crds,
+                f"github.com/fluxcd/{name}-controller",
+                tuple(f"config/crd/bases/{name}.toolkit.fluxcd.io_{kind}.yaml" for kind in kinds),
+            ),
+        ),
+        module=FLUX_MODULE,
+    )
+    for name, crds, kinds in (
+        (
+            "source",
+            FLUX_CRDS[0],
+            ("buckets", "externalartifacts", "gitrepositories", "helmcharts", "helmrepositories", "ocirepositories"),
+        ),
+        ("kustomize", FLUX_CRDS[1], ("kustomizations",)),
+    )
+)
+"""Flux: `make soak` builds it, since a test of it takes minutes of compiling that `make test` does not have."""
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
 NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
-ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL)
+ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, *FLUX)
 
 
 def go_environment() -> dict[str, str]:
