@@ -40,7 +40,7 @@ RESTORING = "dynamiq.getdynamiq.ai/restoring"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """A uid that no object has."""
 
-_STAMPS = ("dynamiq-apps", "dynamiq-restored", "dynamiq-rows")
+_STAMPS = names.MUTATING_POLICIES
 """The last is the one that is looked at."""
 
 

@@ -75,7 +75,7 @@ def allow_rows(api: Api, namespace: str) -> None:
     """Everybody who is known may create and apply rows in a namespace."""
     group = "rbac.authorization.k8s.io"
     meta = {"name": "rows-of-everybody", "namespace": namespace}
-    rules = [{"apiGroups": [GROUP], "resources": ["deployments"], "verbs": ["create", "patch", "get"]}]
+    rules = [{"apiGroups": [GROUP], "resources": ["deployments"], "verbs": ["create", "deploy", "patch", "get"]}]
     role: Manifest = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules}
     binding: Manifest = {
         "apiVersion": f"{group}/v1",

@@ -99,21 +99,26 @@ MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 AUTHOR_POLICY = "dynamiq-rows"
 """The MutatingAdmissionPolicy, and its binding, that stamp a row's author."""
 
-MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-restored", AUTHOR_POLICY)
+MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-approvals", "dynamiq-rejections", "dynamiq-restored", AUTHOR_POLICY)
 VALIDATING_POLICIES = (
-    *("dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-secrets", "dynamiq-crds", "dynamiq-crds-delete"),
+    *("dynamiq-approvals", "dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-rights", "dynamiq-apps-secrets"),
     *(
+        "dynamiq-crds",
+        "dynamiq-crds-delete",
         "dynamiq-flows",
         "dynamiq-gate-scale",
         "dynamiq-gate-slices",
+        "dynamiq-namespaces",
         "dynamiq-pods",
+        "dynamiq-rejections",
         "dynamiq-rows",
         "dynamiq-rows-delete",
+        "dynamiq-rows-rights",
         "dynamiq-status",
     ),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""
-FROZEN_DEFINITIONS = tuple(f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes"))
+FROZEN_DEFINITIONS = tuple(f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes", "approvals", "rejections"))
 """The CustomResourceDefinitions whose schemas may not keep less than they did."""
 WEAKENING_ANNOTATION = f"{GROUP}/allow-weakening"
 """Of one of them: what of it may go all the same, a line each, until the time of the other."""

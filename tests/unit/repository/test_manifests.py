@@ -117,7 +117,8 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
         assert wanting == set(told)
         assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
         asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
-    assert asked == {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-status", "dynamiq-flows"}
+    rows = {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-rows-rights"}
+    assert asked == rows | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-status", "dynamiq-flows"}
 
 
 def test_the_operators_pods_are_those_that_reach_metrics() -> None:
@@ -217,9 +218,9 @@ def test_people_read_our_kinds_and_create_rows_and_never_write_one_again() -> No
         ("apps", "deployments"): {"get", "list"},
     }
     assert viewer == {**ours, **beside, RUNS: {"get", "list"}}
-    assert editor[(GROUP, "deployments")] == {"create"}
+    assert (editor[(GROUP, "deployments")], editor[(GROUP, "approvals")]) == ({"create", "deploy"}, {"create"})
     assert {(group, resource): verbs for (group, resource), verbs in editor.items() if "/" in resource} == {RUNS: {"delete"}}
-    assert (GROUP, "runtimes") not in editor
+    assert not {(GROUP, plural) for plural in ("runtimes", "deploypolicies", "rejections")} & editor.keys()
     label = "rbac.authorization.k8s.io/aggregate-to-"
     assert [people[f"dynamiq-{who}"]["metadata"]["labels"] for who in ("view", "edit")] == [
         {f"{label}{who}": "true"} for who in ("view", "edit")
@@ -252,7 +253,8 @@ def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() ->
     read = {"get", "list", "watch"}
     viewer, deployer, promoter = (people[f"dynamiq-{who}"] for who in ("view", "deployer", "promoter"))
     flows = {("", "configmaps"): {"get"}, ("", "namespaces"): {"get"}}
-    beside: Rights = {**flows, ("", "pods/log"): {"get"}, (GROUP, "deployments"): read | {"create"}}
+    beside: Rights = {**flows, ("", "pods/log"): {"get"}, (GROUP, "deployments"): read | {"create", "deploy"}}
+    beside |= {(GROUP, "approvals"): read | {"create"}}
     assert deployer == {**viewer, **beside, RUNS: {"get", "list", "update"}, (GROUP, "apps/runcontents"): {"get"}}
     assert promoter == {
         **viewer,
@@ -260,6 +262,23 @@ def test_a_deployer_creates_rows_alone_and_a_promoter_makes_what_is_missing() ->
         (GROUP, "workflowversions"): read | {"create"},
         (GROUP, "apps"): read | {"create", "patch"},
     }
+
+
+def test_who_approves_deploys_nothing_and_who_is_on_call_deploys_and_approves_nothing() -> None:
+    people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
+    verbs = {name: role.get((GROUP, "deployments"), set()) - {"get", "list", "watch"} for name, role in people.items()}
+    assert {name: found for name, found in verbs.items() if found} == {
+        **{f"dynamiq-{who}": {"create", "deploy"} for who in ("edit", "deployer", "promoter")},
+        "dynamiq-on-call": {"create"},
+        "dynamiq-approver": {"approve"},
+        "dynamiq-bypass": {"bypass"},
+    }
+    assert people["dynamiq-bypass"].keys() == {(GROUP, "deployments")}
+    assert {name for name, role in people.items() if "create" in role.get((GROUP, "rejections"), set())} == {"dynamiq-approver"}
+    assert people["dynamiq-policies"] == {(GROUP, "deploypolicies"): {"get", "list", "watch", "create", "update", "patch", "delete"}}
+    for name in ("on-call", "approver", "bypass", "policies"):
+        labels = roles("rbac/users.yaml")[f"dynamiq-{name}"]["metadata"].get("labels", {})
+        assert not labels, f"{name}: whoever administers a namespace would have it, or could give it"
 
 
 def test_only_who_reads_logs_reads_what_callers_sent_and_nobody_sends_runs_unless_bound_to() -> None:
