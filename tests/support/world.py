@@ -28,6 +28,7 @@ from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
@@ -86,6 +87,10 @@ class World(Objects):
         """What the recorder says of a row."""
         self.unanswered = ""
         """Why the recorder says nothing."""
+        self.guards = ObservedGuards()
+        """What may keep rows from being deployed."""
+        self.promotions: dict[str, Record] = {}
+        """By the name of a row, the row that it promotes."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         self.follow = True
@@ -168,6 +173,8 @@ class World(Objects):
             account=OPERATOR,
             comparison=self.comparison,
             unanswered=self.unanswered,
+            guards=self.guards,
+            promotions=dict(self.promotions),
         )
         if app is not None:
             self.counts = count(snapshot, app, self.counts)
@@ -265,6 +272,8 @@ class World(Objects):
                 made = self._write(kinds.RECORD.kind, record, versions)
                 made["metadata"]["ownerReferences"] = [owner(app)]
                 self._set_once(made, sequence=sequence, pinned=pins.as_json() if pins else None)
+            case operations.ReleaseRecord(record=record, released=released):
+                self._set_once(self._write(kinds.RECORD.kind, record, versions), released=released.as_json())
             case operations.EndRecord(record=record, outcome=outcome):
                 self._set_once(self._write(kinds.RECORD.kind, record, versions), outcome=outcome.as_json())
             case operations.CreateChild(app=app, manifest=manifest, digest=digest):

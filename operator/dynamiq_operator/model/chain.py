@@ -42,12 +42,13 @@ class Verdict:
 class _Link:
     """What is left of a row once its own content has been verified: a history of thousands is not held at once.
 
-    `wrong`: what is wrong with it by itself. `restored`: the row that it says it brought back, by sequence and name.
+    `wrong`: what is wrong with it by itself. `waits`: whether it was never released: a row that passed it may have ended first. `restored`: the row that it says it brought back, by sequence and name.
     """
 
     sequence: int
     name: str
     wrong: tuple[str, ...]
+    waits: bool
     has_pins: bool
     has_outcome: bool
     is_pinned: bool
@@ -65,6 +66,7 @@ class _Link:
             sequence=sequence,
             name=name,
             wrong=tuple(_alone(spec)),
+            waits=bool(pins.get("guards")) and not {"released", "outcome"} & set(spec),
             has_pins="pinned" in spec,
             has_outcome="outcome" in spec,
             is_pinned=pinned is not None,
@@ -115,7 +117,7 @@ def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
             yield Misfit(link.name, reason)
         if (twin := by_sequence.setdefault(link.sequence, link.name)) != link.name:
             yield Misfit(link.name, f"sequence {link.sequence} is that of row {twin}, too")
-        if link.sequence < ended and not link.has_outcome:
+        if link.sequence < ended and not link.has_outcome and not link.waits:
             yield Misfit(link.name, "it has not ended, and a newer row that was rolled out has: its outcome was removed")
         if not link.is_pinned:
             continue

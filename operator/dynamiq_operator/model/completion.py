@@ -132,8 +132,23 @@ def complete(
         previous_digest=previous_digest,
         digest=_NO_DIGEST,
     )
+    return sealed(record, pins, sequence)
+
+
+def sealed(record: Record, pins: Pinned, sequence: int) -> Pinned:
+    """The pins with the digest that goes with them in this row, under this sequence."""
     spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
     return pins.model_copy(update={"digest": digests.row_digest(spec)})
+
+
+def base_lost(record: Record, pinned: Pinned, live: Record | None) -> bool:
+    """Whether what a row left out, and took from the row that was live when it was pinned, would be taken otherwise from the one that is live now."""
+    base, now = pinned.base, live.pinned if live is not None else None
+    if (base is None and live is None) or (base is not None and live is not None and base.row == live.name):
+        return False
+    if record.spec.runtime is None and record.spec.restores is None and now is not None and now.runtime != pinned.runtime:
+        return True
+    return complete_config(record.spec.config, now.config if now is not None else None, pinned.runtime) != pinned.config
 
 
 def _release(record: Record, app: App, known: Known) -> _Release | Missing | Refused:

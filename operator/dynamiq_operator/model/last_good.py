@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,10 @@ def current(rows: Iterable[Ran]) -> Ran | None:
     return next((row for row in rows if row.result in (None, Result.SUCCEEDED)), None)
 
 
-def last_good(rows: Sequence[Ran]) -> Ran | None:
+def last_good(rows: Sequence[Ran], bad: Collection[str] = ()) -> Ran | None:
     """The newest row that went Live with another pair than the current one; None where there is none. `rows`: newest first.
+
+    `bad`: names of rows whose version is known to be bad: none of them is brought back.
 
     Where the current one brought an older row back, only what is older still counts: a second rollback goes further back, and never
     forth again.
@@ -35,7 +37,10 @@ def last_good(rows: Sequence[Ran]) -> Ran | None:
     if now is None:
         return None
     before = origin(now, rows)
-    return next((row for row in rows if row.result == Result.SUCCEEDED and row.sequence < before and row.pair != now.pair), None)
+    return next(
+        (row for row in rows if row.result == Result.SUCCEEDED and row.sequence < before and row.pair != now.pair and row.name not in bad),
+        None,
+    )
 
 
 def origin(row: Ran, rows: Iterable[Ran]) -> int:

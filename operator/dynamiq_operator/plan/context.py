@@ -11,11 +11,12 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model.app import LiveRow
+from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History, waits
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
@@ -26,7 +27,8 @@ from dynamiq_operator.plan.snapshot import Snapshot
 class Context:
     """A snapshot whose App exists, and the App's rows as they are once the steps before have been carried out.
 
-    `history` and `ledger` start as observed. `waits`: by name of a row that cannot be pinned yet, what it waits for.
+    `history` and `ledger` start as observed. `waits`: by name of a row that cannot be pinned yet, what it waits for. `guarded`: by name of
+    a pinned one, what holds it.
     `reserved`: the highest sequence that this plan gives to a row, None where it gives none.
     """
 
@@ -35,6 +37,7 @@ class Context:
     history: History
     ledger: Ledger
     waits: Mapping[str, str] = field(default_factory=dict)
+    guarded: Mapping[str, Waits] = field(default_factory=dict)
     reserved: int | None = None
 
     @classmethod
@@ -72,7 +75,7 @@ class Context:
     @cached_property
     def given_up(self) -> int:
         """The highest sequence of an open row that was being rolled out and has ended without going live; 0 where there is none."""
-        rolled_out = {row.name for row in self.snapshot.records if row.pinned}
+        rolled_out = {row.name for row in self.snapshot.records if row.pinned and not waits(row)}
         ended = (row for row in self.history.rows if row.outcome and row.outcome.result is not Result.SUCCEEDED)
         return max((row.sequence for row in ended if row.name in rolled_out), default=0)
 

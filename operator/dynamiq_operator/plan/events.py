@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from dynamiq_operator.model.guards import Released
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
@@ -27,6 +28,12 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
     return _tell(app, row, BEGINNING, said + unpinned)
+
+
+def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:
+    waited = ", ".join(reason.value for reason in released.guards)
+    by = f", by {', '.join(released.by)}" if released.by else ""
+    return _tell(app, row, "Released", f"{title(row)} waits no more (it waited: {waited}){by}")
 
 
 def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:

@@ -27,6 +27,7 @@ from dynamiq_operator.plan.operations import (
     OwnChild,
     OwnRecord,
     ReleaseClaim,
+    ReleaseRecord,
     RunOnce,
     ScaleWorkload,
     SetRecordStatus,
@@ -122,7 +123,7 @@ def _object(operation: Operation) -> str | None:
     match operation:
         case Emit():
             return None
-        case CompleteRecord(record=record) | EndRecord(record=record) | OwnRecord(record=record):
+        case CompleteRecord(record=record) | ReleaseRecord(record=record) | EndRecord(record=record) | OwnRecord(record=record):
             return row_group(record)
         case SetRecordStatus(record=record):
             return row_status_group(record)

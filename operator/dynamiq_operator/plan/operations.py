@@ -9,6 +9,7 @@ from typing import Any
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import AppStatus
+from dynamiq_operator.model.guards import Released
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
@@ -85,6 +86,14 @@ class OwnRecord:
 
     app: App
     record: Record
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """Set, once, that nothing holds the row any more: from then on it is rolled out."""
+
+    record: Record
+    released: Released
 
 
 @dataclass(frozen=True)
@@ -227,6 +236,7 @@ Operation = (
     | DeleteRecord
     | CompleteRecord
     | OwnRecord
+    | ReleaseRecord
     | EndRecord
     | SetRecordStatus
     | CreateChild

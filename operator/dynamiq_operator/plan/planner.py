@@ -22,6 +22,7 @@ from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatu
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.records.outcomes import end_overtaken
+from dynamiq_operator.plan.records.release import guard_times, release_rows
 from dynamiq_operator.plan.records.retention import delete_expired
 from dynamiq_operator.plan.revert.restore import take_back
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
@@ -65,12 +66,15 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
 def _plan(context: Context) -> Plan:
     """While further rows wait for a number nothing is rolled out: which row is the newest is not known yet."""
     completed = complete_rows(context)
-    overtaken = end_overtaken(completed.context)
+    released = release_rows(completed.context)
+    overtaken = end_overtaken(released.context)
     ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
     context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
     problems = AppProblems.of(context)
-    rows = groups.rows((*own_restored_rows(context), *completed.operations, *ended.operations), context.reserved is not None)
-    deployed = frozenset({groups.row_group(context.target), groups.row_group(completed.context.target)})
+    rows = groups.rows(
+        (*own_restored_rows(context), *completed.operations, *released.operations, *ended.operations), context.reserved is not None
+    )
+    deployed = frozenset({groups.row_group(context.target), groups.row_group(released.context.target)})
     first, last = _status_groups(context, problems, groups.ends(rows))
     statuses = row_statuses(context, rollout)
     told = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
@@ -151,6 +155,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     times += [seconds for seconds in [seconds_warm(context)] if seconds is not None]
     times += [
         *trial_times(context),
+        *guard_times(context),
         *sleep.seconds_to_look(context),
         *seconds_to_look(context),
         *schedules.trigger_times(context),

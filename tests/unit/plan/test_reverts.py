@@ -495,7 +495,8 @@ def test_next_change_of_git_waits_until_somebody_deploys_by_hand() -> None:
     assert world.condition("Progressing") == ("False", "Held")
     assert world.condition("Ready")[0] == "True"
     message = next(each.message for each in world.app.status.conditions if each.type == "Progressing")
-    assert "kubectl dynamiq deploy chat --version v3" in message
+    assert "`kubectl dynamiq resume chat`" in message
+    assert message in next(each.message for each in world.app.status.conditions if each.type == "Ready")
     world.later(100_000)
     world.run()
     assert world.phases[waits].endswith("Pending"), "as long as it takes"

@@ -28,6 +28,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.SetRecordStatus: statuses.set_record_status,
     operations.CreateRecord: records.create_record,
     operations.CompleteRecord: records.complete_record,
+    operations.ReleaseRecord: records.release_record,
     operations.EndRecord: records.end_record,
     operations.OwnRecord: records.own_record,
     operations.DeleteRecord: records.delete_record,

@@ -47,6 +47,12 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
 
 
+async def release_record(execution: Execution, operation: operations.ReleaseRecord) -> None:
+    """Sets that nothing holds the row any more."""
+    released = {"spec": {"released": operation.released.as_json()}}
+    execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, released)))
+
+
 async def end_record(execution: Execution, operation: operations.EndRecord) -> None:
     """Sets the outcome."""
     outcome = {"spec": {"outcome": operation.outcome.as_json()}}

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from dynamiq_operator.model import names
+from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.last_good import Ran
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
@@ -25,7 +26,8 @@ ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
 class LedgerRow:
     """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it.
 
-    `source`: None of one that is not pinned. `pair`: a digest of its flow and its runtime. `restored`: the sequence of the row that it brought back.
+    `source`: None of one that is not pinned. `pair`: a digest of its flow and its runtime. `restored`: the sequence of the row that it brought back. `unreleased`: whether it waited, or waits, and was never
+    rolled out; `held`: whether for what Git asked for after a rollback.
     """
 
     name: str
@@ -39,6 +41,8 @@ class LedgerRow:
     source: Source | None = None
     pair: str | None = None
     restored: int | None = None
+    unreleased: bool = False
+    held: bool = False
 
     @property
     def from_app(self) -> bool:
@@ -70,6 +74,8 @@ class LedgerRow:
             source=Source(source) if source in set(Source) else None,
             pair=_pair(pinned) if pinned else None,
             restored=(pinned.get("restores") or {}).get("sequence"),
+            unreleased=bool(pinned.get("guards")) and "released" not in spec,
+            held=any(guard.get("reason") == GuardReason.HELD for guard in pinned.get("guards") or ()),
         )
 
 
@@ -191,8 +197,8 @@ class Ledger:
 
     @property
     def ran(self) -> tuple[Ran, ...]:
-        """The pinned rows, newest first."""
-        pinned = (row for row in reversed(self.in_order) if row.pair is not None)
+        """The pinned rows, newest first, but for those that were never rolled out."""
+        pinned = (row for row in reversed(self.in_order) if row.pair is not None and not row.unreleased)
         return tuple(Ran(row.name, row.sequence, row.pair, row.restored, row.result) for row in pinned)
 
     def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:

@@ -2,6 +2,7 @@
 
             pinned            every child as desired; every pod of the new template and available, and at least one
  Pending ───────────▶ Progressing ───────────▶ Live ───────────▶ Superseded   (a newer record went Live)
+    │ pinned and guarded: Pending until it is released, rejected or withdrawn
     │ still missing          │ at once: bad image name, missing key, node type that the runtime lacks, config the API refuses
     │ at the deadline        │ after 60 s without progress: pull errors, crash loops; else the progress deadline
     └───────▶ Failed ◀──────┘ and the workload returns to the live row's pins (none: it is deleted, the Service stays)
@@ -17,6 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from dynamiq_operator.model.base import Part
+from dynamiq_operator.model.guards import Released, Verified
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
@@ -44,9 +47,21 @@ class History:
 
     @cached_property
     def candidate(self) -> Record | None:
-        """The newest pinned row that has not ended and is newer than the live one: what is being rolled out."""
+        """The newest pinned row that has not ended, is newer than the live one and waits for nobody: what is being rolled out."""
         after = self.live.sequence if self.live else 0
-        return next((row for row in reversed(self.rows) if row.pinned and not row.outcome and row.sequence > after), None)
+        opened = (row for row in reversed(self.rows) if row.pinned and not row.outcome and row.sequence > after)
+        return next((row for row in opened if not waits(row)), None)
+
+    @cached_property
+    def guarded(self) -> tuple[Record, ...]:
+        """Rows that are pinned and wait for somebody, or for a time."""
+        return tuple(row for row in self.rows if waits(row))
+
+    @cached_property
+    def reached(self) -> int:
+        """The highest sequence of a row that is pinned and has not ended, or is live; 0 where there is none. Below it nothing is pinned any more."""
+        opened = (row.sequence for row in self.rows if row.pinned and not row.outcome)
+        return max((*opened, self.live.sequence if self.live is not None else 0))
 
     @cached_property
     def unnumbered(self) -> tuple[Record, ...]:
@@ -59,9 +74,10 @@ class History:
 
     @cached_property
     def overtaken(self) -> tuple[Record, ...]:
-        """Rows that have not ended while a newer one is pinned or live: they will never be rolled out."""
-        newer = self.candidate or self.live
-        return tuple(row for row in self.rows if newer and not row.outcome and row.spec.sequence and row.sequence < newer.sequence)
+        """Rows that have not ended while a newer one is rolled out or live, or, where they are not pinned, pinned: they will never be rolled out."""
+        newer = self.target.sequence if self.target is not None else 0
+        opened = (row for row in self.rows if not row.outcome and row.spec.sequence)
+        return tuple(row for row in opened if row.sequence < (newer if row.pinned else self.reached))
 
     @property
     def target(self) -> Record | None:
@@ -71,7 +87,7 @@ class History:
     def phase(self, row: Record) -> Phase:
         """Where a row of this history is in its life."""
         if row.outcome is None:
-            return Phase.PROGRESSING if row.pinned else Phase.PENDING
+            return Phase.PROGRESSING if row.pinned and not waits(row) else Phase.PENDING
         if row.outcome.result is Result.FAILED:
             return Phase.FAILED
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
@@ -84,10 +100,23 @@ class History:
         return History.of(rows) if moved else History(rows)
 
 
-def completed(row: Record, *, sequence: int | None = None, pinned: Pinned | None = None, outcome: Outcome | None = None) -> Record:
+def waits(row: Record) -> bool:
+    """Whether a row is pinned and something holds it that was noted then: it is no candidate, and nothing of it is made."""
+    return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
+
+
+def completed(
+    row: Record,
+    *,
+    sequence: int | None = None,
+    pinned: Pinned | None = None,
+    released: Released | None = None,
+    verified: Verified | None = None,
+    outcome: Outcome | None = None,
+) -> Record:
     """The row as it is once these have been written: each write of a spec is one more generation."""
-    added = {"sequence": sequence, "pinned": pinned.as_json() if pinned else None, "outcome": outcome.as_json() if outcome else None}
-    typed = {"sequence": sequence, "pinned": pinned, "outcome": outcome}
+    typed = {"sequence": sequence, "pinned": pinned, "released": released, "verified": verified, "outcome": outcome}
+    added = {name: value.as_json() if isinstance(value, Part) else value for name, value in typed.items()}
     return replace(
         row,
         meta=replace(row.meta, generation=row.meta.generation + 1),

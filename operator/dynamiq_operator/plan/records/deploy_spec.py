@@ -6,7 +6,7 @@ from typing import Any
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Record
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
 from dynamiq_operator.plan.operations import CreateRecord
@@ -35,7 +35,7 @@ def name_taken(context: Context) -> str | None:
 def override(context: Context) -> tuple[LedgerRow, Record] | None:
     """The row that `deploy` asked for last and the newer one, made by hand, that runs in its place."""
     last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
-    if last is None or context.target is None or context.target.sequence <= last.sequence:
+    if last is None or context.target is None or (context.target.sequence <= last.sequence and not last.unreleased):
         return None
     return last, context.target
 
@@ -48,24 +48,6 @@ def source_of(context: Context, record: Record) -> Source:
     before = next((each for each in reversed(context.deploy_rows) if each.sequence < row.sequence), None)
     made = names.declared_row(context.app.meta.name, row.asked, before.sequence if before else 0)
     return Source.APP if record.name == made else Source.RECORD
-
-
-def hold(context: Context) -> LedgerRow | None:
-    """The row that took a version back, after which nobody has deployed by hand: until then what Git asks for waits.
-
-    Git cannot know of it, and asks at its next change for much the same again.
-    """
-    reverted, by_hand = context.ledger.newest(Source.REVERT), context.ledger.newest(Source.RECORD)
-    if reverted is None or (by_hand is not None and by_hand.sequence > reverted.sequence):
-        return None
-    return reverted
-
-
-def held_by(context: Context, record: Record) -> LedgerRow | None:
-    """What keeps a numbered row that Git asks for from being deployed."""
-    held = hold(context)
-    is_later = held is not None and held.sequence < record.sequence
-    return held if is_later and record.pinned is None and source_of(context, record) is Source.APP else None
 
 
 def is_of_former_spec(context: Context, record: Record) -> bool:
@@ -94,9 +76,17 @@ def _wanted(context: Context) -> tuple[str, dict[str, Any]] | None:
     if asked is None or not context.ledger.known:
         return None
     last = _last(context)
-    if last is not None and last.asked == asked:
+    if last is not None and last.asked == asked and not _is_held_still(context, last):
         return None
     return names.declared_row(context.app.meta.name, asked, last.sequence if last else 0), asked
+
+
+def _is_held_still(context: Context, last: LedgerRow) -> bool:
+    """Whether what Git asked for last was held after a rollback, and then overtaken by a row that only carries that on: it waits anew."""
+    runs = context.target.pinned if context.target is not None else None
+    was_held = last.result is Result.OVERTAKEN and last.unreleased and last.held
+    overtaken = was_held and context.target is not None and context.target.sequence > last.sequence
+    return overtaken and runs is not None and (runs.holds is not None or runs.source is Source.REVERT)
 
 
 def _last(context: Context) -> LedgerRow | None:

@@ -12,10 +12,11 @@ from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.guards.pins import guarded
 from dynamiq_operator.plan.history.lifecycle import arrival, completed
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import CompleteRecord, Operation, OwnRecord
-from dynamiq_operator.plan.records.deploy_spec import held_by, is_of_former_spec, source_of
+from dynamiq_operator.plan.records.deploy_spec import is_of_former_spec, source_of
 from dynamiq_operator.plan.records.outcomes import end_row
 from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
 
@@ -38,8 +39,7 @@ def complete_rows(context: Context) -> Step:
     numbers = {row.name: context.last_sequence + place for place, row in enumerate(unnumbered, 1)}
     context = context.having(*(completed(row, sequence=numbers[row.name]) for row in unnumbered))
     context = replace(context, reserved=max(numbers.values(), default=None))
-    reached = context.target.sequence if context.target is not None else 0
-    due = [row for row in context.history.waiting if row.sequence >= reached]  # `end_overtaken` ends the others
+    due = [row for row in context.history.waiting if row.sequence >= context.history.reached]  # `end_overtaken` ends the others
     completion = _Completion(context, numbers, refused)
     for row in due:
         completion.complete(row)
@@ -96,18 +96,8 @@ class _Completion:
     def complete(self, row: Record) -> None:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
-        if (newer := _asked_after(context, row)) is not None:
-            reason = f"{events.title(newer)} was asked for after it, and neither is deployed before somebody deploys by hand"
-            self._end(row, number, Result.OVERTAKEN, reason)
-            return
         late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
-        found = (
-            _too_late(context, row)
-            or _no_longer_asked(context, row)
-            or _held(context, row)
-            or self._hindrance(row, late)
-            or self._pins(row)
-        )
+        found = _too_late(context, row) or _no_longer_asked(context, row) or self._hindrance(row, late) or self._pins(row)
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
@@ -138,7 +128,8 @@ class _Completion:
     def _pins(self, row: Record) -> Pinned | Missing | Refused:
         source = source_of(self._context, row)
         previous = self._last[1] if self._last is not None else None
-        return complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+        found = complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+        return guarded(self._context.having(*self._changed), row, found) if isinstance(found, Pinned) else found
 
     def _change(self, row: Record, *operations: Operation) -> None:
         self._rows[row.name] = row
@@ -161,26 +152,6 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     if is_by_operator(context, row) and not takes_back(context, row):
         return Refused("a row was made after the version that it was to take back")
     return None
-
-
-def _held(context: Context, row: Record) -> Unknown | None:
-    """Why a row that Git asks for waits, for as long as it takes."""
-    held = held_by(context, row)
-    if held is None:
-        return None
-    app, version = context.app.meta.name, row.spec.workflow_version
-    by_hand = f"`kubectl dynamiq deploy {app}{f' --version {version}' if version else ''}`"
-    return Unknown(
-        f"row {held.name} (#{held.sequence}) took a version back: what Git asks for is deployed when somebody says so, by {by_hand}"
-    )
-
-
-def _asked_after(context: Context, row: Record) -> Record | None:
-    """Of the rows that Git asks for and that wait for somebody, one alone does: the newest of them, where it is not this one."""
-    if held_by(context, row) is None:
-        return None
-    after = (other for other in reversed(context.history.waiting) if other.sequence > row.sequence)
-    return next((other for other in after if held_by(context, other) is not None), None)
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:

@@ -17,8 +17,13 @@ from dynamiq_operator.plan.operations import EndRecord, Operation
 def end_overtaken(context: Context) -> Step:
     """Ends the rows that a newer one has overtaken."""
     newer = context.target
-    reason = f"{events.title(newer)} was deployed after it" if newer else ""
-    ended = [end_row(context, row, Result.OVERTAKEN, reason) for row in context.history.overtaken]
+    ended = []
+    for row in context.history.overtaken:
+        if newer is not None and row.sequence < newer.sequence:
+            reason = f"{events.title(newer)} was deployed after it"
+        else:  # the chain of digests is in order: nothing is pinned below a row that is pinned and waits
+            reason = f"{events.title(context.history.guarded[-1])} was asked for after it, and waits"
+        ended.append(end_row(context, row, Result.OVERTAKEN, reason))
     return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 
 

@@ -36,7 +36,10 @@ def take_back(context: Context) -> tuple[Operation, ...]:
 
 def good_row(context: Context) -> Ran | None:
     """The row that is to be restored; None where there is none, or the history is not known."""
-    return last_good(context.ledger.ran) if context.ledger.known else None
+    if not context.ledger.known:
+        return None
+    bad = context.snapshot.guards.rejections
+    return last_good(context.ledger.ran, {row.name for row in context.ledger.all() if row.flow_hash in bad} if bad else ())
 
 
 def is_by_operator(context: Context, record: Record) -> bool:
@@ -50,4 +53,4 @@ def takes_back(context: Context, record: Record) -> bool:
     live = context.history.live
     if live is None or not is_by_operator(context, record) or record.name != names.revert_row(context.app.meta.name, live.name):
         return False
-    return not any(live.sequence < row.sequence < record.sequence for row in context.ledger.all())
+    return not any(live.sequence < row.sequence < record.sequence and not row.unreleased for row in context.ledger.all())

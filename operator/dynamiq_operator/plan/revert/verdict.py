@@ -65,8 +65,18 @@ def silent_pods(context: Context) -> tuple[Pod, ...]:
 
 
 def is_newest(context: Context, live: Record) -> bool:
-    """Whether no row was made after the live one, however it ended: then somebody has seen to it, and nothing is taken back."""
-    return context.last_sequence <= live.sequence and not context.history.unnumbered
+    """Whether no row was made after the live one, however it ended: then somebody has seen to it, and nothing is taken back.
+
+    A row that only waits, or waited, has changed nothing. While a row waits, that it is so is taken for true until the history is read.
+    """
+    if context.history.unnumbered:
+        return False
+    if context.last_sequence <= live.sequence:
+        return True
+    if not context.ledger.known:
+        return bool(context.history.guarded)
+    after = [row for row in context.ledger.in_order if row.sequence > live.sequence]
+    return bool(after) and all(row.unreleased for row in after) and context.last_sequence <= after[-1].sequence
 
 
 def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:

@@ -57,6 +57,8 @@ def _waits_for_others(context: Context, name: str) -> str:
 def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> list[datetime]:
     """What the clock cannot have begun before; a row that was in flight when it was backed up has old pins."""
     found = [parse_time(pinned.created_at), context.in_flight_since]
+    if context.target is not None and context.target.spec.released is not None:
+        found.append(parse_time(context.target.spec.released.at))
     if state is not None and state.progressed_at is not None:
         found.append(state.progressed_at)
     # Of pods that are replaced on and on, the first one's.

@@ -10,14 +10,17 @@ from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
 from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.hold import hold
+from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.records.deploy_spec import held_by, name_taken, override
+from dynamiq_operator.plan.records.deploy_spec import name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.conditions import (
@@ -70,6 +73,8 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         live=_live_row(context),
         failed=failed,
         trial=noted_trial(context),
+        holds=hold(context),
+        guards=standing_guards(context),
         hostname=exposure.hostname(app, context.settings),
         url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
@@ -93,10 +98,15 @@ def _failed(context: Context) -> FailedRow | None:
     """The newest row above the live one that failed; one that is closed, and so not watched, is kept from the last status."""
     after = context.history.live.sequence if context.history.live else 0
     for row in reversed(context.history.rows):
-        if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after:
+        if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after and not _never_began(row):
             return FailedRow(row=row.name, sequence=row.sequence, reason=row.outcome.reason)
     kept = context.app.status.failed
     return kept if kept is not None and kept.sequence > after else None
+
+
+def _never_began(row: Record) -> bool:
+    """Whether a row ended while it waited, as one does that somebody rejected: nothing of it was rolled out that could have failed."""
+    return row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
 def _live(context: Context, failed: FailedRow | None) -> Condition:
@@ -149,8 +159,10 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
-    if waiting is not None and held_by(context, waiting) is not None:
-        return condition(PROGRESSING, False, "Held", f"{events.title(waiting)} waits: {waits[waiting.name]}")
+    guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
+    if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):
+        guard = context.guarded[guarded.name]
+        return condition(PROGRESSING, False, guard.reason.value, f"{events.title(guarded)} waits: {guard.message}")
     if waiting is not None:
         return condition(PROGRESSING, True, "Waiting", f"{events.title(waiting)} waits: {waits[waiting.name]}")
     if history.live is not None and (cause := _cause_of_live(context)) is not None:
@@ -201,15 +213,22 @@ def _overridden(context: Context) -> Condition:
         return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
     last, instead = found
     asked = last.asked.get("workflowVersion", "the newest version")
+    said = f"spec.deploy asks {asked} (#{last.sequence}, {last.name})"
     if instead.pinned is not None and instead.pinned.source is Source.REVERT:
-        said = f"spec.deploy asks {asked} (#{last.sequence}, {last.name}), and {events.title(instead)} took a version back: what spec.deploy asks next waits until somebody deploys by hand"
-        return condition(OVERRIDDEN, True, "Reverted", said)
-    return condition(
-        OVERRIDDEN,
-        True,
-        "NewerRow",
-        f"spec.deploy asks {asked} (#{last.sequence}, {last.name}), and {events.title(instead)}, made by hand, runs in its place until spec.deploy changes",
+        return condition(OVERRIDDEN, True, "Reverted", f"{said}, and {events.title(instead)} took a version back{_until(context)}")
+    runs = (
+        f"{events.title(instead)}, made by hand, runs in its place" if instead.sequence > last.sequence else f"{events.title(instead)} runs"
     )
+    return condition(OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{said}, and {runs}{_until(context)}")
+
+
+def _until(context: Context) -> str:
+    """How long what runs stays in the place of what spec.deploy asks."""
+    if hold(context) is not None:
+        return (
+            f": what spec.deploy asks waits until `kubectl dynamiq resume {context.app.meta.name}`, or a deploy by hand of another version"
+        )
+    return " until spec.deploy changes" if not context.guarded else ""
 
 
 def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:

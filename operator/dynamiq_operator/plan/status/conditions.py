@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from dynamiq_operator.model.app import PROGRESSING
 from dynamiq_operator.model.base import Condition
+from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.objects import format_time
 
 READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
@@ -42,6 +44,8 @@ def ready(others: Sequence[Condition]) -> Condition:
         return condition(READY, False, first.reason, first.message)
     available = by_type[AVAILABLE]
     more = f"; {available.message}" if available.reason in (ONE_POD, ASLEEP) else ""
+    if (waiting := by_type.get(PROGRESSING)) is not None and waiting.reason in set(GuardReason):
+        more = f"; {waiting.message}{more}"
     return condition(READY, True, ASLEEP if available.reason == ASLEEP else "Serving", f"{by_type[LIVE].message}{more}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.model.rollout import Rollout
@@ -34,8 +35,10 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
     closing: list[Operation] = []
     for row in reversed(history.rows):
         phase = history.phase(row)
-        waits = context.waits.get(row.name, "")
-        status = row_status(row, phase, context.now, waits=waits, rollout=rollout if row is history.candidate else None)
+        guard = context.guarded.get(row.name)
+        waits = guard.message if guard is not None else context.waits.get(row.name, "")
+        under_way = rollout if row is history.candidate else None
+        status = row_status(row, phase, context.now, waits=waits, guard=guard, rollout=under_way)
         if says_nothing_new(row, status):
             continue
         operations = closing if phase in CLOSED else opening
@@ -81,19 +84,22 @@ def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operati
     return tuple(operations)
 
 
-def row_status(row: Record, phase: Phase, now: datetime, *, waits: str = "", rollout: RolloutStatus | None = None) -> RecordStatus:
-    """A row's whole status. It has no condition Ready: a failed row of the past must not hang a GitOps wait."""
+def row_status(
+    row: Record, phase: Phase, now: datetime, *, waits: str = "", guard: Waits | None = None, rollout: RolloutStatus | None = None
+) -> RecordStatus:
+    """A row's whole status; `guard`: what holds a pinned row. It has no condition Ready: a failed row of the past must not hang a GitOps wait."""
     ended = row.outcome is not None and phase is not Phase.PENDING
     if row.outcome is not None and ended:
         found = condition(SUCCEEDED, row.outcome.result is Result.SUCCEEDED, row.outcome.result.value, row.outcome.reason)
     elif phase is Phase.PENDING:
-        found = condition(SUCCEEDED, None, "Waiting", waits)
+        found = condition(SUCCEEDED, None, guard.reason.value if guard is not None else "Waiting", waits)
     elif rollout is not None and rollout.cause is not None:
         found = condition(SUCCEEDED, None, rollout.cause.reason, rollout.cause.message[:1024])
     else:
         found = condition(SUCCEEDED, None, "Progressing", "")
     return RecordStatus(
         phase=phase,
+        waits=guard,
         observed_generation=row.meta.generation if ended else 0,
         conditions=dated([found], row.status.conditions, now, None),
     )

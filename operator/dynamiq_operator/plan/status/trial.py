@@ -11,8 +11,8 @@ from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.operations import Emit
-from dynamiq_operator.plan.records.deploy_spec import hold
 from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial
 from dynamiq_operator.plan.revert.restore import good_row
 from dynamiq_operator.plan.revert.verdict import counts_until, fault, is_newest, regressed, silent_pods
@@ -68,7 +68,7 @@ def trial_times(context: Context) -> tuple[float, ...]:
 
 def _reverted(context: Context, live: Record) -> str:
     waits = context.app.spec.deploy is not None and hold(context) is not None
-    held = "; what Git asks for next waits until somebody deploys by hand" if waits else ""
+    held = f"; what Git asks for waits until `kubectl dynamiq resume {context.app.meta.name}`" if waits else ""
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
 

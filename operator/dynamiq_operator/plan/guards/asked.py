@@ -1,0 +1,96 @@
+"""What is asked of a row now: the guards that the policies, the App and the hold put on it, and the versions that are known to be bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dynamiq_operator.model import freezes
+from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
+from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
+from dynamiq_operator.model.policy import EXPIRES_SECONDS
+from dynamiq_operator.model.record import Phase, Pinned, Result, Source
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.hold import hold, runs_alike
+
+
+def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+    """What holds a row of this kind, in the order in which it is told. A bypass goes past all of it but suspension, an automatic revert, too."""
+    if context.app.spec.suspend:
+        yield Guard(reason=GuardReason.SUSPENDED)
+    if row.spec.bypass is not None or pinned.source is Source.REVERT:
+        return
+    if kind is not RowKind.ROLLBACK and context.snapshot.guards.unknown:
+        yield Guard(reason=GuardReason.UNKNOWN)
+    for policy in context.snapshot.guards.policies:
+        if applies(policy, kind):
+            yield from _of_policy(context, row, policy)
+    if kind is RowKind.GIT and (held_by := hold(context)) is not None:
+        yield Guard(reason=GuardReason.HELD, held_by=held_by)
+
+
+def applies(policy: DeployPolicy, kind: RowKind) -> bool:
+    """Whether a policy holds rows of this kind."""
+    return kind is not RowKind.ROLLBACK or not policy.spec.exempts_rollbacks
+
+
+def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[Guard]:
+    name, spec = policy.meta.name, policy.spec
+    if (frozen := freezes.frozen(spec.freezes, context.now)) is not None:
+        after = spec.after_freeze or AfterFreeze.HOLD
+        until = format_time(frozen.until)
+        yield Guard(reason=GuardReason.FROZEN, policy=name, window=frozen.name, until=until, after_freeze=after)
+    if spec.promotion is not None and row.spec.promoted_from is not None:
+        source = context.snapshot.promotions.get(row.name)
+        if source is not None and source.outcome is not None:
+            until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
+            if context.now < parse_time(until):
+                yield Guard(reason=GuardReason.SOAKING, policy=name, until=until)
+    if spec.approvals is not None:
+        yield Guard(
+            reason=GuardReason.AWAITING_APPROVAL,
+            policy=name,
+            approvals=spec.approvals.count,
+            expires_seconds=spec.approvals.expires_seconds or EXPIRES_SECONDS,
+            service_accounts=spec.approvals.service_accounts or None,
+        )
+
+
+def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> str:
+    """Why a row can never be deployed by the rules as they are; empty where it can. What runs already may be scaled, and bypassed is bypassed."""
+    runs = context.history.live.pinned if context.history.live is not None else None
+    if row.spec.bypass is not None or (runs is not None and runs_alike(runs, pinned)):
+        return ""
+    if (found := _rejection(context, row, pinned)) is not None:
+        return rejection_said(pinned.workflow_version, found)
+    needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
+    return _why_not_soaked(context, row) if needs_soak and row.spec.promoted_from is not None else ""
+
+
+def rejection_said(version: str, found: Rejection) -> str:
+    """How a row, a preview and a page of History say that a version is known to be bad."""
+    return f"{version} was rejected by {found.spec.by or 'somebody'}: {found.spec.reason}"
+
+
+def _rejection(context: Context, row: Record, pinned: Pinned) -> Rejection | None:
+    observed = context.snapshot.guards
+    found = observed.rejections.get(pinned.workflow_hash)
+    is_promoted = pinned.promoted_from is not None and pinned.promoted_from.verified
+    return found or (observed.at_source.get(row.name) if is_promoted else None)
+
+
+def _why_not_soaked(context: Context, row: Record) -> str:
+    """A promotion that has to soak names a row that can be read, and that stays live until it has."""
+    claimed, source = row.spec.promoted_from, context.snapshot.promotions.get(row.name)
+    if claimed is None or context.snapshot.unknown:
+        return ""
+    where = f"App {claimed.app} in {claimed.namespace}"
+    if source is None or source.spec.app != claimed.app or source.pinned is None or source.pinned.workflow_hash != claimed.hash:
+        return (
+            f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
+        )
+    if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
+        return f"its version is not live in {where}: a policy asks how long it has been"
+    if source.phase is not Phase.LIVE:
+        return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
+    return ""

@@ -1,0 +1,53 @@
+"""The hold after a rollback: while what was brought back is live, what Git asks for waits until somebody resumes it.
+
+The hold stands in the pins: of the rollback itself, and of each row by hand after it with the same flow and runtime, such as one that
+scales. So it is known from the row that runs alone. It is over with a row of other pins, and by a Resume of the row that runs.
+"""
+
+from __future__ import annotations
+
+from dynamiq_operator.model.guards import RowKind, RowOf
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.said import resumed
+from dynamiq_operator.plan.history.lifecycle import waits
+
+
+def hold(context: Context) -> RowOf | None:
+    """The rollback after which Git waits now; a rollback that waits itself holds, too."""
+    for row in reversed(context.history.rows):
+        if row.outcome is None and row.pinned is not None and waits(row) and (found := holds(context, row)) is not None:
+            return found
+        if row is context.target:
+            return holds(context, row) if resumed(context, row) is None else None
+    return None
+
+
+def holds(context: Context, row: Record) -> RowOf | None:
+    """The rollback whose hold a pinned row carries; an operator of before noted none of a row that took a version back."""
+    pinned = row.pinned
+    if pinned is None:
+        return None
+    if pinned.holds is None and pinned.source is Source.REVERT and _is_on(context, row):
+        return RowOf(row=row.name, sequence=row.sequence)
+    return pinned.holds
+
+
+def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> RowOf | None:
+    """What a row that is being pinned is to note: itself, where it is a rollback, or the hold that it carries on."""
+    if kind is RowKind.GIT:
+        return None
+    if kind is RowKind.ROLLBACK:
+        return RowOf(row=row.name, sequence=row.sequence) if _is_on(context, row) else None
+    runs = context.target.pinned if context.target is not None else None
+    return hold(context) if runs is not None and runs_alike(runs, pinned) else None
+
+
+def runs_alike(one: Pinned, other: Pinned) -> bool:
+    """Whether two rows run the same flow on the same runtime: what differs is how they are scaled."""
+    return (one.workflow_hash, one.runtime) == (other.workflow_hash, other.runtime)
+
+
+def _is_on(context: Context, row: Record) -> bool:
+    return context.app.spec.rollout.hold_after_rollback is not False and row.spec.hold is not False

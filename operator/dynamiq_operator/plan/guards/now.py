@@ -1,0 +1,52 @@
+"""What would hold a deploy of the App that is asked for now, as its status says it to every surface; and when time alone changes that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from dynamiq_operator.model import freezes
+from dynamiq_operator.model.guards import GuardReason, RowKind, StandingGuard
+from dynamiq_operator.model.objects import DeployPolicy, format_time
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards import sentences
+from dynamiq_operator.plan.guards.asked import applies
+from dynamiq_operator.plan.guards.hold import hold
+
+MOST = 64
+
+
+def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
+    return tuple(_found(context))[:MOST]
+
+
+def freeze_change(context: Context) -> datetime | None:
+    """When a freeze of one of the App's policies begins or ends next."""
+    changes = (freezes.next_change(policy.spec.freezes, context.now) for policy in context.snapshot.guards.policies)
+    return min((each for each in changes if each is not None), default=None)
+
+
+def _found(context: Context) -> Iterator[StandingGuard]:
+    observed, app = context.snapshot.guards, context.app
+    if app.spec.suspend:
+        yield StandingGuard(reason=GuardReason.SUSPENDED, message=sentences.suspended(app), applies_to=tuple(RowKind))
+    if observed.unknown:
+        others = tuple(kind for kind in RowKind if kind is not RowKind.ROLLBACK)
+        yield StandingGuard(reason=GuardReason.UNKNOWN, message=sentences.unknown(observed.unknown)[:1024], applies_to=others)
+    for policy in observed.policies:
+        yield from _of_policy(policy, context.now)
+    if (held_by := hold(context)) is not None:
+        yield StandingGuard(reason=GuardReason.HELD, message=sentences.would_hold_git(app, held_by), applies_to=(RowKind.GIT,))
+
+
+def _of_policy(policy: DeployPolicy, now: datetime) -> Iterator[StandingGuard]:
+    name, spec = policy.meta.name, policy.spec
+    kinds = tuple(kind for kind in RowKind if applies(policy, kind))
+    if (frozen := freezes.frozen(spec.freezes, now)) is not None:
+        message = sentences.would_hold_frozen(policy, frozen.name, frozen.until)
+        yield StandingGuard(reason=GuardReason.FROZEN, message=message, applies_to=kinds, policy=name, until=format_time(frozen.until))
+    if spec.promotion is not None:
+        yield StandingGuard(reason=GuardReason.SOAKING, message=sentences.would_soak(policy), applies_to=(RowKind.PROMOTION,), policy=name)
+    if spec.approvals is not None:
+        message = sentences.would_hold_awaiting(policy)
+        yield StandingGuard(reason=GuardReason.AWAITING_APPROVAL, message=message, applies_to=kinds, policy=name)

@@ -1,0 +1,41 @@
+"""What the pins of a new row say of guards: what it waits for, on what it is based, whether Git waits for it, and what its pods have to answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynamiq_operator.model.completion import Refused, sealed
+from dynamiq_operator.model.guards import RowKind, RowOf
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.verification import Verify
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.asked import guards_of, why_never
+from dynamiq_operator.plan.guards.hold import holds_of_new, runs_alike
+from dynamiq_operator.plan.guards.kinds import kind_of
+
+
+def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused:
+    """The pins with what guards add to them; as they are for a row that nothing holds, so that it costs no write and no byte more."""
+    kind = kind_of(context.snapshot.guards.policies, row, pinned.source)
+    if why := why_never(context, row, pinned, kind):
+        return Refused(why)
+    added: dict[str, Any] = {}
+    if guards := tuple(guards_of(context, row, pinned, kind)):
+        live = context.history.live
+        added |= {"guards": guards, "base": RowOf(row=live.name, sequence=live.sequence) if live is not None else None}
+    if (holds := holds_of_new(context, row, pinned, kind)) is not None:
+        added["holds"] = holds
+    if (verify := _verify(context, row, pinned, kind)) is not None:
+        added["verify"] = verify
+    return sealed(row, pinned.model_copy(update=added), row.sequence) if added else pinned
+
+
+def _verify(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Verify | None:
+    """What its new pods have to answer: none where no pod is new, and where nothing is to slow it down."""
+    verify, live = context.app.spec.rollout.verify, context.history.live
+    if verify is None or not context.app.spec.rollout.switches or row.spec.bypass is not None or pinned.source is Source.REVERT:
+        return None
+    if kind is RowKind.ROLLBACK and not verify.rollbacks:
+        return None
+    return verify if live is None or live.pinned is None or not runs_alike(live.pinned, pinned) else None

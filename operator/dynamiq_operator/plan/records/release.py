@@ -1,0 +1,93 @@
+"""Rows that wait: each is released once nothing holds it any more, or ends without ever being rolled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dynamiq_operator.model.completion import base_lost
+from dynamiq_operator.model.guards import RowKind, Waits
+from dynamiq_operator.model.objects import Approval, Record
+from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context, Step
+from dynamiq_operator.plan.guards import said
+from dynamiq_operator.plan.guards.asked import why_never
+from dynamiq_operator.plan.guards.kinds import kind_of
+from dynamiq_operator.plan.guards.now import freeze_change
+from dynamiq_operator.plan.guards.waiting import Standing, standing
+from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.operations import Operation, ReleaseRecord
+from dynamiq_operator.plan.records.outcomes import end_row
+
+
+def release_rows(context: Context) -> Step:
+    """Releases the newest row that nothing holds any more, and ends those that never will be; the newest first, since it passes the others.
+
+    While further rows wait for a number nothing is released: which row is the newest is not known yet.
+    """
+    if context.snapshot.more_rows:
+        return Step(context)
+    done: list[Operation] = []
+    waiting: dict[str, Waits] = {}
+    for row in reversed(context.history.guarded):
+        pinned = row.pinned
+        if pinned is None or (context.target is not None and row.sequence < context.target.sequence):
+            continue  # `end_overtaken` ends it
+        kind = kind_of(context.snapshot.guards.policies, row, pinned.source)
+        if (end := _end(context, row, pinned, kind)) is not None:
+            ended, operations = end_row(context, row, *end)
+            context, done = context.having(ended), [*done, *operations]
+            continue
+        stands = standing(context, row, pinned, kind)
+        if (waits := stands.waits) is not None:
+            waiting[row.name] = waits
+            continue
+        released = stands.released(pinned, context.now)
+        done += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
+        context = context.having(completed(row, released=released))
+    return Step(replace(context, guarded=waiting), tuple(done))
+
+
+def guard_times(context: Context) -> tuple[float, ...]:
+    """Seconds after which time alone may release a row, or change what would hold the next one."""
+    waiting = [row for row in context.history.guarded if row.name in context.guarded]
+    changes = [_standing(context, row, row.pinned).changes_at for row in waiting if row.pinned is not None]
+    return tuple((each - context.now).total_seconds() for each in (*changes, freeze_change(context)) if each is not None)
+
+
+def _standing(context: Context, row: Record, pinned: Pinned) -> Standing:
+    return standing(context, row, pinned, kind_of(context.snapshot.guards.policies, row, pinned.source))
+
+
+def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
+    """How a waiting row ends without being rolled out; None where it waits on, or is released."""
+    if (newer := next(_asked_after(context, row, kind), None)) is not None:
+        return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
+    if (word := said.rejected(context, row)) is not None:
+        return Result.FAILED, f"rejected by {_words(word)}"
+    if (word := said.withdrawn(context, row)) is not None:
+        return Result.OVERTAKEN, f"withdrawn by {_words(word)}"
+    if why := why_never(context, row, pinned, kind):
+        return Result.FAILED, why
+    if base_lost(row, pinned, context.history.live):
+        base = (
+            f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live"
+            if pinned.base
+            else "nothing was live when it was made"
+        )
+        live = events.title(context.history.live) if context.history.live is not None else "nothing"
+        return Result.OVERTAKEN, f"{base}, {live} is, and what it left out would be another now: deploy again"
+    return None
+
+
+def _asked_after(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:
+    """Of the rows that Git asks for and that wait, one alone does: the newest of them."""
+    policies = context.snapshot.guards.policies
+    if kind is RowKind.GIT:
+        later = (other for other in context.history.guarded if other.sequence > row.sequence and other.pinned is not None)
+        yield from (other for other in later if other.pinned and kind_of(policies, other, other.pinned.source) is RowKind.GIT)
+
+
+def _words(word: Approval) -> str:
+    return f"{word.spec.by}: {word.spec.message}" if word.spec.message else f"{word.spec.by}"
