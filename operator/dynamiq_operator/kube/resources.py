@@ -74,6 +74,7 @@ RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLO
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
+REJECTIONS = _ours(kinds.REJECTION)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""
 JOBS = BY_KIND[base.JOB.kind]
