@@ -13,11 +13,26 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Set
 from typing import Any
 
+from dynamiq_operator.controller.guard_index import GuardIndex
 from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
 from dynamiq_operator.controller.slim import slim
 from dynamiq_operator.desired.exposure import hosts_of
 from dynamiq_operator.desired.gate_slice import leads_to_gate
-from dynamiq_operator.kube.resources import APPS, CHILDREN, JOBS, PODS, RECORDS, ROUTES, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import (
+    APPS,
+    CHILDREN,
+    DEPLOY_POLICIES,
+    GUARDS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    RECORDS,
+    ROUTES,
+    RUNTIMES,
+    SLICES,
+    VERSIONS,
+    ApiResource,
+)
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
@@ -54,6 +69,7 @@ class Cache:
         """Keys of the EndpointSlices of the gate's own Service, by that Service's name."""
         self._at_gate: dict[int, set[AppKey]] = defaultdict(set)
         """Keys of the EndpointSlices that lead to the gate, by their port there."""
+        self.guards = GuardIndex(self._objects)
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
 
@@ -76,11 +92,12 @@ class Cache:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             log.error("%s %s/%s is of no form that is known, and left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
             return set()
+        is_same = resource is NAMESPACES and cached is not None and cached["metadata"]["labels"] == kept["metadata"]["labels"]
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = kept
         for index, at, entry in places:
             index[at].add(entry)
-        return affected_before | affected
+        return affected_before | affected if not is_same else set()
 
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile.
@@ -134,6 +151,10 @@ class Cache:
         """Every Runtime of the cluster."""
         return iter(self._objects[RUNTIMES].values())
 
+    def policies(self) -> Iterator[Manifest]:
+        """Every DeployPolicy, by name."""
+        return (raw for _, raw in sorted(self._objects[DEPLOY_POLICIES].items()))
+
     def slices_of_gate(self) -> list[Manifest]:
         """The EndpointSlices of the gate's own Service."""
         return [self._objects[SLICES][key] for key in sorted(self._of_gate.get(names.GATE_SERVICE, ()))]
@@ -166,9 +187,10 @@ class Cache:
     def _indexed(self, resource: ApiResource, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
         """Where an object is indexed: the index, the place in it, and what stands there."""
         key = key_of(raw)
+        yield from self.guards.places(resource, key, raw)
         if resource in (APPS, VERSIONS) and raw["spec"].get("workflow"):
             yield self._of_workflow, (resource, (key[0], raw["spec"]["workflow"])), key
-        if resource in (VERSIONS, RUNTIMES):
+        if resource in (VERSIONS, RUNTIMES, *GUARDS):
             return
         if resource in ROUTES:
             yield from ((self._by_hostname, host, (resource, key)) for host in hosts_of(raw))
@@ -199,6 +221,8 @@ class Cache:
     def _affected_by(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """The Apps whose plan an object may change."""
         namespace = raw["metadata"].get("namespace", "")
+        if resource in GUARDS:
+            return self.guards.affected_by(resource, raw)
         if self._is_of_gate(resource, raw):
             return set(self._with_slices)
         if resource is APPS:

@@ -18,7 +18,7 @@ from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors, nesting, watching
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.kube.resources import GUARDS, ApiResource
 from dynamiq_operator.kube.watching import BRIEF, EXPIRED, GRACE, WATCH_FOR
 
 PAUSE_MAX = 2.0
@@ -26,6 +26,8 @@ ITEMS_AT_ONCE = 50
 """Items of a list that go into the cache before other tasks have their turn."""
 DENIED_AFTER = 5.0
 """Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
+FAILED_AFTER = 30.0
+"""Seconds that the list of a guard fails by an answer of the API server before what it has counts as unknown."""
 GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
 """The line of a watch on which kopf lists anew."""
 
@@ -76,7 +78,7 @@ class Feed:
                 if isinstance(error, errors.NotFound) and self.resource.optional:
                     await self._until_served()
                     continue
-                self._failed_lists, self._said = self._failed_lists + 1, str(error)
+                self._failed_lists, self._said = self._failed_lists + 1, _told(error)
                 self._say(error)
                 self._note_denial(error)
 
@@ -170,12 +172,17 @@ class Feed:
             self.is_held = False
 
     def _note_denial(self, error: errors.ApiError) -> None:
-        """A kind that may not be listed is a feature that is off. The Apps are told, and what is cached of it stays as it is."""
-        if not isinstance(error, errors.Denied):
+        """A kind that may not be listed is a feature that is off. The Apps are told, and what is cached of it stays as it is.
+
+        Nothing is absent of the guards because its list fails, and be it for an object that cannot be converted, or since the
+        CustomResourceDefinitions are older than this operator.
+        """
+        is_guard, is_lacking = self.resource in GUARDS, isinstance(error, errors.Denied | errors.NotFound)
+        if not isinstance(error, errors.Denied) and not (is_guard and error.status):
             self._denied_since = None
             return
         self._denied_since = self._clock() if self._denied_since is None else self._denied_since
-        if self._clock() - self._denied_since >= DENIED_AFTER:
+        if self._clock() - self._denied_since >= (DENIED_AFTER if is_lacking else FAILED_AFTER):
             self._be_without()
 
     def do_without(self) -> None:
@@ -190,6 +197,8 @@ class Feed:
             self._on_changed(self._cache.apps())
 
     def _say(self, error: errors.ApiError) -> None:
-        missing = isinstance(error, errors.NotFound)
-        told = "our CustomResourceDefinitions are not there, kubectl apply -k crds" if missing else error
-        log.warning("%s cannot be watched, trying again: %s", self.path, told)
+        log.warning("%s cannot be watched, trying again: %s", self.path, _told(error))
+
+
+def _told(error: errors.ApiError) -> str:
+    return "our CustomResourceDefinitions are not there, kubectl apply -k crds" if isinstance(error, errors.NotFound) else str(error)

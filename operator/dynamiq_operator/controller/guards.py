@@ -1,117 +1,128 @@
-"""Whether what protects the history is in place, and what may be taken from it: looked at once a minute, said in the log and in Events.
+"""What may keep rows of an App from being deployed, as the informer cache has it: policies, Approvals, Rejections.
 
-No policy can guard the policies, and the operator has no right to write them: an installation that lost one, or whose binding no longer
-refuses, goes on, and says so. The Events are about the CustomResourceDefinition of rows, in the namespace default, where Events about
-what has no namespace are.
+What cannot be read is unknown, and not absent: `ObservedGuards.unknown` says it. Of a cluster without any of them nothing is asked.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-from datetime import UTC, datetime
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from dynamiq_operator.controller.execute.events import an_event
-from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import DEFINITIONS, EVENTS, POLICIES, VALIDATING_POLICIES, ApiResource
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.guard_index import selector_of
+from dynamiq_operator.controller.stamps import Stamps
+from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.model.guards import GuardReason
+from dynamiq_operator.model.namespaces import selects
+from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, Record, Rejection, Unreadable, read
+from dynamiq_operator.plan.history.lifecycle import waits
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 
-PERIOD = 60.0
-"""Seconds between two looks."""
+T = TypeVar("T", DeployPolicy, Approval, Rejection)
 
-log = logging.getLogger(__name__)
-
-
-async def watch_guards(client: Client, identity: str, period: float = PERIOD) -> None:
-    """Looks again and again; an answer that is missing says nothing of what is there."""
-    guards = Guards(client, identity)
-    while True:
-        try:
-            await guards.check()
-        except Exception as error:  # whatever it is, Apps have nothing to do with it
-            guards.unknown(str(error))
-        await asyncio.sleep(period)
+READ_MOST = 4096
+"""Objects that are kept as they were read, so that each is not read anew at every reconcile."""
+NEEDED = {DEPLOY_POLICIES: "DeployPolicies", APPROVALS: "Approvals", REJECTIONS: "Rejections"}
 
 
-class Guards:
-    """What was seen last, so that each change is said once."""
+@dataclass
+class _Found:
+    """What one observation has found so far; `unknown` in sentences."""
 
-    def __init__(self, client: Client, identity: str) -> None:
-        self._client, self._identity = client, identity
-        self._lacking: tuple[str, ...] = ()
-        self._unknown = ""
-        self._said: set[str] = set()
+    unknown: list[str] = field(default_factory=list)
 
-    async def check(self) -> None:
-        """Says what is missing, and what may be weakened. Raises errors.ApiError."""
-        definitions = [await self._client.get(DEFINITIONS, "", name) for name in names.FROZEN_DEFINITIONS]
-        for definition in definitions:
-            await self._say_weakening(definition)
-        lacking = tuple([one for resource in (*VALIDATING_POLICIES, *POLICIES) for one in await self._missing(resource)])
-        self._unknown = ""
-        if lacking == self._lacking:
-            return
-        said = f"not in place, so that history is not protected as it is meant to be: {', '.join(lacking)}; apply manifests/admission again"
-        if lacking:
-            log.error("admission policies are %s", said)
-            await self._say(definitions[0], "Unprotected", f"admission policies are {said}")
-        else:
-            log.info("every admission policy is in place again")
-            await self._say(definitions[0], "Protected", "every admission policy is in place again", warning=False)
-        self._lacking = lacking
-
-    def unknown(self, why: str) -> None:
-        """Says once that nobody can tell."""
-        if why != self._unknown:
-            self._unknown = why
-            log.warning("whether the admission policies are in place cannot be read: %s", why)
-
-    async def _missing(self, resource: ApiResource) -> list[str]:
-        wanted = names.VALIDATING_POLICIES if resource in VALIDATING_POLICIES else names.MUTATING_POLICIES
-        found: set[str] = set()
-        with contextlib.suppress(errors.NotFound):  # a cluster without mutating policies
-            async for page in self._client.pages(resource):
-                found |= {raw["metadata"]["name"] for raw in page["items"] if _works(raw)}
-        return [f"{resource.kind} {name}" for name in wanted if name not in found]
-
-    async def _say_weakening(self, definition: Manifest) -> None:
-        annotations = definition["metadata"].get("annotations") or {}
-        named, until = annotations.get(names.WEAKENING_ANNOTATION, ""), annotations.get(names.WEAKENING_UNTIL_ANNOTATION, "")
-        try:
-            over = parse_time(until) <= datetime.now(UTC)
-        except ValueError:
-            return  # the policy allows nothing by it
-        if over:
-            told = (
-                f"the time until which it could lose what {names.WEAKENING_ANNOTATION} names is over ({until}): take both annotations off"
-            )
-            await self._say(definition, "WeakeningExpired", told, warning=False)
-        elif named:
-            await self._say(definition, "WeakeningAllowed", f"until {until} this schema may lose: {'; '.join(named.splitlines())}")
-
-    async def _say(self, about: Manifest, reason: str, message: str, *, warning: bool = True) -> None:
-        meta = about["metadata"]
-        minute = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M") if reason in ("Protected", "Unprotected") else ""
-        name = names.event(meta["uid"], reason, message, minute)
-        if name in self._said:
-            return
-        involved = {"apiVersion": DEFINITIONS.api_version, "kind": DEFINITIONS.kind, "name": meta["name"], "uid": meta["uid"]}
-        event = an_event(involved, {"name": name, "namespace": "default"}, reason, message, self._identity, warning=warning)
-        with contextlib.suppress(errors.AlreadyExists):
-            await self._client.create(EVENTS, event)
-        self._said.add(name)
+    def readable(self, every: Iterable[T | Unreadable]) -> Iterator[T]:
+        for each in every:
+            if isinstance(each, Unreadable):
+                self.unknown.append(each.message)
+            else:
+                yield each
 
 
-def _works(raw: Manifest) -> bool:
-    """Whether a policy is there, or a binding binds it, and refuses."""
-    spec = raw["spec"]
-    if "policyName" not in spec:
-        return True
-    return (
-        spec["policyName"] == raw["metadata"]["name"]
-        and "Deny" in spec.get("validationActions", ["Deny"])
-        and not spec.get("matchResources")
-    )
+class GuardReader:
+    """Makes `ObservedGuards` of an App's namespace and rows."""
+
+    def __init__(self, cache: Cache, denials: Denials, stamps: Stamps) -> None:
+        self._cache, self._denials, self._stamps = cache, denials, stamps
+        self._read: OrderedDict[tuple[type, AppKey], tuple[Manifest, DeployPolicy | Approval | Rejection | Unreadable]] = OrderedDict()
+
+    async def observe(self, namespace: str, records: Iterable[Record]) -> ObservedGuards:
+        """What may hold those of these rows that have not ended. Raises errors.ApiError."""
+        denied, found = self._denials.of(namespace), _Found()
+        found.unknown += [f"{plural} cannot be listed: {denied[resource]}" for resource, plural in NEEDED.items() if resource in denied]
+        every = tuple(record for record in records if record.outcome is None)
+        policies = tuple(found.readable(self._policies(namespace, denied, found)))
+        approvals = tuple(sorted(found.readable(self._approvals(namespace, every)), key=lambda each: (each.meta.created, each.meta.name)))
+        return ObservedGuards(
+            policies=policies,
+            approvals=approvals,
+            rejections=self._rejections(namespace, found),
+            at_source=self._at_source(filter(is_undecided, every), found),
+            unknown="; ".join(dict.fromkeys(found.unknown)),
+            stamped_since=await self._stamps.since(names.APPROVAL_POLICY) if approvals else None,
+        )
+
+    def _policies(self, namespace: str, denied: dict[ApiResource, str], found: _Found) -> Iterator[DeployPolicy | Unreadable]:
+        """The policies that select the namespace, by name, and those of which that is not known."""
+        labels = self._cache.guards.labels_of(namespace)
+        for raw in self._cache.policies():
+            selector = selector_of(raw)
+            selected = None if selector is None else selects(selector, namespace, labels)
+            if selected or selector is None:
+                yield self._as(DeployPolicy, raw)
+            elif selected is None:
+                why = f"namespaces cannot be listed: {denied[NAMESPACES]}" if NAMESPACES in denied else "its labels have not been read"
+                found.unknown.append(f"whether DeployPolicy {raw['metadata']['name']} selects the namespace {namespace} is unknown: {why}")
+
+    def _approvals(self, namespace: str, records: Collection[Record]) -> Iterator[Approval | Unreadable]:
+        for record in records:
+            yield from (self._as(Approval, raw) for raw in self._cache.guards.approvals_of(namespace, record.name))
+        if records:  # one that names no row that can be read may be about any of them
+            yield from (self._as(Approval, raw) for raw in self._cache.guards.approvals_of(namespace, ""))
+
+    def _rejections(self, namespace: str, found: _Found) -> dict[str, Rejection]:
+        """By hash of a flow, the oldest that is not withdrawn."""
+        every = found.readable(self._as(Rejection, raw) for raw in self._cache.guards.rejections_in(namespace))
+        standing = [each for each in every if each.spec.withdrawn is None]
+        return {
+            each.spec.workflow_hash: each for each in sorted(standing, key=lambda each: (each.meta.created, each.meta.name), reverse=True)
+        }
+
+    def _at_source(self, undecided: Iterable[Record], found: _Found) -> dict[str, Rejection]:
+        at_source, rejections = {}, dict[str, dict[str, Rejection]]()
+        for record in undecided:
+            source = record.spec.promoted_from
+            if source is None:
+                continue
+            if source.namespace not in rejections:
+                rejections[source.namespace] = self._rejections(source.namespace, found)
+            if source.hash in rejections[source.namespace]:
+                at_source[record.name] = rejections[source.namespace][source.hash]
+        return at_source
+
+    def _as(self, kind: type[T], raw: Manifest) -> T | Unreadable:
+        """The object as it is read; of one that has not changed, as it was read before."""
+        key = (kind, (raw["metadata"].get("namespace", ""), raw["metadata"]["name"]))
+        kept = self._read.get(key)
+        if kept is not None and kept[0] is raw and isinstance(kept[1], (kind, Unreadable)):
+            return kept[1]
+        made = read(kind, raw)
+        self._read[key] = (raw, made)
+        if len(self._read) > READ_MOST:
+            self._read.popitem(last=False)
+        return made
+
+
+def is_undecided(record: Record) -> bool:
+    """Whether a row is still to be pinned, or waits."""
+    return waits(record) or (record.pinned is None and record.outcome is None)
+
+
+def is_soaking(record: Record) -> bool:
+    """Whether a row waits until what it promotes has been live for long enough, so that its source is to be read on."""
+    guards = (record.pinned.guards or ()) if record.pinned is not None else ()
+    return waits(record) and any(guard.reason is GuardReason.SOAKING for guard in guards)

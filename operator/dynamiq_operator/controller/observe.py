@@ -19,14 +19,16 @@ from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
+from dynamiq_operator.controller.guards import GuardReader, is_soaking
 from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, POLICIES, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
@@ -44,9 +46,6 @@ from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 
 PROBLEM_TTL = 14.0
 """Seconds after which a name that was taken is read again."""
-
-POLICY_TTL = 60.0
-"""Seconds for which it is cached whether the policy that stamps authors exists."""
 
 VERSIONS_AT_ONCE = 500
 """Releases of a workflow that are looked at without a pause, which takes a few milliseconds."""
@@ -77,7 +76,8 @@ class Observer:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
-        self._authors_stamped: tuple[datetime | None, float] | None = None
+        self._stamps = Stamps(client, states.clock)
+        self._guards = GuardReader(cache, denials, self._stamps)
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
@@ -99,6 +99,7 @@ class Observer:
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(self._promotions(watched, unknown))
+                guards = reads.create_task(self._guards.observe(key[0], watched))
                 gate_keys = reads.create_task(self._version_at_gate(key, app, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
@@ -125,6 +126,7 @@ class Observer:
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
             authors_stamped_since=stamped.result(),
             promotions=promotions.result(),
+            guards=guards.result(),
             ledger=ledger.result(),
             denied=denied,
             unreadable=tuple(cached.unreadable),
@@ -251,20 +253,14 @@ class Observer:
         """Since when the policy that stamps authors and its binding have existed; read only when a row is to be pinned."""
         if all(record.pinned or record.outcome for record in records):
             return None
-        if self._authors_stamped is None or self._clock() - self._authors_stamped[1] > POLICY_TTL:
-            try:
-                found = [Meta.of(await self._client.get(policy, "", names.AUTHOR_POLICY)).created for policy in POLICIES]
-                self._authors_stamped = (max(found), self._clock())
-            except (errors.NotFound, errors.Denied):
-                self._authors_stamped = (None, self._clock())
-        return self._authors_stamped[0]
+        return await self._stamps.since(names.AUTHOR_POLICY)
 
     async def _promotions(self, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
-        """By the name of a row that is to be pinned, the row that it says it was promoted from, where that can be read."""
+        """By the name of a row that is to be pinned, or soaks, the row that it says it was promoted from, where that can be read."""
         found = {}
         for record in records:
             source = record.spec.promoted_from
-            if source is None or record.pinned or record.outcome:
+            if source is None or record.outcome or (record.pinned and not is_soaking(record)):
                 continue
             try:
                 promoted = read(Record, await self._client.get(RECORDS, source.namespace, source.row))

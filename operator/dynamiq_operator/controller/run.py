@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynamiq_operator.controller.activity import ActivityReader
+from dynamiq_operator.controller.admission_policies import watch_admission_policies
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
@@ -19,7 +20,6 @@ from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.guards import watch_guards
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
@@ -96,7 +96,7 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(watch(scope, informers, stopping)),
             asyncio.create_task(supervise(client, informers.feeds, options.recovers_within)),
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
-            asyncio.create_task(watch_guards(client, options.identity)),
+            asyncio.create_task(watch_admission_policies(client, options.identity)),
             asyncio.create_task(serve_metrics(listening, metrics.registry)),
             asyncio.create_task(lead(election, workers, cache, synced, stopping)),
         ]

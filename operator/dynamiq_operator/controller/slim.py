@@ -14,14 +14,15 @@ import orjson
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.desired.pod_template import RECORDER
-from dynamiq_operator.kube.resources import APPS, JOBS, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPS, GUARDS, JOBS, NAMESPACES, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
+from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 
 CONTENT_HASH = "contentHash"
 """Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out of it."""
-NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES})
+NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES, *GUARDS})
 """Nothing depends on who manages the fields of these."""
 _OF_ENDPOINT = ("addresses", "conditions", "targetRef", "hostname")
 SHAPES_MAX = 512
@@ -43,6 +44,8 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
         kept[CONTENT_HASH] = flow_hash((raw.get("data") or {}).get(FLOW_KEY, ""))
     elif resource is PODS:
         kept["spec"] = _pod_spec(raw)
+    elif resource in GUARDS:
+        kept = _of_guard(resource, raw)
     elif resource is JOBS:
         kept["spec"] = {}
     elif resource is SLICES:
@@ -60,6 +63,16 @@ def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
     if resource is PODS and "annotations" in kept:
         kept["annotations"] = {key: value for key, value in kept["annotations"].items() if key in POD_ANNOTATIONS}
     return kept
+
+
+def _of_guard(resource: ApiResource, raw: Manifest) -> Manifest:
+    """Of a namespace its labels alone, and of these the ones that a policy may select by."""
+    wanted = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    meta = {key: value for key, value in raw["metadata"].items() if key in wanted}
+    if resource is not NAMESPACES:
+        return {"metadata": meta, "spec": raw.get("spec")}
+    labels = {key: value for key, value in (raw["metadata"].get("labels") or {}).items() if key.startswith(f"{GROUP}/")}
+    return {"metadata": {**meta, "labels": labels}}
 
 
 def _pod_spec(raw: Manifest) -> Manifest:

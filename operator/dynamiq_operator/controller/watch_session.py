@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.kube.resources import NAMESPACES, WATCHED, ApiResource
+from dynamiq_operator.kube.resources import WATCHED, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-LOOKED_FOR = (NAMESPACES, CRDS)
-"""What kopf waits for before it watches anything, though it is set up to watch none of it."""
+LOOKED_FOR = (CRDS,)
+"""What kopf waits for before it watches anything, beside namespaces, though it is set up to watch none of it."""
 
 
 class WatchSession:

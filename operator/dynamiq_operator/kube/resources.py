@@ -74,7 +74,6 @@ RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLO
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
-REJECTIONS = _ours(kinds.REJECTION)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""
 JOBS = BY_KIND[base.JOB.kind]
@@ -87,6 +86,9 @@ SLICES = BY_KIND[base.ENDPOINT_SLICE.kind]
 """Where the Services of some Apps lead, and that of the gate: Kubernetes makes most of them, the operator those of sleeping Apps."""
 CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource not in (base.JOB, base.ENDPOINT_SLICE))
 """What is observed as children of an App; Jobs are observed as runs of its triggers, and slices as where its Service leads."""
+DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
+APPROVALS = _ours(kinds.APPROVAL)
+REJECTIONS = _ours(kinds.REJECTION)
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)
 EVENTS = ApiResource("", "v1", "events", "Event")
@@ -101,5 +103,7 @@ VALIDATING_POLICIES = tuple(
 DEFINITIONS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
-WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS, SLICES)
+GUARDS = (DEPLOY_POLICIES, APPROVALS, REJECTIONS, NAMESPACES)
+"""What says which rows wait. What of it cannot be listed is not absent, but unknown: also where the cluster lacks the kind."""
+WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS, SLICES, *GUARDS)
 """What is listed at start and watched from then on, where the cluster has it."""

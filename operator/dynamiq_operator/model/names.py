@@ -98,6 +98,8 @@ MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
 AUTHOR_POLICY = "dynamiq-rows"
 """The MutatingAdmissionPolicy, and its binding, that stamp a row's author."""
+APPROVAL_POLICY = "dynamiq-approvals"
+"""The same of who makes an Approval."""
 
 MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-approvals", "dynamiq-rejections", "dynamiq-restored", AUTHOR_POLICY)
 VALIDATING_POLICIES = (

@@ -12,7 +12,7 @@ from dynamiq_operator.controller.execute.executor import EXECUTE
 from dynamiq_operator.controller.leader import LeadershipLost
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, EVENTS, PODS, RECORDS
+from dynamiq_operator.kube.resources import APPROVALS, APPS, EVENTS, PODS, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Outcome, Phase, RecordStatus, Result
@@ -20,6 +20,7 @@ from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.history.ledger import Ledger
 from tests.support import factories as given
 from tests.support.controller import NAMED, SYSTEM, Process, at, execute, stored
+from tests.support.guards import approval_manifest
 from tests.support.scripted import Reply, Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
@@ -145,6 +146,14 @@ async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process
     await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
     assert script.bodies("DELETE", ROW)[0]["preconditions"] == {"uid": "uid-of-a"}
     assert [row.name for row in state.ledger.all()] == ["b"]
+
+
+async def test_what_was_said_of_a_row_is_deleted_with_it(process: Process, script: Script) -> None:
+    for name, about in (("yes", "a"), ("other", "b")):
+        process.cache.update(APPROVALS, stored(approval_manifest(name, about)))
+    script.on("DELETE", ROW, NAMED).on("DELETE", at(APPROVALS, "yes"), NAMED)
+    await execute(process, APP, operations.DeleteRecord(given.an_app(), "a", "uid-of-a"))
+    assert [sent.path for sent in script.sent] == [at(APPROVALS, "yes"), ROW]
 
 
 # Events.

@@ -1,133 +1,286 @@
-"""What protects the history: what is missing is said once, an answer that is missing says nothing, and what may be weakened is told of."""
+"""What may hold an App's rows: whom an event concerns, what is observed of it, and what of it is unknown."""
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime, timedelta
+import asyncio
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.guards import Guards
-from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import DEFINITIONS, EVENTS, POLICIES, VALIDATING_POLICIES
+from dynamiq_operator.controller import feed, informers
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, RECORDS, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.plan.observed.guards import ObservedGuards
+from tests.support import factories as given
+from tests.support.controller import Process, at, empty_cluster, stored
+from tests.support.guards import TIER, approval_manifest, namespace_manifest, policy_manifest, rejection_manifest
 from tests.support.scripted import Script, failure, listed
 
-EVENTS_PATH = EVENTS.path("default")
-ROWS = names.FROZEN_DEFINITIONS[0]
+APP = (given.NAMESPACE, given.NAME)
+OTHER = ("shop", given.NAME)
+SOON = 20.0  # seconds
+AWAITS = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}]
+SOAKS = [{"reason": "Soaking", "policy": "production", "until": "2026-01-01T00:00:00Z"}]
+BY_TIER = {"matchLabels": {TIER: "production"}}
+NEWER = given.with_spec(approvals={"count": "many"})
+"""Rules in a form that this version does not know."""
+NEWER_SELECTOR = {"matchExpressions": [{"key": TIER, "operator": "Like", "values": ["prod*"]}]}
 
 
-def definition(name: str, **annotations: str) -> Manifest:
-    keys = {"named": names.WEAKENING_ANNOTATION, "until": names.WEAKENING_UNTIL_ANNOTATION}
-    return {"metadata": {"name": name, "uid": f"uid-of-{name}", "annotations": {keys[key]: value for key, value in annotations.items()}}}
+class Watched:
+    """A cache, and the objects that the watches report to it, each newer than all before."""
 
+    def __init__(self, cache: Cache) -> None:
+        self.cache, self._version = cache, 0
 
-def installed(script: Script, *without: str, binding: dict[str, Any] | None = None) -> Script:
-    """All policies but those; `binding`: what each binding's spec has beside the policy's name."""
-    for resources, wanted in ((VALIDATING_POLICIES, names.VALIDATING_POLICIES), (POLICIES, names.MUTATING_POLICIES)):
-        for resource in resources:
-            named = [name for name in wanted if f"{resource.kind} {name}" not in without]
-            specs = [{"policyName": name, **(binding or {})} if resource.kind.endswith("Binding") else {} for name in named]
-            made = [{"metadata": {"name": name}, "spec": spec} for name, spec in zip(named, specs, strict=True)]
-            script.on("GET", resource.path(), listed(*made))
-    return script
+    def put(self, resource: ApiResource, *manifests: Manifest) -> set[AppKey]:
+        """They are added or changed; returns the Apps that are reconciled for it."""
+        return {app for made in manifests for app in self.cache.update(resource, self._next(resource, made))}
+
+    def take(self, resource: ApiResource, made: Manifest) -> set[AppKey]:
+        """It is deleted; returns the Apps that are reconciled for it."""
+        return self.cache.delete(resource, self._next(resource, made))
+
+    def _next(self, resource: ApiResource, made: Manifest) -> Manifest:
+        self._version += 1
+        raw = stored(made, self._version)
+        return raw if resource.namespaced else {**raw, "metadata": {**raw["metadata"], "namespace": ""}}
 
 
 @pytest.fixture
-def script() -> Script:
-    script = installed(Script()).on("POST", EVENTS_PATH, {"metadata": {"name": "made"}})
-    for name in names.FROZEN_DEFINITIONS:
-        script.on("GET", DEFINITIONS.path("", name), definition(name))
-    return script
+def watched(process: Process) -> Watched:
+    """An App in each of two namespaces, which have been listed."""
+    made = Watched(process.cache)
+    made.put(NAMESPACES, namespace_manifest(), namespace_manifest("shop", tier="production"))
+    made.put(APPS, given.app_manifest(given.public()), given.app_manifest(given.public(), given.in_namespace("shop")))
+    return made
 
 
-def events(script: Script) -> list[tuple[str, str, str]]:
-    """Reason, object and message of each Event."""
-    made = [sent.body for sent in script.sent if sent.path == EVENTS_PATH]
-    return [(event["reason"], event["involvedObject"]["name"], event["message"]) for event in made]
+async def observed(process: Process, app: AppKey = APP) -> ObservedGuards:
+    return (await process.observer.observe(app)).guards
 
 
-async def test_where_all_is_in_place_nothing_is_said(client: Client, script: Script) -> None:
-    await Guards(client, "a").check()
-    assert events(script) == []
+def approvals_stamped(script: Script, *created: str) -> None:
+    """The policy that stamps Approvals, and its binding, exist since these times, or do not exist."""
+    for number, policy in enumerate(POLICIES):
+        made = {"metadata": {"name": names.APPROVAL_POLICY, "creationTimestamp": created[number]}} if created else failure(404, "NotFound")
+        script.on("GET", policy.path("", names.APPROVAL_POLICY), made)
 
 
-async def test_what_is_missing_is_said_once_and_that_it_is_back(client: Client, script: Script, caplog: pytest.LogCaptureFixture) -> None:
-    guards = Guards(client, "a")
-    installed(script, "ValidatingAdmissionPolicyBinding dynamiq-rows", "MutatingAdmissionPolicy dynamiq-apps")
+# Whom an event concerns.
+
+
+def test_a_policy_concerns_the_apps_of_the_namespaces_that_it_selects_or_selected(watched: Watched) -> None:
+    assert watched.put(DEPLOY_POLICIES, policy_manifest()) == {APP}
+    assert watched.put(DEPLOY_POLICIES, policy_manifest(selector=BY_TIER)) == {APP, OTHER}, "one is let go, the other is held"
+    assert watched.put(DEPLOY_POLICIES, policy_manifest(approvals={"count": 2}, selector=BY_TIER)) == {OTHER}
+    assert watched.put(DEPLOY_POLICIES, policy_manifest("newer", selector=NEWER_SELECTOR)) == {APP, OTHER}
+    assert watched.take(DEPLOY_POLICIES, policy_manifest()) == {OTHER}
+
+
+def test_labels_of_a_namespace_concern_its_apps_where_there_is_a_policy_and_ours_changed(watched: Watched) -> None:
+    assert watched.put(NAMESPACES, namespace_manifest("shop", tier="test")) == set(), "there is no policy"
+    watched.put(DEPLOY_POLICIES, policy_manifest(selector=BY_TIER))
+    assert watched.put(NAMESPACES, namespace_manifest("shop", tier="production")) == {OTHER}
+    foreign = namespace_manifest("shop", tier="production")
+    foreign["metadata"]["labels"]["team"] = "x"
+    assert watched.put(NAMESPACES, foreign) == set()
+    assert watched.put(NAMESPACES, namespace_manifest("shop")) == {OTHER}
+
+
+def test_an_approval_concerns_the_app_whose_open_row_it_names(watched: Watched) -> None:
+    watched.put(RECORDS, given.row_manifest("live", given.live(1)), given.row_manifest("a", given.progressing(2, guards=AWAITS)))
+    assert watched.put(APPROVALS, approval_manifest("yes", "a")) == {APP}
+    assert watched.put(APPROVALS, approval_manifest("late", "live"), approval_manifest("lost", "gone")) == set()
+    assert watched.take(APPROVALS, approval_manifest("yes", "a")) == {APP}
+
+
+def test_a_rejection_concerns_the_apps_whose_rows_are_to_be_pinned_or_wait_there_or_for_a_promotion_from_there(watched: Watched) -> None:
+    assert watched.put(REJECTIONS, rejection_manifest("bad", "v2")) == set()
+    watched.put(RECORDS, given.row_manifest("live", given.live(1)))
+    assert watched.put(REJECTIONS, rejection_manifest("worse", "v3")) == set()
+    watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS)))
+    promoted = {"namespace": given.NAMESPACE, "app": "chat", "row": "live", "hash": given.flow_hash("v1")}
+    watched.put(RECORDS, given.row_manifest("p", given.in_namespace("shop"), given.asking(promotedFrom=promoted)))
+    assert watched.put(REJECTIONS, rejection_manifest("again", "v4")) == {APP, OTHER}
+    released = {"at": "2026-01-01T00:00:00Z", "guards": ["AwaitingApproval"]}
+    watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS), given.with_spec(released=released)))
+    assert watched.put(REJECTIONS, rejection_manifest("more", "v5")) == {OTHER}
+
+
+def test_an_event_costs_the_same_with_a_thousand_apps() -> None:
+    """In calls of functions, which do not depend on how busy the machine is."""
+    costs = []
+    for count in (10, 1000):
+        watched, number = Watched(Cache()), itertools.count()
+        for app in (f"app-{number}" for number in range(count)):
+            watched.put(APPS, given.app_manifest(name=app))
+            watched.put(RECORDS, given.row_manifest(f"{app}-live", given.of_app(app), given.live(1)))
+            watched.put(APPROVALS, approval_manifest(f"{app}-old", f"{app}-gone"))
+        watched.put(RECORDS, given.row_manifest("a", given.of_app("app-7"), given.progressing(2, guards=AWAITS)))
+        approval, rejection = approval_manifest("yes", "a"), rejection_manifest("no", "v9")
+        sys.setprofile(_counting(number))
+        try:
+            assert watched.put(APPROVALS, approval) == watched.put(REJECTIONS, rejection) == {(given.NAMESPACE, "app-7")}
+        finally:
+            sys.setprofile(None)
+        costs.append(next(number))
+    assert costs[0] == costs[1]
+
+
+def _counting(number: Iterator[int]) -> Callable[[FrameType, str, Any], None]:
+    def count(_frame: FrameType, event: str, _arg: Any) -> None:
+        if event == "call":
+            next(number)
+
+    return count
+
+
+def test_of_a_namespace_its_labels_of_ours_are_kept_alone() -> None:
+    cache = Cache()
+    Watched(cache).put(NAMESPACES, namespace_manifest("shop", tier="test"))
+    kept = cache.get(NAMESPACES, "", "shop")
+    assert kept is not None
+    assert (set(kept), kept["metadata"]["labels"]) == ({"metadata"}, {f"{GROUP}/tier": "test"})
+
+
+# What is observed.
+
+
+async def test_without_policies_nothing_is_there_and_nothing_is_asked(process: Process, watched: Watched, script: Script) -> None:
+    watched.put(RECORDS, given.row_manifest("live", given.live(1)))
+    assert await observed(process) == ObservedGuards()
+    assert script.sent == []
+
+
+async def test_policies_approvals_and_rejections_of_its_own_are_observed(process: Process, watched: Watched, script: Script) -> None:
+    watched.put(DEPLOY_POLICIES, policy_manifest("b"), policy_manifest("a", selector={}), policy_manifest("shops", selector=BY_TIER))
+    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)), given.row_manifest("live", given.live(1)))
+    watched.put(APPROVALS, approval_manifest("second", "row", given.created(9)), approval_manifest("first", "row", given.created(5)))
+    watched.put(APPROVALS, approval_manifest("ended", "live"), approval_manifest("other", "another"))
+    withdrawn = {"by": "bo", "reason": "it was the model"}
+    watched.put(REJECTIONS, rejection_manifest("bad", "v2"), rejection_manifest("once", "v3", withdrawn=withdrawn))
+    watched.put(REJECTIONS, rejection_manifest("elsewhere", "v4", given.in_namespace("shop")))
+    approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
+    script.on("GET", at(RECORDS), listed())
+    found = await observed(process)
+    assert [policy.meta.name for policy in found.policies] == ["a", "b"]
+    assert [approval.meta.name for approval in found.approvals] == ["first", "second"]
+    assert {key: each.meta.name for key, each in found.rejections.items()} == {given.flow_hash("v2"): "bad"}
+    assert found.stamped_since == parse_time("2026-01-02T00:00:00Z")
+    assert not found.unknown
+    assert [policy.meta.name for policy in (await observed(process, OTHER)).policies] == ["a", "shops"]
+
+
+async def test_whether_approvals_are_stamped_is_read_once_a_minute_while_one_names_an_open_row(
+    process: Process, watched: Watched, script: Script
+) -> None:
+    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(RECORDS), listed())
+    await observed(process)
+    path = POLICIES[0].path("", names.APPROVAL_POLICY)
+    watched.put(APPROVALS, approval_manifest("yes", "row"))
+    approvals_stamped(script)
     for _ in range(3):
-        await guards.check()
-    ((reason, about, message),) = events(script)
-    assert (reason, about) == ("Unprotected", ROWS)
-    assert "ValidatingAdmissionPolicyBinding dynamiq-rows, MutatingAdmissionPolicy dynamiq-apps; apply manifests/admission again" in message
-    assert [record.levelno for record in caplog.records if "not in place" in record.message] == [logging.ERROR]
-    installed(script)
-    await guards.check()
-    assert [event[0] for event in events(script)] == ["Unprotected", "Protected"]
+        assert (await observed(process)).stamped_since is None
+    assert [sent.path for sent in script.sent].count(path) == 1
+    process.clock.later(61)
+    approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
+    assert (await observed(process)).stamped_since is not None
+
+
+async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_read_while_it_soaks(
+    process: Process, watched: Watched, script: Script
+) -> None:
+    def promotion(version: str) -> dict[str, Any]:
+        return {"namespace": "shop", "app": "chat", "row": f"of-{version}", "hash": given.flow_hash(version)}
+
+    watched.put(REJECTIONS, rejection_manifest("bad", "v2", given.in_namespace("shop")))
+    watched.put(RECORDS, given.row_manifest("bad", given.asking(promotedFrom=promotion("v2")), given.progressing(1, guards=SOAKS)))
+    watched.put(RECORDS, given.row_manifest("good", given.asking(promotedFrom=promotion("v3")), given.progressing(2, guards=AWAITS)))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", RECORDS.path("shop", "of-v2"), stored(given.row_manifest("of-v2", given.live(1))))
+    snapshot = await process.observer.observe(APP)
+    assert {row: each.meta.name for row, each in snapshot.guards.at_source.items()} == {"bad": "bad"}
+    assert set(snapshot.promotions) == {"bad"}, "one that waits for something else does not need it"
+
+
+# What is unknown.
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [{"validationActions": ["Audit"]}, {"policyName": "another"}, {"matchResources": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}],
+    ("resource", "made", "says"),
+    [
+        (DEPLOY_POLICIES, policy_manifest("p", NEWER), "DeployPolicy p cannot be read"),
+        (DEPLOY_POLICIES, policy_manifest("p", selector=NEWER_SELECTOR), "DeployPolicy p cannot be read"),
+        (DEPLOY_POLICIES, policy_manifest("p", freezes=[{"name": "f", "cron": "0 0 * * 1", "duration": "?"}]), ""),
+        (DEPLOY_POLICIES, policy_manifest("p", NEWER, selector=BY_TIER), ""),
+        (DEPLOY_POLICIES, {**policy_manifest("p"), "spec": None}, "DeployPolicy p cannot be read"),
+        (APPROVALS, approval_manifest("a", "row", purpose="Ponder"), "Approval a cannot be read"),
+        (APPROVALS, approval_manifest("a", "other", purpose="Ponder"), ""),
+        (APPROVALS, {**approval_manifest("a", "row"), "spec": {}}, "Approval a cannot be read"),
+        (REJECTIONS, rejection_manifest("r", "v1", workflowHash=5), "Rejection r cannot be read"),
+        (REJECTIONS, rejection_manifest("r", "v1", given.in_namespace("shop"), workflowHash=5), ""),
+    ],
 )
-async def test_a_binding_that_does_not_refuse_is_none(client: Client, script: Script, spec: dict[str, Any]) -> None:
-    installed(script, binding=spec)
-    await Guards(client, "a").check()
-    ((reason, _, message),) = events(script)
-    assert reason == "Unprotected"
-    assert "ValidatingAdmissionPolicyBinding dynamiq-status" in message
+async def test_what_is_there_and_cannot_be_read_is_unknown_and_not_absent(
+    process: Process, watched: Watched, script: Script, resource: ApiResource, made: Manifest, says: str
+) -> None:
+    """Whatever concerns this App, that is: a policy that can be seen to select other namespaces does not."""
+    watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(RECORDS), listed())
+    watched.put(resource, made)
+    found = await observed(process)
+    assert found.unknown.startswith(says)
+    assert bool(found.unknown) is bool(says)
 
 
-async def test_what_cannot_be_read_is_not_missing(client: Client, script: Script) -> None:
-    script.on("GET", VALIDATING_POLICIES[0].path(), failure(403, "Forbidden"))
-    with pytest.raises(errors.Denied):
-        await Guards(client, "a").check()
-    assert events(script) == []
+async def test_labels_that_have_not_been_read_leave_open_whether_a_policy_selects(process: Process, script: Script) -> None:
+    watched = Watched(process.cache)
+    watched.put(APPS, given.app_manifest(given.public()))
+    watched.put(DEPLOY_POLICIES, policy_manifest("by-name", selector={"matchLabels": {"kubernetes.io/metadata.name": "other"}}))
+    assert not (await observed(process)).unknown, "a name is known"
+    watched.put(DEPLOY_POLICIES, policy_manifest("by-label", selector=BY_TIER))
+    assert "whether DeployPolicy by-label selects the namespace" in (await observed(process)).unknown
+    process.denials.note(NAMESPACES, "", "no right")
+    assert (await observed(process)).unknown.endswith("namespaces cannot be listed: no right")
+    assert watched.put(NAMESPACES, namespace_manifest()) == {APP}
+    process.denials.note(NAMESPACES, "", None)
+    assert not (await observed(process)).unknown
 
 
-async def test_a_cluster_without_mutating_policies_lacks_them(client: Client, script: Script) -> None:
-    for resource in POLICIES:
-        script.on("GET", resource.path(), failure(404, "NotFound"))
-    await Guards(client, "a").check()
-    assert "MutatingAdmissionPolicy dynamiq-rows" in events(script)[0][2]
-
-
-async def test_what_may_be_weakened_is_told_of_and_that_its_time_is_over(client: Client, script: Script) -> None:
-    guards, name = Guards(client, "a"), names.FROZEN_DEFINITIONS[1]
-    soon = format_time(datetime.now(UTC) + timedelta(hours=1))
-    script.on("GET", DEFINITIONS.path("", name), definition(name, named="spec.config: a\nfield spec.b", until=soon))
-    await guards.check()
-    await guards.check()
-    assert events(script) == [("WeakeningAllowed", name, f"until {soon} this schema may lose: spec.config: a; field spec.b")]
-    script.on("GET", DEFINITIONS.path("", name), definition(name, named="spec.config: a", until="2026-01-01T00:00:00Z"))
-    await guards.check()
-    assert [event[0] for event in events(script)] == ["WeakeningAllowed", "WeakeningExpired"]
-
-
-@pytest.mark.parametrize("until", ["", "true", "for ever"])
-async def test_a_time_that_is_none_allows_nothing_and_is_not_told_of(client: Client, script: Script, until: str) -> None:
-    script.on("GET", DEFINITIONS.path("", ROWS), definition(ROWS, named="spec.config: a", until=until))
-    await Guards(client, "a").check()
-    assert events(script) == []
-
-
-async def test_an_event_that_is_there_already_is_said(client: Client, script: Script) -> None:
-    installed(script, "ValidatingAdmissionPolicy dynamiq-rows")
-    script.on("POST", EVENTS_PATH, failure(409, "AlreadyExists"))
-    await Guards(client, "a").check()
-    assert len(events(script)) == 1
-
-
-async def test_an_event_that_could_not_be_written_is_written_later(client: Client, script: Script) -> None:
-    guards = Guards(client, "a")
-    installed(script, "ValidatingAdmissionPolicy dynamiq-rows")
-    script.on("POST", EVENTS_PATH, failure(503, "Busy"))
-    with pytest.raises(errors.Unavailable):
-        await guards.check()
-    script.on("POST", EVENTS_PATH, {"metadata": {"name": "made"}})
-    await guards.check()
-    await guards.check()
-    assert len(events(script)) == 2
+@pytest.mark.parametrize("resource", [DEPLOY_POLICIES, APPROVALS, REJECTIONS])
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (failure(403, "Forbidden", "no right"), "no right"),
+        (failure(404, "NotFound"), "kubectl apply -k crds"),
+        (failure(500, "InternalError", "conversion webhook failed"), "conversion webhook failed"),
+    ],
+    ids=["no right", "older definitions", "it fails on and on"],
+)
+async def test_what_cannot_be_listed_is_unknown_and_keeps_nobody_from_starting(
+    process: Process, script: Script, monkeypatch: pytest.MonkeyPatch, resource: ApiResource, answer: Any, says: str
+) -> None:
+    monkeypatch.setattr(informers, "FAILS_FOR", SOON * 10)
+    monkeypatch.setattr(feed, "DENIED_AFTER", 0.1)
+    monkeypatch.setattr(feed, "FAILED_AFTER", 0.1)
+    empty_cluster(script).on("GET", APPS.path(), listed(stored(given.app_manifest(given.public())), version="7")).on(
+        "GET", resource.path(), answer
+    )
+    lists = [asyncio.create_task(each.list()) for each in process.informers.feeds]
+    await asyncio.wait_for(process.informers.until_synced(), SOON)
+    unknown = (await observed(process)).unknown
+    assert "cannot be listed: " in unknown
+    assert says in unknown
+    script.on("GET", resource.path(), listed(version="8"))
+    await asyncio.wait_for(asyncio.gather(*lists), SOON)
+    assert not (await observed(process)).unknown
+    assert await asyncio.wait_for(process.queue.get(), SOON) == APP, "what waits is looked at again"

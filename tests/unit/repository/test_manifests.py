@@ -64,6 +64,7 @@ def needed() -> Rights:
         if entry.scaled:
             ask(resource, "patch", subresource="/scale")
     ask(resources.RECORDS, "get", "create", "patch", "delete")
+    ask(resources.APPROVALS, "delete")
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.APPS, "get", subresource="/runs")

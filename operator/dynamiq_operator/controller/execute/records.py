@@ -6,7 +6,7 @@ from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import refusal
 from dynamiq_operator.desired.base import awaits_garbage_collection, owner
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import APPROVALS, RECORDS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, Meta, Record
@@ -66,7 +66,10 @@ async def own_record(execution: Execution, operation: operations.OwnRecord) -> N
 
 
 async def delete_record(execution: Execution, operation: operations.DeleteRecord) -> None:
-    """Deletes the row of this uid."""
+    """Deletes the row of this uid, and before it what was said of it: so none is left behind by an operator that ends in between."""
+    for approval in list(execution.cache.guards.approvals_of(operation.app.meta.namespace, operation.name)):
+        meta = Meta.of(approval)
+        await execution.client.delete(APPROVALS, meta.namespace, meta.name, meta.uid)
     await execution.client.delete(RECORDS, operation.app.meta.namespace, operation.name, operation.uid)
     execution.state.remove_from_ledger(operation.name)
 

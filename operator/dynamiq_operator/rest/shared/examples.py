@@ -49,5 +49,4 @@ DEPLOYMENT: dict[str, Any] = {
     "duration_seconds": 4.0,
     "is_live": True,
     "restores_sequence": None,
-    "deployable": None,
 }

@@ -97,19 +97,6 @@ class ReadyPods(ResponseModel):
     serving: Annotated[str | None, Field(description="The version that the App serves meanwhile; none before the first.")]
 
 
-class DeployableShape(ResponseModel):
-    """Whether a row could be brought back now."""
-
-    ok: Annotated[bool | None, Field(description="None where it is not known, since the caller may not read all that it takes.")]
-    reasons: Annotated[list[str], Field(description="Why it can't be brought back, or what is not known, in sentences.")]
-    waits: Annotated[list[str], Field(description="What its rollback would wait for, in sentences.")]
-    notes: Annotated[list[str], Field(description="What else is to be known of it, in sentences.")]
-    warm: Annotated[
-        bool | None,
-        Field(description="Its pods are there and Ready, so that calls would move at once; none where that is not known."),
-    ]
-
-
 class Deployment(ResponseModel):
     """One row of an App's history; the fields after `message` say where it came from."""
 
@@ -143,10 +130,6 @@ class Deployment(ResponseModel):
     duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
     is_live: Annotated[bool, Field(description="It is what the App serves.")]
     restores_sequence: Annotated[int | None, Field(description="The sequence of the row that this one brought back.")]
-    deployable: Annotated[
-        DeployableShape | None,
-        Field(description="Whether it could be brought back now; none where it is not asked for, by ?deployable=true."),
-    ]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

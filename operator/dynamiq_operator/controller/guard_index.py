@@ -1,0 +1,98 @@
+"""Which Apps a policy, an Approval, a Rejection or the labels of a namespace concern: indexed, so that an event costs the same with 1,000 Apps.
+
+Most Approvals are history, of rows that have ended: they concern nobody.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, RECORDS, REJECTIONS, ApiResource
+from dynamiq_operator.model.namespaces import selects
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.policy import NamespaceSelector
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class GuardIndex:
+    """`objects`: those of the cache, by resource and key."""
+
+    def __init__(self, objects: Mapping[ApiResource, Mapping[Key, Manifest]]) -> None:
+        self._objects = objects
+        self._apps: dict[str, set[Key]] = defaultdict(set)
+        """Apps by namespace."""
+        self._undecided: dict[str, set[Key]] = defaultdict(set)
+        """Rows that are still to be pinned, or that wait, by namespace."""
+        self._promoting: dict[str, set[Key]] = defaultdict(set)
+        """Those of them that promote a row, by its namespace."""
+        self._approvals: dict[Key, set[Key]] = defaultdict(set)
+        """Approvals by the row that they name; under an empty name those that name none that can be read."""
+        self._rejections: dict[str, set[Key]] = defaultdict(set)
+
+    def approvals_of(self, namespace: str, row: str) -> Iterator[Manifest]:
+        return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
+
+    def rejections_in(self, namespace: str) -> Iterator[Manifest]:
+        return (self._objects[REJECTIONS][key] for key in self._rejections.get(namespace, ()))
+
+    def labels_of(self, namespace: str) -> Mapping[str, str] | None:
+        """Labels of a namespace by which a policy may select it; None where it has not been read."""
+        found = self._objects[NAMESPACES].get(("", namespace))
+        labels: Mapping[str, str] | None = found["metadata"]["labels"] if found is not None else None
+        return labels
+
+    def places(self, resource: ApiResource, key: Key, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
+        """Where an object is indexed: the index, the place in it, and what stands there."""
+        if resource is APPS:
+            yield self._apps, key[0], key
+        elif resource is RECORDS and _is_undecided(raw["spec"]):
+            yield self._undecided, key[0], key
+            source = (raw["spec"].get("promotedFrom") or {}).get("namespace")
+            if isinstance(source, str):
+                yield self._promoting, source, key
+        elif resource is APPROVALS:
+            yield self._approvals, (key[0], _row_of(raw)), key
+        elif resource is REJECTIONS:
+            yield self._rejections, key[0], key
+
+    def affected_by(self, resource: ApiResource, raw: Manifest) -> set[Key]:
+        """The Apps that an object may hold or let go; that they are told of it is all: they look at it themselves."""
+        namespace = raw["metadata"].get("namespace", "")
+        if resource is DEPLOY_POLICIES:
+            selector = selector_of(raw)
+            return {app for name, apps in self._apps.items() if self._may_select(selector, name) for app in apps}
+        if resource is NAMESPACES:
+            return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
+        if resource is APPROVALS and _row_of(raw):
+            row = self._objects[RECORDS].get((namespace, _row_of(raw)))
+            return {(namespace, row["spec"]["app"])} if row is not None and not row["spec"].get("outcome") else set()
+        rows = self._undecided.get(namespace, set())
+        if resource is REJECTIONS:
+            rows = rows | self._promoting.get(namespace, set())
+        return {(key[0], self._objects[RECORDS][key]["spec"]["app"]) for key in rows}
+
+    def _may_select(self, selector: NamespaceSelector | None, namespace: str) -> bool:
+        return selector is None or selects(selector, namespace, self.labels_of(namespace)) is not False
+
+
+def selector_of(policy: Manifest) -> NamespaceSelector | None:
+    """The selector of a policy; None where it cannot be read, so that it may select every namespace."""
+    try:
+        return NamespaceSelector.model_validate(policy["spec"]["namespaceSelector"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_undecided(spec: Manifest) -> bool:
+    pinned = spec.get("pinned") or {}
+    return not spec.get("outcome") and (not pinned or (bool(pinned.get("guards")) and not spec.get("released")))
+
+
+def _row_of(approval: Manifest) -> str:
+    spec = approval.get("spec")
+    row = spec.get("row") if isinstance(spec, dict) else None
+    return row if isinstance(row, str) else ""
